@@ -1,0 +1,35 @@
+"""The errors that people cause and can mend: told in one line each, never as a traceback."""
+
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """Bad input (a file, a folder, a configuration): every problem of one pass, one line each.
+
+    Commands turn it into exit code 2; inside a unit of work it fails that unit once, without a retry.
+    """
+
+    SHOWN = 20
+
+    def __init__(self, problems: str | Iterable[str]) -> None:
+        self.problems = [problems] if isinstance(problems, str) else list(problems)
+        super().__init__(self.problems)
+
+    def __str__(self) -> str:
+        hidden = len(self.problems) - self.SHOWN
+        more = [f"... and {hidden} more"] if hidden > 0 else []
+        return "\n".join(self.problems[: self.SHOWN] + more)
+
+
+class DivergedError(ArithmeticError):
+    """The loss or a metric stopped being a number: the unit's result is that it diverges."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The tail of a message about an unknown name: the close ones first, else all of them."""
+    from difflib import get_close_matches
+
+    names = list(known)
+    close = get_close_matches(word.lower(), [name.lower() for name in names], n=3)
+    near = [name for name in names if name.lower() in close]
+    return f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(names)}"

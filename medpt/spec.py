@@ -1,0 +1,100 @@
+"""What determines a result, as plain data: frozen dataclasses that round-trip through JSON.
+
+The hash of a specification is the name of its result, wherever and whenever it is computed: equal
+digests are the same work. Raise a kind's number in VERSIONS when a change of code changes its numbers.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+VERSIONS: dict[str, int] = {"prepare": 1, "pretrain": 1, "finetune": 1}
+
+CLASSIFIER = "classifier"
+
+
+def canonical_json(value: Any) -> str:
+    """One text for one value: keys sorted, no spaces, tuples as lists, 1e-4 as 0.0001 and 1.0 as 1."""
+    return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def digest(kind: str, spec: Any) -> str:
+    """64 hexadecimal digits that name the result of `spec` under today's version of `kind`."""
+    plain = spec if isinstance(spec, Mapping) else asdict(spec)
+    text = canonical_json({"kind": kind, "version": VERSIONS[kind], "spec": plain})
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def stream_seed(seed: int, *names: str | int) -> int:
+    """A 63-bit seed for one named use of randomness; adding a use never changes the draws of another."""
+    text = canonical_json([seed, *names])
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a network is trained. Every value the paper gives is its; the others are decisions."""
+
+    learning_rate: float = 1e-4  # paper, section 2.2: Adam, 1e-4, betas and eps as published
+    batch_size: int = 16  # paper, section 2.2
+    patience: int = 20  # paper: "stop improving for 20 iterations", read as 20 validations
+    improvement: float = 1e-4  # smaller gains of the validation metric are noise at four decimals
+    min_steps: int = 3_000  # tiny sets still learn when twenty validations stand still
+    max_steps: int = 30_000  # bounds a run whose metric creeps; grids need an end
+    evaluate_every: int | None = None  # None: one eightfold-expanded epoch, 500 steps above 10,000 images
+    validation_fraction: float = 0.1  # the paper names none; stopping on the test part would leak
+    weighting: str | None = None  # None: the task's default in medpt/losses.py
+    weight_clip: tuple[float, float] = (0.1, 20.0)  # keeps a class below 1 % of pixels from ruling the loss
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """A dataset, read by its reader and preprocessed into shards."""
+
+    dataset: str
+    fingerprint: str  # of the owner's files, medpt.data.fingerprint
+    pipeline: str
+    split: Literal["official", "random"] = "official"
+    options: Mapping[str, Any] = field(default_factory=dict)  # of the reader
+    sample_size: int | None = None  # training images kept, nested and class-stratified; None: all
+    split_seed: int = 0  # one split shared by every row of a table
+
+
+@dataclass(frozen=True)
+class Pretrain:
+    """One pre-training, shared by every trial that starts from it."""
+
+    datasets: tuple[str, ...]
+    data: tuple[str, ...]  # digests of Prepare, in the order of `datasets`
+    backbone: str
+    architecture: str  # CLASSIFIER or a segmentation network
+    method: str = "supervised"
+    seed: int = 0
+    protocol: Protocol = Protocol(max_steps=60_000)
+
+
+@dataclass(frozen=True)
+class Finetune:
+    """One cell of a table for one seed: a network trained and tested on the target."""
+
+    initialization: str  # as in the tables: "random", "imagenet*", "CheXpert-20k", ...
+    weights: str | None  # digest of a Pretrain, sha256 of published weights, or None for random
+    dataset: str
+    data: str  # digest of Prepare
+    backbone: str
+    architecture: str
+    target_size: float = 1.0  # fraction of the training part that is used
+    seed: int = 0
+    protocol: Protocol = Protocol()
