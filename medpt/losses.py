@@ -1,0 +1,120 @@
+"""Balanced cross entropy, the class weights behind it, and ET-Net's edge-aware losses.
+
+Everything is differentiable torch in float32 on the device of its inputs; weights are counted once, from
+the training part, and stay fixed for a run.
+"""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+IGNORE = 255
+
+WEIGHTINGS: dict[str, Callable[[Tensor], Tensor]] = {
+    "none": torch.ones_like,
+    "inverse_frequency": lambda f: 1 / (len(f) * f),
+    "sqrt_inverse_frequency": lambda f: (1 / (len(f) * f)).sqrt(),
+    "log_inverse": lambda f: 1 / torch.log(1.02 + f),
+}
+"""From the frequencies (K,) of the classes, summing to 1, to raw weights (K,)."""
+
+DEFAULT_WEIGHTING = {"classification": "inverse_frequency", "segmentation": "inverse_frequency"}
+
+
+def class_weights(counts: Tensor, weighting: str, clip: tuple[float, float]) -> Tensor:
+    """Weights (K,) float32 for counts (K,) of images or pixels, with Σ w·count = Σ count.
+
+    Raw weights of WEIGHTINGS are clipped to `clip`, then scaled; a class that never occurs has the
+    upper bound before scaling.
+    """
+    frequency = counts.double() / counts.sum()
+    clipped = WEIGHTINGS[weighting](frequency).clamp(*clip)
+    return (clipped / (clipped * frequency).sum()).float()
+
+
+def balanced_cross_entropy(
+    logits: Tensor, target: Tensor, weights: Tensor, ignore_index: int = IGNORE
+) -> Tensor:
+    """Weighted mean Σ w_y·CE / Σ w_y over images, logits (N, K), or pixels, logits (N, K, H, W).
+
+    target (N,) or (N, H, W) holds classes; `ignore_index` does not count. Where nothing counts the loss
+    is 0 with a gradient of 0. Wen et al. 2021, section 2.2, "balanced cross entropy".
+    """
+    target = target.long()
+    terms = F.cross_entropy(logits.float(), target, weights, ignore_index=ignore_index, reduction="sum")
+    counted = target != ignore_index
+    total = (weights[target.where(counted, 0)] * counted).sum()
+    return terms / total.clamp_min(torch.finfo(total.dtype).tiny)
+
+
+def edge_target(mask: Tensor, ignore_index: int = IGNORE) -> Tensor:
+    """The two-pixel band around every foreground class: mask (N, H, W) to uint8 0, 1 or `ignore_index`.
+
+    For each class but 0 dilation XOR erosion by 3×3, united over the classes: the pixels whose 3×3
+    neighbourhood is not of one class and has a foreground one. Ignored pixels count as background and
+    stay ignored; outside the image there is nothing. Zhang et al. 2019 (ET-Net).
+    """
+    ignored = mask == ignore_index
+    classes = mask.masked_fill(ignored, 0).float()[:, None]
+    highest = F.max_pool2d(classes, 3, stride=1, padding=1)
+    lowest = -F.max_pool2d(-classes, 3, stride=1, padding=1)
+    return (highest > lowest)[:, 0].to(torch.uint8).masked_fill(ignored, ignore_index)
+
+
+def lovasz_softmax(logits: Tensor, target: Tensor, ignore_index: int = IGNORE) -> Tensor:
+    """Lovász extension of 1 - IoU, mean over the classes present in target; 0 where nothing counts.
+
+    logits (N, K, H, W), target (N, H, W); all pixels of the batch are one set. Berman et al. 2018.
+    """
+    counted = target != ignore_index
+    probabilities = logits.float().softmax(1).movedim(1, -1)[counted]
+    classes = target[counted].long()
+    losses = [_lovasz_class(probabilities[:, k], classes == k) for k in classes.unique().tolist()]
+    return torch.stack(losses).mean() if losses else logits.sum() * 0
+
+
+def _lovasz_class(probability: Tensor, truth: Tensor) -> Tensor:
+    errors, order = (truth.float() - probability).abs().sort(descending=True, stable=True)
+    truth = truth[order].float()
+    positives = truth.sum()
+    jaccard = 1 - (positives - truth.cumsum(0)) / (positives + (1 - truth).cumsum(0))
+    return (errors * jaccard.diff(prepend=jaccard.new_zeros(1))).sum()
+
+
+EdgeLoss = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
+
+
+def _cross_entropies(segment_share: float, edge_share: float) -> EdgeLoss:
+    def loss(
+        segments: Tensor, edges: Tensor, target: Tensor, band: Tensor, weights: Tensor, edge_weights: Tensor
+    ) -> Tensor:
+        segment_loss = balanced_cross_entropy(segments, target, weights)
+        edge_loss = balanced_cross_entropy(edge_logits(edges), band, edge_weights)
+        return segment_share * segment_loss + edge_share * edge_loss
+
+    return loss
+
+
+def _lovasz(
+    segments: Tensor, edges: Tensor, target: Tensor, band: Tensor, weights: Tensor, edge_weights: Tensor
+) -> Tensor:
+    return 0.3 * lovasz_softmax(segments, target) + 0.7 * lovasz_softmax(edge_logits(edges), band)
+
+
+def edge_logits(edges: Tensor) -> Tensor:
+    """One logit a pixel (N, 1, H, W) as two (N, 2, H, W) whose softmax is its sigmoid."""
+    return torch.cat([torch.zeros_like(edges), edges], 1)
+
+
+ET_LOSSES: dict[str, EdgeLoss] = {
+    "alpha": _cross_entropies(0.3, 0.7),
+    "equal": _cross_entropies(1.0, 1.0),
+    "lovasz": _lovasz,
+}
+"""ET-Net's loss of (segment logits, edge logits, target, edge target, class weights, edge weights).
+
+alpha: 0.3 and 0.7, the published shares, on balanced cross entropy; equal: 1 and 1; lovasz: the published
+shares on Lovász-Softmax, where the weights play no part.
+"""
