@@ -1,0 +1,107 @@
+"""torchvision's backbones without pooling and classifier, tapped at five strides.
+
+Children carry torchvision's names, so a published state dict fits after its classifier is dropped (DenseNet also
+loses the prefix `features.`). Initial weights are torchvision's own: Kaiming normal, fan_out (ResNet-18) or fan_in
+(DenseNet-121), and PyTorch's default Kaiming uniform with a = sqrt 5 (ShuffleNet V2). They come from torch's global
+generator and do not depend on the output stride.
+
+Taps: ResNet-18 after relu, layer1..4. ShuffleNet V2 after conv1, maxpool (no stage learns at stride 4), stage2,
+stage3, conv5. DenseNet-121 after relu0 and the raw dense blocks 1..3 (before the transition's norm and ReLU), and
+after norm5 with the ReLU that torchvision applies in `forward`.
+"""
+
+from collections.abc import Callable
+
+import torchvision
+from torch import Tensor, nn
+
+from medpt.errors import InputError
+
+STRIDES = (2, 4, 8, 16, 32)
+
+
+class Encoder(nn.Module):
+    """Runs its children in order. Images (N, 3, H, W) to five maps (N, channels[i], H/STRIDES[i], W/STRIDES[i]).
+
+    Sides that the strides do not divide are rounded as the backbone's layers do.
+    """
+
+    def __init__(self, layers: nn.Module, taps: tuple[str, ...], channels: tuple[int, ...]) -> None:
+        super().__init__()
+        for name, layer in layers.named_children():
+            self.add_module(name, layer)
+        self.taps = taps
+        self.channels = channels
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        maps, x = [], images
+        for name, layer in self.named_children():
+            x = layer(x)
+            if name in self.taps:
+                maps.append(x)
+        return maps
+
+
+def build(backbone: str, output_stride: int) -> Encoder:
+    """As medpt.models.build_encoder, for a backbone that is known."""
+    dilations: dict[int, dict[int, int]] = {32: {}, 16: {32: 2}, 8: {16: 2, 32: 4}}
+    if output_stride not in dilations:
+        raise InputError(f"output_stride: {output_stride} is none of 32, 16, 8")
+    encoder, dilate = _ENCODERS[backbone]()
+    for stride, rate in dilations[output_stride].items():
+        dilate(encoder, stride, rate)
+    return encoder
+
+
+Dilate = Callable[[Encoder, int, int], None]  # (encoder, stride whose stage keeps its resolution, dilation)
+
+
+def _resnet18() -> tuple[Encoder, Dilate]:
+    network = torchvision.models.resnet18(num_classes=1)
+    del network.avgpool, network.fc
+    taps = ("relu", "layer1", "layer2", "layer3", "layer4")
+    return Encoder(network, taps, (64, 64, 128, 256, 512)), _dilate_tapped_stage
+
+
+def _shufflenet_v2() -> tuple[Encoder, Dilate]:
+    network = torchvision.models.shufflenet_v2_x1_0(num_classes=1)
+    del network.fc
+    taps = ("conv1", "maxpool", "stage2", "stage3", "conv5")
+    return Encoder(network, taps, (24, 24, 116, 232, 1024)), _dilate_shufflenet
+
+
+def _densenet121() -> tuple[Encoder, Dilate]:
+    features = torchvision.models.densenet121(num_classes=1).features
+    features.add_module("relu5", nn.ReLU(inplace=True))
+    taps = ("relu0", "denseblock1", "denseblock2", "denseblock3", "relu5")
+    return Encoder(features, taps, (64, 256, 512, 1024, 1024)), _dilate_densenet
+
+
+_ENCODERS: dict[str, Callable[[], tuple[Encoder, Dilate]]] = {
+    "resnet18": _resnet18,
+    "shufflenet_v2": _shufflenet_v2,
+    "densenet121": _densenet121,
+}
+
+
+def _dilate_tapped_stage(encoder: Encoder, stride: int, rate: int) -> None:
+    _dilate(encoder.get_submodule(encoder.taps[STRIDES.index(stride)]), rate)
+
+
+def _dilate_shufflenet(encoder: Encoder, stride: int, rate: int) -> None:
+    _dilate(encoder.get_submodule({16: "stage3", 32: "stage4"}[stride]), rate)
+
+
+def _dilate_densenet(encoder: Encoder, stride: int, rate: int) -> None:
+    transition, block = {16: ("transition2", "denseblock3"), 32: ("transition3", "denseblock4")}[stride]
+    encoder.get_submodule(transition).add_module("pool", nn.Identity())
+    _dilate(encoder.get_submodule(block), rate)
+
+
+def _dilate(stage: nn.Module, rate: int) -> None:
+    """Stride 1 for every convolution, and `rate` as dilation and padding of the 3×3 ones."""
+    for layer in stage.modules():
+        if isinstance(layer, nn.Conv2d):
+            layer.stride = (1, 1)
+            if layer.kernel_size == (3, 3):
+                layer.dilation = layer.padding = (rate, rate)

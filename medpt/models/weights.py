@@ -1,0 +1,203 @@
+"""Weights at rest and in transfer.
+
+Promises: a file is whole or absent; nothing but tensors is read from it, so no code runs from data; a transfer either
+copies every tensor of the encoder, batch norm's statistics and counters included, bit for bit, or changes nothing and
+names every tensor that does not fit. Importing this module does not import torch.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from medpt.errors import InputError
+from medpt.files import replacing
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+ENCODER = "encoder."
+LOGITS = "logits."
+COUNTER = ".num_batches_tracked"
+OPTION = "--imagenet-weights DIR"
+
+
+class _Published(NamedTuple):
+    model: str  # torchvision's name
+    file: str
+    classifier: str  # prefix of the keys that are dropped
+    prefix: str  # of the others, in the file only
+
+
+_PUBLISHED = {
+    "resnet18": _Published("resnet18", "resnet18-f37072fd.pth", "fc.", ""),
+    "shufflenet_v2": _Published("shufflenet_v2_x1_0", "shufflenetv2_x1-5666bf0f80.pth", "fc.", ""),
+    "densenet121": _Published("densenet121", "densenet121-a639ec97.pth", "classifier.", "features."),
+}
+
+
+def save(path: Path, state: Mapping[str, Tensor], **meta: str) -> None:
+    """Writes a state dict, from any device and memory format, as safetensors: equal content, equal bytes.
+
+    `meta` goes into the header as one JSON text under the key `medpt` (safetensors shuffles several keys).
+    """
+    from safetensors.torch import save_file
+
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, metadata={"medpt": json.dumps(meta, sort_keys=True)})
+
+
+def load(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, on the CPU. InputError names a file that is absent, cut or of another kind."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file; weights in safetensors format are expected") from error
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path}: not a whole safetensors file ({error})") from error
+
+
+def encoder_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of the encoder alone, under the same keys `encoder.*`."""
+    return {name: tensor for name, tensor in state.items() if name.startswith(ENCODER)}
+
+
+def transfer_encoder(model: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Copies the encoder of `state` into `model`; what else `state` holds stays behind.
+
+    InputError, with `model` unchanged, names each tensor that is missing, unexpected, or of another shape or type.
+    """
+    given = encoder_state(state)
+    problems = _differences(encoder_state(model.state_dict()), given)
+    if problems:
+        raise InputError(problems)
+    encoder = {name.removeprefix(ENCODER): tensor for name, tensor in given.items()}
+    model.get_submodule("encoder").load_state_dict(encoder, strict=True)
+
+
+def transfer_decoder(model: nn.Module, state: Mapping[str, Tensor]) -> tuple[str, ...]:
+    """Copies every tensor outside the encoder whose name and shape match, save the final logits; returns the names.
+
+    For the ablation `transfer_decoder` of Wen et al.'s segmentation pre-training. ET-Net's edge logits do not depend
+    on the classes and are copied. InputError, with `model` unchanged, if nothing matches.
+    """
+    own = model.state_dict()
+    matching = {
+        name: tensor
+        for name, tensor in state.items()
+        if name in own and not name.startswith((ENCODER, LOGITS)) and own[name].shape == tensor.shape
+    }
+    if not matching:
+        raise InputError(f"no decoder tensor of {type(model).__name__} matches the weights by name and shape")
+    model.load_state_dict(matching, strict=False)
+    return tuple(matching)
+
+
+def published_name(backbone: str) -> str:
+    """Name of torchvision's file of ImageNet-1k weights for a backbone."""
+    return _PUBLISHED[backbone].file
+
+
+def published(backbone: str, file: Path | None = None) -> dict[str, Tensor]:
+    """torchvision's ImageNet-1k weights (IMAGENET1K_V1) under the keys `encoder.*`, without the classifier.
+
+    `file` holds torchvision's plain state dict, as .pth or .safetensors, and is taken at its word: whoever needs
+    to know which weights they were records the file's sha256. Without `file` they are downloaded and their hash is
+    checked. Files older than batch norm's counters get counters of zero, as PyTorch does. InputError names the
+    file to fetch where there is none, and each tensor that does not belong to the backbone.
+    """
+    state = _download(backbone) if file is None else _read(backbone, file)
+    _, _, classifier, prefix = _PUBLISHED[backbone]
+    renamed = {
+        ENCODER + _modern(name).removeprefix(prefix): tensor
+        for name, tensor in state.items()
+        if not name.startswith(classifier)
+    }
+    expected = _expected(backbone)
+    renamed |= _counters(expected, renamed)
+    problems = _differences(expected, renamed)
+    if problems:
+        raise InputError([f"{file or published_name(backbone)}: {problem}" for problem in problems])
+    return renamed
+
+
+def _modern(name: str) -> str:
+    """DenseNet's published file says `denselayer1.norm.1`, its network `denselayer1.norm1`."""
+    return re.sub(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)", r"\1\2", name)
+
+
+def _counters(expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Batch norm's counters for a file that has none at all."""
+    import torch
+
+    counters = [name for name in expected if name.endswith(COUNTER)]
+    if any(name.endswith(COUNTER) for name in given):
+        return {}
+    return {name: torch.zeros((), dtype=torch.int64) for name in counters}
+
+
+def _expected(backbone: str) -> dict[str, Tensor]:
+    """A backbone's tensors without their numbers: names, shapes, types."""
+    import torch
+
+    from medpt.models import build_encoder
+
+    with torch.device("meta"):
+        return {ENCODER + name: tensor for name, tensor in build_encoder(backbone).state_dict().items()}
+
+
+def _differences(expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]:
+    missing = [f"missing tensor {name}" for name in expected if name not in given]
+    unexpected = [f"unexpected tensor {name}" for name in given if name not in expected]
+    unfit = [
+        f"{name}: {_kind(given[name])} where {_kind(tensor)} is expected"
+        for name, tensor in expected.items()
+        if name in given and _kind(given[name]) != _kind(tensor)
+    ]
+    return missing + unexpected + unfit
+
+
+def _kind(tensor: Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
+
+
+def _read(backbone: str, file: Path) -> dict[str, Tensor]:
+    if not file.is_file():
+        raise InputError(f"{file}: no such file; {_advice(backbone)}")
+    if file.suffix == ".safetensors":
+        return load(file)
+    import torch
+
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever foreign bytes provoke in an unpickler that allows tensors only
+        raise InputError(f"{file}: not a whole PyTorch file of tensors ({type(error).__name__})") from error
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise InputError(f"{file}: not a plain state dict (names to tensors) as torchvision publishes it")
+    return dict(state)
+
+
+def _download(backbone: str) -> dict[str, Tensor]:
+    try:
+        weights = _torchvision_weights(backbone)
+        return dict(weights.get_state_dict(progress=False, check_hash=True, weights_only=True))
+    except (OSError, RuntimeError) as error:
+        name = published_name(backbone)
+        raise InputError(f"{name}: no download ({error}); {_advice(backbone)}") from error
+
+
+def _advice(backbone: str) -> str:
+    return f"fetch {_torchvision_weights(backbone).url} into a folder and name the folder with {OPTION}"
+
+
+def _torchvision_weights(backbone: str) -> Any:
+    from torchvision.models import get_model_weights
+
+    return get_model_weights(_PUBLISHED[backbone].model)["IMAGENET1K_V1"]
