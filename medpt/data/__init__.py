@@ -1,0 +1,47 @@
+"""Datasets: what is known of them, the owner's files to records, records to pixels of one form.
+
+Importing this package imports neither torch nor OpenCV; a reader is imported when its dataset is opened.
+"""
+
+import inspect
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from medpt.data.cards import CARDS, Card, card
+from medpt.data.dataset import Dataset, Record
+from medpt.data.preprocess import preprocess
+from medpt.errors import InputError, did_you_mean
+
+__all__ = ["CARDS", "Card", "Dataset", "Record", "card", "open_dataset", "preprocess"]
+
+READERS = {
+    "ChestXRay2017": "chestxray2017",
+    "ISIC2019": "isic2019",
+    "DRIVE": "drive",
+    "CHAOS-CT": "chaos_ct",
+    "ADE20K": "ade20k",
+    "ADE20K-Seg": "ade20k_seg",
+    "CIFAR-100": "cifar100",
+    "ImageNet": "imagenet",
+}
+
+
+def open_dataset(name: str, root: str | Path, **options: Any) -> Dataset:
+    """The dataset `name` as its owner ships it, found at or below `root`.
+
+    Raises InputError with every problem of one pass: an unknown name or option, a file that is missing or
+    that nobody labelled, a label that is not a class.
+    """
+    found = card(name)
+    reader = import_module(f"medpt.data.readers.{READERS[found.name]}")
+    _known_options(found.name, reader.open, options)
+    return reader.open(Path(root), **options)
+
+
+def _known_options(name: str, reader: Any, options: dict[str, Any]) -> None:
+    known = list(inspect.signature(reader).parameters)[1:]
+    unknown = [option for option in options if option not in known]
+    if unknown:
+        accepted = did_you_mean(unknown[0], known) if known else "it has none"
+        raise InputError(f"{name}: unknown option {option!r}; {accepted}" for option in unknown)

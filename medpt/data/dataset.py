@@ -1,0 +1,97 @@
+"""What a reader hands over: records, and the functions that turn a record into pixels.
+
+Opening lists files and reads labels; pixels are decoded only by `image` and `mask`. A dataset is immutable
+and can be pickled, so that a worker need not list the files again.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medpt.data.cards import Card
+from medpt.errors import InputError
+
+IGNORE = 255  # the class id of mask pixels that nobody labelled
+
+Split = Literal["train", "test"]
+
+
+@dataclass(frozen=True)
+class Record:
+    """One labelled image of the owner's files; plain data that round-trips through JSON.
+
+    `patient_id` already carries what makes it unique in the dataset; `group_id` is what a split must keep
+    together. `split` is the owner's, None where there is none. `slice` is the row or plane in a file of many.
+    """
+
+    dataset: str
+    image_path: str  # relative to the dataset's root, with forward slashes
+    patient_id: str
+    group_id: str
+    slice: int | None = None
+    label: int | None = None
+    mask_path: str | None = None
+    split: Split | None = None
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """Unique within the dataset."""
+        return self.image_path if self.slice is None else f"{self.image_path}#{self.slice}"
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @staticmethod
+    def from_json(value: Mapping[str, Any]) -> "Record":
+        return Record(**value)
+
+
+Reader = Callable[[Path, Record], NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Records with their pixels.
+
+    `remarks` says, for people, what of the owner's files was left out and why.
+    """
+
+    info: Card
+    root: Path
+    records: tuple[Record, ...]
+    read_image: Reader
+    read_mask: Reader | None = None
+    remarks: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.records:
+            raise InputError(f"{self.root}: no labelled image of {self.info.name} found")
+        counts = Counter(record.id for record in self.records)
+        if len(counts) < len(self.records):
+            twice = [name for name, count in counts.items() if count > 1]
+            raise InputError(f"{self.root}: {name} is listed {counts[name]} times" for name in twice)
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self.records)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def image(self, record: Record) -> NDArray[Any]:
+        """uint8 (H, W, 3) RGB or (H, W) grey; CT: int16 (H, W) in Hounsfield units.
+
+        Raises InputError naming the file that cannot be decoded.
+        """
+        return self.read_image(self.root, record)
+
+    def mask(self, record: Record) -> NDArray[np.uint8]:
+        """uint8 (H, W) of class ids, 255 where nobody labelled. Raises InputError naming the file."""
+        if self.read_mask is None or record.mask_path is None:
+            raise InputError(f"{record.image_path}: {self.info.name} has no mask for it")
+        return self.read_mask(self.root, record)

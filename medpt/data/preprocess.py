@@ -1,0 +1,294 @@
+"""The preprocessing pipeline: a string such as `crop_fundus(10)|resize(256)|clahe(2,8)`, and what it does.
+
+The string determines the pixels and goes into digests, so it has one canonical spelling. Operations act on an
+image and its mask together: geometry on both (masks by nearest neighbour), intensities on the image alone.
+Defaults are the paper's section 2.2 where it speaks (crop, 256 x 256 bilinear, CLAHE) and this project's
+decisions where it does not. Parsing needs only the standard library; OpenCV is imported when an operation
+runs.
+"""
+
+import ast
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medpt.data.decode import opencv
+from medpt.errors import InputError, did_you_mean
+
+Image = NDArray[Any]
+Mask = NDArray[np.uint8] | None
+Pair = tuple[Image, Mask]
+
+SMALLEST_CROP = 0.3  # of a side: a smaller box is a failed search, and the whole image stays
+XRAY_DARK, XRAY_FLAT, XRAY_TRIM = 8.0, 4.0, 0.25  # grey levels, grey levels, share of a side
+
+
+def preprocess(image: Image, pipeline: str) -> NDArray[np.uint8]:
+    """uint8 (S, S, 3), grey replicated, S from the pipeline's resize.
+
+    `image` is uint8 (H, W, 3) RGB or (H, W), or int16 Hounsfield units (H, W) if the pipeline begins with
+    window. Raises InputError for a bad pipeline or an image that an operation cannot take.
+    """
+    return preprocess_pair(image, None, pipeline)[0]
+
+
+def preprocess_pair(image: Image, mask: Mask, pipeline: str) -> tuple[NDArray[np.uint8], Mask]:
+    """As `preprocess`, with the uint8 (H, W) mask of class ids brought to (S, S) by the same geometry.
+
+    No value appears in the mask that was not there, save 0 in what crop_fundus pads.
+    """
+    if mask is not None and mask.shape != image.shape[:2]:
+        raise InputError(f"mask of {_size(mask)} for an image of {_size(image)} (width x height)")
+    for step in _parsed(pipeline):
+        image, mask = OPERATIONS[step.name].apply(image, mask, *step.arguments)
+    if image.dtype != np.uint8:
+        raise InputError(
+            f"{pipeline}: {image.dtype} pixels at the end; begin with window(lo,hi) or percentile(lo,hi)"
+        )
+    if image.ndim == 2:
+        image = opencv().cvtColor(image, opencv().COLOR_GRAY2RGB)
+    return np.ascontiguousarray(image), mask
+
+
+def default_pipeline(modality: str, size: int = 256) -> str:
+    """The canonical pipeline of a modality: its crop or intensity window, resize, CLAHE."""
+    if modality not in FIRST:
+        raise InputError(f"unknown modality {modality!r}; {did_you_mean(modality, FIRST)}")
+    return canonical("|".join([*FIRST[modality], f"resize({size})", "clahe(2.0,8)"]))
+
+
+def canonical(pipeline: str) -> str:
+    """The one spelling of a pipeline: no spaces, defaults written out, 2.0 as 2. Raises InputError."""
+    return "|".join(f"{step.name}({','.join(map(_spelled, step.arguments))})" for step in _parsed(pipeline))
+
+
+def output_size(pipeline: str) -> int:
+    """S, the side of the square images that the pipeline makes."""
+    return next(int(step.arguments[0]) for step in _parsed(pipeline) if step.name == "resize")
+
+
+def crop_fundus(image: Image, mask: Mask, threshold: float) -> Pair:
+    """The box of the largest 8-connected component with max(R, G, B) > threshold, padded square in black."""
+    image, mask = _cropped(image, mask, _bright_box(image, threshold))
+    height, width = image.shape[:2]
+    top, left = max(0, width - height) // 2, max(0, height - width) // 2
+    side = max(height, width)
+    pad = (top, side - height - top, left, side - width - left)
+    return _padded(image, pad), None if mask is None else _padded(mask, pad)
+
+
+def crop_dermoscopy(image: Image, mask: Mask, threshold: float) -> Pair:
+    """Without the black vignette: the box of the largest component with max(R, G, B) > threshold."""
+    return _cropped(image, mask, _bright_box(image, threshold))
+
+
+def crop_xray(image: Image, mask: Mask) -> Pair:
+    """Without border rows and columns of mean under 8 or SD under 4 grey levels; at most 25 % a side."""
+    grey = image if image.ndim == 2 else opencv().cvtColor(image, opencv().COLOR_RGB2GRAY)
+    top, bottom = _informative(grey, axis=1)
+    left, right = _informative(grey, axis=0)
+    return _cropped(image, mask, (top, bottom, left, right))
+
+
+def window(image: Image, mask: Mask, low: float, high: float) -> Pair:
+    """[low, high] Hounsfield units to 0..255, rounded; what lies outside is clipped."""
+    return _stretched(image, low, high), mask
+
+
+def percentile(image: Image, mask: Mask, low: float, high: float) -> Pair:
+    """The low-th to high-th percentile of the image to 0..255; a constant image becomes black."""
+    bottom, top = np.percentile(image, [low, high])
+    if top <= bottom:
+        return np.zeros(image.shape, np.uint8), mask
+    return _stretched(image, float(bottom), float(top)), mask
+
+
+def resize(image: Image, mask: Mask, size: int) -> Pair:
+    """Size x size, aspect not kept: image bilinear, mask nearest, both with pixel centres aligned."""
+    cv2 = opencv()
+    small = cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR)
+    if mask is not None:  # INTER_NEAREST would shift the mask by up to half a source pixel
+        mask = cv2.resize(mask, (size, size), interpolation=cv2.INTER_NEAREST_EXACT)
+    return small, mask
+
+
+def clahe(image: Image, mask: Mask, clip: float, tiles: int) -> Pair:
+    """Contrast-limited adaptive histogram equalisation (Zuiderveld 1994), of L in CIELAB for colour."""
+    if image.dtype != np.uint8:
+        raise InputError(f"clahe: {image.dtype} pixels; accepted: uint8 (put window or percentile before it)")
+    cv2 = opencv()
+    equalise = cv2.createCLAHE(clipLimit=clip, tileGridSize=(tiles, tiles))
+    if image.ndim == 2:
+        return equalise.apply(image), mask
+    lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
+    lab[:, :, 0] = equalise.apply(lab[:, :, 0])
+    return cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), mask
+
+
+def _bright_box(image: Image, threshold: float) -> tuple[int, int, int, int]:
+    cv2 = opencv()
+    bright = image if image.ndim == 2 else image.max(axis=2)
+    foreground = (bright > threshold).astype(np.uint8)
+    height, width = foreground.shape
+    _, _, stats, _ = cv2.connectedComponentsWithStats(foreground, connectivity=8)
+    if len(stats) < 2:
+        return 0, height, 0, width
+    left, top, w, h, _ = (int(v) for v in stats[1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))])
+    if w < SMALLEST_CROP * width or h < SMALLEST_CROP * height:
+        return 0, height, 0, width
+    return top, top + h, left, left + w
+
+
+def _informative(grey: Image, axis: int) -> tuple[int, int]:
+    mean, deviation = grey.mean(axis=axis), grey.std(axis=axis)
+    keep = np.flatnonzero((mean >= XRAY_DARK) & (deviation >= XRAY_FLAT))
+    length = len(mean)
+    limit = int(XRAY_TRIM * length)
+    first, last = (keep[0], keep[-1] + 1) if len(keep) else (0, length)
+    return min(int(first), limit), max(int(last), length - limit)
+
+
+def _cropped(image: Image, mask: Mask, box: tuple[int, int, int, int]) -> Pair:
+    top, bottom, left, right = box
+    return image[top:bottom, left:right], None if mask is None else mask[top:bottom, left:right]
+
+
+def _padded(pixels: Image, pad: tuple[int, int, int, int]) -> Image:
+    return (
+        opencv().copyMakeBorder(pixels, *pad, opencv().BORDER_CONSTANT, value=(0, 0, 0))
+        if any(pad)
+        else pixels
+    )
+
+
+def _stretched(image: Image, low: float, high: float) -> NDArray[np.uint8]:
+    scaled = (image.astype(np.float32) - low) * np.float32(255 / (high - low))
+    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+
+
+def _size(pixels: Image) -> str:
+    return f"{pixels.shape[1]}x{pixels.shape[0]}"
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A number from `low` to `high` (both accepted)."""
+
+    name: str
+    low: float
+    high: float
+    whole: bool = False
+    default: float | None = None
+
+    def accepted(self) -> str:
+        return f"{self.name}: {'a whole' if self.whole else 'a'} number from {self.low:g} to {self.high:g}"
+
+    def takes(self, value: Any) -> bool:
+        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        return number and self.low <= value <= self.high and (not self.whole or float(value).is_integer())
+
+
+@dataclass(frozen=True)
+class Operation:
+    apply: Callable[..., Pair]
+    parameters: tuple[Parameter, ...] = ()
+
+
+_THRESHOLD = Parameter("threshold", 0, 254, default=10)
+_HU = (Parameter("lo", -32768, 32767), Parameter("hi", -32768, 32767))
+
+OPERATIONS: dict[str, Operation] = {
+    "crop_fundus": Operation(crop_fundus, (_THRESHOLD,)),
+    "crop_dermoscopy": Operation(crop_dermoscopy, (_THRESHOLD,)),
+    "crop_xray": Operation(crop_xray),
+    "window": Operation(window, _HU),
+    "percentile": Operation(percentile, (Parameter("lo", 0, 100), Parameter("hi", 0, 100))),
+    "resize": Operation(resize, (Parameter("size", 2, 4096, whole=True),)),
+    "clahe": Operation(
+        clahe, (Parameter("clip", 0.01, 255, default=2), Parameter("tiles", 1, 64, whole=True, default=8))
+    ),
+}
+
+FIRST: dict[str, tuple[str, ...]] = {
+    "x-ray": ("crop_xray()",),
+    "ct": ("window(-160,240)",),  # abdominal soft tissue
+    "mri": ("percentile(1,99)",),
+    "fundus": ("crop_fundus(10)",),
+    "dermoscopy": ("crop_dermoscopy(10)",),
+    "histology": (),
+    "oct": (),
+    "natural": (),
+}
+
+
+@dataclass(frozen=True)
+class _Step:
+    name: str
+    arguments: tuple[float, ...]
+
+
+@lru_cache(maxsize=256)
+def _parsed(pipeline: str) -> tuple[_Step, ...]:
+    problems: list[str] = []
+    steps = [
+        _step(text, f"{pipeline!r}, operation {n}", problems) for n, text in enumerate(pipeline.split("|"), 1)
+    ]
+    resizes = sum(step.name == "resize" for step in steps)
+    if not problems and resizes != 1:
+        problems.append(f"{pipeline!r}: {resizes} resize; accepted: exactly one, such as resize(256)")
+    if problems:
+        raise InputError(problems)
+    return tuple(steps)
+
+
+def _step(text: str, place: str, problems: list[str]) -> _Step:
+    name, arguments = _call(text.strip())
+    if name not in OPERATIONS:
+        problems.append(f"{place}: unknown operation {text.strip()!r}; {did_you_mean(name, OPERATIONS)}")
+        return _Step(name, ())
+    parameters = OPERATIONS[name].parameters
+    values = [*arguments, *(parameter.default for parameter in parameters[len(arguments) :])]
+    problems += [
+        f"{place} ({text.strip()}): {complaint}" for complaint in _complaints(name, parameters, values)
+    ]
+    return _Step(name, tuple(value for value in values if isinstance(value, int | float)))
+
+
+def _call(text: str) -> tuple[str, list[Any]]:
+    try:
+        node = ast.parse(text, mode="eval").body
+        if isinstance(node, ast.Name):
+            return node.id, []
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords:
+            return node.func.id, [_number(argument) for argument in node.args]
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        pass
+    return text, []
+
+
+def _number(node: ast.expr) -> Any:
+    value = ast.literal_eval(node)
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _complaints(name: str, parameters: tuple[Parameter, ...], values: list[Any]) -> Iterator[str]:
+    accepted = "; ".join(parameter.accepted() for parameter in parameters) or "no argument"
+    if len(values) > len(parameters):
+        yield f"{len(values)} arguments; accepted: {accepted}"
+        return
+    for parameter, value in zip(parameters, values, strict=True):
+        if not parameter.takes(value):
+            given = "nothing" if value is None else repr(value)
+            yield f"{parameter.name} is {given}; accepted: {parameter.accepted()}"
+            return
+    if name in ("window", "percentile") and values[0] >= values[1]:
+        yield f"lo {values[0]} is not under hi {values[1]}"
+
+
+def _spelled(value: float) -> str:
+    return str(int(value)) if float(value).is_integer() else repr(float(value))

@@ -1,0 +1,67 @@
+"""ADE20K by scene: the labels of sceneCategories.txt on the images of SceneParse150.
+
+Classes are the scenes of at least `min_images` training images, `misc` (no scene) left out, in alphabetical
+order; images of other scenes are left out, and a remark counts them.
+"""
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+from medpt.data.cards import CARDS
+from medpt.data.dataset import Dataset, Record
+from medpt.data.locate import child
+from medpt.data.readers import sceneparse
+from medpt.errors import InputError
+
+CARD = CARDS["ADE20K"]
+SCENES = "sceneCategories.txt"
+NO_SCENE = "misc"
+
+
+def open(root: Path, min_images: int = 3) -> Dataset:
+    """Labels count the classes.
+
+    Raises InputError where images and lines of sceneCategories.txt do not match.
+    """
+    if not isinstance(min_images, int) or min_images < 1:
+        raise InputError(f"ADE20K: min_images is {min_images!r}; accepted: a whole number from 1")
+    top = sceneparse.find(root)
+    images = sceneparse.images(top)
+    problems: list[str] = []
+    scenes = _scenes(top, problems)
+    problems += [
+        f"{top / path}: not in {SCENES}"
+        for name, (path, _) in images.items()
+        if scenes and name not in scenes
+    ]
+    problems += [f"{top / SCENES}: no image {name}.jpg" for name in scenes if name not in images]
+    if problems:
+        raise InputError(problems)
+    counts = Counter(scenes[name] for name, (_, split) in images.items() if split == "train")
+    classes = tuple(sorted(s for s, count in counts.items() if count >= min_images and s != NO_SCENE))
+    number = {scene: n for n, scene in enumerate(classes)}
+    records = tuple(
+        Record(CARD.name, path, name, name, label=number[scenes[name]], split=split)
+        for name, (path, split) in sorted(images.items())
+        if scenes[name] in number
+    )
+    left_out = len(images) - len(records)
+    remark = f"{left_out} images left out: {NO_SCENE}, or a scene of fewer than {min_images} training images"
+    return Dataset(
+        replace(CARD, classes=classes), top, records, sceneparse.read, remarks=(remark,) * bool(left_out)
+    )
+
+
+def _scenes(top: Path, problems: list[str]) -> dict[str, str]:
+    path = child(top, SCENES)
+    if path is None:
+        problems.append(f"{top / SCENES}: no such file; it names the scene of each image")
+        return {}
+    scenes: dict[str, str] = {}
+    for line, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        name, _, scene = text.strip().partition(" ")
+        if not scene.strip() or name in scenes:
+            problems.append(f"{path}, line {line}: {text!r}; accepted: '<image id> <scene>', each id once")
+        scenes[name] = scene.strip()
+    return scenes

@@ -1,0 +1,54 @@
+"""ADE20K by pixel: the masks of SceneParse150, 150 classes.
+
+A stored value v is class v - 1; the stored 0 (other objects) becomes 255 and is ignored, as in the benchmark.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medpt.data.cards import CARDS
+from medpt.data.dataset import Dataset, Record
+from medpt.data.decode import read_ids
+from medpt.data.locate import files
+from medpt.data.readers import sceneparse
+from medpt.errors import InputError
+
+CARD = CARDS["ADE20K-Seg"]
+
+
+def open(root: Path) -> Dataset:
+    """Raises InputError for images without a mask and masks without an image."""
+    top = sceneparse.find(root)
+    images = sceneparse.images(top)
+    masks = dict(_masks(top))
+    problems = [
+        f"{top / path}: no mask {name}.png in annotations"
+        for name, (path, _) in images.items()
+        if name not in masks
+    ]
+    problems += [f"{top / path}: no image {name}.jpg" for name, path in masks.items() if name not in images]
+    if problems:
+        raise InputError(problems)
+    records = tuple(
+        Record(CARD.name, path, name, name, mask_path=masks[name], split=split)
+        for name, (path, split) in sorted(images.items())
+    )
+    return Dataset(CARD, top, records, sceneparse.read, _mask)
+
+
+def _masks(top: Path) -> Iterator[tuple[str, str]]:
+    for part in sceneparse.PARTS:
+        folder = top / "annotations" / part
+        for path in files(folder, ".png") if folder.is_dir() else []:
+            yield path.stem, path.relative_to(top).as_posix()
+
+
+def _mask(root: Path, record: Record) -> NDArray[np.uint8]:
+    path = root / str(record.mask_path)
+    ids = read_ids(path)
+    if ids.max() > len(CARD.classes):
+        raise InputError(f"{path}: value {ids.max()}; accepted: 0 (other) to {len(CARD.classes)}")
+    return ids - np.uint8(1)  # 0 wraps to 255, ignored

@@ -1,0 +1,80 @@
+"""ChestXRay2017: `<part>/<class>/<name>.jpeg`, in the trees of Mendeley version 2, version 3 and Kaggle.
+
+Kaggle's `val` was cut from `train` and counts as train. Files are grey, 283 of them stored as RGB: all become
+grey. Numbers of persons restart in each folder, so patients are told apart by part and class; a normal case
+of series `IM` and one of `NORMAL2-IM` with the same number count as one patient, because nothing says that
+they are two.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medpt.data.cards import CARDS
+from medpt.data.dataset import Dataset, Record, Split
+from medpt.data.decode import read_grey
+from medpt.data.locate import child, files, find_root, folders
+from medpt.errors import InputError
+
+CARD = CARDS["ChestXRay2017"]
+PARTS: dict[str, Split] = {"train": "train", "val": "train", "test": "test"}
+NAMES = {
+    "NORMAL": re.compile(r"(?:NORMAL2-)?IM-(?P<person>\d+)-|NORMAL-(?P<person3>\d+)-", re.IGNORECASE),
+    "PNEUMONIA": re.compile(
+        r"person(?P<person>\d+)_(?P<cause>bacteria|virus)_|(?P<cause3>BACTERIA|VIRUS)-(?P<person3>\d+)-",
+        re.IGNORECASE,
+    ),
+}
+EXAMPLES = {"NORMAL": "IM-0115-0001.jpeg", "PNEUMONIA": "person12_virus_45.jpeg"}
+
+
+def open(root: Path) -> Dataset:
+    """Labels 0 NORMAL, 1 PNEUMONIA. Raises InputError for folders and file names that are not the owner's."""
+    top = find_root(root, _is_root, "train/PNEUMONIA or test/PNEUMONIA")
+    problems: list[str] = []
+    records = [record for part in PARTS for record in _part(top, part, problems)]
+    if problems:
+        raise InputError(problems)
+    missing = [part for part in ("train", "test") if not any(record.split == part for record in records)]
+    remarks = tuple(f"{top}: no {part} part" for part in missing)
+    return Dataset(CARD, top, tuple(records), _image, remarks=remarks)
+
+
+def _is_root(folder: Path) -> bool:
+    parts = [child(folder, part) for part in PARTS]
+    return any(part is not None and child(part, "PNEUMONIA") is not None for part in parts)
+
+
+def _part(top: Path, part: str, problems: list[str]) -> Iterator[Record]:
+    folder = child(top, part)
+    if folder is None:
+        return
+    present = {inner.name.upper(): inner for inner in folders(folder)}
+    expected = f"accepted: {' and '.join(CARD.classes)}"
+    problems += [f"{present[name]}: not a class; {expected}" for name in present if name not in CARD.classes]
+    problems += [f"{folder}: no folder {name}; {expected}" for name in CARD.classes if name not in present]
+    for label, name in enumerate(CARD.classes):
+        for path in files(present[name], ".jpeg", ".jpg") if name in present else []:
+            match = NAMES[name].match(path.name)
+            if match is None:
+                problems.append(
+                    f"{path}: its name does not tell the patient; accepted: as published, {EXAMPLES[name]}"
+                )
+            else:
+                yield _record(path.relative_to(top).as_posix(), part, label, match)
+
+
+def _record(path: str, part: str, label: int, match: re.Match[str]) -> Record:
+    found = match.groupdict()
+    split = PARTS[part]
+    patient = f"{split}/{CARD.classes[label]}/{int(found['person'] or found['person3'])}"
+    cause = found.get("cause") or found.get("cause3")
+    meta = {"cause": cause.lower()} if cause else {}
+    return Record(CARD.name, path, patient, patient, label=label, split=split, meta=meta)
+
+
+def _image(root: Path, record: Record) -> NDArray[np.uint8]:
+    return read_grey(root / record.image_path)

@@ -1,0 +1,73 @@
+"""DRIVE: fundus photographs with the first observer's vessels, of the parts whose truth is there.
+
+The test archive of grand-challenge has no `1st_manual`: its images are then left out, and a remark says so.
+Masks are palette GIFs, so they are reduced to grey before the threshold.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medpt.data.cards import CARDS
+from medpt.data.dataset import Dataset, Record, Split
+from medpt.data.decode import read_grey, read_image
+from medpt.data.locate import child, files, find_root
+from medpt.errors import InputError
+
+CARD = CARDS["DRIVE"]
+PARTS: dict[str, Split] = {"training": "train", "test": "test"}
+NUMBER = re.compile(r"(\d+)_")
+
+
+def open(root: Path) -> Dataset:
+    """Masks 0 background, 1 vessel.
+
+    Raises InputError for an image without vessels or vessels without image.
+    """
+    top = find_root(root, lambda folder: (folder / "training" / "images").is_dir(), "training/images")
+    problems: list[str] = []
+    remarks: list[str] = []
+    records = [record for part in PARTS for record in _part(top, part, problems, remarks)]
+    if problems:
+        raise InputError(problems)
+    return Dataset(CARD, top, tuple(records), _image, _mask, tuple(remarks))
+
+
+def _part(top: Path, part: str, problems: list[str], remarks: list[str]) -> Iterator[Record]:
+    images = _numbered(top / part / "images", problems, ".tif", ".tiff")
+    vessels = _numbered(top / part / "1st_manual", problems, ".gif")
+    views = _numbered(top / part / "mask", problems, ".gif")
+    if not vessels:
+        remarks.append(f"{top / part}: {len(images)} images without 1st_manual (vessel truth) are left out")
+        return
+    problems += [
+        f"{images[n]}: no {n}_manual1.gif in {top / part / '1st_manual'}" for n in images.keys() - vessels
+    ]
+    problems += [f"{vessels[n]}: no image {n}_{part}.tif" for n in vessels.keys() - images]
+    for number in sorted(images.keys() & vessels):
+        view = {"field_of_view": views[number].relative_to(top).as_posix()} if number in views else {}
+        image, mask = (path.relative_to(top).as_posix() for path in (images[number], vessels[number]))
+        patient = f"DRIVE-{number}"
+        yield Record(CARD.name, image, patient, patient, mask_path=mask, split=PARTS[part], meta=view)
+
+
+def _numbered(folder: Path, problems: list[str], *suffixes: str) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in files(folder, *suffixes) if child(folder.parent, folder.name) else []:
+        match = NUMBER.match(path.name)
+        if match is None or match[1] in found:
+            problems.append(f"{path}: accepted: one file a number, such as 21_training.tif")
+        else:
+            found[match[1]] = path
+    return found
+
+
+def _image(root: Path, record: Record) -> NDArray[np.uint8]:
+    return read_image(root / record.image_path)
+
+
+def _mask(root: Path, record: Record) -> NDArray[np.uint8]:
+    return (read_grey(root / str(record.mask_path)) > 127).astype(np.uint8)

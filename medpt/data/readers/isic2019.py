@@ -1,0 +1,114 @@
+"""ISIC 2019, training part: images named by a one-hot csv, grouped by lesion.
+
+2,074 files are named `<id>_downsampled.jpg`. Images that share a `lesion_id` are one group; an image without
+one is its own. The published test images have no labels and are not read.
+"""
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medpt.data.cards import CARDS
+from medpt.data.dataset import Dataset, Record
+from medpt.data.decode import read_image
+from medpt.data.locate import child, find_root, walk
+from medpt.errors import InputError
+
+CARD = CARDS["ISIC2019"]
+TRUTH = "ISIC_2019_Training_GroundTruth.csv"
+METADATA = "ISIC_2019_Training_Metadata.csv"
+IMAGES = "ISIC_2019_Training_Input"
+KEPT = ("age_approx", "anatom_site_general", "sex")
+
+
+def open(root: Path) -> Dataset:
+    """Labels 0..8 in the order of the csv's columns (8, UNK, has no image).
+
+    Raises InputError for missing columns, rows that are not one-hot, ids given twice and images that are
+    absent.
+    """
+    top = find_root(root, lambda folder: child(folder, TRUTH) is not None, TRUTH)
+    problems: list[str] = []
+    metadata = _metadata(top, problems)
+    images = _images(top, problems)
+    records: list[Record] = []
+    for line, row in _rows(top, TRUTH, ("image", *CARD.classes), problems):
+        label = _label(row)
+        path = (
+            images.get(row["image"])
+            or images.get(f"{row['image']}_downsampled")
+            or images.get(_short(row["image"]))
+        )
+        if label is None:
+            problems.append(
+                f"{top / TRUTH}, line {line}: {row['image']} is not one-hot; accepted: one 1, else 0"
+            )
+        elif path is None:
+            problems.append(f"{top / TRUTH}, line {line}: no image {row['image']}.jpg in {top / IMAGES}")
+        else:
+            records.append(_record(path, row["image"], label, metadata.get(row["image"], {})))
+    if problems:
+        raise InputError(problems)
+    return Dataset(CARD, top, tuple(sorted(records, key=lambda record: record.id)), _image)
+
+
+def _rows(
+    top: Path, name: str, columns: tuple[str, ...], problems: list[str]
+) -> Iterator[tuple[int, dict[str, str]]]:
+    path = child(top, name)
+    if path is None:
+        problems.append(f"{top / name}: no such file")
+        return
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        rows = csv.DictReader(file)
+        missing = [column for column in columns if column not in (rows.fieldnames or ())]
+        if missing:
+            problems.append(f"{path}, line 1: no column {', '.join(missing)}; accepted: {','.join(columns)}")
+            return
+        seen: set[str] = set()
+        for row in rows:
+            if row["image"] in seen:
+                problems.append(f"{path}, line {rows.line_num}: {row['image']} a second time")
+            elif any(row[column] is None for column in columns):
+                problems.append(f"{path}, line {rows.line_num}: fewer cells than the header has")
+            else:
+                yield rows.line_num, row
+            seen.add(row["image"])
+
+
+def _metadata(top: Path, problems: list[str]) -> dict[str, dict[str, str]]:
+    return {row["image"]: row for _, row in _rows(top, METADATA, ("image", "lesion_id"), problems)}
+
+
+def _images(top: Path, problems: list[str]) -> dict[str, str]:
+    folder = child(top, IMAGES)
+    if folder is None:
+        problems.append(f"{top / IMAGES}: no such folder")
+        return {}
+    paths = (Path(entry.path) for entry in walk(folder))
+    return {path.stem: path.relative_to(top).as_posix() for path in paths if path.suffix.lower() == ".jpg"}
+
+
+def _label(row: dict[str, str]) -> int | None:
+    try:
+        values = [float(row[name]) for name in CARD.classes]
+    except ValueError:
+        return None
+    return values.index(1.0) if sorted(values) == [0.0] * (len(values) - 1) + [1.0] else None
+
+
+def _short(name: str) -> str:
+    return name.removesuffix("_downsampled")
+
+
+def _record(path: str, name: str, label: int, row: dict[str, str]) -> Record:
+    group = row.get("lesion_id") or f"IMG:{name}"
+    meta = {key: row[key] for key in KEPT if row.get(key)}
+    return Record(CARD.name, path, group, group, label=label, meta=meta)
+
+
+def _image(root: Path, record: Record) -> NDArray[np.uint8]:
+    return read_image(root / record.image_path)
