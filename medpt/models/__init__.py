@@ -1,9 +1,9 @@
 """Networks by name: three ImageNet backbones, a classifier and five segmentation networks on each.
 
-Promises: the names are known without importing torch; in every network the encoder's tensors are the state-dict
-keys `encoder.*`, the same for one backbone everywhere; the last linear map is called `logits`; after
-`torch.manual_seed(s)` the encoder starts from the same numbers whatever stands on it. Networks emit logits, never
-probabilities. No weights are loaded here: see medpt/models/weights.py.
+Promises: the names are known without importing torch; in every network the encoder's tensors are the
+state-dict keys `encoder.*`, the same for one backbone everywhere; the last linear map is called `logits`;
+after `torch.manual_seed(s)` the encoder starts from the same numbers whatever stands on it. Networks emit
+logits, never probabilities. No weights are loaded here: see medpt/models/weights.py.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The classifier: an encoder, global average pooling and one linear layer, as torchvision's own networks end."""
+"""The classifier: an encoder, global average pooling, one linear layer, as torchvision's own networks end."""
 
 from torch import Tensor, nn
 
@@ -6,7 +6,7 @@ from medpt.models import build_encoder
 
 
 class Classifier(nn.Module):
-    """Images (N, 3, H, W) to logits (N, num_classes). No dropout; the linear layer starts from PyTorch's default."""
+    """Images (N, 3, H, W) to logits (N, num_classes). No dropout; PyTorch's own initial head."""
 
     def __init__(self, backbone: str, num_classes: int) -> None:
         super().__init__()

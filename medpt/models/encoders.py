@@ -1,13 +1,13 @@
 """torchvision's backbones without pooling and classifier, tapped at five strides.
 
-Children carry torchvision's names, so a published state dict fits after its classifier is dropped (DenseNet also
-loses the prefix `features.`). Initial weights are torchvision's own: Kaiming normal, fan_out (ResNet-18) or fan_in
-(DenseNet-121), and PyTorch's default Kaiming uniform with a = sqrt 5 (ShuffleNet V2). They come from torch's global
-generator and do not depend on the output stride.
+Children carry torchvision's names, so a published state dict fits after its classifier is dropped (DenseNet
+also loses the prefix `features.`). Initial weights are torchvision's own: Kaiming normal, fan_out
+(ResNet-18) or fan_in (DenseNet-121), and PyTorch's default Kaiming uniform with a = sqrt 5 (ShuffleNet V2).
+They come from torch's global generator and do not depend on the output stride.
 
-Taps: ResNet-18 after relu, layer1..4. ShuffleNet V2 after conv1, maxpool (no stage learns at stride 4), stage2,
-stage3, conv5. DenseNet-121 after relu0 and the raw dense blocks 1..3 (before the transition's norm and ReLU), and
-after norm5 with the ReLU that torchvision applies in `forward`.
+Taps: ResNet-18 after relu, layer1..4. ShuffleNet V2 after conv1, maxpool (no stage learns at stride 4),
+stage2, stage3, conv5. DenseNet-121 after relu0 and the raw dense blocks 1..3 (before the transition's norm
+and ReLU), and after norm5 with the ReLU that torchvision applies in `forward`.
 """
 
 from collections.abc import Callable
@@ -21,9 +21,9 @@ STRIDES = (2, 4, 8, 16, 32)
 
 
 class Encoder(nn.Module):
-    """Runs its children in order. Images (N, 3, H, W) to five maps (N, channels[i], H/STRIDES[i], W/STRIDES[i]).
+    """Images (N, 3, H, W) to five maps (N, channels[i], H/STRIDES[i], W/STRIDES[i]), at output stride 32.
 
-    Sides that the strides do not divide are rounded as the backbone's layers do.
+    Children run in order. Sides that the strides do not divide are rounded as the backbone's layers do.
     """
 
     def __init__(self, layers: nn.Module, taps: tuple[str, ...], channels: tuple[int, ...]) -> None:

@@ -1,8 +1,8 @@
 """What several decoders are made of.
 
 Every layer made here starts ready for the ReLU that follows it: weights Kaiming normal (fan_out, as
-torch.nn.init counts it, groups ignored), biases 0, batch norm 1 and 0. A plain `nn.Conv2d` in a decoder is one that no
-ReLU follows (gates, logits): it keeps PyTorch's default, Kaiming uniform.
+torch.nn.init counts it, groups ignored), biases 0, batch norm 1 and 0. A plain `nn.Conv2d` in a decoder is
+one that no ReLU follows (gates, logits): it keeps PyTorch's default, Kaiming uniform.
 """
 
 from typing import TypeVar
@@ -10,7 +10,7 @@ from typing import TypeVar
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Convolution = TypeVar("Convolution", nn.Conv2d, nn.ConvTranspose2d)
+Convolution = TypeVar("Convolution", bound=nn.Conv2d | nn.ConvTranspose2d)
 
 
 def rectified(layer: Convolution) -> Convolution:
@@ -35,5 +35,7 @@ def conv_bn_relu(inputs: int, outputs: int, kernel: int, dilation: int = 1, grou
 
 
 def resize_to(x: Tensor, reference: Tensor) -> Tensor:
-    """(N, C, h, w) to the height and width of `reference`, bilinear between pixel centres (align_corners False)."""
+    """(N, C, h, w) to the height and width of `reference`, bilinear between pixel centres (align_corners
+    False).
+    """
     return F.interpolate(x, size=reference.shape[-2:], mode="bilinear", align_corners=False)

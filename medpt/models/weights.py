@@ -1,8 +1,9 @@
 """Weights at rest and in transfer.
 
-Promises: a file is whole or absent; nothing but tensors is read from it, so no code runs from data; a transfer either
-copies every tensor of the encoder, batch norm's statistics and counters included, bit for bit, or changes nothing and
-names every tensor that does not fit. Importing this module does not import torch.
+Promises: a file is whole or absent; nothing but tensors is read from it, so no code runs from data; a
+transfer either copies every tensor of the encoder, batch norm's statistics and counters included, bit for
+bit, or changes nothing and names every tensor that does not fit. Importing this module does not import
+torch.
 """
 
 from __future__ import annotations
@@ -52,7 +53,9 @@ def save(path: Path, state: Mapping[str, Tensor], **meta: str) -> None:
 
 
 def load(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, on the CPU. InputError names a file that is absent, cut or of another kind."""
+    """The tensors of a safetensors file, on the CPU. InputError names a file that is absent, cut or
+    foreign.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -72,7 +75,8 @@ def encoder_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def transfer_encoder(model: nn.Module, state: Mapping[str, Tensor]) -> None:
     """Copies the encoder of `state` into `model`; what else `state` holds stays behind.
 
-    InputError, with `model` unchanged, names each tensor that is missing, unexpected, or of another shape or type.
+    InputError, with `model` unchanged, names each tensor that is missing, unexpected, or of another shape
+    or type.
     """
     given = encoder_state(state)
     problems = _differences(encoder_state(model.state_dict()), given)
@@ -83,10 +87,11 @@ def transfer_encoder(model: nn.Module, state: Mapping[str, Tensor]) -> None:
 
 
 def transfer_decoder(model: nn.Module, state: Mapping[str, Tensor]) -> tuple[str, ...]:
-    """Copies every tensor outside the encoder whose name and shape match, save the final logits; returns the names.
+    """Copies each tensor outside the encoder whose name and shape match, save the logits; returns their
+    names.
 
-    For the ablation `transfer_decoder` of Wen et al.'s segmentation pre-training. ET-Net's edge logits do not depend
-    on the classes and are copied. InputError, with `model` unchanged, if nothing matches.
+    For the ablation `transfer_decoder` of Wen et al.'s segmentation pre-training. ET-Net's edge logits do
+    not depend on the classes and are copied. InputError, with `model` unchanged, if nothing matches.
     """
     own = model.state_dict()
     matching = {
@@ -108,10 +113,11 @@ def published_name(backbone: str) -> str:
 def published(backbone: str, file: Path | None = None) -> dict[str, Tensor]:
     """torchvision's ImageNet-1k weights (IMAGENET1K_V1) under the keys `encoder.*`, without the classifier.
 
-    `file` holds torchvision's plain state dict, as .pth or .safetensors, and is taken at its word: whoever needs
-    to know which weights they were records the file's sha256. Without `file` they are downloaded and their hash is
-    checked. Files older than batch norm's counters get counters of zero, as PyTorch does. InputError names the
-    file to fetch where there is none, and each tensor that does not belong to the backbone.
+    `file` holds torchvision's plain state dict, as .pth or .safetensors, and is taken at its word: whoever
+    needs to know which weights they were records the file's sha256. Without `file` they are downloaded and
+    their hash is checked. Files older than batch norm's counters get counters of zero, as PyTorch does.
+    InputError names the file to fetch where there is none, and each tensor that does not belong to the
+    backbone.
     """
     state = _download(backbone) if file is None else _read(backbone, file)
     _, _, classifier, prefix = _PUBLISHED[backbone]
