@@ -1,0 +1,70 @@
+"""The eight flips and rotations, and normalisation, as operations on whole batches on any device.
+
+Element t of the dihedral group D4, for t in 0..7: flip left-right if t >= 4, then turn by t % 4 quarters
+counter-clockwise (numpy: rot90(fliplr(x) if t >= 4 else x, t % 4)). 0 is the identity; 1, 2, 3 turn; 4 and 6
+flip the horizontal and the vertical axis; 5 and 7 flip the diagonals (transpose and anti-transpose).
+Wen et al. 2021, section 2.2. Nothing here draws a random number.
+"""
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+ELEMENTS = 8
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+# Element t = transpose first, then reverse the rows, then reverse the columns, each or not.
+TRANSPOSE = (False, True, False, True, False, True, False, True)
+FLIP_ROWS = (False, True, True, False, False, False, True, True)
+FLIP_COLUMNS = (False, False, True, True, True, False, False, True)
+INVERSE = (0, 3, 2, 1, 4, 5, 6, 7)
+
+
+def dihedral(batch: Tensor, transforms: Tensor) -> Tensor:
+    """Applies element transforms[b] to item b of images (B, C, S, S) or masks (B, S, S) of any type.
+
+    `transforms` (B,) of integers in 0..7, on the device of `batch`. Six passes over the batch whatever the
+    elements are, and no synchronisation with a GPU; the memory format stays. Not differentiable.
+    Raises ValueError where the last two sizes differ.
+    """
+    if batch.shape[-1] != batch.shape[-2]:
+        raise ValueError(f"quarter turns need square images, these are {tuple(batch.shape[-2:])}")
+    transpose, rows, columns = _table(batch.device)[:, transforms].reshape(3, -1, *[1] * (batch.ndim - 1))
+    batch = torch.where(transpose, batch.mT, batch, out=torch.empty_like(batch))
+    batch = torch.where(rows, batch.flip(-2), batch)
+    return torch.where(columns, batch.flip(-1), batch)
+
+
+def inverse(transforms: Tensor) -> Tensor:
+    """The elements that undo `transforms`."""
+    return _inverses(transforms.device)[transforms]
+
+
+def normalise(images: Tensor) -> Tensor:
+    """uint8 (B, S, S, 3) RGB to float32 (B, 3, S, S): ImageNet's mean 0 and standard deviation 1 a channel.
+
+    Contiguous on the CPU; on a CUDA device in the channels_last memory format, which costs no copy.
+    """
+    scale, offset = _affine(images.device)
+    values = torch.addcmul(offset, images.permute(0, 3, 1, 2).float(), scale)
+    layout = torch.channels_last if images.is_cuda else torch.contiguous_format
+    return values.contiguous(memory_format=layout)
+
+
+@lru_cache
+def _table(device: torch.device) -> Tensor:
+    return torch.tensor([TRANSPOSE, FLIP_ROWS, FLIP_COLUMNS], device=device)
+
+
+@lru_cache
+def _inverses(device: torch.device) -> Tensor:
+    return torch.tensor(INVERSE, device=device)
+
+
+@lru_cache
+def _affine(device: torch.device) -> tuple[Tensor, Tensor]:
+    mean, std = (torch.tensor(values, dtype=torch.float64) for values in (IMAGENET_MEAN, IMAGENET_STD))
+    scale, offset = 1 / (255 * std), -mean / std
+    return tuple(x.float().to(device).reshape(1, 3, 1, 1) for x in (scale, offset))  # type: ignore[return-value]

@@ -1,0 +1,193 @@
+"""What a folder of shards holds: the manifest, the index of its rows, and whether all of it is whole.
+
+`verify` sees missing, truncated and altered shards and wrong counts. It cannot see that the owner's images
+changed after they were prepared; the fingerprint in the manifest is for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from medpt.errors import InputError
+from medpt.files import read_json, sha256, write_json
+from medpt.spec import Prepare
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FORMAT = 1  # of the folder; raise it when a reader of the old one would go wrong
+MANIFEST = "manifest.json"
+FACTS = ("id", "split", "group", "label", "pixels")  # the columns that are cheap to read
+
+
+@dataclass(frozen=True)
+class ShardInfo:
+    """One finished shard; `problems` are the images left out because they could not be read."""
+
+    name: str
+    rows: int
+    nbytes: int
+    sha256: str
+    plan: str  # digest of the rows and the pipeline that it was made from
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a folder of shards holds and what it was made from; round-trips through manifest.json.
+
+    counts[split] has "images" and, by class, the images (classification) or pixels (segmentation) of it.
+    `split_sha256` is of the canonical JSON of [[id, split], ...]; `shared_groups` counts those in both parts.
+    """
+
+    dataset: str
+    task: str
+    modality: str
+    classes: tuple[str, ...]
+    size: int  # S of images (S, S, 3)
+    prepare: Prepare
+    counts: dict[str, dict[str, int]]
+    split_sha256: str
+    shared_groups: int
+    problems: tuple[str, ...]
+    shards: tuple[ShardInfo, ...]
+    format: int = FORMAT
+
+    @property
+    def rows(self) -> int:
+        return sum(shard.rows for shard in self.shards)
+
+    def write(self, folder: Path) -> None:
+        write_json(folder / MANIFEST, asdict(self))
+
+    @staticmethod
+    def read(folder: Path) -> Manifest:
+        """Raises InputError where manifest.json is absent, is no manifest or is of another format."""
+        path = folder / MANIFEST
+        try:
+            value = read_json(path)
+            if value["format"] != FORMAT:
+                raise InputError(
+                    f"{path}: format {value['format']}; accepted: {FORMAT}; prepare the data again"
+                )
+            return _manifest(value)
+        except FileNotFoundError:
+            raise InputError(f"{path}: there is none, so {folder} holds no prepared data") from None
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"{path}: is no manifest ({error}); prepare the data again") from None
+
+
+@dataclass(frozen=True)
+class Index:
+    """What is known of each prepared image but its pixels; rows sorted by id.
+
+    ids, splits ("train" | "test") and groups are str (N,); labels int64 (N,), -1 for segmentation; pixels are
+    int64 (N, K), pixels per class without those to ignore, or None for classification.
+    """
+
+    dataset: str
+    task: str
+    modality: str
+    classes: tuple[str, ...]
+    size: int  # S of images (S, S, 3)
+    ids: np.ndarray
+    splits: np.ndarray
+    groups: np.ndarray
+    labels: np.ndarray
+    pixels: np.ndarray | None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def rows(self, split: str) -> np.ndarray:
+        """The rows of one part, ascending."""
+        return np.flatnonzero(self.splits == split)
+
+
+def verify(folder: Path) -> Manifest:
+    """Reads all of a prepared folder. Raises InputError with every shard that is not as the manifest says."""
+    manifest = Manifest.read(folder)
+    found = [(shard.name, damage(folder, shard) or _miscount(folder, shard)) for shard in manifest.shards]
+    problems = [f"{folder / name}: {what}; prepare the data again" for name, what in found if what]
+    counted = sum(count["images"] for count in manifest.counts.values())
+    if counted != manifest.rows:
+        problems.append(f"{folder / MANIFEST}: counts {counted} images, its shards {manifest.rows} rows")
+    if problems:
+        raise InputError(problems)
+    return manifest
+
+
+def damage(folder: Path, shard: ShardInfo) -> str | None:
+    """What is wrong with the bytes of a shard, or None."""
+    path = folder / shard.name
+    if not path.is_file():
+        return "is missing"
+    if path.stat().st_size != shard.nbytes:
+        return f"has {path.stat().st_size} bytes in place of {shard.nbytes}"
+    return None if sha256(path) == shard.sha256 else "was altered (its sha256 differs)"
+
+
+def _miscount(folder: Path, shard: ShardInfo) -> str | None:
+    from pyarrow import parquet
+
+    rows = parquet.read_metadata(folder / shard.name).num_rows
+    return None if rows == shard.rows else f"has {rows} rows in place of {shard.rows}"
+
+
+def read_index(folder: Path) -> Index:
+    """The index of a prepared folder, from the cheap columns alone. Raises InputError for damaged shards."""
+    manifest = Manifest.read(folder)
+    return Index(
+        *(manifest.dataset, manifest.task, manifest.modality, manifest.classes, manifest.size),
+        *read_facts(folder, manifest.shards),
+    )
+
+
+def read_facts(
+    folder: Path, shards: Sequence[ShardInfo]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
+    """ids, splits, groups, labels and pixels of Index, over all rows of the shards in their order."""
+    import pyarrow as pa
+
+    table = pa.concat_tables(_cheap_columns(folder, shard) for shard in shards)
+    ids, splits, groups = (np.array(table[name].to_pylist(), dtype=str) for name in FACTS[:3])
+    return ids, splits, groups, table["label"].to_numpy(), _pixels(table["pixels"])
+
+
+def _cheap_columns(folder: Path, shard: ShardInfo) -> pa.Table:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    path = folder / shard.name
+    try:
+        table = parquet.read_table(path, columns=list(FACTS))
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{path}: cannot be read ({error}); prepare the data again") from None
+    if table.num_rows != shard.rows:
+        raise InputError(
+            f"{path}: has {table.num_rows} rows in place of {shard.rows}; prepare the data again"
+        )
+    return table
+
+
+def _pixels(column: pa.ChunkedArray) -> np.ndarray | None:
+    if column.null_count:
+        return None
+    return np.array(column.to_pylist(), dtype=np.int64)
+
+
+def _manifest(value: dict[str, Any]) -> Manifest:
+    shards = tuple(shard_info(shard) for shard in value["shards"])
+    lists = {name: tuple(value[name]) for name in ("classes", "problems")}
+    return Manifest(**{**value, **lists, "prepare": Prepare(**value["prepare"]), "shards": shards})
+
+
+def shard_info(value: dict[str, Any]) -> ShardInfo:
+    return ShardInfo(**{**value, "problems": tuple(value["problems"])})
