@@ -1,0 +1,116 @@
+"""One unit of work: a network trained on a target from given weights, and tested.
+
+Promises: the test part is seen once, by the weights that were best on the validation part; the encoder is
+transferred whole or not at all; metrics are equal for equal seeds and hold no times.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from medpt.checkpoint import Checkpoints
+from medpt.data.arrays import Feed
+from medpt.data.splits import subset
+from medpt.errors import InputError
+from medpt.files import replacing, write_json
+from medpt.models.weights import transfer_encoder
+from medpt.pretrain import HISTORY, RECORD
+from medpt.spec import Finetune
+from medpt.tasks import Work, supervised
+from medpt.tasks.classify import classification_metrics, scores
+from medpt.tasks.segment import predictions
+from medpt.train import Row, fit, prepared, summary
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SCORES, PREDICTIONS = "scores.npz", "predictions.npz"
+EXAMPLES = 6  # test images whose prediction is kept for the report
+
+
+def run(
+    spec: Finetune,
+    feed: Feed,
+    folder: Path,
+    *,
+    initial: "Mapping[str, Tensor] | None",
+    checkpoints: Path,
+    device: str = "cpu",
+    checkpoint_seconds: float = 30.0,
+    on_row: Callable[[Row], object] = lambda row: None,
+) -> dict[str, float]:
+    """Trains on the target and returns the metrics of its test part, as fractions.
+
+    `initial` holds the encoder as `encoder.*`, or is None for random weights. Writes into `folder`
+    history.json (rows of medpt.train.fit), record.json (class weights, sizes) and, for classification,
+    scores.npz (scores (N, K) float32, labels, ids of the test part), for segmentation predictions.npz (ids,
+    image, target, prediction uint8 of the first test images). Goes on from the state in `checkpoints`, which
+    the caller removes once the result is recorded. Metrics: those of the task on the test part, steps,
+    best_step and, where a validation part could be cut off, val_METRIC and steps_to_95.
+    Raises InputError where specification, weights and data do not fit, DivergedError from training.
+    """
+    work = supervised.prepare(
+        feed,
+        training_rows(spec, feed),
+        backbone=spec.backbone,
+        architecture=spec.architecture,
+        protocol=spec.protocol,
+        seed=spec.seed,
+    )
+    if initial is not None:
+        transfer_encoder(work.model, initial)
+    outcome = fit(
+        *(work.model, work.task, feed, work.train_rows, work.val_rows, spec.protocol),
+        seed=spec.seed,
+        device=device,
+        checkpoints=Checkpoints(checkpoints),
+        checkpoint_seconds=checkpoint_seconds,
+        on_row=on_row,
+    )
+    write_json(folder / HISTORY, outcome.history)
+    write_json(folder / RECORD, work.record)
+    return TESTS[feed.index.task](work, torch.device(device), folder) | summary(outcome, work.task)
+
+
+def training_rows(spec: Finetune, feed: Feed) -> np.ndarray:
+    """The training part, or the nested subset of it that spec.target_size and the seed name."""
+    index = feed.index
+    rows, test = index.rows("train"), index.rows("test")
+    if not len(rows) or not len(test):
+        raise InputError(
+            f"{index.dataset}: {len(rows)} training and {len(test)} test images; both are needed"
+        )
+    return rows[subset(supervised.labels(index, rows), index.groups[rows], spec.target_size, spec.seed)]
+
+
+def _test_classifier(work: Work, device: torch.device, folder: Path) -> dict[str, float]:
+    rows = work.feed.index.rows("test")
+    softmax, labels = scores(work.model, prepared(work.feed, rows, device))
+    _save_arrays(folder / SCORES, scores=softmax, labels=labels, ids=work.feed.index.ids[rows])
+    return dict(classification_metrics(softmax, labels))
+
+
+def _test_segmenter(work: Work, device: torch.device, folder: Path) -> dict[str, float]:
+    rows = work.feed.index.rows("test")
+    shown = rows[:EXAMPLES]
+    images, targets = (
+        torch.cat(parts).cpu().numpy() for parts in zip(*work.feed.scan(shown, EXAMPLES), strict=True)
+    )
+    predicted = predictions(work.model, prepared(work.feed, shown, device))
+    ids = work.feed.index.ids[shown]
+    _save_arrays(folder / PREDICTIONS, ids=ids, image=images, target=targets, prediction=predicted)
+    return dict(work.task.evaluate(work.model, prepared(work.feed, rows, device)))
+
+
+TESTS: dict[str, Callable[[Work, torch.device, Path], dict[str, float]]] = {
+    "classification": _test_classifier,
+    "segmentation": _test_segmenter,
+}
+
+
+def _save_arrays(path: Path, **arrays: np.ndarray) -> None:
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)

@@ -1,0 +1,46 @@
+"""One class an image: balanced cross entropy, and the micro-averaged AUC of Wen et al. 2021."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from medpt.losses import balanced_cross_entropy
+from medpt.metrics import accuracy, macro_auc, micro_auc
+from medpt.tasks import Batches, forward
+
+
+@dataclass(frozen=True)
+class Classify:
+    """Networks (B, 3, S, S) to logits (B, K), targets int64 (B,); `weights` (K,) of medpt.losses."""
+
+    weights: Tensor
+    metric: ClassVar = "auc"
+    higher_is_better: ClassVar = True
+
+    def loss(self, model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
+        (logits,) = forward(model, images)
+        return balanced_cross_entropy(logits, targets, self.weights.to(logits.device))
+
+    def evaluate(self, model: nn.Module, batches: Batches) -> Iterator[tuple[str, float]]:
+        return classification_metrics(*scores(model, batches))
+
+
+@torch.no_grad()
+def scores(model: nn.Module, batches: Batches) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Softmax scores (N, K) and labels (N,) of all images, in the order of the batches."""
+    model.eval()
+    pairs = [(forward(model, images)[0].softmax(1), targets) for images, targets in batches]
+    softmax, labels = (torch.cat(parts).cpu().numpy() for parts in zip(*pairs, strict=True))
+    return softmax, labels
+
+
+def classification_metrics(softmax: NDArray[Any], labels: NDArray[Any]) -> Iterator[tuple[str, float]]:
+    """auc (micro-averaged), macro_auc and accuracy, as fractions; nan where undefined."""
+    yield "auc", micro_auc(softmax, labels)
+    yield "macro_auc", macro_auc(softmax, labels)
+    yield "accuracy", accuracy(softmax, labels)

@@ -1,0 +1,82 @@
+"""One class a pixel: balanced cross entropy and mean IoU, and ET-Net's edge term where a network has it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from medpt.losses import ET_LOSSES, IGNORE, balanced_cross_entropy, edge_target
+from medpt.metrics import class_dice, class_iou, mean_of_defined
+from medpt.tasks import Batches, forward
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Networks (B, 3, S, S) to logits (B, K, S, S), targets uint8 (B, S, S) with 255 ignored.
+
+    A network that returns (logits, edge logits (B, 1, S, S)) is trained by ET_LOSSES[et_loss] and needs
+    `edge_weights` (2,); it is evaluated on its logits alone.
+    """
+
+    weights: Tensor
+    edge_weights: Tensor | None = None
+    et_loss: str = "alpha"
+    metric: ClassVar = "miou"
+    higher_is_better: ClassVar = True
+
+    def loss(self, model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
+        logits, *edges = forward(model, images)
+        weights = self.weights.to(logits.device)
+        if self.edge_weights is None:
+            return balanced_cross_entropy(logits, targets, weights)
+        parts = logits, edges[0], targets, edge_target(targets), weights, self.edge_weights.to(logits.device)
+        return ET_LOSSES[self.et_loss](*parts)
+
+    @torch.no_grad()
+    def evaluate(self, model: nn.Module, batches: Batches) -> Iterator[tuple[str, float]]:
+        model.eval()
+        total, per_image, finite = np.zeros(2 * [len(self.weights)], np.int64), [], True
+        for images, targets in batches:
+            logits = forward(model, images)[0]
+            finite &= bool(logits.isfinite().all())
+            confusions = image_confusions(logits.argmax(1), targets, logits.shape[1]).cpu().numpy()
+            per_image += [mean_of_defined(class_iou(confusion)) for confusion in confusions]
+            total += confusions.sum(0)
+        for name, value in segmentation_metrics(total, per_image):
+            yield name, value if finite else float("nan")
+
+
+@torch.no_grad()
+def predictions(model: nn.Module, batches: Batches) -> NDArray[np.uint8]:
+    """The most probable class of every pixel, (N, S, S), in the order of the batches."""
+    model.eval()
+    maps = [forward(model, images)[0].argmax(1).to(torch.uint8).cpu() for images, _ in batches]
+    return torch.cat(maps).numpy()
+
+
+def image_confusions(prediction: Tensor, target: Tensor, num_classes: int) -> Tensor:
+    """`medpt.metrics.confusion_matrix` of each image, (B, K, K), counted on the device of the inputs."""
+    size = num_classes**2
+    images = torch.arange(len(target), device=target.device)[:, None, None]
+    places = images * size + target.long() * num_classes + prediction
+    counts = places[target != IGNORE].bincount(minlength=len(target) * size)
+    return counts.reshape(len(target), num_classes, num_classes)
+
+
+def segmentation_metrics(total: NDArray[Any], per_image: Sequence[float]) -> Iterator[tuple[str, float]]:
+    """From the confusion matrix of all pixels (K, K) and the mean IoU of each image; nan where undefined.
+
+    All are fractions. foreground_miou and dice leave class 0 out; background_miou is the score of
+    answering background everywhere, the floor that every miou stands on.
+    """
+    background = np.zeros_like(total)
+    background[:, 0] = total.sum(1)
+    yield "miou", mean_of_defined(class_iou(total))
+    yield "foreground_miou", mean_of_defined(class_iou(total)[1:])
+    yield "image_miou", mean_of_defined(np.array(per_image))
+    yield "dice", mean_of_defined(class_dice(total)[1:])
+    yield "background_miou", mean_of_defined(class_iou(background))

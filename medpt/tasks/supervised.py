@@ -1,0 +1,103 @@
+"""From a dataset's own labels to work for the training loop: network, task and the parts of the rows.
+
+Fine-tuning and supervised pre-training are the same work on other rows.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from medpt.data.arrays import Feed
+from medpt.data.manifest import Index
+from medpt.data.splits import validation
+from medpt.errors import InputError, did_you_mean
+from medpt.losses import DEFAULT_WEIGHTING, WEIGHTINGS, class_weights, edge_target
+from medpt.models import ARCHITECTURES, build_classifier, build_segmenter
+from medpt.spec import CLASSIFIER, Protocol, stream_seed
+from medpt.tasks import Task, Work
+from medpt.tasks.classify import Classify
+from medpt.tasks.segment import Segment
+
+EDGE_NETWORK = "etnet"
+SCAN_BATCH = 64
+
+
+def prepare(
+    feed: Feed, rows: np.ndarray, *, backbone: str, architecture: str, protocol: Protocol, seed: int
+) -> Work:
+    """Work on `rows` of a feed; the validation part is cut from them by group.
+
+    Random numbers of the network's initialization come from `seed` alone, so that equal seeds give equal
+    encoders whatever stands on them. InputError where architecture, task and weighting do not fit together.
+    """
+    model = network(feed.index, backbone, architecture, seed)
+    train_rows, val_rows = hold_out(feed.index, rows, protocol, seed)
+    task, weights = _task(feed, train_rows, architecture, protocol)
+    record = weights | {
+        "train_images": len(train_rows),
+        "val_images": len(val_rows),
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+    }
+    return Work(model, task, feed, train_rows, val_rows, record)
+
+
+def network(index: Index, backbone: str, architecture: str, seed: int) -> nn.Module:
+    """A network for the classes of `index`, from random weights."""
+    accepted = (CLASSIFIER,) if index.task == "classification" else ARCHITECTURES
+    if architecture not in accepted:
+        names = ", ".join(accepted)
+        raise InputError(
+            f"architecture: {architecture!r} does not fit {index.task} ({index.dataset}); accepted: {names}"
+        )
+    torch.manual_seed(stream_seed(seed, "init"))
+    if architecture == CLASSIFIER:
+        return build_classifier(backbone, len(index.classes))
+    return build_segmenter(architecture, backbone, len(index.classes))
+
+
+def hold_out(index: Index, rows: np.ndarray, protocol: Protocol, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """(training rows, validation rows) of the feed, ascending; disjoint by group, stratified by class."""
+    train, val = validation(labels(index, rows), index.groups[rows], protocol.validation_fraction, seed)
+    return rows[train], rows[val]
+
+
+def labels(index: Index, rows: np.ndarray) -> np.ndarray | None:
+    """Class of each row, or None where images have no class of their own."""
+    return index.labels[rows] if index.task == "classification" else None
+
+
+def _task(feed: Feed, rows: np.ndarray, architecture: str, protocol: Protocol) -> tuple[Task, dict[str, Any]]:
+    """The task with weights counted on `rows`, and the weights as a record."""
+    index = feed.index
+    weighting = protocol.weighting or DEFAULT_WEIGHTING[index.task]
+    if weighting not in WEIGHTINGS:
+        raise InputError(f"weighting: no {weighting!r}; {did_you_mean(weighting, WEIGHTINGS)}")
+    weights = class_weights(counts(index, rows), weighting, protocol.weight_clip)
+    record = {"weighting": weighting, "class_weights": weights.tolist()}
+    if index.task == "classification":
+        return Classify(weights), record
+    if architecture != EDGE_NETWORK:
+        return Segment(weights), record
+    edge_weights = class_weights(edge_counts(feed, rows), weighting, protocol.weight_clip)
+    return Segment(weights, edge_weights), record | {"edge_weights": edge_weights.tolist()}
+
+
+def counts(index: Index, rows: np.ndarray) -> Tensor:
+    """Images or pixels of each class (K,) among `rows`."""
+    if index.pixels is not None:
+        return torch.from_numpy(index.pixels[rows].sum(0))
+    return torch.from_numpy(np.bincount(index.labels[rows], minlength=len(index.classes)))
+
+
+def edge_counts(feed: Feed, rows: np.ndarray) -> Tensor:
+    """Pixels off and on the edges of the masks of `rows`, (2,)."""
+    return torch.stack(list(_edges(feed, rows))).sum(0)
+
+
+def _edges(feed: Feed, rows: np.ndarray) -> Iterator[Tensor]:
+    for _, masks in feed.scan(rows, SCAN_BATCH):
+        band = edge_target(masks)
+        yield torch.tensor([int((band == side).sum()) for side in (0, 1)])
