@@ -1,0 +1,69 @@
+"""Synthetic datasets in the owners' layouts: file names, formats, csv headers and traps as published.
+
+Pictures are drawn by procedure from a seed: equal arguments give equal bytes (under one version of Pillow,
+OpenCV and numpy). Labels can be seen, so that networks learn something; nothing can be concluded from them
+about real images.
+"""
+
+from collections.abc import Iterable
+from importlib import import_module
+from pathlib import Path
+
+from medpt.data.cards import CARDS, card
+from medpt.errors import InputError
+from medpt.files import building
+
+LAYOUTS = {
+    "ChestXRay2017": "chestxray2017",
+    "ISIC2019": "isic2019",
+    "DRIVE": "drive",
+    "CHAOS-CT": "chaos_ct",
+    "ADE20K": "ade20k",
+    "ADE20K-Seg": "ade20k",
+    "CIFAR-100": "cifar100",
+    "ImageNet": "imagenet",
+}
+
+
+def write(
+    name: str,
+    folder: str | Path,
+    *,
+    seed: int = 0,
+    train: int | None = None,
+    test: int | None = None,
+    size: int | None = None,
+) -> Path:
+    """Writes dataset `name` into `folder`, which appears whole; `open_dataset(name, folder)` reads it.
+
+    `train` and `test` count images (CHAOS-CT: patients; where the owner's test part has no labels, so has
+    this one), `size` is the height of images in pixels; None is the layout's default. Raises InputError if
+    `folder` holds something already.
+    """
+    layout = import_module(f"medpt.data.phantom.{LAYOUTS[card(name).name]}")
+    given = {"train": train, "test": test, "size": size}
+    target = Path(folder)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise InputError(f"{target}: exists and is not empty; accepted: a new folder")
+    with building(target) as temporary:
+        layout.write(
+            temporary, seed=seed, **{key: value for key, value in given.items() if value is not None}
+        )
+    return target
+
+
+def write_all(folder: str | Path, names: Iterable[str] | None = None, *, seed: int = 0) -> dict[str, Path]:
+    """Each named dataset (None: all) under `folder`, in the folder that `locate` looks for; name to path.
+
+    ADE20K and ADE20K-Seg are the same files and share one folder. Raises InputError, before anything is
+    written, if one of the folders holds something already.
+    """
+    cards = [card(name) for name in (CARDS if names is None else names)]
+    places = {entry.name: Path(folder) / entry.folders[0] for entry in cards}
+    taken = sorted({str(place) for place in places.values() if place.exists()})
+    if taken:
+        raise InputError(f"{place}: exists already; accepted: a new folder" for place in taken)
+    for name, place in places.items():
+        if not place.exists():
+            write(name, place, seed=seed)
+    return places
