@@ -5,6 +5,8 @@ other backbones each decoder block ends with the channels of the map that is add
 sigmoid, Dice loss and regulariser stay outside.
 """
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -19,8 +21,9 @@ SMALLEST = 192  # the deepest map must hold the largest pool
 
 
 class CENet(nn.Module):
-    """Images (N, 3, H, W) to logits (N, num_classes, H, W); ValueError unless H, W ≥ 192 are multiples of
-    32.
+    """Images (N, 3, H, W) to logits (N, num_classes, H, W).
+
+    H and W are multiples of 32 from 192 up; ValueError on others.
     """
 
     def __init__(self, backbone: str, num_classes: int) -> None:
@@ -30,9 +33,7 @@ class CENet(nn.Module):
         self.dac = DenseAtrous(f32)
         self.rmp = MultiKernelPool(f32)
         widths = (f32 + len(POOLS), f16, f8, f4, WIDTH)
-        self.blocks = nn.ModuleList(
-            _block(inputs, outputs) for inputs, outputs in zip(widths, widths[1:], strict=False)
-        )
+        self.blocks = nn.ModuleList(_block(inputs, outputs) for inputs, outputs in pairwise(widths))
         self.head = nn.Sequential(
             rectified(nn.ConvTranspose2d(WIDTH, HEAD, 4, stride=2, padding=1)),
             nn.ReLU(inplace=True),
@@ -49,39 +50,37 @@ class CENet(nn.Module):
             )
         _, f4, f8, f16, f32 = self.encoder(images)
         x = self.rmp(self.dac(f32))
-        for block, skip in zip(self.blocks, (f16, f8, f4), strict=False):
+        for block, skip in zip(self.blocks[:-1], (f16, f8, f4), strict=True):
             x = block(x) + skip
         return self.logits(self.head(self.blocks[-1](x)))
 
 
 class DenseAtrous(nn.Module):
-    """Dense atrous convolution block: four convolutions, shared by the cascades 1×1∘…, of one shape in and
-    out.
-    """
+    """Dense atrous convolution: the shape stays; four convolutions, shared by the branches, no batch norm."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.a, self.b, self.c = (_atrous(channels, rate) for rate in (1, 3, 5))
+        self.a = rectified(_atrous(channels, 1))
+        self.b = _atrous(channels, 3)
+        self.c = _atrous(channels, 5)
         self.p = rectified(nn.Conv2d(channels, channels, 1))
-        rectified(self.a)
 
     def forward(self, x: Tensor) -> Tensor:
         a = self.a(x)
         ba = self.b(a)
-        cascades = (a, self.p(self.b(x)), self.p(ba), self.p(self.c(ba)))
-        return x + torch.stack([F.relu(cascade) for cascade in cascades]).sum(dim=0)
+        near = F.relu(a) + F.relu(self.p(self.b(x)))
+        far = F.relu(self.p(ba)) + F.relu(self.p(self.c(ba)))
+        return x + near + far
 
 
 def _atrous(channels: int, rate: int) -> nn.Conv2d:
     layer = nn.Conv2d(channels, channels, 3, padding=rate, dilation=rate)
-    nn.init.zeros_(layer.bias)
+    nn.init.zeros_(layer.get_parameter("bias"))
     return layer
 
 
 class MultiKernelPool(nn.Module):
-    """Residual multi-kernel pooling: (N, C, h, w) to (N, 4 + C, h, w), the pooled maps through one
-    convolution.
-    """
+    """Residual multi-kernel pooling: (N, C, h, w) to (N, 4 + C, h, w); one convolution serves all pools."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -16,8 +16,9 @@ LOW_LEVEL = 48
 
 
 class DeepLabV3Plus(nn.Module):
-    """Images (N, 3, H, W) to logits (N, num_classes, H, W). While training N ≥ 2: image pooling normalises
-    1×1.
+    """Images (N, 3, H, W) to logits (N, num_classes, H, W); sides from 32 pixels up.
+
+    Training needs N ≥ 2: batch norm after the image pooling sees 1×1 maps.
     """
 
     def __init__(self, backbone: str, num_classes: int) -> None:

@@ -47,61 +47,50 @@ def build(backbone: str, output_stride: int) -> Encoder:
     dilations: dict[int, dict[int, int]] = {32: {}, 16: {32: 2}, 8: {16: 2, 32: 4}}
     if output_stride not in dilations:
         raise InputError(f"output_stride: {output_stride} is none of 32, 16, 8")
-    encoder, dilate = _ENCODERS[backbone]()
+    encoder = _ENCODERS[backbone]()
     for stride, rate in dilations[output_stride].items():
-        dilate(encoder, stride, rate)
+        for name in _STAGES[backbone][stride]:
+            _dilate(encoder.get_submodule(name), rate)
     return encoder
 
 
-Dilate = Callable[[Encoder, int, int], None]  # (encoder, stride whose stage keeps its resolution, dilation)
-
-
-def _resnet18() -> tuple[Encoder, Dilate]:
+def _resnet18() -> Encoder:
     network = torchvision.models.resnet18(num_classes=1)
     del network.avgpool, network.fc
-    taps = ("relu", "layer1", "layer2", "layer3", "layer4")
-    return Encoder(network, taps, (64, 64, 128, 256, 512)), _dilate_tapped_stage
+    return Encoder(network, ("relu", "layer1", "layer2", "layer3", "layer4"), (64, 64, 128, 256, 512))
 
 
-def _shufflenet_v2() -> tuple[Encoder, Dilate]:
+def _shufflenet_v2() -> Encoder:
     network = torchvision.models.shufflenet_v2_x1_0(num_classes=1)
     del network.fc
-    taps = ("conv1", "maxpool", "stage2", "stage3", "conv5")
-    return Encoder(network, taps, (24, 24, 116, 232, 1024)), _dilate_shufflenet
+    return Encoder(network, ("conv1", "maxpool", "stage2", "stage3", "conv5"), (24, 24, 116, 232, 1024))
 
 
-def _densenet121() -> tuple[Encoder, Dilate]:
+def _densenet121() -> Encoder:
     features = torchvision.models.densenet121(num_classes=1).features
     features.add_module("relu5", nn.ReLU(inplace=True))
     taps = ("relu0", "denseblock1", "denseblock2", "denseblock3", "relu5")
-    return Encoder(features, taps, (64, 256, 512, 1024, 1024)), _dilate_densenet
+    return Encoder(features, taps, (64, 256, 512, 1024, 1024))
 
 
-_ENCODERS: dict[str, Callable[[], tuple[Encoder, Dilate]]] = {
+_ENCODERS: dict[str, Callable[[], Encoder]] = {
     "resnet18": _resnet18,
     "shufflenet_v2": _shufflenet_v2,
     "densenet121": _densenet121,
 }
-
-
-def _dilate_tapped_stage(encoder: Encoder, stride: int, rate: int) -> None:
-    _dilate(encoder.get_submodule(encoder.taps[STRIDES.index(stride)]), rate)
-
-
-def _dilate_shufflenet(encoder: Encoder, stride: int, rate: int) -> None:
-    _dilate(encoder.get_submodule({16: "stage3", 32: "stage4"}[stride]), rate)
-
-
-def _dilate_densenet(encoder: Encoder, stride: int, rate: int) -> None:
-    transition, block = {16: ("transition2", "denseblock3"), 32: ("transition3", "denseblock4")}[stride]
-    encoder.get_submodule(transition).add_module("pool", nn.Identity())
-    _dilate(encoder.get_submodule(block), rate)
+_STAGES: dict[str, dict[int, tuple[str, ...]]] = {  # what makes a stride, and works at it
+    "resnet18": {16: ("layer3",), 32: ("layer4",)},
+    "shufflenet_v2": {16: ("stage3",), 32: ("stage4",)},
+    "densenet121": {16: ("transition2", "denseblock3"), 32: ("transition3", "denseblock4")},
+}
 
 
 def _dilate(stage: nn.Module, rate: int) -> None:
-    """Stride 1 for every convolution, and `rate` as dilation and padding of the 3×3 ones."""
+    """No stride and no pooling; `rate` is dilation and padding of the 3×3 convolutions."""
     for layer in stage.modules():
-        if isinstance(layer, nn.Conv2d):
+        if isinstance(layer, nn.AvgPool2d):
+            layer.kernel_size = layer.stride = 1
+        elif isinstance(layer, nn.Conv2d):
             layer.stride = (1, 1)
             if layer.kernel_size == (3, 3):
                 layer.dilation = layer.padding = (rate, rate)

@@ -5,6 +5,8 @@ blocks, their aggregation by global gates, edge features joined before the last 
 reconstruction, and the gates pool globally, as published.
 """
 
+from functools import reduce
+
 import torch
 from torch import Tensor, nn
 
@@ -16,10 +18,9 @@ EDGE = 64
 
 
 class ETNet(nn.Module):
-    """Images (N, 3, H, W) to (logits (N, num_classes, H, W), edge logits (N, 1, H, W)); prediction needs
-    the first.
+    """Images (N, 3, H, W) to logits (N, num_classes, H, W) and edge logits (N, 1, H, W).
 
-    Sides from 32 pixels up.
+    Prediction needs the first alone. Sides from 32 pixels up.
     """
 
     def __init__(self, backbone: str, num_classes: int) -> None:
@@ -35,17 +36,17 @@ class ETNet(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         _, f4, f8, f16, f32 = self.encoder(images)
         edge_features, edge_logits = self.edge(f4, f8)
-        x = self._aggregate(f32, (f16, f8, f4))
+        x = self._decode(f32, (f16, f8, f4))
         logits = self.logits(torch.cat([x, edge_features], dim=1))
         return resize_to(logits, images), resize_to(edge_logits, images)
 
-    def _aggregate(self, x: Tensor, skips: tuple[Tensor, ...]) -> Tensor:
+    def _decode(self, x: Tensor, skips: tuple[Tensor, ...]) -> Tensor:
         """Decoder blocks from deep to shallow; the sum of their gated maps, (N, EDGE, H/4, W/4)."""
-        total = x.new_zeros(())
+        gated: list[Tensor] = []
         for block, gate, skip in zip(self.blocks, self.gates, skips, strict=True):
             x = block(torch.cat([resize_to(x, skip), skip], dim=1))
-            total = gate(x) + (resize_to(total, x) if total.dim() else total)
-        return total
+            gated.append(gate(x))
+        return reduce(lambda total, finer: resize_to(total, finer) + finer, gated)
 
 
 class EdgeGuidance(nn.Module):

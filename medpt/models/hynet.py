@@ -16,7 +16,7 @@ RATES = (1, 2, 5)
 
 
 class HyNet(nn.Module):
-    """Reconstruction. Images (N, 3, H, W) to logits (N, num_classes, H, W), for any side from 32 pixels up."""
+    """Reconstruction. Images (N, 3, H, W) to logits (N, num_classes, H, W); sides from 32 pixels up."""
 
     def __init__(self, backbone: str, num_classes: int) -> None:
         super().__init__()
@@ -24,12 +24,9 @@ class HyNet(nn.Module):
         finest, *deeper = self.encoder.channels
         self.lateral = conv_bn_relu(finest, WIDTH, 1)
         self.blocks = nn.ModuleList(HybridAtrous(channels) for channels in deeper)
-        self.paths = nn.ModuleList(
-            nn.ModuleList(conv_bn_relu(WIDTH, WIDTH, 3) for _ in range(level))
-            for level in range(1, len(self.encoder.channels))
-        )
+        self.paths = nn.ModuleList(Climb(level) for level in range(1, 1 + len(deeper)))
         self.fusion = nn.Sequential(
-            conv_bn_relu(len(self.encoder.channels) * WIDTH, WIDTH, 3), conv_bn_relu(WIDTH, WIDTH, 3)
+            conv_bn_relu((1 + len(deeper)) * WIDTH, WIDTH, 3), conv_bn_relu(WIDTH, WIDTH, 3)
         )
         self.logits = nn.Conv2d(WIDTH, num_classes, 1)
 
@@ -37,13 +34,12 @@ class HyNet(nn.Module):
         finest, *deeper = self.encoder(images)
         levels = [self.lateral(finest)]
         levels += [block(x) for block, x in zip(self.blocks, deeper, strict=True)]
-        climbed = [_climb(levels, path) for path in self.paths]
-        fused = self.fusion(torch.cat([levels[0], *climbed], dim=1))
+        fused = self.fusion(torch.cat([levels[0], *(path(levels) for path in self.paths)], dim=1))
         return resize_to(self.logits(fused), images)
 
 
 class HybridAtrous(nn.Module):
-    """(N, inputs, h, w) to (N, WIDTH, h, w): a cascade of rates 1, 2, 5, all stages joined, and a residual."""
+    """(N, inputs, h, w) to (N, WIDTH, h, w): a cascade of rates 1, 2, 5, all joined, and a residual."""
 
     def __init__(self, inputs: int) -> None:
         super().__init__()
@@ -58,9 +54,16 @@ class HybridAtrous(nn.Module):
         return self.join(torch.cat(stages, dim=1)) + stages[0]
 
 
-def _climb(levels: list[Tensor], path: nn.ModuleList) -> Tensor:
-    """From level len(path) to stride 2: enlarge, add that resolution's level, convolve."""
-    x = levels[len(path)]
-    for conv, level in zip(path, reversed(levels[: len(path)]), strict=True):
-        x = conv(resize_to(x, level) + level)
-    return x
+class Climb(nn.Module):
+    """From one level to stride 2: at each step enlarge, add that resolution's level, convolve."""
+
+    def __init__(self, level: int) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList(conv_bn_relu(WIDTH, WIDTH, 3) for _ in range(level))
+
+    def forward(self, levels: list[Tensor]) -> Tensor:
+        start = len(self.convs)
+        x = levels[start]
+        for conv, finer in zip(self.convs, reversed(levels[:start]), strict=True):
+            x = conv(resize_to(x, finer) + finer)
+        return x
