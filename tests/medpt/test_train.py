@@ -1,0 +1,336 @@
+import hashlib
+import math
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from training_sets import shades, squares
+
+from medpt.checkpoint import Checkpoints
+from medpt.data.arrays import ArrayFeed
+from medpt.errors import DivergedError, InputError
+from medpt.spec import Protocol
+from medpt.tasks.classify import Classify, scores
+from medpt.tasks.segment import Segment
+from medpt.train import Outcome, Row, Standing, evaluation_interval, fit, standing, steps_to_95, summary
+
+SHORT = Protocol(learning_rate=1e-2, batch_size=4, patience=9, min_steps=0, max_steps=14, evaluate_every=3)
+TRAIN, VAL, NOBODY = np.arange(9), np.arange(9, 12), np.arange(0)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def network(seed: int = 0) -> nn.Module:
+    """Small, with what is hard to resume: batch norm's statistics and dropout."""
+    torch.manual_seed(seed)
+    convolution = nn.Conv2d(3, 4, 3, stride=4)
+    return nn.Sequential(
+        convolution, nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Dropout(0.3), nn.Linear(256, 2)
+    )
+
+
+class Certain(Classify):
+    """Watches the mean score of the true class, which no two weights share."""
+
+    metric = "certainty"
+
+    def evaluate(self, model: nn.Module, batches: Any) -> Iterator[tuple[str, float]]:
+        softmax, labels = scores(model, batches)
+        yield "certainty", float(softmax[np.arange(len(labels)), labels].mean(dtype=float))
+
+
+def train(
+    feed: Any = None,
+    seed: int = 0,
+    protocol: Protocol = SHORT,
+    task: Any = None,
+    val_rows: np.ndarray = VAL,
+    **options: Any,
+) -> tuple[dict[str, Tensor], Outcome]:
+    model, task = network(), task or Certain(torch.ones(2))
+    outcome = fit(model, task, feed or shades(), TRAIN, val_rows, protocol, seed=seed, **options)
+    return model.state_dict(), outcome
+
+
+def timeless(history: list[Row]) -> list[Row]:
+    return [{name: value for name, value in row.items() if name != "time"} for row in history]
+
+
+def assert_same(one: tuple[dict[str, Tensor], Outcome], other: tuple[dict[str, Tensor], Outcome]) -> None:
+    for name, tensor in one[0].items():
+        assert torch.equal(tensor, other[0][name]), name
+    assert timeless(one[1].history) == timeless(other[1].history)
+    assert repr(replace(one[1], history=[])) == repr(replace(other[1], history=[]))
+
+
+class KilledError(Exception):
+    pass
+
+
+class Mortal:
+    """A feed that dies before giving batch number `step`."""
+
+    def __init__(self, feed: ArrayFeed, step: int) -> None:
+        self.feed, self.step, self.index = feed, step, feed.index
+        self.steps_per_epoch, self.scan = feed.steps_per_epoch, feed.scan
+
+    def batches(self, rows: np.ndarray, batch_size: int, seed: int, start: int = 0) -> Iterator[Any]:
+        for number, batch in enumerate(self.feed.batches(rows, batch_size, seed, start), start):
+            if number == self.step:
+                raise KilledError
+            yield batch
+
+
+@pytest.mark.parametrize("val_rows", [VAL, NOBODY], ids=["best", "last"])
+def test_resuming_after_any_step_changes_no_bit(tmp_path: Path, val_rows: np.ndarray) -> None:
+    whole = train(val_rows=val_rows)
+    for step in range(SHORT.max_steps):
+        saved = Checkpoints(tmp_path / str(step))
+        with pytest.raises(KilledError):
+            train(Mortal(shades(), step), val_rows=val_rows, checkpoints=saved, checkpoint_seconds=0)
+        assert (saved.newest() is None) == (step == 0)
+        assert_same(train(val_rows=val_rows, checkpoints=saved), whole)
+
+
+def test_many_kills_change_no_bit(tmp_path: Path) -> None:
+    saved = Checkpoints(tmp_path)
+    for step in (1, 2, 5, 6, 7, 11, 13):
+        with pytest.raises(KilledError):
+            train(Mortal(shades(), step), checkpoints=saved, checkpoint_seconds=0)
+    assert_same(train(checkpoints=saved), train())
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda b: b[: len(b) // 2], lambda b: b[:-1], lambda b: b[:-9] + b"\x7f" + b[-8:]]
+)
+def test_a_damaged_checkpoint_costs_time_and_changes_no_bit(tmp_path: Path, damage: Any) -> None:
+    saved = Checkpoints(tmp_path)
+    with pytest.raises(KilledError):
+        train(Mortal(shades(), 8), checkpoints=saved, checkpoint_seconds=0)
+    newest = max(tmp_path.glob("*.safetensors"))
+    newest.write_bytes(damage(newest.read_bytes()))
+    found = saved.newest()
+    assert found is not None
+    assert found[1]["step"] == 7
+    assert_same(train(checkpoints=saved), train())
+
+
+def test_a_finished_run_resumes_to_its_result_without_a_step(tmp_path: Path) -> None:
+    saved = Checkpoints(tmp_path)
+    whole = train(checkpoints=saved, checkpoint_seconds=0)
+    assert_same(train(Mortal(shades(), SHORT.max_steps), checkpoints=saved), whole)
+
+
+def test_a_resumed_run_tells_all_its_rows(tmp_path: Path) -> None:
+    saved, rows = Checkpoints(tmp_path), []
+    with pytest.raises(KilledError):
+        train(Mortal(shades(), 8), checkpoints=saved, checkpoint_seconds=0)
+    _, outcome = train(checkpoints=saved, on_row=rows.append)
+    assert rows == outcome.history
+    assert [row["step"] for row in rows] == [3, 6, 9, 12, 14]
+
+
+def test_checkpoints_wait_for_their_time(tmp_path: Path) -> None:
+    train(checkpoints=Checkpoints(tmp_path), checkpoint_seconds=3600)
+    assert not list(tmp_path.iterdir())
+
+
+def test_equal_seeds_are_equal_and_others_are_not() -> None:
+    assert_same(train(seed=3), train(seed=3))
+    assert not torch.equal(train(seed=3)[0]["0.weight"], train(seed=4)[0]["0.weight"])
+
+
+PROGRAM = """
+import sys; sys.path.insert(0, sys.argv[1])
+import hashlib, torch
+torch.set_num_threads(1)
+from test_train import fingerprint, train
+print(fingerprint(train()[0]))
+"""
+
+
+def fingerprint(state: dict[str, Tensor]) -> str:
+    return hashlib.sha256(b"".join(tensor.numpy().tobytes() for tensor in state.values())).hexdigest()
+
+
+def test_another_process_trains_the_same_weights() -> None:
+    command = [sys.executable, "-c", PROGRAM, str(Path(__file__).parent)]
+    other = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    assert other.stdout.strip() == fingerprint(train()[0])
+
+
+class Scripted:
+    """A task whose validation metric follows a script; the loss is real."""
+
+    metric = "quality"
+
+    def __init__(self, values: list[float], higher_is_better: bool = True, bad_step: int = 0) -> None:
+        self.values, self.higher_is_better, self.bad_step = iter(values), higher_is_better, bad_step
+        self.losses: list[float] = []
+
+    def loss(self, model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
+        loss = nn.functional.cross_entropy(model(images), targets)
+        self.losses.append(loss.item())
+        return loss * (math.nan if len(self.losses) == self.bad_step else 1)
+
+    def evaluate(self, model: nn.Module, batches: Any) -> Iterator[tuple[str, float]]:
+        model.eval()
+        yield "quality", next(self.values)
+
+
+def stop_step(values: list[float], **changes: Any) -> tuple[int, int]:
+    every = replace(SHORT, evaluate_every=1, max_steps=len(values), **changes)
+    _, outcome = train(task=Scripted(values), protocol=every)
+    return outcome.step, outcome.best_step
+
+
+def test_it_stops_after_patience_evaluations_without_improvement() -> None:
+    assert stop_step([0.1, 0.5, 0.5, 0.4, 0.5, 0.9, 0.9], patience=3) == (5, 2)
+    assert stop_step([0.1, 0.5, 0.5, 0.4, 0.6, 0.9, 0.9], patience=3) == (7, 6)
+    assert stop_step([0.5, 0.4, 0.4, 0.4], patience=1) == (2, 1)
+
+
+def test_small_gains_do_not_count() -> None:
+    assert stop_step([0.5, 0.50009, 0.50018, 0.50027], patience=2) == (4, 3)
+    assert stop_step([0.5, 0.50009, 0.50009, 0.50018], patience=2) == (3, 1)
+
+
+def test_it_does_not_stop_before_min_steps() -> None:
+    assert stop_step([0.5] * 9, patience=2, min_steps=6) == (6, 1)
+
+
+def test_it_never_passes_max_steps() -> None:
+    assert stop_step([0.1 * n for n in range(9)], patience=1) == (9, 9)
+    assert stop_step([0.5] * 4, patience=1, min_steps=100) == (4, 1)
+
+
+def test_lower_is_better_where_the_task_says_so() -> None:
+    values = [0.5, 0.3, 0.4, 0.4, 0.1]
+    every = replace(SHORT, evaluate_every=1, max_steps=5, patience=2)
+    _, outcome = train(task=Scripted(values, higher_is_better=False), protocol=every)
+    assert (outcome.step, outcome.best_step, outcome.best) == (4, 2, 0.3)
+
+
+@given(st.lists(st.sampled_from([0.1, 0.2, 0.20005, 0.3]), min_size=1, max_size=12))
+def test_standing_is_the_replay_of_the_history(values: list[float]) -> None:
+    history: list[Row] = [{"step": n + 1, "val_quality": value} for n, value in enumerate(values)]
+    best, best_step = values[0], 1
+    for step, value in enumerate(values, 1):
+        if value > best + 1e-4:
+            best, best_step = value, step
+    assert standing(history, Scripted([]), 1e-4) == Standing(best, best_step, len(values) - best_step)
+
+
+def test_the_best_weights_are_in_the_model_at_the_end() -> None:
+    every = replace(SHORT, evaluate_every=2, max_steps=8, patience=9)
+    best, outcome = train(task=Scripted([0.1, 0.7, 0.3, 0.2]), protocol=every)
+    until_best, _ = train(task=Scripted([0.1, 0.7]), protocol=replace(every, max_steps=4))
+    assert (outcome.best_step, outcome.best, outcome.step) == (4, 0.7, 8)
+    for name, tensor in until_best.items():
+        assert torch.equal(tensor, best[name]), name
+
+
+def test_without_validation_it_trains_all_steps_and_keeps_the_last() -> None:
+    _, outcome = train(val_rows=NOBODY, protocol=replace(SHORT, patience=1))
+    assert (outcome.step, outcome.best_step) == (14, 14)
+    assert math.isnan(outcome.best)
+    assert [set(row) for row in outcome.history] == [{"step", "train_loss", "time"}] * 5
+    assert summary(outcome, Classify(torch.ones(2))) == {"steps": 14, "best_step": 14}
+
+
+def test_the_training_loss_is_the_mean_since_the_last_row() -> None:
+    task = Scripted([0.1] * 5)
+    _, outcome = train(task=task, protocol=SHORT)
+    parts = [task.losses[a:b] for a, b in ((0, 3), (3, 6), (6, 9), (9, 12), (12, 14))]
+    assert [row["train_loss"] for row in outcome.history] == pytest.approx([np.mean(part) for part in parts])
+
+
+@pytest.mark.parametrize("seconds", [0.0, 3600.0])
+def test_a_loss_that_is_no_number_ends_the_run_and_names_the_step(tmp_path: Path, seconds: float) -> None:
+    saved = Checkpoints(tmp_path)
+    with pytest.raises(DivergedError, match="the loss is nan at step 5"):
+        train(task=Scripted([0.1] * 9, bad_step=5), checkpoints=saved, checkpoint_seconds=seconds)
+    found = saved.newest()
+    assert (found[1]["step"] if found else None) == (4 if seconds == 0 else None)
+    assert found is None or all(tensor.isfinite().all() for tensor in found[0].values())
+
+
+def test_a_metric_that_is_no_number_ends_the_run() -> None:
+    with pytest.raises(DivergedError, match="metric quality is nan at step 6"):
+        train(task=Scripted([0.1, math.nan]))
+
+
+def test_no_training_images_is_the_users_mistake() -> None:
+    with pytest.raises(InputError, match="no image is left"):
+        fit(network(), Classify(torch.ones(2)), shades(), np.arange(0), VAL, SHORT, seed=0)
+
+
+def test_batches_of_one_train() -> None:
+    _, outcome = train(protocol=replace(SHORT, batch_size=1))
+    assert all(math.isfinite(row["train_loss"]) for row in outcome.history)
+
+
+def test_the_interval_is_an_eightfold_epoch_or_500_steps() -> None:
+    feed, default = shades(), Protocol(batch_size=16)
+    assert evaluation_interval(replace(default, evaluate_every=7), feed, TRAIN) == 7
+    assert evaluation_interval(default, feed, np.arange(18)) == 9
+    assert evaluation_interval(default, feed, np.arange(1)) == 1
+    assert evaluation_interval(default, feed, np.arange(10_000)) == 5_000
+    assert evaluation_interval(default, feed, np.arange(10_001)) == 500
+
+
+def test_masks_turn_with_their_images() -> None:
+    """Where the image is the mask, a loss that compares them sees no difference under any transform."""
+
+    class Compare(Scripted):
+        def loss(self, model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
+            assert torch.equal(images[:, 0] > 0, targets == 1)
+            return super().loss(model, images, torch.zeros(len(targets), dtype=torch.long))
+
+    feed = squares(train=12)
+    object.__setattr__(
+        feed.arrays, "images", np.repeat(feed.arrays.targets[..., None] * np.uint8(255), 3, axis=-1)
+    )
+    _, outcome = train(feed, task=Compare([0.1] * 5), protocol=SHORT)
+    assert outcome.step == 14
+
+
+def test_summary_finds_the_first_step_near_the_best() -> None:
+    history: list[Row] = [
+        {"step": s, "val_auc": v} for s, v in ((10, 0.5), (20, 0.94), (30, 0.9501), (40, 1.0), (50, 0.2))
+    ]
+    outcome, task = Outcome(50, 40, 1.0, history), Classify(torch.ones(2))
+    assert summary(outcome, task) == {"steps": 50, "best_step": 40, "val_auc": 1.0, "steps_to_95": 30}
+    falling: list[Row] = [
+        {"step": s, "val_quality": v} for s, v in ((10, 0.5), (20, 0.22), (30, 0.205), (40, 0.2))
+    ]
+    assert steps_to_95(Outcome(40, 40, 0.2, falling), Scripted([], higher_is_better=False)) == 30
+
+
+def test_segmentation_resumes_to_the_same_bits(tmp_path: Path) -> None:
+    def run(feed: Any, **options: Any) -> tuple[dict[str, Tensor], Outcome]:
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 2, 1))
+        task = Segment(torch.tensor([0.6, 3.0]))
+        return model, fit(model, task, feed, np.arange(6), np.arange(6, 8), SHORT, seed=1, **options)
+
+    saved = Checkpoints(tmp_path)
+    with pytest.raises(KilledError):
+        run(Mortal(squares(ignored=True), 7), checkpoints=saved, checkpoint_seconds=0)
+    resumed, whole = run(squares(ignored=True), checkpoints=saved), run(squares(ignored=True))
+    assert_same((resumed[0].state_dict(), resumed[1]), (whole[0].state_dict(), whole[1]))

@@ -1,0 +1,49 @@
+"""Small sets in memory that a network can learn, served by the real feed."""
+
+import numpy as np
+
+from medpt.data.arrays import ArrayFeed, Arrays
+from medpt.data.manifest import Index
+
+
+def _index(
+    task: str, classes: int, size: int, train: int, test: int, labels: np.ndarray, masks: np.ndarray | None
+) -> Index:
+    total = train + test
+    pixels = None
+    if masks is not None:
+        pixels = np.stack([np.bincount(mask[mask != 255], minlength=classes) for mask in masks])
+    return Index(
+        *("Toy", task, "fundus", tuple("abcdefg"[:classes]), size),
+        ids=np.array([f"{n:03}" for n in range(total)]),
+        splits=np.array(["train"] * train + ["test"] * test),
+        groups=np.array([f"p{n:03}" for n in range(total)]),
+        labels=labels,
+        pixels=pixels,
+    )
+
+
+def shades(train: int = 12, test: int = 6, classes: int = 2, size: int = 32, noise: int = 120) -> ArrayFeed:
+    """Classification: the class is the brightness."""
+    rng = np.random.default_rng(5)
+    labels = np.arange(train + test) % classes
+    level = 30 + 190 * labels // (classes - 1)
+    images = level[:, None, None, None] + rng.integers(-noise, noise, (train + test, size, size, 3))
+    index = _index("classification", classes, size, train, test, labels, None)
+    return ArrayFeed(Arrays(index, images.clip(0, 255).astype(np.uint8), labels))
+
+
+def squares(
+    train: int = 8, test: int = 4, classes: int = 2, size: int = 32, ignored: bool = False
+) -> ArrayFeed:
+    """Segmentation: squares as bright as their class on a dark ground; perhaps with the first row ignored."""
+    rng = np.random.default_rng(6)
+    masks = np.zeros((train + test, size, size), np.uint8)
+    for number, mask in enumerate(masks):
+        y, x = rng.integers(0, size // 2, 2)
+        mask[y : y + size // 3, x : x + size // 3] = 1 + number % (classes - 1)
+    level = 40 + 180 * masks.astype(int) // (classes - 1)
+    images = level[..., None] + rng.integers(-20, 20, (*masks.shape, 3))
+    masks[:, 0] = 255 if ignored else masks[:, 0]
+    index = _index("segmentation", classes, size, train, test, np.full(train + test, -1), masks)
+    return ArrayFeed(Arrays(index, images.clip(0, 255).astype(np.uint8), masks))
