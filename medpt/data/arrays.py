@@ -28,7 +28,7 @@ from torch import Tensor
 from medpt.data.augment import ELEMENTS
 from medpt.data.manifest import Index, Manifest, read_index, verify
 from medpt.errors import InputError
-from medpt.files import building, remove
+from medpt.files import TEMPORARY, building, remove
 from medpt.spec import canonical_json, stream_seed
 
 INDEX = "index.npz"
@@ -79,13 +79,14 @@ def open_arrays(folder: Path) -> Arrays:
 def build(folder: Path, manifest: Manifest, index: Index, batches: Iterable[Mapping[str, Column]]) -> Path:
     """Makes the cache at `folder` from batches of the columns id, image and mask, in any order of rows.
 
-    Of several builders on a node one builds and the others wait for it; a cache that is broken or of other
-    shards is replaced. `batches` is read only where there is something to build.
+    Of several builders on a node one builds and the others wait for it; then `batches` of theirs is not read.
+    A cache that is broken or of other shards is replaced, and what a killed builder left is removed.
     Raises InputError for rows that are missing, foreign or of a wrong size.
     """
     with _only_builder(folder):
         if not _holds(folder, manifest):
-            remove(folder)
+            for leftover in (folder, *folder.parent.glob(f"{TEMPORARY}{folder.name[:80]}-{'?' * 12}")):
+                remove(leftover)
             with building(folder) as temporary:
                 _fill(temporary, index, batches)
                 manifest.write(temporary)

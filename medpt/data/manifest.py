@@ -41,7 +41,7 @@ class ShardInfo:
 class Manifest:
     """What a folder of shards holds and what it was made from; round-trips through manifest.json.
 
-    counts[split] has "images" and, by class, the images (classification) or pixels (segmentation) of it.
+    images[split] counts images; counts[split][class] images (classification) or pixels (segmentation).
     `split_sha256` is of the canonical JSON of [[id, split], ...]; `shared_groups` counts those in both parts.
     """
 
@@ -51,6 +51,7 @@ class Manifest:
     classes: tuple[str, ...]
     size: int  # S of images (S, S, 3)
     prepare: Prepare
+    images: dict[str, int]
     counts: dict[str, dict[str, int]]
     split_sha256: str
     shared_groups: int
@@ -116,7 +117,7 @@ def verify(folder: Path) -> Manifest:
     manifest = Manifest.read(folder)
     found = [(shard.name, damage(folder, shard) or _miscount(folder, shard)) for shard in manifest.shards]
     problems = [f"{folder / name}: {what}; prepare the data again" for name, what in found if what]
-    counted = sum(count["images"] for count in manifest.counts.values())
+    counted = sum(manifest.images.values())
     if counted != manifest.rows:
         problems.append(f"{folder / MANIFEST}: counts {counted} images, its shards {manifest.rows} rows")
     if problems:

@@ -1,0 +1,15 @@
+"""Fixtures that any test may ask for."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def real() -> Path:
+    """The folder of real images; tests that ask for it are skipped where it is absent."""
+    folder = Path(os.environ.get("MEDPT_REAL") or Path(__file__).parents[2] / "shared" / "real")
+    if not folder.is_dir():
+        pytest.skip(f"no real images at {folder}")
+    return folder

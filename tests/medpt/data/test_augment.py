@@ -1,0 +1,85 @@
+"""The dihedral group against numpy's rot90 and flips, image by image; normalisation against torchvision."""
+
+import numpy as np
+import pytest
+import torch
+from torchvision.transforms.functional import normalize
+
+from medpt.data.augment import IMAGENET_MEAN, IMAGENET_STD, dihedral, inverse, normalise
+
+ALL = torch.arange(8)
+
+
+def _oracle(image: np.ndarray, element: int) -> np.ndarray:
+    """(C, S, S) or (S, S), one image at a time."""
+    turned = [
+        np.rot90(np.fliplr(plane) if element >= 4 else plane, element % 4)
+        for plane in image.reshape(-1, 5, 5)
+    ]
+    return np.stack(turned).reshape(image.shape)
+
+
+@pytest.mark.parametrize("shape", [(3, 5, 5), (5, 5)])
+@pytest.mark.parametrize("kind", [torch.uint8, torch.int64, torch.float32])
+def test_each_item_is_transformed_by_its_own_element(shape, kind):
+    batch = torch.randint(0, 256, (64, *shape), generator=torch.Generator().manual_seed(0)).to(kind)
+    elements = torch.randint(0, 8, (64,), generator=torch.Generator().manual_seed(1))
+    result = dihedral(batch, elements)
+    assert result.dtype == kind
+    for before, element, after in zip(batch.numpy(), elements.tolist(), result.numpy(), strict=True):
+        np.testing.assert_array_equal(after, _oracle(before, element))
+
+
+def _orbit() -> torch.Tensor:
+    """One image without symmetry under the eight elements."""
+    return dihedral(torch.arange(16).reshape(1, 4, 4).repeat(8, 1, 1), ALL)
+
+
+def test_eight_different_elements_closed_under_composition():
+    orbit = {tuple(image.flatten().tolist()) for image in _orbit()}
+    assert len(orbit) == 8
+    for second in range(8):
+        twice = dihedral(_orbit(), torch.full((8,), second))
+        assert {tuple(image.flatten().tolist()) for image in twice} == orbit
+
+
+def test_zero_is_the_identity_and_inverses_undo():
+    images = torch.rand(8, 3, 7, 7)
+    assert torch.equal(dihedral(images, torch.zeros(8, dtype=torch.int64)), images)
+    assert torch.equal(dihedral(dihedral(images, ALL), inverse(ALL)), images)
+    assert torch.equal(dihedral(dihedral(images, inverse(ALL)), ALL), images)
+
+
+def test_image_and_mask_stay_aligned():
+    images = torch.randint(0, 256, (8, 3, 6, 6), dtype=torch.uint8)
+    masks = images[:, 1] // 50
+    assert torch.equal(dihedral(images, ALL)[:, 1] // 50, dihedral(masks, ALL))
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_memory_format_stays(layout):
+    images = torch.rand(8, 3, 6, 6).contiguous(memory_format=layout)
+    assert dihedral(images, ALL).is_contiguous(memory_format=layout)
+
+
+def test_quarter_turns_of_oblongs_are_refused():
+    with pytest.raises(ValueError, match=r"square images, these are \(4, 6\)"):
+        dihedral(torch.zeros(1, 3, 4, 6), torch.tensor([1]))
+
+
+def test_normalise_is_torchvisions():
+    images = torch.randint(0, 256, (4, 9, 9, 3), dtype=torch.uint8)
+    expected = normalize(images.permute(0, 3, 1, 2) / 255, list(IMAGENET_MEAN), list(IMAGENET_STD))
+    result = normalise(images)
+    assert result.dtype == torch.float32
+    assert result.is_contiguous()
+    torch.testing.assert_close(result, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_same_on_a_gpu():
+    images = torch.randint(0, 256, (8, 9, 9, 3), dtype=torch.uint8)
+    result = dihedral(normalise(images.cuda()), ALL.cuda())
+    assert result.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(result.cpu(), dihedral(normalise(images), ALL), rtol=1e-5, atol=1e-6)
