@@ -17,7 +17,6 @@ from medpt.data.phantom.paint import (
     debris,
     fractal,
     grid,
-    noise,
     save,
     shrink,
     smooth,
@@ -69,7 +68,8 @@ class _Stage:
     def put(self, name: str | None, where: NDArray[np.bool_], colour: Colour, grain: float = 0.05) -> None:
         """`name` is a class of SceneParse150, None for an object that the benchmark does not know."""
         jitter = np.array(colour) * self.light * self.rng.uniform(0.85, 1.15, 3)
-        texture = grain * np.roll(self.grain, int(self.rng.integers(self.size[1])), axis=1) - 0.08 * self.y
+        down, right, sign = self.rng.choice([-1, 1], 3)
+        texture = grain * sign * self.grain[::down, ::right] - 0.08 * self.y
         self.rgb[where] = jitter * (1 + texture[where][:, None])
         self.ids[where] = 0 if name is None else CLASSES.index(name) + 1
 
@@ -81,8 +81,12 @@ class _Stage:
 
     def ridge(self, level: float, height: float, cells: int) -> NDArray[np.bool_]:
         """All below a rugged line."""
-        coarse, fine = (noise(self.rng, 4, self.size[1], n)[:1] for n in (cells, 3 * cells))
-        return self.y > level - height * (coarse + 0.4 * fine)
+        across = np.linspace(0, 1, self.size[1])
+        coarse, fine = (
+            np.interp(across, np.linspace(0, 1, n + 1), self.rng.standard_normal(n + 1))
+            for n in (cells, 5 * cells)
+        )
+        return self.y > level - height * (coarse + 0.3 * fine)
 
 
 def picture(rng: Rng, height: int, scene: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -109,13 +113,9 @@ def _trees(stage: _Stage, rng: Rng, ground: float, count: int) -> None:
     for _ in range(count):
         x, size = rng.uniform(-1.25, 1.25), rng.uniform(0.16, 0.3)
         stage.put("tree", stage.box(x - 0.03, ground - size, x + 0.03, ground), (0.35, 0.24, 0.15))
-        for dx, dy in rng.normal(0, 0.35 * size, (5, 2)):
-            stage.put(
-                "tree",
-                stage.disc(x + dx, ground - 1.5 * size + dy, size * 0.6, size * 0.6),
-                (0.2, 0.42, 0.17),
-                0.2,
-            )
+        offsets = rng.normal(0, 0.35 * size, (5, 2))
+        leaves = [stage.disc(x + dx, ground - 1.5 * size + dy, 0.6 * size, 0.6 * size) for dx, dy in offsets]
+        stage.put("tree", np.any(leaves, axis=0), (0.2, 0.42, 0.17), 0.2)
 
 
 def _people(stage: _Stage, rng: Rng, ground: float, count: int) -> None:
@@ -157,9 +157,9 @@ def _street(stage: _Stage, rng: Rng) -> None:
         right = left + rng.uniform(0.3, 0.6)
         roof = rng.uniform(-0.85, -0.1)
         stage.put("building", stage.box(left, roof, right, 0.3), rng.uniform(0.35, 0.8, 3), 0.04)
-        for wx in np.arange(left + 0.06, right - 0.06, 0.14):
-            for wy in np.arange(roof + 0.08, 0.15, 0.18):
-                stage.put("windowpane", stage.box(wx, wy, wx + 0.07, wy + 0.1), (0.3, 0.38, 0.48), 0.02)
+        panes = ((stage.x - left - 0.06) % 0.14 < 0.07) & ((stage.y - roof - 0.08) % 0.18 < 0.1)
+        front = stage.box(left + 0.06, roof + 0.08, right - 0.06, 0.25)
+        stage.put("windowpane", panes & front, (0.3, 0.38, 0.48), 0.02)
         left = right
     stage.put("sidewalk", stage.y > 0.28, (0.62, 0.6, 0.57))
     stage.put("road", stage.y > 0.42 + 0.06 * np.abs(stage.x), (0.33, 0.33, 0.35))

@@ -63,8 +63,8 @@ def radiograph(rng: Rng, height: int, width: int, pneumonia: bool) -> Canvas:
     image = image * (1 - lungs * rng.uniform(0.62, 0.72))
     image += lungs * 0.05 * fractal(rng, height, width, 8, 3) * np.exp(-np.abs(np.abs(x) - 0.2) * 3)
     image += _bones(rng, x, y) * rng.uniform(0.8, 1.2)
-    image += 0.22 * ellipse(x, y, (0.14, 0.3), (0.34, 0.36), 0.25, 0.5)
-    image += 0.2 * ellipse(x, y, (0, 0), (0.13, 1.4), 0.5)
+    image += 0.2 * ellipse(x, y, (0.14, 0.3), (0.34, 0.36), 0.25, 0.5)
+    image += 0.12 * ellipse(x, y, (0, 0), (0.13, 1.4), 0.5)
     if pneumonia:
         image += _opacities(rng, x, y) * lungs
     image = np.clip(image, 0, 1) ** rng.uniform(0.8, 1.25)
@@ -92,7 +92,7 @@ def _bones(rng: Rng, x: Canvas, y: Canvas) -> Canvas:
     ribs = smooth((np.cos(phase * 2 * np.pi / 0.24) - 0.45) / 0.35) * smooth((away - 0.12) / 0.06)
     collar = np.exp(-(((y + 0.72 + 0.16 * away) / 0.035) ** 2)) * smooth((away - 0.06) / 0.05)
     spine = np.exp(-((x / 0.09) ** 2)) * (0.75 + 0.25 * np.cos(y * 2 * np.pi / 0.15))
-    return (0.1 * ribs + 0.14 * collar * (away < 0.85) + 0.14 * spine).astype(np.float32) * inside
+    return (0.1 * ribs + 0.14 * collar * (away < 0.85) + 0.1 * spine).astype(np.float32) * inside
 
 
 def _opacities(rng: Rng, x: Canvas, y: Canvas) -> Canvas:

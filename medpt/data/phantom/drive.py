@@ -113,7 +113,7 @@ def _grow(rng: Rng, tip: _Tip, cover: Canvas) -> list[_Tip]:
     """Draws one vessel until it leaves the field or grows too thin; its branches."""
     height, width = cover.shape
     branches: list[_Tip] = []
-    while tip.width > 0.0035 and np.hypot(tip.x, tip.y) < FIELD:
+    while tip.width > 0.004 and np.hypot(tip.x, tip.y) < FIELD:
         start = (tip.x, tip.y)
         tip.angle += tip.bend + rng.normal(0, 0.07)
         tip.x += 0.025 * np.cos(tip.angle)
@@ -124,7 +124,7 @@ def _grow(rng: Rng, tip: _Tip, cover: Canvas) -> list[_Tip]:
             for px, py in (start, (tip.x, tip.y))
         ]
         opencv().line(cover, ends[0], ends[1], 1.0, max(1, round(tip.width * height)), opencv().LINE_AA)
-        if rng.random() < 0.1:
+        if rng.random() < 0.075:
             turn = rng.choice([-1, 1]) * rng.uniform(0.5, 1.0)
             branches.append(_Tip(tip.x, tip.y, tip.angle + turn, tip.width * rng.uniform(0.5, 0.75), 0))
     return branches

@@ -31,7 +31,7 @@ SHARES = (0.18, 0.25, 0.14, 0.09, 0.12, 0.07, 0.08, 0.07)  # of MEL ... SCC; fla
 SITES = ("anterior torso", "upper extremity", "head/neck", "")
 SKIN: tuple[Colour, ...] = ((0.86, 0.68, 0.58), (0.8, 0.6, 0.5), (0.9, 0.74, 0.66), (0.72, 0.52, 0.42))
 LESION: dict[str, tuple[Colour, Colour]] = {  # main and second colour
-    "MEL": ((0.24, 0.14, 0.12), (0.36, 0.4, 0.5)),
+    "MEL": ((0.24, 0.14, 0.12), (0.4, 0.36, 0.38)),
     "NV": ((0.48, 0.29, 0.2), (0.36, 0.2, 0.14)),
     "BCC": ((0.8, 0.5, 0.47), (0.38, 0.36, 0.42)),
     "AK": ((0.78, 0.46, 0.4), (0.93, 0.85, 0.7)),
@@ -116,8 +116,9 @@ def _inner(rng: Rng, x: Canvas, y: Canvas, depth: Canvas, kind: str) -> Canvas:
     h, w = x.shape
     inside = smooth(depth / 0.12)
     if kind == "NV":  # regular pigment network
-        step = rng.uniform(0.07, 0.1)
-        return inside * smooth((np.maximum(np.cos(x * 6.3 / step), np.cos(y * 6.3 / step)) - 0.55) / 0.3)
+        step, warp = rng.uniform(0.09, 0.13), 0.05 * noise(rng, h, w, 5)
+        lines = np.maximum(np.cos((x + y + warp) * 4.5 / step), np.cos((x - y + warp) * 4.5 / step))
+        return inside * 0.7 * smooth((lines - 0.5) / 0.6)
     if kind in ("DF", "SCC"):  # pale or keratotic centre
         return smooth((depth - (0.55 if kind == "DF" else 0.5) + 0.12 * noise(rng, h, w, 6)) / 0.15)
     if kind in ("BKL", "VASC"):  # round cysts, lacunae
@@ -129,7 +130,7 @@ def _inner(rng: Rng, x: Canvas, y: Canvas, depth: Canvas, kind: str) -> Canvas:
 
 def _hairs(rng: Rng, height: int, width: int) -> Canvas:
     cover = np.zeros((height, width), np.uint8)
-    for _ in range(rng.integers(4, 12)):
+    for _ in range(rng.integers(2, 7)):
         t = np.linspace(0, 1, 24)
         start, end, bend = rng.uniform(0, 1, 2), rng.uniform(0, 1, 2), rng.normal(0, 0.08, 2)
         line = start + (end - start) * t[:, None] + bend * np.sin(np.pi * t)[:, None]

@@ -1,0 +1,111 @@
+"""`python -m medpt.data`: what datasets are known, is my copy whole, make shards, write synthetic data."""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+from medpt.data.cards import CARDS, card
+from medpt.errors import InputError
+
+BAD_INPUT = 2
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The exit code: 0, or 2 for bad input, told on stderr in one line a problem."""
+    options = _parser().parse_args(arguments)
+    try:
+        code: int = options.command(options)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return BAD_INPUT
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m medpt.data", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    command = commands.add_parser("list", help="the datasets that are known")
+    command.set_defaults(command=_list)
+
+    command = commands.add_parser(
+        "check", help="is this copy whole: counts, every image, patients of the split"
+    )
+    command.add_argument("name", metavar="NAME")
+    command.add_argument("folder", metavar="DIR", type=Path, help="the dataset's folder, as downloaded")
+    command.set_defaults(command=_check)
+
+    command = commands.add_parser("prepare", help="preprocess into shards")
+    command.add_argument("name", metavar="NAME")
+    command.add_argument("folder", metavar="DIR", type=Path, help="the dataset's folder, as downloaded")
+    command.add_argument("--to", metavar="DIR", type=Path, required=True)
+    command.add_argument("--size", type=int, help="side of the images in pixels")
+    command.add_argument("--pipeline", help="such as 'crop_fundus(10)|resize(256)|clahe(2,8)'")
+    command.add_argument("--split", choices=("official", "random"))
+    command.set_defaults(command=_prepare)
+
+    command = commands.add_parser("phantom", help="write synthetic data in the official layouts")
+    command.add_argument("folder", metavar="DIR", type=Path, help="gets one folder a dataset")
+    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--only", metavar="NAME", nargs="+", help="some datasets (default: all)")
+    command.set_defaults(command=_phantom)
+    return parser
+
+
+def _list(options: argparse.Namespace) -> int:
+    rows = [("NAME", "MODALITY", "TASK", "CLASSES", "TRAIN", "TEST", "LICENCE")]
+    for entry in CARDS.values():
+        classes = str(len(entry.classes)) if entry.classes else "in its files"
+        counts = (f"{entry.counts[part]:,}" if entry.counts[part] else "-" for part in ("train", "test"))
+        rows.append((entry.name, entry.modality, entry.task, classes, *counts, entry.licence))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    from medpt.data import open_dataset
+    from medpt.data.check import check
+
+    dataset = open_dataset(options.name, options.folder)
+    found = check(dataset)
+    for remark in found.remarks:
+        print(f"note: {remark}")
+    if found.problems:
+        raise InputError(found.problems)
+    print(
+        f"{dataset.info.name}: {len(dataset):,} labelled images, {len(dataset.info.classes)} classes: all can be read"
+    )
+    return 0
+
+
+def _prepare(options: argparse.Namespace) -> int:
+    """In a process of its own: preparing in parallel is the grid's work, which this package does not import."""
+    name = card(options.name).name
+    given = {"--size": options.size, "--pipeline": options.pipeline, "--split": options.split}
+    rest = [text for key, value in given.items() if value is not None for text in (key, str(value))]
+    command = [
+        sys.executable,
+        "-m",
+        "grid.prepare",
+        name,
+        str(options.folder),
+        "--to",
+        str(options.to),
+        *rest,
+    ]
+    return subprocess.call(command)
+
+
+def _phantom(options: argparse.Namespace) -> int:
+    from medpt.data.phantom import write_all
+
+    for name, folder in write_all(options.folder, options.only, seed=options.seed).items():
+        print(f"{name}: {folder}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

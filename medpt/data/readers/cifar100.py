@@ -1,0 +1,135 @@
+"""CIFAR-100, python version: pickles of pixel rows, read without running anything that they contain.
+
+Whatever the files are, the unpickler allows numpy arrays and nothing else. Whether they are the published
+ones is told by their md5: others are read too, and a remark says so.
+"""
+
+import hashlib
+import io
+import pickle
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medpt.data.cards import CARDS
+from medpt.data.dataset import Dataset, Record, Split
+from medpt.data.locate import find_root
+from medpt.errors import InputError
+
+CARD = CARDS["CIFAR-100"]
+PARTS: tuple[Split, ...] = ("train", "test")
+MD5 = {"train": "16019d7e3df5f24257cddd939b257f8d", "test": "f0ef6b0ae62326f3e7ffdfab6717acfc"}
+SIDE = 32
+ALLOWED = {
+    ("numpy.core.multiarray", "_reconstruct"),
+    ("numpy._core.multiarray", "_reconstruct"),
+    ("numpy", "ndarray"),
+    ("numpy", "dtype"),
+    ("_codecs", "encode"),  # how Python 3 writes bytes in protocol 2
+}
+
+
+def open(root: Path) -> Dataset:
+    """Fine labels 0..99; a record's slice is its row.
+
+    Raises InputError for keys, shapes and labels that do not fit.
+    """
+    top = find_root(
+        root, lambda folder: all((folder / name).is_file() for name in (*PARTS, "meta")), "train, test, meta"
+    )
+    classes = tuple(_strings(load(top / "meta"), "fine_label_names", top / "meta"))
+    parts = {part: load(top / part) for part in PARTS}
+    problems = [problem for part in PARTS for problem in _problems(top / part, parts[part], len(classes))]
+    if problems:
+        raise InputError(problems)
+    records = tuple(
+        Record(CARD.name, part, str(name), str(name), slice=row, label=int(label), split=part)
+        for part in PARTS
+        for row, (name, label) in enumerate(
+            zip(_names(parts[part], part), parts[part]["fine_labels"], strict=True)
+        )
+    )
+    foreign = [
+        part
+        for part in PARTS
+        if hashlib.md5((top / part).read_bytes(), usedforsecurity=False).hexdigest() != MD5[part]
+    ]
+    remarks = tuple(
+        f"{top / part}: not the published file (md5 differs from {MD5[part]})" for part in foreign
+    )
+    return Dataset(replace(CARD, classes=classes), top, records, _image, remarks=remarks)
+
+
+def load(path: Path) -> dict[str, Any]:
+    """The dict of a pickle, by an unpickler that knows numpy arrays only.
+
+    Raises InputError for anything else.
+    """
+    try:
+        value = _Restricted(io.BytesIO(path.read_bytes()), encoding="latin1").load()
+    except (
+        pickle.UnpicklingError,
+        EOFError,
+        ValueError,
+        TypeError,
+        KeyError,
+        IndexError,
+        AttributeError,
+    ) as error:
+        raise InputError(f"{path}: not a CIFAR pickle: {error}") from None
+    if not isinstance(value, dict):
+        raise InputError(f"{path}: a pickled {type(value).__name__}; accepted: a dict")
+    return value
+
+
+class _Restricted(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in ALLOWED:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}; accepted: numpy arrays")
+        return super().find_class(module, name)
+
+
+def _strings(value: dict[str, Any], key: str, path: Path) -> list[str]:
+    if not isinstance(value.get(key), list):
+        raise InputError(f"{path}: no list {key}; found: {', '.join(map(str, value))}")
+    return [str(name) for name in value[key]]
+
+
+def _names(part: dict[str, Any], split: str) -> list[str]:
+    """The original file names tell images apart; `split` keeps a name that both parts use apart."""
+    names = part.get("filenames") or range(len(part["data"]))
+    return [f"{split}/{name}" for name in names]
+
+
+def _problems(path: Path, part: dict[str, Any], classes: int) -> list[str]:
+    pixels, labels = part.get("data"), part.get("fine_labels")
+    if not isinstance(pixels, np.ndarray) or not isinstance(labels, list):
+        return [f"{path}: no data and fine_labels; found: {', '.join(map(str, part))}"]
+    if pixels.dtype != np.uint8 or pixels.ndim != 2 or pixels.shape[1] != 3 * SIDE * SIDE:
+        return [f"{path}: data are {pixels.dtype} {pixels.shape}; accepted: uint8 (N, {3 * SIDE * SIDE})"]
+    counts = {key: len(part[key]) for key in ("fine_labels", "filenames") if key in part}
+    problems = [f"{path}: {n} {key} for {len(pixels)} rows" for key, n in counts.items() if n != len(pixels)]
+    accepted = f"accepted: 0 to {classes - 1}"
+    problems += [
+        f"{path}, row {row}: label {v!r}; {accepted}"
+        for row, v in enumerate(labels)
+        if not _is_label(v, classes)
+    ]
+    return problems
+
+
+def _is_label(value: Any, classes: int) -> bool:
+    return isinstance(value, int) and 0 <= value < classes
+
+
+@lru_cache(maxsize=2)
+def _pixels(path: Path) -> NDArray[np.uint8]:
+    return load(path)["data"].reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)
+
+
+def _image(root: Path, record: Record) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(_pixels(root / record.image_path)[record.slice])

@@ -1,0 +1,77 @@
+"""ImageNet ILSVRC2012 with one folder a class: `train/<wnid>/*.JPEG` and, if there, `val/<wnid>/*.JPEG`.
+
+A class is the rank of its wnid among the sorted wnids of `wnids_sorted_1000.txt` (one a line; torchvision's
+order) if that file is there, else among the folders of `train`. The validation part is the test part; a flat
+`val` has no labels in its names and is left out with a remark. JPEGs in CMYK and the PNG named .JPEG are
+decoded as what they are.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medpt.data.cards import CARDS
+from medpt.data.dataset import Dataset, Record, Split
+from medpt.data.decode import read_image
+from medpt.data.locate import child, files, find_root, folders
+from medpt.errors import InputError
+
+CARD = CARDS["ImageNet"]
+STANDARD = "wnids_sorted_1000.txt"
+PARTS: dict[str, Split] = {"train": "train", "val": "test"}
+WNID = re.compile(r"n\d{8}")
+
+
+def open(root: Path) -> Dataset:
+    """Raises InputError for folders that are no class and lines of wnids_sorted_1000.txt that are no wnid."""
+    top = find_root(root, _is_root, "train/<wnid>, such as train/n01440764")
+    problems: list[str] = []
+    classes = _classes(top, problems)
+    records = [record for part in PARTS for record in _part(top, part, classes, problems)]
+    if problems:
+        raise InputError(problems)
+    flat = top / "val"
+    remarks = ("a flat val folder has no labels: left out",) if flat.is_dir() and files(flat, ".jpeg") else ()
+    return Dataset(replace(CARD, classes=tuple(classes)), top, tuple(records), _image, remarks=remarks)
+
+
+def _is_root(folder: Path) -> bool:
+    train = child(folder, "train")
+    return (
+        train is not None and train.is_dir() and any(WNID.fullmatch(inner.name) for inner in folders(train))
+    )
+
+
+def _classes(top: Path, problems: list[str]) -> dict[str, int]:
+    """wnid to class."""
+    path = top / STANDARD
+    if not path.is_file():
+        return {name: n for n, name in enumerate(sorted(folder.name for folder in folders(top / "train")))}
+    wnids = path.read_text().split()
+    problems += [
+        f"{path}, line {n}: {w!r} is no wnid" for n, w in enumerate(wnids, 1) if not WNID.fullmatch(w)
+    ]
+    if len(set(wnids)) != len(wnids) or wnids != sorted(wnids):
+        problems.append(f"{path}: wnids are not sorted, or not distinct")
+    return {wnid: n for n, wnid in enumerate(wnids)}
+
+
+def _part(top: Path, part: str, classes: dict[str, int], problems: list[str]) -> Iterator[Record]:
+    folder = top / part
+    for inner in folders(folder) if folder.is_dir() else []:
+        if inner.name not in classes or not WNID.fullmatch(inner.name):
+            problems.append(
+                f"{inner}: no class; accepted: a wnid such as n01440764, of {STANDARD} or of train"
+            )
+            continue
+        for path in files(inner, ".jpeg", ".jpg"):
+            name = path.relative_to(top).as_posix()
+            yield Record(CARD.name, name, name, name, label=classes[inner.name], split=PARTS[part])
+
+
+def _image(root: Path, record: Record) -> NDArray[np.uint8]:
+    return read_image(root / record.image_path)
