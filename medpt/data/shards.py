@@ -103,7 +103,7 @@ def write(dataset: Dataset, rows: Sequence[Row], pipeline: str, path: Path) -> S
     """Reads, preprocesses and writes one shard at `path`, then its JSON file; both appear whole.
 
     Images that cannot be read become `problems` of the shard and no rows. Raises InputError where no image
-    can be read, and for a pipeline that is wrong.
+    can be read, and for a pipeline that is wrong or crops after its resize.
     """
     from medpt.data.preprocess import output_size
 
@@ -111,6 +111,8 @@ def write(dataset: Dataset, rows: Sequence[Row], pipeline: str, path: Path) -> S
     columns, problems = _read(dataset, rows, pipeline)
     if not columns["row"]:
         raise InputError(problems)
+    for shape in {image.shape for image in columns["image"]} - {(size, size, 3)}:
+        raise InputError(f"pipeline {pipeline!r} gives images of {shape}; accepted: {(size, size, 3)}")
     table = _table(columns, size)
     with replacing(path) as temporary:
         _write_parquet(table, temporary)

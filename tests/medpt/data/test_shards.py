@@ -148,6 +148,15 @@ def test_wrong_pipeline_is_told_once_and_not_for_each_image(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_pipeline_that_crops_after_its_resize_is_refused(tmp_path):
+    framed = np.pad(np.full((12, 12, 3), 200, np.uint8), ((6, 6), (6, 6), (0, 0)))
+    data = replace(dataset("classification"), read_image=lambda root, one: framed)
+    rows = shards.plan(data, "official", 0, None)
+    with pytest.raises(InputError, match=r"gives images of \(12, 12, 3\); accepted: \(24, 24, 3\)"):
+        shards.write(data, rows, "resize(24)|crop_dermoscopy(10)", tmp_path / "a.parquet")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_finished_shards_are_recognised_and_damaged_or_other_ones_are_not(tmp_path):
     data = dataset("classification")
     rows = shards.chunks(shards.plan(data, "official", 0, None))[0]
