@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from medpt import spec
 from medpt.losses import (
     DEFAULT_WEIGHTING,
     ET_LOSSES,
@@ -52,6 +53,10 @@ def test_rarer_classes_weigh_more_up_to_the_clip() -> None:
     weights = class_weights(torch.tensor([10**6, 10**3, 1]), "inverse_frequency", CLIP)
     assert weights[0] < weights[1] == weights[2]
     assert float(weights[2] / weights[0]) == pytest.approx(20 / (1 / 3 * (10**6 + 1001) / 10**6), rel=1e-5)
+
+
+def test_weightings_are_those_of_the_specification() -> None:
+    assert set(WEIGHTINGS) == set(spec.WEIGHTINGS)
 
 
 def test_defaults_are_known_weightings() -> None:

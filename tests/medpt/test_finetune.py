@@ -1,0 +1,147 @@
+import itertools
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from training_sets import shades, squares
+
+from medpt import finetune, metrics, pretrain
+from medpt.errors import InputError
+from medpt.models.weights import encoder_state, load
+from medpt.spec import Finetune, Pretrain, Protocol
+from medpt.tasks.supervised import network
+
+SHORT = Protocol(
+    batch_size=4, patience=9, min_steps=0, max_steps=4, evaluate_every=2, validation_fraction=0.2
+)
+SPEC = Finetune("random", None, "Toy", "digest", "resnet18", "classifier", seed=1, protocol=SHORT)
+UNET = replace(SPEC, architecture="unet", protocol=replace(SHORT, max_steps=2))
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def run(folder: Path, spec: Finetune = SPEC, feed: Any = None, **options: Any) -> dict[str, float]:
+    options = {"initial": None, "checkpoints": folder / "checkpoints"} | options
+    return finetune.run(spec, feed or shades(train=15), folder / "out", **options)
+
+
+def test_classification_is_tested_once_on_the_whole_test_part(tmp_path: Path) -> None:
+    feed = shades(train=15, test=7)
+    found = run(tmp_path, feed=feed)
+    assert set(found) == {"auc", "macro_auc", "accuracy", "val_auc", "steps", "best_step", "steps_to_95"}
+    with np.load(tmp_path / "out" / "scores.npz") as saved:
+        assert saved["scores"].dtype == np.float32
+        assert found["auc"] == metrics.micro_auc(saved["scores"], saved["labels"])
+        assert found["accuracy"] == metrics.accuracy(saved["scores"], saved["labels"])
+        np.testing.assert_array_equal(saved["ids"], feed.index.ids[15:])
+        np.testing.assert_array_equal(saved["labels"], feed.index.labels[15:])
+
+
+def test_segmentation_leaves_examples_and_the_floor(tmp_path: Path) -> None:
+    feed = squares(train=10, test=8, size=64, ignored=True)
+    found = run(tmp_path, UNET, feed)
+    of_test = {"miou", "foreground_miou", "image_miou", "dice", "background_miou"}
+    assert set(found) == of_test | {"val_miou", "steps", "best_step", "steps_to_95"}
+    assert found["background_miou"] == metrics.background_iou(feed.arrays.targets[10:], 2)
+    with np.load(tmp_path / "out" / "predictions.npz") as saved:
+        np.testing.assert_array_equal(saved["ids"], feed.index.ids[10:16])
+        np.testing.assert_array_equal(saved["image"], feed.arrays.images[10:16])
+        np.testing.assert_array_equal(saved["target"], feed.arrays.targets[10:16])
+        assert saved["prediction"].shape == (6, 64, 64)
+        assert saved["prediction"].dtype == np.uint8
+
+
+def test_the_examples_are_what_the_metric_saw(tmp_path: Path) -> None:
+    found = run(tmp_path, UNET, squares(train=10, test=4, size=64))
+    with np.load(tmp_path / "out" / "predictions.npz") as saved:
+        assert metrics.mean_iou(saved["prediction"], saved["target"], 2) == pytest.approx(found["miou"])
+
+
+def test_history_and_record_are_left(tmp_path: Path) -> None:
+    rows: list[dict[str, float]] = []
+    found = run(tmp_path, on_row=rows.append)
+    assert json.loads((tmp_path / "out" / "history.json").read_text()) == rows
+    best = max(rows, key=lambda row: row["val_auc"])
+    assert (found["val_auc"], found["best_step"]) == (best["val_auc"], best["step"])
+    record = json.loads((tmp_path / "out" / "record.json").read_text())
+    assert (record["train_images"], record["val_images"]) == (12, 3)
+
+
+def test_equal_seeds_give_equal_metrics_and_scores(tmp_path: Path) -> None:
+    one, two = run(tmp_path / "one"), run(tmp_path / "two")
+    run(tmp_path / "other", replace(SPEC, seed=2))
+    assert one == two
+    files = [(tmp_path / side / "out" / "scores.npz").read_bytes() for side in ("one", "two", "other")]
+    assert files[0] == files[1] != files[2]
+
+
+class KilledError(Exception):
+    pass
+
+
+def test_a_killed_trial_goes_on_to_the_same_result(tmp_path: Path) -> None:
+    def die(row: dict[str, float]) -> None:
+        if row["step"] == 4:
+            raise KilledError
+
+    whole = run(tmp_path / "whole")
+    with pytest.raises(KilledError):
+        run(tmp_path / "killed", checkpoint_seconds=0, on_row=die)
+    assert run(tmp_path / "killed") == whole
+    scores = [(tmp_path / side / "out" / "scores.npz").read_bytes() for side in ("whole", "killed")]
+    assert scores[0] == scores[1]
+
+
+def test_a_pretrained_encoder_is_what_training_starts_from(tmp_path: Path) -> None:
+    """With a learning rate of zero, only batch norm's statistics leave the transferred encoder."""
+    pretraining = Pretrain(("Toy",), ("digest",), "resnet18", "classifier", seed=5, protocol=SHORT)
+    pretrain.run(pretraining, [shades(train=15, classes=3)], tmp_path / "pre", checkpoints=tmp_path / "c")
+    encoder = encoder_state(load(tmp_path / "pre" / "best.safetensors"))
+    still = replace(SPEC, protocol=replace(SHORT, learning_rate=0.0, max_steps=1))
+    feed = shades(train=15)
+    found = run(tmp_path / "fine", still, feed, initial=encoder, checkpoint_seconds=0)
+    (file,) = (tmp_path / "fine" / "checkpoints").glob("*.safetensors")
+    trained = load(file)
+    learned = [name for name in encoder if "running" not in name and "batches" not in name]
+    assert len(learned) > 50
+    assert all(torch.equal(trained[f"model/{name}"], encoder[name]) for name in learned)
+    assert found != run(tmp_path / "random", still, feed)
+
+
+def test_an_encoder_of_another_backbone_is_refused(tmp_path: Path) -> None:
+    other = network(shades().index, "shufflenet_v2", "classifier", 0).state_dict()
+    with pytest.raises(InputError, match="missing tensor"):
+        run(tmp_path, initial=encoder_state(other))
+
+
+def test_smaller_targets_are_nested_and_leave_the_test_part(tmp_path: Path) -> None:
+    feed = shades(train=40, test=6)
+    rows = [finetune.training_rows(replace(SPEC, target_size=size), feed) for size in (0.1, 0.25, 0.5, 1.0)]
+    assert [len(part) for part in rows] == [4, 10, 20, 40]
+    assert all(set(small) <= set(large) for small, large in itertools.pairwise(rows))
+    assert max(rows[-1]) < 40
+    record = tmp_path / "out" / "record.json"
+    run(tmp_path, replace(SPEC, target_size=0.25), feed)
+    assert json.loads(record.read_text())["train_images"] == 8
+
+
+def test_a_set_without_test_images_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="Toy: 15 training and 0 test images; both are needed"):
+        run(tmp_path, feed=shades(train=15, test=0))
+
+
+def test_one_test_image_has_metrics(tmp_path: Path) -> None:
+    found = run(tmp_path, feed=shades(train=15, test=1))
+    assert np.isfinite(found["auc"])
+    assert np.isnan(found["macro_auc"])
