@@ -13,12 +13,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from toy_data import SIZE, dataset, image_of, mask_of, prepare
 
-from medpt.data import arrays, shards
+from medpt.data import arrays, open_dataset, shards
 from medpt.data.arrays import ArrayFeed, Arrays, BrokenCacheError, Feed
 from medpt.data.augment import dihedral
 from medpt.data.manifest import Index, Manifest, read_index
+from medpt.data.preprocess import default_pipeline, preprocess_pair
 from medpt.errors import InputError
 from medpt.files import sha256
+from medpt.spec import Prepare
 
 TASKS = ["classification", "segmentation"]
 
@@ -293,3 +295,30 @@ def test_same_batches_from_a_gpu_whether_the_set_fits_or_not(monkeypatch, task, 
         assert all(tensor.is_cuda for tensor in two)
         assert all(torch.equal(a, b.cpu()) for a, b in zip(one, two, strict=True))
     assert (there._resident is None) == (free == 0)
+
+
+@pytest.mark.real
+def test_real_images_from_the_owners_files_to_batches(real, tmp_path):
+    for name, root, policy in (
+        ("DRIVE", "official/DRIVE", "official"),
+        ("ISIC2019", "derived/ISIC2019", "random"),
+    ):
+        data = open_dataset(name, real / root)
+        pipeline = default_pipeline(data.info.modality, 64)
+        rows = shards.plan(data, policy, 0, 14)
+        parts = shards.chunks(rows)
+        folder = tmp_path / name
+        infos = [
+            shards.write(data, part, pipeline, shards.shard_path(folder, n)) for n, part in enumerate(parts)
+        ]
+        assert [shards.finished(folder, n, part, pipeline) for n, part in enumerate(parts)] == infos
+        manifest = shards.seal(folder, data.info, Prepare(name, "f" * 64, pipeline, sample_size=14), infos)
+        assert (manifest.images["train"], manifest.problems, manifest.shared_groups) == (14, (), 0)
+        feed = ArrayFeed(arrays.from_shards(folder, tmp_path / f"{name}-cache"))
+        places = {row.record.id: number for number, row in enumerate(rows)}
+        for number, (images, targets) in enumerate(feed.scan(np.arange(len(rows)), 1)):
+            record = rows[places[feed.index.ids[number]]].record
+            mask = data.mask(record) if data.info.task == "segmentation" else None
+            image, mask = preprocess_pair(data.image(record), mask, pipeline)
+            np.testing.assert_array_equal(images[0], image)
+            np.testing.assert_array_equal(targets[0], record.label if mask is None else mask)
