@@ -122,7 +122,7 @@ class Run:
     @classmethod
     def start(cls, model: nn.Module, task: Task, protocol: Protocol, device: torch.device) -> Run:
         on_cuda = device.type == "cuda"
-        model.to(device).to(memory_format=torch.channels_last if on_cuda else torch.preserve_format)
+        model.to(device).to(memory_format=torch.channels_last if on_cuda else torch.preserve_format).train()
         optimiser = torch.optim.Adam(model.parameters(), lr=protocol.learning_rate, fused=on_cuda)
         return cls(
             model, task, protocol, device, optimiser, torch.zeros((), dtype=torch.float64, device=device)
@@ -138,9 +138,7 @@ class Run:
         images, targets, transforms = (
             x.to(self.device, non_blocking=True) for x in (images, targets, transforms)
         )
-        self.model.train()
-        masks = targets.ndim == 3
-        targets = dihedral(targets, transforms) if masks else targets
+        targets = dihedral(targets, transforms) if targets.ndim == 3 else targets
         loss = self.task.loss(self.model, dihedral(normalise(images), transforms), targets)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -171,6 +169,7 @@ class Run:
         if len(val_rows):
             values = self.task.evaluate(self.model, prepared(feed, val_rows, self.device))
             row |= {f"val_{name}": value for name, value in values}
+            self.model.train()
             self._judge(row[f"val_{self.task.metric}"])
         self.history.append(row | {"time": time.time()})
         return self.history[-1]

@@ -24,7 +24,7 @@ class Classify:
 
     def loss(self, model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
         (logits,) = forward(model, images)
-        return balanced_cross_entropy(logits, targets, self.weights.to(logits.device))
+        return balanced_cross_entropy(logits, targets, self.weights.to(logits.device, non_blocking=True))
 
     def evaluate(self, model: nn.Module, batches: Batches) -> Iterator[tuple[str, float]]:
         return classification_metrics(*scores(model, batches))

@@ -30,11 +30,12 @@ class Segment:
 
     def loss(self, model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
         logits, *edges = forward(model, images)
-        weights = self.weights.to(logits.device)
+        weights = self.weights.to(logits.device, non_blocking=True)
         if self.edge_weights is None:
             return balanced_cross_entropy(logits, targets, weights)
-        parts = logits, edges[0], targets, edge_target(targets), weights, self.edge_weights.to(logits.device)
-        return ET_LOSSES[self.et_loss](*parts)
+        edge_weights = self.edge_weights.to(logits.device, non_blocking=True)
+        band = edge_target(targets)
+        return ET_LOSSES[self.et_loss](logits, edges[0], targets, band, weights, edge_weights)
 
     @torch.no_grad()
     def evaluate(self, model: nn.Module, batches: Batches) -> Iterator[tuple[str, float]]:

@@ -104,7 +104,8 @@ def test_two_outputs_are_trained_by_the_edge_losses(name: str) -> None:
     torch.manual_seed(2)
     model, weights, edge_weights = TwoHeads(), torch.tensor([0.5, 1.0, 2.0]), torch.tensor([0.6, 3.0])
     images, masks = batches(squares(classes=3))[0]
-    expected = ET_LOSSES[name](*model(images), masks, edge_target(masks), weights, edge_weights)
+    segments, edges = model(images)
+    expected = ET_LOSSES[name](segments, edges, masks, edge_target(masks), weights, edge_weights)
     torch.testing.assert_close(Segment(weights, edge_weights, name).loss(model, images, masks), expected)
 
 

@@ -137,7 +137,7 @@ def test_a_finished_run_resumes_to_its_result_without_a_step(tmp_path: Path) -> 
 
 
 def test_a_resumed_run_tells_all_its_rows(tmp_path: Path) -> None:
-    saved, rows = Checkpoints(tmp_path), []
+    saved, rows = Checkpoints(tmp_path), list[Row]()
     with pytest.raises(KilledError):
         train(Mortal(shades(), 8), checkpoints=saved, checkpoint_seconds=0)
     _, outcome = train(checkpoints=saved, on_row=rows.append)
@@ -156,8 +156,12 @@ def test_equal_seeds_are_equal_and_others_are_not() -> None:
 
 
 PROGRAM = """
-import sys; sys.path.insert(0, sys.argv[1])
-import hashlib, torch
+import sys
+sys.path.insert(0, sys.argv[1])
+absent = "cv2 pyarrow safetensors pandas sklearn scipy pydicom mlflow ray grid"
+sys.modules.update(dict.fromkeys(absent.split()))
+import torch
+import medpt.finetune, medpt.pretrain
 torch.set_num_threads(1)
 from test_train import fingerprint, train
 print(fingerprint(train()[0]))
@@ -168,7 +172,7 @@ def fingerprint(state: dict[str, Tensor]) -> str:
     return hashlib.sha256(b"".join(tensor.numpy().tobytes() for tensor in state.values())).hexdigest()
 
 
-def test_another_process_trains_the_same_weights() -> None:
+def test_a_process_with_torch_and_numpy_alone_trains_the_same_weights() -> None:
     command = [sys.executable, "-c", PROGRAM, str(Path(__file__).parent)]
     other = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     assert other.stdout.strip() == fingerprint(train()[0])
@@ -327,10 +331,30 @@ def test_segmentation_resumes_to_the_same_bits(tmp_path: Path) -> None:
         torch.manual_seed(0)
         model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 2, 1))
         task = Segment(torch.tensor([0.6, 3.0]))
-        return model, fit(model, task, feed, np.arange(6), np.arange(6, 8), SHORT, seed=1, **options)
+        outcome = fit(model, task, feed, np.arange(6), np.arange(6, 8), SHORT, seed=1, **options)
+        return model.state_dict(), outcome
 
     saved = Checkpoints(tmp_path)
     with pytest.raises(KilledError):
         run(Mortal(squares(ignored=True), 7), checkpoints=saved, checkpoint_seconds=0)
-    resumed, whole = run(squares(ignored=True), checkpoints=saved), run(squares(ignored=True))
-    assert_same((resumed[0].state_dict(), resumed[1]), (whole[0].state_dict(), whole[1]))
+    assert_same(run(squares(ignored=True), checkpoints=saved), run(squares(ignored=True)))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_cuda_device_learns_the_same_task_and_resumes_close_to_it(tmp_path: Path) -> None:
+    saved, feed = Checkpoints(tmp_path), ArrayFeed(shades().arrays, "cuda")
+    with pytest.raises(KilledError):
+        train(Mortal(feed, 8), device="cuda", checkpoints=saved, checkpoint_seconds=0)
+    (resumed, one), (whole, two) = train(feed, device="cuda", checkpoints=saved), train(feed, device="cuda")
+    assert all(tensor.is_cuda for tensor in whole.values())
+    for name, tensor in whole.items():
+        torch.testing.assert_close(resumed[name], tensor, rtol=1e-3, atol=1e-3)
+    assert one.best == pytest.approx(two.best, abs=1e-3)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_cuda_device_names_the_step_of_a_bad_loss() -> None:
+    with pytest.raises(DivergedError, match="the loss is nan at step 5"):
+        train(ArrayFeed(shades().arrays, "cuda"), task=Scripted([0.1] * 9, bad_step=5), device="cuda")
