@@ -1,0 +1,207 @@
+"""What a plan and the store say of a space: states, learning curves, pre-trainings, failures, prepared data.
+
+A file that is not there, or is not the one that was published, becomes a sentence in `gaps`, never an error.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from grid.plan import Unit, unit_from
+from grid.store import Store
+from medpt import files
+from medpt.data.manifest import Manifest
+from medpt.errors import InputError
+from medpt.spec import Finetune, Prepare, Pretrain, Protocol
+
+HISTORY, RECORD = "history.json", "record.json"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A unit that failed, or how many wait for it; `log` is relative to the folder of results."""
+
+    label: str
+    digest: str
+    cause: str
+    reason: str
+    log: str
+    waiting: int
+
+
+@dataclass(frozen=True)
+class Source:
+    """One pre-training; numbers are None where it is not finished."""
+
+    label: str
+    digest: str
+    state: str
+    users: int
+    images: int | None
+    steps: int | None
+    metric: str | None
+    value: float | None
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A prepared dataset: `manifest` is None where it is not finished."""
+
+    digest: str
+    spec: Prepare
+    label: str
+    manifest: Manifest | None
+
+
+@dataclass
+class Evidence:
+    """`plan` is what grid.results.read_plan gives; `gaps` says what could not be read."""
+
+    plan: dict[str, Any]
+    store: Store
+    gaps: list[str] = field(default_factory=list)
+
+    @cached_property
+    def units(self) -> dict[str, Unit]:
+        return {digest: unit_from(plain) for digest, plain in self.plan["units"].items()}
+
+    @cached_property
+    def finished(self) -> set[str]:
+        return self.store.finished()
+
+    @cached_property
+    def failed(self) -> set[str]:
+        return self.store.failures() - self.finished
+
+    def state(self, digest: str, status: str) -> str:
+        """ "finished", "failed", "blocked" (needs a unit that failed), "running" or "missing", of a trial.
+
+        `status` is MLflow's. The store knows of failures that a tracker missed.
+        """
+        if status == "finished":
+            return status
+        if digest in self.failed or status == "failed":
+            return "failed"
+        return "blocked" if self._is_blocked(digest) else status
+
+    def _is_blocked(self, digest: str) -> bool:
+        needs = self.units[digest].needs
+        return any(
+            need in self.failed or self._is_blocked(need) for need in needs if need not in self.finished
+        )
+
+    def of_kind(self, kind: str) -> Iterator[tuple[str, Unit]]:
+        return ((digest, unit) for digest, unit in self.units.items() if unit.kind == kind)
+
+    def artifact(self, digest: str, name: str) -> Path | None:
+        """The file as it was published, or None and a gap."""
+        label = self.units[digest].label
+        try:
+            return self.store.artifact(digest, name)
+        except FileNotFoundError:
+            self.gaps.append(f"{label}: its result is not in the store, so {name} cannot be shown")
+        except InputError:
+            self.gaps.append(f"{label}: {name} is missing or is not the file that was published")
+        return None
+
+    def json(self, digest: str, name: str) -> Any:
+        path = self.artifact(digest, name)
+        try:
+            return files.read_json(path) if path else None
+        except ValueError:
+            self.gaps.append(f"{self.units[digest].label}: {name} is no JSON")
+            return None
+
+    def history(self, digest: str) -> list[dict[str, float]]:
+        return self.json(digest, HISTORY) or []
+
+    def record(self, digest: str) -> dict[str, Any]:
+        return self.json(digest, RECORD) or {}
+
+    def marker(self, digest: str) -> dict[str, Any]:
+        try:
+            return self.store.marker(digest)
+        except (OSError, ValueError):
+            self.gaps.append(f"{self.units[digest].label}: its marker cannot be read")
+            return {}
+
+    def failures(self) -> list[Failure]:
+        """Every unit that failed, with the number of trials that wait for it."""
+        return [self._failure(digest, unit) for digest, unit in self.units.items() if digest in self.failed]
+
+    def _failure(self, digest: str, unit: Unit) -> Failure:
+        try:
+            facts = self.store.failure(digest)
+        except (OSError, ValueError):
+            facts = {"cause": "unknown", "reason": "its record cannot be read"}
+        log = f"failed/{digest}.log" if (self.store.root / "failed" / f"{digest}.log").is_file() else ""
+        return Failure(unit.label, digest, facts["cause"], facts["reason"], log, self._waiting(digest))
+
+    def _waiting(self, digest: str) -> int:
+        """Trials that need the unit, directly or through a pre-training."""
+        return sum(
+            1
+            for trial in self.plan["trials"]
+            if trial["digest"] != digest and digest in self._needs(trial["digest"])
+        )
+
+    def _needs(self, digest: str) -> set[str]:
+        direct = self.units[digest].needs
+        return {name for need in direct for name in (need, *self.units[need].needs)}
+
+    def sources(self) -> list[Source]:
+        users = Counter(need for trial in self.plan["trials"] for need in self.units[trial["digest"]].needs)
+        return [self._source(digest, unit, users[digest]) for digest, unit in self.of_kind("pretrain")]
+
+    def _source(self, digest: str, unit: Unit, users: int) -> Source:
+        if digest not in self.finished:
+            state = (
+                "failed" if digest in self.failed else "blocked" if self._is_blocked(digest) else "not run"
+            )
+            return Source(unit.label, digest, state, users, None, None, None, None, None)
+        marker, record = self.marker(digest), self.record(digest)
+        metrics = marker.get("metrics", {})
+        metric = next((name for name in metrics if name.startswith("val_")), None)
+        return Source(
+            label=unit.label,
+            digest=digest,
+            state="finished",
+            users=users,
+            images=record.get("train_images"),
+            steps=metrics.get("steps"),
+            metric=metric and metric.removeprefix("val_"),
+            value=metrics.get(metric),
+            seconds=marker["ended"] - marker["started"] if marker else None,
+        )
+
+    def prepared(self) -> list[Prepared]:
+        return [self._prepared(digest, unit) for digest, unit in self.of_kind("prepare")]
+
+    def _prepared(self, digest: str, unit: Unit) -> Prepared:
+        spec, manifest = unit.spec, None
+        assert isinstance(spec, Prepare)  # noqa: S101 - for the type checker
+        if digest in self.finished:
+            try:
+                manifest = Manifest.read(self.store.folder(digest))
+            except InputError as error:
+                self.gaps.append(f"{unit.label}: its manifest cannot be read ({error})")
+        return Prepared(digest, spec, unit.label, manifest)
+
+    def protocols(self, kind: str) -> list[tuple[Protocol, list[str]]]:
+        """Each protocol of a kind of unit with the datasets that it was used on."""
+        found: dict[Protocol, dict[str, None]] = {}
+        for _, unit in self.of_kind(kind):
+            assert isinstance(unit.spec, Pretrain | Finetune)  # noqa: S101 - for the type checker
+            names = unit.spec.datasets if isinstance(unit.spec, Pretrain) else (unit.spec.dataset,)
+            found.setdefault(unit.spec.protocol, {}).update(dict.fromkeys(names))
+        return [(protocol, list(names)) for protocol, names in found.items()]
+
+    def last_result(self) -> str:
+        """When the last finished unit of the plan ended, in UTC; empty where none did."""
+        ends = [self.marker(digest).get("ended", 0.0) for digest in self.units if digest in self.finished]
+        return f"{datetime.fromtimestamp(max(ends), UTC):%-d %B %Y, %H:%M} UTC" if ends else ""

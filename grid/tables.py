@@ -1,0 +1,293 @@
+"""The tables of a report: cells over seeds, their differences to random weights, as CSV and as LaTeX.
+
+A cell is one initialization of one network on one target. It counts each unit of work once, takes the mean
+over finished seeds alone and says how many were planned. All numbers are in per cent.
+"""
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import mean, stdev
+from typing import TYPE_CHECKING, Any
+
+from grid.query import METRICS
+from grid.space import RANDOM
+from medpt.data.cards import card
+from medpt.spec import CLASSIFIER
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CELL = (
+    "architecture",
+    "backbone",
+    "initialization",
+    "source",
+    "sample_size",
+    "target",
+    "target_size",
+)
+COLUMNS = (*CELL, "experiments", "metric", "mean", "std", "n", "planned", "failed", "blocked", "missing")
+NETWORKS = {
+    "unet": "U-Net",
+    "deeplabv3plus": "DeepLabV3+",
+    "cenet": "CE-Net",
+    "hynet": "HyNet (reconstruction)",
+    "etnet": "ET-Net",
+}
+BACKBONES = {"resnet18": "ResNet-18", "shufflenet_v2": "ShuffleNet V2", "densenet121": "DenseNet-121"}
+METRIC_NAMES = {"auc": "micro-AUC", "miou": "mean IoU"}
+
+Column = tuple[str, float]  # target, share of its training part
+
+
+@dataclass(frozen=True)
+class Cell:
+    """`values` holds the test metric of each finished seed, in per cent; `states` counts the other seeds."""
+
+    architecture: str
+    backbone: str
+    initialization: str
+    source: str
+    sample_size: int | None
+    target: str
+    target_size: float
+    experiments: tuple[str, ...]
+    metric: str
+    values: dict[int, float]
+    states: dict[str, int]
+    planned: int
+
+    @property
+    def n(self) -> int:
+        return len(self.values)
+
+    @property
+    def mean(self) -> float:
+        return mean(self.values.values()) if self.values else math.nan
+
+    @property
+    def std(self) -> float:
+        """Sample standard deviation (ddof 1); nan below two seeds."""
+        return stdev(self.values.values()) if self.n > 1 else math.nan
+
+    @property
+    def network(self) -> str:
+        return network(self.architecture, self.backbone)
+
+    @property
+    def column(self) -> Column:
+        return self.target, self.target_size
+
+    @property
+    def missing(self) -> int:
+        """Seeds that neither finished nor failed nor wait for a unit that failed."""
+        return self.planned - self.n - self.states.get("failed", 0) - self.states.get("blocked", 0)
+
+
+def network(architecture: str, backbone: str) -> str:
+    return (
+        BACKBONES[backbone]
+        if architecture == CLASSIFIER
+        else f"{NETWORKS[architecture]} / {BACKBONES[backbone]}"
+    )
+
+
+def heading(column: Column) -> str:
+    """`DRIVE`, or `DRIVE, 10 %` where only a part of its training images is used."""
+    target, size = column
+    return target if size == 1 else f"{target}, {100 * size:g} %"
+
+
+def cells(frame: "pd.DataFrame") -> list[Cell]:
+    """The cells of `grid.results.load` with a column `state`, in the order in which the space names them."""
+    frame = frame.astype(object).where(frame.notna(), None)
+    grouped: dict[tuple[Any, ...], dict[str, dict[str, Any]]] = {}
+    for trial in frame.to_dict("records"):
+        key = tuple(trial[name] for name in CELL)
+        grouped.setdefault(key, {}).setdefault(trial["digest"], {"experiments": []} | trial)
+        grouped[key][trial["digest"]]["experiments"].append(trial["experiment"])
+    return [_cell(key, list(trials.values())) for key, trials in grouped.items()]
+
+
+def _cell(key: tuple[Any, ...], trials: list[dict[str, Any]]) -> Cell:
+    factors = dict(zip(CELL, key, strict=True))
+    metric = METRICS[card(factors["target"]).task]
+    values = {
+        t["seed"]: 100 * t[metric] for t in trials if t["state"] == "finished" and t.get(metric) is not None
+    }
+    states: dict[str, int] = {}
+    for trial in trials:
+        states[trial["state"]] = states.get(trial["state"], 0) + 1
+    factors["sample_size"] = int(factors["sample_size"]) if factors["sample_size"] else None
+    experiments = tuple(dict.fromkeys(name for trial in trials for name in trial["experiments"]))
+    return Cell(
+        **factors, experiments=experiments, metric=metric, values=values, states=states, planned=len(trials)
+    )
+
+
+@dataclass(frozen=True)
+class Block:
+    """The rows of one network in a table: (initialization, a cell or None for each column)."""
+
+    network: str
+    rows: list[tuple[str, list[Cell | None]]]
+
+    def best(self, position: int) -> float:
+        """The highest mean of a column; nan where no cell has one."""
+        means = [cell.mean for _, row in self.rows if (cell := row[position]) and cell.n]
+        return max(means, default=math.nan)
+
+
+@dataclass(frozen=True)
+class Table:
+    """All cells of one metric: blocks of rows over columns of targets."""
+
+    metric: str
+    columns: list[Column]
+    blocks: list[Block]
+
+
+def tables(found: Sequence[Cell]) -> list[Table]:
+    """One table a metric, rows and columns in the order of the cells."""
+    metrics = dict.fromkeys(cell.metric for cell in found)
+    return [_table(metric, [cell for cell in found if cell.metric == metric]) for metric in metrics]
+
+
+def _table(metric: str, found: list[Cell]) -> Table:
+    columns = list(dict.fromkeys(cell.column for cell in found))
+    placed = {(cell.network, cell.initialization, cell.column): cell for cell in found}
+    names = dict.fromkeys((cell.network, cell.initialization) for cell in found)
+    blocks = {network: Block(network, []) for network, _ in names}
+    for network, start in names:
+        blocks[network].rows.append((start, [placed.get((network, start, column)) for column in columns]))
+    return Table(metric, columns, list(blocks.values()))
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """One network on one target: the best pre-trained cell against random weights.
+
+    `gain` is the difference of the means in points, `noise` the larger of the two standard deviations; nan
+    where there is nothing to take them from.
+    """
+
+    network: str
+    column: Column
+    random: Cell | None
+    best: Cell | None
+
+    @property
+    def gain(self) -> float:
+        return self.best.mean - self.random.mean if self.best and self.random else math.nan
+
+    @property
+    def noise(self) -> float:
+        stds = [cell.std for cell in (self.best, self.random) if cell and cell.n > 1]
+        return max(stds, default=math.nan)
+
+    @property
+    def complete(self) -> bool:
+        return all(cell is not None and cell.n == cell.planned for cell in (self.best, self.random))
+
+    @property
+    def verdict(self) -> str:
+        """ "better", "worse", "noise" (within one standard deviation), "unknown" (spread of one seed), "none"."""
+        if math.isnan(self.gain):
+            return "none"
+        if math.isnan(self.noise):
+            return "unknown"
+        if abs(self.gain) <= self.noise:
+            return "noise"
+        return "better" if self.gain > 0 else "worse"
+
+
+def contrasts(found: Sequence[Cell]) -> list[Contrast]:
+    """For every target and network, in the order of the cells."""
+    pairs: dict[tuple[Column, str], list[Cell]] = {}
+    for cell in found:
+        pairs.setdefault((cell.column, cell.network), []).append(cell)
+    result = []
+    for (column, net), group in pairs.items():
+        finished = [cell for cell in group if cell.n]
+        random = next((cell for cell in finished if cell.initialization == RANDOM), None)
+        trained = [cell for cell in finished if cell.initialization != RANDOM]
+        result.append(Contrast(net, column, random, max(trained, key=lambda cell: cell.mean, default=None)))
+    return result
+
+
+def to_csv(found: Iterable[Cell]) -> str:
+    """Long format, one row a cell; mean and std in per cent with four decimals, empty where undefined."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for cell in found:
+        factors = [getattr(cell, name) for name in CELL]
+        counts = [
+            cell.n,
+            cell.planned,
+            *(cell.states.get(state, 0) for state in ("failed", "blocked")),
+            cell.missing,
+        ]
+        numbers = [_number(cell.mean), _number(cell.std)]
+        writer.writerow([*factors, "+".join(cell.experiments), cell.metric, *numbers, *counts])
+    return text.getvalue()
+
+
+def _number(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.4f}"
+
+
+def to_latex(found: Sequence[Cell], floors: dict[Column, float]) -> str:
+    """A booktabs table for each metric; `floors` is the score of answering background everywhere, in per cent."""
+    head = "% Needs \\usepackage{booktabs}. Mean and sample standard deviation over seeds, in per cent."
+    return "\n\n".join([head, *(_latex_table(table, floors) for table in tables(found))]) + "\n"
+
+
+def _latex_table(table: Table, floors: dict[Column, float]) -> str:
+    titles = ["Network", "Initialization", *map(heading, table.columns)]
+    lines = [
+        "\\begin{tabular}{ll" + "r" * len(table.columns) + "}",
+        "\\toprule",
+        f"\\multicolumn{{{len(titles)}}}{{l}}{{{METRIC_NAMES[table.metric]}, \\%}} \\\\",
+        _latex_row(map(escape, titles)),
+    ]
+    for block in table.blocks:
+        lines.append("\\midrule")
+        for number, (start, row) in enumerate(block.rows):
+            entries = [latex_cell(cell, block.best(place)) for place, cell in enumerate(row)]
+            lines.append(_latex_row([escape(block.network) if number == 0 else "", escape(start), *entries]))
+    if any(column in floors for column in table.columns):
+        values = [f"{floors[column]:.2f}" if column in floors else "" for column in table.columns]
+        lines += ["\\midrule", _latex_row(["all background", "", *values])]
+    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}"])
+
+
+def _latex_row(entries: Iterable[str]) -> str:
+    return " & ".join(entries) + " \\\\"
+
+
+def latex_cell(cell: Cell | None, best: float) -> str:
+    if cell is None:
+        return ""
+    if not cell.n:
+        return f"{'failed' if cell.states.get('failed') else '--'} (0 of {cell.planned})"
+    value = f"\\textbf{{{cell.mean:.2f}}}" if cell.mean == best else f"{cell.mean:.2f}"
+    spread = f" $\\pm$ {cell.std:.2f}" if cell.n > 1 else ""
+    return value + spread + (f" ({cell.n} of {cell.planned})" if cell.n < cell.planned else "")
+
+
+SPECIAL = {c: f"\\{c}" for c in "&%$#_{}"} | {
+    "\\": "\\textbackslash{}",
+    "~": "\\textasciitilde{}",
+    "^": "\\textasciicircum{}",
+    "<": "\\textless{}",
+    ">": "\\textgreater{}",
+}
+
+
+def escape(text: str) -> str:
+    """LaTeX that prints `text`."""
+    return "".join(SPECIAL.get(character, character) for character in text)

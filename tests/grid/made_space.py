@@ -1,0 +1,194 @@
+"""A finished space without training: real plan, store, shards and MLflow record around made-up numbers."""
+
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from grid import plan as planning
+from grid import space, track
+from grid.plan import Plan, Unit
+from grid.store import Store
+from medpt.data import card, shards
+from medpt.data.manifest import ShardInfo
+from medpt.files import sha256, write_json
+from medpt.spec import Finetune, Prepare, Pretrain
+
+STARTED = 1_760_000_000.0
+SIZE = 32
+
+SPACE = """
+title: made numbers & <b>sharp</b> names
+size: 32
+pretrain: {min_steps: 0, max_steps: 40, evaluate_every: 10}
+finetune: {min_steps: 0, max_steps: 30, evaluate_every: 10}
+experiments:
+  - name: classes
+    initialization: [random, ISIC2019]
+    backbone: [resnet18]
+    target: [ChestXRay2017]
+    seed: [0, 1]
+  - name: masks
+    initialization: [random, ISIC2019]
+    backbone: [resnet18]
+    architecture: [unet, hynet]
+    target: [DRIVE]
+    seed: [0, 1]
+"""
+
+SCORES = {"random": 0.70, "ISIC2019": 0.76, "ADE20K": 0.73, "imagenet*": 0.79}
+
+
+def plan(folder: Path, text: str = SPACE, name: str = "made") -> Plan:
+    path = folder / f"{name}.yaml"
+    path.write_text(text)
+    loaded = space.load(str(path))
+    prints = {dataset: "f" * 64 for dataset in planning.datasets(loaded)}
+    weights = {backbone: "w" * 64 for backbone in ("resnet18", "shufflenet_v2", "densenet121")}
+    return planning.build(loaded, prints, weights)
+
+
+def publish(
+    plan: Plan, out: Path, skip: set[str] = frozenset(), failed: dict[str, tuple[str, str]] | None = None
+) -> Store:
+    """A store in which every unit is finished but `skip` and `failed` (digest: cause, reason)."""
+    store = Store(out)
+    store.create()
+    track.publish_plan(store, plan.space, plan)
+    for digest, unit in plan.units.items():
+        if digest in (failed or {}):
+            store.fail(digest, *failed[digest])
+            (store.root / "failed" / f"{digest}.log").write_text("Traceback")
+        elif digest not in skip:
+            finish(store, unit)
+    return store
+
+
+def finish(store: Store, unit: Unit) -> None:
+    built = store.root / "units" / f"built-{unit.digest[:8]}"
+    built.mkdir()
+    metrics = {"prepare": prepare, "pretrain": pretrain, "finetune": finetune}[unit.kind](unit.spec, built)
+    times = {"started": STARTED, "ended": STARTED + 12.5}
+    facts = {"digest": unit.digest, "version": 1, "metrics": metrics, "host": "made", "attempt": 1}
+    store.publish(unit.digest, built, unit.plain() | facts | times)
+
+
+def prepare(spec: Prepare, built: Path) -> dict[str, float]:
+    import pyarrow as pa
+
+    info = card(spec.dataset)
+    info = replace(info, classes=info.classes or tuple(f"scene {number}" for number in range(20)))
+    rows = pa.table(columns(info.task, len(info.classes)), schema=shards.schema(SIZE))
+    path = shards.shard_path(built, 0)
+    shards._write_parquet(rows, path)
+    facts = ShardInfo(path.name, rows.num_rows, path.stat().st_size, sha256(path), "made")
+    shards.seal(built, info, spec, [facts])
+    return {"images": rows.num_rows}
+
+
+def columns(task: str, classes: int) -> dict[str, list[Any]]:
+    count, segments = 30, task == "segmentation"
+    pictures = [picture(number) for number in range(count)]
+    return {
+        "id": [f"image-{number:03d}" for number in range(count)],
+        "split": ["test" if number % 3 == 0 else "train" for number in range(count)],
+        "group": [f"patient-{number}" for number in range(count)],
+        "label": [-1 if segments else number % classes for number in range(count)],
+        "image": [image.tobytes() for image, _ in pictures],
+        "mask": [mask.tobytes() if segments else None for _, mask in pictures],
+        "pixels": [
+            np.bincount(m.ravel(), minlength=classes).tolist() if segments else None for _, m in pictures
+        ],
+    }
+
+
+def picture(number: int) -> tuple[np.ndarray, np.ndarray]:
+    """A bright disc on a gradient, uint8 (S, S, 3), and its mask (S, S)."""
+    y, x = np.mgrid[:SIZE, :SIZE]
+    mask = ((x - 8 - number % 16) ** 2 + (y - 12 - number % 7) ** 2 < 36).astype(np.uint8)
+    image = np.stack([4 * x + 90 * mask, 3 * y + 60 * mask, 2 * x + y], axis=2)
+    return image.astype(np.uint8), mask
+
+
+def history(metric: str, top: float, steps: int) -> list[dict[str, float]]:
+    return [
+        {
+            "step": step,
+            "train_loss": 1 / step,
+            f"val_{metric}": top * (1 - 0.5 ** (step / 10)),
+            "time": STARTED + step,
+        }
+        for step in range(10, steps + 1, 10)
+    ]
+
+
+def record(metric: str) -> dict[str, Any]:
+    return {
+        "weighting": "inverse_frequency",
+        "class_weights": [0.6, 3.0],
+        "train_images": 18,
+        "val_images": 2,
+        "parameters": 11_000_000,
+    }
+
+
+def pretrain(spec: Pretrain, built: Path) -> dict[str, float]:
+    write_json(built / "history.json", history("auc", 0.8, 40))
+    write_json(built / "record.json", record("auc"))
+    return {"steps": 40.0, "best_step": 40.0, "val_auc": 0.8, "images_seen": 640.0}
+
+
+def finetune(spec: Finetune, built: Path) -> dict[str, float]:
+    metric = "auc" if card(spec.dataset).task == "classification" else "miou"
+    value = (
+        SCORES[spec.initialization.split("-")[0]]
+        + 0.013 * (spec.seed % 3)
+        - 0.02 * (spec.architecture == "hynet")
+    )
+    write_json(built / "history.json", history(metric, value, 30))
+    write_json(built / "record.json", record(metric))
+    metrics = {metric: value, "steps": 30.0, "best_step": 20.0, f"val_{metric}": value}
+    if metric == "auc":
+        return metrics | {"accuracy": value - 0.1, "macro_auc": value}
+    pictures = [picture(number) for number in range(4)]
+    images, targets = (np.stack(parts) for parts in zip(*pictures, strict=True))
+    shifted = np.roll(targets, spec.seed + (3 if spec.initialization == "random" else 1), axis=2)
+    np.savez_compressed(
+        built / "predictions.npz",
+        ids=np.array([f"test-{n}" for n in range(4)]),
+        image=images,
+        target=targets,
+        prediction=shifted,
+    )
+    return metrics | {
+        "foreground_miou": value - 0.2,
+        "dice": value - 0.1,
+        "image_miou": value,
+        "background_miou": 0.4725,
+    }
+
+
+def record_all(store: Store, plan: Plan) -> str:
+    """Everything that ended, in MLflow; its address."""
+    uri = track.default_uri(store.root)
+    tracker = track.Tracker(uri, store, plan)
+    for digest in store.failures() & set(plan.units):
+        tracker.note("failed", plan.units[digest])
+    tracker.start()
+    assert tracker.finish() == 0
+    return uri
+
+
+if __name__ == "__main__":
+    import sys
+
+    root, text = Path(sys.argv[1]), Path(sys.argv[2]).read_text() if len(sys.argv) > 2 else SPACE
+    root.mkdir(parents=True, exist_ok=True)
+    made = plan(root, text)
+    begin = time.time()
+    print(
+        record_all(publish(made, root), made), f"{time.time() - begin:.1f} s", json.dumps(dict(made.counts()))
+    )
