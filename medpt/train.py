@@ -93,7 +93,7 @@ def fit(
     batches = feed.batches(train_rows, protocol.batch_size, stream_seed(seed, "batches"), start=run.step)
     saved = time.monotonic()
     while not run.finished:
-        torch.manual_seed(stream_seed(seed, "step", run.step + 1))
+        reseed(run.device, stream_seed(seed, "step", run.step + 1))
         run.train(*next(batches))
         if run.step % interval == 0 or run.step == protocol.max_steps:
             on_row(run.evaluate(feed, val_rows))
@@ -210,6 +210,14 @@ class Run:
         self.optimiser.load_state_dict(self.optimiser.state_dict() | {"state": state})
         self.step, self.history = meta["step"], meta["history"]
         self.standing = standing(self.history, self.task, self.protocol.improvement)
+
+
+def reseed(device: torch.device, seed: int) -> None:
+    """As torch.manual_seed, but of the CPU and this device alone: 1 µs in place of 100."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        number = torch.cuda.current_device() if device.index is None else device.index
+        torch.cuda.default_generators[number].manual_seed(seed)
 
 
 def standing(history: list[Row], task: Task, improvement: float) -> Standing:
