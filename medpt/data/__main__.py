@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _list(options: argparse.Namespace) -> int:
-    rows = [("NAME", "MODALITY", "TASK", "CLASSES", "TRAIN", "TEST", "LICENCE")]
+    rows: list[tuple[str, ...]] = [("NAME", "MODALITY", "TASK", "CLASSES", "TRAIN", "TEST", "LICENCE")]
     for entry in CARDS.values():
         classes = str(len(entry.classes)) if entry.classes else "in its files"
         counts = (f"{entry.counts[part]:,}" if entry.counts[part] else "-" for part in ("train", "test"))
@@ -76,13 +76,13 @@ def _check(options: argparse.Namespace) -> int:
     if found.problems:
         raise InputError(found.problems)
     print(
-        f"{dataset.info.name}: {len(dataset):,} labelled images, {len(dataset.info.classes)} classes: all can be read"
+        f"{dataset.info.name}: whole; {len(dataset):,} labelled images, {len(dataset.info.classes)} classes"
     )
     return 0
 
 
 def _prepare(options: argparse.Namespace) -> int:
-    """In a process of its own: preparing in parallel is the grid's work, which this package does not import."""
+    """In a process of its own: preparing in parallel is the grid's work, which medpt does not import."""
     name = card(options.name).name
     given = {"--size": options.size, "--pipeline": options.pipeline, "--split": options.split}
     rest = [text for key, value in given.items() if value is not None for text in (key, str(value))]

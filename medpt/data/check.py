@@ -1,4 +1,4 @@
-"""Is a copy of a dataset whole? Counts against the card, every image and mask decoded, patients of the split."""
+"""Is a copy of a dataset whole? Counts, every image and mask decoded, patients of the split."""
 
 import sys
 import time
@@ -21,18 +21,19 @@ class Findings:
 
 def check(dataset: Dataset, progress: TextIO = sys.stderr) -> Findings:
     """All findings of one pass; decodes everything, so it takes as long as reading the files does."""
-    found = Findings(remarks=[*dataset.remarks, *_counts(dataset)])
-    found.problems += _shared_patients(dataset)
+    found = Findings(remarks=list(dataset.remarks))
+    found.problems += [*_counts(dataset), *_shared_patients(dataset)]
     for record in _shown(dataset, len(dataset), progress):
         found.problems += _decoding(dataset, record)
     return found
 
 
 def _counts(dataset: Dataset) -> Iterator[str]:
-    found = Counter(record.split or "train" for record in dataset)
+    found = Counter[str](record.split or "train" for record in dataset)
+    found.update(dataset.left_out)
     for part, published in dataset.info.counts.items():
         if found[part] != published:
-            yield f"{part}: {found[part]:,} labelled images; published: {published:,}"
+            yield f"{dataset.root}: {found[part]:,} images of the {part} part; published: {published:,}"
 
 
 def _shared_patients(dataset: Dataset) -> list[str]:

@@ -59,7 +59,8 @@ Reader = Callable[[Path, Record], NDArray[Any]]
 class Dataset:
     """Records with their pixels.
 
-    `remarks` says, for people, what of the owner's files was left out and why.
+    `remarks` says, for people, what of the owner's files became no record and why; `left_out` counts, by
+    part, the images among them that are sound.
     """
 
     info: Card
@@ -68,6 +69,7 @@ class Dataset:
     read_image: Reader
     read_mask: Reader | None = None
     remarks: tuple[str, ...] = ()
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.records:

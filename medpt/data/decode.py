@@ -58,12 +58,15 @@ def read_grey(source: Path | bytes) -> NDArray[np.uint8]:
 
 
 def read_ids(source: Path | bytes) -> NDArray[np.uint8]:
-    """uint8 (H, W) of class ids: the stored numbers, of palette images the indices."""
+    """uint8 (H, W) of class ids: the stored numbers, of palette images the indices.
+
+    Raises InputError as `read_image` does, and for colour and for 16 bits.
+    """
     data, name = _content(source)
     image = _open(data, name)
-    if image.mode not in ("L", "P") or _is_png16(data):
-        raise InputError(f"{name}: a mask of mode {image.mode}; accepted: one channel of 8 bits")
-    return np.array(image)
+    if image.mode not in ("1", "L", "P") or _is_png16(data):
+        raise InputError(f"{name}: a mask of mode {image.mode}; accepted: one channel of 1 or 8 bits")
+    return np.array(image).astype(np.uint8)
 
 
 def _content(source: Path | bytes) -> tuple[bytes, str]:

@@ -88,10 +88,10 @@ def crop_dermoscopy(image: Image, mask: Mask, threshold: float) -> Pair:
 
 
 def crop_xray(image: Image, mask: Mask) -> Pair:
-    """Without border rows and columns of mean under 8 or SD under 4 grey levels; at most 25 % a side."""
+    """Without border rows, then columns, of mean under 8 or SD under 4 grey levels; at most 25 % a side."""
     grey = image if image.ndim == 2 else opencv().cvtColor(image, opencv().COLOR_RGB2GRAY)
     top, bottom = _informative(grey, axis=1)
-    left, right = _informative(grey, axis=0)
+    left, right = _informative(grey[top:bottom], axis=0)
     return _cropped(image, mask, (top, bottom, left, right))
 
 

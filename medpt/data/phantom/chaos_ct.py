@@ -45,7 +45,7 @@ def _patient(folder: Path, rng: Rng, number: int, size: int, labelled: bool) -> 
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(_dicom(units, INTERCEPTS[number % 3], z, f"{ROOT}.{number + 1}.{rank + 1}"))
         if labelled:
-            save(folder / "Ground" / f"liver_GT_{rank:03d}.png", liver, "PNG")
+            save(folder / "Ground" / f"liver_GT_{rank:03d}.png", liver, "PNG", "1")
 
 
 def abdomen(
@@ -57,15 +57,14 @@ def abdomen(
     body = ellipse(x, y, (0, 0.02), (0.86 * shape[0], 0.62 * shape[1]), 0.03)
     inner = ellipse(x, y, (0, 0.02), (0.78 * shape[0], 0.53 * shape[1]), 0.05)
     units = _fill(_fill(units, body, -100), inner, 45)
-    lungs = max(0.0, 0.45 - depth) * 2
+    lungs = min(1.0, max(0.0, 0.5 - depth) * 3)
     for side in (-1, 1):
         units = _fill(
             units, ellipse(x, y, (side * 0.42, 0.0), (0.35 * lungs + 1e-3, 0.42 * lungs + 1e-3), 0.1), -820
         )
-    extent = float(np.clip(np.sin(np.pi * np.clip((depth - 0.1) / 0.9, 0, 1)) * 1.3, 0, 1))
-    liver = _liver(x, y, extent, shape) if extent > 0.15 else np.zeros_like(units)
-    units = _fill(units, liver, 112 + 14 * float(shape[7] - 1) * 10)
-    units = _organs(units, x, y, depth, shape)
+    extent = float(np.clip(np.sin(np.pi * np.clip((depth - 0.22) / 0.9, 0, 1)) * 1.3, 0, 1))
+    liver = inner * (_liver(x, y, extent, shape) if extent > 0.15 else 0)
+    units = _fill(_organs(units, x, y, depth, shape), liver, 112 + 140 * float(shape[7] - 1))
     vessels = (fractal(rng, size, size, 9, 2) > 1.25) * (liver > 0.9)
     units += 45 * vessels + 9 * rng.standard_normal((size, size)).astype(np.float32) * (units > -500)
     units += 5 * fractal(rng, size, size, 7, 3) * (units > -500)

@@ -46,10 +46,12 @@ def open(root: Path, min_images: int = 3) -> Dataset:
         for name, (path, split) in sorted(images.items())
         if scenes[name] in number
     )
-    left_out = len(images) - len(records)
-    remark = f"{left_out} images left out: {NO_SCENE}, or a scene of fewer than {min_images} training images"
+    left_out = Counter[str](split for name, (_, split) in images.items() if scenes[name] not in number)
+    count = left_out.total()
+    remark = f"{count} images left out: {NO_SCENE}, or a scene of fewer than {min_images} training images"
+    info = replace(CARD, classes=classes)
     return Dataset(
-        replace(CARD, classes=classes), top, records, sceneparse.read, remarks=(remark,) * bool(left_out)
+        info, top, records, sceneparse.read, remarks=(remark,) * bool(count), left_out=dict(left_out)
     )
 
 

@@ -65,7 +65,7 @@ def open(root: Path) -> Dataset:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """The dict of a pickle, by an unpickler that knows numpy arrays only.
+    """The dict of a pickle, keys as str, by an unpickler that knows numpy arrays only.
 
     Raises InputError for anything else.
     """
@@ -83,7 +83,11 @@ def load(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: not a CIFAR pickle: {error}") from None
     if not isinstance(value, dict):
         raise InputError(f"{path}: a pickled {type(value).__name__}; accepted: a dict")
-    return value
+    return {_text(key): item for key, item in value.items()}
+
+
+def _text(value: Any) -> str:
+    return value.decode("latin1") if isinstance(value, bytes) else str(value)
 
 
 class _Restricted(pickle.Unpickler):
@@ -96,13 +100,13 @@ class _Restricted(pickle.Unpickler):
 def _strings(value: dict[str, Any], key: str, path: Path) -> list[str]:
     if not isinstance(value.get(key), list):
         raise InputError(f"{path}: no list {key}; found: {', '.join(map(str, value))}")
-    return [str(name) for name in value[key]]
+    return [_text(name) for name in value[key]]
 
 
 def _names(part: dict[str, Any], split: str) -> list[str]:
     """The original file names tell images apart; `split` keeps a name that both parts use apart."""
     names = part.get("filenames") or range(len(part["data"]))
-    return [f"{split}/{name}" for name in names]
+    return [f"{split}/{_text(name)}" for name in names]
 
 
 def _problems(path: Path, part: dict[str, Any], classes: int) -> list[str]:

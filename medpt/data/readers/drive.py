@@ -29,24 +29,32 @@ def open(root: Path) -> Dataset:
     """
     top = find_root(root, lambda folder: (folder / "training" / "images").is_dir(), "training/images")
     problems: list[str] = []
-    remarks: list[str] = []
-    records = [record for part in PARTS for record in _part(top, part, problems, remarks)]
+    records = [record for part in PARTS for record in _part(top, part, problems)]
+    blank = {
+        part: len(files(top / part / "images", ".tif", ".tiff")) for part in PARTS if _is_blank(top / part)
+    }
     if problems:
         raise InputError(problems)
-    return Dataset(CARD, top, tuple(records), _image, _mask, tuple(remarks))
+    remarks = tuple(
+        f"{top / p}: {n} images without 1st_manual (vessel truth) left out" for p, n in blank.items()
+    )
+    left_out: dict[str, int] = {PARTS[part]: count for part, count in blank.items()}
+    return Dataset(CARD, top, tuple(records), _image, _mask, remarks, left_out)
 
 
-def _part(top: Path, part: str, problems: list[str], remarks: list[str]) -> Iterator[Record]:
+def _is_blank(part: Path) -> bool:
+    return (part / "images").is_dir() and not (part / "1st_manual").is_dir()
+
+
+def _part(top: Path, part: str, problems: list[str]) -> Iterator[Record]:
+    if _is_blank(top / part):
+        return
     images = _numbered(top / part / "images", problems, ".tif", ".tiff")
     vessels = _numbered(top / part / "1st_manual", problems, ".gif")
     views = _numbered(top / part / "mask", problems, ".gif")
-    if not vessels:
-        remarks.append(f"{top / part}: {len(images)} images without 1st_manual (vessel truth) are left out")
-        return
-    problems += [
-        f"{images[n]}: no {n}_manual1.gif in {top / part / '1st_manual'}" for n in images.keys() - vessels
-    ]
-    problems += [f"{vessels[n]}: no image {n}_{part}.tif" for n in vessels.keys() - images]
+    manual = top / part / "1st_manual"
+    problems += [f"{images[n]}: no {n}_manual1.gif in {manual}" for n in sorted(images.keys() - vessels)]
+    problems += [f"{vessels[n]}: no image {n}_{part}.tif" for n in sorted(vessels.keys() - images)]
     for number in sorted(images.keys() & vessels):
         view = {"field_of_view": views[number].relative_to(top).as_posix()} if number in views else {}
         image, mask = (path.relative_to(top).as_posix() for path in (images[number], vessels[number]))

@@ -1,0 +1,115 @@
+"""`python -m medpt.data`: tables, verdicts, exit codes, and what it does not import."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from medpt.data import CARDS, open_dataset, phantom
+from medpt.data.__main__ import main
+from medpt.data.check import check
+
+
+def test_list_names_every_dataset(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == list(CARDS)
+    assert "1,281,167" in lines[-1]
+
+
+def test_check_of_a_whole_copy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    phantom.write("DRIVE", tmp_path / "DRIVE", size=32)
+    assert main(["check", "drive", str(tmp_path / "DRIVE")]) == 0
+    assert "DRIVE: whole; 40 labelled images, 2 classes" in capsys.readouterr().out
+
+
+def test_check_tells_everything_in_one_pass(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    top = tmp_path / "DRIVE"
+    phantom.write("DRIVE", top, train=3, test=20, size=32)
+    image = top / "training" / "images" / "21_training.tif"
+    image.write_bytes(image.read_bytes()[:200])
+    (top / "training" / "1st_manual" / "22_manual1.gif").write_bytes(b"")
+    Image.fromarray(np.zeros((9, 9), np.uint8)).save(top / "training" / "1st_manual" / "23_manual1.gif")
+    assert main(["check", "DRIVE", str(top)]) == 2
+    text = capsys.readouterr().err
+    assert "3 images of the train part; published: 20" in text
+    assert "21_training.tif" in text
+    assert "22_manual1.gif: empty file (0 bytes)" in text
+    assert "23_manual1.gif: shape (9, 9) for an image of shape (32, 31)" in text
+    assert "Traceback" not in text
+
+
+def test_check_finds_patients_on_both_sides_and_classes_that_are_none(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    phantom.write("DRIVE", tmp_path, train=2, test=1, size=32)
+    dataset = open_dataset("DRIVE", tmp_path)
+    first, second, third = dataset.records
+    leaking = replace(dataset, records=(first, second, replace(third, patient_id=first.patient_id)))
+    assert f"patient {first.patient_id} is in the train and in the test part" in check(leaking).problems
+    fewer = replace(dataset, info=replace(dataset.info, classes=("background",)))
+    assert sum("class 1; accepted: under 1" in problem for problem in check(fewer).problems) == 3
+
+
+def test_grand_challenge_copy_of_drive_is_whole_without_test_truth(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import shutil
+
+    phantom.write("DRIVE", tmp_path, size=32)
+    shutil.rmtree(tmp_path / "test" / "1st_manual")
+    assert main(["check", "DRIVE", str(tmp_path)]) == 0
+    assert "note:" in capsys.readouterr().out
+
+
+def test_phantom_never_writes_over_what_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["phantom", str(tmp_path / "data"), "--seed", "3", "--only", "cifar100", "DRIVE"]
+    assert main(command) == 0
+    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == ["CIFAR-100", "DRIVE"]
+    assert main(command) == 2
+    assert "exists already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["check", "DRIV", "."], "unknown dataset 'DRIV'; did you mean DRIVE?"),
+        (["check", "DRIVE", "absent"], "absent: no such folder"),
+        (["phantom", "x", "--only", "foo"], "unknown dataset 'foo'"),
+        (["prepare", "foo", ".", "--to", "x"], "unknown dataset 'foo'"),
+    ],
+)
+def test_bad_input_is_one_message_and_exit_code_2(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_prepare_hands_over_to_the_grid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[list[str]] = []
+
+    def call(command: list[str]) -> int:
+        calls.append(command)
+        return 2
+
+    monkeypatch.setattr(subprocess, "call", call)
+    arguments = ["prepare", "chaos_ct", "in", "--to", "out", "--size", "64", "--split", "random"]
+    assert main(arguments) == 2
+    rest = ["CHAOS-CT", "in", "--to", "out", "--size", "64", "--split", "random"]
+    assert calls == [[sys.executable, "-m", "grid.prepare", *rest]]
+
+
+def test_nothing_heavy_is_imported() -> None:
+    code = (
+        "import sys, medpt.data.__main__, medpt.data.phantom, medpt.data.fingerprint\n"
+        "from medpt.data.preprocess import canonical\n"
+        "canonical('resize(8)')\n"
+        "heavy = {'torch', 'cv2', 'PIL', 'pandas', 'pyarrow', 'pydicom', 'scipy', 'ray', 'mlflow', 'grid'}\n"
+        "print(*heavy & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "\n", "")

@@ -1,0 +1,122 @@
+"""Image files of every kind that the datasets hold, and broken ones."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from medpt.data import decode
+from medpt.data.decode import opencv, read_grey, read_ids, read_image
+from medpt.errors import InputError
+
+RNG = np.random.default_rng(0)
+COLOUR = RNG.integers(0, 256, (24, 40, 3), np.uint8)
+GREY = RNG.integers(0, 256, (24, 40), np.uint8)
+
+
+def encoded(image: Image.Image, file_format: str, **options: object) -> bytes:
+    content = io.BytesIO()
+    image.save(content, file_format, **options)
+    return content.getvalue()
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "TIFF"])
+@pytest.mark.parametrize("pixels", [COLOUR, GREY], ids=["colour", "grey"])
+def test_lossless_files_come_back_as_they_were(file_format: str, pixels: np.ndarray) -> None:
+    assert np.array_equal(read_image(encoded(Image.fromarray(pixels), file_format)), pixels)
+
+
+def test_jpeg_is_rgb_and_agrees_with_opencv() -> None:
+    smooth = opencv().resize(COLOUR[:4, :6], (40, 24), interpolation=opencv().INTER_CUBIC)
+    data = encoded(Image.fromarray(smooth), "JPEG", quality=95)
+    other = opencv().imdecode(np.frombuffer(data, np.uint8), opencv().IMREAD_COLOR)[:, :, ::-1]
+    assert np.abs(read_image(data).astype(int) - other).max() <= 3
+    assert np.abs(read_image(data).astype(int) - smooth).mean() < 4
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (5, 7, 3)], ids=["grey", "colour"])
+def test_sixteen_bits_are_divided_by_257_and_rounded(shape: tuple[int, ...]) -> None:
+    deep = RNG.integers(0, 65536, shape, np.uint16)
+    deep.flat[:4] = 0, 128, 129, 65535
+    ok, data = opencv().imencode(".png", deep if deep.ndim == 2 else deep[:, :, ::-1])
+    assert ok
+    assert np.array_equal(read_image(data.tobytes()), np.rint(deep / 257).astype(np.uint8))
+
+
+def test_sixteen_bit_tiff() -> None:
+    deep = RNG.integers(0, 65536, (5, 7), np.uint16)
+    assert np.array_equal(read_image(encoded(Image.fromarray(deep), "TIFF")), np.rint(deep / 257))
+
+
+def test_cmyk_alpha_and_palette_become_rgb_or_grey() -> None:
+    red = Image.new("RGB", (8, 8), (200, 30, 30))
+    assert np.abs(read_image(encoded(red.convert("CMYK"), "JPEG")).astype(int) - (200, 30, 30)).max() < 6
+    clear = red.convert("RGBA")
+    clear.putalpha(0)
+    assert np.array_equal(read_image(encoded(clear, "PNG")), np.asarray(red))
+    assert read_image(encoded(Image.new("LA", (8, 6), (9, 0)), "PNG")).shape == (6, 8)
+    assert np.array_equal(
+        read_image(encoded(red.convert("P", palette=Image.Palette.ADAPTIVE), "PNG")), np.asarray(red)
+    )
+
+
+def test_palette_gif_is_read_by_colour_as_grey_and_by_index_as_ids() -> None:
+    mask = Image.fromarray((GREY > 127).astype(np.uint8), "P")
+    mask.putpalette([0, 0, 0, 255, 255, 255])
+    data = encoded(mask, "PNG")
+    assert np.array_equal(read_grey(data), np.where(GREY > 127, 255, 0))
+    assert np.array_equal(read_ids(data), GREY > 127)
+    assert set(np.unique(read_grey(encoded(mask, "GIF")))) == {0, 255}
+
+
+@pytest.mark.parametrize(("orientation", "turn"), [(1, 0), (3, 2), (6, 3), (8, 1)])
+def test_exif_orientation_is_applied(orientation: int, turn: int) -> None:
+    steps = np.repeat(np.repeat(np.array([[0, 80], [160, 240]], np.uint8), 16, 0), 24, 1)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    found = read_image(encoded(Image.fromarray(steps), "JPEG", exif=exif, quality=95))
+    expected = np.rot90(steps, turn)
+    assert found.shape == expected.shape
+    assert np.abs(found.astype(int) - expected).mean() < 3
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "TIFF", "GIF"])
+@pytest.mark.parametrize("part", [0.3, 0.6, 0.9])
+def test_truncated_files_are_refused_by_name(tmp_path: Path, file_format: str, part: float) -> None:
+    data = encoded(Image.fromarray(COLOUR), file_format)
+    path = tmp_path / "cut.bin"
+    path.write_bytes(data[: int(len(data) * part)])
+    with pytest.raises(InputError, match=r"cut\.bin"):
+        read_image(path)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"not an image", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n" + b"\0" * 40]
+)
+def test_what_is_no_image_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "strange.png"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"strange\.png"):
+        read_image(path)
+
+
+def test_absent_file_and_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="No such file"):
+        read_image(tmp_path / "absent.png")
+    with pytest.raises(InputError, match="directory"):
+        read_image(tmp_path)
+
+
+def test_size_is_limited_before_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decode, "MAX_PIXELS", 24 * 40 - 1)
+    with pytest.raises(InputError, match="40x24 is more than 959 pixels"):
+        read_image(encoded(Image.fromarray(GREY), "PNG"))
+
+
+def test_32_bit_and_colour_masks_are_refused() -> None:
+    with pytest.raises(InputError, match="32-bit"):
+        read_image(encoded(Image.fromarray(GREY.astype(np.float32)), "TIFF"))
+    with pytest.raises(InputError, match="mode RGB; accepted: one channel of 1 or 8 bits"):
+        read_ids(encoded(Image.fromarray(COLOUR), "PNG"))

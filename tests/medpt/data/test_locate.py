@@ -1,0 +1,99 @@
+"""Names of datasets, their folders, and the digest of their files."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from medpt.data import CARDS, card, open_dataset
+from medpt.data.fingerprint import fingerprint
+from medpt.data.locate import find_root, locate, walk
+from medpt.data.phantom import LAYOUTS
+from medpt.errors import InputError
+
+
+@pytest.mark.parametrize("spelled", ["chaos_ct", "CHAOS-CT", "chaosct", "Chaos CT"])
+def test_card_ignores_case_and_punctuation(spelled: str) -> None:
+    assert card(spelled).name == "CHAOS-CT"
+
+
+def test_unknown_name_suggests_near_ones() -> None:
+    with pytest.raises(InputError, match="did you mean DRIVE"):
+        card("DRIV")
+
+
+def test_each_card_has_a_layout_and_is_filled_in() -> None:
+    assert set(LAYOUTS) == set(CARDS)
+    for name, entry in CARDS.items():
+        assert name == entry.name
+        assert set(entry.counts) == set(entry.paper_counts) == {"train", "test"}
+        empty = [f.name for f in fields(entry) if getattr(entry, f.name) in ("", ())]
+        assert set(empty) <= {"classes"}
+        assert len(set(entry.classes)) == len(entry.classes)
+    assert (len(CARDS["ADE20K-Seg"].classes), len(CARDS["CIFAR-100"].classes)) == (150, 100)
+
+
+def test_locate_here_or_one_level_deeper_in_any_case(tmp_path: Path) -> None:
+    (tmp_path / "fundus" / "drive").mkdir(parents=True)
+    assert locate("DRIVE", tmp_path) == tmp_path / "fundus" / "drive"
+    (tmp_path / "DRIVE").mkdir()
+    assert locate("DRIVE", tmp_path) == tmp_path / "DRIVE"
+
+
+def test_locate_refuses_two_and_none(tmp_path: Path) -> None:
+    (tmp_path / "a" / "DRIVE").mkdir(parents=True)
+    (tmp_path / "b" / "DRIVE").mkdir(parents=True)
+    with pytest.raises(InputError, match="several folders"):
+        locate("DRIVE", tmp_path)
+    with pytest.raises(InputError, match=r"no folder ISIC2019 .* challenge\.isic-archive\.com"):
+        locate("ISIC2019", tmp_path)
+    with pytest.raises(InputError, match="no such folder"):
+        locate("DRIVE", tmp_path / "absent")
+
+
+def test_find_root_takes_the_shallowest_and_ignores_debris(tmp_path: Path) -> None:
+    for folder in ("__MACOSX/marked", "x/x/marked", "x/marked"):
+        (tmp_path / folder).mkdir(parents=True)
+    assert find_root(tmp_path, lambda f: f.name == "marked", "marked") == tmp_path / "x" / "marked"
+
+
+def _tree(top: Path) -> Path:
+    (top / "images").mkdir(parents=True)
+    (top / "images" / "a.jpg").write_bytes(b"12345")
+    (top / "labels.csv").write_text("a,1\n")
+    return top
+
+
+def test_fingerprint_is_of_the_files_and_not_of_the_place(tmp_path: Path) -> None:
+    one, other = _tree(tmp_path / "here"), _tree(tmp_path / "deep" / "there")
+    before = fingerprint(one)
+    assert before == fingerprint(other)
+    assert len(before) == 64
+    (one / ".DS_Store").write_bytes(b"x")
+    (one / "__MACOSX").mkdir()
+    (one / "__MACOSX" / "._a.jpg").write_bytes(b"x")
+    assert fingerprint(one) == before
+    assert [Path(entry.path).name for entry in walk(one)] == ["a.jpg", "labels.csv"]
+
+
+def test_fingerprint_sees_labels_sizes_and_names_but_not_pixels_of_equal_size(tmp_path: Path) -> None:
+    seen = {fingerprint(_tree(tmp_path / "0"))}
+    (_tree(tmp_path / "1") / "labels.csv").write_text("a,2\n")
+    (_tree(tmp_path / "2") / "images" / "a.jpg").write_bytes(b"123456")
+    (_tree(tmp_path / "3") / "images" / "a.jpg").rename(tmp_path / "3" / "images" / "b.jpg")
+    seen |= {fingerprint(tmp_path / str(n)) for n in (1, 2, 3)}
+    assert len(seen) == 4
+    (_tree(tmp_path / "4") / "images" / "a.jpg").write_bytes(b"54321")
+    assert fingerprint(tmp_path / "4") == fingerprint(_tree(tmp_path / "5"))
+
+
+def test_unknown_option_and_absent_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="unknown option 'min_image'; did you mean min_images"):
+        open_dataset("ADE20K", tmp_path, min_image=3)
+    with pytest.raises(InputError, match="unknown option 'fold'; it has none"):
+        open_dataset("DRIVE", tmp_path, fold=3)
+    for name in CARDS:
+        with pytest.raises(InputError, match="no such folder"):
+            open_dataset(name, tmp_path / "absent")
+        with pytest.raises(InputError, match="expected"):
+            open_dataset(name, tmp_path)

@@ -1,0 +1,424 @@
+"""Each reader on the synthetic copy of its layout: every trap, and every complaint."""
+
+import csv
+import json
+import pickle
+import shutil
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from medpt.data import Dataset, Record, open_dataset, phantom
+from medpt.data.readers.cifar100 import load
+from medpt.errors import InputError
+
+SMALL = {
+    "ChestXRay2017": {"train": 20, "test": 10, "size": 32},
+    "ISIC2019": {"train": 40, "test": 2, "size": 24},
+    "DRIVE": {"train": 3, "test": 2, "size": 40},
+    "CHAOS-CT": {"train": 4, "test": 1, "size": 48},
+    "ADE20K": {"train": 36, "test": 12, "size": 24},
+    "CIFAR-100": {"train": 20, "test": 10},
+    "ImageNet": {"train": 20, "test": 10, "size": 24},
+}
+
+
+@pytest.fixture(scope="session")
+def copies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("phantom")
+    for name, sizes in SMALL.items():
+        phantom.write(name, folder / name, **sizes)
+    return folder
+
+
+@pytest.fixture
+def copy(copies: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """A copy that the test may spoil; indirect parameter: the dataset."""
+    target = tmp_path / request.param
+    shutil.copytree(copies / request.param, target)
+    return target
+
+
+def spoil(name: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("copy", [name], indirect=True)
+
+
+def problems(name: str, folder: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        open_dataset(name, folder)
+    return "\n".join(caught.value.problems)
+
+
+@pytest.mark.parametrize("name", [*SMALL, "ADE20K-Seg"])
+def test_records_are_plain_unique_and_decode(copies: Path, name: str) -> None:
+    dataset = open_dataset(name, copies / name.removesuffix("-Seg"))
+    assert len(dataset) == len({record.id for record in dataset}) > 0
+    assert pickle.loads(pickle.dumps(dataset)).records == dataset.records
+    for record in dataset:
+        assert Record.from_json(json.loads(json.dumps(record.to_json()))) == record
+        assert "\\" not in record.image_path
+        assert not Path(record.image_path).is_absolute()
+        image = dataset.image(record)
+        assert image.dtype == (np.int16 if dataset.info.modality == "ct" else np.uint8)
+        if dataset.info.task == "classification":
+            assert record.label is not None
+            assert 0 <= record.label < len(dataset.info.classes)
+            with pytest.raises(InputError, match="has no mask"):
+                dataset.mask(record)
+        else:
+            mask = dataset.mask(record)
+            assert mask.shape == image.shape[:2]
+            assert mask.dtype == np.uint8
+            assert set(np.unique(mask)) <= {*range(len(dataset.info.classes)), 255}
+
+
+@pytest.mark.parametrize("name", list(SMALL))
+def test_outer_folders_and_debris_change_nothing(copies: Path, tmp_path: Path, name: str) -> None:
+    inner = tmp_path / "outer" / "again"
+    shutil.copytree(copies / name, inner)
+    (tmp_path / "outer" / "__MACOSX" / "train" / "PNEUMONIA").mkdir(parents=True)
+    (tmp_path / "outer" / ".DS_Store").write_bytes(b"x")
+    found, expected = open_dataset(name, tmp_path), open_dataset(name, copies / name)
+    assert found.records == expected.records
+
+
+def test_a_dataset_needs_distinct_records(copies: Path) -> None:
+    dataset = open_dataset("DRIVE", copies / "DRIVE")
+    with pytest.raises(InputError, match="is listed 2 times"):
+        replace(dataset, records=dataset.records + dataset.records[:1])
+    with pytest.raises(InputError, match="no labelled image of DRIVE"):
+        replace(dataset, records=())
+
+
+def label(record: Record) -> int:
+    assert record.label is not None
+    return record.label
+
+
+def chest(folder: Path) -> Dataset:
+    return open_dataset("ChestXRay2017", folder)
+
+
+def test_chest_labels_patients_and_grey(copies: Path) -> None:
+    dataset = chest(copies / "ChestXRay2017")
+    assert Counter((r.split, r.label) for r in dataset) == {
+        ("train", 0): 8,
+        ("train", 1): 12,
+        ("test", 0): 5,
+        ("test", 1): 5,
+    }
+    stored = {Image.open(dataset.root / r.image_path).mode for r in dataset}
+    assert stored == {"L", "RGB"}
+    assert all(dataset.image(r).ndim == 2 for r in dataset)
+    patients = Counter(r.patient_id for r in dataset)
+    assert patients["train/PNEUMONIA/7"] == 2
+    assert {"train/PNEUMONIA/1", "test/PNEUMONIA/1", "train/NORMAL/115"} <= set(patients)
+    assert {r.meta.get("cause") for r in dataset if r.label} == {"bacteria", "virus"}
+
+
+@spoil("ChestXRay2017")
+def test_chest_trees_of_kaggle_and_version_3(copy: Path) -> None:
+    top = copy / "chest_xray"
+    for kind, old in (("NORMAL", "IM-0115-0001.jpeg"), ("PNEUMONIA", "person1_bacteria_1.jpeg")):
+        (top / "val" / kind).mkdir(parents=True)
+        (top / "train" / kind / old).rename(top / "val" / kind / old)
+    kaggle = chest(copy)
+    assert Counter(r.split for r in kaggle) == {"train": 20, "test": 10}
+    assert "train/PNEUMONIA/1" in {r.patient_id for r in kaggle if r.image_path.startswith("val/")}
+    shutil.rmtree(top / "val")
+    shutil.copy(
+        top / "train" / "NORMAL" / "IM-0117-0001.jpeg", top / "train" / "NORMAL" / "NORMAL-28501-0001.jpeg"
+    )
+    shutil.copy(
+        top / "test" / "PNEUMONIA" / "person1_bacteria_1.jpeg", top / "test" / "PNEUMONIA" / "VIRUS-9-2.JPEG"
+    )
+    (copy / "CellData").mkdir()
+    top.rename(copy / "CellData" / "chest_xray")
+    assert {"train/NORMAL/28501", "test/PNEUMONIA/9"} <= {r.patient_id for r in chest(copy)}
+
+
+@spoil("ChestXRay2017")
+def test_chest_complaints_come_together_and_a_missing_part_is_a_remark(copy: Path) -> None:
+    top = copy / "chest_xray"
+    (top / "train" / "COVID").mkdir()
+    (top / "train" / "NORMAL" / "scan.jpeg").write_bytes(b"x")
+    shutil.rmtree(top / "test" / "NORMAL")
+    text = problems("ChestXRay2017", copy)
+    assert "COVID: not a class; accepted: NORMAL and PNEUMONIA" in text
+    assert "scan.jpeg: its name does not tell the patient" in text
+    assert "test: no folder NORMAL" in text
+    (top / "train" / "COVID").rmdir()
+    (top / "train" / "NORMAL" / "scan.jpeg").unlink()
+    shutil.rmtree(top / "test")
+    assert "no test part" in chest(copy).remarks[0]
+
+
+def test_isic_names_lesions_and_classes(copies: Path) -> None:
+    dataset = open_dataset("ISIC2019", copies / "ISIC2019")
+    assert len(dataset) == 40
+    assert dataset.info.classes[-1] == "UNK"
+    assert max(label(r) for r in dataset) == 7
+    assert sum("_downsampled" in r.image_path for r in dataset) == 3
+    groups = Counter(r.group_id for r in dataset)
+    shared = [name for name, count in groups.items() if count == 2]
+    assert len(shared) == 4
+    assert all(name.startswith("HAM_") for name in shared)
+    assert all(len({r.label for r in dataset if r.group_id == name}) == 1 for name in shared)
+    assert groups["IMG:ISIC_0000002"] == 1
+    assert {r.split for r in dataset} == {None}
+
+
+@spoil("ISIC2019")
+def test_isic_finds_images_under_either_name_and_in_doubled_folders(copy: Path) -> None:
+    images = copy / "ISIC_2019_Training_Input"
+    (images / "ISIC_0000000.jpg").rename(images / "ISIC_0000000_downsampled.jpg")
+    (images / "ISIC_0000003_downsampled.jpg").rename(images / "ISIC_0000003.JPG")
+    images.rename(copy / "moved")
+    images.mkdir()
+    (copy / "moved").rename(images / "ISIC_2019_Training_Input")
+    found = {r.image_path.split("/")[-1] for r in open_dataset("ISIC2019", copy)}
+    assert {"ISIC_0000000_downsampled.jpg", "ISIC_0000003.JPG"} <= found
+
+
+@spoil("ISIC2019")
+def test_isic_complaints_name_file_and_line(copy: Path) -> None:
+    truth = copy / "ISIC_2019_Training_GroundTruth.csv"
+    lines = truth.read_text().splitlines()
+    lines[1] = "ISIC_0000000,1.0,1.0,0,0,0,0,0,0,0"
+    lines[2] = "ISIC_0000001,x,0,0,0,0,0,0,0,1"
+    lines[4] = lines[5]
+    truth.write_text("\n".join([*lines, "ISIC_9999999,1,0,0,0,0,0,0,0,0", "ISIC_0000007,1"]) + "\n")
+    (copy / "ISIC_2019_Training_Input" / "ISIC_0000005.jpg").unlink()
+    text = problems("ISIC2019", copy)
+    assert "GroundTruth.csv, line 2: ISIC_0000000 is not one-hot" in text
+    assert "line 3: ISIC_0000001 is not one-hot" in text
+    assert "line 6: ISIC_0000004 a second time" in text
+    assert "line 7: no image ISIC_0000005.jpg" in text
+    assert "line 42: no image ISIC_9999999.jpg" in text
+    assert "line 43" in text
+    truth.write_text("image,MEL\n")
+    (copy / "ISIC_2019_Training_Metadata.csv").unlink()
+    text = problems("ISIC2019", copy)
+    assert "line 1: no column NV, BCC, AK, BKL, DF, VASC, SCC, UNK" in text
+    assert "Metadata.csv: no such file" in text
+
+
+@spoil("ISIC2019")
+def test_isic_csv_with_byte_order_mark_and_more_columns(copy: Path) -> None:
+    path = copy / "ISIC_2019_Training_Metadata.csv"
+    rows = list(csv.DictReader(path.open()))
+    text = "\n".join(f"{r['image']},{r['lesion_id']},extra" for r in rows)
+    path.write_text("\ufeffimage,lesion_id,diagnosis\n" + text + "\n", encoding="utf-8")
+    expected = {f"HAM_{n:07d}" for n in (0, 1, 3)}
+    assert expected <= {r.group_id for r in open_dataset("ISIC2019", copy)}
+
+
+def test_drive_masks_are_vessels(copies: Path) -> None:
+    dataset = open_dataset("DRIVE", copies / "DRIVE")
+    assert Counter(r.split for r in dataset) == {"train": 3, "test": 2}
+    assert {r.patient_id for r in dataset if r.split == "test"} == {"DRIVE-01", "DRIVE-02"}
+    for record in dataset:
+        assert 0.03 < dataset.mask(record).mean() < 0.4
+        assert (dataset.root / record.meta["field_of_view"]).is_file()
+
+
+@spoil("DRIVE")
+def test_drive_without_test_truth_and_with_odd_files(copy: Path) -> None:
+    shutil.rmtree(copy / "test" / "1st_manual")
+    dataset = open_dataset("DRIVE", copy)
+    assert {r.split for r in dataset} == {"train"}
+    assert "2 images without 1st_manual" in dataset.remarks[0]
+    assert dataset.left_out == {"test": 2}
+    (copy / "training" / "1st_manual" / "22_manual1.gif").unlink()
+    (copy / "training" / "images" / "21_training.tif").unlink()
+    text = problems("DRIVE", copy)
+    assert "22_training.tif: no 22_manual1.gif" in text
+    assert "21_manual1.gif: no image 21_training.tif" in text
+
+
+def liver_means(dataset: Dataset) -> dict[str, float]:
+    values: dict[str, list[np.ndarray]] = {}
+    for record in dataset:
+        values.setdefault(record.patient_id, []).append(dataset.image(record)[dataset.mask(record) > 0])
+    return {patient: float(np.concatenate(parts).mean()) for patient, parts in values.items()}
+
+
+def test_chaos_pairs_by_number_in_the_name(copies: Path) -> None:
+    import pydicom
+
+    dataset = open_dataset("CHAOS-CT", copies / "CHAOS-CT")
+    assert Counter(r.patient_id for r in dataset) == {f"CT-{n}": 8 for n in (1, 2, 5, 6)}
+    assert all(100 < mean < 150 for mean in liver_means(dataset).values())
+    assert {r.image_path.split("/")[-1][:2] for r in dataset} == {"i0", "IM"}
+    descending = [r for r in dataset if r.patient_id == "CT-2"]
+    z = [pydicom.dcmread(dataset.root / r.image_path).ImagePositionPatient[2] for r in descending]
+    assert z == sorted(z, reverse=True)
+    images = [dataset.image(r) for r in dataset]
+    assert min(image.min() for image in images) == -1024
+    assert any(not dataset.mask(r).any() for r in dataset)
+    assert all("Test_Sets" not in r.image_path for r in dataset)
+
+
+@spoil("CHAOS-CT")
+def test_chaos_notices_masks_in_the_other_order(copy: Path) -> None:
+    ground = copy / "CHAOS_Train_Sets" / "Train_Sets" / "CT" / "2" / "Ground"
+    for n in range(8):
+        (ground / f"liver_GT_{n:03d}.png").rename(ground / f"x{n}")
+    for n in range(8):
+        (ground / f"x{n}").rename(ground / f"liver_GT_{7 - n:03d}.png")
+    text = problems("CHAOS-CT", copy)
+    assert "CT/2: mean of" in text
+    assert "slices and masks are not paired" in text
+    assert "CT/1" not in text
+
+
+@spoil("CHAOS-CT")
+def test_chaos_complaints(copy: Path) -> None:
+    scans = copy / "CHAOS_Train_Sets" / "Train_Sets" / "CT"
+    (scans / "1" / "Ground" / "liver_GT_003.png").unlink()
+    (scans / "2" / "DICOM_anon" / "slice.dcm").write_bytes(b"x")
+    (scans / "6" / "DICOM_anon" / "i0007,0000b.dcm").rename(scans / "6" / "DICOM_anon" / "IMG-0003-00008.dcm")
+    shutil.rmtree(scans / "5" / "Ground")
+    text = problems("CHAOS-CT", copy)
+    assert "CT/1: 8 DICOM files but 7 masks" in text
+    assert "slice.dcm: its name has no slice number" in text
+    assert "6/DICOM_anon: both styles of names" in text
+    assert "5/Ground: no such folder" in text
+
+
+@spoil("CHAOS-CT")
+def test_chaos_names_the_dicom_that_cannot_be_read(copy: Path) -> None:
+    dataset = open_dataset("CHAOS-CT", copy)
+    path = dataset.root / dataset.records[0].image_path
+    whole = path.read_bytes()
+    for content in (b"", b"x" * 300, whole[: len(whole) // 2]):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=r"i0000,0000b\.dcm"):
+            dataset.image(dataset.records[0])
+
+
+def test_ade_scenes_of_enough_images_are_the_classes(copies: Path) -> None:
+    dataset = open_dataset("ADE20K", copies / "ADE20K")
+    scenes = ("beach", "bedroom", "forest-broadleaf", "living_room", "mountain", "street")
+    assert dataset.info.classes == scenes
+    assert Counter(r.split for r in dataset) == {"train": 34, "test": 12}
+    assert dataset.left_out == {"train": 2}
+    assert "2 images left out" in dataset.remarks[0]
+    named = dict(line.split() for line in (dataset.root / "sceneCategories.txt").read_text().splitlines())
+    assert all(named[Path(r.image_path).stem] == scenes[label(r)] for r in dataset)
+    alone = open_dataset("ADE20K", copies / "ADE20K", min_images=1)
+    assert set(alone.info.classes) == {*scenes, "lighthouse"}
+    with pytest.raises(InputError, match="min_images is 0"):
+        open_dataset("ADE20K", copies / "ADE20K", min_images=0)
+
+
+@spoil("ADE20K")
+def test_ade_complaints(copy: Path) -> None:
+    top = copy / "ADEChallengeData2016"
+    lines = (top / "sceneCategories.txt").read_text().splitlines()
+    lines[0] = "ADE_train_00000001"
+    (top / "sceneCategories.txt").write_text("\n".join([*lines[:-1], "ADE_val_00009999 street"]))
+    text = problems("ADE20K", copy)
+    assert "sceneCategories.txt, line 1: 'ADE_train_00000001'; accepted: '<image id> <scene>'" in text
+    assert "ADE_val_00000012.jpg: not in sceneCategories.txt" in text
+    assert "no image ADE_val_00009999.jpg" in text
+    (top / "annotations" / "training" / "ADE_train_00000002.png").unlink()
+    (top / "images" / "training" / "ADE_train_00000003.jpg").unlink()
+    text = problems("ADE20K-Seg", copy)
+    assert "ADE_train_00000002.jpg: no mask" in text
+    assert "ADE_train_00000003.png: no image" in text
+    (top / "sceneCategories.txt").unlink()
+    assert "no such file; it names the scene" in problems("ADE20K", copy)
+
+
+@spoil("ADE20K")
+def test_ade_masks_shift_by_one_and_ignore_zero(copy: Path) -> None:
+    dataset = open_dataset("ADE20K-Seg", copy)
+    record = next(r for r in dataset if 0 in np.asarray(Image.open(dataset.root / str(r.mask_path))))
+    stored = np.asarray(Image.open(dataset.root / str(record.mask_path))).astype(int)
+    assert np.array_equal(dataset.mask(record), np.where(stored == 0, 255, stored - 1))
+    assert dataset.info.classes[2] == "sky"
+    Image.fromarray(np.full((4, 4), 151, np.uint8)).save(dataset.root / str(record.mask_path))
+    with pytest.raises(InputError, match="value 151; accepted: 0"):
+        dataset.mask(record)
+
+
+def test_cifar_rows(copies: Path) -> None:
+    dataset = open_dataset("CIFAR-100", copies / "CIFAR-100")
+    assert Counter(r.split for r in dataset) == {"train": 20, "test": 10}
+    assert len(dataset.info.classes) == 100
+    record = dataset.records[3]
+    raw = load(dataset.root / "train")
+    assert np.array_equal(dataset.image(record), raw["data"][3].reshape(3, 32, 32).transpose(1, 2, 0))
+    assert record.patient_id.split("/")[1].startswith(dataset.info.classes[label(record)])
+    assert record.id == "train#3"
+    assert len({r.group_id for r in dataset}) == 30
+    assert "not the published file" in dataset.remarks[0]
+
+
+class Evil:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return print, ("code ran",)
+
+
+@spoil("CIFAR-100")
+def test_cifar_runs_no_code_and_checks_what_it_reads(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    top = copy / "cifar-100-python"
+    good = load(top / "train")
+    (top / "train").write_bytes(pickle.dumps({**good, "extra": Evil()}, protocol=2))
+    assert "__builtin__.print; accepted: numpy arrays" in problems("CIFAR-100", copy)
+    assert capsys.readouterr().out == ""
+    labels = [100, -1, "a", *good["fine_labels"][3:]]
+    for changed, message in (
+        ({**good, "fine_labels": labels}, "row 0: label 100; accepted: 0 to 99"),
+        ({**good, "fine_labels": good["fine_labels"][1:]}, "19 fine_labels for 20 rows"),
+        ({**good, "data": good["data"][:, :10]}, r"uint8 (20, 10); accepted: uint8 (N, 3072)"),
+        ({"data": 3}, "no data and fine_labels"),
+        ([1], "a pickled list; accepted: a dict"),
+    ):
+        (top / "train").write_bytes(pickle.dumps(changed, protocol=2))
+        assert message in problems("CIFAR-100", copy)
+    for content in (b"", b"junk", pickle.dumps(good, protocol=2)[:500]):
+        (top / "train").write_bytes(content)
+        assert "train: not a CIFAR pickle" in problems("CIFAR-100", copy)
+
+
+@spoil("ImageNet")
+def test_imagenet_classes_formats_and_standard_list(copy: Path) -> None:
+    dataset = open_dataset("ImageNet", copy)
+    assert Counter(r.split for r in dataset) == {"train": 20, "test": 10}
+    assert dataset.info.classes == tuple(sorted(folder.name for folder in (copy / "train").iterdir()))
+    opened = [Image.open(copy / r.image_path) for r in dataset]
+    assert {image.mode for image in opened} == {"RGB", "CMYK"}
+    assert {image.format for image in opened} == {
+        "JPEG",
+        "PNG",
+    }
+    assert all(dataset.image(r).shape == (24, 32, 3) for r in dataset)
+    assert all(dataset.info.classes[label(r)] in r.image_path for r in dataset)
+    wnids = sorted({*dataset.info.classes, "n00000001", "n99999999"})
+    (copy / "wnids_sorted_1000.txt").write_text("\n".join(wnids))
+    again = open_dataset("ImageNet", copy)
+    assert [r.label for r in again] == [label(r) + 1 for r in dataset]
+    (copy / "train" / "cats").mkdir()
+    (copy / "wnids_sorted_1000.txt").write_text("\n".join([*wnids[::-1], "dog"]))
+    text = problems("ImageNet", copy)
+    assert "train/cats: no class" in text
+    assert "wnids_sorted_1000.txt, line 13: 'dog' is no wnid" in text
+    assert "not sorted" in text
+
+
+@spoil("ImageNet")
+def test_imagenet_flat_val_is_left_out_with_a_remark(copy: Path) -> None:
+    for path in list((copy / "val").rglob("*.JPEG")):
+        path.rename(copy / "val" / path.name)
+    for folder in (copy / "val").iterdir():
+        if folder.is_dir():
+            shutil.rmtree(folder)
+    dataset = open_dataset("ImageNet", copy)
+    assert {r.split for r in dataset} == {"train"}
+    assert "no labels" in dataset.remarks[0]
