@@ -132,7 +132,7 @@ def clahe(image: Image, mask: Mask, clip: float, tiles: int) -> Pair:
 
 def _bright_box(image: Image, threshold: float) -> tuple[int, int, int, int]:
     cv2 = opencv()
-    bright = image if image.ndim == 2 else image.max(axis=2)
+    bright = image if image.ndim == 2 else cv2.max(cv2.max(*cv2.split(image)[:2]), image[:, :, 2])
     foreground = (bright > threshold).astype(np.uint8)
     height, width = foreground.shape
     _, _, stats, _ = cv2.connectedComponentsWithStats(foreground, connectivity=8)
@@ -145,7 +145,12 @@ def _bright_box(image: Image, threshold: float) -> tuple[int, int, int, int]:
 
 
 def _informative(grey: Image, axis: int) -> tuple[int, int]:
-    mean, deviation = grey.mean(axis=axis), grey.std(axis=axis)
+    cv2 = opencv()
+    count = grey.shape[axis]
+    sums = cv2.reduce(grey, axis, cv2.REDUCE_SUM, dtype=cv2.CV_64F).ravel()
+    squares = cv2.reduce(grey, axis, cv2.REDUCE_SUM2, dtype=cv2.CV_64F).ravel()
+    mean = sums / count
+    deviation = np.sqrt(np.maximum(squares / count - mean**2, 0))
     keep = np.flatnonzero((mean >= XRAY_DARK) & (deviation >= XRAY_FLAT))
     length = len(mean)
     limit = int(XRAY_TRIM * length)
