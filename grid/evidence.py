@@ -130,9 +130,18 @@ class Evidence:
             self.gaps.append(f"{self.units[digest].label}: its marker cannot be read")
             return {}
 
-    def failures(self) -> list[Failure]:
-        """Every unit that failed, with the number of trials that wait for it."""
-        return [self._failure(digest, unit) for digest, unit in self.units.items() if digest in self.failed]
+    def failures(self, reported: dict[str, str]) -> list[Failure]:
+        """Every unit that failed, with the number of trials that wait for it.
+
+        `reported` are MLflow's failures by digest; the store's record of a unit goes before MLflow's.
+        """
+        return [
+            self._failure(digest, unit)
+            if digest in self.failed
+            else Failure(unit.label, digest, "in MLflow only", reported[digest], "", self._waiting(digest))
+            for digest, unit in self.units.items()
+            if digest in self.failed or digest in reported
+        ]
 
     def _failure(self, digest: str, unit: Unit) -> Failure:
         try:

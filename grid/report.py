@@ -1,15 +1,16 @@
 """`python -m grid.report --space NAME`: one self-contained page on a space, and its tables as CSV and LaTeX.
 
 Everything in it is computed from MLflow's record, the plan and the store's artifacts; what is not there is
-named. It never runs or imports training code.
+named. It runs no training code and loads nothing from the network.
 """
 
 import argparse
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from grid import results, tables
+from grid import figures, findings, pictures, provenance, results, tables
 from grid.evidence import Evidence
 from grid.store import Store
 from medpt import files
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 TEMPLATES = Path(__file__).parent.parent / "reports" / "templates"
 PAGE = "index.html"
+MOST_PANELS = 60  # learning curves; the rest is counted
+MOST_GALLERIES = 12
+MOST_EXAMPLES = 24  # datasets with example images
+MOST_FAILURES = 200
 
 
 def build(space: str, out: Path, tracking_uri: str | None = None) -> Path:
@@ -31,36 +36,88 @@ def build(space: str, out: Path, tracking_uri: str | None = None) -> Path:
     evidence = Evidence(plan, Store(out))
     frame = results.load(space, out, tracking_uri)
     frame["state"] = [evidence.state(*pair) for pair in zip(frame["digest"], frame["status"], strict=True)]
-    found = tables.cells(frame)
-    floors = background_floors(frame)
+    cells, floors = tables.cells(frame), background_floors(frame)
     folder = out / "reports" / plan["space"]
-    files.write_text(folder / "table.csv", tables.to_csv(found))
-    files.write_text(folder / "table.tex", tables.to_latex(found, floors))
+    files.write_text(folder / "table.csv", tables.to_csv(cells))
+    files.write_text(folder / "table.tex", tables.to_latex(cells, floors))
     files.write_text(folder / "trials.csv", frame.to_csv(index=False))
-    files.write_text(folder / PAGE, render(page(frame, found, floors, evidence)))
+    files.write_text(folder / PAGE, render(page(frame, cells, floors, evidence)))
     return folder / PAGE
-
-
-def page(
-    frame: "pd.DataFrame", found: list[tables.Cell], floors: dict[tables.Column, float], evidence: Evidence
-) -> dict[str, Any]:
-    """Everything that the template shows."""
-    return {
-        "plan": evidence.plan,
-        "tables": tables.tables(found),
-        "floors": floors,
-        "failures": evidence.failures(),
-        "gaps": evidence.gaps,
-    }
 
 
 def background_floors(frame: "pd.DataFrame") -> dict[tables.Column, float]:
     """The mean IoU, in per cent, of answering background everywhere; a fact of each target's test part."""
-    if "background_miou" not in frame.columns:
-        return {}
-    known = frame.dropna(subset=["background_miou"])
-    grouped = known.groupby(["target", "target_size"], sort=False)["background_miou"].mean()
-    return {(str(key[0]), float(key[1])): 100 * float(value) for key, value in grouped.items()}
+    floors: dict[tables.Column, float] = {}
+    if "background_miou" in frame.columns:
+        known = frame.dropna(subset=["background_miou"])
+        columns = zip(known["target"], known["target_size"], known["background_miou"], strict=True)
+        floors = {(target, float(size)): 100 * float(value) for target, size, value in columns}
+    return floors
+
+
+def page(
+    frame: "pd.DataFrame",
+    cells: list[tables.Cell],
+    floors: dict[tables.Column, float],
+    evidence: Evidence,
+) -> dict[str, Any]:
+    """Everything that the template shows, in the order of the page; `gaps` is last, when all was tried."""
+    data = provenance.datasets(evidence)
+    contrasts = tables.contrasts(cells)
+    states = Counter(frame.drop_duplicates("digest")["state"])
+    sources = evidence.sources()
+    return {
+        "plan": evidence.plan,
+        "states": states,
+        "last_result": evidence.last_result(),
+        "coverage": findings.coverage(states),
+        "larger_space": provenance.larger_space(evidence.plan),
+        "synthetic": sorted({entry.card.name for entry in data if entry.synthetic}),
+        "answer": findings.answer(contrasts),
+        "targets": findings.by_target(contrasts),
+        "cells": cells,
+        "floors": floors,
+        "colours": figures.colours(cells),
+        "dots": figures.dot_plots(cells),
+        "panels": figures.panels(cells, evidence.history, MOST_PANELS),
+        "most_panels": MOST_PANELS,
+        "panels_possible": len({(cell.column, cell.network) for cell in cells if cell.n}),
+        "galleries": pictures.galleries(cells, evidence.artifact, MOST_GALLERIES),
+        "sources": sources,
+        "needed": sum(source.users for source in sources),
+        "failures": evidence.failures(reported(frame)),
+        "most_failures": MOST_FAILURES,
+        "compared": provenance.comparisons(cells, data),
+        "settings": provenance.settings(evidence),
+        "data": data,
+        "examples": examples(data, evidence),
+        "weightings": provenance.weightings(cells, evidence),
+        "algorithms": provenance.algorithms(evidence),
+        "versions": provenance.versions(),
+        "gaps": list(dict.fromkeys(evidence.gaps)),
+    }
+
+
+def reported(frame: "pd.DataFrame") -> dict[str, str]:
+    """MLflow's reasons by digest."""
+    failed = frame[frame["status"] == "failed"]
+    reasons = failed["failure"].fillna("no reason was recorded")
+    return dict(zip(failed["digest"], reasons, strict=True))
+
+
+def examples(data: list[provenance.Data], evidence: Evidence) -> dict[str, list[pictures.Example]]:
+    """By the digest of the prepared data; once a dataset."""
+    found: dict[str, list[pictures.Example]] = {}
+    first = {entry.card.name: entry.prepared for entry in reversed(data) if entry.prepared.manifest}
+    for prepared in list(first.values())[:MOST_EXAMPLES]:
+        assert prepared.manifest  # noqa: S101 - for the type checker
+        try:
+            found[prepared.digest] = pictures.examples(
+                evidence.store.folder(prepared.digest), prepared.manifest
+            )
+        except InputError as error:
+            evidence.gaps += error.problems
+    return found
 
 
 def render(context: dict[str, Any]) -> str:
@@ -73,27 +130,36 @@ def render(context: dict[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"heading": tables.heading, "metric_names": tables.METRIC_NAMES}
+    environment.globals |= {
+        "tables": tables,
+        "figures": figures,
+        "findings": findings,
+        "is_reconstruction": provenance.is_reconstruction,
+    }
     return environment.get_template("report.html.j2").render(context)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m grid.report",
-        description="A self-contained page on a space, with CSV and LaTeX of its tables.",
-    )
-    parser.add_argument("--space", required=True, metavar="NAME")
-    parser.add_argument(
-        "--out", type=Path, default=Path("runs"), metavar="DIR", help="results; default runs/"
-    )
-    parser.add_argument("--tracking-uri", metavar="URI", help="MLflow; default SQLite below --out")
-    options = parser.parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         print(build(options.space, options.out, options.tracking_uri))
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
     return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    result = argparse.ArgumentParser(
+        prog="python -m grid.report",
+        description="A self-contained page on a space, and its tables as CSV and LaTeX.",
+    )
+    result.add_argument("--space", required=True, metavar="NAME")
+    result.add_argument(
+        "--out", type=Path, default=Path("runs"), metavar="DIR", help="results; default runs/"
+    )
+    result.add_argument("--tracking-uri", metavar="URI", help="MLflow; default SQLite below --out")
+    return result
 
 
 if __name__ == "__main__":

@@ -40,12 +40,23 @@ NETWORKS = {
 BACKBONES = {"resnet18": "ResNet-18", "shufflenet_v2": "ShuffleNet V2", "densenet121": "DenseNet-121"}
 METRIC_NAMES = {"auc": "micro-AUC", "miou": "mean IoU"}
 
+VERDICTS = {
+    "better": "more than one standard deviation above",
+    "worse": "more than one standard deviation below",
+    "noise": "within noise",  # within one standard deviation
+    "unknown": "one seed each, so its noise is unknown",
+    "none": "nothing to compare",
+}
+
 Column = tuple[str, float]  # target, share of its training part
 
 
 @dataclass(frozen=True)
 class Cell:
-    """`values` holds the test metric of each finished seed, in per cent; `states` counts the other seeds."""
+    """`values` holds the test metric of each finished seed, in per cent, `digests` its fine-tuning.
+
+    `states` counts all planned seeds by state.
+    """
 
     architecture: str
     backbone: str
@@ -57,6 +68,7 @@ class Cell:
     experiments: tuple[str, ...]
     metric: str
     values: dict[int, float]
+    digests: dict[int, str]
     states: dict[str, int]
     planned: int
 
@@ -103,28 +115,34 @@ def heading(column: Column) -> str:
 
 def cells(frame: "pd.DataFrame") -> list[Cell]:
     """The cells of `grid.results.load` with a column `state`, in the order in which the space names them."""
-    frame = frame.astype(object).where(frame.notna(), None)
+    trials: list[dict[str, Any]] = frame.astype(object).where(frame.notna(), None).to_dict("records")  # type: ignore[assignment]
     grouped: dict[tuple[Any, ...], dict[str, dict[str, Any]]] = {}
-    for trial in frame.to_dict("records"):
+    for trial in trials:
         key = tuple(trial[name] for name in CELL)
         grouped.setdefault(key, {}).setdefault(trial["digest"], {"experiments": []} | trial)
         grouped[key][trial["digest"]]["experiments"].append(trial["experiment"])
-    return [_cell(key, list(trials.values())) for key, trials in grouped.items()]
+    return [_cell(key, list(units.values())) for key, units in grouped.items()]
 
 
 def _cell(key: tuple[Any, ...], trials: list[dict[str, Any]]) -> Cell:
     factors = dict(zip(CELL, key, strict=True))
     metric = METRICS[card(factors["target"]).task]
-    values = {
-        t["seed"]: 100 * t[metric] for t in trials if t["state"] == "finished" and t.get(metric) is not None
-    }
+    finished = [t for t in trials if t["state"] == "finished" and t.get(metric) is not None]
+    values = {trial["seed"]: 100 * trial[metric] for trial in finished}
+    digests = {trial["seed"]: trial["digest"] for trial in finished}
     states: dict[str, int] = {}
     for trial in trials:
         states[trial["state"]] = states.get(trial["state"], 0) + 1
     factors["sample_size"] = int(factors["sample_size"]) if factors["sample_size"] else None
     experiments = tuple(dict.fromkeys(name for trial in trials for name in trial["experiments"]))
     return Cell(
-        **factors, experiments=experiments, metric=metric, values=values, states=states, planned=len(trials)
+        **factors,
+        experiments=experiments,
+        metric=metric,
+        values=values,
+        digests=digests,
+        states=states,
+        planned=len(trials),
     )
 
 
@@ -194,7 +212,7 @@ class Contrast:
 
     @property
     def verdict(self) -> str:
-        """ "better", "worse", "noise" (within one standard deviation), "unknown" (spread of one seed), "none"."""
+        """One of VERDICTS."""
         if math.isnan(self.gain):
             return "none"
         if math.isnan(self.noise):
@@ -241,7 +259,7 @@ def _number(value: float) -> str:
 
 
 def to_latex(found: Sequence[Cell], floors: dict[Column, float]) -> str:
-    """A booktabs table for each metric; `floors` is the score of answering background everywhere, in per cent."""
+    """A booktabs table for each metric; `floors` is the score in per cent of background everywhere."""
     head = "% Needs \\usepackage{booktabs}. Mean and sample standard deviation over seeds, in per cent."
     return "\n\n".join([head, *(_latex_table(table, floors) for table in tables(found))]) + "\n"
 

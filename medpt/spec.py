@@ -13,6 +13,7 @@ from typing import Any, Literal
 VERSIONS: dict[str, int] = {"prepare": 1, "pretrain": 1, "finetune": 1}
 
 CLASSIFIER = "classifier"
+WEIGHTINGS = ("inverse_frequency", "sqrt_inverse_frequency", "log_inverse", "none")
 
 
 def canonical_json(value: Any) -> str:
@@ -58,6 +59,36 @@ class Protocol:
     weighting: str | None = None  # None: the task's default in medpt/losses.py
     weight_clip: tuple[float, float] = (0.1, 20.0)  # keeps a class below 1 % of pixels from ruling the loss
 
+    def problems(self) -> list[tuple[str, str]]:
+        """(field, what is wrong and what is accepted) for every value out of range."""
+        accepted = {
+            "learning_rate": (float, lambda v: 0 < v < 10, "a number above 0"),
+            "batch_size": (int, lambda v: 2 <= v <= 65_536, "a whole number from 2 (BatchNorm needs two)"),
+            "patience": (int, lambda v: v >= 1, "a whole number from 1"),
+            "improvement": (float, lambda v: v >= 0, "a number from 0"),
+            "min_steps": (int, lambda v: 0 <= v <= self.max_steps, "a whole number from 0 to max_steps"),
+            "max_steps": (int, lambda v: v >= 1, "a whole number from 1"),
+            "evaluate_every": (
+                int | None,
+                lambda v: v is None or v >= 1,
+                "a whole number from 1, or nothing",
+            ),
+            "validation_fraction": (float, lambda v: 0 <= v < 1, "a fraction from 0 to below 1"),
+            "weighting": (
+                str | None,
+                lambda v: v is None or v in WEIGHTINGS,
+                f"one of {', '.join(WEIGHTINGS)}",
+            ),
+            "weight_clip": (tuple, lambda v: len(v) == 2 and 0 < v[0] <= v[1], "two numbers, low and high"),
+        }
+        found = []
+        for name, (kind, good, words) in accepted.items():
+            value = getattr(self, name)
+            kind = int | float if kind is float else kind
+            if isinstance(value, bool) or not isinstance(value, kind) or not good(value):
+                found.append((name, f"`{name}` is {value!r}; {words} is accepted"))
+        return found
+
 
 @dataclass(frozen=True)
 class Prepare:
@@ -98,3 +129,24 @@ class Finetune:
     target_size: float = 1.0  # fraction of the training part that is used
     seed: int = 0
     protocol: Protocol = Protocol()
+
+
+Spec = Prepare | Pretrain | Finetune
+KINDS: dict[str, type[Prepare] | type[Pretrain] | type[Finetune]] = {
+    "prepare": Prepare,
+    "pretrain": Pretrain,
+    "finetune": Finetune,
+}
+
+
+def from_plain(kind: str, plain: Mapping[str, Any]) -> Spec:
+    """The specification that `dataclasses.asdict` and JSON turned into `plain`."""
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()}
+    if "protocol" in values:
+        values["protocol"] = protocol_from(values["protocol"])
+    return KINDS[kind](**values)
+
+
+def protocol_from(plain: Mapping[str, Any]) -> Protocol:
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()}
+    return Protocol(**values)

@@ -1,0 +1,1 @@
+"""The orchestration of medpt-grid: spaces, plans, Ray, MLflow, reports."""

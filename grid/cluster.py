@@ -1,0 +1,88 @@
+"""Ray, started for this process alone or joined, and always left tidy."""
+
+import logging
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+OBJECT_STORE = 512 * 2**20  # shards are small and stream; two cores need no more
+
+ENVIRONMENT = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # our records are the store's and MLflow's
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # grid.run answers signals
+    "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # Tune's state is never restored: the store says what is finished
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+    "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
+
+_sessions: set[Path] = set()  # of this process, for an exit that cannot wait for Ray
+
+
+@contextmanager
+def local_ray(address: str | None = None, cpus: int | None = None) -> Iterator[None]:
+    """Ray on this machine, in a temporary folder of its own, or the cluster at `address`."""
+    os.environ.update(ENVIRONMENT)
+    import ray
+
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    session = None if address else Path(tempfile.mkdtemp(prefix="medpt-ray-"))
+    try:
+        if session is None:
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        else:
+            _sessions.add(session)
+            _start(session, cpus)
+        yield
+    finally:
+        ray.shutdown()
+        if session:
+            sweep(session)
+            _sessions.discard(session)
+
+
+def sweep_own() -> None:
+    """Ends all that this process started through Ray, at once."""
+    for session in _sessions:
+        sweep(session)
+
+
+def _start(session: Path, cpus: int | None) -> None:
+    import ray
+
+    ray.init(
+        address="local",
+        num_cpus=cpus,
+        include_dashboard=False,
+        object_store_memory=OBJECT_STORE,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        _temp_dir=str(session),
+        # Data tasks that come and go keep their processes: a new one imports for seconds.
+        _system_config={"idle_worker_killing_time_threshold_ms": 60_000},
+    )
+
+
+def sweep(session: Path) -> None:
+    """Ends what Ray left running for a session folder, and removes the folder."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if str(session).encode() in command and int(process.name) != os.getpid():
+            _kill(int(process.name))
+    shutil.rmtree(session, ignore_errors=True)
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except OSError:
+        return

@@ -1,0 +1,78 @@
+"""What a plan will cost: device hours by kind, from arithmetic, calibrated by the units that are finished.
+
+A training step costs three forward passes; the multiply-adds are those of the networks at 256 × 256. What a
+device achieves of its peak on batches of sixteen is an assumption until finished units of the same store
+say otherwise.
+"""
+
+from collections.abc import Iterable, Mapping
+from statistics import median
+
+from grid.plan import Unit
+from grid.store import Store
+from medpt.spec import Finetune, Prepare, Pretrain, Protocol
+
+GMACS = {  # at 256 × 256, forward
+    ("classifier", "resnet18"): 2.4,
+    ("classifier", "shufflenet_v2"): 0.2,
+    ("classifier", "densenet121"): 3.7,
+    ("unet", "resnet18"): 5.4,
+    ("unet", "shufflenet_v2"): 3.2,
+    ("unet", "densenet121"): 8.4,
+    ("deeplabv3plus", "resnet18"): 10.3,
+    ("deeplabv3plus", "shufflenet_v2"): 7.6,
+    ("deeplabv3plus", "densenet121"): 11.4,
+    ("cenet", "resnet18"): 4.3,
+    ("cenet", "shufflenet_v2"): 4.1,
+    ("cenet", "densenet121"): 8.6,
+    ("hynet", "resnet18"): 9.7,
+    ("hynet", "shufflenet_v2"): 7.5,
+    ("hynet", "densenet121"): 11.2,
+    ("etnet", "resnet18"): 3.0,
+    ("etnet", "shufflenet_v2"): 0.8,
+    ("etnet", "densenet121"): 4.6,
+}
+GFLOPS = {"CPU core": 40.0, "GPU": 8_000.0}  # achieved on these networks; one core measured, a GPU assumed
+PREPARE_SECONDS = 60.0  # a guess that only tells preparing from training
+
+
+def estimate(units: Iterable[Unit], sizes: Mapping[str, int], store: Store, device: str) -> dict[str, float]:
+    """Hours of one `device` by kind of unit. `sizes` gives the side of a digest's images in pixels."""
+    units = list(units)
+    hours: dict[str, float] = {}
+    factor = calibration(store, sizes, device)
+    for unit in units:
+        hours[unit.kind] = hours.get(unit.kind, 0.0) + seconds(unit, sizes, device) * factor / 3600
+    return hours
+
+
+def seconds(unit: Unit, sizes: Mapping[str, int], device: str) -> float:
+    """By arithmetic alone."""
+    spec = unit.spec
+    if isinstance(spec, Prepare):
+        return PREPARE_SECONDS
+    side = sizes.get(unit.needs[0], 256) / 256
+    work = 6 * GMACS[spec.architecture, spec.backbone] * side**2 * spec.protocol.batch_size
+    return steps(spec) * work / GFLOPS[device]
+
+
+def steps(spec: Pretrain | Finetune) -> float:
+    """The middle of what the protocol allows."""
+    return middle(spec.protocol)
+
+
+def middle(protocol: Protocol) -> float:
+    return (min(protocol.min_steps, protocol.max_steps) + protocol.max_steps) / 2
+
+
+def calibration(store: Store, sizes: Mapping[str, int], device: str, sample: int = 50) -> float:
+    """Measured over computed seconds of finished units; 1 where there are none."""
+    from grid.plan import unit_from
+
+    ratios = []
+    for name in sorted(store.finished())[:sample]:
+        marker = store.marker(name)
+        if marker["kind"] != "prepare":
+            computed = seconds(unit_from(marker), sizes, device)
+            ratios.append((marker["ended"] - marker["started"]) / computed)
+    return median(ratios) if ratios else 1.0

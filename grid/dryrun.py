@@ -1,0 +1,58 @@
+"""What a run would do: trials, units after merging, what is finished, device hours, published cells."""
+
+from collections import Counter
+
+from rich.console import Console
+from rich.table import Table
+
+from grid import cost
+from grid.plan import Plan, Unit
+from grid.published import matching_cells
+from grid.sources import ABSENT, Sources
+from grid.store import Store
+
+LABELS = {"prepare": "prepare a dataset", "pretrain": "pre-train once", "finetune": "fine-tune once"}
+
+
+def describe(plan: Plan, store: Store, found: Sources, console: Console) -> None:
+    finished = store.finished() & set(plan.units)
+    todo = [unit for name, unit in plan.units.items() if name not in finished]
+    console.print(f"[bold]{plan.space.name}[/bold]: {plan.space.title}")
+    console.print(
+        f"{len(plan.trials):,} trials become {len(plan.units):,} units; {naive(plan):,} without sharing"
+    )
+    console.print(_table(plan, finished, _hours(plan, todo, store)))
+    if cells := matching_cells(plan):
+        console.print(f"published cells that would be filled: {', '.join(cells)}")
+    missing = sorted(name for name, value in found.fingerprints.items() if value == ABSENT)
+    if missing:
+        console.print(f"not found yet: {', '.join(missing)} (units of absent data count as unfinished)")
+    for problem in found.problems:
+        console.print(f"  {problem}", markup=False)
+
+
+def naive(plan: Plan) -> int:
+    """Units if every trial prepared and pre-trained for itself."""
+    return sum(1 + len(plan.units[name].needs) for _, name in plan.trials) + sum(
+        len(plan.units[need].needs) for _, name in plan.trials for need in plan.units[name].needs
+    )
+
+
+def sizes(plan: Plan) -> dict[str, int]:
+    """The side of the images, by the digest of what prepares them."""
+    return {name: plan.space.settings.size for name, unit in plan.units.items() if unit.kind == "prepare"}
+
+
+def _hours(plan: Plan, todo: list[Unit], store: Store) -> dict[str, dict[str, float]]:
+    return {device: cost.estimate(todo, sizes(plan), store, device) for device in cost.GFLOPS}
+
+
+def _table(plan: Plan, finished: set[str], hours: dict[str, dict[str, float]]) -> Table:
+    table = Table(box=None, padding=(0, 2))
+    for title in ("unit", "planned", "finished", "to do", *(f"hours of one {device}" for device in hours)):
+        table.add_column(title, justify="left" if title == "unit" else "right")
+    done = Counter(plan.units[name].kind for name in finished)
+    for kind, count in plan.counts().items():
+        spent = [f"{by_kind.get(kind, 0.0):.2f}" for by_kind in hours.values()]
+        table.add_row(LABELS[kind], str(count), str(done[kind]), str(count - done[kind]), *spent)
+    return table

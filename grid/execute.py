@@ -1,0 +1,138 @@
+"""A plan carried out: what is left of it is run, recorded and reported. The heavy half of grid.run."""
+
+import argparse
+from functools import partial
+
+from rich.console import Console
+
+from grid import cost, schedule, track
+from grid.cluster import local_ray
+from grid.dryrun import sizes
+from grid.interrupt import leave_on_signals
+from grid.plan import Plan, Unit
+from grid.progress import Progress
+from grid.run import say_how_to_go_on
+from grid.store import Store
+from grid.worker import Site, weights_file
+from medpt.data.dataset import Dataset
+from medpt.errors import InputError
+from medpt.spec import Finetune
+
+
+def execute(
+    plan: Plan, store: Store, opened: dict[str, Dataset], options: argparse.Namespace, console: Console
+) -> int:
+    """Exit code 0 when every unit of the plan is finished, else 1."""
+    store.sweep()
+    todo = unfinished(plan, store, console)
+    check_published_weights(plan, todo, options)
+    site = make_site(plan, store, options)
+    uri = options.tracking_uri or track.default_uri(store.root)
+    tracker = track.Tracker(uri, store, plan)
+    tracker.start()
+    announce(plan, todo, console)
+    if todo:
+        carry_out(plan, todo, store, site, opened, tracker, options, console)
+    unsent = tracker.finish()
+    if unsent:
+        console.print(f"{unsent} runs are not in {uri} yet ({tracker.problem}); the same command sends them")
+    return conclude(plan, store, uri, console)
+
+
+def unfinished(plan: Plan, store: Store, console: Console) -> list[str]:
+    """The units to run, needs first. A needed result that is damaged is run again; a divergence is not."""
+    finished = store.finished()
+    todo = [name for name in plan.units if name not in finished and not diverged(name, store)]
+    needed = {need for name in todo for need in plan.units[name].needs} & finished
+    for name in sorted(needed):
+        if problem := store.demote(name):
+            console.print(f"{problem}\n  done again: {plan.units[name].label}", markup=False)
+    return [name for name in plan.units if not store.is_finished(name) and not diverged(name, store)]
+
+
+def diverged(name: str, store: Store) -> bool:
+    """It would diverge again: the same work has the same end."""
+    return name in store.failures() and store.failure(name)["cause"] == "diverged"
+
+
+def check_published_weights(plan: Plan, todo: list[str], options: argparse.Namespace) -> None:
+    """InputError where weights that a unit starts from cannot be had, before anything starts."""
+    specs = [plan.units[name].spec for name in todo]
+    backbones = {
+        spec.backbone for spec in specs if isinstance(spec, Finetune) and spec.initialization == "imagenet*"
+    }
+    problems = []
+    for backbone in sorted(backbones):
+        from medpt.models import weights
+
+        try:
+            folder = str(options.imagenet_weights) if options.imagenet_weights else None
+            weights.published(backbone, weights_file(folder, backbone))
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(problems)
+
+
+def make_site(plan: Plan, store: Store, options: argparse.Namespace) -> Site:
+    return Site(
+        out=str(store.root),
+        plan=str(track.publish_plan(store, plan.space, plan)),
+        cache=str((options.cache or store.cache).absolute()),
+        cache_bytes=int(options.cache_gb * 2**30),
+        checkpoint_seconds=options.checkpoint_seconds,
+        imagenet_weights=str(options.imagenet_weights.absolute()) if options.imagenet_weights else None,
+    )
+
+
+def announce(plan: Plan, todo: list[str], console: Console) -> None:
+    finished = len(plan.units) - len(todo)
+    console.print(f"[bold]{plan.space.name}[/bold]: {plan.space.title}")
+    console.print(f"{len(plan.trials)} trials, {len(plan.units)} units, {finished} of them ended before")
+    if not todo:
+        console.print("nothing is left to do")
+
+
+def carry_out(
+    plan: Plan,
+    todo: list[str],
+    store: Store,
+    site: Site,
+    opened: dict[str, Dataset],
+    tracker: track.Tracker,
+    options: argparse.Namespace,
+    console: Console,
+) -> None:
+    costs = {name: cost.seconds(plan.units[name], sizes(plan), "CPU core") for name in todo}
+    with Progress(console, costs) as progress, local_ray(options.address, options.cpus):
+        leave_on_signals(partial(say_how_to_go_on, console, options))
+
+        def tell(event: str, unit: Unit) -> None:
+            progress.note(event, unit)
+            tracker.note(event, unit)
+
+        schedule.run(plan, todo, store, site, opened, tell, progress.prepared)
+
+
+def conclude(plan: Plan, store: Store, uri: str, console: Console) -> int:
+    """The table, the failures and the report's place."""
+    from grid import query, report, results
+
+    frame = results.load(plan.space.name, store.root, uri)
+    query.show(frame, console)
+    failures = [name for name in plan.units if not store.is_finished(name)]
+    for name in failures:
+        console.print(failure_line(plan.units[name], store), markup=False)
+    console.print(f"report: {report.build(plan.space.name, store.root, uri)}", markup=False)
+    return 1 if failures else 0
+
+
+def failure_line(unit: Unit, store: Store) -> str:
+    if unit.digest not in store.failures():
+        return f"not run: {unit.label} (needs a unit that failed)"
+    failure = store.failure(unit.digest)
+    line = f"failed: {unit.label}: {failure['reason']}"
+    if failure["cause"] == "diverged":
+        path = store.root / "failed" / f"{unit.digest}.json"
+        return f"{line}\n  it would again; to try all the same, remove {path}"
+    return line + (f"\n  log: {failure['log']}" if failure["log"] else "")

@@ -1,0 +1,177 @@
+"""Owner's files to Parquet shards, in parallel over a cluster through Ray Data.
+
+One pipeline writes the shards of all datasets that a plan lacks; a killed preparation goes on at the first
+shard that is not there. Also a command: `python -m grid.prepare NAME DIR --to DIR`.
+"""
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from medpt.data import card, open_dataset, shards
+from medpt.data.dataset import Dataset, Record
+from medpt.data.fingerprint import fingerprint
+from medpt.data.manifest import Manifest, ShardInfo
+from medpt.data.preprocess import canonical, default_pipeline
+from medpt.data.shards import Row
+from medpt.errors import InputError
+from medpt.spec import Prepare
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Job:
+    """One dataset on its way into `folder`."""
+
+    name: str
+    spec: Prepare
+    dataset: Dataset
+    folder: Path
+    chunks: list[Any] = field(default_factory=list)
+    done: dict[int, ShardInfo] = field(default_factory=dict)
+
+    def start(self) -> None:
+        rows = shards.plan(self.dataset, self.spec.split, self.spec.split_seed, self.spec.sample_size)
+        self.chunks = shards.chunks(rows)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for number, chunk in enumerate(self.chunks):
+            if (info := shards.finished(self.folder, number, chunk, self.spec.pipeline)) is not None:
+                self.done[number] = info
+
+    def todo(self) -> list[dict[str, Any]]:
+        return [
+            {"job": self.name, "number": number, "rows": json.dumps([_plain(row) for row in chunk])}
+            for number, chunk in enumerate(self.chunks)
+            if number not in self.done
+        ]
+
+    @property
+    def complete(self) -> bool:
+        return len(self.done) == len(self.chunks)
+
+    def seal(self) -> Manifest:
+        """The manifest, written; InputError with every image that could not be read."""
+        infos = [self.done[number] for number in range(len(self.chunks))]
+        problems = [problem for info in infos for problem in info.problems]
+        if problems:
+            raise InputError(f"{self.spec.dataset}: {problem}" for problem in problems)
+        return shards.seal(self.folder, self.dataset.info, self.spec, infos)
+
+
+Event = tuple[str, Manifest | Exception]
+
+
+def prepare_all(jobs: list[Job], on_images: Callable[[int], object] = lambda images: None) -> Iterator[Event]:
+    """Yields (job name, its manifest or its failure) as each job ends. `on_images` counts prepared images.
+
+    Ray must be initialised. A job that fails does not touch the others.
+    """
+    open_jobs = {}
+    for job in jobs:
+        try:
+            job.start()
+        except InputError as error:
+            yield job.name, error
+            continue
+        if job.complete:
+            yield job.name, _sealed(job)
+        else:
+            open_jobs[job.name] = job
+    for row in _write_shards(open_jobs):
+        job = open_jobs[row["job"]]
+        job.done[row["number"]] = row["info"]
+        on_images(row["info"].rows)
+        if job.complete:
+            yield job.name, _sealed(job)
+
+
+def _sealed(job: Job) -> Manifest | Exception:
+    try:
+        return job.seal()
+    except (InputError, OSError) as error:
+        return error
+
+
+def _write_shards(jobs: Mapping[str, Job]) -> Iterator[dict[str, Any]]:
+    if not jobs:
+        return
+    import ray
+
+    quiet_ray_data()
+    # Rows travel with the items, so that a task gets the reader without the whole list of records.
+    slim = {
+        name: (replace(job.dataset, records=job.dataset.records[:1]), job.spec.pipeline, job.folder)
+        for name, job in jobs.items()
+    }
+    reference = ray.put(slim)
+
+    def write(batch: Any) -> Any:
+        name, number = batch["job"][0], int(batch["number"][0])
+        rows = [Row(Record.from_json(record), split) for record, split in json.loads(batch["rows"][0])]
+        dataset, pipeline, folder = ray.get(reference)[name]
+        path = shards.shard_path(folder, number)
+        try:
+            info = shards.write(dataset, rows, pipeline, path)
+        except InputError as error:
+            info = ShardInfo(path.name, 0, 0, "", "", tuple(error.problems))
+        return {"job": [name], "number": [number], "info": [info]}
+
+    items = [item for job in jobs.values() for item in job.todo()]
+    dataset = ray.data.from_items(items, override_num_blocks=len(items))
+    yield from dataset.map_batches(write, batch_size=1).iter_rows()
+
+
+def _plain(row: Row) -> tuple[dict[str, Any], str]:
+    return row.record.to_json(), row.split
+
+
+def quiet_ray_data() -> None:
+    """Ray Data without its own progress bars and plans on the terminal."""
+    import ray.data
+
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    ray.data.DataContext.get_current().enable_progress_bars = False
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m grid.prepare", description=__doc__.splitlines()[0])
+    parser.add_argument("name", help="the dataset, as `python -m medpt.data list` calls it")
+    parser.add_argument("folder", type=Path, help="the owner's files, unpacked")
+    parser.add_argument("--to", type=Path, required=True, help="where the shards go")
+    parser.add_argument("--size", type=int, default=256, help="side of the prepared images in pixels")
+    parser.add_argument("--pipeline", help="in place of the modality's, such as 'resize(256)|clahe(2,8)'")
+    parser.add_argument("--split", choices=["official", "random"], help="default: the owner's, if any")
+    options = parser.parse_args(arguments)
+    try:
+        manifest = prepare_one(options.name, options.folder, options.to, options)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    counts = ", ".join(f"{split} {classes['images']}" for split, classes in manifest.counts.items())
+    print(f"{manifest.dataset}: {counts}; {len(manifest.shards)} shards in {options.to}")
+    return 0
+
+
+def prepare_one(name: str, root: Path, to: Path, options: argparse.Namespace) -> Manifest:
+    dataset = open_dataset(name, root)
+    pipeline = options.pipeline or default_pipeline(card(name).modality, options.size)
+    split = options.split or ("official" if card(name).official_split else "random")
+    spec = Prepare(dataset.info.name, fingerprint(dataset.root), canonical(pipeline), split)
+    job = Job(dataset.info.name, spec, dataset, to)
+    from grid.cluster import local_ray
+
+    with local_ray():
+        ((_, ended),) = prepare_all([job], lambda images: print(f"{images} images", flush=True))
+    if isinstance(ended, Exception):
+        raise ended
+    return ended
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,70 @@
+"""The paper's numbers, as data: which of its cells a plan would fill, and their values.
+
+reports/paper/*.csv hold what Wen et al. 2021 printed; they are read, never computed.
+"""
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+from grid.plan import Plan
+from grid.space import Trial
+from medpt.spec import CLASSIFIER
+
+FOLDER = Path(__file__).parent.parent / "reports" / "paper"
+
+TARGETS = {"ChestXRay2017": "ChestXRay", "CIFAR-100": "CIFAR100"}  # our name: the paper's
+INITIALIZATIONS = {"random": "Random", "imagenet*": "ImageNet*", "REFUGE-OD": "REFUGE"}
+BACKBONES = {"resnet18": "ResNet-18", "shufflenet_v2": "ShuffleNet V2", "densenet121": "DenseNet-121"}
+ARCHITECTURES = {
+    "unet": "U-Net",
+    "deeplabv3plus": "DeepLabV3+",
+    "cenet": "CE-Net",
+    "hynet": "HyNet",
+    "etnet": "ET-Net",
+}
+
+Key = tuple[str, str, str]  # model, initialization, target as the paper writes them
+
+
+def cells() -> dict[Key, tuple[str, float, float]]:
+    """(table, mean, standard deviation) in per cent of every printed cell of tables 2, 3, 5 and 6."""
+    return {
+        (row["model"], row["initialization"], row["target"]): (
+            row["table"],
+            float(row["mean"]),
+            float(row["std"]),
+        )
+        for row in _rows()
+    }
+
+
+def key(trial: Trial) -> Key:
+    """The paper's cell that the trial is one seed of, whether it was printed or not."""
+    initialization = INITIALIZATIONS.get(trial.label, trial.label)
+    return model(trial), initialization, TARGETS.get(trial.target, trial.target)
+
+
+def model(trial: Trial) -> str:
+    """Table 2 names the backbone (a classifier, or U-Net on it), table 3 the segmentation network."""
+    if trial.architecture in (CLASSIFIER, "unet"):
+        return BACKBONES[trial.backbone]
+    return ARCHITECTURES[trial.architecture]
+
+
+def matching_cells(plan: Plan) -> list[str]:
+    """`table2: 72 of 72` for each table that the plan's trials have cells in."""
+    printed = cells()
+    filled = {key(trial) for trial, _ in plan.trials if trial.target_size == 1} & set(printed)
+    tables: dict[str, list[int]] = {}
+    for name, (table, _, _) in printed.items():
+        count = tables.setdefault(table, [0, 0])
+        count[0] += name in filled
+        count[1] += 1
+    return [f"{table} {hit} of {total}" for table, (hit, total) in tables.items() if hit]
+
+
+def _rows() -> Iterator[dict[str, str]]:
+    for number in (2, 3, 5, 6):
+        with (FOLDER / f"table{number}.csv").open(newline="") as file:
+            yield from csv.DictReader(file)

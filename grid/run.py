@@ -1,0 +1,130 @@
+"""`python -m grid.run --space NAME`: plan, run, report.
+
+Exit codes: 0 all finished; 1 some units failed, the rest finished; 2 refused before anything started;
+130 and 143 interrupted. The same command goes on where a run ended, however it ended.
+"""
+
+import argparse
+import os
+import sys
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+
+from grid import plan as planning
+from grid import sources
+from grid.dryrun import describe
+from grid.interrupt import leave_on_signals
+from grid.space import Space, Trial, load
+from grid.store import Store
+from medpt.errors import InputError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parser().parse_args(arguments)
+    options.given = sys.argv[1:] if arguments is None else arguments
+    console = Console(highlight=False, soft_wrap=True)
+    try:
+        return run(options, console)
+    except InputError as error:
+        console.file.flush()
+        print(error, file=sys.stderr)
+        return 2
+
+
+def run(options: argparse.Namespace, console: Console) -> int:
+    space = selected(load(options.space), options)
+    store = Store(options.out)
+    if not options.dry_run:
+        store.create()
+    found = sources.find(space, options.data, store.root, write=not options.dry_run)
+    plan = planning.build(space, found.fingerprints, sources.published(space))
+    if options.dry_run:
+        describe(plan, store, found, console)
+        return 0
+    opened = sources.open_all(space, found)
+    leave_on_signals(partial(say_how_to_go_on, console, options))
+    from grid.execute import execute
+
+    return execute(plan, store, opened, options, console)
+
+
+def selected(space: Space, options: argparse.Namespace) -> Space:
+    """The space with only the trials that --filter and --limit leave."""
+    from dataclasses import replace
+
+    trials = [trial for trial in space.trials if matches(trial, options.filter)]
+    if options.limit is not None:
+        trials = trials[: options.limit]
+    if not trials:
+        raise InputError(f"--filter leaves none of the {len(space.trials)} trials of `{space.name}`")
+    return replace(space, trials=tuple(trials))
+
+
+def matches(trial: Trial, wanted: dict[str, set[str]]) -> bool:
+    factors = trial.factors()
+    return all(str(factors[key]) in values for key, values in wanted.items())
+
+
+def conditions(text: str) -> dict[str, set[str]]:
+    """`target=DRIVE,seed=0,seed=1`: any value of a key, all keys."""
+    from grid.space import FACTORS
+
+    found: dict[str, set[str]] = {}
+    for part in text.split(","):
+        key, equals, value = part.partition("=")
+        if not equals or key not in FACTORS:
+            raise argparse.ArgumentTypeError(f"`{part}`: key=value with a key of {', '.join(FACTORS)}")
+        found.setdefault(key, set()).add(value)
+    return found
+
+
+def say_how_to_go_on(console: Console, options: argparse.Namespace) -> None:
+    console.print(f"\ninterrupted; the same command goes on:\n  {command(options)}", markup=False)
+
+
+def command(options: argparse.Namespace) -> str:
+    import shlex
+
+    return shlex.join(["python", "-m", "grid.run", *options.given])
+
+
+def parser() -> argparse.ArgumentParser:
+    result = argparse.ArgumentParser(
+        prog="python -m grid.run",
+        description="Runs every trial of a space that is not finished yet, then writes its report.",
+    )
+    result.add_argument(
+        "--space", required=True, metavar="NAME|FILE", help="of search_spaces/, or a YAML file"
+    )
+    data = os.environ.get("MEDPT_DATA")
+    result.add_argument(
+        "--data",
+        type=Path,
+        default=Path(data) if data else None,
+        metavar="DIR",
+        help="one folder a dataset, as downloaded; default $MEDPT_DATA",
+    )
+    result.add_argument(
+        "--out", type=Path, default=Path("runs"), metavar="DIR", help="results; default runs/"
+    )
+    result.add_argument("--tracking-uri", metavar="URI", help="MLflow; default SQLite below --out")
+    result.add_argument("--address", help="of a Ray cluster; default: this machine")
+    result.add_argument("--cpus", type=int, help="of this machine that may be used; default all")
+    result.add_argument("--cache", type=Path, metavar="DIR", help="node-local arrays; default <out>/cache")
+    result.add_argument("--cache-gb", type=float, default=32.0, help="larger datasets stream every epoch")
+    result.add_argument(
+        "--checkpoint-seconds", type=float, default=30.0, help="a kill costs at most this much work a unit"
+    )
+    result.add_argument(
+        "--imagenet-weights", type=Path, metavar="DIR", help="torchvision's files, where there is no network"
+    )
+    result.add_argument("--filter", type=conditions, default={}, metavar="K=V,…", help="only these trials")
+    result.add_argument("--limit", type=int, metavar="N", help="only the first N trials")
+    result.add_argument("--dry-run", action="store_true", help="say what would be done")
+    return result
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""The data folders of a space: found, fingerprinted and opened; every problem of all of them in one pass."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from grid import plan
+from grid.space import IMAGENET, Space
+from medpt.data import open_dataset
+from medpt.data.dataset import Dataset
+from medpt.data.fingerprint import fingerprint
+from medpt.data.locate import locate
+from medpt.errors import InputError
+from medpt.models.weights import published_name
+from medpt.spec import canonical_json
+
+ABSENT = "absent"
+PHANTOM_VERSION = 1  # raise it when the generator draws other images
+
+
+@dataclass(frozen=True)
+class Sources:
+    folders: dict[str, Path]
+    fingerprints: dict[str, str]  # ABSENT where the folder was not found
+    problems: list[str]
+
+
+def find(space: Space, data: Path | None, out: Path, *, write: bool) -> Sources:
+    """Where each dataset of the space lies; `write` makes its synthetic data where they are missing."""
+    if data is None and space.settings.phantom is not None:
+        data = phantom(space, out, write=write)
+    if data is None:
+        needs = ", ".join(plan.datasets(space))
+        problem = f"--data DIR (or $MEDPT_DATA) is needed: one folder a dataset, as downloaded: {needs}"
+        return Sources({}, dict.fromkeys(plan.datasets(space), ABSENT), [problem])
+    folders: dict[str, Path] = {}
+    problems: list[str] = []
+    for name in plan.datasets(space):
+        try:
+            folders[name] = folder(space, name, data)
+        except InputError as error:
+            problems += error.problems
+    prints = dict.fromkeys(plan.datasets(space), ABSENT)
+    return Sources(folders, prints | {n: fingerprint(path) for n, path in folders.items()}, problems)
+
+
+def folder(space: Space, name: str, data: Path) -> Path:
+    own = space.settings.of(name).folder
+    if own is None:
+        return locate(name, data)
+    if not (data / own).is_dir():
+        raise InputError(f"{space.path}: datasets.{name}.folder: {data / own} is not a folder")
+    return data / own
+
+
+def phantom(space: Space, out: Path, *, write: bool) -> Path:
+    """The folder of the space's synthetic data below `out`."""
+    import hashlib
+
+    from medpt.data import phantom as generator
+
+    settings, names = space.settings.phantom or {}, plan.datasets(space)
+    key = canonical_json([PHANTOM_VERSION, settings, names])
+    target = out / "phantom" / hashlib.sha256(key.encode()).hexdigest()[:12]
+    if write and not target.is_dir():
+        generator.write_all(target, names, **settings)
+    return target
+
+
+def open_all(space: Space, found: Sources) -> dict[str, Dataset]:
+    """Every dataset, with its labels read. InputError with the problems of all of them."""
+    opened: dict[str, Dataset] = {}
+    problems = list(found.problems)
+    for name, path in found.folders.items():
+        try:
+            opened[name] = open_dataset(name, path, **space.settings.of(name).options)
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(problems)
+    return opened
+
+
+def published(space: Space) -> dict[str, str]:
+    """The files of ImageNet weights that the space starts from, by backbone."""
+    backbones = {trial.backbone for trial in space.trials if trial.initialization == IMAGENET}
+    return {backbone: published_name(backbone) for backbone in sorted(backbones)}

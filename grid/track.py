@@ -1,0 +1,249 @@
+"""MLflow's record of the store: one run a unit, found by its digest, brought up to date from outside.
+
+The store and each unit's file of live metrics are the truth; this room copies them. A tracker that is away
+costs nothing but the delay: what it missed is sent by the same command later. Nothing is sent twice, because
+a run is found by its digest and takes only rows of steps that it does not have.
+"""
+
+import json
+import logging
+import os
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from grid.plan import Plan, Unit
+from grid.space import Space
+from grid.store import Store
+from medpt import files
+from medpt.spec import Finetune, Pretrain
+
+log = logging.getLogger(__name__)
+
+EXPERIMENT = "medpt-grid"
+DIGEST = "medpt.digest"
+PERIOD = 5.0  # seconds between looks at running units
+PATIENCE = 15.0  # seconds that the end of a run waits for a tracker that is away
+ARTIFACT_BYTES = 8 * 2**20  # larger artifacts (weights, shards) stay in the store
+BATCH = 1_000  # metrics in one request, MLflow's limit
+
+ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+
+
+def default_uri(out: Path) -> str:
+    return f"sqlite:///{out.absolute() / 'mlflow.db'}"
+
+
+def client(uri: str) -> Any:
+    """MLflow's client, with waits that a run can bear and without its chatter."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    from mlflow import MlflowClient
+
+    for name in ("mlflow", "mlflow.store.db.utils", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    return MlflowClient(tracking_uri=uri)
+
+
+def experiment(connection: Any, out: Path) -> str:
+    """The id of the experiment that holds all runs; made where it is missing."""
+    found = connection.get_experiment_by_name(EXPERIMENT)
+    if found:
+        return str(found.experiment_id)
+    local = str(connection.tracking_uri).startswith("sqlite")
+    location = (out.absolute() / "mlartifacts").as_uri() if local else None
+    return str(connection.create_experiment(EXPERIMENT, artifact_location=location))
+
+
+class Tracker:
+    """Follows a run in a thread of its own; `note` is called by whoever sees a unit start or end."""
+
+    def __init__(self, uri: str, store: Store, plan: Plan) -> None:
+        self.uri, self.store, self.plan = uri, store, plan
+        self.running: set[str] = set()
+        self.unsent = [name for name in plan.units if store.is_finished(name)]
+        self.runs: dict[str, tuple[str, str]] = {}  # digest: (run id, status)
+        self.sent: dict[str, int] = {}  # digest: last step sent
+        self.connection: Any = None
+        self.lock = threading.Lock()
+        self.stop = threading.Event()
+        self.problem: Exception | None = None
+        self.thread = threading.Thread(target=self._follow, name="tracker", daemon=True)
+
+    def start(self) -> None:
+        self.thread.start()
+
+    def note(self, event: str, unit: Unit) -> None:
+        with self.lock:
+            if event == "started":
+                self.running.add(unit.digest)
+            else:
+                self.running.discard(unit.digest)
+                self.unsent.append(unit.digest)
+
+    def finish(self) -> int:
+        """Waits for the last records; the number of units that the tracker does not know yet."""
+        self.stop.set()
+        self.thread.join(PATIENCE if self.problem else None)
+        with self.lock:
+            return len(self.unsent)
+
+    def _follow(self) -> None:
+        while True:
+            stopping = self.stop.is_set()
+            try:
+                self._update()
+                self.problem = None
+            except Exception as error:  # any: no fault of a tracker may touch the run
+                self.problem = error
+                log.warning("%s: %s", self.uri, error)
+            if stopping and (self.problem is None or not self.unsent):
+                return
+            if stopping:
+                time.sleep(1)
+            else:
+                self.stop.wait(PERIOD)
+
+    def _update(self) -> None:
+        if self.connection is None:
+            self._connect()
+        with self.lock:
+            running, unsent = sorted(self.running), list(self.unsent)
+        for name in unsent:
+            self._record(name)
+            with self.lock:
+                self.unsent.remove(name)
+        for name in running:
+            self._send_rows(name, self._run(name))
+
+    def _connect(self) -> None:
+        connection = client(self.uri)
+        self.experiment = experiment(connection, self.store.root)
+        for run in all_runs(connection, self.experiment):
+            if name := run.data.tags.get(DIGEST):
+                self.runs[name] = (run.info.run_id, run.info.status)
+                self.sent[name] = int(run.data.metrics.get("step", -1))
+        self.connection = connection
+
+    def _run(self, name: str) -> str:
+        """The unit's run, made where it is missing."""
+        if name not in self.runs:
+            unit = self.plan.units[name]
+            tags = {DIGEST: name, "medpt.kind": unit.kind, "medpt.space": self.plan.space.name}
+            run = self.connection.create_run(self.experiment, run_name=unit.label, tags=tags)
+            self.runs[name] = (run.info.run_id, "RUNNING")
+            self.connection.log_batch(run.info.run_id, params=_params(unit))
+        return self.runs[name][0]
+
+    def _record(self, name: str) -> None:
+        """Everything about a unit that ended."""
+        finished = self.store.is_finished(name)
+        if self.runs.get(name, ("", ""))[1] == "FINISHED":
+            return
+        run_id = self._run(name)
+        if finished:
+            self._send_rows(name, run_id)
+            self._send_result(name, run_id)
+        elif name in self.store.failures():
+            failure = self.store.failure(name)
+            self.connection.set_tag(
+                run_id, "medpt.failure", f"{failure['cause']}: {failure['reason']}"[:5000]
+            )
+        status = "FINISHED" if finished else "FAILED"
+        self.connection.set_terminated(run_id, status, _milliseconds(self._ended(name)))
+        self.runs[name] = (run_id, status)
+
+    def _ended(self, name: str) -> float:
+        return float(self.store.marker(name)["ended"]) if self.store.is_finished(name) else time.time()
+
+    def _send_rows(self, name: str, run_id: str) -> None:
+        """Metrics by step that the run does not have yet; "step" itself last, as the receipt."""
+        from mlflow.entities import Metric
+
+        last = self.sent.get(name, -1)
+        rows = [row for row in self._history(name) if row["step"] > last]
+        metrics = [
+            Metric(key, value, _milliseconds(row["time"]), int(row["step"]))
+            for row in rows
+            for key, value in sorted(row.items(), key=lambda item: item[0] == "step")
+            if key != "time"
+        ]
+        for start in range(0, len(metrics), BATCH):
+            self.connection.log_batch(run_id, metrics=metrics[start : start + BATCH])
+        if rows:
+            self.sent[name] = int(rows[-1]["step"])
+
+    def _history(self, name: str) -> list[dict[str, float]]:
+        published = self.store.folder(name) / "history.json"
+        if self.store.is_finished(name):
+            return files.read_json(published) if published.is_file() else []
+        return _rows(self.store.live(name))
+
+    def _send_result(self, name: str, run_id: str) -> None:
+        from mlflow.entities import Metric, RunTag
+
+        marker = self.store.marker(name)
+        ended = _milliseconds(marker["ended"])
+        results = marker["metrics"] | {"seconds": marker["ended"] - marker["started"]}
+        metrics = [Metric(f"result.{key}", float(value), ended, 0) for key, value in results.items()]
+        tags = [RunTag("medpt.version", str(marker["version"])), RunTag("medpt.host", marker["host"])]
+        self.connection.log_batch(run_id, metrics=metrics, tags=tags)
+        for file in sorted(self.store.folder(name).iterdir()):
+            if file.stat().st_size <= ARTIFACT_BYTES and file.suffix != ".parquet":
+                self.connection.log_artifact(run_id, str(file))
+
+
+def _rows(path: Path) -> list[dict[str, float]]:
+    """The whole lines of a file that another process may be appending to."""
+    try:
+        lines = path.read_text().split("\n")[:-1]
+    except OSError:
+        return []
+    return [json.loads(line) for line in lines]
+
+
+def _milliseconds(seconds: float) -> int:
+    return int(seconds * 1000)
+
+
+def _params(unit: Unit) -> list[Any]:
+    from mlflow.entities import Param
+
+    values = unit.plain()["spec"]
+    protocol = values.pop("protocol", {})
+    flat = values | {f"protocol.{key}": value for key, value in protocol.items()} | _names(unit)
+    return [Param(key, str(value)[:6000]) for key, value in flat.items()]
+
+
+def _names(unit: Unit) -> dict[str, str]:
+    """The factors by the names that queries use."""
+    if isinstance(unit.spec, Finetune):
+        return {"target": unit.spec.dataset}
+    if isinstance(unit.spec, Pretrain):
+        return {"source": "+".join(unit.spec.datasets)}
+    return {}
+
+
+def all_runs(connection: Any, experiment_id: str) -> list[Any]:
+    runs, token = [], None
+    while True:
+        page = connection.search_runs([experiment_id], max_results=10_000, page_token=token)
+        runs.extend(page)
+        token = page.token
+        if not token:
+            return runs
+
+
+def publish_plan(store: Store, space: Space, plan: Plan) -> Path:
+    """Writes what the space consists of, for workers, queries and reports."""
+    path = store.plan(space.name)
+    files.write_json(path, plan.plain())
+    return path
