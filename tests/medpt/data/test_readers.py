@@ -1,4 +1,4 @@
-"""Each reader on the synthetic copy of its layout: every trap, and every complaint."""
+"""Readers of medical images on synthetic copies: every trap, and every complaint."""
 
 import csv
 import json
@@ -11,46 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from reader_copies import SMALL, label, problems, spoil
 
-from medpt.data import Dataset, Record, open_dataset, phantom
-from medpt.data.readers.cifar100 import load
+from medpt.data import Dataset, Record, open_dataset
 from medpt.errors import InputError
-
-SMALL = {
-    "ChestXRay2017": {"train": 20, "test": 10, "size": 32},
-    "ISIC2019": {"train": 40, "test": 2, "size": 24},
-    "DRIVE": {"train": 3, "test": 2, "size": 40},
-    "CHAOS-CT": {"train": 4, "test": 1, "size": 48},
-    "ADE20K": {"train": 36, "test": 12, "size": 24},
-    "CIFAR-100": {"train": 20, "test": 10},
-    "ImageNet": {"train": 20, "test": 10, "size": 24},
-}
-
-
-@pytest.fixture(scope="session")
-def copies(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("phantom")
-    for name, sizes in SMALL.items():
-        phantom.write(name, folder / name, **sizes)
-    return folder
-
-
-@pytest.fixture
-def copy(copies: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
-    """A copy that the test may spoil; indirect parameter: the dataset."""
-    target = tmp_path / request.param
-    shutil.copytree(copies / request.param, target)
-    return target
-
-
-def spoil(name: str) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("copy", [name], indirect=True)
-
-
-def problems(name: str, folder: Path) -> str:
-    with pytest.raises(InputError) as caught:
-        open_dataset(name, folder)
-    return "\n".join(caught.value.problems)
 
 
 @pytest.mark.parametrize("name", [*SMALL, "ADE20K-Seg"])
@@ -92,11 +56,6 @@ def test_a_dataset_needs_distinct_records(copies: Path) -> None:
         replace(dataset, records=dataset.records + dataset.records[:1])
     with pytest.raises(InputError, match="no labelled image of DRIVE"):
         replace(dataset, records=())
-
-
-def label(record: Record) -> int:
-    assert record.label is not None
-    return record.label
 
 
 def chest(folder: Path) -> Dataset:
@@ -299,126 +258,3 @@ def test_chaos_names_the_dicom_that_cannot_be_read(copy: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(InputError, match=r"i0000,0000b\.dcm"):
             dataset.image(dataset.records[0])
-
-
-def test_ade_scenes_of_enough_images_are_the_classes(copies: Path) -> None:
-    dataset = open_dataset("ADE20K", copies / "ADE20K")
-    scenes = ("beach", "bedroom", "forest-broadleaf", "living_room", "mountain", "street")
-    assert dataset.info.classes == scenes
-    assert Counter(r.split for r in dataset) == {"train": 34, "test": 12}
-    assert dataset.left_out == {"train": 2}
-    assert "2 images left out" in dataset.remarks[0]
-    named = dict(line.split() for line in (dataset.root / "sceneCategories.txt").read_text().splitlines())
-    assert all(named[Path(r.image_path).stem] == scenes[label(r)] for r in dataset)
-    alone = open_dataset("ADE20K", copies / "ADE20K", min_images=1)
-    assert set(alone.info.classes) == {*scenes, "lighthouse"}
-    with pytest.raises(InputError, match="min_images is 0"):
-        open_dataset("ADE20K", copies / "ADE20K", min_images=0)
-
-
-@spoil("ADE20K")
-def test_ade_complaints(copy: Path) -> None:
-    top = copy / "ADEChallengeData2016"
-    lines = (top / "sceneCategories.txt").read_text().splitlines()
-    lines[0] = "ADE_train_00000001"
-    (top / "sceneCategories.txt").write_text("\n".join([*lines[:-1], "ADE_val_00009999 street"]))
-    text = problems("ADE20K", copy)
-    assert "sceneCategories.txt, line 1: 'ADE_train_00000001'; accepted: '<image id> <scene>'" in text
-    assert "ADE_val_00000012.jpg: not in sceneCategories.txt" in text
-    assert "no image ADE_val_00009999.jpg" in text
-    (top / "annotations" / "training" / "ADE_train_00000002.png").unlink()
-    (top / "images" / "training" / "ADE_train_00000003.jpg").unlink()
-    text = problems("ADE20K-Seg", copy)
-    assert "ADE_train_00000002.jpg: no mask" in text
-    assert "ADE_train_00000003.png: no image" in text
-    (top / "sceneCategories.txt").unlink()
-    assert "no such file; it names the scene" in problems("ADE20K", copy)
-
-
-@spoil("ADE20K")
-def test_ade_masks_shift_by_one_and_ignore_zero(copy: Path) -> None:
-    dataset = open_dataset("ADE20K-Seg", copy)
-    record = next(r for r in dataset if 0 in np.asarray(Image.open(dataset.root / str(r.mask_path))))
-    stored = np.asarray(Image.open(dataset.root / str(record.mask_path))).astype(int)
-    assert np.array_equal(dataset.mask(record), np.where(stored == 0, 255, stored - 1))
-    assert dataset.info.classes[2] == "sky"
-    Image.fromarray(np.full((4, 4), 151, np.uint8)).save(dataset.root / str(record.mask_path))
-    with pytest.raises(InputError, match="value 151; accepted: 0"):
-        dataset.mask(record)
-
-
-def test_cifar_rows(copies: Path) -> None:
-    dataset = open_dataset("CIFAR-100", copies / "CIFAR-100")
-    assert Counter(r.split for r in dataset) == {"train": 20, "test": 10}
-    assert len(dataset.info.classes) == 100
-    record = dataset.records[3]
-    raw = load(dataset.root / "train")
-    assert np.array_equal(dataset.image(record), raw["data"][3].reshape(3, 32, 32).transpose(1, 2, 0))
-    assert record.patient_id.split("/")[1].startswith(dataset.info.classes[label(record)])
-    assert record.id == "train#3"
-    assert len({r.group_id for r in dataset}) == 30
-    assert "not the published file" in dataset.remarks[0]
-
-
-class Evil:
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return print, ("code ran",)
-
-
-@spoil("CIFAR-100")
-def test_cifar_runs_no_code_and_checks_what_it_reads(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    top = copy / "cifar-100-python"
-    good = load(top / "train")
-    (top / "train").write_bytes(pickle.dumps({**good, "extra": Evil()}, protocol=2))
-    assert "__builtin__.print; accepted: numpy arrays" in problems("CIFAR-100", copy)
-    assert capsys.readouterr().out == ""
-    labels = [100, -1, "a", *good["fine_labels"][3:]]
-    for changed, message in (
-        ({**good, "fine_labels": labels}, "row 0: label 100; accepted: 0 to 99"),
-        ({**good, "fine_labels": good["fine_labels"][1:]}, "19 fine_labels for 20 rows"),
-        ({**good, "data": good["data"][:, :10]}, r"uint8 (20, 10); accepted: uint8 (N, 3072)"),
-        ({"data": 3}, "no data and fine_labels"),
-        ([1], "a pickled list; accepted: a dict"),
-    ):
-        (top / "train").write_bytes(pickle.dumps(changed, protocol=2))
-        assert message in problems("CIFAR-100", copy)
-    for content in (b"", b"junk", pickle.dumps(good, protocol=2)[:500]):
-        (top / "train").write_bytes(content)
-        assert "train: not a CIFAR pickle" in problems("CIFAR-100", copy)
-
-
-@spoil("ImageNet")
-def test_imagenet_classes_formats_and_standard_list(copy: Path) -> None:
-    dataset = open_dataset("ImageNet", copy)
-    assert Counter(r.split for r in dataset) == {"train": 20, "test": 10}
-    assert dataset.info.classes == tuple(sorted(folder.name for folder in (copy / "train").iterdir()))
-    opened = [Image.open(copy / r.image_path) for r in dataset]
-    assert {image.mode for image in opened} == {"RGB", "CMYK"}
-    assert {image.format for image in opened} == {
-        "JPEG",
-        "PNG",
-    }
-    assert all(dataset.image(r).shape == (24, 32, 3) for r in dataset)
-    assert all(dataset.info.classes[label(r)] in r.image_path for r in dataset)
-    wnids = sorted({*dataset.info.classes, "n00000001", "n99999999"})
-    (copy / "wnids_sorted_1000.txt").write_text("\n".join(wnids))
-    again = open_dataset("ImageNet", copy)
-    assert [r.label for r in again] == [label(r) + 1 for r in dataset]
-    (copy / "train" / "cats").mkdir()
-    (copy / "wnids_sorted_1000.txt").write_text("\n".join([*wnids[::-1], "dog"]))
-    text = problems("ImageNet", copy)
-    assert "train/cats: no class" in text
-    assert "wnids_sorted_1000.txt, line 13: 'dog' is no wnid" in text
-    assert "not sorted" in text
-
-
-@spoil("ImageNet")
-def test_imagenet_flat_val_is_left_out_with_a_remark(copy: Path) -> None:
-    for path in list((copy / "val").rglob("*.JPEG")):
-        path.rename(copy / "val" / path.name)
-    for folder in (copy / "val").iterdir():
-        if folder.is_dir():
-            shutil.rmtree(folder)
-    dataset = open_dataset("ImageNet", copy)
-    assert {r.split for r in dataset} == {"train"}
-    assert "no labels" in dataset.remarks[0]

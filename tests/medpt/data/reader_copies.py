@@ -1,0 +1,33 @@
+"""What tests of readers share: sizes of the synthetic copies, and words for complaints."""
+
+from pathlib import Path
+
+import pytest
+
+from medpt.data import Record, open_dataset
+from medpt.errors import InputError
+
+SMALL = {
+    "ChestXRay2017": {"train": 20, "test": 10, "size": 32},
+    "ISIC2019": {"train": 40, "test": 2, "size": 24},
+    "DRIVE": {"train": 3, "test": 2, "size": 40},
+    "CHAOS-CT": {"train": 4, "test": 1, "size": 48},
+    "ADE20K": {"train": 36, "test": 12, "size": 24},
+    "CIFAR-100": {"train": 20, "test": 10},
+    "ImageNet": {"train": 20, "test": 10, "size": 24},
+}
+
+
+def spoil(name: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("copy", [name], indirect=True)
+
+
+def problems(name: str, folder: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        open_dataset(name, folder)
+    return "\n".join(caught.value.problems)
+
+
+def label(record: Record) -> int:
+    assert record.label is not None
+    return record.label
