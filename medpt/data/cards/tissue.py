@@ -1,0 +1,22 @@
+"""Dermoscopy and histology."""
+
+from medpt.data.cards.card import Card
+
+CARDS = (
+    Card(
+        name="ISIC2019",
+        title="ISIC 2019 challenge: dermoscopic images of skin lesions",
+        modality="dermoscopy",
+        task="classification",
+        classes=("MEL", "NV", "BCC", "AK", "BKL", "DF", "VASC", "SCC", "UNK"),
+        counts={"train": 25331, "test": 0},
+        paper_counts={"train": 25331, "test": 0},
+        official_split=False,
+        licence="CC BY-NC 4.0",
+        source="challenge.isic-archive.com, challenge of 2019 (Training_Input, GroundTruth and Metadata)",
+        citation="Tschandl et al. 2018 (HAM10000); Codella et al. 2018; Combalia et al. 2019 (BCN20000)",
+        folders=("ISIC2019", "ISIC_2019", "ISIC-2019"),
+        notes="Table 1's nine classes count UNK, which has no training image. The 8,238 test images are "
+        "unlabelled. Images are grouped by lesion; 2,084 have no lesion_id and stand alone.",
+    ),
+)
