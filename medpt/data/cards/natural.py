@@ -43,8 +43,8 @@ CARDS = (
         source="MIT, scene parsing challenge 2016 (ADEChallengeData2016.zip)",
         citation="Zhou et al., Scene parsing through ADE20K dataset, CVPR 2017",
         folders=("ADE20K", "ADEChallengeData2016"),
-        notes="Table 1's 826 scenes are not reproduced: 1,055 are named, 834 of them (without misc) by at least "
-        "three training images; those are the classes, and images of the other scenes are left out.",
+        notes="Table 1's 826 scenes are not reproduced: 1,055 are named, 834 of them (without misc) by at "
+        "least three training images; those are the classes, and images of the other scenes are left out.",
     ),
     Card(
         name="ADE20K-Seg",
@@ -59,8 +59,8 @@ CARDS = (
         source="MIT, scene parsing challenge 2016 (ADEChallengeData2016.zip)",
         citation="Zhou et al., Scene parsing through ADE20K dataset, CVPR 2017",
         folders=("ADE20K", "ADEChallengeData2016"),
-        notes="Table 1's 2,603 objects are not reproduced; the benchmark's 150 classes are used, 0 (other) is "
-        "ignored.",
+        notes="Table 1's 2,603 objects are not reproduced; the benchmark's 150 classes are used, 0 (other) "
+        "is ignored.",
     ),
     Card(
         name="CIFAR-100",
@@ -87,9 +87,9 @@ CARDS = (
         paper_counts={"train": 1300000, "test": 60000},
         official_split=True,
         licence="non-commercial research, on registration",
-        source="image-net.org, ILSVRC2012 (ILSVRC2012_img_train.tar and its inner tars unpacked, a folder a class)",
+        source="image-net.org, ILSVRC2012 (ILSVRC2012_img_train.tar and its inner tars unpacked)",
         citation="Russakovsky et al., ImageNet large scale visual recognition challenge, IJCV 115, 2015",
         folders=("ImageNet", "ILSVRC2012", "imagenet-1k"),
-        notes="Table 1's 60,000 test images do not exist: the validation part of 50,000 is the test part here.",
+        notes="Table 1's 60,000 test images do not exist: the 50,000 of the validation part are tested on here.",
     ),
 )

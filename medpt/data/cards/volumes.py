@@ -16,6 +16,6 @@ CARDS = (
         source="Zenodo, doi:10.5281/zenodo.3362844 (CHAOS_Train_Sets.zip)",
         citation="Kavur et al., CHAOS challenge, Medical Image Analysis 69, 2021",
         folders=("CHAOS-CT", "CHAOS", "CHAOS_Train_Sets"),
-        notes="All slices of the 20 training patients, also those without liver; the test sets have no truth.",
+        notes="All slices of the 20 training patients, also those without liver; test sets have no truth.",
     ),
 )
