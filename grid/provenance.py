@@ -78,6 +78,10 @@ class Compared:
     def difference(self) -> float:
         return self.cell.mean - self.mean
 
+    @property
+    def is_reconstruction(self) -> bool:
+        return NETWORKS.get(self.cell.architecture, "").endswith("(reconstruction)")
+
 
 def settings(evidence: Evidence) -> list[Setting]:
     """Every field of the protocols with all values that the plan gives it."""
@@ -222,10 +226,6 @@ def weightings(cells: Sequence[Cell], evidence: Evidence) -> list[Weighting]:
         for column, record in records.items()
         if record
     ]
-
-
-def is_reconstruction(compared: Compared) -> bool:
-    return NETWORKS.get(compared.cell.architecture, "").endswith("(reconstruction)")
 
 
 def larger_space(plan: dict[str, Any]) -> int:

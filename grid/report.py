@@ -37,11 +37,12 @@ def build(space: str, out: Path, tracking_uri: str | None = None) -> Path:
     frame = results.load(space, out, tracking_uri)
     frame["state"] = [evidence.state(*pair) for pair in zip(frame["digest"], frame["status"], strict=True)]
     cells, floors = tables.cells(frame), background_floors(frame)
+    content = render(page(frame, cells, floors, evidence))
     folder = out / "reports" / plan["space"]
     files.write_text(folder / "table.csv", tables.to_csv(cells))
     files.write_text(folder / "table.tex", tables.to_latex(cells, floors))
     files.write_text(folder / "trials.csv", frame.to_csv(index=False))
-    files.write_text(folder / PAGE, render(page(frame, cells, floors, evidence)))
+    files.write_text(folder / PAGE, content)
     return folder / PAGE
 
 
@@ -130,12 +131,7 @@ def render(context: dict[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {
-        "tables": tables,
-        "figures": figures,
-        "findings": findings,
-        "is_reconstruction": provenance.is_reconstruction,
-    }
+    environment.globals |= {"tables": tables, "figures": figures, "findings": findings}
     return environment.get_template("report.html.j2").render(context)
 
 

@@ -1,0 +1,97 @@
+"""What a space found, in sentences; each number in them is a cell's."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from grid.tables import METRIC_NAMES, VERDICTS, Cell, Column, Contrast
+
+States = Counter[str]
+
+OUTCOMES = {
+    "better": "better by more than one standard deviation",
+    "noise": "within noise (one standard deviation)",
+    "worse": "worse by more than one standard deviation",
+    "unknown": "known from a single seed, so without a measure of noise,",
+}
+
+
+def coverage(states: States) -> str:
+    """How many of the planned fine-tunings are finished, and what became of the others."""
+    total = states.total()
+    words = {
+        "failed": "failed",
+        "blocked": "could not start because a unit they need failed",
+        "running": "had started but not ended",
+        "missing": "were not run",
+    }
+    rest = [f"{states[state]} {text}" for state, text in words.items() if states[state]]
+    if not rest:
+        return f"All {total:,} trials are finished."
+    return f"{states['finished']:,} of {total:,} trials are finished; {', '.join(rest)}."
+
+
+def answer(found: Sequence[Contrast]) -> str:
+    """The paragraph that answers the space's question over all its targets and networks."""
+    compared = [contrast for contrast in found if contrast.verdict != "none"]
+    if not compared:
+        return (
+            "No target has a finished seed both from random weights and from a pre-training: no comparison."
+        )
+    verdicts = Counter(contrast.verdict for contrast in compared)
+    parts = [f"{text} in {verdicts[name]}" for name, text in OUTCOMES.items() if verdicts[name]]
+    text = (
+        f"Over {_count(len(compared), 'pair')} of target and network, the best pre-training is, against random "
+        f"weights, {_join(parts)}."
+    )
+    winners = Counter(contrast.best.initialization for contrast in compared if contrast.best)
+    name, wins = winners.most_common(1)[0]
+    tied = [other for other, count in winners.items() if count == wins]
+    if len(tied) > 1:
+        return f"{text} No source wins overall: {_join(tied)} are each the best of {wins}."
+    return f"{text} {name} is the best pre-training in {wins} of {len(compared)}."
+
+
+def sentence(contrast: Contrast) -> str:
+    """The best pre-training of one network on one target against random weights."""
+    best, random = contrast.best, contrast.random
+    if best is None and random is None:
+        return "no seed is finished."
+    if best is None:
+        return f"no pre-training has a finished seed; random weights have {value(random)}."
+    if random is None:
+        return f"{best.initialization} is best with {value(best)}; random weights have no finished seed."
+    word = "above" if contrast.gain >= 0 else "below"
+    return (
+        f"{best.initialization} is the best pre-training with {value(best)}, {abs(contrast.gain):.2f} points "
+        f"{word} random weights with {value(random)}: {VERDICTS[contrast.verdict]}."
+    )
+
+
+def value(cell: Cell | None) -> str:
+    """`76.65 ± 0.92 (n = 2)`, with the planned number where seeds are missing."""
+    if cell is None:
+        return "–"
+    spread = f" ± {cell.std:.2f}" if cell.n > 1 else ""
+    count = f"n = {cell.n}" + (f" of {cell.planned}" if cell.n < cell.planned else "")
+    return f"{cell.mean:.2f}{spread} ({count})"
+
+
+def by_target(found: Sequence[Contrast]) -> dict[Column, list[Contrast]]:
+    targets: dict[Column, list[Contrast]] = {}
+    for contrast in found:
+        targets.setdefault(contrast.column, []).append(contrast)
+    return targets
+
+
+def metric_of(found: Sequence[Contrast]) -> str:
+    """The name of the metric of contrasts on one target; empty where no seed is finished."""
+    cell = next((cell for c in found for cell in (c.best, c.random) if cell), None)
+    return METRIC_NAMES[cell.metric] if cell else ""
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def _join(parts: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
