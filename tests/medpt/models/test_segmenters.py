@@ -203,7 +203,7 @@ def obvious_mean_iou(prediction: Tensor, target: Tensor) -> float:
 
 @pytest.mark.parametrize("architecture", [a for a in ARCHITECTURES if a != "cenet"])
 def test_a_network_learns_four_images_by_heart(architecture: str) -> None:
-    """Short form of bench/overfit.py, which has CE-Net too: ten times the protocol's rate, batch statistics."""
+    """Short form of bench/overfit.py: ten times the protocol's learning rate, batch statistics."""
     images, masks = disc_and_ellipse(4, 64)
     model = build_segmenter(architecture, "shufflenet_v2", 3)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
@@ -218,3 +218,20 @@ def test_a_network_learns_four_images_by_heart(architecture: str) -> None:
         optimizer.step()
     assert scores[0] < 0.5
     assert scores[-1] > 0.95
+
+
+def test_cenet_learns_where_the_classes_are() -> None:
+    """In 10 steps below the entropy of the class frequencies, which no answer blind to place can pass."""
+    images, masks = disc_and_ellipse(1, 192)
+    shares = torch.bincount(masks.flatten()) / masks.numel()
+    model = build_segmenter("cenet", "resnet18", 3)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    losses = []
+    for _ in range(10):
+        loss = F.cross_entropy(model(images), masks)
+        losses.append(loss.item())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert losses[0] > 0.9
+    assert losses[-1] < 0.8 * -(shares * shares.log()).sum().item()
