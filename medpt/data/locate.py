@@ -50,6 +50,16 @@ def child(folder: Path, name: str) -> Path | None:
     return next((Path(entry.path) for entry in entries(folder) if entry.name.lower() == name.lower()), None)
 
 
+def read_text(path: Path) -> str:
+    """The text of a small UTF-8 file, without byte order mark. Raises InputError naming it."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: byte {error.start} is not UTF-8 text") from None
+
+
 def find_root(root: Path, is_root: Callable[[Path], bool], expected: str, depth: int = 4) -> Path:
     """The shallowest folder at or below `root` that `is_root`: unpacking often adds outer folders.
 

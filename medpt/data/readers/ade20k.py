@@ -10,7 +10,7 @@ from pathlib import Path
 
 from medpt.data.cards import CARDS
 from medpt.data.dataset import Dataset, Record
-from medpt.data.locate import child
+from medpt.data.locate import child, read_text
 from medpt.data.readers import sceneparse
 from medpt.errors import InputError
 
@@ -61,7 +61,7 @@ def _scenes(top: Path, problems: list[str]) -> dict[str, str]:
         problems.append(f"{top / SCENES}: no such file; it names the scene of each image")
         return {}
     scenes: dict[str, str] = {}
-    for line, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for line, text in enumerate(read_text(path).splitlines(), 1):
         name, _, scene = text.strip().partition(" ")
         if not scene.strip() or name in scenes:
             problems.append(f"{path}, line {line}: {text!r}; accepted: '<image id> <scene>', each id once")

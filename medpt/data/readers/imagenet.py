@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from medpt.data.cards import CARDS
 from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.decode import read_image
-from medpt.data.locate import child, files, find_root, folders
+from medpt.data.locate import child, files, find_root, folders, read_text
 from medpt.errors import InputError
 
 CARD = CARDS["ImageNet"]
@@ -51,7 +51,7 @@ def _classes(top: Path, problems: list[str]) -> dict[str, int]:
     path = top / STANDARD
     if not path.is_file():
         return {name: n for n, name in enumerate(sorted(folder.name for folder in folders(top / "train")))}
-    wnids = path.read_text().split()
+    wnids = read_text(path).split()
     problems += [
         f"{path}, line {n}: {w!r} is no wnid" for n, w in enumerate(wnids, 1) if not WNID.fullmatch(w)
     ]

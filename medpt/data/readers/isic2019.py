@@ -5,6 +5,7 @@ one is its own. The published test images have no labels and are not read.
 """
 
 import csv
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from medpt.data.cards import CARDS
 from medpt.data.dataset import Dataset, Record
 from medpt.data.decode import read_image
-from medpt.data.locate import child, find_root, walk
+from medpt.data.locate import child, find_root, read_text, walk
 from medpt.errors import InputError
 
 CARD = CARDS["ISIC2019"]
@@ -62,21 +63,20 @@ def _rows(
     if path is None:
         problems.append(f"{top / name}: no such file")
         return
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = csv.DictReader(file)
-        missing = [column for column in columns if column not in (rows.fieldnames or ())]
-        if missing:
-            problems.append(f"{path}, line 1: no column {', '.join(missing)}; accepted: {','.join(columns)}")
-            return
-        seen: set[str] = set()
-        for row in rows:
-            if row["image"] in seen:
-                problems.append(f"{path}, line {rows.line_num}: {row['image']} a second time")
-            elif any(row[column] is None for column in columns):
-                problems.append(f"{path}, line {rows.line_num}: fewer cells than the header has")
-            else:
-                yield rows.line_num, row
-            seen.add(row["image"])
+    rows = csv.DictReader(io.StringIO(read_text(path), newline=""))
+    missing = [column for column in columns if column not in (rows.fieldnames or ())]
+    if missing:
+        problems.append(f"{path}, line 1: no column {', '.join(missing)}; accepted: {','.join(columns)}")
+        return
+    seen: set[str] = set()
+    for row in rows:
+        if row["image"] in seen:
+            problems.append(f"{path}, line {rows.line_num}: {row['image']} a second time")
+        elif any(row[column] is None for column in columns):
+            problems.append(f"{path}, line {rows.line_num}: fewer cells than the header has")
+        else:
+            yield rows.line_num, row
+        seen.add(row["image"])
 
 
 def _metadata(top: Path, problems: list[str]) -> dict[str, dict[str, str]]:
