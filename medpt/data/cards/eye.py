@@ -14,7 +14,7 @@ CARDS = (
         official_split=True,
         licence="research use, on registration",
         source="drive.grand-challenge.org (training.zip, test.zip)",
-        citation="Staal et al., Ridge-based vessel segmentation in color images of the retina, IEEE TMI, 2004",
+        citation="Staal et al., Ridge-based vessel segmentation in color images of the retina, TMI 23, 2004",
         folders=("DRIVE",),
         notes="The test.zip of grand-challenge has no vessel truth; older copies have it in test/1st_manual.",
     ),

@@ -90,6 +90,6 @@ CARDS = (
         source="image-net.org, ILSVRC2012 (ILSVRC2012_img_train.tar and its inner tars unpacked)",
         citation="Russakovsky et al., ImageNet large scale visual recognition challenge, IJCV 115, 2015",
         folders=("ImageNet", "ILSVRC2012", "imagenet-1k"),
-        notes="Table 1's 60,000 test images do not exist: the 50,000 of the validation part are tested on here.",
+        notes="Table 1's 60,000 test images do not exist: the validation part of 50,000 is tested on.",
     ),
 )
