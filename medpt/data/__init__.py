@@ -17,6 +17,8 @@ __all__ = ["CARDS", "Card", "Dataset", "Record", "card", "open_dataset", "prepro
 
 READERS = {
     "ChestXRay2017": "chestxray2017",
+    "CheXpert": "chexpert",
+    "MURA": "mura",
     "ISIC2019": "isic2019",
     "DRIVE": "drive",
     "CHAOS-CT": "chaos_ct",

@@ -15,6 +15,8 @@ from medpt.files import building
 
 LAYOUTS = {
     "ChestXRay2017": "chestxray2017",
+    "CheXpert": "chexpert",
+    "MURA": "mura",
     "ISIC2019": "isic2019",
     "DRIVE": "drive",
     "CHAOS-CT": "chaos_ct",

@@ -9,6 +9,8 @@ from medpt.errors import InputError
 
 SMALL = {
     "ChestXRay2017": {"train": 20, "test": 10, "size": 32},
+    "CheXpert": {"train": 44, "test": 8, "size": 24},
+    "MURA": {"train": 24, "test": 12, "size": 24},
     "ISIC2019": {"train": 40, "test": 2, "size": 24},
     "DRIVE": {"train": 3, "test": 2, "size": 40},
     "CHAOS-CT": {"train": 4, "test": 1, "size": 48},

@@ -35,6 +35,8 @@ def test_all_layouts_are_found_and_read_quickly(everything: tuple[Path, float]) 
     sizes = {name: len(open_dataset(name, locate(name, folder))) for name in CARDS}
     assert sizes == {
         "ChestXRay2017": 160,
+        "CheXpert": 92,
+        "MURA": 128,
         "ISIC2019": 160,
         "DRIVE": 40,
         "CHAOS-CT": 32,
