@@ -85,6 +85,12 @@ def label(value: float) -> str:
     return f"{value / 1000:g}k" if abs(value) >= 10_000 else f"{value + 0:.6g}"
 
 
+def signed(value: float) -> str:
+    """`+1.30`, `−0.42` with a true minus sign, and `0.00` without any."""
+    text = f"{value:+.2f}".replace("-", "−")
+    return "0.00" if text[1:] == "0.00" else text
+
+
 def panels(cells: Sequence[Cell], history: Callable[[str], list[dict[str, float]]], most: int) -> list[Panel]:
     """Validation metric against step, one panel a target and network with any curve, at most `most`.
 
@@ -94,8 +100,9 @@ def panels(cells: Sequence[Cell], history: Callable[[str], list[dict[str, float]
     groups: dict[tuple[Column, str], list[Cell]] = {}
     for cell in cells:
         groups.setdefault((cell.column, cell.network), []).append(cell)
+    columns = dict.fromkeys(column for column, _ in groups)
     found: list[Panel] = []
-    for group in groups.values():
+    for _, group in sorted(groups.items(), key=lambda item: list(columns).index(item[0][0])):
         lines = {cell.initialization: list(_lines(cell, history)) for cell in group}
         if any(lines.values()) and len(found) < most:
             found.append(_panel(group[0], lines, numbers))
@@ -194,13 +201,13 @@ def _dot_plot(networks: dict[str, list[Cell]], numbers: dict[str, int]) -> DotPl
 
     def strip(cell: Cell, zero: float) -> Strip:
         seeds = [
-            (place(value - zero), f"seed {seed}: {value:.2f} ({value - zero:+.2f})")
+            (place(value - zero), f"seed {seed}: {value:.2f} ({signed(value - zero)})")
             for seed, value in sorted(cell.values.items())
         ]
-        mean = (place(cell.mean - zero), f"{cell.mean - zero:+.2f}")
+        mean = (place(cell.mean - zero), signed(cell.mean - zero))
         return Strip(cell.initialization, numbers[cell.initialization], cell.n, cell.planned, mean, seeds)
 
     first = next(iter(networks.values()))[0]
     strips = [(name, [strip(cell, base[name]) for cell in group]) for name, group in groups.items()]
-    marks = [(place(tick), f"{tick:+.6g}" if tick else "0") for tick in ticks(low, high)]
+    marks = [(place(tick), f"{tick:+.6g}".replace("-", "−") if tick else "0") for tick in ticks(low, high)]
     return DotPlot(first.column, first.metric, place(0), marks, strips)

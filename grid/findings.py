@@ -8,10 +8,10 @@ from grid.tables import METRIC_NAMES, VERDICTS, Cell, Column, Contrast
 States = Counter[str]
 
 OUTCOMES = {
-    "better": "better by more than one standard deviation",
-    "noise": "within noise (one standard deviation)",
-    "worse": "worse by more than one standard deviation",
-    "unknown": "known from a single seed, so without a measure of noise,",
+    "better": "beats random weights by more than one standard deviation in",
+    "noise": "is within one standard deviation of random weights in",
+    "worse": "is more than one standard deviation below random weights in",
+    "unknown": "stands against random weights by single seeds, without a measure of noise, in",
 }
 
 
@@ -20,11 +20,11 @@ def coverage(states: States) -> str:
     total = states.total()
     words = {
         "failed": "failed",
-        "blocked": "could not start because a unit they need failed",
-        "running": "had started but not ended",
-        "missing": "were not run",
+        "blocked": "could not start because of a failed pre-training or preparation",
+        "running": "started but did not end",
+        "missing": "not run",
     }
-    rest = [f"{states[state]} {text}" for state, text in words.items() if states[state]]
+    rest = [f"{states[state]:,} {text}" for state, text in words.items() if states[state]]
     if not rest:
         return f"All {total:,} trials are finished."
     return f"{states['finished']:,} of {total:,} trials are finished; {', '.join(rest)}."
@@ -38,10 +38,9 @@ def answer(found: Sequence[Contrast]) -> str:
             "No target has a finished seed both from random weights and from a pre-training: no comparison."
         )
     verdicts = Counter(contrast.verdict for contrast in compared)
-    parts = [f"{text} in {verdicts[name]}" for name, text in OUTCOMES.items() if verdicts[name]]
+    parts = [f"{text} {verdicts[name]}" for name, text in OUTCOMES.items() if verdicts[name]]
     text = (
-        f"Over {_count(len(compared), 'pair')} of target and network, the best pre-training is, against random "
-        f"weights, {_join(parts)}."
+        f"Over {_count(len(compared), 'pair')} of target and network, the best pre-training {_join(parts)}."
     )
     winners = Counter(contrast.best.initialization for contrast in compared if contrast.best)
     name, wins = winners.most_common(1)[0]
@@ -60,11 +59,12 @@ def sentence(contrast: Contrast) -> str:
         return f"no pre-training has a finished seed; random weights have {value(random)}."
     if random is None:
         return f"{best.initialization} is best with {value(best)}; random weights have no finished seed."
-    word = "above" if contrast.gain >= 0 else "below"
-    return (
-        f"{best.initialization} is the best pre-training with {value(best)}, {abs(contrast.gain):.2f} points "
-        f"{word} random weights with {value(random)}: {VERDICTS[contrast.verdict]}."
-    )
+    verdict, points = VERDICTS[contrast.verdict], f"{abs(contrast.gain):.2f} points"
+    if contrast.gain <= 0:
+        nearest = f"the nearest pre-training, {best.initialization} with {value(best)}, is {points} below"
+        return f"random weights are best with {value(random)}; {nearest}: {verdict}."
+    above = f"{points} above random weights with {value(random)}"
+    return f"{best.initialization} is best with {value(best)}, {above}: {verdict}."
 
 
 def value(cell: Cell | None) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from grid.tables import Cell, Column, Contrast, contrasts
+from grid.tables import Cell, Contrast, contrasts
 from medpt.data.decode import opencv
 from medpt.data.manifest import Manifest
 from medpt.errors import InputError
@@ -52,20 +52,22 @@ class Example:
 
 
 def galleries(cells: Sequence[Cell], artifact: Callable[[str, str], Path | None], most: int) -> list[Gallery]:
-    """The first test images of up to `most` segmentation targets, each by its best network.
+    """The first test images of up to `most` segmentation targets, by the network with the best pre-training.
 
     `artifact` gives the path of a fine-tuning's file by digest and name, or None.
     """
-    best: dict[Column, Contrast] = {}
+    best: dict[str, Contrast] = {}
     for contrast in contrasts([cell for cell in cells if cell.metric == "miou"]):
-        if contrast.best and contrast.best.mean > _top(best.get(contrast.column)):
-            best[contrast.column] = contrast
+        target, size = contrast.column
+        if contrast.best and (size, contrast.best.mean) > _rank(best.get(target)):
+            best[target] = contrast
     found = [_gallery(contrast, artifact) for contrast in list(best.values())[:most]]
     return [gallery for gallery in found if gallery]
 
 
-def _top(contrast: Contrast | None) -> float:
-    return contrast.best.mean if contrast and contrast.best else -1.0
+def _rank(contrast: Contrast | None) -> tuple[float, float]:
+    """All of a target's training part goes before a share of it, then the higher mean."""
+    return (contrast.column[1], contrast.best.mean) if contrast and contrast.best else (0.0, 0.0)
 
 
 def _gallery(contrast: Contrast, artifact: Callable[[str, str], Path | None]) -> Gallery | None:

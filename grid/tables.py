@@ -41,8 +41,8 @@ BACKBONES = {"resnet18": "ResNet-18", "shufflenet_v2": "ShuffleNet V2", "densene
 METRIC_NAMES = {"auc": "micro-AUC", "miou": "mean IoU"}
 
 VERDICTS = {
-    "better": "more than one standard deviation above",
-    "worse": "more than one standard deviation below",
+    "better": "more than one standard deviation",
+    "worse": "more than one standard deviation",
     "noise": "within noise",  # within one standard deviation
     "unknown": "one seed each, so its noise is unknown",
     "none": "nothing to compare",
@@ -291,7 +291,8 @@ def latex_cell(cell: Cell | None, best: float) -> str:
     if cell is None:
         return ""
     if not cell.n:
-        return f"{'failed' if cell.states.get('failed') else '--'} (0 of {cell.planned})"
+        word = next((state for state in ("failed", "blocked") if cell.states.get(state)), "--")
+        return f"{word} (0 of {cell.planned})"
     value = f"\\textbf{{{cell.mean:.2f}}}" if cell.mean == best else f"{cell.mean:.2f}"
     spread = f" $\\pm$ {cell.std:.2f}" if cell.n > 1 else ""
     return value + spread + (f" ({cell.n} of {cell.planned})" if cell.n < cell.planned else "")

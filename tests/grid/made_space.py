@@ -1,7 +1,5 @@
 """A finished space without training: real plan, store, shards and MLflow record around made-up numbers."""
 
-import json
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +10,11 @@ from grid import plan as planning
 from grid import space, track
 from grid.plan import Plan, Unit
 from grid.store import Store
-from medpt.data import card, shards
+from medpt.data import shards
+from medpt.data.cards import card
 from medpt.data.manifest import ShardInfo
 from medpt.files import sha256, write_json
-from medpt.spec import Finetune, Prepare, Pretrain
+from medpt.spec import Finetune, Prepare, Pretrain, Spec
 
 STARTED = 1_760_000_000.0
 SIZE = 32
@@ -27,8 +26,8 @@ pretrain: {min_steps: 0, max_steps: 40, evaluate_every: 10}
 finetune: {min_steps: 0, max_steps: 30, evaluate_every: 10}
 experiments:
   - name: classes
-    initialization: [random, ISIC2019]
-    backbone: [resnet18]
+    initialization: [random, ISIC2019, ADE20K]
+    backbone: [shufflenet_v2]
     target: [ChestXRay2017]
     seed: [0, 1]
   - name: masks
@@ -46,20 +45,18 @@ def plan(folder: Path, text: str = SPACE, name: str = "made") -> Plan:
     path = folder / f"{name}.yaml"
     path.write_text(text)
     loaded = space.load(str(path))
-    prints = {dataset: "f" * 64 for dataset in planning.datasets(loaded)}
-    weights = {backbone: "w" * 64 for backbone in ("resnet18", "shufflenet_v2", "densenet121")}
+    prints = dict.fromkeys(planning.datasets(loaded), "f" * 64)
+    weights = dict.fromkeys(("resnet18", "shufflenet_v2", "densenet121"), "w" * 64)
     return planning.build(loaded, prints, weights)
 
 
-def publish(
-    plan: Plan, out: Path, skip: set[str] = frozenset(), failed: dict[str, tuple[str, str]] | None = None
-) -> Store:
+def publish(plan: Plan, out: Path, skip: set[str], failed: dict[str, tuple[str, str]]) -> Store:
     """A store in which every unit is finished but `skip` and `failed` (digest: cause, reason)."""
     store = Store(out)
     store.create()
     track.publish_plan(store, plan.space, plan)
     for digest, unit in plan.units.items():
-        if digest in (failed or {}):
+        if digest in failed:
             store.fail(digest, *failed[digest])
             (store.root / "failed" / f"{digest}.log").write_text("Traceback")
         elif digest not in skip:
@@ -70,10 +67,17 @@ def publish(
 def finish(store: Store, unit: Unit) -> None:
     built = store.root / "units" / f"built-{unit.digest[:8]}"
     built.mkdir()
-    metrics = {"prepare": prepare, "pretrain": pretrain, "finetune": finetune}[unit.kind](unit.spec, built)
+    metrics = write(unit.spec, built)
     times = {"started": STARTED, "ended": STARTED + 12.5}
     facts = {"digest": unit.digest, "version": 1, "metrics": metrics, "host": "made", "attempt": 1}
     store.publish(unit.digest, built, unit.plain() | facts | times)
+
+
+def write(spec: Spec, built: Path) -> dict[str, float]:
+    """The artifacts of a unit; its metrics."""
+    if isinstance(spec, Prepare):
+        return prepare(spec, built)
+    return pretrain(spec, built) if isinstance(spec, Pretrain) else finetune(spec, built)
 
 
 def prepare(spec: Prepare, built: Path) -> dict[str, float]:
@@ -180,15 +184,3 @@ def record_all(store: Store, plan: Plan) -> str:
     tracker.start()
     assert tracker.finish() == 0
     return uri
-
-
-if __name__ == "__main__":
-    import sys
-
-    root, text = Path(sys.argv[1]), Path(sys.argv[2]).read_text() if len(sys.argv) > 2 else SPACE
-    root.mkdir(parents=True, exist_ok=True)
-    made = plan(root, text)
-    begin = time.time()
-    print(
-        record_all(publish(made, root), made), f"{time.time() - begin:.1f} s", json.dumps(dict(made.counts()))
-    )
