@@ -11,7 +11,7 @@ from grid.published import matching_cells
 from grid.sources import ABSENT, Sources
 from grid.store import Store
 
-LABELS = {"prepare": "prepare a dataset", "pretrain": "pre-train once", "finetune": "fine-tune once"}
+LABELS = {"prepare": "prepare", "pretrain": "pre-train", "finetune": "fine-tune"}
 
 
 def describe(plan: Plan, store: Store, found: Sources, console: Console) -> None:
@@ -49,7 +49,7 @@ def _hours(plan: Plan, todo: list[Unit], store: Store) -> dict[str, dict[str, fl
 
 def _table(plan: Plan, finished: set[str], hours: dict[str, dict[str, float]]) -> Table:
     table = Table(box=None, padding=(0, 2))
-    for title in ("unit", "planned", "finished", "to do", *(f"hours of one {device}" for device in hours)):
+    for title in ("unit", "planned", "finished", "to do", *(f"{device} hours" for device in hours)):
         table.add_column(title, justify="left" if title == "unit" else "right")
     done = Counter(plan.units[name].kind for name in finished)
     for kind, count in plan.counts().items():

@@ -65,6 +65,7 @@ class Evidence:
     plan: dict[str, Any]
     store: Store
     gaps: list[str] = field(default_factory=list)
+    markers: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @cached_property
     def units(self) -> dict[str, Unit]:
@@ -79,12 +80,11 @@ class Evidence:
         return self.store.failures() - self.finished
 
     def state(self, digest: str, status: str) -> str:
-        """ "finished", "failed", "blocked" (needs a unit that failed), "running" or "missing", of a trial.
-
-        `status` is MLflow's. The store knows of failures that a tracker missed.
-        """
+        """Of a trial, one of findings.STATES; `status` is MLflow's, which may know less than the store."""
         if status == "finished":
             return status
+        if digest in self.finished:
+            return "unrecorded"
         if digest in self.failed or status == "failed":
             return "failed"
         return "blocked" if self._is_blocked(digest) else status
@@ -124,11 +124,19 @@ class Evidence:
         return self.json(digest, RECORD) or {}
 
     def marker(self, digest: str) -> dict[str, Any]:
-        try:
-            return self.store.marker(digest)
-        except (OSError, ValueError):
-            self.gaps.append(f"{self.units[digest].label}: its marker cannot be read")
-            return {}
+        """What a finished unit recorded; empty, with a gap, where that cannot be read."""
+        if digest not in self.markers:
+            try:
+                self.markers[digest] = self.store.marker(digest)
+            except (OSError, ValueError):
+                self.gaps.append(f"{self.units[digest].label}: its marker cannot be read")
+                self.markers[digest] = {}
+        return self.markers[digest]
+
+    def seconds(self) -> float:
+        """Of all finished units of the plan together."""
+        markers = [self.marker(digest) for digest in self.units if digest in self.finished]
+        return sum(marker["ended"] - marker["started"] for marker in markers if marker)
 
     def failures(self, reported: dict[str, str]) -> list[Failure]:
         """Every unit that failed, with the number of trials that wait for it.

@@ -5,7 +5,13 @@ from collections.abc import Sequence
 
 from grid.tables import METRIC_NAMES, VERDICTS, Cell, Column, Contrast
 
-States = Counter[str]
+STATES = {  # of a trial that is not finished, in words
+    "failed": "failed",
+    "blocked": "could not start because of a failed pre-training or preparation",
+    "unrecorded": "finished but not in MLflow's record, to which the same command sends them",
+    "running": "started but did not end",
+    "missing": "not run",
+}
 
 OUTCOMES = {
     "better": "beats random weights by more than one standard deviation in",
@@ -15,16 +21,10 @@ OUTCOMES = {
 }
 
 
-def coverage(states: States) -> str:
+def coverage(states: Counter[str]) -> str:
     """How many of the planned fine-tunings are finished, and what became of the others."""
     total = states.total()
-    words = {
-        "failed": "failed",
-        "blocked": "could not start because of a failed pre-training or preparation",
-        "running": "started but did not end",
-        "missing": "not run",
-    }
-    rest = [f"{states[state]:,} {text}" for state, text in words.items() if states[state]]
+    rest = [f"{states[state]:,} {text}" for state, text in STATES.items() if states[state]]
     if not rest:
         return f"All {total:,} trials are finished."
     return f"{states['finished']:,} of {total:,} trials are finished; {', '.join(rest)}."
@@ -74,6 +74,14 @@ def value(cell: Cell | None) -> str:
     spread = f" ± {cell.std:.2f}" if cell.n > 1 else ""
     count = f"n = {cell.n}" + (f" of {cell.planned}" if cell.n < cell.planned else "")
     return f"{cell.mean:.2f}{spread} ({count})"
+
+
+def duration(seconds: float) -> str:
+    """In the unit that leaves a readable number: seconds, minutes or hours."""
+    for limit, size, unit in ((120, 1, "seconds"), (7200, 60, "minutes")):
+        if seconds < limit:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds / 3600:,.1f} hours"
 
 
 def by_target(found: Sequence[Contrast]) -> dict[Column, list[Contrast]]:

@@ -153,7 +153,7 @@ def main(arguments: list[str] | None = None) -> int:
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
-    counts = ", ".join(f"{split} {classes['images']}" for split, classes in manifest.counts.items())
+    counts = ", ".join(f"{split} {images}" for split, images in manifest.images.items())
     print(f"{manifest.dataset}: {counts}; {len(manifest.shards)} shards in {options.to}")
     return 0
 
@@ -161,7 +161,7 @@ def main(arguments: list[str] | None = None) -> int:
 def prepare_one(name: str, root: Path, to: Path, options: argparse.Namespace) -> Manifest:
     dataset = open_dataset(name, root)
     pipeline = options.pipeline or default_pipeline(card(name).modality, options.size)
-    split = options.split or ("official" if card(name).official_split else "random")
+    split: Any = options.split or ("official" if card(name).official_split else "random")
     spec = Prepare(dataset.info.name, fingerprint(dataset.root), canonical(pipeline), split)
     job = Job(dataset.info.name, spec, dataset, to)
     from grid.cluster import local_ray

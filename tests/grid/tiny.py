@@ -1,0 +1,99 @@
+"""A space and data so small that a whole run takes seconds, and the oracle that every run of it must meet."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from medpt.data import phantom
+
+SPACE = """
+title: the smallest grid
+size: 32
+pretrain: {min_steps: 0, max_steps: 8, evaluate_every: 2}
+finetune: {min_steps: 0, max_steps: 8, evaluate_every: 2}
+experiments:
+  - initialization: [random, ISIC2019]
+    backbone: [shufflenet_v2]
+    target: [ChestXRay2017, DRIVE]
+    seed: [0]
+"""
+UNITS = 3 + 1 + 4
+TIMES = {"started", "ended", "host", "attempt", "artifacts"}
+
+
+def data(folder: Path) -> Path:
+    phantom.write("ISIC2019", folder / "ISIC2019", train=40, size=48)
+    phantom.write("ChestXRay2017", folder / "ChestXRay2017", train=24, test=16, size=48)
+    phantom.write("DRIVE", folder / "DRIVE", train=6, test=4, size=48)
+    return folder
+
+
+def written(folder: Path, text: str = SPACE, name: str = "tiny") -> Path:
+    path = folder / f"{name}.yaml"
+    path.write_text(text)
+    return path
+
+
+def command(space: Path, data: Path | None, out: Path, *more: str) -> list[str]:
+    fixed = ["--space", str(space), "--out", str(out), "--checkpoint-seconds", "0"]
+    given = ["--data", str(data)] if data else []
+    return [sys.executable, "-m", "grid.run", *fixed, *given, *more]
+
+
+def start(*arguments: Any) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        command(*arguments),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        env=os.environ | {"COLUMNS": "160"},
+    )
+
+
+def run(*arguments: Any, code: int = 0) -> str:
+    process = start(*arguments)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == code, output
+    return output
+
+
+def markers(out: Path) -> dict[str, dict[str, Any]]:
+    return {path.stem: json.loads(path.read_text()) for path in (out / "done").glob("*.json")}
+
+
+def numbers(out: Path) -> dict[str, Any]:
+    """All that must not depend on when and how often a unit ran: metrics and histories without times."""
+    found = {}
+    for name, marker in markers(out).items():
+        facts = {key: value for key, value in marker.items() if key not in TIMES}
+        history = out / "units" / name / "history.json"
+        rows = json.loads(history.read_text()) if history.exists() else []
+        facts["history"] = [{k: v for k, v in row.items() if k != "time"} for row in rows]
+        found[name] = facts
+    return found
+
+
+def executions(out: Path) -> dict[str, int]:
+    return {path.name: len(path.read_text().splitlines()) for path in (out / "attempts").iterdir()}
+
+
+def weights(out: Path) -> dict[str, str]:
+    """sha256 of every published network."""
+    return {
+        f"{name}/{file}": value
+        for name, marker in markers(out).items()
+        for file, value in marker["artifacts"].items()
+        if file.endswith(".safetensors")
+    }
+
+
+def mlflow_runs(out: Path) -> list[Any]:
+    from grid import track
+
+    connection = track.client(track.default_uri(out))
+    found = connection.get_experiment_by_name(track.EXPERIMENT)
+    return track.all_runs(connection, found.experiment_id)
