@@ -20,7 +20,7 @@ WEIGHTINGS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 """From the frequencies (K,) of the classes, summing to 1, to raw weights (K,)."""
 
-DEFAULT_WEIGHTING = {"classification": "inverse_frequency", "segmentation": "inverse_frequency"}
+DEFAULT_WEIGHTING = {"classification": "inverse_frequency", "segmentation": "sqrt_inverse_frequency"}
 
 
 def class_weights(counts: Tensor, weighting: str, clip: tuple[float, float]) -> Tensor:
