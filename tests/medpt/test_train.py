@@ -1,7 +1,4 @@
-import hashlib
 import math
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,18 +10,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from training_runs import NOBODY, SHORT, TRAIN, VAL, Scripted, network, train
 from training_sets import shades, squares
 
 from medpt.checkpoint import Checkpoints
 from medpt.data.arrays import ArrayFeed
 from medpt.errors import DivergedError, InputError
 from medpt.spec import Protocol
-from medpt.tasks.classify import Classify, scores
-from medpt.tasks.segment import Segment
+from medpt.tasks.classify import Classify
 from medpt.train import Outcome, Row, Standing, evaluation_interval, fit, standing, steps_to_95, summary
-
-SHORT = Protocol(learning_rate=1e-2, batch_size=4, patience=9, min_steps=0, max_steps=14, evaluate_every=3)
-TRAIN, VAL, NOBODY = np.arange(9), np.arange(9, 12), np.arange(0)
 
 
 @pytest.fixture(autouse=True)
@@ -33,168 +27,6 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
-
-
-def network(seed: int = 0) -> nn.Module:
-    """Small, with what is hard to resume: batch norm's statistics and dropout."""
-    torch.manual_seed(seed)
-    convolution = nn.Conv2d(3, 4, 3, stride=4)
-    return nn.Sequential(
-        convolution, nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Dropout(0.3), nn.Linear(256, 2)
-    )
-
-
-class Certain(Classify):
-    """Watches the mean score of the true class, which no two weights share."""
-
-    metric = "certainty"
-
-    def evaluate(self, model: nn.Module, batches: Any) -> Iterator[tuple[str, float]]:
-        softmax, labels = scores(model, batches)
-        yield "certainty", float(softmax[np.arange(len(labels)), labels].mean(dtype=float))
-
-
-def train(
-    feed: Any = None,
-    seed: int = 0,
-    protocol: Protocol = SHORT,
-    task: Any = None,
-    val_rows: np.ndarray = VAL,
-    **options: Any,
-) -> tuple[dict[str, Tensor], Outcome]:
-    model, task = network(), task or Certain(torch.ones(2))
-    outcome = fit(model, task, feed or shades(), TRAIN, val_rows, protocol, seed=seed, **options)
-    return model.state_dict(), outcome
-
-
-def timeless(history: list[Row]) -> list[Row]:
-    return [{name: value for name, value in row.items() if name != "time"} for row in history]
-
-
-def assert_same(one: tuple[dict[str, Tensor], Outcome], other: tuple[dict[str, Tensor], Outcome]) -> None:
-    for name, tensor in one[0].items():
-        assert torch.equal(tensor, other[0][name]), name
-    assert timeless(one[1].history) == timeless(other[1].history)
-    assert repr(replace(one[1], history=[])) == repr(replace(other[1], history=[]))
-
-
-class KilledError(Exception):
-    pass
-
-
-class Mortal:
-    """A feed that dies before giving batch number `step`."""
-
-    def __init__(self, feed: ArrayFeed, step: int) -> None:
-        self.feed, self.step, self.index = feed, step, feed.index
-        self.steps_per_epoch, self.scan = feed.steps_per_epoch, feed.scan
-
-    def batches(self, rows: np.ndarray, batch_size: int, seed: int, start: int = 0) -> Iterator[Any]:
-        for number, batch in enumerate(self.feed.batches(rows, batch_size, seed, start), start):
-            if number == self.step:
-                raise KilledError
-            yield batch
-
-
-@pytest.mark.parametrize("val_rows", [VAL, NOBODY], ids=["best", "last"])
-def test_resuming_after_any_step_changes_no_bit(tmp_path: Path, val_rows: np.ndarray) -> None:
-    whole = train(val_rows=val_rows)
-    for step in range(SHORT.max_steps):
-        saved = Checkpoints(tmp_path / str(step))
-        with pytest.raises(KilledError):
-            train(Mortal(shades(), step), val_rows=val_rows, checkpoints=saved, checkpoint_seconds=0)
-        assert (saved.newest() is None) == (step == 0)
-        assert_same(train(val_rows=val_rows, checkpoints=saved), whole)
-
-
-def test_many_kills_change_no_bit(tmp_path: Path) -> None:
-    saved = Checkpoints(tmp_path)
-    for step in (1, 2, 5, 6, 7, 11, 13):
-        with pytest.raises(KilledError):
-            train(Mortal(shades(), step), checkpoints=saved, checkpoint_seconds=0)
-    assert_same(train(checkpoints=saved), train())
-
-
-@pytest.mark.parametrize(
-    "damage", [lambda b: b[: len(b) // 2], lambda b: b[:-1], lambda b: b[:-9] + b"\x7f" + b[-8:]]
-)
-def test_a_damaged_checkpoint_costs_time_and_changes_no_bit(tmp_path: Path, damage: Any) -> None:
-    saved = Checkpoints(tmp_path)
-    with pytest.raises(KilledError):
-        train(Mortal(shades(), 8), checkpoints=saved, checkpoint_seconds=0)
-    newest = max(tmp_path.glob("*.safetensors"))
-    newest.write_bytes(damage(newest.read_bytes()))
-    found = saved.newest()
-    assert found is not None
-    assert found[1]["step"] == 7
-    assert_same(train(checkpoints=saved), train())
-
-
-def test_a_finished_run_resumes_to_its_result_without_a_step(tmp_path: Path) -> None:
-    saved = Checkpoints(tmp_path)
-    whole = train(checkpoints=saved, checkpoint_seconds=0)
-    assert_same(train(Mortal(shades(), SHORT.max_steps), checkpoints=saved), whole)
-
-
-def test_a_resumed_run_tells_all_its_rows(tmp_path: Path) -> None:
-    saved, rows = Checkpoints(tmp_path), list[Row]()
-    with pytest.raises(KilledError):
-        train(Mortal(shades(), 8), checkpoints=saved, checkpoint_seconds=0)
-    _, outcome = train(checkpoints=saved, on_row=rows.append)
-    assert rows == outcome.history
-    assert [row["step"] for row in rows] == [3, 6, 9, 12, 14]
-
-
-def test_checkpoints_wait_for_their_time(tmp_path: Path) -> None:
-    train(checkpoints=Checkpoints(tmp_path), checkpoint_seconds=3600)
-    assert not list(tmp_path.iterdir())
-
-
-def test_equal_seeds_are_equal_and_others_are_not() -> None:
-    assert_same(train(seed=3), train(seed=3))
-    assert not torch.equal(train(seed=3)[0]["0.weight"], train(seed=4)[0]["0.weight"])
-
-
-PROGRAM = """
-import sys
-sys.path.insert(0, sys.argv[1])
-absent = "cv2 pyarrow safetensors pandas sklearn scipy pydicom mlflow ray grid"
-sys.modules.update(dict.fromkeys(absent.split()))
-import torch
-import medpt.finetune, medpt.pretrain
-torch.set_num_threads(1)
-from test_train import fingerprint, train
-print(fingerprint(train()[0]))
-"""
-
-
-def fingerprint(state: dict[str, Tensor]) -> str:
-    return hashlib.sha256(b"".join(tensor.numpy().tobytes() for tensor in state.values())).hexdigest()
-
-
-def test_a_process_with_torch_and_numpy_alone_trains_the_same_weights() -> None:
-    command = [sys.executable, "-c", PROGRAM, str(Path(__file__).parent)]
-    other = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
-    assert other.stdout.strip() == fingerprint(train()[0])
-
-
-class Scripted:
-    """A task whose validation metric follows a script; the loss is real."""
-
-    metric = "quality"
-
-    def __init__(self, values: list[float], higher_is_better: bool = True, bad_step: int = 0) -> None:
-        self.values, self.higher_is_better, self.bad_step = iter(values), higher_is_better, bad_step
-        self.losses: list[float] = []
-
-    def loss(self, model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
-        loss = nn.functional.cross_entropy(model(images), targets)
-        self.losses.append(loss.item())
-        return loss * (math.nan if len(self.losses) == self.bad_step else 1)
-
-    def evaluate(self, model: nn.Module, batches: Any) -> Iterator[tuple[str, float]]:
-        model.eval()
-        yield "quality", next(self.values)
 
 
 def stop_step(values: list[float], **changes: Any) -> tuple[int, int]:
@@ -324,33 +156,6 @@ def test_summary_finds_the_first_step_near_the_best() -> None:
         {"step": s, "val_quality": v} for s, v in ((10, 0.5), (20, 0.22), (30, 0.205), (40, 0.2))
     ]
     assert steps_to_95(Outcome(40, 40, 0.2, falling), Scripted([], higher_is_better=False)) == 30
-
-
-def test_segmentation_resumes_to_the_same_bits(tmp_path: Path) -> None:
-    def run(feed: Any, **options: Any) -> tuple[dict[str, Tensor], Outcome]:
-        torch.manual_seed(0)
-        model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 2, 1))
-        task = Segment(torch.tensor([0.6, 3.0]))
-        outcome = fit(model, task, feed, np.arange(6), np.arange(6, 8), SHORT, seed=1, **options)
-        return model.state_dict(), outcome
-
-    saved = Checkpoints(tmp_path)
-    with pytest.raises(KilledError):
-        run(Mortal(squares(ignored=True), 7), checkpoints=saved, checkpoint_seconds=0)
-    assert_same(run(squares(ignored=True), checkpoints=saved), run(squares(ignored=True)))
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_a_cuda_device_learns_the_same_task_and_resumes_close_to_it(tmp_path: Path) -> None:
-    saved, feed = Checkpoints(tmp_path), ArrayFeed(shades().arrays, "cuda")
-    with pytest.raises(KilledError):
-        train(Mortal(feed, 8), device="cuda", checkpoints=saved, checkpoint_seconds=0)
-    (resumed, one), (whole, two) = train(feed, device="cuda", checkpoints=saved), train(feed, device="cuda")
-    assert all(tensor.is_cuda for tensor in whole.values())
-    for name, tensor in whole.items():
-        torch.testing.assert_close(resumed[name], tensor, rtol=1e-3, atol=1e-3)
-    assert one.best == pytest.approx(two.best, abs=1e-3)
 
 
 @pytest.mark.gpu

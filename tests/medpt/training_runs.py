@@ -1,0 +1,104 @@
+"""Runs of the training loop that tests compare: a network hard to resume, feeds that die, scripts."""
+
+import hashlib
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from training_sets import shades
+
+from medpt.data.arrays import ArrayFeed
+from medpt.spec import Protocol
+from medpt.tasks.classify import Classify, scores
+from medpt.train import Outcome, Row, fit
+
+SHORT = Protocol(learning_rate=1e-2, batch_size=4, patience=9, min_steps=0, max_steps=14, evaluate_every=3)
+TRAIN, VAL, NOBODY = np.arange(9), np.arange(9, 12), np.arange(0)
+
+
+def network(seed: int = 0) -> nn.Module:
+    """Small, with what is hard to resume: batch norm's statistics and dropout."""
+    torch.manual_seed(seed)
+    convolution = nn.Conv2d(3, 4, 3, stride=4)
+    return nn.Sequential(
+        convolution, nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Dropout(0.3), nn.Linear(256, 2)
+    )
+
+
+class Certain(Classify):
+    """Watches the mean score of the true class, which no two weights share."""
+
+    metric = "certainty"
+
+    def evaluate(self, model: nn.Module, batches: Any) -> Iterator[tuple[str, float]]:
+        softmax, labels = scores(model, batches)
+        yield "certainty", float(softmax[np.arange(len(labels)), labels].mean(dtype=float))
+
+
+def train(
+    feed: Any = None,
+    seed: int = 0,
+    protocol: Protocol = SHORT,
+    task: Any = None,
+    val_rows: np.ndarray = VAL,
+    **options: Any,
+) -> tuple[dict[str, Tensor], Outcome]:
+    model, task = network(), task or Certain(torch.ones(2))
+    outcome = fit(model, task, feed or shades(), TRAIN, val_rows, protocol, seed=seed, **options)
+    return model.state_dict(), outcome
+
+
+def timeless(history: list[Row]) -> list[Row]:
+    return [{name: value for name, value in row.items() if name != "time"} for row in history]
+
+
+def assert_same(one: tuple[dict[str, Tensor], Outcome], other: tuple[dict[str, Tensor], Outcome]) -> None:
+    for name, tensor in one[0].items():
+        assert torch.equal(tensor, other[0][name]), name
+    assert timeless(one[1].history) == timeless(other[1].history)
+    assert repr(replace(one[1], history=[])) == repr(replace(other[1], history=[]))
+
+
+class KilledError(Exception):
+    pass
+
+
+class Mortal:
+    """A feed that dies before giving batch number `step`."""
+
+    def __init__(self, feed: ArrayFeed, step: int) -> None:
+        self.feed, self.step, self.index = feed, step, feed.index
+        self.steps_per_epoch, self.scan = feed.steps_per_epoch, feed.scan
+
+    def batches(self, rows: np.ndarray, batch_size: int, seed: int, start: int = 0) -> Iterator[Any]:
+        for number, batch in enumerate(self.feed.batches(rows, batch_size, seed, start), start):
+            if number == self.step:
+                raise KilledError
+            yield batch
+
+
+def fingerprint(state: dict[str, Tensor]) -> str:
+    return hashlib.sha256(b"".join(tensor.numpy().tobytes() for tensor in state.values())).hexdigest()
+
+
+class Scripted:
+    """A task whose validation metric follows a script; the loss is real."""
+
+    metric = "quality"
+
+    def __init__(self, values: list[float], higher_is_better: bool = True, bad_step: int = 0) -> None:
+        self.values, self.higher_is_better, self.bad_step = iter(values), higher_is_better, bad_step
+        self.losses: list[float] = []
+
+    def loss(self, model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
+        loss = nn.functional.cross_entropy(model(images), targets)
+        self.losses.append(loss.item())
+        return loss * (math.nan if len(self.losses) == self.bad_step else 1)
+
+    def evaluate(self, model: nn.Module, batches: Any) -> Iterator[tuple[str, float]]:
+        model.eval()
+        yield "quality", next(self.values)
