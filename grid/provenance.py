@@ -37,7 +37,7 @@ MEANINGS = {
     "min_steps": "never stop before this step",
     "max_steps": "always stop at this step",
     "evaluate_every": "steps between evaluations",
-    "validation_fraction": "of the training part, by patient; 0: none, the weights of the last step are tested",
+    "validation_fraction": "of the training part, by patient; with 0 the last weights are tested",
     "weighting": "of classes in the balanced cross entropy; the paper gives no formula",
     "weight_clip": "bounds of a class weight before scaling",
 }

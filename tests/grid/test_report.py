@@ -1,5 +1,6 @@
 """The report of a made space: its tables to the byte, its coverage, its failures, and a page that is safe."""
 
+import html
 import json
 import re
 import shutil
@@ -85,6 +86,7 @@ def test_a_lost_run_leaves_a_smaller_n_and_no_silent_mean(copy: tuple[Path, Plan
     assert (before["n"], after["n"], after["planned"], after["missing"]) == (2, 1, 2, 1)
     assert after["mean"] == pytest.approx(76.0)
     assert pd.isna(after["std"])
+    assert "1 finished but not in MLflow's record" in html.unescape(page(out))
     assert re.search(r'76\.00 <small class="short">1 of 2</small>', page(out))
     assert "textbf{76.00} (1 of 2)" in (out / "reports" / "made" / "table.tex").read_text()
 
@@ -241,6 +243,18 @@ def test_synthetic_data_are_named_and_not_compared_with_the_paper(copy: tuple[Pa
     assert "Synthetic data</b> (ADE20K, ChestXRay2017, DRIVE, ISIC2019)" in page(out)
     assert "Printed in" not in page(out)
     assert "these data are synthetic" in page(out)
+
+
+def test_a_run_of_a_part_of_the_space_says_so(
+    copy: tuple[Path, Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, _ = copy
+    assert "trials of the space" not in page(out)
+    larger = made_space.SPACE.replace("seed: [0, 1]", "seed: [0, 1, 2]")
+    (out / "made.yaml").write_text(larger)
+    monkeypatch.setattr("grid.space.FOLDER", out)
+    report.build("made", out)
+    assert "planned with 14 of the 21 trials of the space" in page(out)
 
 
 def test_an_unfinished_space_has_a_report(tmp_path: Path) -> None:
