@@ -16,7 +16,7 @@ from medpt.data.arrays import Feed
 from medpt.data.splits import subset
 from medpt.errors import InputError
 from medpt.files import replacing, write_json
-from medpt.models.weights import transfer_encoder
+from medpt.models import weights
 from medpt.pretrain import HISTORY, RECORD
 from medpt.spec import Finetune
 from medpt.tasks import Work, supervised
@@ -25,7 +25,7 @@ from medpt.tasks.segment import predictions
 from medpt.train import Row, fit, prepared, summary
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 SCORES, PREDICTIONS = "scores.npz", "predictions.npz"
 EXAMPLES = 6  # test images whose prediction is kept for the report
@@ -44,7 +44,8 @@ def run(
 ) -> dict[str, float]:
     """Trains on the target and returns the metrics of its test part, as fractions.
 
-    `initial` holds the encoder as `encoder.*`, or is None for random weights. Writes into `folder`
+    `initial` holds the encoder as `encoder.*`, or is None for random weights; with spec.transfer_decoder
+    also the decoder of the same architecture, of which all but the logits is taken. Writes into `folder`
     history.json (rows of medpt.train.fit), record.json (class weights, sizes) and, for classification,
     scores.npz (scores (N, K) float32, labels, ids of the test part), for segmentation predictions.npz (ids,
     image, target, prediction uint8 of the first test images). Goes on from the state in `checkpoints`, which
@@ -61,7 +62,9 @@ def run(
         seed=spec.seed,
     )
     if initial is not None:
-        transfer_encoder(work.model, initial)
+        weights.transfer_encoder(work.model, initial)
+    if spec.transfer_decoder:
+        transfer_decoder(work.model, initial, spec)
     outcome = fit(
         *(work.model, work.task, feed, work.train_rows, work.val_rows, spec.protocol),
         seed=spec.seed,
@@ -72,7 +75,21 @@ def run(
     )
     write_json(folder / HISTORY, outcome.history)
     write_json(folder / RECORD, work.record)
-    return TESTS[feed.index.task](work, torch.device(device), folder) | summary(outcome, work.task)
+    return TESTS[feed.index.task](work, feed, torch.device(device), folder) | summary(outcome, work.task)
+
+
+def transfer_decoder(model: "nn.Module", initial: "Mapping[str, Tensor] | None", spec: Finetune) -> None:
+    """weights.transfer_decoder where `initial` holds the decoder of spec.architecture, else InputError."""
+    own, given = (
+        {name for name in state if not name.startswith((weights.ENCODER, weights.LOGITS))}
+        for state in (model.state_dict(), initial or {})
+    )
+    if own != given:
+        raise InputError(
+            f"transfer_decoder: the weights of {spec.initialization} have no decoder of {spec.architecture}: "
+            f"{len(own - given)} of its {len(own)} tensors are missing, {len(given - own)} are foreign"
+        )
+    weights.transfer_decoder(model, initial or {})
 
 
 def training_rows(spec: Finetune, feed: Feed) -> np.ndarray:
@@ -86,26 +103,26 @@ def training_rows(spec: Finetune, feed: Feed) -> np.ndarray:
     return rows[subset(supervised.labels(index, rows), index.groups[rows], spec.target_size, spec.seed)]
 
 
-def _test_classifier(work: Work, device: torch.device, folder: Path) -> dict[str, float]:
-    rows = work.feed.index.rows("test")
-    softmax, labels = scores(work.model, prepared(work.feed, rows, device))
-    _save_arrays(folder / SCORES, scores=softmax, labels=labels, ids=work.feed.index.ids[rows])
+def _test_classifier(work: Work, feed: Feed, device: torch.device, folder: Path) -> dict[str, float]:
+    rows = feed.index.rows("test")
+    softmax, labels = scores(work.model, prepared(feed, rows, device))
+    _save_arrays(folder / SCORES, scores=softmax, labels=labels, ids=feed.index.ids[rows])
     return dict(classification_metrics(softmax, labels))
 
 
-def _test_segmenter(work: Work, device: torch.device, folder: Path) -> dict[str, float]:
-    rows = work.feed.index.rows("test")
+def _test_segmenter(work: Work, feed: Feed, device: torch.device, folder: Path) -> dict[str, float]:
+    rows = feed.index.rows("test")
     shown = rows[:EXAMPLES]
     images, targets = (
-        torch.cat(parts).cpu().numpy() for parts in zip(*work.feed.scan(shown, EXAMPLES), strict=True)
+        torch.cat(parts).cpu().numpy() for parts in zip(*feed.scan(shown, EXAMPLES), strict=True)
     )
-    predicted = predictions(work.model, prepared(work.feed, shown, device))
-    ids = work.feed.index.ids[shown]
+    predicted = predictions(work.model, prepared(feed, shown, device))
+    ids = feed.index.ids[shown]
     _save_arrays(folder / PREDICTIONS, ids=ids, image=images, target=targets, prediction=predicted)
-    return dict(work.task.evaluate(work.model, prepared(work.feed, rows, device)))
+    return dict(work.task.evaluate(work.model, prepared(feed, rows, device)))
 
 
-TESTS: dict[str, Callable[[Work, torch.device, Path], dict[str, float]]] = {
+TESTS: dict[str, Callable[[Work, Feed, torch.device, Path], dict[str, float]]] = {
     "classification": _test_classifier,
     "segmentation": _test_segmenter,
 }

@@ -6,14 +6,17 @@ metrics are equal for equal seeds and hold no times. The source's own test part 
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypedDict
+
+import numpy as np
 
 from medpt.checkpoint import Checkpoints
 from medpt.data.arrays import Feed
 from medpt.errors import InputError, did_you_mean
 from medpt.files import write_json
 from medpt.models import weights
-from medpt.spec import Pretrain
-from medpt.tasks import Work, supervised
+from medpt.spec import CLASSIFIER, Pretrain, Protocol
+from medpt.tasks import Work, collection, context, jigsaw, supervised
 from medpt.train import Outcome, Row, fit, summary
 
 INITIAL, BEST, HISTORY, RECORD = "init.safetensors", "best.safetensors", "history.json", "record.json"
@@ -34,7 +37,8 @@ def run(
     Writes into `folder` the networks before (init.safetensors) and after (best.safetensors), history.json
     (rows of medpt.train.fit) and record.json (class weights, sizes). Goes on from the state in
     `checkpoints`, which the caller removes once the result is recorded. Metrics: steps, best_step,
-    images_seen and, where a validation part could be cut off, val_METRIC and steps_to_95.
+    images_seen and, where a validation part could be cut off, val_METRIC and steps_to_95; without labels
+    also chance and flat_tiles (jigsaw) and every val_ figure of the best step.
     Raises InputError where specification and data do not fit, DivergedError from training.
     """
     if spec.method not in METHODS:
@@ -52,7 +56,14 @@ def run(
     weights.save(folder / BEST, work.model.state_dict())
     write_json(folder / HISTORY, outcome.history)
     write_json(folder / RECORD, work.record)
-    return summary(outcome, work.task) | {"images_seen": images_seen(work, outcome, spec)}
+    found = summary(outcome, work.task) | {"images_seen": images_seen(work, outcome, spec)} | work.figures
+    return found if spec.method == SUPERVISED else found | validated(outcome)
+
+
+def validated(outcome: Outcome) -> dict[str, float]:
+    """Every validation figure of the weights that were kept."""
+    rows = [row for row in outcome.history if row["step"] == outcome.best_step]
+    return {name: value for row in rows for name, value in row.items() if name.startswith("val_")}
 
 
 def images_seen(work: Work, outcome: Outcome, spec: Pretrain) -> float:
@@ -60,15 +71,42 @@ def images_seen(work: Work, outcome: Outcome, spec: Pretrain) -> float:
     return float(outcome.step * min(spec.protocol.batch_size, 8 * len(work.train_rows)))
 
 
+class _How(TypedDict):
+    backbone: str
+    architecture: str
+    protocol: Protocol
+    seed: int
+
+
 def _supervised(spec: Pretrain, feeds: Sequence[Feed]) -> Work:
-    if len(feeds) != 1:
-        raise InputError(
-            f"method: supervised takes one dataset, not {len(feeds)}: {', '.join(spec.datasets)}"
-        )
-    feed = feeds[0]
-    return supervised.prepare(
+    how: _How = {
+        "backbone": spec.backbone,
+        "architecture": spec.architecture,
+        "protocol": spec.protocol,
+        "seed": spec.seed,
+    }
+    if len(feeds) > 1:
+        return collection.prepare(spec.datasets, feeds, **how)
+    return supervised.prepare(feeds[0], feeds[0].index.rows("train"), **how)
+
+
+def _jigsaw(spec: Pretrain, feeds: Sequence[Feed]) -> Work:
+    feed, rows = _unlabelled(spec, feeds)
+    return jigsaw.prepare(
         feed,
-        feed.index.rows("train"),
+        rows,
+        backbone=spec.backbone,
+        protocol=spec.protocol,
+        seed=spec.seed,
+        permutations=jigsaw.permutation_count(len(rows)),
+    )
+
+
+def _context(spec: Pretrain, feeds: Sequence[Feed]) -> Work:
+    feed, rows = _unlabelled(spec, feeds)
+    return context.prepare(
+        feed,
+        rows,
         backbone=spec.backbone,
         architecture=spec.architecture,
         protocol=spec.protocol,
@@ -76,5 +114,31 @@ def _supervised(spec: Pretrain, feeds: Sequence[Feed]) -> Work:
     )
 
 
-METHODS: dict[str, Callable[[Pretrain, Sequence[Feed]], Work]] = {"supervised": _supervised}
+def _unlabelled(spec: Pretrain, feeds: Sequence[Feed]) -> tuple[Feed, np.ndarray]:
+    """The one set of a self-supervised method, and its training rows."""
+    problems = []
+    if len(feeds) != 1:
+        given = ", ".join(spec.datasets)
+        problems.append(f"method: {spec.method} takes one dataset, not {len(feeds)}: {given}")
+    if spec.architecture not in SHARED:
+        accepted = " (classification targets) or ".join(SHARED)
+        problems.append(
+            f"architecture: {spec.architecture!r}; {spec.method} has one run for all segmentation "
+            f"networks: {accepted} (segmentation targets) is accepted"
+        )
+    problems += [
+        f"{feed.index.dataset}: no training image" for feed in feeds if not len(feed.index.rows("train"))
+    ]
+    if problems:
+        raise InputError(problems)
+    return feeds[0], feeds[0].index.rows("train")
+
+
+SUPERVISED = "supervised"
+SHARED = (CLASSIFIER, "unet")
+METHODS: dict[str, Callable[[Pretrain, Sequence[Feed]], Work]] = {
+    SUPERVISED: _supervised,
+    "jigsaw": _jigsaw,
+    "context": _context,
+}
 """From a specification and its data to the network, task and rows that `fit` trains."""

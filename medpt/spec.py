@@ -128,6 +128,7 @@ class Finetune:
     architecture: str
     target_size: float = 1.0  # fraction of the training part that is used
     seed: int = 0
+    transfer_decoder: bool = False  # the paper transfers the encoder alone; an ablation
     protocol: Protocol = Protocol()
 
 

@@ -26,7 +26,7 @@ from medpt.spec import Protocol, stream_seed
 from medpt.tasks import Task
 
 if TYPE_CHECKING:
-    from medpt.data.arrays import Feed
+    from medpt.data.arrays import Source
 
 Row = dict[str, float]
 EVALUATION_BATCH = 32
@@ -63,7 +63,7 @@ class Standing:
 def fit(
     model: nn.Module,
     task: Task,
-    feed: Feed,
+    feed: Source,
     train_rows: np.ndarray,
     val_rows: np.ndarray,
     protocol: Protocol,
@@ -133,13 +133,13 @@ class Run:
         stopped = self.standing.stale >= self.protocol.patience and self.step >= self.protocol.min_steps
         return stopped or self.step >= self.protocol.max_steps
 
-    def train(self, images: Tensor, targets: Tensor, transforms: Tensor) -> None:
-        """One step of Adam on a batch of `Feed.batches`."""
+    def train(self, images: Tensor, targets: Tensor, transforms: Tensor, *part: int) -> None:
+        """One step of Adam on a batch of `Source.batches`."""
         images, targets, transforms = (
             x.to(self.device, non_blocking=True) for x in (images, targets, transforms)
         )
         targets = dihedral(targets, transforms) if targets.ndim == 3 else targets
-        loss = self.task.loss(self.model, dihedral(normalise(images), transforms), targets)
+        loss = self.task.loss(self.model, dihedral(normalise(images), transforms), targets, *part)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.optimiser.step()
@@ -160,7 +160,7 @@ class Run:
                 )
         self.unchecked.clear()
 
-    def evaluate(self, feed: Feed, val_rows: np.ndarray) -> Row:
+    def evaluate(self, feed: Source, val_rows: np.ndarray) -> Row:
         """Appends a row to the history and keeps the weights if they are the best so far."""
         self._check_losses()
         steps = self.step - int(self.history[-1]["step"] if self.history else 0)
@@ -229,7 +229,7 @@ def standing(history: list[Row], task: Task, improvement: float) -> Standing:
     return now
 
 
-def evaluation_interval(protocol: Protocol, feed: Feed, train_rows: np.ndarray) -> int:
+def evaluation_interval(protocol: Protocol, feed: Source, train_rows: np.ndarray) -> int:
     """Steps from one evaluation to the next: as told, else one eightfold epoch, 500 steps for large sets."""
     if protocol.evaluate_every is not None:
         return protocol.evaluate_every
@@ -238,7 +238,7 @@ def evaluation_interval(protocol: Protocol, feed: Feed, train_rows: np.ndarray) 
     return feed.steps_per_epoch(train_rows, protocol.batch_size, augment=True)
 
 
-def prepared(feed: Feed, rows: np.ndarray, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
+def prepared(feed: Source, rows: np.ndarray, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
     """Each row once, in order, as normalised images (B, 3, S, S) and targets, on the device."""
     for images, targets in feed.scan(rows, EVALUATION_BATCH):
         yield normalise(images.to(device, non_blocking=True)), targets.to(device, non_blocking=True)

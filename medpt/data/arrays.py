@@ -190,26 +190,35 @@ def _load_index(folder: Path) -> Index:
     return Index(*facts, *columns)
 
 
-class Feed(Protocol):
-    """What trains and tests a network: an index, endless shuffled batches, and one pass in order."""
-
-    @property
-    def index(self) -> Index: ...
+class Source(Protocol):
+    """What a network is trained and validated on: endless shuffled batches, and one pass in order."""
 
     def batches(
         self, rows: np.ndarray, batch_size: int, seed: int, start: int = 0, augment: bool = True
-    ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor, *tuple[int, ...]]]:
         """Batches number start, start + 1, ... without end: images uint8 (B, S, S, 3), targets int64 (B,) or
         uint8 (B, S, S), and the transforms int64 (B,) of medpt.data.augment.dihedral that are still to apply.
 
         An epoch is every row under each of the eight transforms (without `augment`: once, as it is), in an
-        order of its own; its incomplete last batch is dropped unless it is the only one.
+        order of its own; its incomplete last batch is dropped unless it is the only one. What follows the
+        transforms in a batch goes to the loss of the task.
         """
 
     def steps_per_epoch(self, rows: np.ndarray, batch_size: int, augment: bool = True) -> int: ...
 
     def scan(self, rows: np.ndarray, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Each row once in the given order: images and targets as in `batches`, the rest as last batch."""
+
+
+class Feed(Source, Protocol):
+    """The prepared data of one dataset; its batches are images, targets and transforms."""
+
+    @property
+    def index(self) -> Index: ...
+
+    def batches(
+        self, rows: np.ndarray, batch_size: int, seed: int, start: int = 0, augment: bool = True
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor]]: ...
 
 
 class ArrayFeed:

@@ -4,15 +4,15 @@ A task is fixed once its class weights are counted; it holds no network, no data
 run in bfloat16 where the images lie on a CUDA device, else in float32; losses and metrics always see float32.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from medpt.data.arrays import Feed
+from medpt.data.arrays import Source
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 
@@ -28,8 +28,12 @@ class Task(Protocol):
     @property
     def higher_is_better(self) -> bool: ...
 
-    def loss(self, model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
-        """A scalar to descend, for a model in training mode."""
+    @property
+    def loss(self) -> Callable[..., Tensor]:
+        """`loss(model, images, targets)`: a scalar to descend, for a model in training mode.
+
+        What else a batch of the source holds follows: the number of its dataset in a collection.
+        """
         ...
 
     def evaluate(self, model: nn.Module, batches: Batches) -> Iterator[tuple[str, float]]:
@@ -39,14 +43,19 @@ class Task(Protocol):
 
 @dataclass(frozen=True)
 class Work:
-    """What the training loop is given; `record` says, as JSON, how it was made (class weights, sizes)."""
+    """What the training loop is given.
+
+    `record` says, as JSON, how it was made (class weights, sizes); `figures` are what to read the result
+    against that is known before training (the accuracy of guessing).
+    """
 
     model: nn.Module
     task: Task
-    feed: Feed
+    feed: Source
     train_rows: np.ndarray
     val_rows: np.ndarray
     record: dict[str, Any]
+    figures: dict[str, float] = field(default_factory=dict)
 
 
 def forward(model: nn.Module, images: Tensor) -> list[Tensor]:

@@ -107,9 +107,11 @@ def test_a_batch_is_never_larger_than_an_eightfold_epoch(tmp_path: Path) -> None
     ("changes", "feeds", "message"),
     [
         ({"architecture": "unet"}, 1, "architecture: 'unet' does not fit classification"),
-        ({"method": "jigsw"}, 1, "method: no 'jigsw'; known: supervised"),
+        ({"method": "jigsw"}, 1, "method: no 'jigsw'; did you mean jigsaw?"),
         ({"backbone": "resnet19"}, 1, "backbone: no 'resnet19'"),
-        ({"datasets": ("Toy", "Other")}, 2, "supervised takes one dataset, not 2: Toy, Other"),
+        ({"datasets": ("A", "B"), "method": "jigsaw"}, 2, "method: jigsaw takes one dataset, not 2: A, B"),
+        ({"architecture": "etnet", "method": "context"}, 1, "context has one run for all segmentation"),
+        ({"datasets": ("Toy", "Toy")}, 2, "datasets: Toy is named twice"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_anything_is_written(

@@ -1,0 +1,126 @@
+"""Self-supervision by context restoration: patches of an image were swapped; paint it as it was.
+
+Chen et al. 2019. Promises: a corrupted image holds exactly the pixels of the clean one; in training every
+view is corrupted anew; the corruption of an evaluation is the same at every evaluation. No label and no mask
+is read.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from medpt.data.arrays import Feed
+from medpt.errors import InputError
+from medpt.models import build_segmenter
+from medpt.models.restorer import Restorer
+from medpt.spec import CLASSIFIER, Protocol, stream_seed
+from medpt.tasks import Batches, Work, forward
+from medpt.tasks.unlabelled import fixed_generator, hold_out, integers, sizes, uniform
+
+FEWEST, MOST = 10, 20  # swaps an image
+TRIES = 50  # to place two patches side by side
+SMALL, LARGE = 16, 8  # sides of a patch from 1/16 to 1/8 of the image's: 16 to 32 pixels of 256
+DRAWS = 1 + MOST * (2 + 4 * TRIES)  # how many; height and width; corners of both patches, by try
+DIVISOR = 32  # of the sides that the decoder without skips paints again
+
+
+def prepare(
+    feed: Feed, rows: np.ndarray, *, backbone: str, architecture: str, protocol: Protocol, seed: int
+) -> Work:
+    """Work on `rows` of a feed; validation by group.
+
+    The decoder of a classification target has no skip connections, that of a segmentation target is the
+    U-Net's, whatever network is fine-tuned afterwards.
+    """
+    if feed.index.size % DIVISOR:
+        raise InputError(f"context: images of {feed.index.size} pixels; accepted: multiples of {DIVISOR}")
+    torch.manual_seed(stream_seed(seed, "init"))
+    model = Restorer(backbone) if architecture == CLASSIFIER else build_segmenter("unet", backbone, 3)
+    train_rows, val_rows = hold_out(feed.index, rows, protocol, seed)
+    return Work(model, Context(seed), feed, train_rows, val_rows, sizes(model, train_rows, val_rows))
+
+
+@dataclass(frozen=True)
+class Context:
+    """Networks (B, 3, S, S) to images (B, 3, S, S) on the normalised scale; targets are not read."""
+
+    seed: int
+    metric: ClassVar = "mse"
+    higher_is_better: ClassVar = False
+
+    def loss(self, model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
+        source = sources(swaps(uniform(images, DRAWS), images.shape[-1]), images.shape[-1])
+        return F.mse_loss(forward(model, rearranged(images, source))[0], images)
+
+    @torch.no_grad()
+    def evaluate(self, model: nn.Module, batches: Batches) -> Iterator[tuple[str, float]]:
+        """Mean squared errors over all pixels and channels, and over those that were swapped.
+
+        mse and mse_swapped are the network's; mse_identity and mse_identity_swapped those of leaving the
+        corrupted image as it is. A network has learned where mse_swapped < mse_identity_swapped.
+        """
+        model.eval()
+        generator = fixed_generator(self.seed)
+        sums = torch.stack([_sums(model, images, generator) for images, _ in batches]).sum(0)
+        error, error_swapped, identity, count, count_swapped = sums.tolist()
+        yield "mse", error / count
+        yield "mse_swapped", error_swapped / count_swapped
+        yield "mse_identity", identity / count
+        yield "mse_identity_swapped", identity / count_swapped
+
+
+def _sums(model: nn.Module, images: Tensor, generator: torch.Generator) -> Tensor:
+    """Squared errors: all, swapped, identity's; values: all, swapped. float64 (5,)."""
+    side = images.shape[-1]
+    source = sources(swaps(uniform(images, DRAWS, generator), side), side)
+    corrupted = rearranged(images, source)
+    moved = (source != torch.arange(side**2, device=source.device)).view(-1, 1, side, side)
+    error = (forward(model, corrupted)[0] - images).double() ** 2
+    identity = (corrupted - images).double() ** 2
+    counts = (error.new_tensor(error.numel()), 3 * moved.sum().double())
+    return torch.stack([error.sum(), (error * moved).sum(), identity.sum(), *counts])
+
+
+def swaps(draws: Tensor, side: int) -> Tensor:
+    """The swaps of each image, int64 (B, 20, 6), from draws (B, DRAWS) in [0, 1).
+
+    A swap is top and left of one patch, top and left of the other, height and width of both; a height of 0
+    is no swap. 10 to 20 an image; the patches of a swap lie inside the image and do not overlap.
+    """
+    number, shapes, corners = draws.split((1, 2 * MOST, 4 * MOST * TRIES), 1)
+    shape = integers(shapes.view(-1, MOST, 2), side // SMALL, side // LARGE)
+    room = (side - shape).repeat(1, 1, 2)[:, :, None]
+    candidates = integers(corners.view(-1, MOST, TRIES, 4), 0, room)
+    apart = ((candidates[..., :2] - candidates[..., 2:]).abs() >= shape[:, :, None]).any(-1)
+    first = apart.int().argmax(2)[:, :, None, None].expand(-1, -1, 1, 4)
+    wanted = torch.arange(MOST, device=draws.device) < integers(number, FEWEST, MOST)
+    shape = shape * (wanted & apart.any(2))[..., None]
+    return torch.cat([candidates.gather(2, first)[:, :, 0], shape], 2)
+
+
+def sources(swaps: Tensor, side: int) -> Tensor:
+    """The pixel, int64 (B, side²) row by row, that comes to each place when the swaps are done in order."""
+    nowhere = side**2
+    places = torch.arange(nowhere + 1, device=swaps.device).repeat(len(swaps), 1)
+    window = torch.arange(side // LARGE, device=swaps.device)
+    for top, left, other_top, other_left, height, width in swaps[..., None, None].permute(1, 2, 0, 3, 4):
+        inside = (window[:, None] < height) & (window < width)
+
+        def patch(top: Tensor, left: Tensor, inside: Tensor = inside) -> Tensor:
+            cells = (top + window[:, None]) * side + left + window
+            return cells.where(inside, nowhere).flatten(1)
+
+        one, other = patch(top, left), patch(other_top, other_left)
+        at_one, at_other = places.gather(1, one), places.gather(1, other)
+        places.scatter_(1, one, at_other).scatter_(1, other, at_one)
+    return places[:, :-1]
+
+
+def rearranged(images: Tensor, source: Tensor) -> Tensor:
+    """Images (B, C, S, S) whose place p shows pixel source[b, p] of images[b], in all channels."""
+    return images.flatten(2).gather(2, source[:, None].expand(-1, images.shape[1], -1)).view_as(images)

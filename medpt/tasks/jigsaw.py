@@ -1,0 +1,189 @@
+"""Self-supervision by jigsaw puzzles: which of N orders are the nine tiles of an image in?
+
+Noroozi & Favaro 2016, with what their code and later ones changed. Promises: puzzles are made on the device,
+all of a batch at once; in training every view of an image is another puzzle; those of an evaluation are the
+same at every evaluation. No label and no mask is read.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from medpt.data.arrays import Feed
+from medpt.data.augment import IMAGENET_MEAN, IMAGENET_STD, normalise
+from medpt.errors import InputError
+from medpt.models.jigsaw import JigsawNetwork
+from medpt.permutations import TILES, maximin, spread
+from medpt.spec import Protocol, stream_seed
+from medpt.tasks import Batches, Work, forward
+from medpt.tasks.unlabelled import fixed_generator, hold_out, integers, sizes, uniform
+
+SMALL_SET = 1_000  # training images below which 100 permutations are told apart in place of 1,000
+EVALUATED = 256  # puzzles at least, so that a validation part of two images gives more than three values
+SAMPLED = 256  # images at most from which flat tiles are counted
+GREY = 0.3  # of the puzzles
+LUMA = (0.299, 0.587, 0.114)
+JITTER = 2  # grey levels, up or down, a channel of a tile
+DRAWS = 1 + 1 + 2 + 2 * TILES + 3 * TILES  # class, grey, crop, place of each tile, jitter of each channel
+SMALLEST_TILE = {"resnet18": 8, "shufflenet_v2": 8, "densenet121": 32}
+
+
+def prepare(
+    feed: Feed, rows: np.ndarray, *, backbone: str, protocol: Protocol, seed: int, permutations: int
+) -> Work:
+    """Work on `rows` of a feed with so many permutations; validation by group.
+
+    Figures: `chance`, the accuracy of guessing, and `flat_tiles`, the fraction of tiles without any
+    contrast in a sample of training images. Above 2 of 9 the puzzles cannot be solved.
+    """
+    tile = tile_side(feed.index.size)
+    orders = maximin(permutations)
+    torch.manual_seed(stream_seed(seed, "init"))
+    model = JigsawNetwork(backbone, torch.tensor(orders))
+    if tile < SMALLEST_TILE[backbone]:
+        raise InputError(f"jigsaw: tiles of {tile} pixels; {backbone} accepts {SMALLEST_TILE[backbone]} up")
+    train_rows, val_rows = hold_out(feed.index, rows, protocol, seed)
+    task = Jigsaw(seed, rounds=-(-EVALUATED // max(1, len(val_rows))))
+    record = sizes(model, train_rows, val_rows) | {"permutations": describe(orders)}
+    figures = {"chance": 1 / permutations, "flat_tiles": flat_tiles(feed, train_rows, model, seed)}
+    return Work(model, task, Mirrored(feed), train_rows, val_rows, record, figures)
+
+
+def permutation_count(train_images: int) -> int:
+    """How many orders a set of so many training images is asked to tell apart."""
+    return 100 if train_images < SMALL_SET else 1_000
+
+
+def describe(orders: np.ndarray) -> dict[str, Any]:
+    mean, least = spread(orders)
+    digest = sha256(orders.tobytes()).hexdigest()
+    return {"count": len(orders), "sha256": digest, "mean_distance": mean, "least_distance": least}
+
+
+@dataclass(frozen=True)
+class Jigsaw:
+    """Networks of medpt.models.jigsaw; targets are not read.
+
+    An evaluation sets `rounds` puzzles an image, drawn from `seed`.
+    """
+
+    seed: int
+    rounds: int
+    metric: ClassVar = "accuracy"
+    higher_is_better: ClassVar = True
+
+    def loss(self, model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
+        tiles, classes, _ = puzzles(images, model.get_buffer("permutations"), uniform(images, DRAWS))
+        return F.cross_entropy(forward(model, tiles)[0], classes)
+
+    @torch.no_grad()
+    def evaluate(self, model: nn.Module, batches: Batches) -> Iterator[tuple[str, float]]:
+        """accuracy, the fraction of puzzles named right, and their mean cross entropy as `loss`."""
+        model.eval()
+        generator = fixed_generator(self.seed)
+        parts = [self._solve(model, images, generator) for images, _ in batches]
+        right, losses = (torch.cat(part) for part in zip(*parts, strict=True))
+        loss = float(losses.mean())
+        yield "accuracy", float(right.double().mean()) if np.isfinite(loss) else float("nan")
+        yield "loss", loss
+
+    def _solve(self, model: nn.Module, images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Of all rounds of a batch: whether each puzzle was named right, and its cross entropy, float64."""
+        draws = uniform(images, self.rounds * DRAWS, generator).view(len(images), self.rounds, DRAWS)
+        right, losses = [], []
+        for numbers in draws.unbind(1):
+            tiles, classes, _ = puzzles(images, model.get_buffer("permutations"), numbers)
+            logits = forward(model, tiles)[0]
+            right.append(logits.argmax(1) == classes)
+            losses.append(F.cross_entropy(logits.double(), classes, reduction="none"))
+        return torch.cat(right), torch.cat(losses)
+
+
+def tile_side(side: int) -> int:
+    """64 for images of 256 pixels and in proportion, so that tiles keep their gaps."""
+    return round(side // 3 * 64 / 85)
+
+
+def puzzles(images: Tensor, permutations: Tensor, draws: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Tiles (B, 9, 3, T, T) in shuffled order, their class int64 (B,), and which are flat, bool (B, 9).
+
+    images: normalised (B, 3, S, S); permutations (K, 9); draws (B, DRAWS) in [0, 1). Tile t of puzzle k is
+    tile permutations[k, t] of the image, row by row. Each lies anywhere in its cell of S // 3 pixels and
+    has mean 0 and standard deviation 1 a channel; a channel without contrast is 0, as all of a flat tile is.
+    """
+    number, grey, crop, places, jitter = draws.split((1, 1, 2, 2 * TILES, 3 * TILES), 1)
+    tiles = _cut(_perhaps_grey(pixels(images), grey < GREY), crop, places)
+    shifts = integers(jitter, -JITTER, JITTER).view(-1, TILES, 3, 1, 1)
+    tiles, flat = standardised((tiles + shifts).clamp(0, 255))
+    classes = integers(number[:, 0], 0, len(permutations) - 1)
+    order = permutations[classes].long()
+    item = torch.arange(len(images), device=images.device)[:, None]
+    return tiles[item, order], classes, flat[item, order]
+
+
+def pixels(images: Tensor) -> Tensor:
+    """Undoes medpt.data.augment.normalise up to the order of the axes: whole numbers from 0 to 255."""
+    mean, std = (images.new_tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+    return ((images * std + mean) * 255).round()
+
+
+def _perhaps_grey(images: Tensor, grey: Tensor) -> Tensor:
+    luma = (images * images.new_tensor(LUMA).view(3, 1, 1)).sum(1, keepdim=True).round()
+    return torch.where(grey[:, :, None, None], luma, images)
+
+
+def _cut(images: Tensor, crop: Tensor, places: Tensor) -> Tensor:
+    """Tiles (B, 9, 3, T, T) of images (B, 3, S, S), in order."""
+    side, batch = images.shape[-1], len(images)
+    cell, tile = side // 3, tile_side(side)
+    number = torch.arange(TILES, device=images.device)
+    corner = cell * torch.stack([number // 3, number % 3], -1) + integers(crop, 0, side - 3 * cell)[:, None]
+    start = corner + integers(places, 0, cell - tile).view(-1, TILES, 2)
+    y, x = (start[..., None] + torch.arange(tile, device=images.device)).unbind(2)
+    item = torch.arange(batch, device=images.device)[:, None, None, None]
+    return images[item, :, y[..., None], x[:, :, None]].movedim(-1, 2)
+
+
+def standardised(tiles: Tensor) -> tuple[Tensor, Tensor]:
+    """Tiles (B, 9, 3, T, T) with mean 0 and deviation 1 a channel (0 if constant), and which are flat."""
+    deviation, mean = torch.std_mean(tiles, (-2, -1), correction=0, keepdim=True)
+    constant = tiles.amax((-2, -1), keepdim=True) == tiles.amin((-2, -1), keepdim=True)
+    values = (tiles - mean) / deviation.where(~constant, 1)
+    return values.where(~constant, 0), constant.flatten(2).all(2)
+
+
+def flat_tiles(feed: Feed, rows: np.ndarray, model: JigsawNetwork, seed: int) -> float:
+    """The fraction of flat tiles in one puzzle of each of up to SAMPLED rows, evenly spaced."""
+    sample = rows[np.unique(np.linspace(0, len(rows) - 1, SAMPLED).astype(int))]
+    generator = fixed_generator(seed)
+    flat = [
+        puzzles(normalise(images), model.get_buffer("permutations").to(images.device), draws)[2]
+        for images, _ in feed.scan(sample, 32)
+        for draws in [uniform(images, DRAWS, generator)]
+    ]
+    return float(torch.cat(flat).double().mean())
+
+
+@dataclass(frozen=True)
+class Mirrored:
+    """A feed whose images are mirrored left to right or not, never turned: that would change the answers."""
+
+    feed: Feed
+
+    def batches(
+        self, rows: np.ndarray, batch_size: int, seed: int, start: int = 0, augment: bool = True
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        for images, targets, transforms in self.feed.batches(rows, batch_size, seed, start, augment):
+            yield images, targets, transforms // 4 * 4
+
+    def steps_per_epoch(self, rows: np.ndarray, batch_size: int, augment: bool = True) -> int:
+        return self.feed.steps_per_epoch(rows, batch_size, augment)
+
+    def scan(self, rows: np.ndarray, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        return self.feed.scan(rows, batch_size)
