@@ -1,0 +1,174 @@
+"""Ray Data's side: shards written and resumed, streamed once or every epoch, and never a trial starved."""
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from grid import feed
+from grid.cluster import local_ray
+from grid.prepare import Job, main, prepare_all
+from medpt.data import open_dataset, phantom, shards
+from medpt.data.manifest import Manifest, verify
+from medpt.errors import InputError
+from medpt.spec import Prepare
+
+PIPELINE = "resize(32)|clahe(2,8)"
+
+
+@pytest.fixture(scope="module")
+def ray() -> Iterator[None]:
+    with local_ray(cpus=2):
+        yield
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return phantom.write("ChestXRay2017", tmp_path_factory.mktemp("feed") / "chest", train=40, test=20, size=48)
+
+
+@pytest.fixture
+def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shards, "ROWS", 16)
+
+
+def job(source: Path, to: Path, name: str = "chest") -> Job:
+    return Job(name, Prepare("ChestXRay2017", "f", PIPELINE), open_dataset("ChestXRay2017", source), to)
+
+
+@pytest.fixture
+def prepared(ray: None, source: Path, tmp_path: Path, small_shards: None) -> Path:
+    ((_, ended),) = prepare_all([job(source, tmp_path / "shards")])
+    assert isinstance(ended, Manifest)
+    return tmp_path / "shards"
+
+
+def test_shards_are_those_of_a_plain_loop(prepared: Path, source: Path, tmp_path: Path) -> None:
+    alone = job(source, tmp_path / "alone")
+    alone.start()
+    for number, rows in enumerate(alone.chunks):
+        path = shards.shard_path(alone.folder, number)
+        alone.done[number] = shards.write(alone.dataset, rows, PIPELINE, path)
+    alone.seal()
+    names = {path.name for path in prepared.iterdir()}
+    assert len(names) == 2 * 4 + 1
+    for name in names:
+        assert (prepared / name).read_bytes() == (alone.folder / name).read_bytes()
+
+
+def test_a_killed_preparation_writes_only_what_is_missing(prepared: Path, source: Path) -> None:
+    """What a kill leaves: some shards whole, one cut, no manifest."""
+    (prepared / "manifest.json").unlink()
+    shards.shard_path(prepared, 1).unlink()
+    cut = shards.shard_path(prepared, 2)
+    cut.write_bytes(cut.read_bytes()[:50])
+    before = shards.shard_path(prepared, 0).stat().st_mtime_ns
+    seen: list[int] = []
+    ((_, ended),) = prepare_all([job(source, prepared)], seen.append)
+    assert isinstance(ended, Manifest)
+    assert sum(seen) == 32
+    assert shards.shard_path(prepared, 0).stat().st_mtime_ns == before
+    verify(prepared)
+
+
+def test_a_bad_image_fails_its_job_alone(ray: None, source: Path, tmp_path: Path) -> None:
+    import shutil
+
+    broken = Path(shutil.copytree(source, tmp_path / "broken"))
+    for image in sorted(broken.rglob("*.jpeg"))[:3]:
+        image.write_bytes(b"")
+    jobs = [job(broken, tmp_path / "a", "broken"), job(source, tmp_path / "b", "sound")]
+    ended = dict(prepare_all(jobs))
+    assert isinstance(ended["sound"], Manifest)
+    failure = ended["broken"]
+    assert isinstance(failure, InputError)
+    assert len(failure.problems) == 3
+
+
+def test_the_cache_holds_the_pixels_of_the_shards(prepared: Path, tmp_path: Path) -> None:
+    found = feed.open_feed(prepared, tmp_path / "cache", 2**30, "cpu")
+    again = feed.open_feed(prepared, tmp_path / "plain", 0, "cpu")
+    rows = np.arange(len(found.index))
+    for (images, labels), (streamed, same) in zip(found.scan(rows, 7), again.scan(rows, 7), strict=True):
+        assert (images == streamed).all()
+        assert (labels == same).all()
+
+
+def test_a_stream_gives_every_row_once_an_epoch(prepared: Path) -> None:
+    stream = feed.StreamFeed(prepared)
+    rows = stream.index.rows("train")
+    steps = len(rows) // 8
+    assert stream.steps_per_epoch(rows, 8) == 8 * steps
+    epoch = list(islice(stream.batches(rows, 8, seed=1), steps))
+    seen = Counter(image.numpy().tobytes() for images, _, _ in epoch for image in images)
+    wanted = Counter(image.numpy().tobytes() for images, _ in stream.scan(rows, 8) for image in images)
+    assert seen == wanted
+    assert {int(t) for _, _, transforms in epoch for t in transforms} > {0, 1, 2, 3}
+
+
+def test_a_stream_is_addressable(prepared: Path) -> None:
+    stream = feed.StreamFeed(prepared)
+    rows = stream.index.rows("train")
+    steps = len(rows) // 8
+    whole = list(islice(stream.batches(rows, 8, seed=1), steps + 2))
+    for start in (1, steps - 1, steps, steps + 1):
+        part = next(stream.batches(rows, 8, seed=1, start=start))
+        assert all((a == b).all() for a, b in zip(part, whole[start], strict=True))
+    other = next(stream.batches(rows, 8, seed=2))
+    assert not (other[0] == whole[0][0]).all()
+
+
+def test_a_stream_in_another_order_is_refused(prepared: Path) -> None:
+    with pytest.raises(ValueError, match="ascending"):
+        next(feed.StreamFeed(prepared).scan(np.array([3, 1]), 2))
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "missing"])
+def test_a_damaged_shard_is_named(prepared: Path, tmp_path: Path, damage: str) -> None:
+    path = shards.shard_path(prepared, 1)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(bytes(content) if damage == "flipped" else bytes(content[:-9]))
+    with pytest.raises(InputError, match=path.name):
+        feed.open_feed(prepared, tmp_path / "cache", 2**30, "cpu")
+    assert not (tmp_path / "cache").exists()
+
+
+def test_streaming_trials_that_hold_every_cpu_do_not_hang(prepared: Path) -> None:
+    """With one CPU a Data task this is the measured deadlock."""
+    import ray as cluster
+
+    @cluster.remote(num_cpus=1)
+    def trial(seed: int) -> int:
+        stream = feed.StreamFeed(prepared)
+        batches = stream.batches(stream.index.rows("train"), 8, seed)
+        return sum(len(labels) for _, labels, _ in islice(batches, 6))
+
+    assert cluster.get([trial.remote(seed) for seed in range(4)], timeout=180) == [48] * 4
+
+
+def test_silence_is_told() -> None:
+    import time
+
+    def slow() -> Iterator[int]:
+        yield 1
+        time.sleep(5)
+        yield 2
+
+    batches = feed.watched(slow(), silence=0.2)
+    assert next(batches) == 1
+    with pytest.raises(feed.StarvedError, match="no batch of data"):
+        next(batches)
+
+
+def test_the_command_refuses_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["DRIVE", str(tmp_path / "none"), "--to", str(tmp_path / "to")]) == 2
+    told = capsys.readouterr().err
+    assert str(tmp_path / "none") in told
+    assert not (tmp_path / "to").exists()
