@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from grid import figures, findings, pictures, provenance, results, tables
+from grid import exports, figures, findings, pictures, provenance, results, tables
 from grid.evidence import Evidence
 from grid.store import Store
 from medpt import files
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 TEMPLATES = Path(__file__).parent.parent / "reports" / "templates"
 PAGE = "index.html"
+MOST_SENTENCES = 12  # findings; more become a table
 MOST_PANELS = 60  # learning curves; the rest is counted
 MOST_GALLERIES = 12
 MOST_EXAMPLES = 24  # datasets with example images
@@ -39,8 +40,8 @@ def build(space: str, out: Path, tracking_uri: str | None = None) -> Path:
     cells, floors = tables.cells(frame), background_floors(frame)
     content = render(page(frame, cells, floors, evidence))
     folder = out / "reports" / plan["space"]
-    files.write_text(folder / "table.csv", tables.to_csv(cells))
-    files.write_text(folder / "table.tex", tables.to_latex(cells, floors))
+    files.write_text(folder / "table.csv", exports.to_csv(cells))
+    files.write_text(folder / "table.tex", exports.to_latex(cells, floors))
     files.write_text(folder / "trials.csv", frame.to_csv(index=False))
     files.write_text(folder / PAGE, content)
     return folder / PAGE
@@ -75,6 +76,8 @@ def page(
         "larger_space": provenance.larger_space(evidence.plan),
         "synthetic": sorted({entry.card.name for entry in data if entry.synthetic}),
         "answer": findings.answer(contrasts),
+        "contrasts": contrasts,
+        "most_sentences": MOST_SENTENCES,
         "targets": findings.by_target(contrasts),
         "cells": cells,
         "floors": floors,

@@ -257,6 +257,17 @@ def test_a_run_of_a_part_of_the_space_says_so(
     assert "planned with 14 of the 21 trials of the space" in page(out)
 
 
+def test_many_findings_are_a_table(copy: tuple[Path, Plan], monkeypatch: pytest.MonkeyPatch) -> None:
+    out, _ = copy
+    assert '<dl class="findings">' in page(out)
+    monkeypatch.setattr(report, "MOST_SENTENCES", 2)
+    report.build("made", out)
+    assert '<dl class="findings">' not in page(out)
+    assert re.search(
+        r'<td class="num" data-sort="[0-9.]+">\+6\.00</td>\s*<td class="whole">.*above', page(out)
+    )
+
+
 def test_an_unfinished_space_has_a_report(tmp_path: Path) -> None:
     plan = made_space.plan(tmp_path)
     store = made_space.publish(plan, tmp_path, set(plan.units), {})

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grid import findings, tables
+from grid import exports, findings, tables
 from grid.tables import Cell
 
 SCORES = st.lists(st.floats(0, 1), min_size=0, max_size=5)
@@ -115,8 +115,8 @@ def test_bold_is_the_best_of_a_block_whatever_the_others_lack() -> None:
     (table,) = tables.tables([*made("random", [], 2), *made("ISIC2019", [0.6, 0.7])])
     (block,) = table.blocks
     assert block.best(0) == pytest.approx(65)
-    assert tables.latex_cell(block.rows[0][1][0], block.best(0)) == "-- (0 of 2)"
-    assert tables.latex_cell(block.rows[1][1][0], block.best(0)) == "\\textbf{65.00} $\\pm$ 7.07"
+    assert exports.latex_cell(block.rows[0][1][0], block.best(0)) == "-- (0 of 2)"
+    assert exports.latex_cell(block.rows[1][1][0], block.best(0)) == "\\textbf{65.00} $\\pm$ 7.07"
 
 
 def test_sentences_say_n_of_n() -> None:
@@ -143,7 +143,7 @@ def test_the_answer_counts_verdicts_and_names_no_winner_of_a_tie() -> None:
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX here")
 def test_latex_compiles(tmp_path: Path) -> None:
     hostile = made("a_b & 50 % #1 {x} ~^\\ <$>", [0.5, 0.6])
-    (tmp_path / "table.tex").write_text(tables.to_latex(hostile, {("DRIVE", 1.0): 47.0}))
+    (tmp_path / "table.tex").write_text(exports.to_latex(hostile, {("DRIVE", 1.0): 47.0}))
     document = "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\\input{table}\\end{document}"
     (tmp_path / "main.tex").write_text(document)
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "main.tex"]
@@ -151,5 +151,5 @@ def test_latex_compiles(tmp_path: Path) -> None:
 
 
 def test_latex_escapes_what_tex_would_read() -> None:
-    assert tables.escape("50%_a&b#$") == "50\\%\\_a\\&b\\#\\$"
-    assert tables.escape("\\{}") == "\\textbackslash{}\\{\\}"
+    assert exports.escape("50%_a&b#$") == "50\\%\\_a\\&b\\#\\$"
+    assert exports.escape("\\{}") == "\\textbackslash{}\\{\\}"
