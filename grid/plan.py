@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from grid.space import IMAGENET, RANDOM, Settings, Space, Trial
+from grid.space import RANDOM, SELF_SUPERVISED, UNTRAINED, Settings, Space, Trial
 from medpt.data.cards import card
+from medpt.data.collections import COLLECTIONS
 from medpt.data.preprocess import canonical, default_pipeline
 from medpt.spec import CLASSIFIER, Finetune, Prepare, Pretrain, Spec, digest, from_plain
 
@@ -69,9 +70,17 @@ def build(space: Space, fingerprints: Mapping[str, str], published: Mapping[str,
 
 def datasets(space: Space) -> list[str]:
     """Every dataset a space reads, sources and targets."""
-    names = {trial.target for trial in space.trials}
-    names |= {trial.initialization for trial in space.trials} - {RANDOM, IMAGENET}
-    return sorted(names)
+    return sorted({name for trial in space.trials for name in (trial.target, *source_datasets(trial))})
+
+
+def source_datasets(trial: Trial) -> tuple[str, ...]:
+    """What the trial's initialization is trained on: without labels, on the target itself."""
+    if trial.initialization in UNTRAINED:
+        return ()
+    if trial.initialization in SELF_SUPERVISED:
+        return (trial.target,)
+    collection = COLLECTIONS.get(trial.initialization)
+    return collection.datasets if collection else (trial.initialization,)
 
 
 class _Planner:
@@ -85,8 +94,10 @@ class _Planner:
         self.units.setdefault(unit.digest, unit)
         return unit.digest
 
-    def prepare(self, dataset: str, sample_size: int | None, settings: Settings) -> str:
-        key = (dataset, sample_size, id(settings))
+    def prepare(
+        self, dataset: str, settings: Settings, sample_size: int | None = None, at_most: int | None = None
+    ) -> str:
+        key = (dataset, sample_size, at_most, id(settings))
         if key not in self.memory:
             own = settings.of(dataset)
             spec = Prepare(
@@ -96,32 +107,46 @@ class _Planner:
                 split=own.split or ("official" if card(dataset).official_split else "random"),
                 options=own.options,
                 sample_size=sample_size,
+                at_most=at_most,
             )
-            self.memory[key] = self.add(Unit("prepare", spec, (), sized(dataset, sample_size)))
+            self.memory[key] = self.add(Unit("prepare", spec, (), sized(dataset, sample_size, at_most)))
         return self.memory[key]
 
+    def source(self, trial: Trial) -> tuple[str, ...]:
+        """The digests of the data that the trial's initialization is trained on."""
+        names, settings = source_datasets(trial), trial.settings
+        if collection := COLLECTIONS.get(trial.initialization):
+            at_most = trial.sample_size or collection.at_most
+            return tuple(self.prepare(name, settings, at_most=at_most) for name in names)
+        return tuple(self.prepare(name, settings, trial.sample_size) for name in names)
+
     def pretrain(self, trial: Trial) -> str:
-        architecture = source_architecture(trial)
-        key = (trial.label, trial.backbone, architecture, id(trial.settings))
+        architecture, names = source_architecture(trial), source_datasets(trial)
+        key = (trial.label, names, trial.backbone, architecture, id(trial.settings))
         if key not in self.memory:
-            source, settings = trial.initialization, trial.settings
-            data = self.prepare(source, trial.sample_size, settings)
-            fraction = settings.of(source).validation_fraction
+            data, settings = self.source(trial), trial.settings
+            fraction = settings.of(names[0]).validation_fraction if len(names) == 1 else None
             protocol = settings.pretrain
             spec = Pretrain(
-                datasets=(source,),
-                data=(data,),
+                datasets=names,
+                data=data,
                 backbone=trial.backbone,
                 architecture=architecture,
+                method=SELF_SUPERVISED.get(trial.initialization, "supervised"),
                 protocol=protocol if fraction is None else replace(protocol, validation_fraction=fraction),
             )
-            label = f"{trial.label} · {network(trial.backbone, architecture)}"
-            self.memory[key] = self.add(Unit("pretrain", spec, (data,), label))
+            name = (
+                f"{trial.label} on {trial.target}"
+                if len(names) == 1 and spec.method != "supervised"
+                else trial.label
+            )
+            label = f"{name} · {network(trial.backbone, architecture)}"
+            self.memory[key] = self.add(Unit("pretrain", spec, data, label))
         return self.memory[key]
 
     def finetune(self, trial: Trial) -> str:
-        data = self.prepare(trial.target, None, trial.settings)
-        trained = trial.initialization not in (RANDOM, IMAGENET)
+        data = self.prepare(trial.target, trial.settings)
+        trained = trial.initialization not in UNTRAINED
         weights = self.pretrain(trial) if trained else self.published.get(trial.backbone)
         spec = Finetune(
             initialization=trial.label,
@@ -132,6 +157,7 @@ class _Planner:
             architecture=trial.architecture,
             target_size=trial.target_size,
             seed=trial.seed,
+            transfer_decoder=trained and takes_decoder(trial),
             protocol=trial.settings.finetune,
         )
         needs = (data, weights) if trained and weights else (data,)
@@ -143,14 +169,29 @@ class _Planner:
 
 
 def source_architecture(trial: Trial) -> str:
-    """What a source is trained with: its task's network; a segmentation source, the target's (paper, 4.2)."""
-    if card(trial.initialization).task == "classification":
+    """What a source is trained with: its task's network; a segmentation source, the target's (paper, 4.2).
+
+    Without labels all segmentation networks share one run, on U-Net where there is a decoder at all.
+    """
+    if trial.initialization in SELF_SUPERVISED:
+        whole = SELF_SUPERVISED[trial.initialization] == "context" and trial.architecture != CLASSIFIER
+        return "unet" if whole else CLASSIFIER
+    collection = COLLECTIONS.get(trial.initialization)
+    if (collection.task if collection else card(trial.initialization).task) == "classification":
         return CLASSIFIER
-    return "unet" if trial.architecture == CLASSIFIER else trial.architecture
+    return "unet" if collection or trial.architecture == CLASSIFIER else trial.architecture
 
 
-def sized(dataset: str, sample_size: int | None) -> str:
-    return f"{dataset} ({sample_size:,} images)" if sample_size else dataset
+def takes_decoder(trial: Trial) -> bool:
+    """Where the space asks for it and the source was trained with the target's own network."""
+    own = source_architecture(trial) == trial.architecture != CLASSIFIER
+    return trial.settings.transfer_decoder and own
+
+
+def sized(dataset: str, sample_size: int | None, at_most: int | None) -> str:
+    if sample_size:
+        return f"{dataset} ({sample_size:,} images)"
+    return f"{dataset} (at most {at_most:,})" if at_most else dataset
 
 
 def network(backbone: str, architecture: str) -> str:

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from medpt.data import card, open_dataset, shards
+from medpt.data import open_dataset, shards
+from medpt.data.cards import card
 from medpt.data.dataset import Dataset, Record
 from medpt.data.fingerprint import fingerprint
 from medpt.data.manifest import Manifest, ShardInfo
@@ -37,7 +38,8 @@ class Job:
     done: dict[int, ShardInfo] = field(default_factory=dict)
 
     def start(self) -> None:
-        rows = shards.plan(self.dataset, self.spec.split, self.spec.split_seed, self.spec.sample_size)
+        spec = self.spec
+        rows = shards.plan(self.dataset, spec.split, spec.split_seed, spec.sample_size, spec.at_most)
         self.chunks = shards.chunks(rows)
         self.folder.mkdir(parents=True, exist_ok=True)
         for number, chunk in enumerate(self.chunks):

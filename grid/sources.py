@@ -6,6 +6,7 @@ from pathlib import Path
 from grid import plan
 from grid.space import IMAGENET, Space
 from medpt.data import open_dataset
+from medpt.data.cards import card
 from medpt.data.dataset import Dataset
 from medpt.data.fingerprint import fingerprint
 from medpt.data.locate import locate
@@ -61,8 +62,11 @@ def phantom(space: Space, out: Path, *, write: bool) -> Path:
     settings, names = space.settings.phantom or {}, plan.datasets(space)
     key = canonical_json([PHANTOM_VERSION, settings, names])
     target = out / "phantom" / hashlib.sha256(key.encode()).hexdigest()[:12]
-    if write and not target.is_dir():
-        generator.write_all(target, names, **settings)
+    if write:
+        for name in names:
+            place = target / card(name).folders[0]
+            if not place.is_dir():
+                generator.write(name, place, **settings)
     return target
 
 

@@ -13,14 +13,22 @@ from typing import Any, Literal
 
 from grid.documents import Document, Place
 from medpt.data.cards import CARDS, card
+from medpt.data.collections import COLLECTIONS
 from medpt.errors import InputError, did_you_mean
 from medpt.models import ARCHITECTURES, BACKBONES
 from medpt.spec import CLASSIFIER, Protocol
 
 FOLDER = Path(__file__).parent.parent / "search_spaces"
 RANDOM, IMAGENET = "random", "imagenet*"
+UNTRAINED = (RANDOM, IMAGENET)  # initializations that this grid does not train
+SELF_SUPERVISED = {"SS-Jigsaw": "jigsaw", "SS-Context": "context"}  # the paper's name: the method
 MAX_TRIALS = 50_000
-SPACE_KEYS = ("title", "size", "phantom", "datasets", "pretrain", "finetune", "experiments")
+PHANTOM_KEYS = ("seed", "train", "test", "size")  # of medpt.data.phantom.write
+UNSIZED = (*UNTRAINED, *SELF_SUPERVISED)
+SPACE_KEYS = (
+    *("title", "size", "phantom", "datasets", "pretrain", "finetune"),
+    *("transfer_decoder", "experiments"),
+)
 DATASET_KEYS = ("folder", "split", "pipeline", "options", "validation_fraction")
 FACTORS: dict[str, list[Any] | None] = {  # None: must be given
     "initialization": None,
@@ -53,6 +61,7 @@ class Settings:
     datasets: dict[str, DatasetSettings] = field(default_factory=dict)
     pretrain: Protocol = Protocol(max_steps=60_000)
     finetune: Protocol = Protocol()
+    transfer_decoder: bool = False  # paper, 4.2: "only the encoder"
 
     def of(self, dataset: str) -> DatasetSettings:
         return self.datasets.get(dataset, DatasetSettings())
@@ -160,6 +169,7 @@ class _Reader:
         if not isinstance(size, int) or not 32 <= size <= 1024 or size % 32:
             self.problem(("size",), f"`size` is {size!r}; a multiple of 32 from 32 to 1024 is accepted")
         phantom = self.mapping(data["phantom"], ("phantom",)) if "phantom" in data else None
+        self.unknown_keys(phantom or {}, PHANTOM_KEYS, ("phantom",))
         pretrain, finetune = Settings().pretrain, Settings().finetune
         return Settings(
             size=size,
@@ -167,7 +177,14 @@ class _Reader:
             datasets=self.datasets(data),
             pretrain=self.protocol(data, "pretrain", pretrain),
             finetune=self.protocol(data, "finetune", finetune),
+            transfer_decoder=self.flag(data, "transfer_decoder"),
         )
+
+    def flag(self, data: dict[str, Any], key: str) -> bool:
+        value = data.get(key, False)
+        if not isinstance(value, bool):
+            self.problem((key,), f"`{key}` is {value!r}; true or false is accepted")
+        return bool(value)
 
     def datasets(self, data: dict[str, Any]) -> dict[str, DatasetSettings]:
         found = {}
@@ -242,15 +259,17 @@ class _Reader:
     def initialization(self, value: Any, place: Place) -> tuple[str, int | None]:
         """ "CheXpert-20k" is 20,000 images of CheXpert, as the paper writes it."""
         text = str(value)
-        if text.lower() in (RANDOM, IMAGENET):
+        if text.lower() in UNTRAINED:
             return text.lower(), None
+        if text in COLLECTIONS or text in SELF_SUPERVISED:
+            return text, None
         sized = re.fullmatch(r"(.+)-(\d+)k", text)
         if sized and text not in CARDS:
             return self.dataset(sized[1], place), int(sized[2]) * 1000
         try:
             return card(text).name, None
         except InputError:
-            known = [RANDOM, IMAGENET, *CARDS]
+            known = [*UNTRAINED, *SELF_SUPERVISED, *COLLECTIONS, *CARDS]
             self.problem(place, f"unknown initialization `{text}`; {did_you_mean(text, known)}")
             return text, None
 
@@ -274,7 +293,7 @@ class _Reader:
         for start, size, *rest in product(*(factors[key] for key in FACTORS)):
             backbone, architecture, target, target_size, seed = rest
             source, own_size = start
-            size = None if source in (RANDOM, IMAGENET) else own_size or size
+            size = None if source in UNSIZED else own_size or size
             if card(target).task == "classification":
                 architecture = CLASSIFIER
             yield Trial(name, source, size, backbone, architecture, target, target_size, seed, settings)

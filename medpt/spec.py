@@ -13,6 +13,7 @@ from typing import Any, Literal
 VERSIONS: dict[str, int] = {"prepare": 1, "pretrain": 1, "finetune": 1}
 
 CLASSIFIER = "classifier"
+EDGE_LOSSES = ("alpha", "equal", "lovasz")
 WEIGHTINGS = ("inverse_frequency", "sqrt_inverse_frequency", "log_inverse", "none")
 
 
@@ -54,10 +55,11 @@ class Protocol:
     improvement: float = 1e-4  # smaller gains of the validation metric are noise at four decimals
     min_steps: int = 3_000  # tiny sets still learn when twenty validations stand still
     max_steps: int = 30_000  # bounds a run whose metric creeps; grids need an end
-    evaluate_every: int | None = None  # None: one eightfold-expanded epoch, 500 steps above 10,000 images
+    evaluate_every: int | None = None  # None: one eightfold-expanded epoch, but 500 steps at the most
     validation_fraction: float = 0.1  # the paper names none; stopping on the test part would leak
     weighting: str | None = None  # None: the task's default in medpt/losses.py
     weight_clip: tuple[float, float] = (0.1, 20.0)  # keeps a class below 1 % of pixels from ruling the loss
+    edge_loss: str = "alpha"  # of ET-Net: 0.3 of the segmentation's and 0.7 of the edges', as its authors
 
     def problems(self) -> list[tuple[str, str]]:
         """(field, what is wrong and what is accepted) for every value out of range."""
@@ -79,6 +81,7 @@ class Protocol:
                 lambda v: v is None or v in WEIGHTINGS,
                 f"one of {', '.join(WEIGHTINGS)}",
             ),
+            "edge_loss": (str, lambda v: v in EDGE_LOSSES, f"one of {', '.join(EDGE_LOSSES)}"),
             "weight_clip": (tuple, lambda v: len(v) == 2 and 0 < v[0] <= v[1], "two numbers, low and high"),
         }
         found = []
@@ -100,6 +103,7 @@ class Prepare:
     split: Literal["official", "random"] = "official"
     options: Mapping[str, Any] = field(default_factory=dict)  # of the reader
     sample_size: int | None = None  # training images kept, nested and class-stratified; None: all
+    at_most: int | None = None  # the same, but a smaller set stays whole
     split_seed: int = 0  # one split shared by every row of a table
 
 

@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 
 Row = dict[str, float]
 EVALUATION_BATCH = 32
-LARGE_SET = 10_000  # training images above which an epoch is too long to wait for an evaluation
-LARGE_SET_INTERVAL = 500
+LONGEST_INTERVAL = 500  # steps: twenty evaluations of a long epoch would outlast any run
 UNCHECKED_CUDA_STEPS = 50  # reading a loss back each step would stall the device
 
 
@@ -230,12 +229,10 @@ def standing(history: list[Row], task: Task, improvement: float) -> Standing:
 
 
 def evaluation_interval(protocol: Protocol, feed: Source, train_rows: np.ndarray) -> int:
-    """Steps from one evaluation to the next: as told, else one eightfold epoch, 500 steps for large sets."""
+    """Steps from one evaluation to the next: as told, else one eightfold epoch, but 500 at the most."""
     if protocol.evaluate_every is not None:
         return protocol.evaluate_every
-    if len(train_rows) > LARGE_SET:
-        return LARGE_SET_INTERVAL
-    return feed.steps_per_epoch(train_rows, protocol.batch_size, augment=True)
+    return min(feed.steps_per_epoch(train_rows, protocol.batch_size, augment=True), LONGEST_INTERVAL)
 
 
 def prepared(feed: Source, rows: np.ndarray, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:

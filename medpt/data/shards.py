@@ -49,8 +49,12 @@ def schema(size: int) -> pa.Schema:
     return pa.schema({**columns, **pixels, "pixels": pa.list_(pa.int64())})
 
 
-def plan(dataset: Dataset, policy: str, split_seed: int, sample_size: int | None) -> list[Row]:
+def plan(
+    dataset: Dataset, policy: str, split_seed: int, sample_size: int | None, at_most: int | None = None
+) -> list[Row]:
     """All rows to prepare, sorted by id; of the training part the subset of `sample_size`, or all.
+
+    `at_most` is a sample size that a smaller set need not reach.
 
     Raises InputError for labels that are no class and for splits and sizes that cannot be had.
     """
@@ -60,6 +64,8 @@ def plan(dataset: Dataset, policy: str, split_seed: int, sample_size: int | None
     parts = np.array(splits.assign(records, policy, split_seed))
     kept = np.flatnonzero(parts == "test")
     training = np.flatnonzero(parts == "train")
+    if at_most is not None and len(training) > at_most:
+        sample_size = at_most
     if sample_size is not None:
         if sample_size < 2:
             raise InputError(f"sample_size {sample_size}: accepted: a number of images, from 2")

@@ -82,7 +82,7 @@ def _task(feed: Feed, rows: np.ndarray, architecture: str, protocol: Protocol) -
     if architecture != EDGE_NETWORK:
         return Segment(weights), record
     edge_weights = class_weights(edge_counts(feed, rows), weighting, protocol.weight_clip)
-    return Segment(weights, edge_weights), record | {"edge_weights": edge_weights.tolist()}
+    return Segment(weights, edge_weights, protocol.edge_loss), record | {"edge_weights": edge_weights.tolist()}
 
 
 def counts(index: Index, rows: np.ndarray) -> Tensor:

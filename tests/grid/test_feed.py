@@ -27,7 +27,9 @@ def ray() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return phantom.write("ChestXRay2017", tmp_path_factory.mktemp("feed") / "chest", train=40, test=20, size=48)
+    return phantom.write(
+        "ChestXRay2017", tmp_path_factory.mktemp("feed") / "chest", train=40, test=20, size=48
+    )
 
 
 @pytest.fixture

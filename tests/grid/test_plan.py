@@ -58,15 +58,45 @@ def test_a_segmentation_source_is_trained_with_the_target_s_network() -> None:
     assert plan.source_architecture(classifying) == "unet"
 
 
+def test_what_an_initialization_is_trained_on() -> None:
+    drive = next(trial for trial in space.load("demo").trials if trial.target == "DRIVE")
+    chest = next(trial for trial in space.load("demo").trials if trial.target != "DRIVE")
+    told = {
+        (name, trial.target): (plan.source_datasets(trial), plan.source_architecture(trial))
+        for name in ("SS-Jigsaw", "SS-Context", "M3-CLS", "M3-SEG")
+        for trial in (replace(drive, initialization=name), replace(chest, initialization=name))
+    }
+    m3_cls, m3_seg = ("CheXpert", "EyePACS", "ISIC2019"), ("CHAOS-CT", "CHAOS-MRI", "TNBC")
+    assert told == {
+        ("SS-Jigsaw", "DRIVE"): (("DRIVE",), "classifier"),
+        ("SS-Jigsaw", "ChestXRay2017"): (("ChestXRay2017",), "classifier"),
+        ("SS-Context", "DRIVE"): (("DRIVE",), "unet"),
+        ("SS-Context", "ChestXRay2017"): (("ChestXRay2017",), "classifier"),
+        ("M3-CLS", "DRIVE"): (m3_cls, "classifier"),
+        ("M3-CLS", "ChestXRay2017"): (m3_cls, "classifier"),
+        ("M3-SEG", "DRIVE"): (m3_seg, "unet"),
+        ("M3-SEG", "ChestXRay2017"): (m3_seg, "unet"),
+    }
+
+
+def test_self_supervision_shares_one_run_between_segmentation_networks(tmp_path: Path) -> None:
+    path = tmp_path / "ssl.yaml"
+    path.write_text(
+        "experiments:\n  - initialization: [SS-Jigsaw, SS-Context]\n    target: [DRIVE]\n"
+        "    architecture: [unet, deeplabv3plus, hynet]\n    seed: [0]\n"
+    )
+    assert planned(str(path)).counts() == {"prepare": 1, "pretrain": 2, "finetune": 6}
+
+
 def test_published_cells_of_the_demo() -> None:
     assert matching_cells(planned()) == ["table2 4 of 72"]
 
 
+numbers = st.integers(-(2**50), 2**50) | st.floats(allow_nan=False, allow_infinity=False)
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**50), 2**50) | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(),
+    st.none() | st.booleans() | numbers | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
-)  # fmt: skip
+)
 
 
 @given(json_values)
@@ -96,7 +126,7 @@ def test_digest_is_pinned() -> None:
     assert digest("prepare", spec) == PREPARE_DIGEST
 
 
-PREPARE_DIGEST = "9b7982ffa894105e6658c75d5c80cdae92bc22f207b7e35bd691649d290c9b4d"
+PREPARE_DIGEST = "98c7b11881f3b323a3e14b69c60f54b0a63dcf464c59b970c3783df4f58b88c5"
 
 
 def test_named_streams_are_independent() -> None:
@@ -111,7 +141,8 @@ def thousand(tmp_path: Path) -> Path:
     seeds = list(range(21))
     path.write_text(
         "phantom: {seed: 0}\nexperiments:\n"
-        "  - initialization: [random, ISIC2019, ADE20K, CIFAR-100, CHAOS-CT, ADE20K-Seg, ImageNet, imagenet*]\n"
+        "  - initialization: [random, imagenet*, ISIC2019, ADE20K, CIFAR-100,"
+        " CHAOS-CT, ADE20K-Seg, ImageNet]\n"
         "    backbone: [resnet18, shufflenet_v2, densenet121]\n"
         f"    target: [DRIVE, ChestXRay2017]\n    seed: {seeds}\n"
     )
