@@ -86,7 +86,8 @@ class Dataset:
         return len(self.records)
 
     def image(self, record: Record) -> NDArray[Any]:
-        """uint8 (H, W, 3) RGB or (H, W) grey; CT: int16 (H, W) in Hounsfield units.
+        """uint8 (H, W, 3) RGB or (H, W) grey; CT: int16 (H, W) in Hounsfield units; MRI: float32 (H, W) as
+        stored, in the scanner's arbitrary units.
 
         Raises InputError naming the file that cannot be decoded.
         """

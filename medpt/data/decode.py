@@ -69,6 +69,18 @@ def read_ids(source: Path | bytes) -> NDArray[np.uint8]:
     return np.array(image).astype(np.uint8)
 
 
+def read_numbers(path: Path) -> NDArray[Any]:
+    """(H, W) numbers of one channel as stored, such as a TIFF of Hounsfield units: uint16, int32 or float32.
+
+    Raises InputError as `read_image` does, and for 8 bits and for colour.
+    """
+    data, name = _content(path)
+    image = _open(data, name)
+    if image.mode not in ("I", "F") and not image.mode.startswith("I;16"):
+        raise InputError(f"{name}: pixels of mode {image.mode}; accepted: one channel of 16 or 32 bits")
+    return np.array(image)
+
+
 def _content(source: Path | bytes) -> tuple[bytes, str]:
     if isinstance(source, bytes):
         data, name = source, "<bytes>"

@@ -19,4 +19,19 @@ CARDS = (
         notes="Table 1's nine classes count UNK, which has no training image. The 8,238 test images are "
         "unlabelled. Images are grouped by lesion; 2,084 have no lesion_id and stand alone.",
     ),
+    Card(
+        name="TNBC",
+        title="TNBC: nuclei in H&E tiles of triple-negative breast cancer (Naylor)",
+        modality="histology",
+        task="segmentation",
+        classes=("background", "nucleus"),
+        counts={"train": 50, "test": 0},
+        paper_counts={"train": 50, "test": 0},
+        official_split=False,
+        licence="CC BY 4.0",
+        source="Zenodo, record 1175282 (TNBC_NucleiSegmentation.zip)",
+        citation="Naylor et al., Segmentation of nuclei in histopathology images, IEEE TMI 38, 2019",
+        folders=("TNBC", "TNBC_NucleiSegmentation", "TNBC_and_Brain_dataset"),
+        notes="50 tiles of 11 patients. The edition with brain has 18 more, of slides 12 to 14: left out.",
+    ),
 )

@@ -5,19 +5,18 @@ Traps: positions that descend with the file number in every second patient, both
 without masks.
 """
 
-import io
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from medpt.data.phantom.dicom import computed
 from medpt.data.phantom.paint import Canvas, Rng, ellipse, fractal, grid, save, stream
 
 PATIENTS = (1, 2, 5, 6, 8, 10, 14, 16, 18, 19, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30)
 SLICES = 8
 INTERCEPTS = (-1024, -1200, -1000)
 PADDING = -1000  # below the intercept's air, as scanners fill what they did not measure
-ROOT = "1.2.826.0.1.3680043.8.498"
 
 
 def write(folder: Path, seed: int, train: int = 4, test: int = 1, size: int = 96) -> None:
@@ -43,7 +42,7 @@ def _patient(folder: Path, rng: Rng, number: int, size: int, labelled: bool) -> 
         style = f"IMG-{number:04d}-{rank + 1:05d}.dcm" if number % 4 == 2 else f"i{rank:04d},0000b.dcm"
         path = folder / "DICOM_anon" / style
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(_dicom(units, INTERCEPTS[number % 3], z, f"{ROOT}.{number + 1}.{rank + 1}"))
+        path.write_bytes(computed(units, INTERCEPTS[number % 3], z, f"{number + 1}.{rank + 1}"))
         if labelled:
             save(folder / "Ground" / f"liver_GT_{rank:03d}.png", liver, "PNG", "1")
 
@@ -98,27 +97,3 @@ def _organs(units: Canvas, x: Canvas, y: Canvas, depth: float, shape: NDArray[np
         rib = (0.8 * shape[0] * np.cos(angle), 0.02 + 0.56 * shape[1] * np.sin(angle))
         units = _fill(units, ellipse(x, y, rib, (0.05, 0.025), 0.3, angle + np.pi / 2), 380)
     return units
-
-
-def _dicom(units: NDArray[np.int16], intercept: int, z: float, uid: str) -> bytes:
-    from pydicom.dataset import Dataset, FileMetaDataset
-    from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
-
-    scan = Dataset()
-    scan.file_meta = FileMetaDataset()
-    scan.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    scan.file_meta.MediaStorageSOPClassUID = scan.SOPClassUID = CTImageStorage
-    scan.file_meta.MediaStorageSOPInstanceUID = scan.SOPInstanceUID = UID(uid)
-    scan.Modality = "CT"
-    scan.ImagePositionPatient = [-180.0, -180.0, z]
-    scan.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
-    scan.PixelSpacing = [0.75, 0.75]
-    scan.SliceThickness = 3.0
-    scan.SamplesPerPixel, scan.PhotometricInterpretation = 1, "MONOCHROME2"
-    scan.Rows, scan.Columns = units.shape
-    scan.BitsAllocated, scan.BitsStored, scan.HighBit, scan.PixelRepresentation = 16, 16, 15, 1
-    scan.RescaleIntercept, scan.RescaleSlope = intercept, 1
-    scan.PixelData = (units.astype(np.int32) - intercept).astype("<i2").tobytes()
-    content = io.BytesIO()
-    scan.save_as(content, enforce_file_format=True)
-    return content.getvalue()

@@ -85,7 +85,7 @@ def to_bytes(canvas: Canvas) -> NDArray[np.uint8]:
     return np.clip(np.rint(canvas * 255), 0, 255).astype(np.uint8)
 
 
-def save(path: Path, pixels: NDArray[np.uint8], file_format: str, mode: str | None = None) -> None:
+def save(path: Path, pixels: NDArray[Any], file_format: str, mode: str | None = None) -> None:
     """Writes pixels as JPEG, PNG, TIFF or GIF; `mode` converts first (such as CMYK)."""
     from PIL import Image
 

@@ -16,6 +16,7 @@ from medpt.data.cards import CARDS
 from medpt.data.dataset import Dataset, Record
 from medpt.data.decode import read_ids
 from medpt.data.locate import child, files, find_root, folders
+from medpt.data.readers.dicom import hounsfield
 from medpt.errors import InputError
 
 CARD = CARDS["CHAOS-CT"]
@@ -23,7 +24,6 @@ IMAGES = (re.compile(r"i(\d+),\d+b?\.dcm", re.IGNORECASE), re.compile(r"IMG-\d+-
 MASKS = (re.compile(r"liver_GT_(\d+)\.png", re.IGNORECASE),)
 LIVER_HU = (40.0, 200.0)  # mean of a patient's liver in the portal venous phase
 CHECKED = 16  # slices of a patient whose masks are looked at on opening
-AIR, METAL = -1024, 3071  # Hounsfield units; outside the field of view scanners write less
 
 
 def open(root: Path) -> Dataset:
@@ -103,20 +103,7 @@ def _mispaired(top: Path, folder: Path, records: list[Record]) -> list[str]:
 
 
 def _image(root: Path, record: Record) -> NDArray[np.int16]:
-    """Stored values by RescaleSlope and RescaleIntercept, clipped to [-1024, 3071] HU."""
-    import pydicom
-    from pydicom.errors import InvalidDicomError
-
-    path = root / record.image_path
-    try:
-        scan = pydicom.dcmread(path)
-        stored = scan.pixel_array.astype(np.float32)
-        units = stored * float(scan.RescaleSlope) + float(scan.RescaleIntercept)
-    except (InvalidDicomError, OSError, EOFError) as error:
-        raise InputError(f"{path}: not a DICOM file that can be read: {error}") from None
-    except (AttributeError, ValueError, KeyError, NotImplementedError, RuntimeError) as error:
-        raise InputError(f"{path}: {error}") from None
-    return np.clip(np.rint(units), AIR, METAL).astype(np.int16)
+    return hounsfield(root / record.image_path)
 
 
 def _mask(root: Path, record: Record) -> NDArray[np.uint8]:

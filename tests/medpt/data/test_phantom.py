@@ -40,6 +40,12 @@ def test_all_layouts_are_found_and_read_quickly(everything: tuple[Path, float]) 
         "ISIC2019": 160,
         "DRIVE": 40,
         "CHAOS-CT": 32,
+        "CHAOS-MRI": 48,
+        "LUNA": 30,
+        "LUNA16": 12,
+        "NIH-CT-82": 20,
+        "CardiacMRI": 80,
+        "TNBC": 50,
         "ADE20K": 158,
         "ADE20K-Seg": 160,
         "CIFAR-100": 300,
@@ -76,6 +82,16 @@ def test_official_names(everything: tuple[Path, float]) -> None:
         "CHAOS-CT/CHAOS_Train_Sets/Train_Sets/CT/1/DICOM_anon/i0000,0000b.dcm",
         "CHAOS-CT/CHAOS_Train_Sets/Train_Sets/CT/5/DICOM_anon/IMG-0002-00001.dcm",
         "CHAOS-CT/CHAOS_Train_Sets/Train_Sets/CT/1/Ground/liver_GT_000.png",
+        "CHAOS-MRI/CHAOS_Train_Sets/Train_Sets/MR/1/T1DUAL/DICOM_anon/OutPhase/IMG-0004-00001.dcm",
+        "CHAOS-MRI/CHAOS_Train_Sets/Train_Sets/MR/1/T1DUAL/Ground/IMG-0004-00002.png",
+        "CHAOS-MRI/CHAOS_Train_Sets/Train_Sets/MR/1/T2SPIR/Ground/IMG-0007-00001.png",
+        "LUNA/2d_masks/ID_0000_Z_0142.tif",
+        "LUNA/3d_images/IMG_0002.nii.gz",
+        "NIH-CT-82/TCIA_pancreas_labels-02-05-2017/label0001.nii.gz",
+        "CardiacMRI/mrimages/sol_yxzt_pat10.mat",
+        "CardiacMRI/manual_seg/manual_seg_32points_pat1.mat",
+        "TNBC/TNBC_NucleiSegmentation/Slide_01/01_1.png",
+        "TNBC/TNBC_NucleiSegmentation/GT_12/12_1.png",
         "ADE20K/ADEChallengeData2016/annotations/validation/ADE_val_00000001.png",
         "CIFAR-100/cifar-100-python/meta",
         "ImageNet/train/n02782093/n02782093_1.JPEG",
@@ -132,7 +148,7 @@ def test_labels_can_be_learnt_but_not_at_once(everything: tuple[Path, float], na
     assert end > chance + 0.15
 
 
-@pytest.mark.parametrize("name", ["DRIVE", "CHAOS-CT"])
+@pytest.mark.parametrize("name", ["DRIVE", "CHAOS-CT", "CHAOS-MRI", "LUNA", "CardiacMRI", "TNBC"])
 def test_foreground_differs_from_background(everything: tuple[Path, float], name: str) -> None:
     dataset = open_dataset(name, locate(name, everything[0]))
     pipeline = default_pipeline(dataset.info.modality, 96)

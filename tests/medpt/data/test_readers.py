@@ -27,7 +27,7 @@ def test_records_are_plain_unique_and_decode(copies: Path, name: str) -> None:
         assert "\\" not in record.image_path
         assert not Path(record.image_path).is_absolute()
         image = dataset.image(record)
-        assert image.dtype == (np.int16 if dataset.info.modality == "ct" else np.uint8)
+        assert image.dtype == {"ct": np.int16, "mri": np.float32}.get(dataset.info.modality, np.uint8)
         if dataset.info.task == "classification":
             assert record.label is not None
             assert 0 <= record.label < len(dataset.info.classes)

@@ -1,0 +1,111 @@
+"""LUNA16: chest CT volumes with lung masks, `subset<k>/<uid>.mhd` and `seg-lungs-LUNA16/<uid>.mhd`.
+
+The owner calls the masks automatic: they are no reference standard. Scans and masks are joined by their
+series UID, because not everybody downloads all ten subsets, and each is turned upright by its own header.
+The subset is the official fold and stands in `meta`. LUNA16 names series, not patients: a `metadata.csv` of
+LIDC-IDRI beside the subsets (columns `Series UID`, `Subject ID`) tells which series are one patient's.
+"""
+
+import csv
+import re
+from io import StringIO
+from pathlib import Path
+from typing import Literal, cast, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medpt.data.cards import CARDS
+from medpt.data.dataset import Dataset, Record
+from medpt.data.locate import child, files, find_root, folders, read_text
+from medpt.data.readers import metaimage
+from medpt.data.readers.dicom import AIR, METAL
+from medpt.errors import InputError
+
+CARD = CARDS["LUNA16"]
+SUBSET = re.compile(r"subset(\d)", re.IGNORECASE)
+MASKS = "seg-lungs-LUNA16"
+LUNGS = (3, 4)  # 5 is the trachea
+Keep = Literal["largest", "organ_present", "all"]
+
+
+def open(root: Path, keep: Keep = "largest") -> Dataset:
+    """Masks 0 background, 1 lung; images int16 HU; a record's slice is its height toward the head.
+
+    `keep`: of each scan the plane of the largest lung area (as the paper's 2-D set), the planes with lung,
+    or all planes. The first two read every mask on opening (about 0.2 s a scan).
+    Raises InputError for headers that cannot be read and masks of another size than their scan.
+    """
+    if keep not in get_args(Keep):
+        raise InputError(f"LUNA16: keep is {keep!r}; accepted: {', '.join(get_args(Keep))}")
+    top = find_root(root, lambda folder: child(folder, MASKS) is not None and bool(_scans(folder)), MASKS)
+    scans = _scans(top)
+    masks = {path.stem: path for path in files(top / MASKS, ".mhd")}
+    problems: list[str] = []
+    patients = _patients(top, problems)
+    records: list[Record] = []
+    for uid in sorted(scans.keys() & masks):
+        records += _volume(top, scans[uid], masks[uid], patients.get(uid, uid), keep, problems)
+    if problems:
+        raise InputError(problems)
+    counts = {
+        "scans without a mask": len(scans.keys() - masks),
+        "masks without a scan": len(masks - scans.keys()),
+    }
+    remarks = tuple(f"{top}: {count} {what} left out" for what, count in counts.items() if count)
+    return Dataset(CARD, top, tuple(records), _image, _mask, remarks)
+
+
+def _scans(folder: Path) -> dict[str, Path]:
+    subsets = [inner for inner in folders(folder) if SUBSET.fullmatch(inner.name)]
+    return {path.stem: path for subset in subsets for path in files(subset, ".mhd")}
+
+
+def _patients(top: Path, problems: list[str]) -> dict[str, str]:
+    """Series UID to patient."""
+    path = child(top, "metadata.csv")
+    if path is None:
+        return {}
+    rows = csv.DictReader(StringIO(read_text(path)))
+    missing = {"Series UID", "Subject ID"} - set(rows.fieldnames or ())
+    if missing:
+        problems.append(f"{path}, line 1: no column {', '.join(sorted(missing))}")
+        return {}
+    return {row["Series UID"]: row["Subject ID"] for row in rows}
+
+
+def _volume(top: Path, scan: Path, mask: Path, patient: str, keep: Keep, problems: list[str]) -> list[Record]:
+    try:
+        image, truth = metaimage.header(scan), metaimage.header(mask)
+        sizes = [(v.depth, v.height, v.width) for v in (image, truth)]
+        if sizes[0] != sizes[1]:
+            raise InputError(f"{mask}: {sizes[1]} voxels (z, y, x); its scan has {sizes[0]}")
+        kept = _kept(truth, keep)
+    except InputError as error:
+        problems += error.problems
+        return []
+    image_path, mask_path = (path.relative_to(top).as_posix() for path in (scan, mask))
+    fold = {"fold": int(scan.parent.name[-1])}
+    return [Record(CARD.name, image_path, patient, patient, z, None, mask_path, None, fold) for z in kept]
+
+
+def _kept(truth: metaimage.Header, keep: Keep) -> list[int]:
+    if keep == "all":
+        return list(range(truth.depth))
+    areas = [int(_lung(metaimage.plane(truth, z)).sum()) for z in range(truth.depth)]
+    if keep == "largest":
+        return [int(np.argmax(areas))] if any(areas) else []
+    return [z for z, area in enumerate(areas) if area]
+
+
+def _lung(values: NDArray[np.generic]) -> NDArray[np.uint8]:
+    return np.isin(values, LUNGS).astype(np.uint8)
+
+
+def _image(root: Path, record: Record) -> NDArray[np.int16]:
+    units = metaimage.plane(metaimage.header(root / record.image_path), cast(int, record.slice))
+    return np.clip(np.rint(units), AIR, METAL).astype(np.int16)
+
+
+def _mask(root: Path, record: Record) -> NDArray[np.uint8]:
+    return _lung(metaimage.plane(metaimage.header(root / str(record.mask_path)), cast(int, record.slice)))

@@ -1,0 +1,74 @@
+"""Readers of volumes and tissue on real pictures, put into the owners' layouts where they were converted."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from medpt.data import open_dataset
+from medpt.data.locate import locate
+from medpt.data.phantom.dicom import computed
+from medpt.errors import InputError
+
+pytestmark = pytest.mark.real
+
+
+def test_tnbc(real: Path, tmp_path: Path) -> None:
+    for n, path in enumerate(sorted((real / "derived" / "TNBC" / "images").iterdir()), 1):
+        for kind, source in (("Slide", path), ("GT", path.parents[1] / "masks" / path.name)):
+            target = tmp_path / f"{kind}_{n:02d}" / f"{n:02d}_1.png"
+            target.parent.mkdir()
+            shutil.copy(source, target)
+    dataset = open_dataset("TNBC", tmp_path)
+    assert len(dataset) == 4
+    for record in dataset:
+        image, mask = dataset.image(record), dataset.mask(record)
+        assert image.shape == (512, 512, 3)
+        assert 0.05 < mask.mean() < 0.6
+        assert image[mask == 1].mean() < image[mask == 0].mean() - 15  # chromatin takes haematoxylin
+
+
+def test_luna_names_and_masks_and_that_saturated_images_are_refused(real: Path) -> None:
+    import cv2
+
+    dataset = open_dataset("LUNA", locate("LUNA", real))
+    assert {r.patient_id for r in dataset} == {f"ID_{n:04d}" for n in (13, 17, 28, 88, 118, 168)}
+    for record in dataset:
+        mask = dataset.mask(record)
+        assert mask.shape == (512, 512)
+        assert 0.05 < mask.mean() < 0.5
+        areas = cv2.connectedComponentsWithStats(mask)[2][1:, cv2.CC_STAT_AREA]
+        assert np.sort(areas)[::-1][:2].sum() > 0.9 * mask.sum()  # two lungs
+        with pytest.raises(InputError, match="accepted: one channel of 16 or 32 bits"):
+            dataset.image(record)
+
+
+@pytest.mark.parametrize(
+    ("flip_z", "flip_rows"), [(False, False), (True, False), (False, True), (True, True)]
+)
+def test_nih_turns_a_label_onto_real_slices(
+    real: Path, tmp_path: Path, flip_z: bool, flip_rows: bool
+) -> None:
+    """Three real slices of the abdomen, taken as one scan: the label fits in one of four ways only."""
+    import nibabel
+
+    units, masks = [], []
+    series = tmp_path / "PANCREAS_0001" / "study" / "series"
+    series.mkdir(parents=True)
+    for z, path in enumerate(sorted((real / "derived" / "NIH-CT-82" / "images").iterdir())):
+        grey = np.asarray(Image.open(path).convert("L")).astype(np.int16)
+        units.append(np.where(grey > 0, grey, -100).astype(np.int16))  # shown from 0 HU: fat is black
+        masks.append(np.asarray(Image.open(path.parents[1] / "masks" / path.name).convert("L")) > 127)
+        (series / f"1-{z + 1:03d}.dcm").write_bytes(computed(units[-1], -1024, 2.0 * z, f"1.{z + 1}"))
+    label = np.stack(masks, axis=2)[:: -1 if flip_rows else 1, :, :: -1 if flip_z else 1]
+    nibabel.Nifti1Image(label.transpose(1, 0, 2).astype(np.uint8), np.eye(4)).to_filename(
+        tmp_path / "label0001.nii.gz"
+    )
+    dataset = open_dataset("NIH-CT-82", tmp_path)
+    for record in dataset:
+        z = int(Path(record.image_path).stem[2:]) - 1
+        assert np.array_equal(dataset.image(record), units[z])
+        assert np.array_equal(dataset.mask(record), masks[z])
+        assert record.meta["overlap"] > 0.9
