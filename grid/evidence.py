@@ -44,7 +44,7 @@ class Source:
     images: int | None
     steps: int | None
     metric: str | None
-    value: float | None
+    value: float | None  # of the metric as it is recorded, auc and miou as fractions
     seconds: float | None
 
 
@@ -208,6 +208,11 @@ class Evidence:
             except InputError as error:
                 self.gaps.append(f"{unit.label}: its manifest cannot be read ({error})")
         return Prepared(digest, spec, unit.label, manifest)
+
+    def decoders(self) -> int:
+        """Fine-tunings that start from a pre-training's decoder as well."""
+        specs = [unit.spec for _, unit in self.of_kind("finetune")]
+        return sum(isinstance(spec, Finetune) and spec.transfer_decoder for spec in specs)
 
     def protocols(self, kind: str) -> list[tuple[Protocol, list[str]]]:
         """Each protocol of a kind of unit with the datasets that it was used on."""

@@ -40,6 +40,7 @@ MEANINGS = {
     "validation_fraction": "of the training part, by patient; with 0 the last weights are tested",
     "weighting": "of classes in the balanced cross entropy; the paper gives no formula",
     "weight_clip": "bounds of a class weight before scaling",
+    "edge_loss": "of ET-Net: how its segmentation and edge losses are weighed",
 }
 AUTOMATIC = {
     "evaluate_every": "one eightfold epoch, 500 steps above 10,000 images",
@@ -89,7 +90,7 @@ def settings(evidence: Evidence) -> list[Setting]:
     return [
         Setting(
             item.name,
-            MEANINGS[item.name],
+            MEANINGS.get(item.name, ""),
             *(_values(item.name, used[kind], DEFAULTS[kind]) for kind in DEFAULTS),
         )
         for item in fields(Protocol)
@@ -113,7 +114,7 @@ def _values(name: str, used: list[tuple[Protocol, list[str]]], default: Protocol
 
 def _text(name: str, value: Any) -> str:
     if value is None:
-        return AUTOMATIC[name]
+        return AUTOMATIC.get(name, "not set")
     if isinstance(value, tuple):
         return " to ".join(f"{number:g}" for number in value)
     return (
@@ -151,7 +152,8 @@ class Data:
         if self.synthetic:
             return "synthetic"
         have, published_count = sum(self.images.values()), sum(self.card.counts.values())
-        if not self.images or self.prepared.spec.sample_size or have == published_count:
+        spec = self.prepared.spec
+        if not self.images or spec.sample_size or spec.at_most or have == published_count:
             return ""
         return f"{have:,} of {published_count:,} published images"
 

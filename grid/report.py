@@ -88,6 +88,7 @@ def page(
         "panels_possible": len({(cell.column, cell.network) for cell in cells if cell.n}),
         "galleries": pictures.galleries(cells, evidence.artifact, MOST_GALLERIES),
         "sources": sources,
+        "decoders": evidence.decoders(),
         "seconds": evidence.seconds(),
         "needed": sum(source.users for source in sources),
         "failures": evidence.failures(reported(frame)),

@@ -11,6 +11,7 @@ from medpt.data.dataset import Dataset
 from medpt.data.fingerprint import fingerprint
 from medpt.data.locate import locate
 from medpt.errors import InputError
+from medpt.files import sha256
 from medpt.models.weights import published_name
 from medpt.spec import canonical_json
 
@@ -84,7 +85,17 @@ def open_all(space: Space, found: Sources) -> dict[str, Dataset]:
     return opened
 
 
-def published(space: Space) -> dict[str, str]:
-    """The files of ImageNet weights that the space starts from, by backbone."""
+def published(space: Space, folder: Path | None) -> dict[str, str]:
+    """What names the ImageNet weights that the space starts from, by backbone: the start of their sha256.
+
+    A file in `folder` is hashed; torchvision's downloads carry the same digits in their names.
+    """
     backbones = {trial.backbone for trial in space.trials if trial.initialization == IMAGENET}
-    return {backbone: published_name(backbone) for backbone in sorted(backbones)}
+    return {backbone: _weights_name(backbone, folder) for backbone in sorted(backbones)}
+
+
+def _weights_name(backbone: str, folder: Path | None) -> str:
+    name = published_name(backbone)
+    if folder and (folder / name).is_file():
+        return sha256(folder / name)[:8]
+    return name.removesuffix(".pth").rpartition("-")[2]
