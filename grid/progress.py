@@ -11,7 +11,7 @@ from rich.text import Text
 
 from grid.plan import Unit
 
-EVERY = 15.0  # seconds between lines where the output is no terminal
+EVERY = 30.0  # seconds between lines where the output is no terminal
 VERBS = {"prepare": "preparing", "pretrain": "pre-training", "finetune": "fine-tuning"}
 
 
