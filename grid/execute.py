@@ -36,7 +36,7 @@ def execute(
     unsent = tracker.finish()
     if unsent:
         console.print(f"{unsent} runs are not in {uri} yet ({tracker.problem}); the same command sends them")
-    return conclude(plan, store, uri, console)
+    return conclude(plan, store, uri, console, recorded=not unsent)
 
 
 def unfinished(plan: Plan, store: Store, console: Console) -> list[str]:
@@ -114,16 +114,17 @@ def carry_out(
         schedule.run(plan, todo, store, site, opened, tell, progress.prepared)
 
 
-def conclude(plan: Plan, store: Store, uri: str, console: Console) -> int:
-    """The table, the failures and the report's place."""
+def conclude(plan: Plan, store: Store, uri: str, console: Console, *, recorded: bool) -> int:
+    """The table, the failures and the report's place; without the record there is no table to show."""
     from grid import query, report, results
 
-    frame = results.load(plan.space.name, store.root, uri)
-    query.show(frame, console)
+    if recorded:
+        query.show(results.load(plan.space.name, store.root, uri), console)
     failures = [name for name in plan.units if not store.is_finished(name)]
     for name in failures:
         console.print(failure_line(plan.units[name], store), markup=False)
-    console.print(f"report: {report.build(plan.space.name, store.root, uri)}", markup=False)
+    if recorded:
+        console.print(f"report: {report.build(plan.space.name, store.root, uri)}", markup=False)
     return 1 if failures else 0
 
 

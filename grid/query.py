@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from grid import results
+from medpt.data.cards import card
 from medpt.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -45,9 +46,9 @@ def cells(frame: "pd.DataFrame", by: list[str], metric: str) -> "pd.DataFrame":
     if metric not in frame.columns:
         known = [name for name in frame.columns if frame[name].dtype == float]
         raise InputError(f"--metric {metric}: no finished trial has it; {did_you_mean(metric, known)}")
-    other = "miou" if metric == "auc" else "auc"
-    if metric in METRICS.values() and other in frame.columns:
-        frame = frame[frame[other].isna()]
+    tasks = frame["target"].map(lambda name: card(name).task)
+    having = set(tasks[frame[metric].notna()])
+    frame = frame[tasks.isin(having)]
     grouped = frame.groupby(by, sort=False, dropna=False)[metric]
     table = grouped.agg(mean="mean", std="std", n="count", planned="size").reset_index()
     table[["mean", "std"]] *= 100

@@ -57,9 +57,13 @@ def _runs(out: Path, uri: str | None) -> dict[str, Any]:
     """MLflow's runs by digest."""
     from grid import track
 
-    connection = track.client(uri or track.default_uri(out))
-    found = connection.get_experiment_by_name(track.EXPERIMENT)
-    runs = track.all_runs(connection, found.experiment_id) if found else []
+    place = uri or track.default_uri(out)
+    try:
+        connection = track.client(place)
+        found = connection.get_experiment_by_name(track.EXPERIMENT)
+        runs = track.all_runs(connection, found.experiment_id) if found else []
+    except Exception as error:  # MLflow's clients raise what their transports do
+        raise InputError(f"{place}: the tracker does not answer ({type(error).__name__})") from error
     return {run.data.tags[track.DIGEST]: run for run in runs if track.DIGEST in run.data.tags}
 
 
