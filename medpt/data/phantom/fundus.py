@@ -101,8 +101,8 @@ def paint_optic_disc(rng: Rng, eye: Eye, ratio: float) -> tuple[Canvas, Canvas]:
     """A disc as large as real ones, its cup `ratio` of its diameter; the covers of both, 0 to 1."""
     radii = (rng.uniform(0.2, 0.24), rng.uniform(0.22, 0.26))
     centre = eye.disc[0] * 0.85, eye.disc[1]
-    disc = ellipse(eye.x, eye.y, centre, radii, 0.12)
-    cup = ellipse(eye.x, eye.y, centre, (ratio * radii[0], ratio * radii[1]), 0.15)
+    disc = ellipse(eye.x, eye.y, centre, radii, 0.3)
+    cup = ellipse(eye.x, eye.y, centre, (ratio * radii[0], ratio * radii[1]), 0.6)
     eye.rgb = blend(eye.rgb, disc * 0.8, (0.95, 0.68, 0.38))
     eye.rgb = blend(eye.rgb, cup * 0.8, (1.0, 0.95, 0.8))
     eye.disc = centre
