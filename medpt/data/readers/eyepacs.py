@@ -1,0 +1,65 @@
+"""EyePACS (Kaggle 2015), labelled training part: diabetic retinopathy, grades 0 to 4.
+
+Both eyes of a person are one patient. A few published images are black: they are images all the same. The
+paper pre-trains on this part alone; Kaggle's test part is not read.
+"""
+
+import re
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medpt.data.cards import CARDS
+from medpt.data.dataset import Dataset, Record
+from medpt.data.decode import read_image
+from medpt.data.locate import child, find_root, walk
+from medpt.data.readers.tables import csv_rows
+from medpt.errors import InputError
+
+CARD = CARDS["EyePACS"]
+TRUTH = "trainLabels.csv"
+NAME = re.compile(r"(\d+)_(left|right)")
+GRADES = {str(grade): grade for grade in range(5)}
+
+
+def open(root: Path) -> Dataset:
+    """Labels 0..4. Raises InputError for rows that are not the owner's, and where images and rows differ."""
+    top = find_root(root, lambda folder: child(folder, TRUTH) is not None, TRUTH)
+    problems: list[str] = []
+    images = _images(top, problems)
+    records: dict[str, Record] = {}
+    for line, (name, level) in csv_rows(top / TRUTH, ("image", "level"), problems):
+        place = f"{top / TRUTH}, line {line}"
+        match = NAME.fullmatch(name)
+        if match is None or level not in GRADES or name in records:
+            problems.append(
+                f"{place}: {name},{level}; accepted: such as 10_left,0 (level 0 to 4), each image once"
+            )
+        elif name not in images:
+            problems.append(f"{place}: no image {top / 'train' / name}.jpeg")
+        else:
+            meta = {"eye": match[2]}
+            records[name] = Record(
+                CARD.name, images[name], match[1], match[1], label=GRADES[level], meta=meta
+            )
+    if problems:
+        raise InputError(problems)
+    unlabelled = [f"{top / path}: not in {TRUTH}" for name, path in images.items() if name not in records]
+    if unlabelled:
+        raise InputError(unlabelled)
+    return Dataset(CARD, top, tuple(sorted(records.values(), key=lambda record: record.id)), _image)
+
+
+def _images(top: Path, problems: list[str]) -> dict[str, str]:
+    folder = child(top, "train")
+    if folder is None or not folder.is_dir():
+        problems.append(f"{top / 'train'}: no such folder")
+        return {}
+    prefix = len(str(top)) + 1
+    paths = (entry.path[prefix:].replace("\\", "/") for entry in walk(folder))
+    return {Path(path).stem: path for path in paths if path.lower().endswith((".jpeg", ".jpg"))}
+
+
+def _image(root: Path, record: Record) -> NDArray[np.uint8]:
+    return read_image(root / record.image_path)
