@@ -1,0 +1,72 @@
+"""STARE by diagnosis: 15 codes, 0 normal, 1 to 13 named, 14 any other.
+
+An image has one to three codes, the paper one head of 15 classes: the label is the first code, and `meta` has
+all. Codes above 14, of a longer list that one of the owner's systems used, count as 14.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medpt.data.cards import CARDS
+from medpt.data.dataset import Dataset, Record
+from medpt.data.locate import child, find_root
+from medpt.data.readers import stare
+from medpt.errors import InputError
+
+CARD = CARDS["STARE-CLS"]
+CODES = "all-mg-codes.txt"
+OTHER = 14
+
+
+def open(root: Path) -> Dataset:
+    """Labels 0..14. Remarks count images without a code and codes without an image, which are left out.
+
+    Raises InputError for lines of all-mg-codes.txt that are not `<id> TAB <codes> TAB <text>`.
+    """
+    top = find_root(root, lambda folder: _table(folder) is not None, CODES)
+    problems: list[str] = []
+    codes = dict(_codes(_table(top) or top / CODES, problems))
+    if problems:
+        raise InputError(problems)
+    images = next(iter(stare.photographs(top)), {})
+    records = [_record(name, images[name], codes[name]) for name in sorted(images.keys() & codes)]
+    return Dataset(CARD, top, tuple(records), _image, remarks=tuple(_remarks(top, images, codes)))
+
+
+def _table(folder: Path) -> Path | None:
+    return child(folder, CODES) or child(folder / "diagnoses", CODES)
+
+
+def _codes(path: Path, problems: list[str]) -> Iterator[tuple[str, list[int]]]:
+    seen: set[str] = set()
+    for line, text in enumerate(path.read_text(encoding="latin-1").splitlines(), 1):
+        name, *cells = text.strip().split("\t")
+        codes = cells[0].split() if cells else []
+        if not codes or not all(code.isdecimal() for code in codes) or name in seen:
+            problems += [
+                f"{path}, line {line}: {text!r}; accepted: im0001<TAB>13 14<TAB>text, each id once"
+            ] * bool(text.strip())
+            continue
+        seen.add(name)
+        yield name.lower(), [int(code) for code in codes]
+
+
+def _record(name: str, path: str, codes: list[int]) -> Record:
+    known = [min(code, OTHER) for code in codes]
+    return Record(CARD.name, path, name, name, label=known[0], meta={"codes": known})
+
+
+def _remarks(top: Path, images: dict[str, str], codes: dict[str, list[int]]) -> Iterator[str]:
+    if alone := sorted(images.keys() - codes):
+        yield f"{top}: {len(alone)} images without a code left out, first {alone[0]}"
+    if alone := sorted(codes.keys() - images):
+        yield f"{top}: {len(alone)} codes without an image, first {alone[0]}"
+    if above := sorted(name for name in images.keys() & codes if max(codes[name]) > OTHER):
+        yield f"{top}: codes above {OTHER} count as {OTHER} (other) in {len(above)} images, first {above[0]}"
+
+
+def _image(root: Path, record: Record) -> NDArray[np.uint8]:
+    return stare.read(root / record.image_path)
