@@ -1,0 +1,92 @@
+"""HRF: 45 fundus photographs of 3504x2336 pixels with vessels and fields of view.
+
+Read as all.zip unpacks (images, manual1, mask) and as the nine archives do, which have no folder inside:
+files are known by their names. There is no official split. Resized to 256 pixels most vessels vanish; so it
+is in the paper.
+"""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medpt.data.cards import CARDS
+from medpt.data.dataset import Dataset, Reader, Record
+from medpt.data.decode import read_grey, read_image
+from medpt.data.locate import files, find_root, folders, walk
+from medpt.errors import InputError
+
+CARD = CARDS["HRF"]
+KINDS = {
+    "image": re.compile(r"(\d\d_(?:h|g|dr))\.jpg", re.IGNORECASE),
+    "vessels": re.compile(r"(\d\d_(?:h|g|dr))\.tif", re.IGNORECASE),
+    "view": re.compile(r"(\d\d_(?:h|g|dr))_mask\.tif", re.IGNORECASE),
+}
+OUTSIDE = "outside the field of view"
+
+
+def open(root: Path, classes: int = 2) -> Dataset:
+    """Masks 0 background, 1 vessel; with `classes=3` also 2 outside the field of view.
+
+    Table 1 counts three classes and does not say which; the paper's task is the vessels. Raises InputError
+    for an image without vessels or field of view, and for either without an image.
+    """
+    if classes not in (2, 3):
+        raise InputError(
+            f"HRF: classes is {classes!r}; accepted: 2 (vessels), 3 (and outside the field of view)"
+        )
+    top = find_root(root, _is_root, "01_h.jpg and 01_h.tif, such as in images and manual1")
+    problems: list[str] = []
+    found = {kind: _named(top, pattern, problems) for kind, pattern in KINDS.items()}
+    everyone = sorted(set().union(*found.values()))
+    problems += [
+        f"{top}: {name} has no {kind}" for name in everyone for kind in KINDS if name not in found[kind]
+    ]
+    if problems:
+        raise InputError(problems)
+    records = tuple(_record(name, {kind: found[kind][name] for kind in KINDS}) for name in everyone)
+    info = CARD if classes == 2 else replace(CARD, classes=(*CARD.classes, OUTSIDE))
+    mask: Reader = _vessels if classes == 2 else _vessels_and_view
+    return Dataset(info, top, records, _image, mask)
+
+
+def _is_root(folder: Path) -> bool:
+    names = [path.name for place in (folder, *folders(folder)) for path in files(place, ".jpg", ".tif")]
+    return all(any(KINDS[kind].fullmatch(name) for name in names) for kind in ("image", "vessels"))
+
+
+def _named(top: Path, pattern: re.Pattern[str], problems: list[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for entry in walk(top):
+        match = pattern.fullmatch(entry.name)
+        if match:
+            path = Path(entry.path).relative_to(top).as_posix()
+            if found.setdefault(match[1].lower(), path) != path:
+                problems.append(f"{entry.path}: also at {top / found[match[1].lower()]}; keep one")
+    return found
+
+
+def _record(name: str, paths: dict[str, str]) -> Record:
+    patient = f"HRF-{name}"
+    view = {"field_of_view": paths["view"]}
+    return Record(CARD.name, paths["image"], patient, patient, mask_path=paths["vessels"], meta=view)
+
+
+def _image(root: Path, record: Record) -> NDArray[np.uint8]:
+    return read_image(root / record.image_path)
+
+
+def _vessels(root: Path, record: Record) -> NDArray[np.uint8]:
+    return (read_grey(root / str(record.mask_path)) >= 128).astype(np.uint8)
+
+
+def _vessels_and_view(root: Path, record: Record) -> NDArray[np.uint8]:
+    vessels = _vessels(root, record)
+    outside = read_grey(root / record.meta["field_of_view"]) < 128
+    if outside.shape != vessels.shape:
+        raise InputError(
+            f"{root / record.meta['field_of_view']}: shape {outside.shape}; its vessels have {vessels.shape}"
+        )
+    return np.where(outside & (vessels == 0), np.uint8(2), vessels)
