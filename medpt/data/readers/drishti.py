@@ -1,0 +1,101 @@
+"""DRISHTI-GS: optic cup or disc, as four experts drew them, averaged into a soft map.
+
+The test part's truth is in `Test_GT`, the training part's in `GT`; images lie flat, or one folder deeper. A
+test part without truth is left out with a remark. The disc's centre, for cropping around it, is told for the
+training part only: of the test part it would be truth.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medpt.data.cards import CARDS
+from medpt.data.dataset import Dataset, Record, Split
+from medpt.data.decode import read_grey, read_image
+from medpt.data.locate import child, find_root, walk
+from medpt.errors import InputError
+
+CARD = CARDS["DRISHTI-GS"]
+PARTS: dict[str, tuple[Split, str]] = {"Training": ("train", "GT"), "Test": ("test", "Test_GT")}
+MAPS = {"cup": "cupsegSoftmap", "disc": "ODsegSoftmap"}
+
+
+def open(root: Path, target: Literal["cup", "disc"] = "cup", threshold: int = 128) -> Dataset:
+    """Masks 0 background, 1 `target` where the soft map (0..255, levels 0, 64, 128, 191, 255) >= `threshold`.
+
+    The default, 128, is two or more of four experts. Raises InputError for images without a soft map and soft
+    maps without an image.
+    """
+    problems = [] if target in MAPS else [f"DRISHTI-GS: target is {target!r}; accepted: cup, disc"]
+    if isinstance(threshold, bool) or not isinstance(threshold, int) or not 1 <= threshold <= 255:
+        problems.append(f"DRISHTI-GS: threshold is {threshold!r}; accepted: a whole number from 1 to 255")
+    if problems:
+        raise InputError(problems)
+    top = find_root(root, lambda folder: (folder / "Training" / "Images").is_dir(), "Training/Images")
+    left_out: dict[str, int] = {}
+    records = [r for part in PARTS for r in _part(top, part, target, threshold, left_out, problems)]
+    if problems:
+        raise InputError(problems)
+    remarks = tuple(f"{top}: {n} images of the {s} part without truth left out" for s, n in left_out.items())
+    info = replace(CARD, classes=("background", f"optic {target}"))
+    return Dataset(info, top, tuple(records), _image, _mask, remarks, left_out)
+
+
+def _part(
+    top: Path, part: str, target: str, threshold: int, left_out: dict[str, int], problems: list[str]
+) -> Iterator[Record]:
+    split, truth = PARTS[part]
+    images = _images(top / part / "Images")
+    if not (top / part / truth).is_dir():
+        left_out |= {split: len(images)} if images else {}
+        return
+    maps = _maps(top / part / truth, f"_{MAPS[target]}")
+    problems += [
+        f"{images[n]}: no {n}_{MAPS[target]}.png in {top / part / truth}" for n in images.keys() - maps
+    ]
+    problems += [f"{maps[n]}: no image {n}.png" for n in maps.keys() - images]
+    for name in sorted(images.keys() & maps):
+        image, mask = (path.relative_to(top).as_posix() for path in (images[name], maps[name]))
+        meta: dict[str, object] = {"threshold": threshold}
+        if split == "train" and (centre := _centre(maps[name].parents[1], name, problems)):
+            meta["disc_centre"] = centre
+        yield Record(CARD.name, image, name, name, mask_path=mask, split=split, meta=meta)
+
+
+def _images(folder: Path) -> dict[str, Path]:
+    paths = (Path(entry.path) for entry in (walk(folder) if folder.is_dir() else ()))
+    return {path.stem: path for path in paths if path.suffix.lower() == ".png"}
+
+
+def _maps(folder: Path, ending: str) -> dict[str, Path]:
+    paths = (Path(entry.path) for entry in walk(folder))
+    return {
+        p.stem.removesuffix(ending): p
+        for p in paths
+        if p.suffix.lower() == ".png" and p.stem.endswith(ending)
+    }
+
+
+def _centre(folder: Path, name: str, problems: list[str]) -> list[int] | None:
+    """[row, column] of the disc's centre in pixels; None where the owner gives none."""
+    boundaries = child(folder, "AvgBoundary")
+    path = child(boundaries, f"{name}_diskCenter.txt") if boundaries else None
+    if path is None:
+        return None
+    words = path.read_text(encoding="latin-1").split()
+    if len(words) != 2 or not all(word.isdecimal() for word in words):
+        problems.append(f"{path}: {' '.join(words)[:40]!r}; accepted: '<row> <column>' in pixels")
+        return None
+    return [int(word) for word in words]
+
+
+def _image(root: Path, record: Record) -> NDArray[np.uint8]:
+    return read_image(root / record.image_path)
+
+
+def _mask(root: Path, record: Record) -> NDArray[np.uint8]:
+    return (read_grey(root / str(record.mask_path)) >= record.meta["threshold"]).astype(np.uint8)
