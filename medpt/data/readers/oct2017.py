@@ -1,0 +1,88 @@
+"""OCT2017: retinal sections in four classes, versions 2 (OCT2017.tar.gz, Kaggle) and 3 (ZhangLabData.zip).
+
+Version 3 is what lies in a folder `OCT` (CellData/OCT), all else is version 2; `val` was cut from `train` and
+counts as train. In version 2 most test images are of patients who are in the training part too: those
+patients' training images are left out, unless asked for. A patient can be in two classes.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medpt.data.cards import CARDS
+from medpt.data.dataset import Dataset, Record, Split
+from medpt.data.decode import read_grey
+from medpt.data.locate import child, files, find_root, folders
+from medpt.errors import InputError
+
+CARD = CARDS["OCT2017"]
+PARTS: dict[str, Split] = {"train": "train", "val": "train", "test": "test"}
+NAME = re.compile(r"(CNV|DME|DRUSEN|NORMAL)-(\d+)-(\d+)\.jpe?g", re.IGNORECASE)
+VERSION_2 = {"train": 83484, "test": 968}  # and 32 in val
+VAL = 32
+
+
+def open(root: Path, shared: Literal["drop", "keep"] = "drop") -> Dataset:
+    """Labels 0 CNV, 1 DME, 2 DRUSEN, 3 NORMAL.
+
+    `shared="keep"` keeps training images of patients of the test part, for a random split by patient. Raises
+    InputError for folders and file names that are not the owner's.
+    """
+    if shared not in ("drop", "keep"):
+        raise InputError(f"OCT2017: shared is {shared!r}; accepted: drop, keep")
+    top = find_root(root, _is_root, "train/CNV or test/CNV")
+    problems: list[str] = []
+    records = [record for part in PARTS for record in _part(top, part, problems)]
+    if problems:
+        raise InputError(problems)
+    tested = (
+        {record.patient_id for record in records if record.split == "test"} if shared == "drop" else set()
+    )
+    kept = tuple(r for r in records if r.split == "test" or r.patient_id not in tested)
+    version, counts = _version(top)
+    remarks = [f"{top}: read as version {version}"]
+    if dropped := len(records) - len(kept):
+        remarks.append(f"{top}: {dropped:,} training images left out: their patients are in the test part")
+    info = replace(CARD, counts=counts)
+    return Dataset(info, top, kept, _image, remarks=tuple(remarks), left_out={"train": dropped})
+
+
+def _is_root(folder: Path) -> bool:
+    parts = [child(folder, part) for part in PARTS]
+    return any(part is not None and child(part, "CNV") is not None for part in parts)
+
+
+def _version(top: Path) -> tuple[int, dict[str, int]]:
+    if top.name.upper() == "OCT":
+        return 3, dict(CARD.counts)
+    return 2, VERSION_2 | ({"train": VERSION_2["train"] + VAL} if child(top, "val") else {})
+
+
+def _part(top: Path, part: str, problems: list[str]) -> Iterator[Record]:
+    folder = child(top, part)
+    if folder is None:
+        return
+    present = {inner.name.upper(): inner for inner in folders(folder)}
+    accepted = f"accepted: {', '.join(CARD.classes)}"
+    problems += [f"{present[name]}: not a class; {accepted}" for name in present if name not in CARD.classes]
+    problems += [f"{folder}: no folder {name}; {accepted}" for name in CARD.classes if name not in present]
+    prefix = len(str(top)) + 1
+    for label, kind in enumerate(CARD.classes):
+        for path in files(present[kind], ".jpeg", ".jpg") if kind in present else []:
+            match = NAME.fullmatch(path.name)
+            if match is None or match[1].upper() != kind:
+                problems.append(
+                    f"{path}: its name does not tell class and patient; accepted: {kind}-1016042-1.jpeg"
+                )
+                continue
+            name = str(path)[prefix:].replace("\\", "/")
+            yield Record(CARD.name, name, match[2], match[2], label=label, split=PARTS[part])
+
+
+def _image(root: Path, record: Record) -> NDArray[np.uint8]:
+    return read_grey(root / record.image_path)
