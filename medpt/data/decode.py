@@ -47,8 +47,8 @@ def read_image(source: Path | bytes) -> NDArray[np.uint8]:
         return _eight_bits(np.asarray(image).astype(np.uint16))
     if image.mode in ("I", "F"):
         raise InputError(f"{name}: 32-bit pixels; accepted: 8 or 16 bits a channel")
-    grey = image.mode in ("1", "L", "LA")
-    return np.array(image.convert("L" if grey else "RGB"))
+    mode = "L" if image.mode in ("1", "L", "LA") else "RGB"
+    return np.array(image if image.mode == mode else image.convert(mode))
 
 
 def read_grey(source: Path | bytes) -> NDArray[np.uint8]:

@@ -1,0 +1,150 @@
+"""What a trial costs beside its own work: our way from plan to marker against Ray Tune as it comes.
+
+    python -m bench.orchestration [--units 100] [--peer-trials 12]
+
+Ours: units that do nothing go through grid.schedule, grid.worker and grid.store: digests handed out by the
+searcher, processes that are reused, lease, attempt, artifacts folder and marker on disk; once without and
+once with MLflow's record of each (SQLite), timed until the last record is sent. Peer: a function that only
+reports, under tune.Tuner with its defaults (fewer trials; time per trial does not fall with their number),
+and for information with `reuse_actors=True`. The start of Ray is in neither and is printed; what Tune takes
+to start its first processes is in both. Expected: 10 times less than Tune's defaults and under 200 ms a
+trial, on two cores. Takes 80 s.
+"""
+
+import argparse
+import logging
+import tempfile
+import time
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from bench.figure import Figure, show
+from grid import track
+from grid.cluster import local_ray
+from grid.plan import Plan, Unit
+from grid.space import Settings, Space
+from grid.store import Store
+from grid.worker import Site
+from medpt.spec import Finetune
+
+TIMES_LESS = 10.0  # than Tune's defaults
+MOST = 200.0  # ms a trial
+
+
+def plan_of(count: int, name: str) -> Plan:
+    """Units that need nothing, of digests that differ by name and seed."""
+    space = Space(name, "units that do nothing", Path(name), Settings(), ())
+    specs = [Finetune(name, None, "DRIVE", "0" * 64, "resnet18", "unet", seed=n) for n in range(count)]
+    units = [Unit("finetune", spec, (), f"{name} {spec.seed}") for spec in specs]
+    return Plan(space, {unit.digest: unit for unit in units}, ())
+
+
+def trainable(config: dict[str, Any], site: dict[str, Any]) -> None:
+    """What Tune calls in a worker: grid.worker's own, where fine-tuning is no work."""
+    from grid import worker
+
+    def nothing(unit: Unit, store: Store, site: Site, folder: Path) -> dict[str, float]:
+        return {"value": 0.0}
+
+    with mock.patch.dict(worker.RUNNERS, finetune=nothing):
+        worker.trainable(config, site)
+
+
+def ours(count: int, out: Path, *, recorded: bool) -> float:
+    """Seconds from a plan to its last marker or, if `recorded`, to its last MLflow record."""
+    from grid import schedule
+
+    plan, store = plan_of(count, "recorded" if recorded else "plain"), Store(out)
+    store.create()
+    path = track.publish_plan(store, plan.space, plan)
+    site = Site(
+        out=str(store.root), plan=str(path), cache=str(store.cache), cache_bytes=0, checkpoint_seconds=30
+    )
+    tracker = track.Tracker(track.default_uri(store.root), store, plan)
+    if recorded:
+        _started(tracker)
+    start = time.perf_counter()
+    with mock.patch.object(schedule, "trainable", trainable):
+        schedule.run(plan, plan.units, store, site, {}, tracker.note, lambda images: None)
+    assert store.finished() >= set(plan.units), "units are missing"
+    if recorded:
+        assert tracker.finish() == 0, tracker.problem
+    return time.perf_counter() - start
+
+
+def _started(tracker: track.Tracker) -> None:
+    """Waits until MLflow's new database has its tables, as it has while Ray starts in a real run."""
+    tracker.start()
+    while tracker.connection is None:
+        assert tracker.problem is None, tracker.problem
+        time.sleep(0.01)
+
+
+def bare_tune(count: int, folder: Path, **config: Any) -> float:
+    """Seconds of `count` trials that only report."""
+    from ray import tune
+
+    def nothing(config: dict[str, Any]) -> None:
+        tune.report({"finished": True})
+
+    tuner = tune.Tuner(
+        nothing,
+        param_space={"number": tune.grid_search(list(range(count)))},
+        tune_config=tune.TuneConfig(**config),
+        run_config=tune.RunConfig(storage_path=str(folder), verbose=0),
+    )
+    start = time.perf_counter()
+    with redirect_stdout(StringIO()):
+        results = tuner.fit()
+    seconds = time.perf_counter() - start
+    assert len(results) == count
+    assert not results.errors, results.errors
+    return seconds
+
+
+def peers(count: int, reused: int, folder: Path) -> tuple[float, float]:
+    """Milliseconds a trial of Tune by default, and with reused processes, under a Ray of their own."""
+    import ray
+
+    ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    try:
+        return (
+            bare_tune(count, folder / "default") / count * 1000,
+            bare_tune(reused, folder / "reused", reuse_actors=True) / reused * 1000,
+        )
+    finally:
+        ray.shutdown()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--units", type=int, default=100, help="units that do nothing, ours")
+    parser.add_argument("--peer-trials", type=int, default=12, help="of Tune by default, about 2 s each")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="medpt-bench-") as name:
+        folder = Path(name)
+        default, reused = peers(
+            options.peer_trials, options.units, folder
+        )  # before we set Tune's environment
+        begun = time.perf_counter()
+        with local_ray():
+            print(f"Ray started in {time.perf_counter() - begun:.1f} s (not counted below)", flush=True)
+            plain = ours(options.units, folder / "plain", recorded=False) / options.units * 1000
+            recorded = ours(options.units, folder / "recorded", recorded=True) / options.units * 1000
+    tune_by_default = f"Ray Tune's defaults, {options.peer_trials} trials; ours {options.units} units"
+    show(
+        Figure("trial, scheduled and stored", plain, default, "ms", tune_by_default, TIMES_LESS),
+        Figure("trial, with its MLflow record", recorded, default, "ms", tune_by_default, TIMES_LESS),
+        Figure("trial, scheduled and stored", plain, MOST, "ms", "the most it may take", 1),
+        Figure("trial, with its MLflow record", recorded, MOST, "ms", "the most it may take", 1),
+        Figure("trial, scheduled and stored", plain, reused, "ms", "Ray Tune with reuse_actors, no store"),
+    )
+
+
+if __name__ == "__main__":
+    main()
