@@ -1,4 +1,5 @@
-"""ADE20K by scene: the labels of sceneCategories.txt on the images of SceneParse150.
+"""ADE20K by scene: the labels of sceneCategories.txt on the images of SceneParse150, or, where those are not
+there, the folders of the full release of 2016 or 2021.
 
 Classes are the scenes of at least `min_images` training images, `misc` (no scene) left out, in alphabetical
 order; images of other scenes are left out, and a remark counts them.
@@ -9,14 +10,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from medpt.data.cards import CARDS
-from medpt.data.dataset import Dataset, Record
+from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.locate import child, read_text
-from medpt.data.readers import sceneparse
+from medpt.data.readers import ade20k_full, sceneparse
 from medpt.errors import InputError
 
 CARD = CARDS["ADE20K"]
 SCENES = "sceneCategories.txt"
-NO_SCENE = "misc"
+NO_SCENE = ade20k_full.NO_SCENE
+Images = dict[str, tuple[str, Split]]
 
 
 def open(root: Path, min_images: int = 3) -> Dataset:
@@ -27,7 +29,16 @@ def open(root: Path, min_images: int = 3) -> Dataset:
     if not isinstance(min_images, int) or min_images < 1:
         raise InputError(f"ADE20K: min_images is {min_images!r}; accepted: a whole number from 1")
     top = sceneparse.find(root)
+    if top is None:
+        top = ade20k_full.find(root)
+        images = ade20k_full.images(top)
+        return _dataset(top, images, ade20k_full.scenes(top, images), min_images)
     images = sceneparse.images(top)
+    return _dataset(top, images, _listed(top, images), min_images)
+
+
+def _listed(top: Path, images: Images) -> dict[str, str]:
+    """Image id to scene, by sceneCategories.txt."""
     problems: list[str] = []
     scenes = _scenes(top, problems)
     problems += [
@@ -38,6 +49,10 @@ def open(root: Path, min_images: int = 3) -> Dataset:
     problems += [f"{top / SCENES}: no image {name}.jpg" for name in scenes if name not in images]
     if problems:
         raise InputError(problems)
+    return scenes
+
+
+def _dataset(top: Path, images: Images, scenes: dict[str, str], min_images: int) -> Dataset:
     counts = Counter(scenes[name] for name, (_, split) in images.items() if split == "train")
     classes = tuple(sorted(s for s, count in counts.items() if count >= min_images and s != NO_SCENE))
     number = {scene: n for n, scene in enumerate(classes)}

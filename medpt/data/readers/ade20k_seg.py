@@ -1,6 +1,8 @@
-"""ADE20K by pixel: the masks of SceneParse150, 150 classes.
+"""ADE20K by pixel: the 150 classes of SceneParse150, from its masks or, where those are not there, from the
+full release of 2016 or 2021.
 
-A stored value v is class v - 1; the stored 0 (other objects) becomes 255 and is ignored, as in the benchmark.
+In SceneParse150 a stored value v is class v - 1; the stored 0 (other objects) becomes 255 and is ignored, as
+in the benchmark.
 """
 
 from collections.abc import Iterator
@@ -10,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medpt.data.cards import CARDS
-from medpt.data.dataset import Dataset, Record
+from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.decode import read_ids
 from medpt.data.locate import files
-from medpt.data.readers import sceneparse
+from medpt.data.readers import ade20k_full, sceneparse
 from medpt.errors import InputError
 
 CARD = CARDS["ADE20K-Seg"]
@@ -22,6 +24,8 @@ CARD = CARDS["ADE20K-Seg"]
 def open(root: Path) -> Dataset:
     """Raises InputError for images without a mask and masks without an image."""
     top = sceneparse.find(root)
+    if top is None:
+        return _full(ade20k_full.find(root))
     images = sceneparse.images(top)
     masks = dict(_masks(top))
     problems = [
@@ -32,11 +36,22 @@ def open(root: Path) -> Dataset:
     problems += [f"{top / path}: no image {name}.jpg" for name, path in masks.items() if name not in images]
     if problems:
         raise InputError(problems)
-    records = tuple(
+    return Dataset(CARD, top, _records(images, masks), sceneparse.read, _mask)
+
+
+def _full(top: Path) -> Dataset:
+    images = ade20k_full.images(top)
+    masks, problems = ade20k_full.masks(top, images)
+    if problems:
+        raise InputError(problems)
+    return Dataset(CARD, top, _records(images, masks), sceneparse.read, ade20k_full.read_mask)
+
+
+def _records(images: dict[str, tuple[str, Split]], masks: dict[str, str]) -> tuple[Record, ...]:
+    return tuple(
         Record(CARD.name, path, name, name, mask_path=masks[name], split=split)
         for name, (path, split) in sorted(images.items())
     )
-    return Dataset(CARD, top, records, sceneparse.read, _mask)
 
 
 def _masks(top: Path) -> Iterator[tuple[str, str]]:

@@ -1,12 +1,15 @@
 """CIFAR-100, python version: pickles of pixel rows, read without running anything that they contain.
 
-Whatever the files are, the unpickler allows numpy arrays and nothing else. Whether they are the published
-ones is told by their md5: others are read too, and a remark says so.
+Three files in a folder, or the archive that holds them, read in place. Whatever they are, the unpickler
+allows numpy arrays and nothing else. Whether they are the published ones is told by their md5: others are
+read too, and a remark says so.
 """
 
 import hashlib
 import io
 import pickle
+import tarfile
+import zlib
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -23,6 +26,8 @@ from medpt.errors import InputError
 CARD = CARDS["CIFAR-100"]
 PARTS: tuple[Split, ...] = ("train", "test")
 MD5 = {"train": "16019d7e3df5f24257cddd939b257f8d", "test": "f0ef6b0ae62326f3e7ffdfab6717acfc"}
+FILES = (*PARTS, "meta")
+ARCHIVE, INSIDE = "cifar-100-python.tar.gz", "cifar-100-python"
 SIDE = 32
 ALLOWED = {
     ("numpy.core.multiarray", "_reconstruct"),
@@ -36,41 +41,64 @@ ALLOWED = {
 def open(root: Path) -> Dataset:
     """Fine labels 0..99; a record's slice is its row.
 
-    Raises InputError for keys, shapes and labels that do not fit.
+    Raises InputError for keys, shapes and labels that do not fit, and for an archive that is cut short.
     """
-    top = find_root(
-        root, lambda folder: all((folder / name).is_file() for name in (*PARTS, "meta")), "train, test, meta"
-    )
-    classes = tuple(_strings(load(top / "meta"), "fine_label_names", top / "meta"))
-    parts = {part: load(top / part) for part in PARTS}
-    problems = [problem for part in PARTS for problem in _problems(top / part, parts[part], len(classes))]
+    top = find_root(root, lambda folder: _place(folder) is not None, f"{', '.join(FILES)} or {ARCHIVE}")
+    paths = {name: (_place(top) or top) / name for name in FILES}
+    contents = {name: _content(path) for name, path in paths.items()}
+    classes = tuple(_strings(parse(contents["meta"], paths["meta"]), "fine_label_names", paths["meta"]))
+    parts = {part: parse(contents[part], paths[part]) for part in PARTS}
+    problems = [text for part in PARTS for text in _problems(paths[part], parts[part], len(classes))]
     if problems:
         raise InputError(problems)
     records = tuple(
-        Record(CARD.name, part, str(name), str(name), slice=row, label=int(label), split=part)
+        Record(CARD.name, path, str(name), str(name), slice=row, label=int(label), split=part)
         for part in PARTS
+        for path in [paths[part].relative_to(top).as_posix()]
         for row, (name, label) in enumerate(
             zip(_names(parts[part], part), parts[part]["fine_labels"], strict=True)
         )
     )
-    foreign = [
-        part
-        for part in PARTS
-        if hashlib.md5((top / part).read_bytes(), usedforsecurity=False).hexdigest() != MD5[part]
-    ]
     remarks = tuple(
-        f"{top / part}: not the published file (md5 differs from {MD5[part]})" for part in foreign
+        f"{paths[part]}: not the published file (md5 differs from {MD5[part]})"
+        for part in PARTS
+        if hashlib.md5(contents[part], usedforsecurity=False).hexdigest() != MD5[part]
     )
     return Dataset(replace(CARD, classes=classes), top, records, _image, remarks=remarks)
 
 
+def _place(folder: Path) -> Path | None:
+    """Where the files are: `folder`, or its archive as `archive!folder`."""
+    if all((folder / name).is_file() for name in FILES):
+        return folder
+    return folder / f"{ARCHIVE}!{INSIDE}" if (folder / ARCHIVE).is_file() else None
+
+
+def _content(path: Path) -> bytes:
+    """Of a file, or of `archive!member`, which is read in place."""
+    outer, inside, member = str(path).partition(f"{ARCHIVE}!")
+    if not inside:
+        return path.read_bytes()
+    try:
+        with tarfile.open(outer + ARCHIVE) as archive:
+            file = archive.extractfile(member)
+            return file.read() if file else b""
+    except (tarfile.TarError, KeyError, EOFError, OSError, zlib.error) as error:
+        raise InputError(f"{path}: {error}") from None
+
+
 def load(path: Path) -> dict[str, Any]:
+    """`parse` of a file, or of `archive!member`."""
+    return parse(_content(path), path)
+
+
+def parse(content: bytes, path: Path) -> dict[str, Any]:
     """The dict of a pickle, keys as str, by an unpickler that knows numpy arrays only.
 
-    Raises InputError for anything else.
+    Raises InputError, naming `path`, for anything else.
     """
     try:
-        value = _Restricted(io.BytesIO(path.read_bytes()), encoding="latin1").load()
+        value = _Restricted(io.BytesIO(content), encoding="latin1").load()
     except (
         pickle.UnpicklingError,
         EOFError,

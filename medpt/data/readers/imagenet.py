@@ -3,7 +3,7 @@
 A class is the rank of its wnid among the sorted wnids of `wnids_sorted_1000.txt` (one a line; torchvision's
 order) if that file is there, else among the folders of `train`. The validation part is the test part; a flat
 `val` has no labels in its names and is left out with a remark. JPEGs in CMYK and the PNG named .JPEG are
-decoded as what they are.
+decoded as what they are. Where the owner's archives lie in place of `train`, they are read as they are.
 """
 
 import re
@@ -18,6 +18,7 @@ from medpt.data.cards import CARDS
 from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.decode import read_image
 from medpt.data.locate import child, files, find_root, folders, read_text
+from medpt.data.readers import imagenet_tars
 from medpt.errors import InputError
 
 CARD = CARDS["ImageNet"]
@@ -28,7 +29,10 @@ WNID = re.compile(r"n\d{8}")
 
 def open(root: Path) -> Dataset:
     """Raises InputError for folders that are no class and lines of wnids_sorted_1000.txt that are no wnid."""
-    top = find_root(root, _is_root, "train/<wnid>, such as train/n01440764")
+    expected = f"train/<wnid>, such as train/n01440764, or {imagenet_tars.TRAIN}"
+    top = find_root(root, lambda folder: _is_root(folder) or imagenet_tars.is_root(folder), expected)
+    if not _is_root(top):
+        return imagenet_tars.open(top)
     problems: list[str] = []
     classes = _classes(top, problems)
     records = [record for part in PARTS for record in _part(top, part, classes, problems)]

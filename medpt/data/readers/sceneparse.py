@@ -8,13 +8,22 @@ from numpy.typing import NDArray
 from medpt.data.dataset import Record, Split
 from medpt.data.decode import read_image
 from medpt.data.locate import child, files, find_root
+from medpt.errors import InputError
 
 PARTS: dict[str, Split] = {"training": "train", "validation": "test"}
 
 
-def find(root: Path) -> Path:
-    """The folder that holds images/training or images/validation."""
-    return find_root(root, lambda folder: any(_folder(folder, part) for part in PARTS), "images/training")
+def find(root: Path) -> Path | None:
+    """The folder whose images/training or images/validation holds photographs; None where there is none."""
+    try:
+        return find_root(root, lambda folder: any(_has_photographs(folder, part) for part in PARTS), "images")
+    except InputError:
+        return None
+
+
+def _has_photographs(folder: Path, part: str) -> bool:
+    place = _folder(folder, part)
+    return place is not None and place.is_dir() and bool(files(place, ".jpg"))
 
 
 def images(top: Path) -> dict[str, tuple[str, Split]]:

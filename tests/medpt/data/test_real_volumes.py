@@ -1,5 +1,6 @@
 """Readers of volumes and tissue on real pictures, put into the owners' layouts where they were converted."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -72,3 +73,26 @@ def test_nih_turns_a_label_onto_real_slices(
         assert np.array_equal(dataset.image(record), units[z])
         assert np.array_equal(dataset.mask(record), masks[z])
         assert record.meta["overlap"] > 0.9
+
+
+def test_full_ade_of_2021(real: Path) -> None:
+    """The benchmark's table of 2016 against the names that the release of 2021 gives its objects."""
+    top = real / "official" / "ADE20K" / "ADE20K_2021_17_01"
+    dataset = open_dataset("ADE20K-Seg", top)
+    rows = (real / "official" / "ADE20K" / "ADEChallengeData2016" / "objectInfo150.txt").read_text()
+    names = [row.split("\t")[4].strip() for row in rows.splitlines()[1:]]
+    met = set()
+    assert len(dataset) == 2
+    for record in dataset:
+        mask = dataset.mask(record)
+        assert mask.shape == dataset.image(record).shape[:2]
+        assert (mask != 255).mean() > 0.9
+        told = json.loads((top / record.image_path).with_suffix(".json").read_text(encoding="latin1"))
+        whole = {o["name"] for o in told["annotation"]["object"] if o["parts"]["part_level"] == 0}
+        found = {names[n] for n in np.unique(mask) if n != 255}
+        assert found == whole & set(names)
+        met |= found
+    assert len(met) > 10
+    scenes = open_dataset("ADE20K", top, min_images=1)
+    assert scenes.info.classes == ("street",)
+    assert {r.split for r in scenes} == {"train"}
