@@ -46,10 +46,12 @@ def key(trial: Trial) -> Key:
 
 
 def model(trial: Trial) -> str:
-    """Table 2 names the backbone (a classifier, or U-Net on it), table 3 the segmentation network."""
+    """Table 2 names the backbone (a classifier, or U-Net on it), table 3 the network on ResNet-18."""
+    backbone = BACKBONES.get(trial.backbone, f"{trial.backbone} (extension)")
     if trial.architecture in (CLASSIFIER, "unet"):
-        return BACKBONES[trial.backbone]
-    return ARCHITECTURES[trial.architecture]
+        return backbone
+    network = ARCHITECTURES.get(trial.architecture, f"{trial.architecture} (extension)")
+    return network if trial.backbone == "resnet18" else f"{network} on {backbone}"
 
 
 def matching_cells(plan: Plan) -> list[str]:

@@ -56,7 +56,7 @@ def start(*arguments: Any) -> "subprocess.Popen[str]":
 
 def run(*arguments: Any, code: int = 0) -> str:
     process = start(*arguments)
-    output, _ = process.communicate(timeout=300)
+    output, _ = process.communicate(timeout=1200)
     assert process.returncode == code, output
     return output
 

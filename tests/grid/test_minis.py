@@ -1,0 +1,48 @@
+"""Every table and figure of the paper that trains on images, each row for two steps, in one store."""
+
+from pathlib import Path
+
+import pytest
+import tiny
+
+from grid import results, space
+from grid.published import cells, key
+from medpt.models.weights import published_name
+
+MINIS = ["table2-mini", "table3-mini", "fig3-mini", "fig4-mini", "fig5-mini", "fig7-mini"]
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("minis") / "out"
+
+
+@pytest.fixture(scope="module")
+def imagenet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """torchvision's file of ResNet-18 with random numbers in it: there is no network here."""
+    import torch
+    from torchvision.models import resnet18
+
+    folder = tmp_path_factory.mktemp("imagenet")
+    torch.save(resnet18().state_dict(), folder / published_name("resnet18"))
+    return folder
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("name", MINIS)
+def test_every_row_runs(name: str, out: Path, imagenet: Path) -> None:
+    path = space.find(name)
+    tiny.run(path, None, out, "--imagenet-weights", str(imagenet))
+    frame = results.load(name, out)
+    assert set(frame["status"]) == {"finished"}
+    assert len(frame) == len(space.load(name).trials)
+    assert (frame["auc"].notna() | frame["miou"].notna()).all()
+
+
+@pytest.mark.parametrize(("name", "count"), [("table2", 72), ("table3", 84)])
+def test_the_mini_has_the_rows_of_the_paper(name: str, count: int) -> None:
+    printed = {cell for cell, (table, _, _) in cells().items() if table == name}
+    assert len(printed) == count
+    assert printed == {key(trial) for trial in space.load(name).trials}
+    smaller = {cell for cell in map(key, space.load(f"{name}-mini").trials)}
+    assert smaller == {(model, source.removesuffix("-20k"), target) for model, source, target in printed}
