@@ -1,0 +1,298 @@
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from training_sets import shades, squares
+
+from medpt import pretrain
+from medpt.data.augment import normalise
+from medpt.data.splits import validation
+from medpt.errors import InputError
+from medpt.losses import balanced_cross_entropy
+from medpt.models import build_classifier, build_segmenter
+from medpt.models.heads import one_headed
+from medpt.models.weights import encoder_state, load, transfer_decoder, transfer_encoder
+from medpt.spec import Pretrain, Protocol, stream_seed
+from medpt.tasks import collection
+from medpt.tasks.collection import CollectionFeed
+from medpt.tasks.supervised import network, prepare
+from medpt.train import Run, prepared
+
+SHORT = Protocol(
+    batch_size=4, patience=9, min_steps=0, max_steps=6, evaluate_every=3, validation_fraction=0.2
+)
+NAMES = ("A", "B", "C")
+SPEC = Pretrain(NAMES, ("a", "b", "c"), "shufflenet_v2", "classifier", seed=1, protocol=SHORT)
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def feeds() -> list[Any]:
+    return [shades(train=10, test=3), shades(train=20, test=2, classes=4), shades(train=40, classes=3)]
+
+
+def masks() -> list[Any]:
+    return [squares(train=6, test=1, size=64), squares(train=9, size=64, classes=3)]
+
+
+def work(sets: Any = None, names: tuple[str, ...] = NAMES, **changes: Any) -> Any:
+    options = {"backbone": "shufflenet_v2", "architecture": "classifier", "protocol": SHORT, "seed": 0}
+    return collection.prepare(names, sets or feeds(), **(options | changes))
+
+
+def everything() -> tuple[CollectionFeed, np.ndarray]:
+    feed = CollectionFeed(tuple(feeds()))
+    rows = [start + own.index.rows("train") for start, own in zip(feed.starts, feed.feeds, strict=False)]
+    return feed, np.concatenate(rows)
+
+
+def assert_equal(one: Any, other: Any) -> None:
+    for batch, expected in zip(one, other, strict=True):
+        assert len(batch) == len(expected) == 4
+        assert all(torch.equal(a, b) for a, b in zip(batch[:3], expected[:3], strict=True))
+        assert batch[3] == expected[3]
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 60), st.integers(0, 1000))
+def test_batch_n_is_the_same_wherever_a_run_begins(start: int, seed: int) -> None:
+    feed, rows = everything()
+    whole = islice(feed.batches(rows, 4, seed), start, start + 6)
+    assert_equal(islice(feed.batches(rows, 4, seed, start=start), 6), list(whole))
+
+
+def test_each_dataset_follows_its_own_order_of_batches() -> None:
+    feed, rows = everything()
+    drawn = list(islice(feed.batches(rows, 4, seed=2), 60))
+    for number, own in enumerate(feed.feeds):
+        found = [batch[:3] for batch in drawn if batch[3] == number]
+        expected = own.batches(own.index.rows("train"), 4, stream_seed(2, "dataset", number))
+        assert found
+        for batch, alone in zip(found, expected, strict=False):
+            assert all(torch.equal(a, b) for a, b in zip(batch, alone, strict=True))
+
+
+def test_datasets_are_drawn_by_the_square_root_of_their_size() -> None:
+    feed, rows = everything()
+    count = 3000
+    found = np.bincount([batch[3] for batch in islice(feed.batches(rows, 4, seed=0), count)])
+    expected = count * np.sqrt([10, 20, 40]) / np.sqrt([10, 20, 40]).sum()
+    assert ((found - expected) ** 2 / expected).sum() < 13.8  # chi-squared, 2 degrees: one seed in a thousand
+
+
+def test_a_scan_gives_each_row_once_and_never_two_datasets_in_a_batch() -> None:
+    feed, _ = everything()
+    rows = np.array([1, 3, 4, 13, 20, 34, 36, 40, 70])
+    assert feed.starts == [0, 13, 35, 81]
+    batches = list(feed.scan(rows, 2))
+    assert [len(images) for images, _ in batches] == [2, 1, 2, 1, 2, 1]
+    alone = [feed.feeds[0].arrays.images[[1, 3, 4]], feed.feeds[1].arrays.images[[0, 7, 21]]]
+    alone.append(feed.feeds[2].arrays.images[[1, 5, 35]])
+    found = torch.cat([images for images, _ in batches]).numpy()
+    np.testing.assert_array_equal(found, np.concatenate(alone))
+
+
+def test_an_epoch_is_that_of_all_datasets_together() -> None:
+    feed, rows = everything()
+    assert feed.steps_per_epoch(rows, 4) == 8 * (10 + 20 + 40) // 4
+
+
+def test_parts_weights_and_validation_are_those_of_each_dataset_alone() -> None:
+    made, sets = work(), feeds()
+    for number, feed in enumerate(sets):
+        start = CollectionFeed(tuple(sets)).starts[number]
+        alone = prepare(
+            feed,
+            feed.index.rows("train"),
+            backbone="shufflenet_v2",
+            architecture="classifier",
+            protocol=SHORT,
+            seed=0,
+        )
+        assert torch.equal(made.task.tasks[number].weights, alone.task.weights)
+        assert set(alone.train_rows + start) <= set(made.train_rows)
+        assert set(alone.val_rows + start) <= set(made.val_rows)
+        assert made.record["datasets"][NAMES[number]]["train_images"] == len(alone.train_rows)
+    assert len(made.train_rows) + len(made.val_rows) == 70
+    assert made.task.val_images == tuple(
+        len(
+            validation(f.index.labels[f.index.rows("train")], f.index.groups[f.index.rows("train")], 0.2, 0)[
+                1
+            ]
+        )
+        for f in sets
+    )
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_step_moves_what_is_shared_and_its_own_head_alone(number: int) -> None:
+    made = work()
+    run = Run.start(made.model, made.task, SHORT, CPU)
+    batches = (batch for batch in made.feed.batches(made.train_rows, 4, seed=0))
+    for batch in islice((batch for batch in batches if batch[3] != number), 3):
+        run.train(*batch)  # leaves momentum in the other heads
+    before = {name: tensor.clone() for name, tensor in made.model.state_dict().items()}
+    run.train(*next(batch for batch in batches if batch[3] == number))
+    moved = {name for name, tensor in made.model.named_parameters() if not torch.equal(tensor, before[name])}
+    heads = {name for name in moved if name.startswith("logits.")}
+    assert heads == {f"logits.{number}.weight", f"logits.{number}.bias"}
+    assert any(name.startswith("encoder.") for name in moved)
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_dataset_sees_the_network_that_it_would_have_alone(number: int) -> None:
+    for made, alone in (
+        (work(), build_classifier("shufflenet_v2", 2 + 2 * number)),
+        (work(masks(), NAMES[:2], architecture="unet"), None),
+    ):
+        feed = made.feed.feeds[number]
+        images, targets = (torch.from_numpy(part[:3]) for part in (feed.arrays.images, feed.arrays.targets))
+        found = made.task.loss(made.model.train(), normalise(images), targets, number)
+        if alone is not None:
+            state = made.model.state_dict()
+            own = {name: state[name.replace("logits.", f"logits.{number}.")] for name in alone.state_dict()}
+            alone.load_state_dict(own)
+            logits = alone.train()(normalise(images))
+        else:
+            logits = one_headed(made.model, number)(normalise(images))
+            assert logits.shape == (3, 2 + number, 64, 64)
+        weights = made.task.tasks[number].weights
+        torch.testing.assert_close(found, balanced_cross_entropy(logits, targets, weights))
+
+
+def test_the_metric_is_the_mean_of_the_datasets_own() -> None:
+    made = work()
+    found = dict(made.task.evaluate(made.model.train(), prepared(made.feed, made.val_rows, CPU)))
+    starts, own = made.feed.starts, []
+    for number, (name, task) in enumerate(zip(NAMES, made.task.tasks, strict=True)):
+        rows = made.val_rows[(made.val_rows >= starts[number]) & (made.val_rows < starts[number + 1])]
+        feed = made.feed.feeds[number]
+        alone = dict(
+            task.evaluate(one_headed(made.model, number), prepared(feed, rows - starts[number], CPU))
+        )
+        assert {key: found[f"{name}_{key}"] for key in alone} == pytest.approx(alone, nan_ok=True)
+        own.append(alone["auc"])
+    assert made.task.metric == "auc"
+    assert found["auc"] == pytest.approx(np.mean(own))
+    assert not any(module.training for module in made.model.modules())
+
+
+def test_a_dataset_of_one_patient_is_trained_and_not_validated() -> None:
+    sets = feeds()
+    sets[1].index.groups[:] = "p"
+    made = work(sets)
+    found = dict(made.task.evaluate(made.model, prepared(made.feed, made.val_rows, CPU)))
+    assert made.task.val_images[1] == 0
+    assert not any(name.startswith("B_") for name in found)
+    assert found["auc"] == pytest.approx((found["A_auc"] + found["C_auc"]) / 2)
+
+
+def test_the_encoder_starts_as_that_of_the_random_row() -> None:
+    for sets, architecture in ((feeds(), "classifier"), (masks(), "unet")):
+        random = network(sets[0].index, "shufflenet_v2", architecture, 3)
+        made = work(sets, NAMES[: len(sets)], architecture=architecture, seed=3).model.state_dict()
+        shared = {name: tensor for name, tensor in random.state_dict().items() if "logits" not in name}
+        assert all(torch.equal(made[name], tensor) for name, tensor in shared.items())
+
+
+def test_heads_are_linear_on_a_classifier_and_1x1_on_a_segmenter() -> None:
+    classes = [tuple(head.weight.shape) for head in work().model.logits]
+    assert classes == [(2, 1024), (4, 1024), (3, 1024)]
+    pixels = [tuple(head.weight.shape) for head in work(masks(), NAMES[:2], architecture="unet").model.logits]
+    assert pixels == [(2, 16, 1, 1), (3, 16, 1, 1)]
+
+
+def run(folder: Path, spec: Pretrain = SPEC, sets: Any = None, **options: Any) -> dict[str, float]:
+    return pretrain.run(spec, sets or feeds(), folder / "out", checkpoints=folder / "checkpoints", **options)
+
+
+def test_a_pretraining_leaves_weights_that_fit_a_target(tmp_path: Path) -> None:
+    found = run(tmp_path)
+    assert set(found) == {"steps", "best_step", "images_seen", "val_auc", "steps_to_95"}
+    assert found["images_seen"] == 24
+    history = json.loads((tmp_path / "out" / "history.json").read_text())
+    names = {f"val_{name}_{key}" for name in NAMES for key in ("auc", "macro_auc", "accuracy")}
+    assert set(history[0]) == {"step", "train_loss", "time", "val_auc"} | names
+    target, state = build_classifier("shufflenet_v2", 7), load(tmp_path / "out" / "best.safetensors")
+    transfer_encoder(target, state)
+    own = encoder_state(target.state_dict())
+    assert all(torch.equal(own[name], tensor) for name, tensor in encoder_state(state).items())
+
+
+def test_masks_share_a_decoder_that_fits_a_target(tmp_path: Path) -> None:
+    spec = replace(SPEC, datasets=NAMES[:2], data=("a", "b"), architecture="unet")
+    found = run(tmp_path, spec, masks())
+    assert 0 <= found["val_miou"] <= 1
+    target, state = build_segmenter("unet", "shufflenet_v2", 7), load(tmp_path / "out" / "best.safetensors")
+    copied = transfer_decoder(target, state)
+    outside = [name for name in target.state_dict() if not name.startswith(("encoder.", "logits."))]
+    assert list(copied) == [name for name in state if name in outside]
+    assert len(copied) == len(outside)
+
+
+class KilledError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("step", [3, 6])
+def test_a_killed_pretraining_goes_on_to_the_same_weights(tmp_path: Path, step: int) -> None:
+    def die(row: dict[str, float]) -> None:
+        if row["step"] == step:
+            raise KilledError
+
+    whole = run(tmp_path / "whole")
+    with pytest.raises(KilledError):
+        run(tmp_path / "killed", checkpoint_seconds=0, on_row=die)
+    assert run(tmp_path / "killed") == whole
+    states = [load(tmp_path / side / "out" / "best.safetensors") for side in ("whole", "killed")]
+    assert all(torch.equal(states[1][name], tensor) for name, tensor in states[0].items())
+
+
+@pytest.mark.parametrize(
+    ("changes", "sets", "message"),
+    [
+        ({"names": ("A", "A", "C")}, None, "datasets: A is named twice"),
+        ({"names": ("A", "B")}, None, "datasets: 2 names for the data of 3"),
+        ({"names": ("A", "B")}, "mixed", "datasets: a collection has one task"),
+        (
+            {"architecture": "etnet", "names": ("A", "B")},
+            "masks",
+            "architecture: 'etnet' takes no collection",
+        ),
+        ({"architecture": "unet"}, None, "architecture: 'unet' does not fit classification"),
+        (
+            {"protocol": replace(SHORT, batch_size=100)},
+            None,
+            "A: 8 training images without the validation part; a batch of 100 takes 13",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused(changes: dict[str, Any], sets: str | None, message: str) -> None:
+    given = {"mixed": [shades(), squares()], "masks": masks()}.get(sets or "")
+    with pytest.raises(InputError, match=message):
+        work(given, **changes)
+
+
+def test_one_head_shares_every_tensor_and_leaves_the_whole_as_it_was() -> None:
+    made = work()
+    view = one_headed(made.model, 2)
+    assert len(made.model.logits) == 3
+    whole: dict[str, Tensor] = dict(made.model.named_parameters())
+    for name, parameter in view.named_parameters():
+        assert parameter is whole[name.replace("logits.", "logits.2.")]

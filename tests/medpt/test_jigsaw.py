@@ -1,0 +1,359 @@
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from unlabelled_sets import Watched, hills
+
+from medpt import pretrain
+from medpt.data.augment import normalise
+from medpt.errors import InputError
+from medpt.models import ARCHITECTURES, BACKBONES, build_classifier, build_segmenter
+from medpt.models.jigsaw import JigsawNetwork
+from medpt.models.weights import encoder_state, load, transfer_encoder
+from medpt.permutations import maximin
+from medpt.spec import Pretrain, Protocol
+from medpt.tasks import jigsaw
+from medpt.tasks.jigsaw import DRAWS, GREY, JITTER, LUMA, Jigsaw, Mirrored, pixels, puzzles, tile_side
+from medpt.tasks.supervised import network
+from medpt.tasks.unlabelled import uniform
+from medpt.train import fit
+
+SHORT = Protocol(
+    batch_size=4, patience=9, min_steps=0, max_steps=4, evaluate_every=2, validation_fraction=0.2
+)
+SPEC = Pretrain(("Toy",), ("d",), "shufflenet_v2", "classifier", method="jigsaw", seed=1, protocol=SHORT)
+IDENTITY = torch.arange(9).repeat(10, 1)
+TEN = torch.tensor(maximin(10))
+
+
+@pytest.fixture(autouse=True)
+def _few_puzzles(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jigsaw, "EVALUATED", 6)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def coloured(count: int, side: int, seed: int = 0) -> Tensor:
+    """uint8 (count, side, side, 3)."""
+    return torch.randint(0, 256, (count, side, side, 3), generator=torch.Generator().manual_seed(seed)).byte()
+
+
+def numbers(count: int, seed: int = 0) -> Tensor:
+    return torch.rand(count, DRAWS, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def slow_puzzle(image: np.ndarray, orders: np.ndarray, draws: np.ndarray) -> tuple[np.ndarray, int]:
+    """One image, tile by tile, channel by channel, as the method is told: tiles (9, 3, T, T) and class."""
+    side, cell = len(image), len(image) // 3
+    tile = tile_side(side)
+    image = image.astype(float)
+    label, grey, crop_y, crop_x = int(draws[0] * len(orders)), draws[1] < GREY, *draws[2:4]
+    if grey:
+        image = np.repeat(np.round(image @ np.array(LUMA))[..., None], 3, 2)
+    top, left = (int(crop * (side - 3 * cell + 1)) for crop in (crop_y, crop_x))
+    tiles = []
+    for place in range(9):
+        y = top + place // 3 * cell + int(draws[4 + 2 * place] * (cell - tile + 1))
+        x = left + place % 3 * cell + int(draws[5 + 2 * place] * (cell - tile + 1))
+        channels = []
+        for channel in range(3):
+            shift = int(draws[22 + 3 * place + channel] * (2 * JITTER + 1)) - JITTER
+            values = np.clip(image[y : y + tile, x : x + tile, channel] + shift, 0, 255)
+            channels.append((values - values.mean()) / (values.std() or 1))
+        tiles.append(channels)
+    return np.array(tiles)[orders[label]], label
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([32, 48, 65, 96]))
+def test_puzzles_are_those_of_the_slow_definition(seed: int, side: int) -> None:
+    images, draws = coloured(3, side, seed), numbers(3, seed)
+    tiles, classes, flat = puzzles(normalise(images), TEN, draws)
+    for image, row, found, label in zip(images.numpy(), draws.numpy(), tiles.numpy(), classes, strict=True):
+        expected, k = slow_puzzle(image, TEN.numpy(), row)
+        assert label == k
+        # halves of a grey level round either way in float32
+        np.testing.assert_allclose(found, expected, atol=0.03 if row[1] < GREY else 2e-4)
+    assert not flat.any()
+
+
+def test_the_inverse_permutation_restores_the_order() -> None:
+    images, draws = normalise(coloured(6, 64)), numbers(6)
+    shuffled, classes, _ = puzzles(images, TEN, draws)
+    ordered, _, _ = puzzles(images, IDENTITY, draws)
+    assert not torch.equal(shuffled, ordered)
+    for tiles, own, k in zip(shuffled, ordered, classes, strict=True):
+        assert torch.equal(tiles[TEN[k].long().argsort()], own)
+
+
+def test_tiles_have_mean_0_and_deviation_1_a_channel() -> None:
+    tiles, _, _ = puzzles(normalise(coloured(4, 256) // 8 + 100), TEN, numbers(4))
+    assert tiles.shape == (4, 9, 3, 64, 64)
+    assert tiles.mean((-2, -1)).abs().max() < 1e-5
+    assert (tiles.std((-2, -1), correction=0) - 1).abs().max() < 1e-3
+
+
+def test_tiles_without_contrast_are_zero_and_counted() -> None:
+    images = coloured(3, 64)
+    images[0] = 77
+    images[1, :, :, :2] = 9  # two channels of three
+    images[2, :22] = 0  # the three tiles on top, one row beyond their cells
+    tiles, _, flat = puzzles(normalise(images), IDENTITY, numbers(3).where(torch.arange(DRAWS) != 1, 0.9))
+    assert flat.sum(1).tolist() == [9, 0, 3]
+    assert flat[2, :3].all()
+    assert not tiles[0].any()
+    assert not tiles[2, :3].any()
+    assert not tiles[1, :, :2].any()
+    assert tiles[1, :, 2].any()
+
+
+def test_tiles_lie_anywhere_in_their_cell_and_not_beyond() -> None:
+    side, count = 256, 400
+    y, x = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
+    image = torch.stack([y, x, y]).float()[None].expand(count, -1, -1, -1)
+    draws = numbers(count)
+    tiles = jigsaw._cut(image, draws[:, 2:4], draws[:, 4:22])
+    crop = (draws[:, 2:4] * 2).long()
+    start = tiles[:, :, :2, 0, 0] - crop[:, None]
+    corner = torch.stack([torch.arange(9) // 3, torch.arange(9) % 3], -1) * 85
+    assert torch.equal(tiles[:, :, 0, -1, 0] - tiles[:, :, 0, 0, 0], torch.full((count, 9), 63.0))
+    inside = start - corner
+    assert (inside.min(), inside.max()) == (0, 21)  # 85 - 64: gaps of 0 to 42 pixels
+    assert crop.unique().tolist() == [0, 1]
+
+
+def test_three_in_ten_puzzles_are_grey() -> None:
+    tiles, _, _ = puzzles(normalise(coloured(600, 32)), TEN, numbers(600))
+    grey = (tiles[:, :, 0] - tiles[:, :, 1]).abs().amax((1, 2, 3)) < 0.2  # the jitter may clip
+    assert 0.24 < grey.double().mean() < 0.36
+
+
+def test_classes_are_drawn_evenly() -> None:
+    _, classes, _ = puzzles(normalise(coloured(1, 32)).expand(4000, -1, -1, -1), TEN, numbers(4000))
+    counts = classes.bincount(minlength=10)
+    assert ((counts - 400) ** 2 / 400).sum() < 27.9  # chi-squared, 9 degrees: one seed in a thousand
+
+
+def test_pixels_undo_normalisation_exactly() -> None:
+    values = torch.arange(256, dtype=torch.uint8).repeat(3).reshape(3, 16, 16).movedim(0, -1)[None]
+    assert torch.equal(pixels(normalise(values)), values.permute(0, 3, 1, 2).float())
+
+
+@pytest.mark.parametrize(
+    ("backbone", "count", "hidden", "expected"),
+    [
+        ("resnet18", 100, 4096, 19_550_820),
+        ("resnet18", 1000, 4096, 23_238_120),
+        ("densenet121", 100, 4096, 19_812_964),
+        ("shufflenet_v2", 1000, 4096, 23_500_264),
+        ("resnet18", 100, 1024, 5_084_772),
+        ("resnet18", 1000, 1024, 6_007_272),
+        ("shufflenet_v2", 100, 1024, 5_346_916),
+        ("densenet121", 1000, 1024, 6_269_416),
+    ],
+)
+def test_heads_have_the_specified_number_of_parameters(
+    backbone: str, count: int, hidden: int, expected: int
+) -> None:
+    with torch.device("meta"):
+        model = JigsawNetwork(backbone, torch.zeros(count, 9), hidden)
+    head = sum(p.numel() for name, p in model.named_parameters() if not name.startswith("encoder."))
+    assert head == expected
+
+
+def test_one_encoder_sees_every_tile_alone() -> None:
+    model = JigsawNetwork("resnet18", TEN).eval()
+    tiles = torch.randn(2, 9, 3, 32, 32)
+    features = [
+        torch.cat([model.fc6(model.encoder(tile[None])[-1].mean((2, 3)))[0] for tile in puzzle])
+        for puzzle in tiles
+    ]
+    torch.testing.assert_close(
+        model(tiles), model.logits(model.fc7(torch.stack(features))), atol=1e-4, rtol=1e-4
+    )
+
+
+def test_images_are_mirrored_and_never_turned() -> None:
+    feed, rows = hills(train=6), np.arange(6)
+    found = next(Mirrored(feed).batches(rows, 48, seed=3))
+    plain = next(feed.batches(rows, 48, seed=3))
+    assert torch.equal(found[0], plain[0])
+    assert found[2].unique(return_counts=True)[1].tolist() == [24, 24]
+    assert found[2].unique().tolist() == [0, 4]
+    assert torch.equal(found[2] == 4, plain[2] >= 4)
+
+
+def work(feed: Any = None, seed: int = 0, backbone: str = "shufflenet_v2", **changes: Any) -> Any:
+    feed, protocol = feed or hills(), replace(SHORT, **changes)
+    return jigsaw.prepare(
+        feed, feed.index.rows("train"), backbone=backbone, protocol=protocol, seed=seed, permutations=10
+    )
+
+
+def evaluated(task: Jigsaw, model: nn.Module, batch: int) -> dict[str, float]:
+    images = normalise(torch.from_numpy(hills().arrays.images))
+    return dict(task.evaluate(model, [(part, part) for part in images.split(batch)]))
+
+
+def test_evaluation_sets_the_same_puzzles_always_and_trains_nothing() -> None:
+    made = work()
+    before = {name: tensor.clone() for name, tensor in made.model.state_dict().items()}
+    together = evaluated(made.task, made.model.train(), 16)
+    assert set(together) == {"accuracy", "loss"}
+    torch.rand(5)
+    assert evaluated(made.task, made.model, 16) == together
+    for batch in (1, 5):
+        assert evaluated(made.task, made.model, batch) == pytest.approx(together, abs=1e-5)
+    assert evaluated(replace(made.task, seed=1), made.model, 16) != together
+    assert not made.model.training
+    assert all(torch.equal(tensor, before[name]) for name, tensor in made.model.state_dict().items())
+
+
+class Oracle(nn.Module):
+    """Names the order of puzzles by comparing them with those it is told to expect."""
+
+    def __init__(self, known: Tensor) -> None:
+        super().__init__()
+        self.known = known
+        self.register_buffer("permutations", TEN)
+
+    def forward(self, tiles: Tensor) -> Tensor:
+        ways = self.known[:, TEN.long()]  # (images, 10, 9, 3, T, T)
+        same = (tiles[:, None, None] == ways).all((-1, -2, -3, -4)).any(1)
+        return 50.0 * same
+
+
+def test_a_network_that_knows_the_tiles_scores_1_and_one_that_guesses_scores_chance() -> None:
+    images = normalise(torch.from_numpy(hills(train=4).arrays.images))
+    generator = jigsaw.fixed_generator(5)
+    known, _, _ = puzzles(images, IDENTITY, uniform(images, DRAWS, generator))
+    found = dict(Jigsaw(seed=5, rounds=1).evaluate(Oracle(known), [(images, images)]))
+    assert found["accuracy"] == 1
+    assert found["loss"] < 1e-6
+    blind = Oracle(torch.zeros_like(known))
+    guessed = dict(Jigsaw(seed=5, rounds=200).evaluate(blind, [(images, images)]))
+    assert guessed["accuracy"] == pytest.approx(0.1, abs=0.04)
+    assert guessed["loss"] == pytest.approx(math.log(10))
+
+
+def test_weights_that_are_no_numbers_make_the_metric_nan() -> None:
+    made = work()
+    made.model.logits.bias.data[0] = math.nan
+    assert math.isnan(evaluated(made.task, made.model, 16)["accuracy"])
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_the_encoder_starts_as_that_of_the_random_row(backbone: str) -> None:
+    feed = hills(size=128, train=4)
+    random = encoder_state(network(feed.index, backbone, "classifier", 3).state_dict())
+    own = encoder_state(work(feed, seed=3, backbone=backbone).model.state_dict())
+    assert own.keys() == random.keys()
+    assert all(torch.equal(own[name], tensor) for name, tensor in random.items())
+
+
+@pytest.mark.parametrize(("images", "count"), [(20, 100), (999, 100), (1000, 1000), (50_000, 1000)])
+def test_small_sets_get_fewer_permutations(images: int, count: int) -> None:
+    assert jigsaw.permutation_count(images) == count
+
+
+@pytest.mark.parametrize(
+    ("backbone", "side"), [("resnet18", 32), ("shufflenet_v2", 32), ("densenet121", 128)]
+)
+def test_the_smallest_accepted_images_train(backbone: str, side: int) -> None:
+    feed = hills(size=side, train=4)
+    made = work(feed, backbone=backbone)
+    images = normalise(torch.from_numpy(feed.arrays.images[:2]))
+    assert made.task.loss(made.model.train(), images, images).isfinite()
+    with pytest.raises(InputError, match=f"{backbone} accepts"):
+        work(hills(size=3 * side // 4, train=4), backbone=backbone)
+
+
+def run(folder: Path, feed: Any = None, **options: Any) -> dict[str, float]:
+    spec = replace(SPEC, **options.pop("changes", {}))
+    return pretrain.run(
+        spec, [feed or hills()], folder / "out", checkpoints=folder / "checkpoints", **options
+    )
+
+
+def test_a_pretraining_leaves_weights_history_permutations_and_figures(tmp_path: Path) -> None:
+    found = run(tmp_path)
+    figures = {"chance", "flat_tiles", "val_accuracy", "val_loss"}
+    assert set(found) == {"steps", "best_step", "images_seen", "steps_to_95"} | figures
+    assert (found["chance"], found["flat_tiles"], found["images_seen"]) == (0.01, 0, 16)
+    history = json.loads((tmp_path / "out" / "history.json").read_text())
+    (best,) = (row for row in history if row["step"] == found["best_step"])
+    assert (found["val_accuracy"], found["val_loss"]) == (best["val_accuracy"], best["val_loss"])
+    record = json.loads((tmp_path / "out" / "record.json").read_text())
+    assert (record["train_images"], record["val_images"]) == (13, 3)
+    kept = load(tmp_path / "out" / "best.safetensors")["permutations"].numpy()
+    np.testing.assert_array_equal(kept, maximin(100))
+    assert record["permutations"] == jigsaw.describe(kept)
+
+
+def test_black_images_are_told_by_their_flat_tiles(tmp_path: Path) -> None:
+    feed = hills()
+    feed.arrays.images[:8] = 0
+    assert work(feed).figures["flat_tiles"] == pytest.approx(0.5, abs=0.1)
+
+
+def test_neither_labels_nor_test_images_are_read(tmp_path: Path) -> None:
+    plain, watched = hills(test=4), Watched(hills(test=4, labels=np.array([0] * 13 + [1] * 7)).arrays)
+    assert run(tmp_path / "one", plain) == run(tmp_path / "two", watched)
+    assert watched.read == set(range(16))
+    files = [(tmp_path / side / "out" / "best.safetensors").read_bytes() for side in ("one", "two")]
+    assert files[0] == files[1]
+
+
+class KilledError(Exception):
+    pass
+
+
+def test_a_killed_pretraining_goes_on_to_the_same_weights(tmp_path: Path) -> None:
+    def die(row: dict[str, float]) -> None:
+        if row["step"] == 4:
+            raise KilledError
+
+    whole = run(tmp_path / "whole")
+    with pytest.raises(KilledError):
+        run(tmp_path / "killed", checkpoint_seconds=0, on_row=die)
+    assert run(tmp_path / "killed") == whole
+    files = [(tmp_path / side / "out" / "best.safetensors").read_bytes() for side in ("whole", "killed")]
+    assert files[0] == files[1]
+
+
+def test_the_encoder_fits_the_classifier_and_every_segmenter(tmp_path: Path) -> None:
+    run(tmp_path)
+    state = load(tmp_path / "out" / "best.safetensors")
+    for target in (
+        build_classifier("shufflenet_v2", 3),
+        *(build_segmenter(name, "shufflenet_v2", 3) for name in ARCHITECTURES),
+    ):
+        transfer_encoder(target, state)
+        own = encoder_state(target.state_dict())
+        assert own.keys() == encoder_state(state).keys()
+        assert all(torch.equal(own[name], tensor) for name, tensor in encoder_state(state).items())
+
+
+def test_puzzles_of_a_hundred_orders_are_learned() -> None:
+    """Chance is 0.01; of 1,024 puzzles guessing names a tenth in no run that anybody will see."""
+    protocol = replace(SHORT, learning_rate=1e-3, batch_size=16, max_steps=60, evaluate_every=60)
+    feed = hills(train=64)
+    rows = feed.index.rows("train")
+    made = jigsaw.prepare(feed, rows, backbone="resnet18", protocol=protocol, seed=0, permutations=100)
+    outcome = fit(made.model, Jigsaw(0, 16), made.feed, rows, rows, protocol, seed=0)
+    assert outcome.best > 10 * made.figures["chance"]
