@@ -52,8 +52,16 @@ def seconds(unit: Unit, sizes: Mapping[str, int], device: str) -> float:
     if isinstance(spec, Prepare):
         return PREPARE_SECONDS
     side = sizes.get(unit.needs[0], 256) / 256
-    work = 6 * GMACS[spec.architecture, spec.backbone] * side**2 * spec.protocol.batch_size
+    work = 6 * gmacs(spec.architecture, spec.backbone) * side**2 * spec.protocol.batch_size
     return steps(spec) * work / GFLOPS[device]
+
+
+def gmacs(architecture: str, backbone: str) -> float:
+    """Of an extension's network a guess: the largest of those that share a part with it, else of all."""
+    if known := GMACS.get((architecture, backbone)):
+        return known
+    alike = [value for key, value in GMACS.items() if architecture == key[0] or backbone == key[1]]
+    return max(alike or GMACS.values())
 
 
 def steps(spec: Pretrain | Finetune) -> float:

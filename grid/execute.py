@@ -5,7 +5,7 @@ from functools import partial
 
 from rich.console import Console
 
-from grid import cost, schedule, track
+from grid import cost, extended, schedule, track
 from grid.cluster import local_ray
 from grid.dryrun import sizes
 from grid.interrupt import leave_on_signals
@@ -25,6 +25,7 @@ def execute(
     """Exit code 0 when every unit of the plan is finished, else 1."""
     store.sweep()
     todo = unfinished(plan, store, console)
+    extended.check((plan.units[name] for name in todo), plan.space.settings.size)
     check_published_weights(plan, todo, options)
     site = make_site(plan, store, options)
     uri = options.tracking_uri or track.default_uri(store.root)

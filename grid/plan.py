@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from grid.space import RANDOM, SELF_SUPERVISED, UNTRAINED, Settings, Space, Trial
+from grid.space import RANDOM, UNTRAINED, Settings, Space, Trial, self_supervised
+from medpt import extensions
 from medpt.data.cards import card
 from medpt.data.collections import COLLECTIONS
 from medpt.data.preprocess import canonical, default_pipeline
@@ -77,7 +78,7 @@ def source_datasets(trial: Trial) -> tuple[str, ...]:
     """What the trial's initialization is trained on: without labels, on the target itself."""
     if trial.initialization in UNTRAINED:
         return ()
-    if trial.initialization in SELF_SUPERVISED:
+    if trial.initialization in self_supervised():
         return (trial.target,)
     collection = COLLECTIONS.get(trial.initialization)
     return collection.datasets if collection else (trial.initialization,)
@@ -127,13 +128,17 @@ class _Planner:
             data, settings = self.source(trial), trial.settings
             fraction = settings.of(names[0]).validation_fraction if len(names) == 1 else None
             protocol = settings.pretrain
+            method = self_supervised().get(trial.initialization, "supervised")
             spec = Pretrain(
                 datasets=names,
                 data=data,
                 backbone=trial.backbone,
                 architecture=architecture,
-                method=SELF_SUPERVISED.get(trial.initialization, "supervised"),
+                method=method,
                 protocol=protocol if fraction is None else replace(protocol, validation_fraction=fraction),
+                extensions=extensions.versions(
+                    backbone=trial.backbone, architecture=architecture, method=method
+                ),
             )
             name = (
                 f"{trial.label} on {trial.target}"
@@ -159,6 +164,7 @@ class _Planner:
             seed=trial.seed,
             transfer_decoder=trained and takes_decoder(trial),
             protocol=trial.settings.finetune,
+            extensions=extensions.versions(backbone=trial.backbone, architecture=trial.architecture),
         )
         needs = (data, weights) if trained and weights else (data,)
         net = network(trial.backbone, trial.architecture)
@@ -171,10 +177,11 @@ class _Planner:
 def source_architecture(trial: Trial) -> str:
     """What a source is trained with: its task's network; a segmentation source, the target's (paper, 4.2).
 
-    Without labels all segmentation networks share one run, on U-Net where there is a decoder at all.
+    Without labels all segmentation networks share one run, on U-Net where there is a decoder at all; of an
+    extension's method only the encoder is taken.
     """
-    if trial.initialization in SELF_SUPERVISED:
-        whole = SELF_SUPERVISED[trial.initialization] == "context" and trial.architecture != CLASSIFIER
+    if method := self_supervised().get(trial.initialization):
+        whole = method == "context" and trial.architecture != CLASSIFIER
         return "unet" if whole else CLASSIFIER
     collection = COLLECTIONS.get(trial.initialization)
     if (collection.task if collection else card(trial.initialization).task) == "classification":

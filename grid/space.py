@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from grid.documents import Document, Place
+from medpt import extensions, selfsupervised
 from medpt.data.cards import CARDS, card
 from medpt.data.collections import COLLECTIONS
 from medpt.errors import InputError, did_you_mean
-from medpt.models import ARCHITECTURES, BACKBONES
+from medpt.models import BACKBONES, architectures, backbones
 from medpt.spec import CLASSIFIER, Protocol
 
 FOLDER = Path(__file__).parent.parent / "search_spaces"
@@ -24,7 +25,7 @@ UNTRAINED = (RANDOM, IMAGENET)  # initializations that this grid does not train
 SELF_SUPERVISED = {"SS-Jigsaw": "jigsaw", "SS-Context": "context"}  # the paper's name: the method
 MAX_TRIALS = 50_000
 PHANTOM_KEYS = ("seed", "train", "test", "size")  # of medpt.data.phantom.write
-UNSIZED = (*UNTRAINED, *SELF_SUPERVISED)
+METHODS = ("supervised", *selfsupervised.METHODS)
 SPACE_KEYS = (
     *("title", "size", "phantom", "datasets", "pretrain", "finetune"),
     *("transfer_decoder", "experiments"),
@@ -100,6 +101,12 @@ class Space:
     path: Path
     settings: Settings
     trials: tuple[Trial, ...]
+
+
+def self_supervised() -> dict[str, str]:
+    """The method of each initialization without labels; one of an extension is called "SS-" and its name."""
+    known = extensions.names("method", METHODS)
+    return SELF_SUPERVISED | {f"SS-{name}": name for name in known if name not in METHODS}
 
 
 def thousands(count: int) -> str:
@@ -228,8 +235,18 @@ class _Reader:
             block = self.mapping(block, place)
             self.unknown_keys(block, ("name", *FACTORS), place)
             factors = {key: self.factor(block, key, place) for key in FACTORS}
+            self.published(factors, place)
             if all(factors.values()):
                 yield from self.expand(str(block.get("name", number)), factors, settings)
+
+    def published(self, factors: dict[str, list[Any]], place: Place) -> None:
+        """Nobody published ImageNet weights of an extension's backbone."""
+        own = [name for name in factors["backbone"] if name in backbones() and name not in BACKBONES]
+        if own and (IMAGENET, None) in factors["initialization"]:
+            accepted = f"{IMAGENET} is accepted on {', '.join(BACKBONES)}"
+            self.problem(
+                (*place, "backbone"), f"no ImageNet weights are published for {', '.join(own)}; {accepted}"
+            )
 
     def factor(self, block: dict[str, Any], key: str, place: Place) -> list[Any]:
         values = block.get(key, FACTORS[key])
@@ -248,8 +265,8 @@ class _Reader:
         checks = {
             "initialization": self.initialization,
             "target": lambda v, p: self.dataset(str(v), p),
-            "backbone": lambda v, p: self.name(v, BACKBONES, "backbone", p),
-            "architecture": lambda v, p: self.name(v, ARCHITECTURES, "architecture", p),
+            "backbone": lambda v, p: self.name(v, backbones(), "backbone", p),
+            "architecture": lambda v, p: self.name(v, architectures(), "architecture", p),
             "sample_size": lambda v, p: None if v == "all" else self.number(key, v, int, 1, 10**9, p),
             "target_size": lambda v, p: self.number(key, v, float, 1e-6, 1.0, p),
             "seed": lambda v, p: self.number(key, v, int, 0, 2**31, p),
@@ -261,7 +278,7 @@ class _Reader:
         text = str(value)
         if text.lower() in UNTRAINED:
             return text.lower(), None
-        if text in COLLECTIONS or text in SELF_SUPERVISED:
+        if text in COLLECTIONS or text in self_supervised():
             return text, None
         sized = re.fullmatch(r"(.+)-(\d+)k", text)
         if sized and text not in CARDS:
@@ -269,7 +286,7 @@ class _Reader:
         try:
             return card(text).name, None
         except InputError:
-            known = [*UNTRAINED, *SELF_SUPERVISED, *COLLECTIONS, *CARDS]
+            known = [*UNTRAINED, *self_supervised(), *COLLECTIONS, *CARDS]
             self.problem(place, f"unknown initialization `{text}`; {did_you_mean(text, known)}")
             return text, None
 
@@ -290,10 +307,11 @@ class _Reader:
     def expand(self, name: str, factors: dict[str, list[Any]], settings: Settings) -> Iterator[Trial]:
         if self.problems:
             return
+        unsized = (*UNTRAINED, *self_supervised())
         for start, size, *rest in product(*(factors[key] for key in FACTORS)):
             backbone, architecture, target, target_size, seed = rest
             source, own_size = start
-            size = None if source in UNSIZED else own_size or size
+            size = None if source in unsized else own_size or size
             if card(target).task == "classification":
                 architecture = CLASSIFIER
             yield Trial(name, source, size, backbone, architecture, target, target_size, seed, settings)

@@ -97,10 +97,10 @@ class Cell:
 
 
 def network(architecture: str, backbone: str) -> str:
+    """As people write it; an extension's names as they are."""
+    encoder = BACKBONES.get(backbone, backbone)
     return (
-        BACKBONES[backbone]
-        if architecture == CLASSIFIER
-        else f"{NETWORKS[architecture]} / {BACKBONES[backbone]}"
+        encoder if architecture == CLASSIFIER else f"{NETWORKS.get(architecture, architecture)} / {encoder}"
     )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from medpt import extensions
 from medpt.checkpoint import Checkpoints
 from medpt.data.arrays import Feed
 from medpt.data.splits import subset
@@ -53,6 +54,7 @@ def run(
     best_step and, where a validation part could be cut off, val_METRIC and steps_to_95.
     Raises InputError where specification, weights and data do not fit, DivergedError from training.
     """
+    extensions.require(spec.extensions)
     work = supervised.prepare(
         feed,
         training_rows(spec, feed),

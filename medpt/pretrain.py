@@ -10,11 +10,12 @@ from typing import TypedDict
 
 import numpy as np
 
+from medpt import extensions
 from medpt.checkpoint import Checkpoints
 from medpt.data.arrays import Feed
-from medpt.errors import InputError, did_you_mean
+from medpt.errors import InputError
 from medpt.files import write_json
-from medpt.models import weights
+from medpt.models import contract, weights
 from medpt.spec import CLASSIFIER, Pretrain, Protocol
 from medpt.tasks import Work, collection, context, jigsaw, supervised
 from medpt.train import Outcome, Row, fit, summary
@@ -41,9 +42,8 @@ def run(
     also chance and flat_tiles (jigsaw) and every val_ figure of the best step.
     Raises InputError where specification and data do not fit, DivergedError from training.
     """
-    if spec.method not in METHODS:
-        raise InputError(f"method: no {spec.method!r}; {did_you_mean(spec.method, METHODS)}")
-    work = METHODS[spec.method](spec, feeds)
+    extensions.require(spec.extensions)
+    work = prepare(spec, feeds)
     weights.save(folder / INITIAL, work.model.state_dict())
     outcome = fit(
         *(work.model, work.task, work.feed, work.train_rows, work.val_rows, spec.protocol),
@@ -58,6 +58,20 @@ def run(
     write_json(folder / RECORD, work.record)
     found = summary(outcome, work.task) | {"images_seen": images_seen(work, outcome, spec)} | work.figures
     return found if spec.method == SUPERVISED else found | validated(outcome)
+
+
+def prepare(spec: Pretrain, feeds: Sequence[Feed]) -> Work:
+    """The work of a built-in method or of an extension's; InputError where there is none of that name.
+
+    What an extension's method trains is held against the backbone before any time is spent on it.
+    """
+    if spec.method in METHODS:
+        return METHODS[spec.method](spec, feeds)
+    work: Work = extensions.load("method", spec.method, METHODS)(spec, feeds)
+    if problems := contract.encoder_problems(getattr(work, "model", None), spec.backbone):
+        name = extensions.described("method", spec.method)
+        raise InputError(f"{name}: {problem}" for problem in problems)
+    return work
 
 
 def validated(outcome: Outcome) -> dict[str, float]:

@@ -118,6 +118,7 @@ class Pretrain:
     method: str = "supervised"
     seed: int = 0
     protocol: Protocol = Protocol(max_steps=60_000)
+    extensions: Mapping[str, str] = field(default_factory=dict)  # by medpt.extensions.versions
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,7 @@ class Finetune:
     seed: int = 0
     transfer_decoder: bool = False  # the paper transfers the encoder alone; an ablation
     protocol: Protocol = Protocol()
+    extensions: Mapping[str, str] = field(default_factory=dict)  # by medpt.extensions.versions
 
 
 Spec = Prepare | Pretrain | Finetune

@@ -1,5 +1,7 @@
 """Networks by name: three ImageNet backbones, a classifier and five segmentation networks on each.
 
+Other packages add backbones and architectures by entry points (medpt/extensions.py, docs/extending.md).
+
 Promises: the names are known without importing torch; in every network the encoder's tensors are the
 state-dict keys `encoder.*`, the same for one backbone everywhere; the last linear map is called `logits`;
 after `torch.manual_seed(s)` the encoder starts from the same numbers whatever stands on it. Networks emit
@@ -8,10 +10,10 @@ logits, never probabilities. No weights are loaded here: see medpt/models/weight
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from medpt.errors import InputError, did_you_mean
+from medpt import extensions
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,13 +23,26 @@ if TYPE_CHECKING:
 BACKBONES: tuple[str, ...] = ("resnet18", "shufflenet_v2", "densenet121")
 
 
+def backbones() -> tuple[str, ...]:
+    """The names of all backbones, those of extensions last. InputError where two have one name."""
+    return extensions.names("backbone", BACKBONES)
+
+
+def architectures() -> tuple[str, ...]:
+    """The same of all segmentation networks."""
+    return extensions.names("architecture", ARCHITECTURES)
+
+
 def build_encoder(backbone: str, output_stride: int = 32) -> Encoder:
     """`encoder(images (N, 3, H, W))` gives maps at strides 2, 4, 8, 16, 32; `.channels` are their widths.
 
     With `output_stride` 16 or 8 the last one or two stages are dilated in place of strided, so that no map
-    is coarser than that; the state dict stays the same. InputError on an unknown name or stride.
+    is coarser than that; the state dict stays the same. InputError on an unknown name or stride. An
+    extension's encoder is what its function returns; medpt.models.contract says whether it keeps to this.
     """
-    _require_known("backbone", backbone, BACKBONES)
+    if backbone not in BACKBONES:
+        built: Encoder = extensions.load("backbone", backbone, BACKBONES)(output_stride)
+        return built
     from medpt.models import encoders
 
     return encoders.build(backbone, output_stride)
@@ -35,7 +50,6 @@ def build_encoder(backbone: str, output_stride: int = 32) -> Encoder:
 
 def build_classifier(backbone: str, num_classes: int) -> nn.Module:
     """`model(images (N, 3, H, W))` gives logits (N, num_classes)."""
-    _require_known("backbone", backbone, BACKBONES)
     from medpt.models.classifier import Classifier
 
     return Classifier(backbone, num_classes)
@@ -47,14 +61,10 @@ def build_segmenter(architecture: str, backbone: str, num_classes: int) -> nn.Mo
     etnet gives a pair, (logits, edge logits (N, 1, H, W)). cenet takes sides of 192 pixels and more that are
     multiples of 32; the others any side from 32 pixels up. InputError names what is unknown.
     """
-    _require_known("architecture", architecture, ARCHITECTURES)
-    _require_known("backbone", backbone, BACKBONES)
+    if architecture not in ARCHITECTURES:
+        built: nn.Module = extensions.load("architecture", architecture, ARCHITECTURES)(backbone, num_classes)
+        return built
     return _SEGMENTERS[architecture](backbone, num_classes)
-
-
-def _require_known(what: str, name: str, known: Iterable[str]) -> None:
-    if name not in known:
-        raise InputError(f"{what}: no {name!r}; {did_you_mean(name, known)}")
 
 
 def _unet(backbone: str, num_classes: int) -> nn.Module:

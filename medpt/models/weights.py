@@ -79,7 +79,7 @@ def transfer_encoder(model: nn.Module, state: Mapping[str, Tensor]) -> None:
     or type.
     """
     given = encoder_state(state)
-    problems = _differences(encoder_state(model.state_dict()), given)
+    problems = differences(encoder_state(model.state_dict()), given)
     if problems:
         raise InputError(problems)
     encoder = {name.removeprefix(ENCODER): tensor for name, tensor in given.items()}
@@ -128,7 +128,7 @@ def published(backbone: str, file: Path | None = None) -> dict[str, Tensor]:
     }
     expected = _expected(backbone)
     renamed |= _counters(expected, renamed)
-    problems = _differences(expected, renamed)
+    problems = differences(expected, renamed)
     if problems:
         raise InputError([f"{file or published_name(backbone)}: {problem}" for problem in problems])
     return renamed
@@ -159,7 +159,8 @@ def _expected(backbone: str) -> dict[str, Tensor]:
         return {ENCODER + name: tensor for name, tensor in build_encoder(backbone).state_dict().items()}
 
 
-def _differences(expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]:
+def differences(expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]:
+    """A line for each tensor that is missing, unexpected, or of another shape or type."""
     missing = [f"missing tensor {name}" for name in expected if name not in given]
     unexpected = [f"unexpected tensor {name}" for name in given if name not in expected]
     unfit = [

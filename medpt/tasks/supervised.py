@@ -15,7 +15,7 @@ from medpt.data.manifest import Index
 from medpt.data.splits import validation
 from medpt.errors import InputError, did_you_mean
 from medpt.losses import DEFAULT_WEIGHTING, WEIGHTINGS, class_weights, edge_target
-from medpt.models import ARCHITECTURES, build_classifier, build_segmenter
+from medpt.models import architectures, build_classifier, build_segmenter
 from medpt.spec import CLASSIFIER, Protocol, stream_seed
 from medpt.tasks import Task, Work
 from medpt.tasks.classify import Classify
@@ -46,7 +46,7 @@ def prepare(
 
 def network(index: Index, backbone: str, architecture: str, seed: int) -> nn.Module:
     """A network for the classes of `index`, from random weights."""
-    accepted = (CLASSIFIER,) if index.task == "classification" else ARCHITECTURES
+    accepted = (CLASSIFIER,) if index.task == "classification" else architectures()
     if architecture not in accepted:
         names = ", ".join(accepted)
         raise InputError(
@@ -82,7 +82,9 @@ def _task(feed: Feed, rows: np.ndarray, architecture: str, protocol: Protocol) -
     if architecture != EDGE_NETWORK:
         return Segment(weights), record
     edge_weights = class_weights(edge_counts(feed, rows), weighting, protocol.weight_clip)
-    return Segment(weights, edge_weights, protocol.edge_loss), record | {"edge_weights": edge_weights.tolist()}
+    return Segment(weights, edge_weights, protocol.edge_loss), record | {
+        "edge_weights": edge_weights.tolist()
+    }
 
 
 def counts(index: Index, rows: np.ndarray) -> Tensor:

@@ -1,0 +1,35 @@
+"""Extensions before a run: each one that a unit uses is loaded, built and shown an image."""
+
+from collections.abc import Iterable
+
+from grid.plan import Unit
+from grid.space import METHODS
+from medpt import extensions
+from medpt.errors import InputError
+from medpt.models import BACKBONES, contract
+from medpt.spec import CLASSIFIER, Prepare, Pretrain
+
+
+def check(units: Iterable[Unit], side: int) -> None:
+    """InputError with all that is wrong with the extensions of `units`, for images of `side` pixels."""
+    specs = [unit.spec for unit in units if not isinstance(unit.spec, Prepare) and unit.spec.extensions]
+    methods = {spec.method for spec in specs if isinstance(spec, Pretrain)} - set(METHODS)
+    problems = [problem for name in sorted(methods) for problem in method_problems(name)]
+    broken = set()
+    for backbone in sorted({spec.backbone for spec in specs} - set(BACKBONES)):
+        if told := contract.backbone_problems(backbone, side):
+            broken.add(backbone)
+            problems += told
+    for architecture, backbone in sorted({(spec.architecture, spec.backbone) for spec in specs}):
+        if architecture != CLASSIFIER and backbone not in broken:
+            problems += contract.segmenter_problems(architecture, backbone, side)
+    if problems:
+        raise InputError(problems)
+
+
+def method_problems(name: str) -> list[str]:
+    try:
+        extensions.load("method", name, METHODS)
+    except InputError as error:
+        return error.problems
+    return []

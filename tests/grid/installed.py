@@ -1,0 +1,25 @@
+"""A distribution as an installer leaves it, for tests of entry points: metadata on the path, no pip."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+EXAMPLE = Path(__file__).parents[1] / "example_extension"
+
+
+def installed(folder: Path, project: dict[str, Any]) -> Path:
+    """Writes the dist-info folder of the table [project] of a pyproject.toml; returns `folder`."""
+    info = folder / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+    info.mkdir(parents=True)
+    header = f"Metadata-Version: 2.4\nName: {project['name']}\nVersion: {project['version']}\n"
+    (info / "METADATA").write_text(header)
+    groups = project.get("entry-points", {}).items()
+    lines = [[f"[{group}]", *(f"{k} = {v}" for k, v in points.items())] for group, points in groups]
+    (info / "entry_points.txt").write_text("\n".join("\n".join(group) for group in lines) + "\n")
+    return folder
+
+
+def example(**changes: Any) -> dict[str, Any]:
+    """[project] of the example extension, with changes."""
+    project: dict[str, Any] = tomllib.loads((EXAMPLE / "pyproject.toml").read_text())["project"]
+    return project | changes
