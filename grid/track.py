@@ -85,7 +85,7 @@ class Tracker:
         with self.lock:
             if event == "started":
                 self.running.add(unit.digest)
-            else:
+            elif event != "blocked":  # what never ran has no run
                 self.running.discard(unit.digest)
                 self.unsent.append(unit.digest)
 

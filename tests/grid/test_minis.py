@@ -44,5 +44,5 @@ def test_the_mini_has_the_rows_of_the_paper(name: str, count: int) -> None:
     printed = {cell for cell, (table, _, _) in cells().items() if table == name}
     assert len(printed) == count
     assert printed == {key(trial) for trial in space.load(name).trials}
-    smaller = {cell for cell in map(key, space.load(f"{name}-mini").trials)}
+    smaller = set(map(key, space.load(f"{name}-mini").trials))
     assert smaller == {(model, source.removesuffix("-20k"), target) for model, source, target in printed}
