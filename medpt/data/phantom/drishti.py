@@ -24,9 +24,9 @@ def write(folder: Path, seed: int, train: int = 16, test: int = 16, size: int = 
             name = f"drishtiGS_{first + 2 * n:03d}"
             rng = stream(seed, "DRISHTI-GS", name)
             eye = photograph(rng, size, round(size * 1.17))
-            ratio = rng.uniform(0.4, 0.85)
+            ratio = rng.uniform(0.4, 0.6) if n % 2 else rng.uniform(0.6, 0.85)
             covers = paint_optic_disc(rng, eye, ratio)
-            inner = ("GLAUCOMA" if ratio > 0.6 else "NORMAL") if part == "Test" else "."
+            inner = ("NORMAL" if n % 2 else "GLAUCOMA") if part == "Test" else "."
             save(top / part / "Images" / inner / f"{name}.png", develop(rng, eye), "PNG")
             _truth(top / part / truth / name, name, covers, ratio)
     debris(top / "Training" / "Images", "drishtiGS_002.png")

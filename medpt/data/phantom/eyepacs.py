@@ -15,7 +15,7 @@ GRADES = (0, 3, 1, 4, 2, 0, 4, 3, 0, 2)  # by turns; flatter than the original, 
 BLACK = 5  # the image, by rank, that is black
 
 
-def write(folder: Path, seed: int, train: int = 80, test: int = 4, size: int = 96) -> None:
+def write(folder: Path, seed: int, train: int = 120, test: int = 4, size: int = 96) -> None:
     """`train` JPEGs of size x 1.2 to 1.5 size with grades; `test` without."""
     rows = ["image,level"]
     for part, count, first in (("train", train, 10), ("test", test, 1)):

@@ -56,10 +56,10 @@ class Spots:
 RED, DARK, YELLOW, WHITE = (0.5, 0.08, 0.05), (0.33, 0.05, 0.04), (0.99, 0.86, 0.35), (0.97, 0.93, 0.85)
 RETINOPATHY: tuple[tuple[Spots, ...], ...] = (  # by grade of diabetic retinopathy
     (),
-    (Spots(8, 0.018, RED),),
-    (Spots(16, 0.02, RED), Spots(6, 0.05, DARK), Spots(5, 0.03, YELLOW)),
-    (Spots(20, 0.02, RED), Spots(16, 0.06, DARK, spread=0.4), Spots(14, 0.035, YELLOW)),
-    (Spots(16, 0.06, DARK, spread=0.4), Spots(3, 0.22, DARK, (0.3, 0.4), 0.2), Spots(3, 0.1, WHITE)),
+    (Spots(14, 0.03, RED),),
+    (Spots(16, 0.03, RED), Spots(8, 0.06, DARK), Spots(6, 0.04, YELLOW)),
+    (Spots(30, 0.06, DARK, spread=0.4), Spots(24, 0.045, YELLOW)),
+    (Spots(24, 0.06, DARK, spread=0.4), Spots(4, 0.25, DARK, (0.3, 0.4), 0.2), Spots(3, 0.12, WHITE)),
 )
 
 

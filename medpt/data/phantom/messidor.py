@@ -26,7 +26,7 @@ FAMOUS = {0: "20051020_63045_0100_PP", 1: "20051202_55562_0400_PP", 2: "20051202
 OLD_GRADE = {0: 3}  # in the table; its picture shows grade 0, as the errata have it
 
 
-def write(folder: Path, seed: int, train: int = 72, test: int = 0, size: int = 96) -> None:
+def write(folder: Path, seed: int, train: int = 120, test: int = 0, size: int = 96) -> None:
     """`train` + `test` TIFFs of size x 1.5 size, by turns in the three bases: the owner has no parts."""
     rows: dict[int, list[tuple[Cell, ...]]] = {base: [HEADER] for base in PLACES}
     for n in range(train + test):

@@ -15,7 +15,7 @@ FIRST = {"train": 100, "val": 5000, "test": 9000}  # numbers of patients
 OF_TWO_CLASSES = 104  # the patient that the second class has in place of the next one
 
 
-def write(folder: Path, seed: int, train: int = 96, test: int = 32, size: int = 96) -> None:
+def write(folder: Path, seed: int, train: int = 160, test: int = 48, size: int = 96) -> None:
     """`train` grey JPEGs of size x 1.5 size and four more in val; four of `test` are of its patients."""
     top = folder / "OCT2017"
     for part, count in (("train", train), ("val", 4), ("test", test)):
@@ -58,7 +58,7 @@ def section(rng: Rng, height: int, width: int, kind: str) -> Canvas:
     for _ in range(rng.integers(3, 7) if kind == "DME" else 0):
         cx, cy = rng.normal(0, 0.22), rng.uniform(0.15, 0.35)
         image = image * (
-            1 - 0.9 * tissue * np.exp(-(((x - cx) / 0.06) ** 4) - ((y - bottom + cy) / 0.1) ** 4)
+            1 - 0.9 * tissue * np.exp(-(((x - cx) / 0.1) ** 4) - ((y - bottom + cy) / 0.14) ** 4)
         )
     image = image * (1 + 0.15 * fractal(rng, height, width, 12, 3)) + rng.normal(0, 0.04, image.shape)
     corner = rng.random() < 0.25
@@ -68,8 +68,8 @@ def section(rng: Rng, height: int, width: int, kind: str) -> Canvas:
 def _lift(rng: Rng, x: Canvas, kind: str) -> Canvas:
     """How far the lowest bright layer is raised."""
     if kind == "CNV":
-        return rng.uniform(0.25, 0.4) * np.exp(-(((x - rng.uniform(-0.2, 0.2)) / 0.25) ** 2))
+        return rng.uniform(0.35, 0.5) * np.exp(-(((x - rng.uniform(-0.2, 0.2)) / 0.25) ** 2))
     if kind == "DRUSEN":
         places = rng.uniform(-0.8, 0.8, rng.integers(4, 8))
-        return np.sum([rng.uniform(0.07, 0.13) * np.exp(-(((x - p) / 0.06) ** 2)) for p in places], axis=0)
+        return np.sum([rng.uniform(0.12, 0.2) * np.exp(-(((x - p) / 0.08) ** 2)) for p in places], axis=0)
     return np.zeros_like(x)

@@ -18,7 +18,7 @@ GLAUCOMA_EVERY = 3  # flatter than the original, where it is every tenth
 FOVEA = ("Fovea_X", "Fovea_Y")
 
 
-def write(folder: Path, seed: int, train: int = 30, test: int = 20, size: int = 128) -> None:
+def write(folder: Path, seed: int, train: int = 60, test: int = 30, size: int = 128) -> None:
     """`train` images of size x 1.03 size; `test` of 0.77 size, square, in validation and test part each."""
     counts = {True: 0, False: 0}
     rows: list[tuple[str, int, int]] = []

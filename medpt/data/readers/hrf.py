@@ -24,6 +24,7 @@ KINDS = {
     "vessels": re.compile(r"(\d\d_(?:h|g|dr))\.tif", re.IGNORECASE),
     "view": re.compile(r"(\d\d_(?:h|g|dr))_mask\.tif", re.IGNORECASE),
 }
+NAMES = {"image": "{}.jpg", "vessels": "{}.tif", "view": "{}_mask.tif"}
 OUTSIDE = "outside the field of view"
 
 
@@ -42,7 +43,10 @@ def open(root: Path, classes: int = 2) -> Dataset:
     found = {kind: _named(top, pattern, problems) for kind, pattern in KINDS.items()}
     everyone = sorted(set().union(*found.values()))
     problems += [
-        f"{top}: {name} has no {kind}" for name in everyone for kind in KINDS if name not in found[kind]
+        f"{top}: {name} has no {kind}, {NAMES[kind].format(name)}"
+        for name in everyone
+        for kind in KINDS
+        if name not in found[kind]
     ]
     if problems:
         raise InputError(problems)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from medpt.data.cards import CARDS
 from medpt.data.dataset import Dataset, Record
 from medpt.data.decode import read_image
-from medpt.data.locate import find_root, folders, is_debris, walk
+from medpt.data.locate import files, find_root, folders, walk
 from medpt.data.readers.tables import sheet_rows, whole
 from medpt.errors import InputError
 
@@ -88,7 +88,7 @@ def open(root: Path, errata: bool = True) -> Dataset:
 
 def _is_root(folder: Path) -> bool:
     return any(BASE.fullmatch(inner.name) for inner in folders(folder)) or any(
-        ANNOTATION.fullmatch(path.name) for path in folder.iterdir() if not is_debris(path.name)
+        ANNOTATION.fullmatch(path.name) for path in files(folder)
     )
 
 

@@ -227,7 +227,7 @@ def test_hrf_as_nine_archives_and_complaints(copy: Path) -> None:
     (copy / "diabetic_retinopathy" / "01_dr.JPG").unlink()
     shutil.copy(copy / "healthy" / "02_h.jpg", copy / "glaucoma" / "02_h.jpg")
     text = problems("HRF", copy)
-    assert "01_h has no vessels" in text
+    assert "01_h has no vessels, 01_h.tif" in text
     assert "02_g has no view" in text
     assert "01_dr has no image" in text
     assert "02_h.jpg: also at" in text
