@@ -7,6 +7,7 @@ same at every evaluation. No label and no mask is read.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any, ClassVar
 
@@ -31,7 +32,7 @@ GREY = 0.3  # of the puzzles
 LUMA = (0.299, 0.587, 0.114)
 JITTER = 2  # grey levels, up or down, a channel of a tile
 DRAWS = 1 + 1 + 2 + 2 * TILES + 3 * TILES  # class, grey, crop, place of each tile, jitter of each channel
-SMALLEST_TILE = {"resnet18": 8, "shufflenet_v2": 8, "densenet121": 32}
+SMALLEST_TILE = {"resnet18": 8, "shufflenet_v2": 8, "densenet121": 32}  # others: as the largest of them
 
 
 def prepare(
@@ -46,8 +47,9 @@ def prepare(
     orders = maximin(permutations)
     torch.manual_seed(stream_seed(seed, "init"))
     model = JigsawNetwork(backbone, torch.tensor(orders))
-    if tile < SMALLEST_TILE[backbone]:
-        raise InputError(f"jigsaw: tiles of {tile} pixels; {backbone} accepts {SMALLEST_TILE[backbone]} up")
+    smallest = SMALLEST_TILE.get(backbone, max(SMALLEST_TILE.values()))
+    if tile < smallest:
+        raise InputError(f"jigsaw: tiles of {tile} pixels; {backbone} accepts {smallest} up")
     train_rows, val_rows = hold_out(feed.index, rows, protocol, seed)
     task = Jigsaw(seed, rounds=-(-EVALUATED // max(1, len(val_rows))))
     record = sizes(model, train_rows, val_rows) | {"permutations": describe(orders)}
@@ -129,12 +131,18 @@ def puzzles(images: Tensor, permutations: Tensor, draws: Tensor) -> tuple[Tensor
 
 def pixels(images: Tensor) -> Tensor:
     """Undoes medpt.data.augment.normalise up to the order of the axes: whole numbers from 0 to 255."""
-    mean, std = (images.new_tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+    mean, std = (_channels(values, images.device) for values in (IMAGENET_MEAN, IMAGENET_STD))
     return ((images * std + mean) * 255).round()
 
 
+@lru_cache
+def _channels(values: tuple[float, float, float], device: torch.device) -> Tensor:
+    """(3, 1, 1), kept on the device: copying it there at each step would wait for the step before."""
+    return torch.tensor(values, device=device).view(3, 1, 1)
+
+
 def _perhaps_grey(images: Tensor, grey: Tensor) -> Tensor:
-    luma = (images * images.new_tensor(LUMA).view(3, 1, 1)).sum(1, keepdim=True).round()
+    luma = (images * _channels(LUMA, images.device)).sum(1, keepdim=True).round()
     return torch.where(grey[:, :, None, None], luma, images)
 
 

@@ -249,7 +249,7 @@ def test_the_encoder_fits_the_classifier_and_every_segmenter(tmp_path: Path, arc
 
 def test_restoration_learns_to_beat_leaving_the_image_as_it_is() -> None:
     feed = hills(train=32)
-    protocol = replace(SHORT, learning_rate=2e-3, batch_size=8, max_steps=80, evaluate_every=80)
+    protocol = replace(SHORT, learning_rate=2e-3, batch_size=8, max_steps=50, evaluate_every=50)
     made = work(feed, backbone="resnet18", protocol=protocol)
     (row,) = fit(made.model, made.task, feed, made.train_rows, made.val_rows, protocol, seed=0).history
     assert row["val_mse_swapped"] < 0.8 * row["val_mse_identity_swapped"]

@@ -350,10 +350,10 @@ def test_the_encoder_fits_the_classifier_and_every_segmenter(tmp_path: Path) -> 
 
 
 def test_puzzles_of_a_hundred_orders_are_learned() -> None:
-    """Chance is 0.01; of 1,024 puzzles guessing names a tenth in no run that anybody will see."""
-    protocol = replace(SHORT, learning_rate=1e-3, batch_size=16, max_steps=60, evaluate_every=60)
+    """Chance is 0.01; of 256 puzzles guessing names a tenth in no run that anybody will see."""
+    protocol = replace(SHORT, learning_rate=1e-3, batch_size=16, max_steps=50, evaluate_every=50)
     feed = hills(train=64)
     rows = feed.index.rows("train")
     made = jigsaw.prepare(feed, rows, backbone="resnet18", protocol=protocol, seed=0, permutations=100)
-    outcome = fit(made.model, Jigsaw(0, 16), made.feed, rows, rows, protocol, seed=0)
+    outcome = fit(made.model, Jigsaw(0, 4), made.feed, rows, rows, protocol, seed=0)
     assert outcome.best > 10 * made.figures["chance"]
