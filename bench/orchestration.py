@@ -69,7 +69,8 @@ def ours(count: int, out: Path, *, recorded: bool) -> float:
     start = time.perf_counter()
     with mock.patch.object(schedule, "trainable", trainable):
         schedule.run(plan, plan.units, store, site, {}, tracker.note, lambda images: None)
-    assert store.finished() >= set(plan.units), "units are missing"
+    lost = set(plan.units) - store.finished()
+    assert not lost, [store.failure(name)["reason"] for name in lost & store.failures()] or "units are lost"
     if recorded:
         assert tracker.finish() == 0, tracker.problem
     return time.perf_counter() - start
