@@ -41,7 +41,8 @@ def _bof(kind: int) -> bytes:
 def _cell(row: int, column: int, value: Cell) -> bytes:
     place = struct.pack("<HHH", row, column, 0)
     if isinstance(value, str):
-        return _record(0x0204, place + struct.pack("<HB", len(value), 1) + value.encode("utf-16-le"))
+        text = value.encode("utf-16-le")
+        return _record(0x0204, place + struct.pack("<HB", len(text) // 2, 1) + text)
     return _record(0x0203, place + struct.pack("<d", value))
 
 
