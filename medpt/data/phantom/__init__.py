@@ -54,8 +54,8 @@ def write(
     """Writes dataset `name` into `folder`, which appears whole; `open_dataset(name, folder)` reads it.
 
     `train` and `test` count images (CHAOS-CT: patients; where the owner's test part has no labels, so has
-    this one), `size` is the height of images in pixels; None is the layout's default. Raises InputError if
-    `folder` holds something already.
+    this one; where the owner has no parts, their sum counts), `size` is the height of images in pixels; None
+    is the layout's default. Raises InputError if `folder` holds something already.
     """
     layout = import_module(f"medpt.data.phantom.{LAYOUTS[card(name).name]}")
     given = {"train": train, "test": test, "size": size}
@@ -72,8 +72,8 @@ def write(
 def write_all(folder: str | Path, names: Iterable[str] | None = None, *, seed: int = 0) -> dict[str, Path]:
     """Each named dataset (None: all) under `folder`, in the folder that `locate` looks for; name to path.
 
-    ADE20K and ADE20K-Seg are the same files and share one folder. Raises InputError, before anything is
-    written, if one of the folders holds something already.
+    Names of the same files (ADE20K and ADE20K-Seg, the two of STARE, the two of REFUGE) share one folder.
+    Raises InputError, before anything is written, if one of the folders holds something already.
     """
     cards = [card(name) for name in (CARDS if names is None else names)]
     places = {entry.name: Path(folder) / entry.folders[0] for entry in cards}

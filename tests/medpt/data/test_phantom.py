@@ -15,6 +15,8 @@ from medpt.data.locate import locate
 from medpt.data.preprocess import default_pipeline, preprocess, preprocess_pair
 from medpt.errors import InputError
 
+SAME_FILES = {"ADE20K-Seg", "STARE-SEG", "REFUGE-CLS"}  # as those of another name
+
 
 def content(folder: Path) -> dict[str, str]:
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
@@ -38,15 +40,15 @@ def test_all_layouts_are_found_and_read_quickly(everything: tuple[Path, float]) 
         "CheXpert": 92,
         "MURA": 128,
         "ISIC2019": 160,
-        "EyePACS": 80,
-        "MESSIDOR": 70,
+        "EyePACS": 120,
+        "MESSIDOR": 118,
         "STARE-CLS": 74,
         "STARE-SEG": 18,
         "HRF": 18,
         "DRISHTI-GS": 32,
-        "REFUGE-OD": 50,
-        "REFUGE-CLS": 50,
-        "OCT2017": 124,
+        "REFUGE-OD": 90,
+        "REFUGE-CLS": 90,
+        "OCT2017": 204,
         "DRIVE": 40,
         "CHAOS-CT": 32,
         "CHAOS-MRI": 48,
@@ -63,7 +65,7 @@ def test_all_layouts_are_found_and_read_quickly(everything: tuple[Path, float]) 
     assert not list(folder.rglob(".tmp-*"))
 
 
-@pytest.mark.parametrize("name", [name for name in CARDS if name != "ADE20K-Seg"])
+@pytest.mark.parametrize("name", [name for name in CARDS if name not in SAME_FILES])
 def test_equal_seeds_give_equal_bytes(name: str, tmp_path: Path) -> None:
     sizes = {"train": 3, "test": 2} | ({} if name == "CIFAR-100" else {"size": 32})
     for folder, seed in (("a", 5), ("b", 5), ("c", 6)):
@@ -143,7 +145,20 @@ def learnt(images: torch.Tensor, labels: torch.Tensor, held: torch.Tensor) -> tu
     return early, end
 
 
-@pytest.mark.parametrize("name", ["ChestXRay2017", "ISIC2019", "ADE20K", "CIFAR-100", "ImageNet"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ChestXRay2017",
+        "MURA",
+        "ISIC2019",
+        "EyePACS",
+        "MESSIDOR",
+        "OCT2017",
+        "ADE20K",
+        "CIFAR-100",
+        "ImageNet",
+    ],
+)
 def test_labels_can_be_learnt_but_not_at_once(everything: tuple[Path, float], name: str) -> None:
     torch.set_num_threads(1)
     dataset = open_dataset(name, locate(name, everything[0]))
@@ -157,7 +172,21 @@ def test_labels_can_be_learnt_but_not_at_once(everything: tuple[Path, float], na
     assert end > chance + 0.15
 
 
-@pytest.mark.parametrize("name", ["DRIVE", "CHAOS-CT", "CHAOS-MRI", "LUNA", "CardiacMRI", "TNBC"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "DRIVE",
+        "HRF",
+        "STARE-SEG",
+        "DRISHTI-GS",
+        "REFUGE-OD",
+        "CHAOS-CT",
+        "CHAOS-MRI",
+        "LUNA",
+        "CardiacMRI",
+        "TNBC",
+    ],
+)
 def test_foreground_differs_from_background(everything: tuple[Path, float], name: str) -> None:
     dataset = open_dataset(name, locate(name, everything[0]))
     pipeline = default_pipeline(dataset.info.modality, 96)
@@ -166,4 +195,4 @@ def test_foreground_differs_from_background(everything: tuple[Path, float], name
     masks = np.stack([mask for _, mask in pairs if mask is not None]) == 1
     inside, outside = images[masks].mean(), images[~masks & (images > 30)].mean()
     assert abs(inside - outside) > 10
-    assert 0.02 < masks.mean() < 0.3
+    assert 0.01 < masks.mean() < 0.3
