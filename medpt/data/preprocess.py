@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from medpt.data.components import largest_box
 from medpt.data.decode import opencv
 from medpt.errors import InputError, did_you_mean
 
@@ -135,10 +136,7 @@ def _bright_box(image: Image, threshold: float) -> tuple[int, int, int, int]:
     bright = image if image.ndim == 2 else cv2.max(cv2.max(*cv2.split(image)[:2]), image[:, :, 2])
     foreground = (bright > threshold).astype(np.uint8)
     height, width = foreground.shape
-    _, _, stats, _ = cv2.connectedComponentsWithStats(foreground, connectivity=8)
-    if len(stats) < 2:
-        return 0, height, 0, width
-    left, top, w, h, _ = (int(v) for v in stats[1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))])
+    left, top, w, h = largest_box(foreground) or (0, 0, 0, 0)
     if w < SMALLEST_CROP * width or h < SMALLEST_CROP * height:
         return 0, height, 0, width
     return top, top + h, left, left + w
@@ -147,7 +145,7 @@ def _bright_box(image: Image, threshold: float) -> tuple[int, int, int, int]:
 def _informative(grey: Image, axis: int) -> tuple[int, int]:
     cv2 = opencv()
     count = grey.shape[axis]
-    sums = cv2.reduce(grey, axis, cv2.REDUCE_SUM, dtype=cv2.CV_64F).ravel()
+    sums = cv2.reduce(grey, axis, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel()
     squares = cv2.reduce(grey, axis, cv2.REDUCE_SUM2, dtype=cv2.CV_64F).ravel()
     mean = sums / count
     deviation = np.sqrt(np.maximum(squares / count - mean**2, 0))
