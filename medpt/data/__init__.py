@@ -37,6 +37,8 @@ READERS = {
     "NIH-CT-82": "nih_ct_82",
     "CardiacMRI": "cardiacmri",
     "TNBC": "tnbc",
+    "TCGA-LGG": "tcga_lgg",
+    "TCGA-GBM": "tcga_gbm",
     "ADE20K": "ade20k",
     "ADE20K-Seg": "ade20k_seg",
     "CIFAR-100": "cifar100",

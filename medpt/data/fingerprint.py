@@ -7,7 +7,7 @@ from medpt.data.dataset import Dataset
 from medpt.data.locate import walk
 from medpt.errors import InputError
 
-LABELS = (".csv", ".txt", ".json")
+LABELS = (".csv", ".tsv", ".txt", ".json")
 LARGEST_LABELS = 16 * 2**20  # bytes
 
 
@@ -15,8 +15,8 @@ def fingerprint(dataset: Dataset | str | Path) -> str:
     """sha256 over (relative path, size) of every file below the root, and the content of small label files.
 
     Equal for equal files wherever the folder lies; debris of archives does not count. It cannot see an edit
-    that keeps a file's size, except in .csv, .txt and .json files of up to 16 MiB: images are not read. Give
-    a Dataset to have the root that its reader found. Raises InputError where there is no such folder.
+    that keeps a file's size, except in .csv, .tsv, .txt and .json files of up to 16 MiB: images are not read.
+    Give a Dataset to have the root that its reader found. Raises InputError where there is no such folder.
     """
     root = dataset.root if isinstance(dataset, Dataset) else Path(dataset)
     if not root.is_dir():

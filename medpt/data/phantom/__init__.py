@@ -35,6 +35,8 @@ LAYOUTS = {
     "NIH-CT-82": "nih_ct_82",
     "CardiacMRI": "cardiacmri",
     "TNBC": "tnbc",
+    "TCGA-LGG": "tcga_lgg",
+    "TCGA-GBM": "tcga_gbm",
     "ADE20K": "ade20k",
     "ADE20K-Seg": "ade20k",
     "CIFAR-100": "cifar100",

@@ -27,6 +27,8 @@ SMALL = {
     "NIH-CT-82": {"train": 4, "test": 2, "size": 64},
     "CardiacMRI": {"train": 5, "size": 48},
     "TNBC": {"train": 13, "test": 3, "size": 48},
+    "TCGA-LGG": {"train": 6, "test": 1, "size": 32},
+    "TCGA-GBM": {"train": 6, "test": 1, "size": 32},
     "ADE20K": {"train": 36, "test": 12, "size": 24},
     "CIFAR-100": {"train": 20, "test": 10},
     "ImageNet": {"train": 20, "test": 10, "size": 24},

@@ -57,6 +57,8 @@ def test_all_layouts_are_found_and_read_quickly(everything: tuple[Path, float]) 
         "NIH-CT-82": 20,
         "CardiacMRI": 80,
         "TNBC": 50,
+        "TCGA-LGG": 18,
+        "TCGA-GBM": 18,
         "ADE20K": 158,
         "ADE20K-Seg": 160,
         "CIFAR-100": 300,

@@ -1,14 +1,18 @@
 """Readers of histology on synthetic copies: every trap, and every complaint."""
 
+import csv
 import shutil
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 from reader_copies import problems, spoil
 
-from medpt.data import open_dataset
+from medpt.data import Dataset, open_dataset
+from medpt.data.check import check
+from medpt.errors import InputError
 
 
 def test_tnbc_is_breast_without_alpha(copies: Path) -> None:
@@ -39,3 +43,129 @@ def test_tnbc_masks_of_any_level_and_complaints(copy: Path) -> None:
     assert "01_2.png: no mask 01_2.png in GT_01" in text
     assert "03_1.png: no tile 03_1.png in Slide_03" in text
     assert "04_1.png: no mask 04_1.png in GT_04" in text
+
+
+def days(dataset: Dataset) -> dict[str, tuple[float, bool]]:
+    return {r.patient_id: (r.meta["time"], r.meta["event"]) for r in dataset}
+
+
+def slide(folder: Path, patient: str, section: str = "01Z-00-DX1") -> None:
+    """An empty file under the name of a slide, in a folder of its own."""
+    place = folder / f"{patient}-{section}"
+    place.mkdir(parents=True)
+    (place / f"{patient}-{section}.965345AB-3591-48B4-8663-cc9361beae99.svs").touch()
+
+
+def test_tcga_lgg_by_clinical_table(copies: Path) -> None:
+    dataset = open_dataset("TCGA-LGG", copies / "TCGA-LGG")
+    rows = list(csv.DictReader((copies / "TCGA-LGG" / "clinical.tsv").open(), delimiter="\t"))
+    for patient, (time, event) in days(dataset).items():
+        own = [row for row in rows if row["case_submitter_id"] == patient]
+        dead = own[0]["vital_status"] == "Dead"
+        key = "days_to_death" if dead else "days_to_last_follow_up"
+        assert (time, event) == (max(float(row[key]) for row in own), dead)
+    assert len(days(dataset)) == 6
+    assert {r.meta["slide"] for r in dataset} == {"DX1", "DX2", "DXA"}
+    assert {r.split for r in dataset} == {r.label for r in dataset} == {None}
+    text = "\n".join(dataset.remarks)
+    assert "1 frozen sections left out" in text
+    assert "3 slides left out: no survival of their patient" in text
+    assert "2 patients left out: no status or no positive time" in text
+    every = open_dataset("TCGA-LGG", copies / "TCGA-LGG", slides="all")
+    assert {r.meta["slide"] for r in every} == {"DX1", "DX2", "DXA", "BS1"}
+    assert set(days(every)) == set(days(dataset))
+
+
+def test_tcga_gbm_by_csv_of_days_and_of_censoring(copies: Path) -> None:
+    dataset = open_dataset("TCGA-GBM", copies / "TCGA-GBM")
+    rows = csv.DictReader((copies / "TCGA-GBM" / "all_dataset.csv").open())
+    stored = {row["TCGA ID"]: (float(row["Survival months"]), row["censored"] == "0") for row in rows}
+    assert days(dataset) == {name: stored[name] for name in days(dataset)}
+    assert set(stored) - set(days(dataset)) == {"TCGA-CS-4938", "TCGA-02-9998"}
+    assert "1 patients left out: no status or no positive time" in "\n".join(dataset.remarks)
+
+
+def test_tcga_slides_open_as_aperio(copies: Path) -> None:
+    openslide = pytest.importorskip("openslide")
+    dataset = open_dataset("TCGA-LGG", copies / "TCGA-LGG")
+    scales = set()
+    for record in dataset:
+        found = openslide.OpenSlide(copies / "TCGA-LGG" / record.image_path)
+        assert found.properties["openslide.vendor"] == "aperio"
+        assert (found.level_count, found.dimensions) == (2, (128, 128))
+        scales.add(found.properties.get("openslide.mpp-x"))
+        corner, middle = (np.asarray(found.read_region(at, 0, (8, 8)))[:, :, :3] for at in ((0, 0), (60, 60)))
+        assert corner.mean() > 235 > middle.mean()
+    assert {scale and float(scale) for scale in scales} == {0.502, None}
+
+
+@pytest.mark.parametrize("prefix", ["", "demographic."])
+def test_tcga_legacy_and_prefixed_tables(tmp_path: Path, prefix: str) -> None:
+    for n in range(1, 6):
+        slide(tmp_path / "slides", f"TCGA-02-000{n}")
+    table = [
+        [
+            "bcr_patient_uuid",
+            "bcr_patient_barcode",
+            f"{prefix}vital_status",
+            "last_contact_days_to",
+            "death_days_to",
+        ],
+        ["bcr_patient_uuid", "bcr_patient_barcode", "vital_status", "days_to_last_followup", "days_to_death"],
+        ["CDE_ID:", "CDE_ID:2003301", "CDE_ID:5", "CDE_ID:3008273", "CDE_ID:3165475"],
+        ["a", "TCGA-02-0001", "Dead", "[Not Available]", "358"],
+        ["b", "TCGA-02-0002", "Alive", "1155", "[Not Applicable]"],
+        ["c", "TCGA-02-0003", "Dead", "10", "[Not Available]"],
+        ["d", "TCGA-02-0004", "[Discrepancy]", "10", "20"],
+        ["e", "TCGA-02-0005", "Alive", "0", "[Not Applicable]"],
+    ]
+    path = tmp_path / "nationwidechildrens.org_clinical_patient_gbm.txt"
+    path.write_text("\n".join("\t".join(row) for row in table) + "\n")
+    dataset = open_dataset("TCGA-GBM", tmp_path)
+    assert days(dataset) == {"TCGA-02-0001": (358.0, True), "TCGA-02-0002": (1155.0, False)}
+    assert dataset.left_out == {"train": 3}
+
+
+@pytest.mark.parametrize(("name", "censored"), [("TCGA-GBM", 1), ("TCGA-LGG", 0)])
+def test_tcga_notices_inverted_censoring(tmp_path: Path, name: str, censored: int) -> None:
+    sites = {"TCGA-GBM": "06", "TCGA-LGG": "DU"}
+    patients = [f"TCGA-{sites[name]}-{n:04d}" for n in range(20)]
+    for patient in patients:
+        slide(tmp_path / "slides", patient)
+    table = tmp_path / "all_dataset.csv"
+    for value, complaint in ((censored, True), (1 - censored, False)):
+        lines = [f"{patient},{n},{value},{n + 1}" for n, patient in enumerate(patients)]
+        table.write_text("\n".join(["TCGA ID,indexes,censored,Survival months", *lines]))
+        if complaint:
+            assert "is censored inverted?" in problems(name, tmp_path)
+        else:
+            assert len(open_dataset(name, tmp_path)) == 20
+
+
+@spoil("TCGA-LGG")
+def test_tcga_complaints(copy: Path) -> None:
+    (copy / "slides" / "tumour.svs").touch()
+    table = copy / "clinical.tsv"
+    lines = table.read_text().splitlines()
+    lines[1] = "patient 1\tTCGA-LGG\tDead\t5\t'--"
+    lines[2] = "TCGA-CS-0001\tTCGA-LGG\tDead\tfive\t'--"
+    lines[3] = "TCGA-CS-0001\tTCGA-LGG\tasleep\t5\t'--"
+    table.write_text("\n".join(lines))
+    text = problems("TCGA-LGG", copy)
+    assert "tumour.svs: no TCGA slide; accepted: TCGA-02-0001-01Z-00-DX1.<uuid>.svs" in text
+    assert "clinical.tsv, line 2: 'patient 1' is no patient" in text
+    assert "line 3: 'five' is no number of days" in text
+    assert "line 4: vital status 'asleep'; accepted: Alive or Dead" in text
+    table.write_text("case_submitter_id\tvital_status\n")
+    text = problems("TCGA-LGG", copy)
+    assert "line 1: no column days_to_death or death_days_to" in text
+    table.unlink()
+    assert "expected all_dataset.csv, clinical.tsv or nationwide" in problems("TCGA-LGG", copy)
+    with pytest.raises(InputError, match="slides is 'frozen'; accepted: dx or all"):
+        open_dataset("TCGA-LGG", copy, slides="frozen")
+
+
+def test_check_of_slides_opens_none(copies: Path) -> None:
+    found = check(open_dataset("TCGA-LGG", copies / "TCGA-LGG"))
+    assert any("slides were not opened" in remark for remark in found.remarks)
+    assert all("published: 844" in problem for problem in found.problems)

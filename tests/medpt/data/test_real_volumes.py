@@ -1,5 +1,6 @@
 """Readers of volumes and tissue on real pictures, put into the owners' layouts where they were converted."""
 
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -11,6 +12,7 @@ from PIL import Image
 from medpt.data import open_dataset
 from medpt.data.locate import locate
 from medpt.data.phantom.dicom import computed
+from medpt.data.readers import tcga
 from medpt.errors import InputError
 
 pytestmark = pytest.mark.real
@@ -96,3 +98,36 @@ def test_full_ade_of_2021(real: Path) -> None:
     scenes = open_dataset("ADE20K", top, min_images=1)
     assert scenes.info.classes == ("street",)
     assert {r.split for r in scenes} == {"train"}
+
+
+def test_tcga_names_of_real_slides(real: Path, tmp_path: Path) -> None:
+    """The 834 diagnostic slides of 486 LGG patients that a public study lists, with their survival."""
+    table = real / "derived" / "TCGA" / "tcga_lgg_path_full.csv"
+    rows = list(csv.DictReader(table.open()))
+    lines = ["case_submitter_id\tvital_status\tdays_to_death\tdays_to_last_follow_up"]
+    for row in rows:
+        place = tmp_path / "slides" / row["dir_name"]
+        place.mkdir(parents=True)
+        (place / f"{row['pathology_id']}.svs").touch()
+        dead = row["e"] == "1"
+        times = f"{row['t']}\t'--" if dead else f"'--\t{row['t']}"
+        lines.append(f"{row['patient_id']}\t{'Dead' if dead else 'Alive'}\t{times}")
+    (tmp_path / "clinical.tsv").write_text("\n".join(lines))
+    dataset = open_dataset("TCGA-LGG", tmp_path)
+    expected = {row["patient_id"]: (float(row["t"]), row["e"] == "1") for row in rows if float(row["t"]) > 0}
+    found = {r.patient_id: (r.meta["time"], r.meta["event"]) for r in dataset}
+    assert found == expected
+    assert len(dataset) == sum(float(row["t"]) > 0 for row in rows)
+    assert (len(rows), len({row["patient_id"] for row in rows})) == (834, 486)
+    assert {r.meta["slide"] for r in dataset} > {"DX1", "DX9", "DX17"}
+
+
+def test_tcga_projects_of_a_real_list_of_slides(real: Path) -> None:
+    xlrd = pytest.importorskip("xlrd")
+    book = xlrd.open_workbook(real / "derived" / "TCGA" / "SCNN_Table.S2_roi_coordinates_GBM_LGG.xls")
+    names = [str(value) for value in book.sheet_by_index(0).col_values(0)[1:] if value]
+    matches = [tcga.SLIDE.fullmatch(name if name.endswith(".svs") else f"{name}.svs") for name in names]
+    assert all(matches)
+    patients = {match[1] for match in matches if match}
+    gbm = {patient for patient in patients if patient[5:7] in tcga.GBM_SITES}
+    assert (len(names), len(gbm), len(patients - gbm)) == (1061, 351, 418)

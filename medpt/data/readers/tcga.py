@@ -1,0 +1,231 @@
+"""Whole slides of TCGA gliomas with overall survival; pixels belong to the survival pipeline.
+
+Slides are known by their names, in whatever folders the download tool made. Survival comes from the first of
+these files that lies among them:
+
+- `all_dataset.csv` of Mobadersany et al. 2018, of both projects: `censored` 1 is right-censored, 0 a death,
+  and `Survival months` holds days;
+- `clinical.tsv` of the GDC, with or without the table's name before a column's;
+- `nationwidechildrens.org_clinical_patient_<project>.txt` of the legacy archive.
+
+Time is in days: to death, else the longest follow-up. Patients without a status or a positive time are left
+out, and so are slides without a patient; remarks count them. A share of deaths on the wrong side of one half
+stops the reading: a copy of `all_dataset.csv` is about whose `censored` is inverted.
+"""
+
+import csv
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Literal, NoReturn, get_args
+
+from medpt.data.cards import Card
+from medpt.data.dataset import Dataset, Record
+from medpt.data.locate import read_text, walk
+from medpt.errors import InputError
+
+SLIDE = re.compile(
+    r"(TCGA-[A-Z0-9]{2}-[A-Z0-9]{4})-\d{2}[A-Z]-\d{2}-([A-Z]{2}[0-9A-Z]{1,2})\.[0-9A-Fa-f-]{36}\.svs"
+)
+PATIENT = re.compile(r"TCGA-[A-Z0-9]{2}-[A-Z0-9]{4}")
+MOBADERSANY, GDC = "all_dataset.csv", "clinical.tsv"
+GBM_SITES = "02 06 08 12 14 15 19 26 27 28 41 81 87 4W OX RR"  # characters 6 and 7 of a patient
+DIAGNOSTIC = "DX"  # formalin-fixed; BS, MS and TS are frozen sections
+COLUMNS = {
+    "patient": ("case_submitter_id", "submitter_id", "bcr_patient_barcode"),
+    "status": ("vital_status",),
+    "death": ("days_to_death", "death_days_to"),
+    "follow_up": ("days_to_last_follow_up", "days_to_last_followup", "last_contact_days_to"),
+}
+MISSING = ("", "'--", "--", "not reported", "unknown")
+ENOUGH = 20  # patients from which on the share of deaths tells something
+Slides = Literal["dx", "all"]
+
+
+@dataclass(frozen=True)
+class Survival:
+    """`time` in days; None where the owner gives none."""
+
+    time: float | None
+    event: bool
+
+
+def open_project(card: Card, project: str, root: Path, slides: Slides) -> Dataset:
+    """One record a slide; `meta` holds time (days), event (death observed) and slide (such as DX1).
+
+    `project` is GBM or LGG; `slides`: the diagnostic ones, or the frozen sections too.
+    Raises InputError for slides of other names, tables without their columns, and values that are no days.
+    """
+    if slides not in get_args(Slides):
+        raise InputError(f"{card.name}: slides is {slides!r}; accepted: {' or '.join(get_args(Slides))}")
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder")
+    problems: list[str] = []
+    paths = [Path(entry.path) for entry in walk(root)]
+    found = [path for path in paths if path.suffix.lower() == ".svs"]
+    table, patients = _survival(root, paths, project, problems)
+    if not found:
+        raise InputError(f"{root}: expected slides (.svs) here or below")
+    strange = [path for path in found if not SLIDE.fullmatch(path.name)]
+    problems += [f"{path}: no TCGA slide; accepted: TCGA-02-0001-01Z-00-DX1.<uuid>.svs" for path in strange]
+    problems += _inverted(table, project, patients)
+    if problems:
+        raise InputError(problems)
+    top = Path(os.path.commonpath([*found, table]))
+    return _dataset(card, top, found, patients, slides)
+
+
+def _dataset(
+    card: Card, root: Path, found: list[Path], patients: Mapping[str, Survival], slides: Slides
+) -> Dataset:
+    named = [(path, *_name(path)) for path in found]
+    wanted = [entry for entry in named if slides == "all" or entry[2].startswith(DIAGNOSTIC)]
+    known = {name for name, survival in patients.items() if survival.time is not None}
+    records = tuple(
+        Record(
+            card.name,
+            path.relative_to(root).as_posix(),
+            patient,
+            patient,
+            meta=_meta(patients[patient], kind),
+        )
+        for path, patient, kind in wanted
+        if patient in known
+    )
+    without = sum(patient not in known for _, patient, _ in wanted)
+    counts = {
+        "frozen sections left out": len(named) - len(wanted),
+        "slides left out: no survival of their patient": without,
+        "patients left out: no status or no positive time": len(patients) - len(known),
+        "patients have survival but no slide": len(known - {patient for _, patient, _ in wanted}),
+    }
+    remarks = tuple(f"{root}: {count} {what}" for what, count in counts.items() if count)
+    left_out = {"train": without} if without else {}
+    return Dataset(card, root, records, _no_image, remarks=remarks, left_out=left_out)
+
+
+def _name(path: Path) -> tuple[str, str]:
+    """Patient and kind of section."""
+    match = SLIDE.fullmatch(path.name)
+    if match is None:
+        raise InputError(f"{path}: no TCGA slide")
+    return match[1], match[2]
+
+
+def _meta(survival: Survival, kind: str) -> dict[str, object]:
+    return {"time": survival.time, "event": survival.event, "slide": kind}
+
+
+def _no_image(root: Path, record: Record) -> NoReturn:
+    raise InputError(
+        f"{root / record.image_path}: a whole slide; its patches belong to the survival pipeline"
+    )
+
+
+def _survival(
+    root: Path, paths: list[Path], project: str, problems: list[str]
+) -> tuple[Path, dict[str, Survival]]:
+    """The table, and what it says of the project's patients."""
+    legacy = f"nationwidechildrens.org_clinical_patient_{project.lower()}.txt"
+    for name, read in ((MOBADERSANY, _mobadersany), (GDC, _clinical), (legacy, _clinical)):
+        path = next((path for path in paths if path.name.lower() == name), None)
+        if path is not None:
+            return path, read(path, project, problems)
+    raise InputError(f"{root}: expected {MOBADERSANY}, {GDC} or {legacy} here or below")
+
+
+def _mobadersany(path: Path, project: str, problems: list[str]) -> dict[str, Survival]:
+    found: dict[str, Survival] = {}
+    for line, row in _rows(
+        path, {name: (name,) for name in ("TCGA ID", "censored", "Survival months")}, problems
+    ):
+        name, censored = row["TCGA ID"][:12], row["censored"].strip()
+        if not PATIENT.fullmatch(name) or censored not in ("0", "1", "0.0", "1.0"):
+            problems.append(
+                f"{path}, line {line}: {name!r}, censored {censored!r}; accepted: TCGA-02-0001, 0 or 1"
+            )
+        elif (name[5:7] in GBM_SITES) == (project == "GBM"):
+            days = _days(row["Survival months"], f"{path}, line {line}", problems)
+            found.setdefault(name, Survival(_positive(days), float(censored) == 0))
+    return found
+
+
+def _clinical(path: Path, project: str, problems: list[str]) -> dict[str, Survival]:
+    """Of several rows of a patient (several diagnoses) the first counts, and the longest follow-up."""
+    found: dict[str, Survival] = {}
+    for line, row in _rows(path, COLUMNS, problems):
+        name = row["patient"]
+        if name == "bcr_patient_barcode" or name.startswith("CDE_ID"):
+            continue  # the second and third line of the legacy tables
+        if not PATIENT.fullmatch(name):
+            problems.append(f"{path}, line {line}: {name!r} is no patient; accepted: such as TCGA-02-0001")
+        elif row.get("project", f"TCGA-{project}") == f"TCGA-{project}":
+            found[name] = _longer(found.get(name), _outcome(row, f"{path}, line {line}", problems))
+    return found
+
+
+def _longer(first: Survival | None, second: Survival) -> Survival:
+    if first is None:
+        return second
+    if first.event or second.time is None:
+        return first
+    return Survival(max(first.time or 0.0, second.time), event=False)
+
+
+def _outcome(row: Mapping[str, str], place: str, problems: list[str]) -> Survival:
+    status = row["status"].strip().lower()
+    event = status in ("dead", "deceased")
+    if not event and status not in ("alive", "living"):
+        if not _is_missing(status):
+            problems.append(f"{place}: vital status {row['status']!r}; accepted: Alive or Dead")
+        return Survival(None, event=False)
+    return Survival(_positive(_days(row["death" if event else "follow_up"], place, problems)), event)
+
+
+def _days(text: str, place: str, problems: list[str]) -> float | None:
+    if _is_missing(text):
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        problems.append(f"{place}: {text!r} is no number of days")
+        return None
+
+
+def _is_missing(text: str) -> bool:
+    return text.strip().lower() in MISSING or text.startswith("[")
+
+
+def _positive(days: float | None) -> float | None:
+    return days if days is not None and days > 0 else None
+
+
+def _rows(
+    path: Path, columns: Mapping[str, tuple[str, ...]], problems: list[str]
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """Line number and cells by the keys of `columns`, each found under one of its names; and the project."""
+    rows = csv.DictReader(StringIO(read_text(path)), delimiter="," if path.suffix == ".csv" else "\t")
+    short = {name.rpartition(".")[2]: name for name in rows.fieldnames or ()}
+    names = {key: next((short[n] for n in accepted if n in short), None) for key, accepted in columns.items()}
+    missing = [" or ".join(columns[key]) for key, name in names.items() if name is None]
+    problems += [f"{path}, line 1: no column {name}" for name in missing]
+    if missing:
+        return
+    if "project_id" in short:
+        names["project"] = short["project_id"]
+    for row in rows:
+        yield rows.line_num, {key: row[name] or "" for key, name in names.items() if name is not None}
+
+
+def _inverted(table: Path, project: str, patients: Mapping[str, Survival]) -> list[str]:
+    known = [survival.event for survival in patients.values() if survival.time is not None]
+    share = sum(known) / max(1, len(known))
+    if len(known) < ENOUGH or (share > 0.5) == (project == "GBM"):
+        return []
+    expected = "most" if project == "GBM" else "less than half"
+    return [
+        f"{table}: {share:.0%} of the {project} patients died, expected {expected}: is censored inverted?"
+    ]

@@ -1,0 +1,14 @@
+"""TCGA-GBM: whole slides with survival, see medpt/data/readers/tcga.py."""
+
+from pathlib import Path
+
+from medpt.data.cards import CARDS
+from medpt.data.dataset import Dataset
+from medpt.data.readers import tcga
+
+CARD = CARDS["TCGA-GBM"]
+
+
+def open(root: Path, slides: tcga.Slides = "dx") -> Dataset:
+    """One record a slide, without label; see `tcga.open_project`."""
+    return tcga.open_project(CARD, "GBM", root, slides)
