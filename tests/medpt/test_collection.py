@@ -294,5 +294,6 @@ def test_one_head_shares_every_tensor_and_leaves_the_whole_as_it_was() -> None:
     view = one_headed(made.model, 2)
     assert len(made.model.logits) == 3
     whole: dict[str, Tensor] = dict(made.model.named_parameters())
+    assert len(list(view.named_parameters())) == len(whole) - 4
     for name, parameter in view.named_parameters():
         assert parameter is whole[name.replace("logits.", "logits.2.")]

@@ -98,6 +98,8 @@ def test_patches_lie_inside_and_apart(seed: int, side: int) -> None:
     for start, size in ((top, height), (other_top, height), (left, width), (other_left, width)):
         assert start.min() >= 0
         assert (start + size).max() <= side
+    alongside = ((top - other_top).abs() < height) | ((left - other_left).abs() < width)
+    assert alongside[real].any()  # apart along one axis is enough
     apart = ((top - other_top).abs() >= height) | ((left - other_left).abs() >= width)
     assert apart.all()
 
@@ -208,6 +210,15 @@ def test_a_pretraining_leaves_weights_history_and_figures(tmp_path: Path) -> Non
     assert len({row["val_mse_identity"] for row in history}) == 1
     (best,) = (row for row in history if row["step"] == found["best_step"])
     assert {name: found[name] for name in names} == {name: best[name] for name in names}
+
+
+def test_the_validation_part_does_not_depend_on_labels() -> None:
+    for seed in range(4):
+        parts = [
+            work(hills(labels=np.array(labels)), seed=seed).val_rows.tolist()
+            for labels in ([0] * 16, [0, 1] * 8, [0] * 8 + [1] * 8)
+        ]
+        assert parts[0] == parts[1] == parts[2]
 
 
 def test_neither_labels_nor_test_images_are_read(tmp_path: Path) -> None:

@@ -311,6 +311,15 @@ def test_black_images_are_told_by_their_flat_tiles(tmp_path: Path) -> None:
     assert work(feed).figures["flat_tiles"] == pytest.approx(0.5, abs=0.1)
 
 
+def test_the_validation_part_does_not_depend_on_labels() -> None:
+    for seed in range(4):
+        parts = [
+            work(hills(labels=np.array(labels)), seed=seed).val_rows.tolist()
+            for labels in ([0] * 16, [0, 1] * 8, [0] * 8 + [1] * 8)
+        ]
+        assert parts[0] == parts[1] == parts[2]
+
+
 def test_neither_labels_nor_test_images_are_read(tmp_path: Path) -> None:
     plain, watched = hills(test=4), Watched(hills(test=4, labels=np.array([0] * 13 + [1] * 7)).arrays)
     assert run(tmp_path / "one", plain) == run(tmp_path / "two", watched)
