@@ -33,7 +33,7 @@ def open(root: Path, keep: Keep = "largest") -> Dataset:
     """Masks 0 background, 1 lung; images int16 HU; a record's slice is its height toward the head.
 
     `keep`: of each scan the plane of the largest lung area (as the paper's 2-D set), the planes with lung,
-    or all planes. The first two read every mask on opening (about 0.2 s a scan).
+    or all planes. The first two read every mask on opening (about 0.3 s a scan).
     Raises InputError for headers that cannot be read and masks of another size than their scan.
     """
     if keep not in get_args(Keep):
