@@ -1,10 +1,23 @@
 """A distribution as an installer leaves it, for tests of entry points: metadata on the path, no pip."""
 
+import os
 import tomllib
 from pathlib import Path
 from typing import Any
 
 EXAMPLE = Path(__file__).parents[1] / "example_extension"
+SPACE = """
+title: networks and a method of another package
+size: 32
+pretrain: {min_steps: 0, max_steps: 4, evaluate_every: 2}
+finetune: {min_steps: 0, max_steps: 4, evaluate_every: 2}
+experiments:
+  - initialization: [random, SS-denoising]
+    backbone: [five_blocks]
+    architecture: [fcn, unet]
+    target: [DRIVE, ChestXRay2017]
+    seed: [0]
+"""
 
 
 def installed(folder: Path, project: dict[str, Any]) -> Path:
@@ -23,3 +36,11 @@ def example(**changes: Any) -> dict[str, Any]:
     """[project] of the example extension, with changes."""
     project: dict[str, Any] = tomllib.loads((EXAMPLE / "pyproject.toml").read_text())["project"]
     return project | changes
+
+
+def project(name: str, group: str, **points: str) -> dict[str, Any]:
+    return {"name": name, "version": "1.0", "entry-points": {f"medpt.{group}": points}}
+
+
+def environment(*folders: Path) -> dict[str, str]:
+    return {"PYTHONPATH": os.pathsep.join(map(str, (*folders, EXAMPLE)))}

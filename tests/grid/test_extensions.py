@@ -6,39 +6,18 @@ import subprocess
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import tiny
-from installed import EXAMPLE, example, installed
+from installed import EXAMPLE, SPACE, environment, example, installed, project
 
 from grid import cost, plan, published, resources, space, tables
 from medpt import extensions
 from medpt.errors import InputError
-from medpt.models import (
-    ARCHITECTURES,
-    BACKBONES,
-    architectures,
-    backbones,
-    build_classifier,
-    build_encoder,
-    build_segmenter,
-)
-from medpt.spec import Finetune, Pretrain, from_plain
+from medpt.models import ARCHITECTURES, BACKBONES, architectures, backbones
+from medpt.spec import Finetune, from_plain
 
 DOCS = Path(__file__).parents[2] / "docs" / "extending.md"
-SPACE = """
-title: networks and a method of another package
-size: 32
-pretrain: {min_steps: 0, max_steps: 4, evaluate_every: 2}
-finetune: {min_steps: 0, max_steps: 4, evaluate_every: 2}
-experiments:
-  - initialization: [random, SS-denoising]
-    backbone: [five_blocks]
-    architecture: [fcn, unet]
-    target: [DRIVE, ChestXRay2017]
-    seed: [0]
-"""
 
 
 @pytest.fixture
@@ -47,14 +26,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.syspath_prepend(EXAMPLE)
     monkeypatch.syspath_prepend(installed(tmp_path / "installed", example()))
     return tmp_path
-
-
-def environment(*folders: Path) -> dict[str, str]:
-    return {"PYTHONPATH": os.pathsep.join(map(str, (*folders, EXAMPLE)))}
-
-
-def project(name: str, group: str, **points: str) -> dict[str, Any]:
-    return {"name": name, "version": "1.0", "entry-points": {f"medpt.{group}": points}}
 
 
 def planned(path: Path) -> plan.Plan:
@@ -206,131 +177,6 @@ def test_a_dry_run_knows_extensions_and_imports_none(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "6 trials become 10 units" in done.stdout
-
-
-def run(monkeypatch: pytest.MonkeyPatch, folders: list[Path], *arguments: Any, code: int = 0) -> str:
-    for name, value in environment(*folders).items():
-        monkeypatch.setenv(name, value)
-    return tiny.run(*arguments, code=code)
-
-
-def test_a_run_with_networks_and_a_method_from_outside(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    data, out = tiny.data(tmp_path / "data"), tmp_path / "out"
-    path = tiny.written(tmp_path, SPACE.replace("[fcn, unet]", "[fcn]").replace(", ChestXRay2017", ""))
-    told = run(monkeypatch, [installed(tmp_path / "installed", example())], path, data, out)
-    assert "report:" in told
-    markers = {marker["label"]: marker for marker in tiny.markers(out).values()}
-    assert len(markers) == 1 + 1 + 2
-    pretrained = markers["SS-denoising on DRIVE · five_blocks"]
-    assert pretrained["metrics"]["val_mse"] > 0
-    assert pretrained["spec"]["extensions"]["method denoising"] == "example-nets 0.1"
-    transferred = markers["SS-denoising → DRIVE · fcn/five_blocks · 0"]
-    assert transferred["spec"]["weights"] == pretrained["digest"]
-    assert 0 <= transferred["metrics"]["miou"] <= 1
-    (report,) = out.rglob("*.html")
-    assert "fcn / five_blocks" in report.read_text()
-
-
-BROKEN = {
-    "absent": (
-        "no_such_module:build",
-        "does not load: ModuleNotFoundError: No module named 'no_such_module'",
-    ),
-    "nameless": ("example_nets:Six", "does not load: AttributeError: module 'example_nets' has no attribute"),
-    "constant": ("example_denoising:NOISE", "is float; a function is accepted"),
-    "narrow": ("wrong_nets:narrow", "`channels` is (3,); the widths of five maps are accepted"),
-    "coarse": ("wrong_nets:coarse", "gives [(2, 16, 32, 32), (2, 24, 16, 16), (2, 32, 8, 8), (2, 48, 4, 4)"),
-    "failing": ("wrong_nets:failing", "ZeroDivisionError: integer division or modulo by zero"),
-}
-WRONG = """
-from example_nets import FiveBlocks
-
-def narrow(output_stride):
-    network = FiveBlocks(output_stride)
-    network.channels = (3,)
-    return network
-
-def coarse(output_stride):
-    network = FiveBlocks(output_stride)
-    network.forward = lambda images: FiveBlocks.forward(network, images.repeat(1, 1, 2, 2))
-    return network
-
-def failing(output_stride):
-    return 1 // 0
-"""
-
-
-def test_broken_entry_points_are_told_before_anything_starts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """All in one pass, a line each, exit code 2."""
-    points = {name: value for name, (value, _) in BROKEN.items()}
-    broken = project("broken-nets", "backbones", **points)
-    broken["entry-points"]["medpt.methods"] = {"lost": "no_such_module:method"}
-    folder = installed(tmp_path / "installed", broken)
-    (folder / "wrong_nets.py").write_text(WRONG)
-    data, out = tiny.data(tmp_path / "data"), tmp_path / "out"
-    text = SPACE.replace("five_blocks", ", ".join(points)).replace("[fcn, unet]", "[unet]")
-    path = tiny.written(tmp_path, text.replace("SS-denoising", "SS-lost"))
-    told = run(monkeypatch, [folder], path, data, out, code=2)
-    assert "Traceback" not in told
-    for name, (value, problem) in BROKEN.items():
-        (line,) = (line for line in told.splitlines() if f"backbone '{name}'" in line)
-        assert line.startswith(f"backbone '{name}' ({value} of broken-nets 1.0)")
-        assert problem in line
-    lost = "method 'lost' (no_such_module:method of broken-nets 1.0) does not load: ModuleNotFoundError"
-    assert told.count(lost) == 1
-    assert not list((out / "done").glob("*"))
-
-
-def test_a_backbone_from_outside_stands_under_everything(here: Path) -> None:
-    import torch
-
-    images, deepest = torch.zeros(2, 3, 64, 64), {32: 2, 16: 4, 8: 8}
-    assert build_classifier("five_blocks", 5)(images).shape == (2, 5)
-    assert build_segmenter("cenet", "five_blocks", 5)(torch.zeros(2, 3, 192, 192)).shape == (2, 5, 192, 192)
-    for stride, side in deepest.items():
-        encoder = build_encoder("five_blocks", stride)
-        assert encoder(images)[-1].shape == (2, encoder.channels[-1], side, side)
-
-
-def test_a_segmentation_network_is_held_to_its_contract(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from medpt.models.contract import segmenter_problems
-
-    assert segmenter_problems("fcn", "five_blocks", 32) == []
-    assert segmenter_problems("fcn", "resnet18", 32) == []
-    for architecture in set(ARCHITECTURES) - {"cenet"}:
-        assert segmenter_problems(architecture, "five_blocks", 64) == []
-    wrong = (
-        "from example_nets import FCN\n\ndef build(backbone, n):\n    return FCN('shufflenet_v2', n + 1)\n"
-    )
-    folder = installed(here / "more", project("more", "architectures", wrong="wrong_head:build"))
-    (folder / "wrong_head.py").write_text(wrong)
-    monkeypatch.syspath_prepend(folder)
-    told = segmenter_problems("wrong", "five_blocks", 32)
-    name = "architecture 'wrong' (wrong_head:build of more 1.0) on backbone 'five_blocks'"
-    assert all(line.startswith(name) for line in told)
-    assert any("missing tensor encoder.blocks.0.0.weight" in line for line in told)
-    assert any("gives [(2, 4, 32, 32)] for 2 images of 32 pixels and 3 classes" in line for line in told)
-
-
-def test_a_method_that_trains_another_encoder_is_refused(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from medpt.pretrain import prepare
-
-    folder = installed(here / "more", project("more", "methods", wrong="wrong_method:build"))
-    (folder / "wrong_method.py").write_text(
-        "import dataclasses\nfrom torch import nn\n"
-        "def build(spec, feeds):\n    return type('Work', (), {'model': nn.Linear(1, 1)})\n"
-    )
-    monkeypatch.syspath_prepend(folder)
-    with pytest.raises(
-        InputError, match=r"method 'wrong' \(wrong_method:build of more 1.0\): missing tensor"
-    ):
-        prepare(Pretrain(("DRIVE",), ("d",), "five_blocks", "classifier", "wrong"), [])
-    with pytest.raises(InputError, match="method: no 'wrongs'; did you mean wrong"):
-        prepare(Pretrain(("DRIVE",), ("d",), "five_blocks", "classifier", "wrongs"), [])
 
 
 def test_a_distribution_without_a_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
