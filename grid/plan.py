@@ -10,11 +10,11 @@ from functools import cached_property
 from typing import Any
 
 from grid.space import RANDOM, UNTRAINED, Settings, Space, Trial, self_supervised
-from medpt import extensions
+from medpt import extensions, selfsupervised
 from medpt.data.cards import card
 from medpt.data.collections import COLLECTIONS
 from medpt.data.preprocess import canonical, default_pipeline
-from medpt.spec import CLASSIFIER, Finetune, Prepare, Pretrain, Spec, digest, from_plain
+from medpt.spec import CLASSIFIER, Finetune, Prepare, Pretrain, Protocol, Spec, digest, from_plain
 
 
 @dataclass(frozen=True)
@@ -126,8 +126,6 @@ class _Planner:
         key = (trial.label, names, trial.backbone, architecture, id(trial.settings))
         if key not in self.memory:
             data, settings = self.source(trial), trial.settings
-            fraction = settings.of(names[0]).validation_fraction if len(names) == 1 else None
-            protocol = settings.pretrain
             method = self_supervised().get(trial.initialization, "supervised")
             spec = Pretrain(
                 datasets=names,
@@ -135,7 +133,7 @@ class _Planner:
                 backbone=trial.backbone,
                 architecture=architecture,
                 method=method,
-                protocol=protocol if fraction is None else replace(protocol, validation_fraction=fraction),
+                protocol=source_protocol(names, method, settings),
                 extensions=extensions.versions(
                     backbone=trial.backbone, architecture=architecture, method=method
                 ),
@@ -187,6 +185,18 @@ def source_architecture(trial: Trial) -> str:
     if (collection.task if collection else card(trial.initialization).task) == "classification":
         return CLASSIFIER
     return "unet" if collection or trial.architecture == CLASSIFIER else trial.architecture
+
+
+def source_protocol(names: tuple[str, ...], method: str, settings: Settings) -> Protocol:
+    """The space's, with the dataset's own validation part.
+
+    Without labels and without a protocol of the space's own, the length follows the dataset's size.
+    """
+    protocol = settings.pretrain
+    if method in selfsupervised.METHODS and protocol == Settings().pretrain:
+        protocol = selfsupervised.protocol(card(names[0]).counts.get("train", 0), protocol)
+    fraction = settings.of(names[0]).validation_fraction if len(names) == 1 else None
+    return protocol if fraction is None else replace(protocol, validation_fraction=fraction)
 
 
 def takes_decoder(trial: Trial) -> bool:

@@ -7,7 +7,7 @@ from medpt.data.dataset import Dataset
 from medpt.data.locate import walk
 from medpt.errors import InputError
 
-LABELS = (".csv", ".tsv", ".txt", ".json")
+LABELS = (".csv", ".tsv", ".txt", ".json", ".xls", ".xlsx")
 LARGEST_LABELS = 16 * 2**20  # bytes
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from grid import plan, space
 from grid.published import matching_cells
-from medpt.spec import Finetune, Prepare, Protocol, canonical_json, digest, from_plain, stream_seed
+from medpt.spec import Finetune, Prepare, Pretrain, Protocol, canonical_json, digest, from_plain, stream_seed
 
 
 def planned(text_or_name: str = "demo", prints: dict[str, str] | None = None) -> plan.Plan:
@@ -164,3 +164,21 @@ def test_dry_run_of_a_thousand_trials(thousand: Path, tmp_path: Path) -> None:
     assert "1,008 trials" in done.stdout
     assert time.monotonic() - started < 10
     assert not (tmp_path / "out").exists()
+
+
+def test_self_supervision_trains_as_long_as_its_set_is_large(tmp_path: Path) -> None:
+    path = tmp_path / "ssl.yaml"
+    text = "experiments:\n  - {initialization: [SS-Jigsaw], target: [DRIVE, CIFAR-100], seed: [0]}\n"
+    path.write_text(text)
+    steps = {
+        unit.spec.datasets[0]: unit.spec.protocol.max_steps
+        for unit in planned(str(path)).units.values()
+        if isinstance(unit.spec, Pretrain)
+    }
+    assert steps == {"DRIVE": 5_000, "CIFAR-100": 20_000}
+    path.write_text("pretrain: {max_steps: 7, min_steps: 0}\n" + text)
+    assert {
+        unit.spec.protocol.max_steps
+        for unit in planned(str(path)).units.values()
+        if isinstance(unit.spec, Pretrain)
+    } == {7}
