@@ -126,7 +126,10 @@ def _write_shards(jobs: Mapping[str, Job]) -> Iterator[dict[str, Any]]:
 
     items = [item for job in jobs.values() for item in job.todo()]
     dataset = ray.data.from_items(items, override_num_blocks=len(items))
-    yield from dataset.map_batches(write, batch_size=1).iter_rows()
+    # No CPU asked for: Ray Tune keeps the CPUs of processes that wait for their next trial, and that trial
+    # may need these very shards (measured: both wait for ever).
+    at_once = max(1, int(ray.cluster_resources().get("CPU", 1)))
+    yield from dataset.map_batches(write, batch_size=1, num_cpus=0, concurrency=at_once).iter_rows()
 
 
 def _plain(row: Row) -> tuple[dict[str, Any], str]:

@@ -142,7 +142,7 @@ def test_a_killed_trial_goes_on_from_its_checkpoint(
     out, kills = folder / "trial-killed", 0
     process = tiny.start(space, data, out)
     while process.poll() is None and kills < 3:
-        victims = [child for child in children(process) if "trainable" in " ".join(child.cmdline())]
+        victims = [child for child in children(process) if "ImplicitFunc" in " ".join(child.cmdline())]
         if victims and list((out / "checkpoints").glob("*/*.safetensors")):
             victims[0].kill()
             kills += 1
