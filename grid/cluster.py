@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from grid.interrupt import sigterm_kept
+
 OBJECT_STORE = 512 * 2**20  # shards are small and stream; two cores need no more
 
 ENVIRONMENT = {
@@ -56,17 +58,18 @@ def sweep_own() -> None:
 def _start(session: Path, cpus: int | None) -> None:
     import ray
 
-    ray.init(
-        address="local",
-        num_cpus=cpus,
-        include_dashboard=False,
-        object_store_memory=OBJECT_STORE,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        _temp_dir=str(session),
-        # Data tasks that come and go keep their processes: a new one imports for seconds.
-        _system_config={"idle_worker_killing_time_threshold_ms": 60_000},
-    )
+    with sigterm_kept():
+        ray.init(
+            address="local",
+            num_cpus=cpus,
+            include_dashboard=False,
+            object_store_memory=OBJECT_STORE,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            _temp_dir=str(session),
+            # Data tasks that come and go keep their processes: a new one imports for seconds.
+            _system_config={"idle_worker_killing_time_threshold_ms": 60_000},
+        )
 
 
 def sweep(session: Path) -> None:

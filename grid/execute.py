@@ -1,7 +1,6 @@
 """A plan carried out: what is left of it is run, recorded and reported. The heavy half of grid.run."""
 
 import argparse
-from functools import partial
 
 from rich.console import Console
 
@@ -11,7 +10,7 @@ from grid.dryrun import sizes
 from grid.interrupt import leave_on_signals
 from grid.plan import Plan, Unit
 from grid.progress import Progress
-from grid.run import say_how_to_go_on
+from grid.run import how_to_go_on
 from grid.store import Store
 from grid.worker import Site, weights_file
 from medpt.data.dataset import Dataset
@@ -106,7 +105,7 @@ def carry_out(
 ) -> None:
     costs = {name: cost.seconds(plan.units[name], sizes(plan), "CPU core") for name in todo}
     with Progress(console, costs) as progress, local_ray(options.address, options.cpus):
-        leave_on_signals(partial(say_how_to_go_on, console, options))
+        leave_on_signals(how_to_go_on(options))
 
         def tell(event: str, unit: Unit) -> None:
             progress.note(event, unit)

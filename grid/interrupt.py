@@ -2,16 +2,19 @@
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
+from typing import Any
+from unittest.mock import patch
 
 
-def leave_on_signals(say: Callable[[], object]) -> None:
-    """Exits with 130 or 143 after `say`. Ray installs handlers of its own, so call this after it started."""
+def leave_on_signals(message: str) -> None:
+    """Exits with 130 or 143 and `message`. Ray installs its own: call this again after it started."""
 
     def leave(number: int, frame: FrameType | None) -> None:
         signal.signal(number, signal.SIG_IGN)
-        say()
+        os.write(1, message.encode())  # nothing that the interrupted line may be in the middle of
         from grid.cluster import sweep_own
 
         sweep_own()
@@ -19,3 +22,15 @@ def leave_on_signals(say: Callable[[], object]) -> None:
 
     signal.signal(signal.SIGINT, leave)
     signal.signal(signal.SIGTERM, leave)
+
+
+@contextmanager
+def sigterm_kept() -> Iterator[None]:
+    """Lets nobody replace SIGTERM's handler: Ray's own turns the signal into an exception that gets lost."""
+    install = signal.signal
+
+    def keeping(number: int, handler: Any) -> Any:
+        return signal.getsignal(number) if number == signal.SIGTERM else install(number, handler)
+
+    with patch.object(signal, "signal", keeping):
+        yield

@@ -7,7 +7,6 @@ Exit codes: 0 all finished; 1 some units failed, the rest finished; 2 refused be
 import argparse
 import os
 import sys
-from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -44,7 +43,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
         describe(plan, store, found, console)
         return 0
     opened = sources.open_all(space, found)
-    leave_on_signals(partial(say_how_to_go_on, console, options))
+    leave_on_signals(how_to_go_on(options))
     from grid.execute import execute
 
     return execute(plan, store, opened, options, console)
@@ -80,8 +79,8 @@ def conditions(text: str) -> dict[str, set[str]]:
     return found
 
 
-def say_how_to_go_on(console: Console, options: argparse.Namespace) -> None:
-    console.print(f"\ninterrupted; the same command goes on:\n  {command(options)}", markup=False)
+def how_to_go_on(options: argparse.Namespace) -> str:
+    return f"\ninterrupted; the same command goes on:\n  {command(options)}\n"
 
 
 def command(options: argparse.Namespace) -> str:
