@@ -1,0 +1,93 @@
+"""The scripts about training: a table of ratios at tiny sizes, real images learnt by heart."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from bench.learning import free_logits
+from bench.step import BASELINE, build, loss, row, training_step
+from medpt.tasks.segment import Segment
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", f"bench.{name}", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+
+
+def test_a_row_for_each_network() -> None:
+    networks = ("classifier/resnet18", "etnet/shufflenet_v2")
+    done = run("step", "--networks", *networks, "--compile", "--size=32", "--batch=2", "--steps=1")
+    assert done.returncode == 0, done.stderr
+    rows = done.stdout.splitlines()[2:]
+    assert [line.split()[1] for line in rows] == list(networks)
+    assert all(re.search(r"\| 32 \| [\d.e+]+ \|( [\d.]+ \|){3} - \|$", line) for line in rows)
+
+
+def test_ratios_are_to_the_baseline() -> None:
+    rates = {BASELINE: 10.0, "channels_last": 20.0, "bf16": 5.0, "fused": 10.0}
+    assert row("unet/resnet18", 64, rates) == "| unet/resnet18 | 64 | 10 | 2.00 | 0.50 | 1.00 | - |"
+
+
+@pytest.mark.parametrize(("switch", "least"), [("channels_last", 0.9999), ("fused", 0.9999), ("bf16", 0.9)])
+def test_a_switch_changes_the_gradient_by_rounding_alone(
+    switch: str, least: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cosine to the baseline's; batch norm over few values enlarges bf16's rounding in the deep layers."""
+    torch.set_num_threads(1)
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(8, 3, 64, 64, generator=generator)
+    targets = torch.randint(2, (8,), dtype=torch.uint8, generator=generator)
+    gradients = []
+    for name in (BASELINE, switch):
+        model = build("classifier/resnet18")
+        monkeypatch.setattr("bench.step.build", lambda network, model=model: model)
+        training_step("classifier/resnet18", name, images, targets)()
+        monkeypatch.undo()
+        gradients.append(torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]))
+    assert torch.cosine_similarity(gradients[0], gradients[1], 0) > least
+    assert switch != "bf16" or not torch.equal(gradients[0], gradients[1])
+
+
+def test_a_step_lowers_the_loss() -> None:
+    torch.set_num_threads(1)
+    images = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    targets = torch.tensor([0, 1, 0, 1], dtype=torch.uint8)
+    model = build("classifier/resnet18")
+    before = loss(model(images), targets).item()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bench.step.build", lambda network: model)
+        training_step("classifier/resnet18", BASELINE, images, targets)()
+    assert loss(model(images), targets).item() < before
+
+
+def test_no_network_draws_thin_lines_from_a_quarter_of_the_side() -> None:
+    task = Segment(torch.ones(2))
+    stripes = np.zeros((1, 32, 32), np.uint8)
+    stripes[:, :, ::4] = 1
+    half = np.zeros((1, 32, 32), np.uint8)
+    half[:, :, 16:] = 1
+    assert free_logits(half, task) > 0.99
+    assert free_logits(stripes, task) < 0.6
+
+
+@pytest.mark.real
+def test_a_network_learns_four_real_images(real: Path) -> None:
+    done = run("learning", "--data", str(real), "--networks", "etnet", "--steps", "60")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["dataset"] == "CHAOS-CT"
+    assert result["miou"] >= 0.85 > result["background_miou"]
+
+
+def test_learning_without_data_is_told(tmp_path: Path) -> None:
+    done = run("learning", "--data", str(tmp_path), "--networks", "unet")
+    assert done.returncode == 2
+    assert "DRIVE: no folder DRIVE in" in done.stderr
