@@ -28,6 +28,7 @@ def imagenet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("name", MINIS)
 def test_every_row_runs(name: str, out: Path, imagenet: Path) -> None:
