@@ -75,6 +75,7 @@ class Tracker:
         self.connection: Any = None
         self.lock = threading.Lock()
         self.stop = threading.Event()
+        self.deadline = 0.0  # set with `stop`
         self.problem: Exception | None = None
         self.thread = threading.Thread(target=self._follow, name="tracker", daemon=True)
 
@@ -91,8 +92,9 @@ class Tracker:
 
     def finish(self) -> int:
         """Waits for the last records; the number of units that the tracker does not know yet."""
+        self.deadline = time.monotonic() + PATIENCE
         self.stop.set()
-        self.thread.join(PATIENCE if self.problem else None)
+        self.thread.join()
         with self.lock:
             return len(self.unsent)
 
@@ -105,7 +107,7 @@ class Tracker:
             except Exception as error:  # any: no fault of a tracker may touch the run
                 self.problem = error
                 log.warning("%s: %s", self.uri, error)
-            if stopping and (self.problem is None or not self.unsent):
+            if stopping and (self.problem is None or time.monotonic() > self.deadline):
                 return
             if stopping:
                 time.sleep(1)
