@@ -15,7 +15,6 @@ import pytest
 import tiny
 
 from grid import query, results, track
-from medpt.data import phantom
 
 
 @pytest.fixture(scope="module")
@@ -241,11 +240,6 @@ def test_a_tracker_that_is_away_costs_nothing(folder: Path, data: Path, space: P
     out = copied(reference, folder / "away")
     output = tiny.run(space, data, out, "--tracking-uri", "http://127.0.0.1:9", "--limit", "1")
     assert "runs are not in http://127.0.0.1:9 yet" in output
-
-
-def test_the_phantom_generator_is_what_the_grid_reads(data: Path) -> None:
-    assert {path.name for path in data.iterdir()} >= {"ISIC2019", "ChestXRay2017", "DRIVE"}
-    assert phantom.LAYOUTS
 
 
 def copied(out: Path, to: Path) -> Path:
