@@ -37,7 +37,7 @@ bench: $(READY)
 	$(BIN)/python -m bench
 
 lock: $(READY)
-	$(BIN)/uv pip compile pyproject.toml --extra dev --python-version 3.11 --universal \
+	$(BIN)/uv pip compile pyproject.toml --extra dev --extra forest --python-version 3.11 --universal \
 		--no-header --no-emit-index-url --no-annotate --output-file requirements.lock
 
 clean:
