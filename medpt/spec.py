@@ -10,9 +10,21 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-VERSIONS: dict[str, int] = {"prepare": 1, "pretrain": 1, "finetune": 1}
+VERSIONS: dict[str, int] = {
+    "prepare": 1,
+    "pretrain": 1,
+    "finetune": 1,
+    "slides": 1,
+    "features": 1,
+    "survive": 1,
+    "coordinates": 1,
+    "svcca": 1,
+    "filters": 1,
+}
+DATA_KINDS = ("prepare", "slides")  # the owner's files to what trainers read; every other kind computes
 
 CLASSIFIER = "classifier"
+NO_NETWORK = "none"  # the initialization of a model without a deep network
 EDGE_LOSSES = ("alpha", "equal", "lovasz")
 WEIGHTINGS = ("inverse_frequency", "sqrt_inverse_frequency", "log_inverse", "none")
 
@@ -138,11 +150,86 @@ class Finetune:
     extensions: Mapping[str, str] = field(default_factory=dict)  # by medpt.extensions.versions
 
 
-Spec = Prepare | Pretrain | Finetune
-KINDS: dict[str, type[Prepare] | type[Pretrain] | type[Finetune]] = {
+@dataclass(frozen=True)
+class Slides:
+    """The patches of a cohort's slides, with what says whether a patch is worth looking at."""
+
+    dataset: str
+    fingerprint: str
+    options: Mapping[str, Any] = field(default_factory=dict)  # of the reader
+    patches: Mapping[str, Any] = field(default_factory=dict)  # of medpt.survival.patches
+    seed: int = 0  # of the candidates; all models see the same patches
+
+
+@dataclass(frozen=True)
+class Features:
+    """What a frozen encoder makes of every patch of a cohort."""
+
+    initialization: str
+    weights: str | None  # as in Finetune
+    dataset: str
+    data: str  # digest of Slides
+    backbone: str
+    seed: int = 0  # of random weights; trained ones are the same for all seeds
+
+
+@dataclass(frozen=True)
+class Survive:
+    """One survival model on one cohort, for one split of its patients."""
+
+    model: str  # of medpt.survival.models
+    initialization: str  # NO_NETWORK where the model has none
+    weights: str | None
+    dataset: str
+    data: str  # digest of Slides
+    features: str | None  # digest of Features; None where the model reads pixels or hand-crafted numbers
+    backbone: str
+    seed: int = 0  # of the split and of the fit, the same for all models
+    options: Mapping[str, Any] = field(default_factory=dict)  # of the model, where they are not its own
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """Where random linear networks put the subset means of one dataset (paper, equation 1)."""
+
+    dataset: str
+    data: str  # digest of Prepare
+    options: Mapping[str, Any] = field(default_factory=dict)  # of medpt.analysis.cmd
+
+
+@dataclass(frozen=True)
+class Svcca:
+    """How far pre-training moved each layer's representation of the same probe images (paper, Figure 6a)."""
+
+    initialization: str
+    weights: str  # digest of a Pretrain, or sha256 of published weights
+    backbone: str
+    probes: tuple[str, ...]  # digests of Prepare, in equal parts
+    images: int = 2_000  # of all probes together
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Filters:
+    """The first layer's filters before and after pre-training (paper, Figure 6b)."""
+
+    initialization: str
+    weights: str
+    backbone: str
+    seed: int = 0
+
+
+Spec = Prepare | Pretrain | Finetune | Slides | Features | Survive | Coordinates | Svcca | Filters
+KINDS: dict[str, type[Spec]] = {
     "prepare": Prepare,
     "pretrain": Pretrain,
     "finetune": Finetune,
+    "slides": Slides,
+    "features": Features,
+    "survive": Survive,
+    "coordinates": Coordinates,
+    "svcca": Svcca,
+    "filters": Filters,
 }
 
 
