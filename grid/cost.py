@@ -10,7 +10,7 @@ from statistics import median
 
 from grid.plan import Unit
 from grid.store import Store
-from medpt.spec import Finetune, Prepare, Pretrain, Protocol
+from medpt.spec import Finetune, Pretrain, Protocol
 
 GMACS = {  # at 256 × 256, forward
     ("classifier", "resnet18"): 2.4,
@@ -33,7 +33,15 @@ GMACS = {  # at 256 × 256, forward
     ("etnet", "densenet121"): 4.6,
 }
 GFLOPS = {"CPU core": 40.0, "GPU": 8_000.0}  # achieved on these networks; one core measured, a GPU assumed
-PREPARE_SECONDS = 60.0  # a guess that only tells preparing from training
+GUESSES = {  # seconds; they only tell a unit of this kind from a training of hours
+    "prepare": 60.0,
+    "slides": 3_600.0,
+    "features": 600.0,
+    "survive": 600.0,
+    "coordinates": 60.0,
+    "svcca": 120.0,
+    "filters": 30.0,
+}
 
 
 def estimate(units: Iterable[Unit], sizes: Mapping[str, int], store: Store, device: str) -> dict[str, float]:
@@ -49,8 +57,8 @@ def estimate(units: Iterable[Unit], sizes: Mapping[str, int], store: Store, devi
 def seconds(unit: Unit, sizes: Mapping[str, int], device: str) -> float:
     """By arithmetic alone."""
     spec = unit.spec
-    if isinstance(spec, Prepare):
-        return PREPARE_SECONDS
+    if not isinstance(spec, Pretrain | Finetune):
+        return GUESSES[unit.kind]
     side = sizes.get(unit.needs[0], 256) / 256
     work = 6 * gmacs(spec.architecture, spec.backbone) * side**2 * spec.protocol.batch_size
     return steps(spec) * work / GFLOPS[device]
@@ -80,7 +88,7 @@ def calibration(store: Store, sizes: Mapping[str, int], device: str, sample: int
     ratios = []
     for name in sorted(store.finished())[:sample]:
         marker = store.marker(name)
-        if marker["kind"] != "prepare":
+        if marker["kind"] in ("pretrain", "finetune"):
             computed = seconds(unit_from(marker), sizes, device)
             ratios.append((marker["ended"] - marker["started"]) / computed)
     return median(ratios) if ratios else 1.0

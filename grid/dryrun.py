@@ -11,7 +11,7 @@ from grid.published import matching_cells
 from grid.sources import ABSENT, Sources
 from grid.store import Store
 
-LABELS = {"prepare": "prepare", "pretrain": "pre-train", "finetune": "fine-tune"}
+LABELS = {"pretrain": "pre-train", "finetune": "fine-tune", "coordinates": "cmd"}  # others by their kind
 
 
 def describe(plan: Plan, store: Store, found: Sources, console: Console) -> None:
@@ -38,13 +38,8 @@ def naive(plan: Plan) -> int:
     )
 
 
-def sizes(plan: Plan) -> dict[str, int]:
-    """The side of the images, by the digest of what prepares them."""
-    return {name: plan.space.settings.size for name, unit in plan.units.items() if unit.kind == "prepare"}
-
-
 def _hours(plan: Plan, todo: list[Unit], store: Store) -> dict[str, dict[str, float]]:
-    return {device: cost.estimate(todo, sizes(plan), store, device) for device in cost.GFLOPS}
+    return {device: cost.estimate(todo, plan.sizes, store, device) for device in cost.GFLOPS}
 
 
 def _table(plan: Plan, finished: set[str], hours: dict[str, dict[str, float]]) -> Table:
@@ -54,5 +49,5 @@ def _table(plan: Plan, finished: set[str], hours: dict[str, dict[str, float]]) -
     done = Counter(plan.units[name].kind for name in finished)
     for kind, count in plan.counts().items():
         spent = [f"{by_kind.get(kind, 0.0):.2f}" for by_kind in hours.values()]
-        table.add_row(LABELS[kind], str(count), str(done[kind]), str(count - done[kind]), *spent)
+        table.add_row(LABELS.get(kind, kind), str(count), str(done[kind]), str(count - done[kind]), *spent)
     return table

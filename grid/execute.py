@@ -6,7 +6,6 @@ from rich.console import Console
 
 from grid import cost, extended, schedule, track
 from grid.cluster import local_ray
-from grid.dryrun import sizes
 from grid.interrupt import leave_on_signals
 from grid.plan import Plan, Unit
 from grid.progress import Progress
@@ -103,7 +102,7 @@ def carry_out(
     options: argparse.Namespace,
     console: Console,
 ) -> None:
-    costs = {name: cost.seconds(plan.units[name], sizes(plan), "CPU core") for name in todo}
+    costs = {name: cost.seconds(plan.units[name], plan.sizes, "CPU core") for name in todo}
     with Progress(console, costs) as progress, local_ray(options.address, options.cpus):
         leave_on_signals(how_to_go_on(options))
 

@@ -7,12 +7,13 @@ from grid.space import METHODS
 from medpt import extensions
 from medpt.errors import InputError
 from medpt.models import BACKBONES, contract
-from medpt.spec import CLASSIFIER, Prepare, Pretrain
+from medpt.spec import CLASSIFIER, Finetune, Pretrain
 
 
 def check(units: Iterable[Unit], side: int) -> None:
     """InputError with all that is wrong with the extensions of `units`, for images of `side` pixels."""
-    specs = [unit.spec for unit in units if not isinstance(unit.spec, Prepare) and unit.spec.extensions]
+    trained = [unit.spec for unit in units if isinstance(unit.spec, Pretrain | Finetune)]
+    specs = [spec for spec in trained if spec.extensions]
     methods = {spec.method for spec in specs if isinstance(spec, Pretrain)} - set(METHODS)
     problems = [problem for name in sorted(methods) for problem in method_problems(name)]
     broken = set()

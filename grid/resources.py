@@ -9,12 +9,14 @@ GPU_SHARES = {
     "shufflenet_v2": (0.2, 0.25),
     "densenet121": (0.25, 0.5),
 }
+OTHERS = 0.25  # features, survival models and analyses: one small network, or none
 UNMEASURED = (0.5, 1.0)  # of a unit that an extension has a part in: twice the largest of the others
 
 
 def gpu_share(spec: Spec) -> float:
     """The fraction of a GPU that trains this; 1 divided by it is a whole number."""
-    assert isinstance(spec, Pretrain | Finetune)  # noqa: S101 - for the type checker
+    if not isinstance(spec, Pretrain | Finetune):
+        return OTHERS
     classifier, segmenter = UNMEASURED if spec.extensions else GPU_SHARES[spec.backbone]
     return classifier if spec.architecture == CLASSIFIER else segmenter
 

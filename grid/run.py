@@ -68,7 +68,7 @@ def matches(trial: Trial, wanted: dict[str, set[str]]) -> bool:
 
 def conditions(text: str) -> dict[str, set[str]]:
     """`target=DRIVE,seed=0,seed=1`: any value of a key, all keys."""
-    from grid.space import FACTORS
+    from grid.factors import FACTORS
 
     found: dict[str, set[str]] = {}
     for part in text.split(","):

@@ -90,7 +90,8 @@ def published(space: Space, folder: Path | None) -> dict[str, str]:
 
     A file in `folder` is hashed; torchvision's downloads carry the same digits in their names.
     """
-    backbones = {trial.backbone for trial in space.trials if trial.initialization == IMAGENET}
+    starts = [*space.trials, *(trial for entry in space.analyses for trial in entry.sources())]
+    backbones = {trial.backbone for trial in starts if trial.initialization == IMAGENET}
     return {backbone: _weights_name(backbone, folder) for backbone in sorted(backbones)}
 
 

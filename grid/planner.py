@@ -1,0 +1,276 @@
+"""Each trial and analysis as units of work: what they need first, equal ones once."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from grid.space import IMAGENET, RANDOM, UNTRAINED, Analysis, Settings, Trial, self_supervised
+from medpt import extensions, selfsupervised
+from medpt.data.cards import card
+from medpt.data.collections import COLLECTIONS
+from medpt.data.preprocess import canonical, default_pipeline
+from medpt.spec import (
+    CLASSIFIER,
+    NO_NETWORK,
+    Coordinates,
+    Features,
+    Filters,
+    Finetune,
+    Prepare,
+    Pretrain,
+    Protocol,
+    Slides,
+    Spec,
+    Survive,
+    Svcca,
+    digest,
+    from_plain,
+)
+from medpt.survival.needs import NEEDS
+
+HANDCRAFTED = "handcrafted"  # stands where the backbone does, for features without a network
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One piece of work; equal digests are the same work, in whatever space they appear."""
+
+    kind: str
+    spec: Spec
+    needs: tuple[str, ...]
+    label: str
+
+    @cached_property
+    def digest(self) -> str:
+        return digest(self.kind, self.spec)
+
+    def plain(self) -> dict[str, Any]:
+        return {"kind": self.kind, "spec": asdict(self.spec), "needs": self.needs, "label": self.label}
+
+
+def unit_from(plain: Mapping[str, Any]) -> Unit:
+    return Unit(
+        plain["kind"], from_plain(plain["kind"], plain["spec"]), tuple(plain["needs"]), plain["label"]
+    )
+
+
+class Planner:
+    """Collects the units of a space; the same work asked for twice is one unit."""
+
+    def __init__(self, fingerprints: Mapping[str, str], published: Mapping[str, str]) -> None:
+        self.fingerprints, self.published = fingerprints, published
+        self.units: dict[str, Unit] = {}
+        self.known: dict[Unit, str] = {}
+        self.memory: dict[tuple[Any, ...], str] = {}
+        self.sizes: dict[str, int] = {}
+
+    def trial(self, trial: Trial) -> str:
+        return self.survive(trial) if card(trial.target).task == "survival" else self.finetune(trial)
+
+    def add(self, unit: Unit) -> str:
+        self.units.setdefault(unit.digest, unit)
+        return unit.digest
+
+    def prepare(
+        self, dataset: str, settings: Settings, sample_size: int | None = None, at_most: int | None = None
+    ) -> str:
+        key = (dataset, sample_size, at_most, id(settings))
+        if key not in self.memory:
+            own = settings.of(dataset)
+            spec = Prepare(
+                dataset=dataset,
+                fingerprint=self.fingerprints[dataset],
+                pipeline=canonical(own.pipeline or default_pipeline(card(dataset).modality, settings.size)),
+                split=own.split or ("official" if card(dataset).official_split else "random"),
+                options=own.options,
+                sample_size=sample_size,
+                at_most=at_most,
+            )
+            self.memory[key] = self.add(Unit("prepare", spec, (), sized(dataset, sample_size, at_most)))
+            self.sizes[self.memory[key]] = settings.size
+        return self.memory[key]
+
+    def source(self, trial: Trial) -> tuple[str, ...]:
+        """The digests of the data that the trial's initialization is trained on."""
+        names, settings = source_datasets(trial), trial.settings
+        if collection := COLLECTIONS.get(trial.initialization):
+            at_most = trial.sample_size or collection.at_most
+            return tuple(self.prepare(name, settings, at_most=at_most) for name in names)
+        return tuple(self.prepare(name, settings, trial.sample_size) for name in names)
+
+    def pretrain(self, trial: Trial) -> str:
+        architecture, names = source_architecture(trial), source_datasets(trial)
+        key = (trial.label, names, trial.backbone, architecture, id(trial.settings))
+        if key not in self.memory:
+            data, settings = self.source(trial), trial.settings
+            method = self_supervised().get(trial.initialization, "supervised")
+            spec = Pretrain(
+                datasets=names,
+                data=data,
+                backbone=trial.backbone,
+                architecture=architecture,
+                method=method,
+                protocol=source_protocol(names, method, settings),
+                extensions=extensions.versions(
+                    backbone=trial.backbone, architecture=architecture, method=method
+                ),
+            )
+            name = (
+                f"{trial.label} on {trial.target}"
+                if len(names) == 1 and spec.method != "supervised"
+                else trial.label
+            )
+            label = f"{name} · {network(trial.backbone, architecture)}"
+            self.memory[key] = self.add(Unit("pretrain", spec, data, label))
+        return self.memory[key]
+
+    def finetune(self, trial: Trial) -> str:
+        data, weights = self.prepare(trial.target, trial.settings), self.weights(trial)
+        trained = trial.initialization not in UNTRAINED
+        spec = Finetune(
+            initialization=trial.label,
+            weights=weights,
+            dataset=trial.target,
+            data=data,
+            backbone=trial.backbone,
+            architecture=trial.architecture,
+            target_size=trial.target_size,
+            seed=trial.seed,
+            transfer_decoder=trained and takes_decoder(trial),
+            protocol=trial.settings.finetune,
+            extensions=extensions.versions(backbone=trial.backbone, architecture=trial.architecture),
+        )
+        needs = (data, weights) if trained and weights else (data,)
+        net = network(trial.backbone, trial.architecture)
+        share = f" {trial.target_size:.0%}" if trial.target_size < 1 else ""
+        return self.add(
+            Unit("finetune", spec, needs, f"{trial.label} → {trial.target}{share} · {net} · {trial.seed}")
+        )
+
+    def weights(self, trial: Trial) -> str | None:
+        """What names the weights that the trial starts from; None for random ones."""
+        if trial.initialization not in UNTRAINED:
+            return self.pretrain(trial)
+        return self.published.get(trial.backbone) if trial.initialization == IMAGENET else None
+
+    def slides(self, dataset: str, settings: Settings) -> str:
+        own = settings.of(dataset)
+        spec = Slides(dataset, self.fingerprints[dataset], own.options, own.patches)
+        return self.add(Unit("slides", spec, (), f"{dataset} (slides)"))
+
+    def features(self, trial: Trial, data: str, weights: str | None) -> str:
+        """Those of random weights differ by seed, all others are shared by the seeds."""
+        plain = trial.initialization == NO_NETWORK
+        backbone = HANDCRAFTED if plain else trial.backbone
+        seed = trial.seed if trial.initialization == RANDOM else 0
+        spec = Features(trial.label, weights, trial.target, data, backbone, seed)
+        label = f"{backbone if plain else trial.label} features of {trial.target} · {backbone}"
+        return self.add(Unit("features", spec, self.needs(data, weights), label))
+
+    def survive(self, trial: Trial) -> str:
+        needs, data = NEEDS[trial.architecture], self.slides(trial.target, trial.settings)
+        weights = self.weights(trial)
+        reads = needs.features or needs.handcrafted
+        features = self.features(trial, data, weights) if reads else None
+        options = trial.settings.survival.get(trial.architecture, {})
+        spec = Survive(
+            model=trial.architecture,
+            initialization=trial.label,
+            weights=weights,
+            dataset=trial.target,
+            data=data,
+            features=features,
+            backbone=trial.backbone if needs.network else HANDCRAFTED,
+            seed=trial.seed,
+            options=options,
+        )
+        net = f"{trial.architecture}/{trial.backbone}" if needs.network else trial.architecture
+        label = f"{trial.label} → {trial.target} · {net} · {trial.seed}"
+        return self.add(Unit("survive", spec, self.needs(data, weights, features), label))
+
+    def needs(self, *digests: str | None) -> tuple[str, ...]:
+        """Those that name units of the plan; published weights are not trained by it."""
+        return tuple(name for name in digests if name in self.units)
+
+    def analysis(self, entry: Analysis) -> Iterator[str]:
+        if entry.kind == "cmd":
+            yield from (self.coordinates(name, entry) for name in entry.datasets)
+        for trial in entry.sources():
+            yield self.svcca(trial, entry) if entry.kind == "svcca" else self.filters(trial)
+
+    def coordinates(self, dataset: str, entry: Analysis) -> str:
+        data = self.prepare(dataset, entry.settings)
+        return self.add(
+            Unit("coordinates", Coordinates(dataset, data, entry.options), (data,), f"cmd · {dataset}")
+        )
+
+    def svcca(self, trial: Trial, entry: Analysis) -> str:
+        probes = tuple(self.prepare(name, entry.settings) for name in entry.datasets)
+        weights = self.weights(trial)
+        assert weights is not None  # noqa: S101 - random weights are refused by the space
+        spec = Svcca(trial.label, weights, trial.backbone, probes, **entry.options)
+        return self.add(
+            Unit("svcca", spec, self.needs(*probes, weights), f"svcca · {trial.label} · {trial.backbone}")
+        )
+
+    def filters(self, trial: Trial) -> str:
+        weights = self.weights(trial)
+        assert weights is not None  # noqa: S101 - random weights are refused by the space
+        spec = Filters(trial.label, weights, trial.backbone)
+        return self.add(
+            Unit("filters", spec, self.needs(weights), f"filters · {trial.label} · {trial.backbone}")
+        )
+
+
+def source_architecture(trial: Trial) -> str:
+    """What a source is trained with: its task's network; a segmentation source, the target's (paper, 4.2).
+
+    Without labels all segmentation networks share one run, on U-Net where there is a decoder at all; of an
+    extension's method only the encoder is taken.
+    """
+    if method := self_supervised().get(trial.initialization):
+        whole = method == "context" and trial.architecture != CLASSIFIER
+        return "unet" if whole else CLASSIFIER
+    collection = COLLECTIONS.get(trial.initialization)
+    if (collection.task if collection else card(trial.initialization).task) == "classification":
+        return CLASSIFIER
+    return "unet" if collection or trial.architecture == CLASSIFIER else trial.architecture
+
+
+def source_protocol(names: tuple[str, ...], method: str, settings: Settings) -> Protocol:
+    """The space's, with the dataset's own validation part.
+
+    Without labels and without a protocol of the space's own, the length follows the dataset's size.
+    """
+    protocol = settings.pretrain
+    if method in selfsupervised.METHODS and protocol == Settings().pretrain:
+        protocol = selfsupervised.protocol(card(names[0]).counts.get("train", 0), protocol)
+    fraction = settings.of(names[0]).validation_fraction if len(names) == 1 else None
+    return protocol if fraction is None else replace(protocol, validation_fraction=fraction)
+
+
+def takes_decoder(trial: Trial) -> bool:
+    """Where the space asks for it and the source was trained with the target's own network."""
+    own = source_architecture(trial) == trial.architecture != CLASSIFIER
+    return trial.settings.transfer_decoder and own
+
+
+def sized(dataset: str, sample_size: int | None, at_most: int | None) -> str:
+    if sample_size:
+        return f"{dataset} ({sample_size:,} images)"
+    return f"{dataset} (at most {at_most:,})" if at_most else dataset
+
+
+def network(backbone: str, architecture: str) -> str:
+    return backbone if architecture == CLASSIFIER else f"{architecture}/{backbone}"
+
+
+def source_datasets(trial: Trial) -> tuple[str, ...]:
+    """What the trial's initialization is trained on: without labels, on the target itself."""
+    if trial.initialization in UNTRAINED:
+        return ()
+    if trial.initialization in self_supervised():
+        return (trial.target,)
+    collection = COLLECTIONS.get(trial.initialization)
+    return collection.datasets if collection else (trial.initialization,)
