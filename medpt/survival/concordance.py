@@ -116,14 +116,9 @@ def _inversions(rank: Integers, counted: NDArray[np.bool_]) -> int:
         ends = np.repeat(last + 1, np.diff(last, prepend=-1))
         moves = zeros[ends] - zeros[:-1]
         pairs += int(moves[one & counted].sum())
-        places = np.empty(len(rank), dtype=np.int64)
-        places[one] = (np.arange(len(rank)) + moves)[one]
-        places[~one] = np.setdiff1d(np.arange(len(rank)), places[one], assume_unique=True)
-        rank, counted = _moved(rank, places), _moved(counted, places)
+        taken = np.zeros(len(rank), dtype=bool)
+        taken[(np.arange(len(rank)) + moves)[one]] = True
+        order = np.empty(len(rank), dtype=np.int64)
+        order[taken], order[~taken] = np.flatnonzero(one), np.flatnonzero(~one)
+        rank, counted = rank[order], counted[order]
     return pairs
-
-
-def _moved(values: NDArray, places: Integers) -> NDArray:
-    moved = np.empty_like(values)
-    moved[places] = values
-    return moved
