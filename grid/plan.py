@@ -51,5 +51,5 @@ def datasets(space: Space) -> list[str]:
     """Every dataset a space reads: sources, targets and what is analysed."""
     starts = [trial for entry in space.analyses for trial in entry.sources()]
     sources = {name for trial in (*space.trials, *starts) for name in source_datasets(trial)}
-    analysed = {name for entry in space.analyses for name in entry.datasets}
+    analysed = {name for entry in space.analyses for name, _ in entry.datasets}
     return sorted(sources | analysed | {trial.target for trial in space.trials})

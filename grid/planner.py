@@ -195,18 +195,17 @@ class Planner:
 
     def analysis(self, entry: Analysis) -> Iterator[str]:
         if entry.kind == "cmd":
-            yield from (self.coordinates(name, entry) for name in entry.datasets)
+            yield from (self.coordinates(*dataset, entry) for dataset in entry.datasets)
         for trial in entry.sources():
             yield self.svcca(trial, entry) if entry.kind == "svcca" else self.filters(trial)
 
-    def coordinates(self, dataset: str, entry: Analysis) -> str:
-        data = self.prepare(dataset, entry.settings)
-        return self.add(
-            Unit("coordinates", Coordinates(dataset, data, entry.options), (data,), f"cmd · {dataset}")
-        )
+    def coordinates(self, dataset: str, sample_size: int | None, entry: Analysis) -> str:
+        data = self.prepare(dataset, entry.settings, sample_size)
+        spec = Coordinates(dataset, data, options=entry.options)
+        return self.add(Unit("coordinates", spec, (data,), f"cmd · {dataset}"))
 
     def svcca(self, trial: Trial, entry: Analysis) -> str:
-        probes = tuple(self.prepare(name, entry.settings) for name in entry.datasets)
+        probes = tuple(self.prepare(name, entry.settings, size) for name, size in entry.datasets)
         weights = self.weights(trial)
         assert weights is not None  # noqa: S101 - random weights are refused by the space
         spec = Svcca(trial.label, weights, trial.backbone, probes, **entry.options)

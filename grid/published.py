@@ -9,12 +9,12 @@ from pathlib import Path
 
 from grid.plan import Plan
 from grid.space import Trial
-from medpt.spec import CLASSIFIER
+from medpt.spec import CLASSIFIER, NO_NETWORK
 
 FOLDER = Path(__file__).parent.parent / "reports" / "paper"
 
 TARGETS = {"ChestXRay2017": "ChestXRay", "CIFAR-100": "CIFAR100"}  # our name: the paper's
-INITIALIZATIONS = {"random": "Random", "imagenet*": "ImageNet*", "REFUGE-OD": "REFUGE"}
+INITIALIZATIONS = {"random": "Random", "imagenet*": "ImageNet*", "REFUGE-OD": "REFUGE", NO_NETWORK: "-"}
 BACKBONES = {"resnet18": "ResNet-18", "shufflenet_v2": "ShuffleNet V2", "densenet121": "DenseNet-121"}
 ARCHITECTURES = {
     "unet": "U-Net",
@@ -22,6 +22,14 @@ ARCHITECTURES = {
     "cenet": "CE-Net",
     "hynet": "HyNet",
     "etnet": "ET-Net",
+}
+CLUSTERINGS = {"km": "KM", "spectral": "SP"}  # of table 5, behind the backbone
+SURVIVAL = {
+    "wsisa-mtlsa": "WSISA + MTLSA",
+    "deepattnmisl": "DeepAttnMISL",
+    "rsf": "RSF",
+    "boostci": "BoostCI",
+    "cox": "Cox (clinical)",
 }
 
 Key = tuple[str, str, str]  # model, initialization, target as the paper writes them
@@ -46,11 +54,16 @@ def key(trial: Trial) -> Key:
 
 
 def model(trial: Trial) -> str:
-    """Table 2 names the backbone (a classifier, or U-Net on it), table 3 the network on ResNet-18."""
+    """Table 2 names the backbone (a classifier, or U-Net on it), table 3 the network on ResNet-18.
+
+    Table 5 names the backbone and the clustering, table 6 the model on ResNet-18.
+    """
     backbone = BACKBONES.get(trial.backbone, f"{trial.backbone} (extension)")
     if trial.architecture in (CLASSIFIER, "unet"):
         return backbone
-    network = ARCHITECTURES.get(trial.architecture, f"{trial.architecture} (extension)")
+    if trial.architecture in CLUSTERINGS:
+        return f"{backbone} + {CLUSTERINGS[trial.architecture]}"
+    network = (ARCHITECTURES | SURVIVAL).get(trial.architecture, f"{trial.architecture} (extension)")
     return network if trial.backbone == "resnet18" else f"{network} on {backbone}"
 
 

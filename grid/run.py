@@ -50,15 +50,17 @@ def run(options: argparse.Namespace, console: Console) -> int:
 
 
 def selected(space: Space, options: argparse.Namespace) -> Space:
-    """The space with only the trials that --filter and --limit leave."""
+    """The space with only the trials that --filter and --limit leave; analyses are no trials."""
     from dataclasses import replace
 
+    if not options.filter and options.limit is None:
+        return space
     trials = [trial for trial in space.trials if matches(trial, options.filter)]
     if options.limit is not None:
         trials = trials[: options.limit]
     if not trials:
         raise InputError(f"--filter leaves none of the {len(space.trials)} trials of `{space.name}`")
-    return replace(space, trials=tuple(trials))
+    return replace(space, trials=tuple(trials), analyses=())
 
 
 def matches(trial: Trial, wanted: dict[str, set[str]]) -> bool:

@@ -79,7 +79,7 @@ class Analysis:
     """What an analysis looks at: datasets (`cmd`), or initializations (`svcca`, `filters`) by label."""
 
     kind: Literal["cmd", "svcca", "filters"]
-    datasets: tuple[str, ...] = ()  # of cmd, or the probe images of svcca
+    datasets: tuple[tuple[str, int | None], ...] = ()  # with sample size: of cmd, or svcca's probe images
     initializations: tuple[tuple[str, int | None], ...] = ()  # source and sample size
     backbone: str = "resnet18"
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)

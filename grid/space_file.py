@@ -14,6 +14,7 @@ from grid.factors import FACTORS, Factors
 from grid.space import (
     IMAGENET,
     RANDOM,
+    UNTRAINED,
     Analysis,
     DatasetSettings,
     Settings,
@@ -22,6 +23,7 @@ from grid.space import (
     find,
     self_supervised,
 )
+from medpt.data.collections import COLLECTIONS
 from medpt.errors import InputError, did_you_mean
 from medpt.spec import NO_NETWORK, Protocol
 from medpt.survival.needs import NEEDS
@@ -210,9 +212,7 @@ class _Reader:
             for key in ("initialization", "backbone")
             if key in known
         }
-        names = block.get("datasets", [])
-        if "datasets" in known and not names:
-            self.problem(place, f"`{_name(place)}.datasets` is empty; name at least one dataset")
+        datasets = self.probes(block, place) if "datasets" in known else ()
         options = self.mapping(block.get("options"), (*place, "options"))
         if "images" in block:
             options = {"images": reader.number("images", block["images"], int, 2, 10**6, (*place, "images"))}
@@ -223,14 +223,25 @@ class _Reader:
                 self.problem((*place, "initialization", n), words)
         return Analysis(
             kind,
-            datasets=tuple(
-                reader.dataset(str(name), (*place, "datasets", n)) for n, name in enumerate(names)
-            ),
+            datasets=datasets,
             initializations=starts,
             backbone=subject.get("backbone", ["resnet18"])[0],
             options=options,
             settings=settings,
         )
+
+    def probes(self, block: dict[str, Any], place: Place) -> tuple[tuple[str, int | None], ...]:
+        """Datasets of images, with the size that their names may say."""
+        place = (*place, "datasets")
+        names = block.get("datasets")
+        if not isinstance(names, list) or not names:
+            self.problem(place, f"`{_name(place)}` is {names!r}; a list of datasets is accepted")
+            return ()
+        found = [self.factors.initialization(name, (*place, n)) for n, name in enumerate(names)]
+        for n, (name, _) in enumerate(found):
+            if name in (*UNTRAINED, *self_supervised(), *COLLECTIONS):
+                self.problem((*place, n), f"`{name}` is no dataset")
+        return tuple(found)
 
 
 def _name(place: Place) -> str:

@@ -194,6 +194,7 @@ class Coordinates:
 
     dataset: str
     data: str  # digest of Prepare
+    images: int = 2_000  # of its training part that subsets are drawn from; more cost and change nothing
     options: Mapping[str, Any] = field(default_factory=dict)  # of medpt.analysis.cmd
 
 
