@@ -168,11 +168,13 @@ class Evidence:
         )
 
     def _needs(self, digest: str) -> set[str]:
+        """All that the unit needs, directly or through others."""
         direct = self.units[digest].needs
-        return {name for need in direct for name in (need, *self.units[need].needs)}
+        return {name for need in direct for name in (need, *self._needs(need))}
 
     def sources(self) -> list[Source]:
-        users = Counter(need for trial in self.plan["trials"] for need in self.units[trial["digest"]].needs)
+        trials = [trial["digest"] for trial in self.plan["trials"]]
+        users = Counter(need for digest in trials for need in self._needs(digest))
         return [self._source(digest, unit, users[digest]) for digest, unit in self.of_kind("pretrain")]
 
     def _source(self, digest: str, unit: Unit, users: int) -> Source:

@@ -18,7 +18,7 @@ from medpt.errors import InputError, did_you_mean
 if TYPE_CHECKING:
     import pandas as pd
 
-METRICS = {"classification": "auc", "segmentation": "miou"}  # what the paper reports
+METRICS = {"classification": "auc", "segmentation": "miou", "survival": "c_index"}  # what the paper reports
 DEFAULT_BY = ["initialization", "backbone", "architecture", "target"]
 
 

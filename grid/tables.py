@@ -14,6 +14,7 @@ from grid.query import METRICS
 from grid.space import RANDOM
 from medpt.data.cards import card
 from medpt.spec import CLASSIFIER
+from medpt.survival.needs import NEEDS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +36,16 @@ NETWORKS = {
     "etnet": "ET-Net",
 }
 BACKBONES = {"resnet18": "ResNet-18", "shufflenet_v2": "ShuffleNet V2", "densenet121": "DenseNet-121"}
-METRIC_NAMES = {"auc": "micro-AUC", "miou": "mean IoU"}
+MODELS = {  # of survival; the first two stand behind the backbone, as in the paper's table 5
+    "km": "KM",
+    "spectral": "SP",
+    "wsisa-mtlsa": "WSISA + MTLSA",
+    "deepattnmisl": "DeepAttnMISL",
+    "rsf": "RSF",
+    "boostci": "BoostCI",
+    "cox": "Cox on clinical data (not in the paper)",
+}
+METRIC_NAMES = {"auc": "micro-AUC", "miou": "mean IoU", "c_index": "C-index"}
 
 VERDICTS = {
     "better": "more than one standard deviation",
@@ -99,6 +109,11 @@ class Cell:
 def network(architecture: str, backbone: str) -> str:
     """As people write it; an extension's names as they are."""
     encoder = BACKBONES.get(backbone, backbone)
+    if needs := NEEDS.get(architecture):
+        model = MODELS[architecture]
+        if needs.network and needs.features and needs.pixels:
+            return f"{encoder} + {model}"
+        return f"{model} / {encoder}" if needs.network else model
     return (
         encoder if architecture == CLASSIFIER else f"{NETWORKS.get(architecture, architecture)} / {encoder}"
     )
