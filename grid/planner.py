@@ -9,9 +9,10 @@ from grid.space import IMAGENET, RANDOM, UNTRAINED, Analysis, Settings, Trial, s
 from medpt import extensions, selfsupervised
 from medpt.data.cards import card
 from medpt.data.collections import COLLECTIONS
-from medpt.data.preprocess import canonical, default_pipeline
+from medpt.data.preprocess import canonical, pipeline_of
 from medpt.spec import (
     CLASSIFIER,
+    HANDCRAFTED,
     NO_NETWORK,
     Coordinates,
     Features,
@@ -28,8 +29,6 @@ from medpt.spec import (
     from_plain,
 )
 from medpt.survival.needs import NEEDS
-
-HANDCRAFTED = "handcrafted"  # stands where the backbone does, for features without a network
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ class Planner:
             spec = Prepare(
                 dataset=dataset,
                 fingerprint=self.fingerprints[dataset],
-                pipeline=canonical(own.pipeline or default_pipeline(card(dataset).modality, settings.size)),
+                pipeline=canonical(own.pipeline or pipeline_of(card(dataset), settings.size)),
                 split=own.split or ("official" if card(dataset).official_split else "random"),
                 options=own.options,
                 sample_size=sample_size,

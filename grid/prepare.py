@@ -18,7 +18,7 @@ from medpt.data.cards import card
 from medpt.data.dataset import Dataset, Record
 from medpt.data.fingerprint import fingerprint
 from medpt.data.manifest import Manifest, ShardInfo
-from medpt.data.preprocess import canonical, default_pipeline
+from medpt.data.preprocess import canonical, pipeline_of
 from medpt.data.shards import Row
 from medpt.errors import InputError
 from medpt.spec import Prepare
@@ -165,8 +165,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def prepare_one(name: str, root: Path, to: Path, options: argparse.Namespace) -> Manifest:
     dataset = open_dataset(name, root)
-    pipeline = options.pipeline or default_pipeline(card(name).modality, options.size)
-    split: Any = options.split or ("official" if card(name).official_split else "random")
+    info = card(name)
+    pipeline = options.pipeline or pipeline_of(info, options.size)
+    split: Any = options.split or ("official" if info.official_split else "random")
     spec = Prepare(dataset.info.name, fingerprint(dataset.root), canonical(pipeline), split)
     job = Job(dataset.info.name, spec, dataset, to)
     from grid.cluster import local_ray

@@ -17,6 +17,7 @@ from grid.dryrun import describe
 from grid.interrupt import leave_on_signals
 from grid.space import Space, Trial, load
 from grid.store import Store
+from medpt.data import own
 from medpt.errors import InputError
 
 
@@ -33,6 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def run(options: argparse.Namespace, console: Console) -> int:
+    if options.data is not None:
+        own.register(options.data)
     space = selected(load(options.space), options)
     store = Store(options.out)
     if not options.dry_run:

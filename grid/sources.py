@@ -5,7 +5,7 @@ from pathlib import Path
 
 from grid import plan
 from grid.space import IMAGENET, Space
-from medpt.data import open_dataset
+from medpt.data import open_dataset, own
 from medpt.data.cards import card
 from medpt.data.dataset import Dataset
 from medpt.data.fingerprint import fingerprint
@@ -41,6 +41,8 @@ def find(space: Space, data: Path | None, out: Path, *, write: bool) -> Sources:
             folders[name] = folder(space, name, data)
         except InputError as error:
             problems += error.problems
+    if write:
+        own.record(out, plan.datasets(space))
     prints = dict.fromkeys(plan.datasets(space), ABSENT)
     return Sources(folders, prints | {n: fingerprint(path) for n, path in folders.items()}, problems)
 

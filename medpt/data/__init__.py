@@ -8,12 +8,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from medpt.data import own
 from medpt.data.cards import CARDS, Card, card
 from medpt.data.dataset import Dataset, Record
 from medpt.data.preprocess import preprocess
 from medpt.errors import InputError, did_you_mean
 
-__all__ = ["CARDS", "Card", "Dataset", "Record", "card", "open_dataset", "preprocess"]
+__all__ = ["CARDS", "Card", "Dataset", "Record", "card", "open_dataset", "preprocess", "survey"]
 
 READERS = {
     "ChestXRay2017": "chestxray2017",
@@ -52,10 +53,19 @@ def open_dataset(name: str, root: str | Path, **options: Any) -> Dataset:
     Raises InputError with every problem of one pass: an unknown name or option, a file that is missing or
     that nobody labelled, a label that is not a class.
     """
-    found = card(name)
-    reader = import_module(f"medpt.data.readers.{READERS[found.name]}")
+    dataset = survey(name, root, **options)
+    if dataset.problems:
+        raise InputError(dataset.problems)
+    return dataset
+
+
+def survey(name: str, root: str | Path, **options: Any) -> Dataset:
+    """As `open_dataset`; where there are records, what the reader found wrong is told in `problems`."""
+    found = own.card_of(name, Path(root))
+    reader = import_module(f"medpt.data.readers.{READERS.get(found.name, 'own')}")
     _known_options(found.name, reader.open, options)
-    return reader.open(Path(root), **options)
+    dataset: Dataset = reader.open(found.home or Path(root), **options)
+    return dataset
 
 
 def _known_options(name: str, reader: Any, options: dict[str, Any]) -> None:

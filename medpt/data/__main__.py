@@ -5,7 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from medpt.data.cards import CARDS, card
+from medpt.data import own
+from medpt.data.cards import CARDS, OWN
 from medpt.errors import InputError
 
 BAD_INPUT = 2
@@ -28,6 +29,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("list", help="the datasets that are known")
     command.set_defaults(command=_list)
+    command.add_argument("--data", metavar="DIR", type=Path, help="with your own datasets below it")
 
     command = commands.add_parser(
         "check", help="is this copy whole: counts, every image, patients of the split"
@@ -55,9 +57,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def _list(options: argparse.Namespace) -> int:
     rows: list[tuple[str, ...]] = [("NAME", "MODALITY", "TASK", "CLASSES", "TRAIN", "TEST", "LICENCE")]
-    for entry in CARDS.values():
+    if options.data is not None:
+        own.register(options.data)
+    for entry in (*CARDS.values(), *OWN.values()):
         classes = str(len(entry.classes)) if entry.classes else "in its files"
-        counts = (f"{entry.counts[part]:,}" if entry.counts[part] else "-" for part in ("train", "test"))
+        published = (entry.counts.get(part) for part in ("train", "test"))
+        counts = (f"{count:,}" if count else "-" for count in published)
         rows.append((entry.name, entry.modality, entry.task, classes, *counts, entry.licence))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
@@ -83,7 +88,7 @@ def _check(options: argparse.Namespace) -> int:
 
 def _prepare(options: argparse.Namespace) -> int:
     """In a process of its own: preparing in parallel is the grid's work, which medpt does not import."""
-    name = card(options.name).name
+    name = own.card_of(options.name, options.folder).name
     given = {"--size": options.size, "--pipeline": options.pipeline, "--split": options.split}
     rest = [text for key, value in given.items() if value is not None for text in (key, str(value))]
     command = [

@@ -60,7 +60,8 @@ class Dataset:
     """Records with their pixels.
 
     `remarks` says, for people, what of the owner's files became no record and why; `left_out` counts, by
-    part, the images among them that are sound.
+    part, the images among them that are sound. `problems` are what the reader found wrong: `open_dataset`
+    refuses a dataset that has any, `medpt.data.check` goes on with the records that there are.
     """
 
     info: Card
@@ -70,14 +71,16 @@ class Dataset:
     read_mask: Reader | None = None
     remarks: tuple[str, ...] = ()
     left_out: Mapping[str, int] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.records:
-            raise InputError(f"{self.root}: no labelled image of {self.info.name} found")
+            raise InputError([*self.problems, f"{self.root}: no labelled image of {self.info.name} found"])
         counts = Counter(record.id for record in self.records)
         if len(counts) < len(self.records):
             twice = [name for name, count in counts.items() if count > 1]
-            raise InputError(f"{self.root}: {name} is listed {counts[name]} times" for name in twice)
+            told = (f"{self.root}: {name} is listed {counts[name]} times" for name in twice)
+            raise InputError([*self.problems, *told])
 
     def __iter__(self) -> Iterator[Record]:
         return iter(self.records)

@@ -7,7 +7,7 @@ from medpt.data.dataset import Dataset
 from medpt.data.locate import walk
 from medpt.errors import InputError
 
-LABELS = (".csv", ".tsv", ".txt", ".json", ".xls", ".xlsx")
+LABELS = (".csv", ".tsv", ".txt", ".json", ".xls", ".xlsx", ".yaml", ".yml")
 LARGEST_LABELS = 16 * 2**20  # bytes
 
 
@@ -15,7 +15,7 @@ def fingerprint(dataset: Dataset | str | Path) -> str:
     """sha256 over (relative path, size) of every file below the root, and the content of small label files.
 
     Equal for equal files wherever the folder lies; debris of archives does not count. It cannot see an edit
-    that keeps a file's size, except in .csv, .tsv, .txt and .json files of up to 16 MiB: images are not read.
+    that keeps a file's size, except in small files of LABELS (up to 16 MiB): images are not read.
     Give a Dataset to have the root that its reader found. Raises InputError where there is no such folder.
     """
     root = dataset.root if isinstance(dataset, Dataset) else Path(dataset)

@@ -85,6 +85,8 @@ def locate(name: str, data: Path) -> Path:
     found = card(name)
     if not data.is_dir():
         raise InputError(f"{data}: no such folder (expected one folder a dataset in it)")
+    if found.home is not None and found.home.resolve().is_relative_to(data.resolve()):
+        return found.home
     upper = folders(data)
     for level in (upper, [inner for folder in upper for inner in folders(folder)]):
         matches = [path for path in level if path.name.lower() in {f.lower() for f in found.folders}]

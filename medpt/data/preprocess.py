@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from medpt.data.cards import Card
 from medpt.data.components import largest_box
 from medpt.data.decode import opencv
 from medpt.errors import InputError, did_you_mean
@@ -61,6 +62,14 @@ def default_pipeline(modality: str, size: int = 256) -> str:
     if modality not in FIRST:
         raise InputError(f"unknown modality {modality!r}; {did_you_mean(modality, FIRST)}")
     return canonical("|".join([*FIRST[modality], f"resize({size})", "clahe(2.0,8)"]))
+
+
+def pipeline_of(info: Card, size: int = 256) -> str:
+    """The canonical pipeline of a dataset: its card's, with its resize to `size`, or its modality's."""
+    if not info.pipeline:
+        return default_pipeline(info.modality, size)
+    steps = canonical(info.pipeline).split("|")
+    return "|".join(f"resize({size})" if step.startswith("resize(") else step for step in steps)
 
 
 def canonical(pipeline: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 Modality = Literal["x-ray", "ct", "mri", "fundus", "dermoscopy", "histology", "oct", "natural"]
@@ -9,7 +10,11 @@ Modality = Literal["x-ray", "ct", "mri", "fundus", "dermoscopy", "histology", "o
 
 @dataclass(frozen=True)
 class Card:
-    """`classes` is empty where only the owner's files say it; `folders` are names its download goes by."""
+    """`classes` is empty where only the owner's files say it; `folders` are names its download goes by.
+
+    Of a user's own dataset (medpt.data.own) `home` is its folder, `pipeline` perhaps what stands in for the
+    modality's; `counts` may be empty.
+    """
 
     name: str
     title: str
@@ -24,3 +29,5 @@ class Card:
     citation: str
     folders: tuple[str, ...]
     notes: str
+    pipeline: str | None = None
+    home: Path | None = None

@@ -34,9 +34,7 @@ def open(root: Path) -> Dataset:
         if name not in masks
     ]
     problems += [f"{top / path}: no image {name}.jpg" for name, path in masks.items() if name not in images]
-    if problems:
-        raise InputError(problems)
-    return Dataset(CARD, top, _records(images, masks), sceneparse.read, _mask)
+    return Dataset(CARD, top, _records(images, masks), sceneparse.read, _mask, problems=tuple(problems))
 
 
 def _full(top: Path) -> Dataset:
@@ -51,6 +49,7 @@ def _records(images: dict[str, tuple[str, Split]], masks: dict[str, str]) -> tup
     return tuple(
         Record(CARD.name, path, name, name, mask_path=masks[name], split=split)
         for name, (path, split) in sorted(images.items())
+        if name in masks
     )
 
 

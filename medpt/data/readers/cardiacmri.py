@@ -49,9 +49,7 @@ def open(root: Path, frames: Sequence[int] | Literal["all"] = (0,), keep: Keep =
             records += _heart(top, number, volumes[number], contours[number], frames, keep, remarks)
         except InputError as error:
             problems += error.problems
-    if problems:
-        raise InputError(problems)
-    return Dataset(CARD, top, tuple(records), _image, _mask, tuple(remarks))
+    return Dataset(CARD, top, tuple(records), _image, _mask, tuple(remarks), problems=tuple(problems))
 
 
 def _check_options(frames: Sequence[int] | str, keep: str) -> None:

@@ -35,12 +35,12 @@ def open(root: Path) -> Dataset:
     problems: list[str] = []
     records: list[Record] = []
     for patient in sorted(folders(top / "CT"), key=lambda folder: (len(folder.name), folder.name)):
+        known = len(problems)
         found = _patient(top, patient, problems)
-        problems += [] if problems else _mispaired(top, patient, found)
+        if len(problems) == known:
+            problems += _mispaired(top, patient, found)
         records += found
-    if problems:
-        raise InputError(problems)
-    return Dataset(CARD, top, tuple(records), _image, _mask)
+    return Dataset(CARD, top, tuple(records), _image, _mask, problems=tuple(problems))
 
 
 def _is_root(folder: Path) -> bool:
@@ -90,9 +90,10 @@ def _numbered(
 def _mispaired(top: Path, folder: Path, records: list[Record]) -> list[str]:
     """A problem if the mean HU under the liver masks of up to CHECKED slices is not a liver's."""
     step = max(1, len(records) // CHECKED)
-    livers = [
-        _image(top, record)[mask > 0] for record in records[::step] if (mask := _mask(top, record)).any()
-    ]
+    try:
+        livers = [_image(top, r)[mask > 0] for r in records[::step] if (mask := _mask(top, r)).any()]
+    except InputError as error:
+        return error.problems
     mean = float(np.concatenate(livers).mean()) if livers else None
     if mean is None or LIVER_HU[0] <= mean <= LIVER_HU[1]:
         return []

@@ -42,9 +42,7 @@ def open(root: Path, keep: Keep = "organ_present", phases: Sequence[str] = ("in"
         for phase in phases:
             records += _series(top, patient, f"T1-{phase}", PHASES[phase], problems)
         records += _series(top, patient, "T2", None, problems)
-    if problems:
-        raise InputError(problems)
-    return _dataset(top, records, keep)
+    return _dataset(top, records, keep, problems)
 
 
 def _check_options(keep: str, phases: Sequence[str]) -> None:
@@ -106,11 +104,14 @@ def _record(top: Path, patient: str, sequence: str, image: Path, mask: Path) -> 
     return Record(CARD.name, paths[0], name, name, mask_path=paths[1], meta={"sequence": sequence})
 
 
-def _dataset(top: Path, records: list[Record], keep: Keep) -> Dataset:
+def _dataset(top: Path, records: list[Record], keep: Keep, problems: list[str]) -> Dataset:
     """Looks at every mask once: which have an organ, which have levels that are no organ's."""
     organs: dict[str, NDArray[np.bool_]] = {}
     for name in sorted({str(record.mask_path) for record in records}):
-        organs[name] = np.bincount(_labels(top / name).ravel(), minlength=IGNORE + 1) > 0
+        try:
+            organs[name] = np.bincount(_labels(top / name).ravel(), minlength=IGNORE + 1) > 0
+        except InputError as error:
+            problems += error.problems
     present = {name for name, found in organs.items() if found[1:IGNORE].any()}
     kept = [record for record in records if keep == "all" or record.mask_path in present]
     strange = sum(bool(found[IGNORE]) for found in organs.values())
@@ -118,7 +119,7 @@ def _dataset(top: Path, records: list[Record], keep: Keep) -> Dataset:
     if without := len(records) - len(kept):
         remarks.append(f"{top}: {without} of {len(records)} labelled slices left out: no organ in them")
     left_out = {"train": without} if without else {}
-    return Dataset(CARD, top, tuple(kept), _image, _mask, tuple(remarks), left_out)
+    return Dataset(CARD, top, tuple(kept), _image, _mask, tuple(remarks), left_out, tuple(problems))
 
 
 def _labels(path: Path) -> NDArray[np.uint8]:

@@ -17,7 +17,6 @@ from medpt.data.cards import CARDS
 from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.decode import read_grey
 from medpt.data.locate import child, files, find_root, folders
-from medpt.errors import InputError
 
 CARD = CARDS["ChestXRay2017"]
 PARTS: dict[str, Split] = {"train": "train", "val": "train", "test": "test"}
@@ -36,11 +35,9 @@ def open(root: Path) -> Dataset:
     top = find_root(root, _is_root, "train/PNEUMONIA or test/PNEUMONIA")
     problems: list[str] = []
     records = [record for part in PARTS for record in _part(top, part, problems)]
-    if problems:
-        raise InputError(problems)
     missing = [part for part in ("train", "test") if not any(record.split == part for record in records)]
     remarks = tuple(f"{top}: no {part} part" for part in missing)
-    return Dataset(CARD, top, tuple(records), _image, remarks=remarks)
+    return Dataset(CARD, top, tuple(records), _image, remarks=remarks, problems=tuple(problems))
 
 
 def _is_root(folder: Path) -> bool:

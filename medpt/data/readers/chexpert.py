@@ -60,8 +60,6 @@ def open(root: Path, exclude: Sequence[str] = ("Pneumonia",)) -> Dataset:
     problems: list[str] = []
     left_out: dict[str, Counter[str]] = {"train": Counter(), "test": Counter()}
     records = [r for part in PARTS for r in _part(top, part, exclude, left_out, problems)]
-    if problems:
-        raise InputError(problems)
     remarks = [
         f"{top}: {count:,} images of the {split} part left out: {why}"
         for split, reasons in left_out.items()
@@ -69,7 +67,9 @@ def open(root: Path, exclude: Sequence[str] = ("Pneumonia",)) -> Dataset:
     ]
     remarks += [] if child(top, "valid.csv") else [f"{top}: no valid.csv: no test part"]
     counts = {split: reasons.total() for split, reasons in left_out.items() if reasons}
-    return Dataset(CARD, top, tuple(records), _image, remarks=tuple(remarks), left_out=counts)
+    return Dataset(
+        CARD, top, tuple(records), _image, remarks=tuple(remarks), left_out=counts, problems=tuple(problems)
+    )
 
 
 def _accepted(exclude: Sequence[str]) -> None:

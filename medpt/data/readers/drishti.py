@@ -38,11 +38,9 @@ def open(root: Path, target: Literal["cup", "disc"] = "cup", threshold: int = 12
     top = find_root(root, lambda folder: (folder / "Training" / "Images").is_dir(), "Training/Images")
     left_out: dict[str, int] = {}
     records = [r for part in PARTS for r in _part(top, part, target, threshold, left_out, problems)]
-    if problems:
-        raise InputError(problems)
     remarks = tuple(f"{top}: {n} images of the {s} part without truth left out" for s, n in left_out.items())
     info = replace(CARD, classes=("background", f"optic {target}"))
-    return Dataset(info, top, tuple(records), _image, _mask, remarks, left_out)
+    return Dataset(info, top, tuple(records), _image, _mask, remarks, left_out, problems=tuple(problems))
 
 
 def _part(

@@ -15,7 +15,6 @@ from medpt.data.cards import CARDS
 from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.decode import read_grey, read_image
 from medpt.data.locate import child, files, find_root
-from medpt.errors import InputError
 
 CARD = CARDS["DRIVE"]
 PARTS: dict[str, Split] = {"training": "train", "test": "test"}
@@ -33,13 +32,11 @@ def open(root: Path) -> Dataset:
     blank = {
         part: len(files(top / part / "images", ".tif", ".tiff")) for part in PARTS if _is_blank(top / part)
     }
-    if problems:
-        raise InputError(problems)
     remarks = tuple(
         f"{top / p}: {n} images without 1st_manual (vessel truth) left out" for p, n in blank.items()
     )
     left_out: dict[str, int] = {PARTS[part]: count for part, count in blank.items()}
-    return Dataset(CARD, top, tuple(records), _image, _mask, remarks, left_out)
+    return Dataset(CARD, top, tuple(records), _image, _mask, remarks, left_out, problems=tuple(problems))
 
 
 def _is_blank(part: Path) -> bool:

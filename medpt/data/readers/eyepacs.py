@@ -15,7 +15,6 @@ from medpt.data.dataset import Dataset, Record
 from medpt.data.decode import read_image
 from medpt.data.locate import child, find_root, walk
 from medpt.data.readers.tables import csv_rows
-from medpt.errors import InputError
 
 CARD = CARDS["EyePACS"]
 TRUTH = "trainLabels.csv"
@@ -43,12 +42,15 @@ def open(root: Path) -> Dataset:
             records[name] = Record(
                 CARD.name, images[name], match[1], match[1], label=GRADES[level], meta=meta
             )
-    if problems:
-        raise InputError(problems)
-    unlabelled = [f"{top / path}: not in {TRUTH}" for name, path in images.items() if name not in records]
-    if unlabelled:
-        raise InputError(unlabelled)
-    return Dataset(CARD, top, tuple(sorted(records.values(), key=lambda record: record.id)), _image)
+    if not problems:
+        problems += [f"{top / path}: not in {TRUTH}" for name, path in images.items() if name not in records]
+    return Dataset(
+        CARD,
+        top,
+        tuple(sorted(records.values(), key=lambda record: record.id)),
+        _image,
+        problems=tuple(problems),
+    )
 
 
 def _images(top: Path, problems: list[str]) -> dict[str, str]:

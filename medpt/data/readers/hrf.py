@@ -48,12 +48,11 @@ def open(root: Path, classes: int = 2) -> Dataset:
         for kind in KINDS
         if name not in found[kind]
     ]
-    if problems:
-        raise InputError(problems)
-    records = tuple(_record(name, {kind: found[kind][name] for kind in KINDS}) for name in everyone)
+    complete = [name for name in everyone if all(name in names for names in found.values())]
+    records = tuple(_record(name, {kind: found[kind][name] for kind in KINDS}) for name in complete)
     info = CARD if classes == 2 else replace(CARD, classes=(*CARD.classes, OUTSIDE))
     mask: Reader = _vessels if classes == 2 else _vessels_and_view
-    return Dataset(info, top, records, _image, mask)
+    return Dataset(info, top, records, _image, mask, problems=tuple(problems))
 
 
 def _is_root(folder: Path) -> bool:

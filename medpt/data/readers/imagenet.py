@@ -19,7 +19,6 @@ from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.decode import read_image
 from medpt.data.locate import child, files, find_root, folders, read_text
 from medpt.data.readers import imagenet_tars
-from medpt.errors import InputError
 
 CARD = CARDS["ImageNet"]
 STANDARD = "wnids_sorted_1000.txt"
@@ -36,11 +35,16 @@ def open(root: Path) -> Dataset:
     problems: list[str] = []
     classes = _classes(top, problems)
     records = [record for part in PARTS for record in _part(top, part, classes, problems)]
-    if problems:
-        raise InputError(problems)
     flat = top / "val"
     remarks = ("a flat val folder has no labels: left out",) if flat.is_dir() and files(flat, ".jpeg") else ()
-    return Dataset(replace(CARD, classes=tuple(classes)), top, tuple(records), _image, remarks=remarks)
+    return Dataset(
+        replace(CARD, classes=tuple(classes)),
+        top,
+        tuple(records),
+        _image,
+        remarks=remarks,
+        problems=tuple(problems),
+    )
 
 
 def _is_root(folder: Path) -> bool:

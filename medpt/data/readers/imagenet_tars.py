@@ -57,9 +57,14 @@ def open(top: Path) -> Dataset:
         records += _validation(top, devkit, classes, problems)
     elif (top / VAL).is_file():
         remarks = (f"{top / VAL}: left out: {DEVKIT} has its labels",)
-    if problems:
-        raise InputError(problems)
-    return Dataset(replace(CARD, classes=tuple(wnids)), top, tuple(records), _image, remarks=remarks)
+    return Dataset(
+        replace(CARD, classes=tuple(wnids)),
+        top,
+        tuple(records),
+        _image,
+        remarks=remarks,
+        problems=tuple(problems),
+    )
 
 
 def _inner(top: Path, problems: list[str]) -> dict[str, tar.Member]:

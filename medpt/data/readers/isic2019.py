@@ -16,7 +16,6 @@ from medpt.data.cards import CARDS
 from medpt.data.dataset import Dataset, Record
 from medpt.data.decode import read_image
 from medpt.data.locate import child, find_root, read_text, walk
-from medpt.errors import InputError
 
 CARD = CARDS["ISIC2019"]
 TRUTH = "ISIC_2019_Training_GroundTruth.csv"
@@ -51,9 +50,9 @@ def open(root: Path) -> Dataset:
             problems.append(f"{top / TRUTH}, line {line}: no image {row['image']}.jpg in {top / IMAGES}")
         else:
             records.append(_record(path, row["image"], label, metadata.get(row["image"], {})))
-    if problems:
-        raise InputError(problems)
-    return Dataset(CARD, top, tuple(sorted(records, key=lambda record: record.id)), _image)
+    return Dataset(
+        CARD, top, tuple(sorted(records, key=lambda record: record.id)), _image, problems=tuple(problems)
+    )
 
 
 def _rows(

@@ -16,7 +16,6 @@ from medpt.data.dataset import Dataset, Record
 from medpt.data.decode import read_grey, read_numbers
 from medpt.data.locate import child, files, find_root
 from medpt.data.readers.dicom import AIR, METAL
-from medpt.errors import InputError
 
 CARD = CARDS["LUNA"]
 IMAGES, MASKS = "2d_images", "2d_masks"
@@ -33,9 +32,14 @@ def open(root: Path) -> Dataset:
     images, masks = (_named(top, name, problems) for name in (IMAGES, MASKS))
     problems += [f"{images[n]}: no mask of that name in {MASKS}" for n in sorted(images.keys() - masks)]
     problems += [f"{masks[n]}: no image of that name in {IMAGES}" for n in sorted(masks.keys() - images)]
-    if problems:
-        raise InputError(problems)
-    return Dataset(CARD, top, tuple(_record(top, images[n], masks[n]) for n in sorted(images)), _image, _mask)
+    return Dataset(
+        CARD,
+        top,
+        tuple(_record(top, images[n], masks[n]) for n in sorted(images.keys() & masks)),
+        _image,
+        _mask,
+        problems=tuple(problems),
+    )
 
 
 def _named(top: Path, name: str, problems: list[str]) -> dict[str, Path]:

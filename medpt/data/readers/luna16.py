@@ -46,14 +46,12 @@ def open(root: Path, keep: Keep = "largest") -> Dataset:
     records: list[Record] = []
     for uid in sorted(scans.keys() & masks):
         records += _volume(top, scans[uid], masks[uid], patients.get(uid, uid), keep, problems)
-    if problems:
-        raise InputError(problems)
     counts = {
         "scans without a mask": len(scans.keys() - masks),
         "masks without a scan": len(masks - scans.keys()),
     }
     remarks = tuple(f"{top}: {count} {what} left out" for what, count in counts.items() if count)
-    return Dataset(CARD, top, tuple(records), _image, _mask, remarks)
+    return Dataset(CARD, top, tuple(records), _image, _mask, remarks, problems=tuple(problems))
 
 
 def _scans(folder: Path) -> dict[str, Path]:

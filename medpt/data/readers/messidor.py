@@ -17,7 +17,6 @@ from medpt.data.dataset import Dataset, Record
 from medpt.data.decode import read_image
 from medpt.data.locate import files, find_root, folders, walk
 from medpt.data.readers.tables import sheet_rows, whole
-from medpt.errors import InputError
 
 CARD = CARDS["MESSIDOR"]
 ANNOTATION = re.compile(r"annotation[ _]?base\d\d\.xlsx?", re.IGNORECASE)
@@ -76,13 +75,17 @@ def open(root: Path, errata: bool = True) -> Dataset:
         problems += [
             f"{top / path}: in no annotation" for name, path in images.items() if name not in records
         ]
-    if problems:
-        raise InputError(problems)
     dropped = (DUPLICATES | CONTRADICTORY) & records.keys() if errata else set()
     kept = sorted((r for name, r in records.items() if name not in dropped), key=lambda record: record.id)
     remark = f"{top}: errata: {corrected} grades corrected, {len(dropped)} duplicate images left out"
     return Dataset(
-        CARD, top, tuple(kept), _image, remarks=(remark,) * errata, left_out={"train": len(dropped)}
+        CARD,
+        top,
+        tuple(kept),
+        _image,
+        remarks=(remark,) * errata,
+        left_out={"train": len(dropped)},
+        problems=tuple(problems),
     )
 
 

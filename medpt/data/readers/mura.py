@@ -17,7 +17,6 @@ from medpt.data.cards import CARDS
 from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.decode import read_grey
 from medpt.data.locate import child, find_root
-from medpt.errors import InputError
 
 CARD = CARDS["MURA"]
 PARTS: dict[str, Split] = {"train": "train", "valid": "test"}
@@ -35,11 +34,14 @@ def open(root: Path) -> Dataset:
     )
     problems: list[str] = []
     records = [record for part in PARTS for record in _part(top, part, problems)]
-    if problems:
-        raise InputError(problems)
     missing = [part for part in PARTS if not any(record.split == PARTS[part] for record in records)]
     return Dataset(
-        CARD, top, tuple(records), _image, remarks=tuple(f"{top}: no {part} part" for part in missing)
+        CARD,
+        top,
+        tuple(records),
+        _image,
+        remarks=tuple(f"{top}: no {part} part" for part in missing),
+        problems=tuple(problems),
     )
 
 

@@ -76,10 +76,17 @@ def open(root: Path, keep: Keep = "organ_present") -> Dataset:
             left_out += 0 if case else len(_kept(found.labels[number], keep))
         except InputError as error:
             problems += error.problems
-    if problems:
-        raise InputError(problems)
     remarks += [f"{top}: case {n:04d} left out: no label" for n in sorted(found.series.keys() - found.labels)]
-    return Dataset(CARD, top, tuple(records), _image, _mask, tuple(remarks), {"train": left_out})
+    return Dataset(
+        CARD,
+        top,
+        tuple(records),
+        _image,
+        _mask,
+        tuple(remarks),
+        {"train": left_out},
+        problems=tuple(problems),
+    )
 
 
 def _find(root: Path) -> _Found:

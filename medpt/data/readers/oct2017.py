@@ -38,8 +38,6 @@ def open(root: Path, shared: Literal["drop", "keep"] = "drop") -> Dataset:
     top = find_root(root, _is_root, "train/CNV or test/CNV")
     problems: list[str] = []
     records = [record for part in PARTS for record in _part(top, part, problems)]
-    if problems:
-        raise InputError(problems)
     tested = (
         {record.patient_id for record in records if record.split == "test"} if shared == "drop" else set()
     )
@@ -49,7 +47,9 @@ def open(root: Path, shared: Literal["drop", "keep"] = "drop") -> Dataset:
     if dropped := len(records) - len(kept):
         remarks.append(f"{top}: {dropped:,} training images left out: their patients are in the test part")
     info = replace(CARD, counts=counts)
-    return Dataset(info, top, kept, _image, remarks=tuple(remarks), left_out={"train": dropped})
+    return Dataset(
+        info, top, kept, _image, remarks=tuple(remarks), left_out={"train": dropped}, problems=tuple(problems)
+    )
 
 
 def _is_root(folder: Path) -> bool:

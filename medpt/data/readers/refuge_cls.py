@@ -6,7 +6,6 @@ from medpt.data.cards import CARDS
 from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.readers import refuge
 from medpt.data.readers.tables import sheet_rows, whole
-from medpt.errors import InputError
 
 CARD = CARDS["REFUGE-CLS"]
 NAME = "ImgName"
@@ -32,14 +31,16 @@ def open(root: Path, test: refuge.Test = "validation400") -> Dataset:
         labels[name] = int(name[0] == "g")
     missing = [name for name in found.images if name not in labels]
     problems += [f"{found.top / found.images[name]}: no label in an Excel sheet" for name in missing]
-    if problems:
-        raise InputError(problems)
 
-    def make(name: str, split: Split) -> Record:
+    def make(name: str, split: Split) -> Record | None:
+        if name not in labels:
+            return None
         return Record(CARD.name, found.images[name], name, name, label=labels[name], split=split)
 
     records = refuge.records(found, test, make)
-    return Dataset(CARD, found.top, records, refuge.read, remarks=refuge.remarks(found, test))
+    return Dataset(
+        CARD, found.top, records, refuge.read, remarks=refuge.remarks(found, test), problems=tuple(problems)
+    )
 
 
 def _sheets(found: refuge.Files, letter: str, problems: list[str]) -> dict[str, int]:

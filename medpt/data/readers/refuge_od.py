@@ -9,7 +9,6 @@ from medpt.data.cards import CARDS
 from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.decode import read_grey
 from medpt.data.readers import refuge
-from medpt.errors import InputError
 
 CARD = CARDS["REFUGE-OD"]
 DISC = 150  # stored values below are cup or rim; 128 and 255 are published, JPEG traces occur in mirrors
@@ -30,14 +29,16 @@ def open(root: Path, test: refuge.Test = "validation400") -> Dataset:
     problems += [
         f"{found.top / p}: no image {n}.jpg" for n, p in found.masks.items() if n not in found.images
     ]
-    if problems:
-        raise InputError(problems)
 
-    def make(name: str, split: Split) -> Record:
+    def make(name: str, split: Split) -> Record | None:
+        if name not in found.masks:
+            return None
         return Record(CARD.name, found.images[name], name, name, mask_path=found.masks[name], split=split)
 
     records = refuge.records(found, test, make)
-    return Dataset(CARD, found.top, records, refuge.read, _mask, refuge.remarks(found, test))
+    return Dataset(
+        CARD, found.top, records, refuge.read, _mask, refuge.remarks(found, test), problems=tuple(problems)
+    )
 
 
 def _mask(root: Path, record: Record) -> NDArray[np.uint8]:

@@ -14,7 +14,6 @@ from medpt.data.dataset import Dataset, Record
 from medpt.data.decode import opencv
 from medpt.data.locate import files, find_root, folders, walk
 from medpt.data.readers import stare
-from medpt.errors import InputError
 
 CARD = CARDS["STARE-SEG"]
 VESSELS = re.compile(r"(im\d{4})\.ah\.ppm(?:\.gz)?", re.IGNORECASE)
@@ -30,10 +29,8 @@ def open(root: Path) -> Dataset:
     problems = [
         f"{top / path}: no photograph {name}.ppm" for name, path in masks.items() if name not in images
     ]
-    if problems:
-        raise InputError(problems)
-    records = (Record(CARD.name, images[n], n, n, mask_path=masks[n]) for n in sorted(masks))
-    return Dataset(CARD, top, tuple(records), _image, _mask)
+    records = (Record(CARD.name, images[n], n, n, mask_path=masks[n]) for n in sorted(masks.keys() & images))
+    return Dataset(CARD, top, tuple(records), _image, _mask, problems=tuple(problems))
 
 
 def _is_root(folder: Path) -> bool:

@@ -15,7 +15,6 @@ from medpt.data.cards import CARDS
 from medpt.data.dataset import Dataset, Record
 from medpt.data.decode import read_grey, read_image
 from medpt.data.locate import child, files, find_root, folders
-from medpt.errors import InputError
 
 CARD = CARDS["TNBC"]
 SLIDE = re.compile(r"Slide_(\d+)", re.IGNORECASE)
@@ -29,11 +28,11 @@ def open(root: Path) -> Dataset:
     problems: list[str] = []
     breast = {number: folder for number, folder in slides.items() if number in BREAST}
     records = [r for number, folder in breast.items() for r in _slide(top, number, folder, problems)]
-    if problems:
-        raise InputError(problems)
     brain = sum(len(files(folder, ".png")) for number, folder in slides.items() if number not in BREAST)
     remark = f"{top}: {brain} tiles of slides above {BREAST[-1]} left out: brain, of the later edition"
-    return Dataset(CARD, top, tuple(records), _image, _mask, (remark,) * bool(brain))
+    return Dataset(
+        CARD, top, tuple(records), _image, _mask, (remark,) * bool(brain), problems=tuple(problems)
+    )
 
 
 def _slides(folder: Path) -> dict[int, Path]:
