@@ -3,7 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from grid import record, track
+from grid.record import Run
 from grid.store import Store
+from medpt.data import own
 from medpt.errors import InputError, did_you_mean
 from medpt.files import read_json
 
@@ -25,7 +28,10 @@ STATES = {"FINISHED": "finished", "FAILED": "failed", "RUNNING": "running"}
 
 
 def load(space: str, out: str | Path = "runs", tracking_uri: str | None = None) -> "pd.DataFrame":
-    """One row a trial of a space that was run into `out`.
+    """One row a trial of a space that was run into `out`, or with this tracker.
+
+    What the space consists of is read from `out` or, where that knows nothing of it, from MLflow's record;
+    what became of each trial, from MLflow's record alone.
 
     Columns: the factors; `status` ("finished", "failed", "running", "missing"); the metrics of the test part
     as fractions (auc, miou, ...; nan where the trial is not finished or has another task); `seconds`;
@@ -33,9 +39,10 @@ def load(space: str, out: str | Path = "runs", tracking_uri: str | None = None) 
     """
     import pandas as pd
 
-    plan = read_plan(space, Path(out))
-    runs = _runs(Path(out), tracking_uri)
-    rows = [trial | _result(runs.get(trial["digest"])) for trial in plan["trials"]]
+    uri = tracking_uri or _own_tracker(Path(out))
+    trials = _trials(space, Path(out), uri)
+    runs = record.by_digest(uri) if uri else {}
+    rows = [trial | _result(runs.get(trial["digest"])) for trial in trials]
     frame = pd.DataFrame(rows)
     first = [*FACTORS, "status"]
     last = ["seconds", "failure", "digest", "run_id"]
@@ -43,42 +50,53 @@ def load(space: str, out: str | Path = "runs", tracking_uri: str | None = None) 
     return frame[[*first, *metrics, *last]]
 
 
+def _own_tracker(out: Path) -> str | None:
+    """The database that a run without a tracker of its own leaves; None before it recorded anything."""
+    uri = track.default_uri(out)
+    return uri if record.database(uri).is_file() else None
+
+
+def _trials(space: str, out: Path, uri: str | None) -> list[dict[str, Any]]:
+    if Store(out).plan(_name(space)).is_file():
+        return read_plan(space, out)["trials"]
+    recorded = record.plans(uri) if uri else {}
+    if _name(space) not in recorded:
+        known = sorted({*recorded, *_known(out)})
+        raise InputError(f"`{space}` was not run into {out}; {_hint(space, known)}")
+    return recorded[_name(space)]["trials"]
+
+
 def read_plan(space: str, out: Path) -> dict[str, Any]:
     """What the space consisted of when it was last run into `out`."""
-    path = Store(out).plan(Path(space).stem if space.endswith((".yaml", ".yml")) else space)
+    path = Store(out).plan(_name(space))
     if not path.is_file():
-        known = sorted(file.stem for file in path.parent.glob("*.json"))
-        hint = did_you_mean(space, known) if known else "nothing was"
-        raise InputError(f"`{space}` was not run into {out}; {hint}")
+        raise InputError(f"`{space}` was not run into {out}; {_hint(space, _known(out))}")
+    own.recall(out)
     return read_json(path)
 
 
-def _runs(out: Path, uri: str | None) -> dict[str, Any]:
-    """MLflow's runs by digest."""
-    from grid import track
-
-    place = uri or track.default_uri(out)
-    try:
-        connection = track.client(place)
-        found = connection.get_experiment_by_name(track.EXPERIMENT)
-        runs = track.all_runs(connection, found.experiment_id) if found else []
-    except Exception as error:  # MLflow's clients raise what their transports do
-        raise InputError(f"{place}: the tracker does not answer ({type(error).__name__})") from error
-    return {run.data.tags[track.DIGEST]: run for run in runs if track.DIGEST in run.data.tags}
+def _name(space: str) -> str:
+    return Path(space).stem if space.endswith((".yaml", ".yml")) else space
 
 
-def _result(run: Any) -> dict[str, Any]:
+def _known(out: Path) -> list[str]:
+    return sorted(file.stem for file in Store(out).plan("any").parent.glob("*.json"))
+
+
+def _hint(space: str, known: list[str]) -> str:
+    return did_you_mean(space, known) if known else "nothing was"
+
+
+def _result(run: Run | None) -> dict[str, Any]:
     if run is None:
         return {"status": "missing", "seconds": None, "failure": None, "run_id": None}
     prefix = "result."
     values = {
-        name.removeprefix(prefix): value
-        for name, value in run.data.metrics.items()
-        if name.startswith(prefix)
+        name.removeprefix(prefix): value for name, value in run.metrics.items() if name.startswith(prefix)
     }
     return {
-        "status": STATES.get(run.info.status, "missing"),
+        "status": STATES.get(run.status, "missing"),
         "seconds": None,
-        "failure": run.data.tags.get("medpt.failure"),
-        "run_id": run.info.run_id,
+        "failure": run.tags.get("medpt.failure"),
+        "run_id": run.run_id,
     } | values

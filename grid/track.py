@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from grid.plan import Plan, Unit
+from grid.record import DIGEST, EXPERIMENT, PLANS, SPACE, packed
 from grid.space import Space
 from grid.store import Store
 from medpt import files
@@ -21,12 +22,10 @@ from medpt.spec import Finetune, Pretrain
 
 log = logging.getLogger(__name__)
 
-EXPERIMENT = "medpt-grid"
-DIGEST = "medpt.digest"
 PERIOD = 5.0  # seconds between looks at running units
 PATIENCE = 15.0  # seconds that the end of a run waits for a tracker that is away
 ARTIFACT_BYTES = 8 * 2**20  # larger artifacts (weights, shards) stay in the store
-BATCH = 1_000  # metrics in one request, MLflow's limit
+BATCH, TAGS = 1_000, 100  # metrics and tags in one request, MLflow's limits
 
 ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
@@ -53,14 +52,14 @@ def client(uri: str) -> Any:
     return MlflowClient(tracking_uri=uri)
 
 
-def experiment(connection: Any, out: Path) -> str:
-    """The id of the experiment that holds all runs; made where it is missing."""
-    found = connection.get_experiment_by_name(EXPERIMENT)
+def experiment(connection: Any, out: Path, name: str = EXPERIMENT) -> str:
+    """The id of the experiment, of that which holds all units by default; made where it is missing."""
+    found = connection.get_experiment_by_name(name)
     if found:
         return str(found.experiment_id)
     local = str(connection.tracking_uri).startswith("sqlite")
     location = (out.absolute() / "mlartifacts").as_uri() if local else None
-    return str(connection.create_experiment(EXPERIMENT, artifact_location=location))
+    return str(connection.create_experiment(name, artifact_location=location))
 
 
 class Tracker:
@@ -129,6 +128,7 @@ class Tracker:
     def _connect(self) -> None:
         connection = client(self.uri)
         self.experiment = experiment(connection, self.store.root)
+        record_plan(connection, self.store.root, self.plan)
         for run in all_runs(connection, self.experiment):
             if name := run.data.tags.get(DIGEST):
                 self.runs[name] = (run.info.run_id, run.info.status)
@@ -139,7 +139,7 @@ class Tracker:
         """The unit's run, made where it is missing."""
         if name not in self.runs:
             unit = self.plan.units[name]
-            tags = {DIGEST: name, "medpt.kind": unit.kind, "medpt.space": self.plan.space.name}
+            tags = {DIGEST: name, "medpt.kind": unit.kind, SPACE: self.plan.space.name}
             run = self.connection.create_run(self.experiment, run_name=unit.label, tags=tags)
             self.runs[name] = (run.info.run_id, "RUNNING")
             self.connection.log_batch(run.info.run_id, params=_params(unit))
@@ -201,6 +201,22 @@ class Tracker:
         for file in sorted(self.store.folder(name).iterdir()):
             if file.stat().st_size <= ARTIFACT_BYTES and file.suffix != ".parquet":
                 self.connection.log_artifact(run_id, str(file))
+
+
+def record_plan(connection: Any, out: Path, plan: Plan) -> None:
+    """What the space consists of, for those who have the tracker alone; one run a space."""
+    from mlflow.entities import RunTag
+
+    name, place = plan.space.name, experiment(connection, out, PLANS)
+    known = [run for run in all_runs(connection, place) if run.data.tags.get(SPACE) == name]
+    tags = packed(plan.plain())
+    if known and tags.items() <= known[0].data.tags.items():
+        return
+    run = known[0] if known else connection.create_run(place, run_name=name, tags={SPACE: name})
+    rows = [RunTag(key, value) for key, value in tags.items()]
+    for start in range(0, len(rows), TAGS):
+        connection.log_batch(run.info.run_id, tags=rows[start : start + TAGS])
+    connection.set_terminated(run.info.run_id)
 
 
 def _rows(path: Path) -> list[dict[str, float]]:

@@ -1,0 +1,97 @@
+"""MLflow's record as it is read: the database gives what the client gives, and alone it is enough."""
+
+import shutil
+import sqlite3
+from pathlib import Path
+
+import made_space
+import pandas as pd
+import pytest
+
+from grid import record, results, track
+from grid.plan import Plan
+from medpt.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Plan]:
+    """One unit failed, one was not run, one run was deleted, one metric is not a number."""
+    out = tmp_path_factory.mktemp("record")
+    plan = made_space.plan(out)
+    last, lost = [digest for _, digest in plan.trials][-2:]
+    store = made_space.publish(plan, out, {last}, {lost: ("error", "it broke")})
+    uri = made_space.record_all(store, plan)
+    connection, runs = track.client(uri), record.by_digest(uri)
+    deleted, marked = (plan.trials[n][1] for n in (0, 1))
+    connection.delete_run(runs[deleted].run_id)
+    connection.log_metric(runs[marked].run_id, "val_auc", float("nan"), step=99)
+    return out, plan
+
+
+def from_the_client(uri: str) -> list[record.Run]:
+    connection = track.client(uri)
+    found = connection.get_experiment_by_name(record.EXPERIMENT)
+    runs = track.all_runs(connection, found.experiment_id)
+    return [record.Run(run.info.run_id, run.info.status, run.data.tags, run.data.metrics) for run in runs]
+
+
+def test_the_database_gives_what_the_client_gives(made: tuple[Path, Plan]) -> None:
+    uri = track.default_uri(made[0])
+    ours, theirs = record.by_digest(uri), from_the_client(uri)
+    assert len(ours) == len(theirs) == len(made[1].units) - 2  # the deleted and the one not run
+    for run in theirs:
+        assert repr(sorted_run(ours[run.tags[record.DIGEST]])) == repr(sorted_run(run))
+
+
+def sorted_run(run: record.Run) -> tuple[str, str, list[tuple[str, str]], list[tuple[str, float]]]:
+    return run.run_id, run.status, sorted(run.tags.items()), sorted(run.metrics.items())
+
+
+def test_a_space_is_known_from_mlflow_alone(made: tuple[Path, Plan], tmp_path: Path) -> None:
+    uri = track.default_uri(made[0])
+    with_store = results.load("made", made[0])
+    pd.testing.assert_frame_equal(results.load("made", tmp_path, uri), with_store)
+    assert with_store["status"].value_counts().to_dict() == {"finished": 11, "missing": 2, "failed": 1}
+
+
+def test_the_database_alone_may_be_moved(made: tuple[Path, Plan], tmp_path: Path) -> None:
+    shutil.copy(made[0] / "mlflow.db", tmp_path)
+    assert len(results.load("made", tmp_path)) == len(made[1].trials)
+
+
+def test_a_space_run_again_has_one_plan(made: tuple[Path, Plan], tmp_path: Path) -> None:
+    out = tmp_path / "again"
+    shutil.copytree(made[0], out)
+    plan = made_space.plan(tmp_path, made_space.SPACE.replace("seed: [0, 1]", "seed: [0, 1, 2]"))
+    uri = track.default_uri(out)
+    for _ in range(2):
+        track.record_plan(track.client(uri), out, plan)
+    assert [len(found["trials"]) for found in record.plans(uri).values()] == [len(plan.trials)]
+
+
+def test_a_plan_survives_its_tags() -> None:
+    trials = [{"target": f"Daten-{n}", "digest": f"{n:064x}", "size": n * 7919} for n in range(3_000)]
+    tags = record.packed({"space": "große", "title": "", "trials": trials, "units": {}})
+    assert len(tags) > 2
+    assert max(map(len, tags.values())) <= record.PART_LENGTH
+    assert record.unpacked(tags)["trials"] == trials
+
+
+def test_what_was_never_run_is_told(made: tuple[Path, Plan], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"`mad` was not run .* did you mean made"):
+        results.load("mad", tmp_path, track.default_uri(made[0]))
+    with pytest.raises(InputError, match="nothing was"):
+        results.load("made", tmp_path)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(InputError, match=r"gone\.db: no such database"):
+        results.load("made", tmp_path, f"sqlite:///{tmp_path / 'gone.db'}")
+
+
+def test_a_file_that_is_no_record_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "mlflow.db"
+    path.write_text("this is no database, and long enough to be looked at as one")
+    with pytest.raises(InputError, match="not a database of MLflow"):
+        record.by_digest(f"sqlite:///{path}")
+    sqlite3.connect(tmp_path / "empty.db").execute("CREATE TABLE other (x)").connection.close()
+    with pytest.raises(InputError, match="not a database of MLflow"):
+        record.by_digest(f"sqlite:///{tmp_path / 'empty.db'}")
