@@ -8,6 +8,9 @@ these files that lies among them:
 - `clinical.tsv` of the GDC, with or without the table's name before a column's;
 - `nationwidechildrens.org_clinical_patient_<project>.txt` of the legacy archive.
 
+Age (years at diagnosis) and grade (WHO, 2 to 4) come from the same table, of Mobadersany et al. from
+`grade_data.csv` beside it; both may be unknown.
+
 Time is in days: to death, else the longest follow-up. Patients without a status or a positive time are left
 out, and so are slides without a patient; remarks count them. A share of deaths on the wrong side of one half
 stops the reading: a copy of `all_dataset.csv` is about whose `censored` is inverted.
@@ -17,7 +20,7 @@ import csv
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from io import StringIO
 from pathlib import Path
 from typing import Literal, NoReturn, get_args
@@ -40,6 +43,13 @@ COLUMNS = {
     "death": ("days_to_death", "death_days_to"),
     "follow_up": ("days_to_last_follow_up", "days_to_last_followup", "last_contact_days_to"),
 }
+FACTS = {  # what may be absent
+    "age": ("age_at_index", "age_at_initial_pathologic_diagnosis", "age"),
+    "age_days": ("age_at_diagnosis",),
+    "grade": ("tumor_grade", "neoplasm_histologic_grade", "Grade"),
+}
+GRADES = "grade_data.csv"
+DAYS_A_YEAR = 365.25
 MISSING = ("", "'--", "--", "not reported", "unknown")
 ENOUGH = 20  # patients from which on the share of deaths tells something
 Slides = Literal["dx", "all"]
@@ -47,14 +57,16 @@ Slides = Literal["dx", "all"]
 
 @dataclass(frozen=True)
 class Survival:
-    """`time` in days; None where the owner gives none."""
+    """`time` in days, `age` in years; None where the owner gives none."""
 
     time: float | None
     event: bool
+    age: float | None = None
+    grade: int | None = None
 
 
 def open_project(card: Card, project: str, root: Path, slides: Slides) -> Dataset:
-    """One record a slide; `meta` holds time (days), event (death observed) and slide (such as DX1).
+    """One record a slide; `meta`: time (days), event (death observed), slide (such as DX1), age, grade.
 
     `project` is GBM or LGG; `slides`: the diagnostic ones, or the frozen sections too.
     Raises InputError for slides of other names, tables without their columns, and values that are no days.
@@ -116,7 +128,7 @@ def _name(path: Path) -> tuple[str, str]:
 
 
 def _meta(survival: Survival, kind: str) -> dict[str, object]:
-    return {"time": survival.time, "event": survival.event, "slide": kind}
+    return {**asdict(survival), "slide": kind}
 
 
 def _no_image(root: Path, record: Record) -> NoReturn:
@@ -133,7 +145,8 @@ def _survival(
     for name, read in ((MOBADERSANY, _mobadersany), (GDC, _clinical), (legacy, _clinical)):
         path = next((path for path in paths if path.name.lower() == name), None)
         if path is not None:
-            return path, read(path, project, problems)
+            patients = read(path, project, problems)
+            return path, patients if read is _clinical else _graded(paths, patients, problems)
     raise InputError(f"{root}: expected {MOBADERSANY}, {GDC} or {legacy} here or below")
 
 
@@ -151,6 +164,26 @@ def _mobadersany(path: Path, project: str, problems: list[str]) -> dict[str, Sur
             days = _days(row["Survival months"], f"{path}, line {line}", problems)
             found.setdefault(name, Survival(_positive(days), float(censored) == 0))
     return found
+
+
+def _graded(paths: list[Path], patients: dict[str, Survival], problems: list[str]) -> dict[str, Survival]:
+    """With the age and grade of Mobadersany's second table, where it is there."""
+    path = next((path for path in paths if path.name.lower() == GRADES), None)
+    for line, row in _rows(path, {"patient": ("TCGA ID",)}, problems) if path else ():
+        name = row["patient"][:12]
+        if name in patients:
+            age, grade = _facts(row, f"{path}, line {line}", problems)
+            patients[name] = replace(patients[name], age=age, grade=grade)
+    return patients
+
+
+def _facts(row: Mapping[str, str], place: str, problems: list[str]) -> tuple[float | None, int | None]:
+    """Age in years and grade; a grade that is no number (such as GX or High Grade) is unknown."""
+    years = _days(row.get("age", ""), place, problems)
+    if years is None and (days := _days(row.get("age_days", ""), place, problems)) is not None:
+        years = days / DAYS_A_YEAR
+    grade = re.fullmatch(r"G?([1-4])(\.0)?", row.get("grade", "").strip())
+    return years, int(grade[1]) if grade else None
 
 
 def _clinical(path: Path, project: str, problems: list[str]) -> dict[str, Survival]:
@@ -172,7 +205,7 @@ def _longer(first: Survival | None, second: Survival) -> Survival:
         return second
     if first.event or second.time is None:
         return first
-    return Survival(max(first.time or 0.0, second.time), event=False)
+    return replace(first, time=max(first.time or 0.0, second.time))
 
 
 def _outcome(row: Mapping[str, str], place: str, problems: list[str]) -> Survival:
@@ -182,7 +215,8 @@ def _outcome(row: Mapping[str, str], place: str, problems: list[str]) -> Surviva
         if not _is_missing(status):
             problems.append(f"{place}: vital status {row['status']!r}; accepted: Alive or Dead")
         return Survival(None, event=False)
-    return Survival(_positive(_days(row["death" if event else "follow_up"], place, problems)), event)
+    days = _days(row["death" if event else "follow_up"], place, problems)
+    return Survival(_positive(days), event, *_facts(row, place, problems))
 
 
 def _days(text: str, place: str, problems: list[str]) -> float | None:
@@ -206,7 +240,7 @@ def _positive(days: float | None) -> float | None:
 def _rows(
     path: Path, columns: Mapping[str, tuple[str, ...]], problems: list[str]
 ) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line number and cells by the keys of `columns`, each found under one of its names; and the project."""
+    """Line number and cells by the keys of `columns` under one of their names, of the project and FACTS."""
     rows = csv.DictReader(StringIO(read_text(path)), delimiter="," if path.suffix == ".csv" else "\t")
     short = {name.rpartition(".")[2]: name for name in rows.fieldnames or ()}
     names = {key: next((short[n] for n in accepted if n in short), None) for key, accepted in columns.items()}
@@ -216,6 +250,8 @@ def _rows(
         return
     if "project_id" in short:
         names["project"] = short["project_id"]
+    for key, accepted in FACTS.items():
+        names[key] = next((short[name] for name in accepted if name in short), None)
     for row in rows:
         yield rows.line_num, {key: row[name] or "" for key, name in names.items() if name is not None}
 

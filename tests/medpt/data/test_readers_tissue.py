@@ -96,7 +96,37 @@ def test_tcga_slides_open_as_aperio(copies: Path) -> None:
         scales.add(found.properties.get("openslide.mpp-x"))
         corner, middle = (np.asarray(found.read_region(at, 0, (8, 8)))[:, :, :3] for at in ((0, 0), (60, 60)))
         assert corner.mean() > 235 > middle.mean()
-    assert {scale and float(scale) for scale in scales} == {0.502, None}
+    assert {scale and float(scale) for scale in scales} == {0.502, 0.251, None}
+
+
+def test_tcga_age_and_grade(copies: Path) -> None:
+    for name, table, columns in (
+        ("TCGA-LGG", "clinical.tsv", ("case_submitter_id", "age_at_index", "tumor_grade")),
+        ("TCGA-GBM", "grade_data.csv", ("TCGA ID", "age", "Grade")),
+    ):
+        text = (copies / name / table).read_text()
+        rows = list(csv.DictReader(text.splitlines(), delimiter="," if "csv" in table else "\t"))
+        stored = {row[columns[0]]: (row[columns[1]], row[columns[2]][:2].strip("G.")) for row in rows}
+        for record in open_dataset(name, copies / name):
+            age, grade = stored[record.patient_id]
+            assert (record.meta["age"], record.meta["grade"]) == (float(age), int(grade))
+
+
+def test_tcga_age_in_days_and_grades_that_are_none(tmp_path: Path) -> None:
+    for patient in ("TCGA-CS-0001", "TCGA-CS-0002"):
+        slide(tmp_path, patient)
+    table = tmp_path / "clinical.tsv"
+    columns = ("case_submitter_id", "vital_status", "days_to_death", "days_to_last_follow_up")
+    rows = [
+        (*columns, "diagnoses.age_at_diagnosis", "diagnoses.tumor_grade"),
+        ("TCGA-CS-0001", "Dead", "9", "'--", "14610", "GX"),
+        ("TCGA-CS-0002", "Alive", "'--", "9", "'--", "G3"),
+    ]
+    table.write_text("\n".join("\t".join(row) for row in rows))
+    found = {r.patient_id: (r.meta["age"], r.meta["grade"]) for r in open_dataset("TCGA-LGG", tmp_path)}
+    assert found == {"TCGA-CS-0001": (40.0, None), "TCGA-CS-0002": (None, 3)}
+    table.write_text(table.read_text().replace("14610", "forty"))
+    assert "clinical.tsv, line 2: 'forty' is no number" in problems("TCGA-LGG", tmp_path)
 
 
 @pytest.mark.parametrize("prefix", ["", "demographic."])
