@@ -1,0 +1,124 @@
+"""Which boxes of a slide become patches: candidates, the rules of a valid patch, the last steps of pixels.
+
+Candidates are drawn from the whole slide, glass included, as the counts of the paper's Table 4 imply. A valid
+patch holds tissue, is not blank, bears no pen and is in focus. The threshold of focus comes from the training
+patients, so it is not applied on extraction: every patch keeps its focus, and `in_focus` decides for a split.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medpt.data.decode import opencv
+from medpt.data.preprocess import preprocess
+from medpt.errors import InputError, did_you_mean
+from medpt.spec import stream_seed
+
+MICRONS = 0.5  # a pixel: 20x
+TISSUE = 0.5  # least share of tissue in a box
+BLANK = 10.0  # least standard deviation of grey levels
+PEN = 0.05  # largest share of pen
+FOCUS_PERCENTILE = 2.0  # of training patches: below it, out of focus
+PENS: dict[str, tuple[tuple[int, int, int], tuple[int, int, int]]] = {  # HSV of OpenCV: hue 0 to 179
+    "blue": ((97, 153, 51), (120, 255, 255)),  # haematoxylin starts at hue 125 and is less saturated
+    "green": ((40, 90, 51), (85, 255, 255)),  # no stain of H&E is green
+    "black": ((0, 0, 0), (179, 255, 40)),
+}
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class PatchOptions:
+    """What determines the patches of a slide, besides the seed."""
+
+    candidates: int = 200  # boxes a slide; Table 4: 199.6 for LGG, 223.2 for GBM
+    box: int = 512  # side in pixels of 0.5 microns; phantom slides need less
+    size: int = 256  # side of the stored patch
+    clahe: bool = False  # the paper equalises all images; of H&E it changes the stain
+
+    def __post_init__(self) -> None:
+        found = [
+            f"patches: {name} is {value!r}; accepted: a whole number from {least}"
+            for name, least in (("candidates", 1), ("box", 8), ("size", 8))
+            if not isinstance(value := getattr(self, name), int) or isinstance(value, bool) or value < least
+        ]
+        if not isinstance(self.clahe, bool):
+            found.append(f"patches: clahe is {self.clahe!r}; accepted: true or false")
+        if found:
+            raise InputError(found)
+
+    @property
+    def pipeline(self) -> str:
+        """From a box of pixels to a stored patch, for medpt.data.preprocess."""
+        return f"resize({self.size})" + ("|clahe(2,8)" if self.clahe else "")
+
+
+CANDIDATES = {"TCGA-LGG": 200, "TCGA-GBM": 223}  # Table 4: extracted patches / WSIs
+
+
+def options_of(dataset: str, given: Mapping[str, Any]) -> PatchOptions:
+    """The options of a dataset with those `given`. Raises InputError for names and values not accepted."""
+    known = [field.name for field in fields(PatchOptions)]
+    unknown = [name for name in given if name not in known]
+    if unknown:
+        raise InputError(f"patches: unknown option {name!r}; {did_you_mean(name, known)}" for name in unknown)
+    usual = {"candidates": CANDIDATES[dataset]} if dataset in CANDIDATES else {}
+    return PatchOptions(**{**usual, **given})
+
+
+def candidates(width: int, height: int, side: int, count: int, seed: int, slide: str) -> NDArray[np.int64]:
+    """(k, 2) left and top corners of k <= `count` boxes, drawn without replacement from the slide's grid.
+
+    The grid holds the boxes of `side` pixels that lie whole on the slide, side by side from its corner; rows
+    come in the order of reading, top to bottom, left to right. `slide` names the draw.
+    """
+    columns, rows = width // side, height // side
+    drawn = np.random.default_rng(stream_seed(seed, "candidates", slide))
+    cells = np.sort(drawn.permutation(columns * rows)[:count])
+    return np.stack([cells % max(1, columns), cells // max(1, columns)], axis=1) * side
+
+
+def fault(patch: Pixels) -> str | None:
+    """Why a box (S, S, 3) with enough tissue is no valid patch: "blank", "pen", or None."""
+    cv2 = opencv()
+    if cv2.cvtColor(patch, cv2.COLOR_RGB2GRAY).std() < BLANK:
+        return "blank"
+    return "pen" if pen_share(patch) > PEN else None
+
+
+def pen_share(patch: Pixels) -> float:
+    """The share of pixels, 0 to 1, of strong and pure blue or green, or of black."""
+    cv2 = opencv()
+    hsv = cv2.cvtColor(patch, cv2.COLOR_RGB2HSV)
+    marked = sum(cv2.countNonZero(cv2.inRange(hsv, low, high)) for low, high in PENS.values())
+    return marked / hsv[:, :, 0].size  # the three ranges do not overlap
+
+
+def focus(patch: Pixels) -> float:
+    """Variance of the Laplacian (3 x 3, four neighbours) of the grey levels: the sharper, the larger.
+
+    Pech-Pacheco et al., Diatom autofocusing in brightfield microscopy, 2000.
+    """
+    cv2 = opencv()
+    grey = cv2.cvtColor(patch, cv2.COLOR_RGB2GRAY)
+    return float(cv2.Laplacian(grey, cv2.CV_32F).var(dtype=np.float64))
+
+
+def in_focus(focuses: NDArray[np.floating], training: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(n,): True at patches no less sharp than the FOCUS_PERCENTILE-th percentile of the training patches.
+
+    `training` (n,) is True at patches of training patients; the others decide nothing. Raises InputError
+    where there are none.
+    """
+    if not training.any():
+        raise InputError("no patch of a training patient: the threshold of focus cannot be set")
+    return np.asarray(focuses >= np.percentile(focuses[training], FOCUS_PERCENTILE))
+
+
+def finish(patch: Pixels, options: PatchOptions) -> Pixels:
+    """A box (box, box, 3) at 0.5 microns a pixel to the patch (size, size, 3) that is stored."""
+    return preprocess(patch, options.pipeline)

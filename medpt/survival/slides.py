@@ -1,0 +1,194 @@
+"""One whole slide to its valid patches, through OpenSlide.
+
+A slide is opened once. Its thumbnail says which candidate boxes hold tissue, so the others are never decoded;
+the rest are decoded once, row by row, so that tiles shared by neighbours come from OpenSlide's cache. Memory
+is bounded by the patches that are kept, the cache and one block of the thumbnail, whatever the slide's size.
+"""
+
+import logging
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medpt.data.decode import opencv
+from medpt.errors import InputError
+from medpt.survival import patches, tissue
+from medpt.survival.patches import MICRONS, PatchOptions
+
+if TYPE_CHECKING:
+    from openslide import OpenSlide
+
+Pixels = NDArray[np.uint8]
+
+log = logging.getLogger(__name__)
+
+THUMBNAIL = 16  # pixels of 20x in one of the thumbnail, which is 1.25x
+BLOCK = 2048  # pixels of a level in memory at a time while a thumbnail is made, a side
+CACHE = 64 << 20  # bytes of decoded tiles: two rows of tiles of a slide 30,000 pixels wide
+NEARLY = 0.05  # 0.502 microns a pixel is 20x too
+LEVEL_SLACK = 1.01  # a level of downsample 4.0003 serves a wish for 4
+
+
+@dataclass(frozen=True)
+class Patches:
+    """The n patches of a slide that are valid but for the focus, in the order of reading.
+
+    `extracted` counts the candidates; `refused` says how many of them were background, blank or pen.
+    """
+
+    x: NDArray[np.int32]  # (n,) left and top corner, in pixels of the slide's finest level
+    y: NDArray[np.int32]
+    tissue: NDArray[np.float32]  # (n,) share of tissue in the box
+    focus: NDArray[np.float32]  # (n,) medpt.survival.patches.focus
+    pixels: Pixels  # (n, size, size, 3) RGB
+    extracted: int
+    refused: Mapping[str, int]
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+class Slide:
+    """An open slide, read at 20x; `width` and `height` in pixels of its finest level.
+
+    `scale` is how many of those make one pixel at 20x. Raises InputError where it cannot be told, and for a
+    slide that is coarser than 20x.
+    """
+
+    def __init__(self, handle: "OpenSlide", name: str) -> None:
+        self.handle = handle
+        self.width, self.height = handle.dimensions
+        self.scale = _scale(handle.properties, name)
+
+    def box(self, x: int, y: int, side: int) -> Pixels:
+        """(side, side, 3) at 20x, whose left and top corner is (x, y) of the finest level."""
+        level = self._level(self.scale)
+        length = round(side * self.scale / self.handle.level_downsamples[level])
+        pixels = self._read(x, y, level, length, length)
+        return pixels if length == side else _shrunk(pixels, side, side)
+
+    def thumbnail(self) -> Pixels:
+        """(h, w, 3): THUMBNAIL times smaller than at 20x, read in blocks."""
+        wanted = THUMBNAIL * self.scale
+        level = self._level(wanted)
+        reduction = self.handle.level_downsamples[level]
+        width, height = (max(1, round(side / wanted)) for side in (self.width, self.height))
+        thumbnail = np.empty((height, width, 3), np.uint8)
+        step = max(1, int(BLOCK * reduction / wanted))
+        for top in range(0, height, step):
+            for left in range(0, width, step):
+                part = thumbnail[top : top + step, left : left + step]
+                rows, columns = part.shape[:2]
+                corner = int(left * self.width / width), int(top * self.height / height)
+                extent = columns * self.width / width, rows * self.height / height
+                block = self._read(*corner, level, *(max(1, round(side / reduction)) for side in extent))
+                part[:] = _shrunk(block, columns, rows)
+        return thumbnail
+
+    def _level(self, reduction: float) -> int:
+        """The coarsest level that is no coarser than `reduction`."""
+        fine = [n for n, own in enumerate(self.handle.level_downsamples) if own <= reduction * LEVEL_SLACK]
+        return fine[-1] if fine else 0
+
+    def _read(self, x: int, y: int, level: int, width: int, height: int) -> Pixels:
+        """White where the slide has no pixels."""
+        pixels = np.asarray(self.handle.read_region((x, y), level, (width, height)))
+        if pixels[:, :, 3].min() == 255:
+            return opencv().cvtColor(pixels, opencv().COLOR_RGBA2RGB)
+        return np.where(pixels[:, :, 3:] == 0, np.uint8(255), pixels[:, :, :3])
+
+
+def _shrunk(pixels: Pixels, width: int, height: int) -> Pixels:
+    return opencv().resize(pixels, (width, height), interpolation=opencv().INTER_AREA)
+
+
+def _scale(properties: Mapping[str, str], name: str) -> float:
+    """By microns a pixel, else by magnification, of which 20 is 0.5 microns; near whole numbers are whole."""
+    microns = _positive(properties.get("openslide.mpp-x"))
+    power = _positive(properties.get("aperio.AppMag")) or _positive(
+        properties.get("openslide.objective-power")
+    )
+    if microns is None and power is not None:
+        microns = 20 * MICRONS / power
+    if microns is None:
+        raise InputError(f"{name}: neither microns a pixel nor a magnification; accepted: one of them")
+    scale = MICRONS / microns
+    if scale < 1 - NEARLY:
+        raise InputError(f"{name}: {microns:g} microns a pixel at its finest; accepted: {MICRONS} or less")
+    whole = round(scale)
+    return float(whole) if abs(scale / whole - 1) <= NEARLY else scale
+
+
+def _positive(text: str | None) -> float | None:
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and value > 0 else None
+
+
+@contextmanager
+def open_slide(path: Path) -> Iterator[Slide]:
+    """Raises InputError for what is absent, no slide or damaged, on opening and while it is read."""
+    try:
+        import openslide
+    except ImportError:
+        raise InputError("slides are read by openslide-python and openslide-bin: install both") from None
+    try:
+        with openslide.OpenSlide(path) as handle:
+            handle.set_cache(openslide.OpenSlideCache(CACHE))
+            yield Slide(handle, str(path))
+    except openslide.OpenSlideError as error:
+        raise InputError(f"{path}: cannot be read as a slide ({error})") from None
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from None
+
+
+def extract(path: Path, options: PatchOptions, seed: int) -> Patches:
+    """The patches of a slide that are valid but for the focus; the seed and the file's name draw candidates.
+
+    Raises InputError for a slide that cannot be read, is coarser than 20x, tells no scale, or is smaller
+    than a box.
+    """
+    with open_slide(path) as slide:
+        side = round(options.box * slide.scale)
+        corners = patches.candidates(slide.width, slide.height, side, options.candidates, seed, path.name)
+        if not len(corners):
+            raise InputError(f"{path}: {slide.width}x{slide.height} pixels hold no box of {side}")
+        refused: Counter[str] = Counter()
+        kept = list(_valid(slide, corners, side, options, refused))
+    columns = zip(*kept, strict=True) if kept else ((),) * 5
+    x, y, shares, focuses, images = columns
+    return Patches(
+        np.array(x, np.int32),
+        np.array(y, np.int32),
+        np.array(shares, np.float32),
+        np.array(focuses, np.float32),
+        np.stack(images) if kept else np.empty((0, options.size, options.size, 3), np.uint8),
+        len(corners),
+        dict(refused),
+    )
+
+
+def _valid(
+    slide: Slide, corners: NDArray[np.int64], side: int, options: PatchOptions, refused: Counter[str]
+) -> Iterator[tuple[int, int, float, float, Pixels]]:
+    mask = tissue.tissue_mask(slide.thumbnail())
+    across, down = mask.shape[1] / slide.width, mask.shape[0] / slide.height
+    for x, y in corners.tolist():
+        held = tissue.share(mask, (x * across, y * down, (x + side) * across, (y + side) * down))
+        if held < patches.TISSUE:
+            refused["background"] += 1
+            continue
+        patch = slide.box(x, y, options.box)
+        if (reason := patches.fault(patch)) is not None:
+            refused[reason] += 1
+            continue
+        yield x, y, held, patches.focus(patch), patches.finish(patch, options)
