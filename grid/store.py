@@ -23,8 +23,11 @@ from pathlib import Path
 from typing import Any
 
 from medpt import files
-from medpt.data.manifest import MANIFEST, verify
+from medpt.data import manifest
 from medpt.errors import InputError
+from medpt.survival import patch_files
+
+VERIFY = {manifest.MANIFEST: manifest.verify, patch_files.MANIFEST: patch_files.verify}  # prepared data
 
 
 class Store:
@@ -118,7 +121,7 @@ class Store:
         if problem is None:
             return None
         (self.root / "done" / f"{digest}.json").unlink()
-        prepared = (self.folder(digest) / MANIFEST).exists()
+        prepared = any((self.folder(digest) / name).exists() for name in VERIFY)
         target = self.checkpoints(digest) if prepared else self.root / "quarantine" / digest
         files.remove(target)
         target.parent.mkdir(exist_ok=True)
@@ -131,8 +134,8 @@ class Store:
             artifacts = self.marker(digest)["artifacts"]
             for name in artifacts:
                 self.artifact(digest, name)
-            if MANIFEST in artifacts:
-                verify(self.folder(digest))
+            for name in VERIFY.keys() & artifacts.keys():
+                VERIFY[name](self.folder(digest))
         except (InputError, ValueError, KeyError) as error:
             return str(error)
         return None
@@ -150,5 +153,5 @@ def _stems(folder: Path) -> set[str]:
 
 
 def _is_artifact(file: Path) -> bool:
-    """Shards are hashed by their manifest already."""
-    return file.is_file() and not file.name.startswith("shard-")
+    """Parquet files, and the notes beside them, are in their manifest with their hashes already."""
+    return file.is_file() and not file.with_suffix(".parquet").exists()

@@ -78,12 +78,18 @@ def transfer_encoder(model: nn.Module, state: Mapping[str, Tensor]) -> None:
     InputError, with `model` unchanged, names each tensor that is missing, unexpected, or of another shape
     or type.
     """
+    load_encoder(model.get_submodule("encoder"), state)
+
+
+def load_encoder(encoder: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """As transfer_encoder, into an encoder that stands alone."""
     given = encoder_state(state)
-    problems = differences(encoder_state(model.state_dict()), given)
+    own = {ENCODER + name: tensor for name, tensor in encoder.state_dict().items()}
+    problems = differences(own, given)
     if problems:
         raise InputError(problems)
-    encoder = {name.removeprefix(ENCODER): tensor for name, tensor in given.items()}
-    model.get_submodule("encoder").load_state_dict(encoder, strict=True)
+    renamed = {name.removeprefix(ENCODER): tensor for name, tensor in given.items()}
+    encoder.load_state_dict(renamed, strict=True)
 
 
 def transfer_decoder(model: nn.Module, state: Mapping[str, Tensor]) -> tuple[str, ...]:

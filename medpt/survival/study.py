@@ -24,7 +24,7 @@ class Study:
     event: NDArray[np.bool_]  # (P,) True: died; False: right-censored
     part: NDArray[np.int8]  # (P,) TRAIN, VALIDATION or TEST
     patient: NDArray[np.int32]  # (n,) row of the patient that a patch belongs to
-    images: NDArray[np.uint8] | None = None  # (n, S, S, 3) RGB, mapped from disk
+    images: Any = None  # uint8 (n, S, S, 3) RGB; an array, or what reads rows of one on disk
     features: NDArray[np.float16] | None = None  # (n, d) of the frozen encoder
     handcrafted: NDArray[np.float32] | None = None  # (n, 40), medpt/survival/handcrafted.py
     clinical: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)  # (P,) each, NaN: unknown

@@ -1,0 +1,164 @@
+"""Each kind of unit, run: what it reads from the store, and the function of medpt that does it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from grid.planner import Unit
+from grid.site import Site
+from grid.store import Store
+from medpt.models.weights import published_name
+from medpt.spec import Coordinates, Features, Filters, Finetune, Pretrain, Survive, Svcca
+
+
+def _pretrain(unit: Unit, store: Store, site: Site, folder: Path) -> dict[str, float]:
+    from medpt import pretrain
+
+    spec = unit.spec
+    assert isinstance(spec, Pretrain)  # noqa: S101 - for the type checker
+    device = _device(site)
+    feeds = [_feed(store, site, digest, device) for digest in spec.data]
+    return pretrain.run(spec, feeds, folder, **_training(unit, store, site, device))
+
+
+def _finetune(unit: Unit, store: Store, site: Site, folder: Path) -> dict[str, float]:
+    from medpt import finetune
+
+    spec = unit.spec
+    assert isinstance(spec, Finetune)  # noqa: S101 - for the type checker
+    device = _device(site)
+    feed = _feed(store, site, spec.data, device)
+    initial = _initial(spec, unit, store, site)
+    return finetune.run(spec, feed, folder, initial=initial, **_training(unit, store, site, device))
+
+
+def _features(unit: Unit, store: Store, site: Site, folder: Path) -> dict[str, float]:
+    from medpt import survive
+
+    spec = unit.spec
+    assert isinstance(spec, Features)  # noqa: S101 - for the type checker
+    initial = _initial(spec, unit, store, site)
+    return survive.run_features(spec, _cohort(store, site, spec.data), folder, initial, _device(site))
+
+
+def _survive(unit: Unit, store: Store, site: Site, folder: Path) -> dict[str, float]:
+    from medpt import survive
+
+    spec = unit.spec
+    assert isinstance(spec, Survive)  # noqa: S101 - for the type checker
+    features = (
+        survive.load_features(store.artifact(spec.features, survive.FEATURES)) if spec.features else None
+    )
+    initial = _initial(spec, unit, store, site)
+    return survive.run(spec, _cohort(store, site, spec.data), features, folder, initial, _device(site))
+
+
+def _cohort(store: Store, site: Site, digest: str) -> Any:
+    from medpt.survival.cohort import open_cohort
+
+    return open_cohort(store.folder(digest), Path(site.cache) / digest)
+
+
+def _coordinates(unit: Unit, store: Store, site: Site, folder: Path) -> dict[str, float]:
+    from medpt import analyse
+
+    spec = unit.spec
+    assert isinstance(spec, Coordinates)  # noqa: S101 - for the type checker
+    device = _device(site)
+    return analyse.run_coordinates(spec, _feed(store, site, spec.data, device), folder, device)
+
+
+def _svcca(unit: Unit, store: Store, site: Site, folder: Path) -> dict[str, float]:
+    from medpt import analyse
+
+    spec = unit.spec
+    assert isinstance(spec, Svcca)  # noqa: S101 - for the type checker
+    device = _device(site)
+    feeds = [_feed(store, site, digest, device) for digest in spec.probes]
+    return analyse.run_svcca(spec, feeds, *_before_and_after(spec, unit, store, site), folder, device)
+
+
+def _filters(unit: Unit, store: Store, site: Site, folder: Path) -> dict[str, float]:
+    from medpt import analyse
+
+    spec = unit.spec
+    assert isinstance(spec, Filters)  # noqa: S101 - for the type checker
+    return analyse.run_filters(spec, *_before_and_after(spec, unit, store, site), folder)
+
+
+def _before_and_after(spec: Svcca | Filters, unit: Unit, store: Store, site: Site) -> tuple[Any, Any]:
+    """A pre-training keeps the weights that it began with; of published ones nobody has them."""
+    from medpt import analyse
+    from medpt.models import weights
+
+    after = _initial(spec, unit, store, site)
+    if spec.weights in unit.needs:
+        return weights.load(store.artifact(spec.weights, "init.safetensors")), after
+    return analyse.random_weights(spec.backbone, spec.seed), after
+
+
+RUNNERS: dict[str, Callable[[Unit, Store, Site, Path], dict[str, float]]] = {
+    "pretrain": _pretrain,
+    "finetune": _finetune,
+    "features": _features,
+    "survive": _survive,
+    "coordinates": _coordinates,
+    "svcca": _svcca,
+    "filters": _filters,
+}
+
+Starting = Finetune | Features | Survive | Svcca | Filters  # what may begin from weights
+
+
+def _initial(spec: Starting, unit: Unit, store: Store, site: Site) -> dict[str, Any] | None:
+    from medpt.models import weights
+
+    if spec.weights is None:
+        return None
+    if spec.weights in unit.needs:
+        return weights.load(store.artifact(spec.weights, "best.safetensors"))
+    return weights.published(spec.backbone, weights_file(site.imagenet_weights, spec.backbone))
+
+
+def weights_file(folder: str | None, backbone: str) -> Path | None:
+    """torchvision's file of that backbone in the folder of --imagenet-weights, if one was given."""
+    return Path(folder) / published_name(backbone) if folder else None
+
+
+def _training(unit: Unit, store: Store, site: Site, device: str) -> dict[str, Any]:
+    return {
+        "checkpoints": store.checkpoints(unit.digest),
+        "device": device,
+        "checkpoint_seconds": site.checkpoint_seconds,
+        "on_row": _live(store.live(unit.digest)),
+    }
+
+
+def _live(path: Path) -> Callable[[dict[str, float]], None]:
+    """Appends each row of metrics for whoever follows the unit; a new execution starts afresh."""
+    path.unlink(missing_ok=True)
+
+    def append(row: dict[str, float]) -> None:
+        with path.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+    return append
+
+
+def _feed(store: Store, site: Site, digest: str, device: str) -> Any:
+    from grid.feed import open_feed
+
+    cache = Path(site.cache) / digest
+    return open_feed(store.folder(digest), cache, site.cache_bytes, device)
+
+
+def _device(site: Site) -> str:
+    import torch
+
+    torch.set_num_threads(1)  # one CPU a trial, and the same sums whatever the machine
+    if not site.gpu_share or not torch.cuda.is_available():
+        return "cpu"
+    torch.cuda.empty_cache()
+    torch.cuda.set_per_process_memory_fraction(site.gpu_share)
+    return "cuda"

@@ -1,0 +1,107 @@
+"""Prepared data for a plan, made beside the training: images to shards, slides to patches, then published.
+
+A unit that fails does not touch the others; what stops a whole pipeline fails the units that were left in it.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Protocol
+
+from grid import prepare, slides, stream
+from grid.planner import Unit
+from grid.site import Site
+from grid.store import Store
+from grid.worker import facts
+from medpt.data import cache
+from medpt.data.dataset import Dataset
+from medpt.data.manifest import Manifest
+from medpt.errors import InputError
+from medpt.spec import Prepare, Slides
+from medpt.survival.patch_files import CohortManifest
+
+Ended = tuple[str, Manifest | CohortManifest | Exception]
+
+
+class Board(Protocol):
+    """Who hears of each unit's beginning and end: the searcher of grid/schedule.py."""
+
+    store: Store
+    waiting: dict[str, Unit]
+    tell: Callable[[str, Unit], object]
+
+    def settle(self, name: str, reason: str = "") -> None: ...
+
+
+def supply(
+    board: Board, site: Site, opened: Mapping[str, Dataset], on_images: Callable[[int], object]
+) -> None:
+    """Every waiting unit of data, images before slides."""
+    for kind, pipeline in PIPELINES.items():
+        mine = {name: unit for name, unit in board.waiting.items() if unit.kind == kind}
+        started = {name: (board.store.attempt(name), time.time()) for name in mine}
+        for unit in mine.values():
+            board.tell("started", unit)
+        try:
+            for name, ended in pipeline(mine, board.store, opened, on_images):
+                _publish(board, site, mine[name], ended, *started[name])
+        except Exception as error:
+            logging.getLogger(__name__).exception("preparing stopped")
+            for name in [name for name in mine if name in board.waiting]:
+                board.settle(name, f"infrastructure: {type(error).__name__}: {error}")
+
+
+def _images(
+    units: Mapping[str, Unit], store: Store, opened: Mapping[str, Dataset], on_images: Callable[[int], object]
+) -> Iterator[Ended]:
+    jobs = []
+    for name, unit in units.items():
+        assert isinstance(unit.spec, Prepare)  # noqa: S101 - for the type checker
+        jobs.append(prepare.Job(name, unit.spec, opened[unit.spec.dataset], store.checkpoints(name)))
+    return prepare.prepare_all(jobs, on_images)
+
+
+def _slides(
+    units: Mapping[str, Unit], store: Store, opened: Mapping[str, Dataset], on_images: Callable[[int], object]
+) -> Iterator[Ended]:
+    jobs = []
+    for name, unit in units.items():
+        assert isinstance(unit.spec, Slides)  # noqa: S101 - for the type checker
+        jobs.append(slides.Job(name, unit.spec, opened[unit.spec.dataset], store.checkpoints(name)))
+    return slides.extract_all(jobs, on_images)
+
+
+PIPELINES: dict[str, Callable[..., Iterator[Ended]]] = {"prepare": _images, "slides": _slides}
+
+
+def _publish(
+    board: Board,
+    site: Site,
+    unit: Unit,
+    ended: Manifest | CohortManifest | Exception,
+    attempt: int,
+    begun: float,
+) -> None:
+    store = board.store
+    if isinstance(ended, Exception):
+        store.fail(unit.digest, "data" if isinstance(ended, InputError) else "infrastructure", str(ended))
+    else:
+        made = facts(unit, counts(ended), begun, attempt)
+        store.publish(unit.digest, store.checkpoints(unit.digest), made)
+        if isinstance(ended, Manifest):
+            _warm(store, site, unit.digest, ended)
+    board.settle(unit.digest)
+
+
+def counts(manifest: Manifest | CohortManifest) -> dict[str, float]:
+    """What there is of a dataset: images and shards, or the rows of the paper's Table 4."""
+    if isinstance(manifest, Manifest):
+        return {"images": float(manifest.rows), "shards": float(len(manifest.shards))}
+    return {name.replace(" ", "_"): float(count) for name, count in manifest.table4().items()}
+
+
+def _warm(store: Store, site: Site, digest: str, manifest: Manifest) -> None:
+    """Fills this node's cache while the shards are still in memory."""
+    if cache.nbytes(manifest) <= site.cache_bytes:
+        stream.fill_cache(store.folder(digest), Path(site.cache) / digest, manifest)
