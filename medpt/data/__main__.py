@@ -71,19 +71,30 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from medpt.data import open_dataset
-    from medpt.data.check import check
+    from medpt.data import survey
+    from medpt.data.check import at_once, decoded
 
-    dataset = open_dataset(options.name, options.folder)
-    found = check(dataset)
-    for remark in found.remarks:
-        print(f"note: {remark}")
-    if found.problems:
-        raise InputError(found.problems)
+    dataset = survey(options.name, options.folder)
+    first = at_once(dataset)
+    _tell(first.remarks, first.problems)
+    rest, known = decoded(dataset, sys.stderr), set(first.problems)
+    later = [problem for problem in rest.problems if problem not in known]
+    _tell(rest.remarks, later)
+    if count := len(first.problems) + len(later):
+        print(f"{dataset.info.name}: {count:,} problems", file=sys.stderr)
+        return BAD_INPUT
     print(
         f"{dataset.info.name}: whole; {len(dataset):,} labelled images, {len(dataset.info.classes)} classes"
     )
     return 0
+
+
+def _tell(remarks: list[str], problems: list[str]) -> None:
+    """Remarks on stdout, problems on stderr: twenty of each, the rest counted."""
+    if remarks:
+        print(InputError(f"note: {remark}" for remark in remarks))
+    if problems:
+        print(InputError(problems), file=sys.stderr)
 
 
 def _prepare(options: argparse.Namespace) -> int:

@@ -1,14 +1,24 @@
-"""Is a copy of a dataset whole? Counts, every image and mask decoded, patients of the split."""
+"""Is a copy of a dataset whole? First what the files' names, tables and sizes say, then every pixel.
 
-import sys
+What makes a copy unfit is a problem. What is only strange is a remark: identical images are in some datasets
+as their owners publish them.
+"""
+
+import hashlib
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TextIO
+from typing import Any, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
 
 from medpt.data.dataset import IGNORE, Dataset, Record
 from medpt.errors import InputError
+
+BONE, LARGEST_BONE = 700, 0.25  # Hounsfield units; above it lies less than this share of any slice of a body
+EVERY = {True: 1.0, False: 10.0}  # seconds between lines of progress: on a terminal, elsewhere
 
 
 @dataclass
@@ -19,15 +29,39 @@ class Findings:
     remarks: list[str] = field(default_factory=list)
 
 
-def check(dataset: Dataset, progress: TextIO = sys.stderr) -> Findings:
+def check(dataset: Dataset, progress: TextIO) -> Findings:
     """All findings of one pass; decodes everything, so it takes as long as reading the files does."""
-    found = Findings(remarks=list(dataset.remarks))
-    found.problems += [*_counts(dataset), *_shared_patients(dataset)]
+    first, rest = at_once(dataset), decoded(dataset, progress)
+    problems = dict.fromkeys([*first.problems, *rest.problems])
+    return Findings(list(problems), [*first.remarks, *rest.remarks])
+
+
+def at_once(dataset: Dataset) -> Findings:
+    """What is known without decoding: the reader's findings, counts, labels, patients, sizes of files."""
+    problems = [
+        *dataset.problems,
+        *_counts(dataset),
+        *_labels(dataset),
+        *_shared_patients(dataset),
+        *_files(dataset),
+    ]
+    return Findings(problems, list(dataset.remarks))
+
+
+def decoded(dataset: Dataset, progress: TextIO) -> Findings:
+    """What every image and mask, decoded, says; progress goes to `progress` with rate and time to go."""
     if dataset.info.task == "survival":
-        found.remarks.append("slides were not opened: their patches belong to the survival pipeline")
-        return found
+        return Findings(remarks=["slides were not opened: their patches belong to the survival pipeline"])
+    found, seen = Findings(), _Seen()
     for record in _shown(dataset, len(dataset), progress):
-        found.problems += _decoding(dataset, record)
+        try:
+            image = dataset.image(record)
+            seen.add(record, image)
+            found.problems += _implausible(record, image)
+            found.problems += _mask(dataset, record, image) if record.mask_path else []
+        except InputError as error:
+            found.problems += error.problems
+    found.remarks = [*seen.blank, *seen.twins()]
     return found
 
 
@@ -39,21 +73,42 @@ def _counts(dataset: Dataset) -> Iterator[str]:
             yield f"{dataset.root}: {found[part]:,} images of the {part} part; published: {published:,}"
 
 
+def _labels(dataset: Dataset) -> Iterator[str]:
+    if dataset.info.task != "classification":
+        return
+    known = range(len(dataset.info.classes))
+    for record in dataset:
+        if record.label not in known:
+            yield f"{record.id}: label {record.label}; accepted: 0 to {known[-1]}"
+
+
 def _shared_patients(dataset: Dataset) -> list[str]:
     train = {record.patient_id for record in dataset if record.split == "train"}
     test = {record.patient_id for record in dataset if record.split == "test"}
-    return [f"patient {name} is in the train and in the test part" for name in sorted(train & test)]
+    told = " ".join(dataset.problems)
+    both = [name for name in sorted(train & test) if f"patient {name} is in" not in told]
+    return [f"patient {name} is in the train and in the test part" for name in both]
 
 
-def _decoding(dataset: Dataset, record: Record) -> list[str]:
-    try:
-        image = dataset.image(record)
-        if record.mask_path is None:
-            return []
-        mask = dataset.mask(record)
-    except InputError as error:
-        return error.problems
-    problems = []
+def _files(dataset: Dataset) -> Iterator[str]:
+    """Files without content. Members of archives (`a.tar!b`) are left to decoding."""
+    named = {record.image_path for record in dataset} | {r.mask_path for r in dataset if r.mask_path}
+    for name in sorted(named):
+        path = dataset.root / name
+        if path.is_file() and not path.stat().st_size:
+            yield f"{path}: empty file (0 bytes)"
+
+
+def _implausible(record: Record, image: NDArray[Any]) -> list[str]:
+    """Of CT, which alone is int16: a slice of which much is harder than bone has lost its rescaling."""
+    if image.dtype != np.int16 or (image > BONE).mean() <= LARGEST_BONE:
+        return []
+    share = f"{(image > BONE).mean():.0%} of the pixels are above {BONE} HU"
+    return [f"{record.id}: {share}: not Hounsfield units (is RescaleIntercept lost?)"]
+
+
+def _mask(dataset: Dataset, record: Record, image: NDArray[Any]) -> list[str]:
+    mask, problems = dataset.mask(record), []
     if mask.shape != image.shape[:2]:
         problems.append(f"{record.mask_path}: shape {mask.shape} for an image of shape {image.shape[:2]}")
     if (strange := mask[(mask >= len(dataset.info.classes)) & (mask != IGNORE)]).size:
@@ -63,18 +118,50 @@ def _decoding(dataset: Dataset, record: Record) -> list[str]:
     return problems
 
 
+class _Seen:
+    """Images by the hash of their pixels; those of a single value are alike without being copies."""
+
+    def __init__(self) -> None:
+        self.by_pixels: dict[bytes, list[Record]] = {}
+        self.blank: list[str] = []
+
+    def add(self, record: Record, image: NDArray[Any]) -> None:
+        if image.min() == image.max():
+            self.blank.append(f"{record.id}: all pixels are {image.flat[0]}")
+            return
+        digest = hashlib.blake2b(f"{image.shape}{image.dtype}".encode(), digest_size=16)
+        digest.update(np.ascontiguousarray(image).data)
+        self.by_pixels.setdefault(digest.digest(), []).append(record)
+
+    def twins(self) -> list[str]:
+        groups = [records for records in self.by_pixels.values() if len(records) > 1]
+        return [
+            f"{', '.join(r.id for r in records)}: identical images{_unlike(records)}" for records in groups
+        ]
+
+
+def _unlike(records: list[Record]) -> str:
+    """In what identical images differ, as one should know before training on them."""
+    labels = sorted({str(record.label) for record in records})
+    parts = sorted({str(record.split) for record in records})
+    told = [f"labels {' and '.join(labels)}"] if len(labels) > 1 else []
+    told += [f"parts {' and '.join(parts)}"] if len(parts) > 1 else []
+    return f" ({'; '.join(told)})" if told else ""
+
+
 def _shown(records: Iterable[Record], total: int, stream: TextIO) -> Iterator[Record]:
-    """The records, with rate and end on `stream`: each second on a terminal, else every half minute."""
+    """The records, with rate and time to go on `stream` now and then, and one line at the end."""
     start = told = time.monotonic()
     terminal = stream.isatty()
     for done, record in enumerate(records):
         now = time.monotonic()
-        if done and now - told > (1 if terminal else 30):
+        if done and now - told > EVERY[terminal]:
             rate, told = done / (now - start), now
-            line = f"{done:,} of {total:,} decoded, {rate:.0f} a second, {(total - done) / rate:.0f} s to go"
-            print(
-                f"\r{line}\033[K" if terminal else line, end="" if terminal else "\n", file=stream, flush=True
-            )
+            line = f"{done:,} of {total:,} decoded, {rate:.1f} a second, {(total - done) / rate:.0f} s to go"
+            ends = ("\r", "\033[K") if terminal else ("", "\n")
+            print(line.join(ends), end="", file=stream, flush=True)
         yield record
-    if terminal:
-        print("\r\033[K", end="", file=stream, flush=True)
+    seconds = time.monotonic() - start
+    rate = total / max(seconds, 1e-9)
+    line = f"{total:,} images decoded in {seconds:.0f} s, {rate:.1f} a second"
+    print(("\r" if terminal else "") + line + ("\033[K" if terminal else ""), file=stream, flush=True)

@@ -62,12 +62,14 @@ class _Found:
     def __init__(self, own: Own, images: list[str], masks: list[str]) -> None:
         self.own, self.images, self.masks = own, images, masks
         self.problems: list[str] = []
+        self.known = set(map(_stem, images))  # names of images, also of those that only the table has
         self.used: dict[str, str] = {}  # image or mask: the place that names it first
         self.parts: dict[str, dict[Split, str]] = {}  # of a patient: where it is first in each part
 
     def records(self) -> Iterator[Record]:
         images, masks = _index(self.images), _index(self.masks)
         for row in self.rows():
+            self.known.add(_stem(row.image))
             image = self.file(row, row.image, self.own.images, images)
             if image is None:
                 continue
@@ -104,6 +106,7 @@ class _Found:
         """The one file that a row means, used for the first time."""
         found = index.get(name, [])
         if len(found) != 1:
+            self.used.update((str(folder / other), row.place) for other in found)
             what = f"is {' or '.join(found)}; accepted: the whole name" if found else "is not there"
             self.problems.append(f"{row.place}: {folder / name} {what}")
             return None
@@ -131,7 +134,7 @@ class _Found:
     def mask(self, row: Row, image: str, index: Mapping[str, list[str]]) -> str | None:
         if self.own.masks is None:
             return None
-        name = row.mask or PurePosixPath(image).with_suffix("").as_posix()
+        name = row.mask or _stem(image)
         if not row.mask and name not in index:
             self.problems.append(f"{self.own.images / image}: no mask {self.own.masks / name}.*")
             return None
@@ -145,7 +148,8 @@ class _Found:
             if str(path := self.own.images / name) not in self.used:
                 yield f"{path}: in no row of {self.own.labels}"
         for name in self.masks if self.own.masks else []:
-            if str(path := Path(str(self.own.masks)) / name) not in self.used:
+            path = Path(str(self.own.masks)) / name
+            if str(path) not in self.used and _stem(name) not in self.known:
                 yield f"{path}: a mask without an image"
 
     def both_parts(self) -> Iterator[str]:
@@ -185,8 +189,12 @@ def _index(names: Iterable[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for name in names:
         found.setdefault(name, []).append(name)
-        found.setdefault(PurePosixPath(name).with_suffix("").as_posix(), []).append(name)
+        found.setdefault(_stem(name), []).append(name)
     return found
+
+
+def _stem(name: str) -> str:
+    return PurePosixPath(name).with_suffix("").as_posix() if name else ""
 
 
 def _remarks(own: Own) -> tuple[str, ...]:

@@ -21,19 +21,33 @@ def csv_rows(
     if not path.is_file():
         problems.append(f"{path}: no such file")
         return
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        lines = csv.reader(file)
-        header = [name.strip() for name in next(lines, [])]
-        missing = [name for name in columns if name not in header]
-        if missing:
-            problems.append(f"{path}, line 1: no column {', '.join(missing)}; accepted: {','.join(columns)}")
-            return
-        at = [header.index(name) for name in columns]
-        for line, cells in enumerate(lines, 2):
-            if len(cells) >= len(header):
-                yield line, tuple([cells[n].strip() for n in at])
-            elif cells:
-                problems.append(f"{path}, line {line}: {len(cells)} cells; the header has {len(header)}")
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            yield from _csv_rows(path, csv.reader(file), columns, problems)
+    except UnicodeDecodeError:
+        problems.append(f"{path}: not UTF-8 text")
+    except csv.Error as error:
+        problems.append(f"{path}: not a csv that can be read: {error}")
+
+
+def _csv_rows(
+    path: Path, lines: Iterator[list[str]], columns: Sequence[str], problems: list[str]
+) -> Iterator[tuple[int, tuple[str, ...]]]:
+    header = [name.strip() for name in next(lines, [])]
+    missing = [name for name in columns if name not in header]
+    if missing:
+        found = f"found: {','.join(header) or 'nothing'}" + (
+            " (commas separate)" if ";" in str(header) else ""
+        )
+        accepted = f"accepted: {','.join(columns)}"
+        problems.append(f"{path}, line 1: no column {', '.join(missing)}; {found}; {accepted}")
+        return
+    at = [header.index(name) for name in columns]
+    for line, cells in enumerate(lines, 2):
+        if len(cells) >= len(header):
+            yield line, tuple([cells[n].strip() for n in at])
+        elif cells:
+            problems.append(f"{path}, line {line}: {len(cells)} cells; the header has {len(header)}")
 
 
 def sheet_rows(path: Path, columns: Sequence[str], problems: list[str]) -> Iterator[tuple[int, Row]]:

@@ -73,7 +73,7 @@ def test_csv_columns_by_name_and_short_lines(tmp_path: Path) -> None:
     assert list(csv_rows(path, ("a", "b"), problems)) == [(2, ("2", "1")), (5, ("8", "7"))]
     assert problems == [f"{path}, line 4: 2 cells; the header has 3"]
     assert list(csv_rows(path, ("a", "d"), problems)) == []
-    assert problems[1] == f"{path}, line 1: no column d; accepted: a,d"
+    assert problems[1] == f"{path}, line 1: no column d; found: b,a,c; accepted: a,d"
     assert list(csv_rows(tmp_path / "absent.csv", ("a",), problems)) == []
     assert problems[2].endswith("absent.csv: no such file")
 
