@@ -1,0 +1,180 @@
+"""Per-layer SVCCA of one network before and after training, on the same images (Wen et al. 2021, Fig. 6a).
+
+Read are the raw outputs of the convolutions, before batch norm, and the pooled features. A row is a
+position of an image, a variable a channel; positions are drawn per image, the same in both networks, until
+there are 40 rows a channel and 20,000 at least, as far as the images go. Covariances are taken as the
+batches pass: memory does not depend on the number of images.
+"""
+
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from medpt.analysis.svcca import Covariances
+from medpt.data.augment import normalise
+from medpt.errors import InputError
+from medpt.models import BACKBONES, build_encoder, weights
+from medpt.models.encoders import Encoder
+from medpt.spec import stream_seed
+
+ROWS, ROWS_A_CHANNEL = 20_000, 40
+STATISTICS_IMAGES = 1_000  # that batch norm of an untrained network sees
+BATCH = 32
+POOLED = "pooled"  # the last layer: global average of the last map, the classifier's input
+
+Images = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """SVCCA of one layer: 1 where nothing but a rotation happened, `floor` for unrelated networks."""
+
+    layer: str
+    similarity: float
+    floor: float
+    n: int  # rows
+    p: int  # channels
+
+
+def layer_similarities(
+    before: Encoder,
+    after: Encoder,
+    images: Images,
+    *,
+    seed: int = 0,
+    device: str = "cpu",
+    batch_size: int = BATCH,
+    variance: float = 0.99,
+) -> list[Similarity]:
+    """One Similarity a layer, in the order of the forward pass; ResNet-18 has 18.
+
+    images: uint8 (N, S, S, 3), preprocessed as for training; may be mapped from disk. `before` is
+    untrained: its batch norm gets statistics from up to 1,000 of the images, on a copy. `seed` draws the
+    positions. Raises InputError where the networks differ in layers or widths, or N is under 2.
+    """
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3 or len(images) < 2:
+        raise InputError(f"{images.dtype} {images.shape}; two or more uint8 images (N, S, S, 3) are accepted")
+    networks = [deepcopy(network).to(device).eval() for network in (before, after)]
+    settle(networks[0], images[:STATISTICS_IMAGES], batch_size)
+    found: dict[str, Covariances] = {}
+    for start in range(0, len(images), batch_size):
+        batch = _batch(images[start : start + batch_size], device)
+        sampling = _Sampling(len(images), seed, start)
+        left, right = (sampled(network, batch, sampling) for network in networks)
+        _same_layers(left, right)
+        for layer, rows in left.items():
+            found.setdefault(layer, Covariances()).add(rows, right[layer])
+    return [_similarity(layer, covariances, variance) for layer, covariances in found.items()]
+
+
+def _similarity(layer: str, covariances: Covariances, variance: float) -> Similarity:
+    canonical = covariances.canonical(variance)
+    return Similarity(layer, canonical.mean, canonical.floor, canonical.rows, covariances.widths[0])
+
+
+def _same_layers(left: Mapping[str, Tensor], right: Mapping[str, Tensor]) -> None:
+    shapes = [{layer: rows.shape[1] for layer, rows in side.items()} for side in (left, right)]
+    if shapes[0] != shapes[1]:
+        raise InputError("before and after differ in layers or widths; one network is compared with itself")
+
+
+def _batch(images: Images, device: str) -> Tensor:
+    return normalise(torch.tensor(images).to(device))
+
+
+@torch.no_grad()
+def settle(network: nn.Module, images: Images, batch_size: int = BATCH) -> None:
+    """Sets batch norm's running statistics to the mean over batches of `images`, in one pass in train mode.
+
+    An untrained network's are 0 and 1, which are those of no layer. Changes nothing else; leaves eval mode. A
+    last batch of one image is left out.
+    """
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain mean
+    network.train()
+    device = str(next(network.parameters()).device)
+    for start in range(0, len(images) - 1, batch_size):
+        network(_batch(images[start : start + batch_size], device))
+    network.eval()
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+
+
+@dataclass(frozen=True)
+class _Sampling:
+    """Which positions of which layer are read in the batch that begins at image `start`."""
+
+    images: int
+    seed: int
+    start: int
+
+    def __call__(self, layer: str, maps: Tensor) -> Tensor:
+        """(B, C, h, w) to rows (B · q, C)."""
+        channels, area = maps.shape[1], maps.shape[2] * maps.shape[3]
+        rows = max(ROWS, ROWS_A_CHANNEL * channels)
+        each = min(area, -(-rows // self.images))
+        generator = torch.Generator().manual_seed(stream_seed(self.seed, "svcca", layer, self.start))
+        chosen = torch.rand(len(maps), area, generator=generator).topk(each, dim=1).indices.to(maps.device)
+        flat = maps.flatten(2)
+        return flat.gather(2, chosen[:, None].expand(-1, channels, -1)).transpose(1, 2).flatten(0, 1)
+
+
+@torch.no_grad()
+def sampled(network: Encoder, images: Tensor, sampling: _Sampling) -> dict[str, Tensor]:
+    """Rows (n, channels) by layer, in the order in which the layers were run."""
+    found: dict[str, Tensor] = {}
+
+    def hook(layer: str) -> object:
+        def read(module: nn.Module, inputs: object, output: Tensor) -> None:
+            found[layer] = sampling(layer, output)
+
+        return read
+
+    handles = [module.register_forward_hook(hook(name)) for name, module in convolutions(network)]  # type: ignore[arg-type]
+    try:
+        last = network(images)[-1]
+    finally:
+        for handle in handles:
+            handle.remove()
+    found[POOLED] = last.mean(dim=(2, 3))
+    return found
+
+
+def convolutions(network: nn.Module) -> Iterator[tuple[str, nn.Conv2d]]:
+    """The convolutions and their names; without ResNet's 1 × 1 shortcuts, which Fig. 6a does not count."""
+    for name, module in network.named_modules():
+        if isinstance(module, nn.Conv2d) and "downsample" not in name:
+            yield name, module
+
+
+def first_filters(network: nn.Module) -> NDArray[np.float64]:
+    """Weights (m, 3, k, k) of the first convolution."""
+    layer = next(module for _, module in convolutions(network))
+    return layer.weight.detach().double().cpu().numpy()
+
+
+def read_encoder(file: Path) -> tuple[str, Encoder]:
+    """The backbone's name, and its encoder with the weights of a safetensors file of medpt.models.weights.
+
+    Raises InputError where the file is absent or damaged, or its encoder is that of no built-in backbone.
+    """
+    state = {
+        name.removeprefix(weights.ENCODER): tensor
+        for name, tensor in weights.encoder_state(weights.load(file)).items()
+    }
+    for backbone in BACKBONES:
+        with torch.device("meta"):
+            encoder = build_encoder(backbone)
+        if not weights.differences(encoder.state_dict(), state):
+            encoder.load_state_dict(state, assign=True)
+            return backbone, encoder.eval()
+    raise InputError(f"{file}: its encoder is none of {', '.join(BACKBONES)}")

@@ -1,0 +1,127 @@
+"""The modality distances of several datasets, and the controls that say what they amount to.
+
+A point of cmv is nearly a random projection of its subset's mean image (specification, section 2.3), so a
+matrix is read beside that of mean colours alone, the rank correlation of the two, the same with an average
+pool (F exactly linear), and the same of images whose colour cast is taken out.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medpt.analysis.cmd import (
+    PAPER_SCALES,
+    Images,
+    Settings,
+    average_cmd,
+    check_images,
+    cmd,
+    cmv,
+    subset_means,
+)
+from medpt.errors import InputError
+
+Matrix = NDArray[np.float64]
+Tell = Callable[[str], object]
+
+
+@dataclass(frozen=True)
+class Distances:
+    """D datasets: `names`, images of each, and matrices (D, D) in that order, symmetric, lower = more
+    alike.
+    """
+
+    names: tuple[str, ...]
+    images: tuple[int, ...]
+    coordinates: Mapping[str, NDArray[np.float64]]  # init: (seeds, D, t, 2)
+    per_init: Mapping[str, Matrix]  # cmd, mean over seeds
+    scales: Mapping[str, float]  # epsilon as measured: cmd of `reference` with itself
+    reference: str
+    average: Matrix  # average cmd; 1 where the reference meets itself, unless `settings` say otherwise
+    settings: Settings
+
+    def nearest(self) -> tuple[str, ...]:
+        """For each dataset the other one with the least average cmd."""
+        others = self.average + np.diag(np.full(len(self.names), np.inf))
+        return tuple(self.names[k] for k in others.argmin(1))
+
+
+def distances(
+    sets: Mapping[str, Images], settings: Settings, device: str = "cpu", tell: Tell = lambda line: None
+) -> Distances:
+    """cmd and average cmd of each pair; `tell` hears of each network that was drawn and run.
+
+    Epsilon comes from the first of `settings.reference` among the names, else from the first set of all.
+    Raises InputError for fewer than two sets, and as `coordinates` does.
+    """
+    if len(sets) < 2:
+        raise InputError(f"{len(sets)} dataset; two or more are compared")
+    check_images(sets)
+    names = tuple(sets)
+    reference = next((name for name in settings.reference if name in sets), names[0])
+    clouds: dict[str, NDArray[np.float64]] = {}
+    for init in settings.inits:
+        runs = []
+        for seed in range(settings.seeds):
+            runs.append(list(cmv(sets, init, seed, settings, device).values()))
+            tell(f"{init}, network {seed + 1} of {settings.seeds}")
+        clouds[init] = np.array(runs)
+    per_init = {init: _mean_matrix(cloud, settings) for init, cloud in clouds.items()}
+    place = names.index(reference)
+    scales = {init: float(matrix[place, place]) for init, matrix in per_init.items()}
+    used = PAPER_SCALES if settings.paper_scales else scales
+    average = average_cmd(per_init, used, settings.scaling)
+    counts = tuple(len(images) for images in sets.values())
+    return Distances(names, counts, clouds, per_init, scales, reference, average, settings)
+
+
+def _mean_matrix(clouds: NDArray[np.float64], settings: Settings) -> Matrix:
+    """(D, D) from (seeds, D, t, d)."""
+    return np.mean(
+        [[[cmd(a, b, settings.self_pairs) for b in cloud] for a in cloud] for cloud in clouds], axis=0
+    )
+
+
+def mean_colour(sets: Mapping[str, Images], settings: Settings) -> Matrix:
+    """(D, D): cmd of the same subsets' mean colours in [0, 1]³: what no network is needed for."""
+    colours = [images.mean(axis=(1, 2), dtype=np.float64) / 255 for images in sets.values()]
+    runs = [[subset_means(c, seed, settings) for c in colours] for seed in range(settings.seeds)]
+    return _mean_matrix(np.array(runs), settings)
+
+
+def grey_world(images: Images) -> Images:
+    """Each channel scaled to the image's mean grey level (Buchsbaum 1980), clipped at 255; black stays
+    black.
+    """
+    means = images.mean(axis=(1, 2), keepdims=True, dtype=np.float64)
+    gain = means.mean(axis=3, keepdims=True) / np.maximum(means, 1e-9)
+    return np.clip(np.rint(images * gain), 0, 255).astype(np.uint8)
+
+
+def rank_correlation(a: Matrix, b: Matrix) -> float:
+    """Spearman's coefficient over the pairs of different datasets; nan for fewer than three pairs."""
+    from scipy.stats import spearmanr
+
+    pairs = np.triu_indices(len(a), 1)
+    return float(spearmanr(a[pairs], b[pairs]).statistic) if len(pairs[0]) > 2 else float("nan")
+
+
+def controls(
+    sets: Mapping[str, Images], found: Distances, device: str = "cpu", tell: Tell = lambda line: None
+) -> dict[str, Matrix]:
+    """Matrices (D, D) of section 2.3 by name, each to be held against `found.average`."""
+    average_pool = replace(found.settings, maxpool="avg")
+    neutral = {name: grey_world(images) for name, images in sets.items()}
+    return {
+        "mean colour": mean_colour(sets, found.settings),
+        "average pool": distances(sets, average_pool, device, tell).average,
+        "grey world": distances(neutral, found.settings, device, tell).average,
+    }
+
+
+def nearest_agreement(a: Matrix, b: Matrix) -> float:
+    """Share of rows of two matrices (D, D) whose nearest other dataset is the same."""
+    blind = np.diag(np.full(len(a), np.inf))
+    return float(np.mean((a + blind).argmin(1) == (b + blind).argmin(1)))

@@ -1,0 +1,149 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from medpt.analysis import activations, svcca
+from medpt.analysis.activations import convolutions, first_filters, layer_similarities, read_encoder, settle
+from medpt.data.augment import normalise
+from medpt.errors import InputError
+from medpt.models import build_encoder, weights
+from medpt.models.encoders import Encoder
+
+RESNET18 = [
+    "conv1",
+    *(f"layer{stage}.{block}.conv{n}" for stage in (1, 2, 3, 4) for block in (0, 1) for n in (1, 2)),
+    "pooled",
+]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def network(seed: int, backbone: str = "resnet18") -> Encoder:
+    torch.manual_seed(seed)
+    return build_encoder(backbone)
+
+
+def smooth(n: int, side: int = 32, seed: int = 0) -> np.ndarray:
+    coarse = np.random.default_rng(seed).integers(0, 256, (n, side // 4, side // 4, 3)).astype(np.uint8)
+    return coarse.repeat(4, axis=1).repeat(4, axis=2)
+
+
+def whole_layer(encoder: Encoder, layer: str, images: np.ndarray) -> np.ndarray:
+    """All positions of a layer's output as rows (N · h · w, C)."""
+    kept = []
+    module = encoder.get_submodule(layer)
+    handle = module.register_forward_hook(lambda m, i, output: kept.append(output))
+    with torch.no_grad():
+        encoder(normalise(torch.from_numpy(images)))
+    handle.remove()
+    return kept[0].permute(0, 2, 3, 1).flatten(0, 2).numpy()
+
+
+def test_resnet18_has_the_18_points_of_the_figure() -> None:
+    found = layer_similarities(network(0), network(1), smooth(6))
+    assert [point.layer for point in found] == RESNET18
+    assert [point.p for point in found] == [64] * 5 + [128] * 4 + [256] * 4 + [512] * 5
+    assert found[0].n == 6 * 16 * 16
+    assert found[-1].n == 6
+
+
+@pytest.mark.parametrize(("backbone", "points"), [("shufflenet_v2", 57), ("densenet121", 121)])
+def test_other_backbones_have_all_their_convolutions(backbone: str, points: int) -> None:
+    encoder = network(0, backbone)
+    names = [name for name, _ in convolutions(encoder)]
+    found = activations.sampled(
+        encoder.eval(), torch.randn(2, 3, 32, 32), activations._Sampling(2, seed=0, start=0)
+    )
+    assert list(found) == [*names, "pooled"]
+    assert len(found) == points
+
+
+def test_a_network_is_itself() -> None:
+    """`before` gets statistics of its own; with those of the images in `after` as well, they are one
+    network.
+    """
+    encoder, images = network(0), smooth(40)
+    settled = network(0)
+    settle(settled, images)
+    found = layer_similarities(encoder, settled, images)
+    assert all(point.similarity == pytest.approx(1, abs=1e-6) for point in found[:5])
+    others = layer_similarities(encoder, network(1), images)
+    assert all(point.similarity < 0.99 for point in others[1:5])
+
+
+def test_all_positions_give_the_svcca_of_the_whole_layer() -> None:
+    """40 images of 16 × 16 positions are fewer than 20,000 rows, so that none is left out."""
+    before, after, images = network(0), network(1), smooth(40)
+    settle(after, smooth(40, seed=5))
+    found = {point.layer: point for point in layer_similarities(before, after, images, batch_size=16)}
+    settle(before, images, batch_size=16)
+    for layer in ("conv1", "layer1.0.conv2", "layer2.1.conv1"):
+        expected = svcca(whole_layer(before, layer, images), whole_layer(after, layer, images))
+        assert found[layer].similarity == pytest.approx(expected.mean(), abs=1e-4)
+        assert found[layer].n == len(whole_layer(before, layer, images))
+
+
+def test_positions_are_the_same_in_both_and_no_more_than_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one position an image, another draw in the second network would destroy the agreement."""
+    monkeypatch.setattr(activations, "ROWS", 150)
+    monkeypatch.setattr(activations, "ROWS_A_CHANNEL", 1)
+    encoder, images = network(0), smooth(150)
+    settled = network(0)
+    settle(settled, images)
+    first = layer_similarities(encoder, settled, images)[0]
+    assert (first.layer, first.n) == ("conv1", 150)
+    assert first.similarity == pytest.approx(1, abs=1e-6)
+    maps = torch.arange(2 * 64.0).reshape(2, 1, 8, 8)
+    rows = activations._Sampling(images=30, seed=0, start=0)("conv1", maps)
+    assert rows.shape == (20, 1)
+    assert len(rows.unique()) == 20
+    assert not torch.equal(rows, activations._Sampling(images=30, seed=1, start=0)("conv1", maps))
+
+
+def test_the_networks_stay_as_they_were() -> None:
+    before, after, images = network(0), network(1), smooth(4)
+    state = {k: v.clone() for k, v in before.state_dict().items()}
+    layer_similarities(before, after, images)
+    assert all(torch.equal(v, state[k]) for k, v in before.state_dict().items())
+    assert before.training
+    assert not any(module._forward_hooks for module in after.modules())
+
+
+def test_settling_takes_the_mean_over_batches() -> None:
+    layer, images = nn.Sequential(nn.BatchNorm2d(3)), smooth(10)
+    settle(layer, images, batch_size=5)
+    halves = [normalise(torch.from_numpy(part)) for part in (images[:5], images[5:])]
+    expected = sum(half.mean((0, 2, 3)) for half in halves) / 2
+    torch.testing.assert_close(layer[0].running_mean, expected)
+    assert layer[0].momentum == 0.1
+    assert not layer.training
+
+
+def test_weights_are_read_whatever_stands_on_the_encoder(tmp_path: Path) -> None:
+    encoder = network(0, "shufflenet_v2")
+    state = {f"encoder.{k}": v for k, v in encoder.state_dict().items()} | {"logits.weight": torch.zeros(2)}
+    weights.save(tmp_path / "best.safetensors", state)
+    backbone, found = read_encoder(tmp_path / "best.safetensors")
+    assert backbone == "shufflenet_v2"
+    assert all(torch.equal(v, encoder.state_dict()[k]) for k, v in found.state_dict().items())
+    assert first_filters(found).shape == (24, 3, 3, 3)
+    weights.save(tmp_path / "other.safetensors", {"encoder.a": torch.zeros(2)})
+    with pytest.raises(InputError, match="its encoder is none of resnet18, shufflenet_v2, densenet121"):
+        read_encoder(tmp_path / "other.safetensors")
+
+
+def test_what_cannot_be_compared_is_refused() -> None:
+    with pytest.raises(InputError, match="two or more uint8 images"):
+        layer_similarities(network(0), network(1), smooth(1))
+    with pytest.raises(InputError, match="differ in layers"):
+        layer_similarities(network(0), network(1, "shufflenet_v2"), smooth(4))
