@@ -16,17 +16,13 @@ from medpt.data.decode import opencv
 from medpt.data.preprocess import preprocess
 from medpt.errors import InputError, did_you_mean
 from medpt.spec import stream_seed
+from medpt.survival.tissue import ink
 
 MICRONS = 0.5  # a pixel: 20x
 TISSUE = 0.5  # least share of tissue in a box
 BLANK = 10.0  # least standard deviation of grey levels
 PEN = 0.05  # largest share of pen
 FOCUS_PERCENTILE = 2.0  # of training patches: below it, out of focus
-PENS: dict[str, tuple[tuple[int, int, int], tuple[int, int, int]]] = {  # HSV of OpenCV: hue 0 to 179
-    "blue": ((97, 153, 51), (120, 255, 255)),  # haematoxylin starts at hue 125 and is less saturated
-    "green": ((40, 90, 51), (85, 255, 255)),  # no stain of H&E is green
-    "black": ((0, 0, 0), (179, 255, 40)),
-}
 
 Pixels = NDArray[np.uint8]
 
@@ -91,11 +87,9 @@ def fault(patch: Pixels) -> str | None:
 
 
 def pen_share(patch: Pixels) -> float:
-    """The share of pixels, 0 to 1, of strong and pure blue or green, or of black."""
+    """The share of pixels, 0 to 1, of the colours of pens: see medpt.survival.tissue.ink."""
     cv2 = opencv()
-    hsv = cv2.cvtColor(patch, cv2.COLOR_RGB2HSV)
-    marked = sum(cv2.countNonZero(cv2.inRange(hsv, low, high)) for low, high in PENS.values())
-    return marked / hsv[:, :, 0].size  # the three ranges do not overlap
+    return cv2.countNonZero(ink(cv2.cvtColor(patch, cv2.COLOR_RGB2HSV))) / (patch.size // 3)
 
 
 def focus(patch: Pixels) -> float:

@@ -68,6 +68,18 @@ def test_specks_and_threads_go_and_what_is_large_enough_stays() -> None:
     assert found[20:25, 5:10].all()
 
 
+def test_pen_does_not_set_the_threshold() -> None:
+    image = np.full((100, 100, 3), GLASS, np.uint8)
+    image[30:80, 30:80] = (228, 190, 214)  # faintly stained
+    alone = tissue_mask(image)
+    assert alone.sum() == 2500
+    image[:, 5:15] = (20, 60, 200)
+    found = tissue_mask(image)
+    assert np.array_equal(found[:, 20:], alone[:, 20:])
+    assert found[:, 5:15].all()
+    assert tissue_mask(np.full((9, 9, 3), (20, 60, 200), np.uint8)).all()
+
+
 def test_saturated_light_is_glass() -> None:
     image = np.full((60, 60, 3), GLASS, np.uint8)
     image[:, :30] = (255, 160, 200)  # V of 1

@@ -1,0 +1,187 @@
+"""Slides of a cohort to Parquet files of patches, in parallel over a cluster through Ray Data.
+
+A killed extraction goes on at the first slide whose file is not there. A slide that cannot be read or has no
+valid patch is listed in the manifest with the reason and stops nobody. Also a command:
+`python -m grid.slides NAME DIR --to DIR`, which prints the counts beside the paper's Table 4.
+"""
+
+import argparse
+import csv
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from grid.prepare import quiet_ray_data
+from grid.published import FOLDER as PUBLISHED
+from medpt.data import open_dataset
+from medpt.data.cards import card
+from medpt.data.dataset import Dataset, Record
+from medpt.data.fingerprint import fingerprint
+from medpt.errors import InputError
+from medpt.spec import Slides
+from medpt.survival import patch_files
+from medpt.survival.patch_files import CohortManifest, SlideInfo
+from medpt.survival.patches import options_of
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Job:
+    """One cohort on its way into `folder`."""
+
+    name: str
+    spec: Slides
+    dataset: Dataset
+    folder: Path
+    records: list[Record] = field(default_factory=list)
+    done: dict[int, SlideInfo] = field(default_factory=dict)
+
+    def start(self) -> None:
+        """Raises InputError for options that are not accepted and for a dataset without survival."""
+        options_of(self.spec.dataset, self.spec.patches)
+        if self.dataset.info.task != "survival":
+            raise InputError(f"{self.spec.dataset}: {self.dataset.info.task}; accepted: slides with survival")
+        self.records = patch_files.plan(self.dataset)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for number, record in enumerate(self.records):
+            info = patch_files.finished(self.folder, self.dataset.root, record, self.spec)
+            if info is not None:
+                self.done[number] = info
+
+    def todo(self) -> list[dict[str, Any]]:
+        return [
+            {"job": self.name, "number": number, "record": json.dumps(record.to_json())}
+            for number, record in enumerate(self.records)
+            if number not in self.done
+        ]
+
+    @property
+    def complete(self) -> bool:
+        return len(self.done) == len(self.records)
+
+    def seal(self) -> CohortManifest:
+        """The manifest, written; InputError where no slide has a patch."""
+        infos = [self.done[number] for number in range(len(self.records))]
+        manifest = patch_files.seal(self.folder, self.dataset, self.spec, infos)
+        for problem in manifest.problems:
+            log.warning("%s: slide left out: %s", self.spec.dataset, problem)
+        return manifest
+
+
+Event = tuple[str, CohortManifest | Exception]
+
+
+def extract_all(jobs: list[Job], on_slides: Callable[[int], object] = lambda slides: None) -> Iterator[Event]:
+    """Yields (job name, its manifest or its failure) as each job ends. `on_slides` counts finished slides.
+
+    Ray must be initialised. A job that fails does not touch the others.
+    """
+    open_jobs = {}
+    for job in jobs:
+        try:
+            job.start()
+        except InputError as error:
+            yield job.name, error
+            continue
+        if job.complete:
+            yield job.name, _sealed(job)
+        else:
+            open_jobs[job.name] = job
+    for row in _extract(open_jobs):
+        job = open_jobs[row["job"]]
+        job.done[row["number"]] = row["info"]
+        on_slides(1)
+        if job.complete:
+            yield job.name, _sealed(job)
+
+
+def _sealed(job: Job) -> CohortManifest | Exception:
+    try:
+        return job.seal()
+    except (InputError, OSError) as error:
+        return error
+
+
+def _extract(jobs: Mapping[str, Job]) -> Iterator[dict[str, Any]]:
+    if not jobs:
+        return
+    import ray
+
+    quiet_ray_data()
+    places = {name: (job.folder, job.dataset.root, job.spec) for name, job in jobs.items()}
+
+    def write(batch: Any) -> Any:
+        name, number = batch["job"][0], int(batch["number"][0])
+        folder, root, spec = places[name]
+        record = Record.from_json(json.loads(batch["record"][0]))
+        return {"job": [name], "number": [number], "info": [patch_files.write(folder, root, record, spec)]}
+
+    items = [item for job in jobs.values() for item in job.todo()]
+    dataset = ray.data.from_items(items, override_num_blocks=len(items))
+    # No CPU asked for, as in grid/prepare.py: trials that wait for these slides may hold every CPU.
+    at_once = max(1, int(ray.cluster_resources().get("CPU", 1)))
+    yield from dataset.map_batches(write, batch_size=1, num_cpus=0, concurrency=at_once).iter_rows()
+
+
+def table4(manifest: CohortManifest) -> list[str]:
+    """Our counts beside the paper's, a line each."""
+    paper = published().get(manifest.spec.dataset, {})
+    ours = manifest.table4()
+    lines = [f"{manifest.spec.dataset:<20} {'ours':>9} {'paper':>9}"]
+    return lines + [f"{name:<20} {count:>9,} {paper.get(name, '-'):>9}" for name, count in ours.items()]
+
+
+def published() -> dict[str, dict[str, str]]:
+    """Table 4 of the paper: dataset to row to count."""
+    found: dict[str, dict[str, str]] = {}
+    with (PUBLISHED / "prose.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            if row["note"].startswith("Table 4"):
+                found.setdefault(row["target"], {})[row["metric"]] = f"{int(row['mean']):,}"
+    return found
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m grid.slides", description=__doc__.splitlines()[0])
+    parser.add_argument("name", help="the dataset, as `python -m medpt.data list` calls it")
+    parser.add_argument("folder", type=Path, help="the owner's files")
+    parser.add_argument("--to", type=Path, required=True, help="where the patches go")
+    parser.add_argument("--candidates", type=int, help="boxes a slide; default: as the paper's counts imply")
+    parser.add_argument("--box", type=int, help="side of a box in pixels of 0.5 microns; default: 512")
+    parser.add_argument("--size", type=int, help="side of a stored patch; default: 256")
+    options = parser.parse_args(arguments)
+    try:
+        manifest = extract_one(options)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print("\n".join(table4(manifest)))
+    print(", ".join(f"{count:,} {reason}" for reason, count in manifest.refused().items()))
+    for problem in manifest.problems:
+        print(f"left out: {problem}")
+    return 0
+
+
+def extract_one(options: argparse.Namespace) -> CohortManifest:
+    name = card(options.name).name
+    dataset = open_dataset(name, options.folder)
+    given = {key: getattr(options, key) for key in ("candidates", "box", "size")}
+    patches = {key: value for key, value in given.items() if value is not None}
+    job = Job(name, Slides(name, fingerprint(dataset.root), patches=patches), dataset, options.to)
+    from grid.cluster import local_ray
+
+    with local_ray():
+        ((_, ended),) = extract_all([job], lambda slides: print(".", end="", flush=True))
+    print()
+    if isinstance(ended, Exception):
+        raise ended
+    return ended
+
+
+if __name__ == "__main__":
+    sys.exit(main())
