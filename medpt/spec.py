@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 VERSIONS: dict[str, int] = {
-    "prepare": 1,
+    "prepare": 2,
     "pretrain": 1,
     "finetune": 1,
     "slides": 1,
@@ -25,6 +25,7 @@ DATA_KINDS = ("prepare", "slides")  # the owner's files to what trainers read; e
 
 CLASSIFIER = "classifier"
 NO_NETWORK = "none"  # the initialization of a model without a deep network
+HANDCRAFTED = "handcrafted"  # stands where the backbone does, for features without a network
 EDGE_LOSSES = ("alpha", "equal", "lovasz")
 WEIGHTINGS = ("inverse_frequency", "sqrt_inverse_frequency", "log_inverse", "none")
 
@@ -131,6 +132,7 @@ class Pretrain:
     seed: int = 0
     protocol: Protocol = Protocol(max_steps=60_000)
     extensions: Mapping[str, str] = field(default_factory=dict)  # by medpt.extensions.versions
+    guards: tuple[str, ...] = ()  # digests of Prepare: what they share with the data is not trained on
 
 
 @dataclass(frozen=True)

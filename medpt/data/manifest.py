@@ -20,7 +20,7 @@ from medpt.spec import Prepare
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FORMAT = 1  # of the folder; raise it when a reader of the old one would go wrong
+FORMAT = 2  # of the folder; raise it when a reader of the old one would go wrong
 MANIFEST = "manifest.json"
 FACTS = ("id", "split", "group", "label", "pixels")  # the columns that are cheap to read
 
@@ -155,20 +155,25 @@ def read_facts(
     folder: Path, shards: Sequence[ShardInfo]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
     """ids, splits, groups, labels and pixels of Index, over all rows of the shards in their order."""
-    import pyarrow as pa
-
-    table = pa.concat_tables(_cheap_columns(folder, shard) for shard in shards)
+    table = read_columns(folder, shards, FACTS)
     ids, splits, groups = (np.array(table[name].to_pylist(), dtype=str) for name in FACTS[:3])
     return ids, splits, groups, table["label"].to_numpy(), _pixels(table["pixels"])
 
 
-def _cheap_columns(folder: Path, shard: ShardInfo) -> pa.Table:
+def read_columns(folder: Path, shards: Sequence[ShardInfo], names: Sequence[str]) -> pa.Table:
+    """Columns of all rows of the shards in their order. Raises InputError for damaged shards."""
+    import pyarrow as pa
+
+    return pa.concat_tables(_columns(folder, shard, names) for shard in shards)
+
+
+def _columns(folder: Path, shard: ShardInfo, names: Sequence[str]) -> pa.Table:
     import pyarrow as pa
     from pyarrow import parquet
 
     path = folder / shard.name
     try:
-        table = parquet.read_table(path, columns=list(FACTS))
+        table = parquet.read_table(path, columns=list(names))
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"{path}: cannot be read ({error}); prepare the data again") from None
     if table.num_rows != shard.rows:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medpt.data import splits
+from medpt.data import signature, splits
 from medpt.data.dataset import IGNORE
-from medpt.data.manifest import Index, Manifest, ShardInfo, damage, read_facts, shard_info
+from medpt.data.manifest import FORMAT, Index, Manifest, ShardInfo, damage, read_facts, shard_info
 from medpt.errors import InputError
 from medpt.files import TEMPORARY, read_json, remove, replacing, sha256, write_json
 from medpt.spec import Prepare, canonical_json
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from medpt.data.dataset import Dataset, Record
 
 ROWS = 192  # a shard: 38 MB of images at 256 x 256, 50 MB with masks, before compression
+NAMES = ("exact", "near")
 ZSTD_LEVEL = 3  # grey images (three equal channels) shrink to 0.41 of raw, 0.84 at level 1; colour 0.80, 0.86
 
 
@@ -41,12 +42,14 @@ class Row:
 
 
 def schema(size: int) -> pa.Schema:
-    """Columns of a shard: image raw uint8 (S, S, 3) RGB, mask raw uint8 (S, S) or null, label -1: none"""
+    """Columns of a shard: image raw uint8 (S, S, 3) RGB, mask raw uint8 (S, S) or null, label -1: none;
+    exact and near, the names that medpt.data.signature gives the decoded image"""
     import pyarrow as pa
 
     columns = {"id": pa.string(), "split": pa.string(), "group": pa.string(), "label": pa.int64()}
     pixels = {"image": pa.binary(size * size * 3), "mask": pa.binary(size * size)}
-    return pa.schema({**columns, **pixels, "pixels": pa.list_(pa.int64())})
+    names = {name: pa.binary(signature.BYTES) for name in NAMES}
+    return pa.schema({**columns, **names, **pixels, "pixels": pa.list_(pa.int64())})
 
 
 def plan(
@@ -135,7 +138,7 @@ def write(dataset: Dataset, rows: Sequence[Row], pipeline: str, path: Path) -> S
 
 
 def _read(dataset: Dataset, rows: Sequence[Row], pipeline: str) -> tuple[dict[str, list[Any]], list[str]]:
-    columns: dict[str, list[Any]] = {name: [] for name in ("row", "image", "mask", "pixels")}
+    columns: dict[str, list[Any]] = {name: [] for name in ("row", *NAMES, "image", "mask", "pixels")}
     problems = []
     for row in rows:
         try:
@@ -150,20 +153,22 @@ def _read(dataset: Dataset, rows: Sequence[Row], pipeline: str) -> tuple[dict[st
 
 def _pixels(
     dataset: Dataset, record: Record, pipeline: str
-) -> tuple[np.ndarray, np.ndarray | None, list[int] | None]:
+) -> tuple[bytes, bytes, np.ndarray, np.ndarray | None, list[int] | None]:
     from medpt.data.preprocess import preprocess_pair
 
     segments = dataset.info.task == "segmentation"
     mask = dataset.mask(record) if segments else None
-    image, mask = preprocess_pair(dataset.image(record), mask, pipeline)
+    decoded = dataset.image(record)
+    names = signature.exact(decoded), signature.near(decoded)
+    image, mask = preprocess_pair(decoded, mask, pipeline)
     if mask is None:
-        return image, None, None
+        return *names, image, None, None
     counts = np.bincount(mask.ravel(), minlength=IGNORE + 1)
     known = len(dataset.info.classes)
     foreign = [int(value) for value in np.flatnonzero(counts[:IGNORE]) if value >= known]
     if foreign:
         raise InputError(f"mask has the values {foreign}; accepted: 0 to {known - 1}, and {IGNORE} to ignore")
-    return image, mask, counts[:known].tolist()
+    return *names, image, mask, counts[:known].tolist()
 
 
 def _table(columns: dict[str, list[Any]], size: int) -> pa.Table:
@@ -176,6 +181,7 @@ def _table(columns: dict[str, list[Any]], size: int) -> pa.Table:
             "split": [row.split for row in columns["row"]],
             "group": [record.group_id for record in records],
             "label": [-1 if record.label is None else record.label for record in records],
+            **{name: columns[name] for name in NAMES},
             "image": [image.tobytes() for image in columns["image"]],
             "mask": [None if mask is None else mask.tobytes() for mask in columns["mask"]],
             "pixels": columns["pixels"],
@@ -187,7 +193,7 @@ def _table(columns: dict[str, list[Any]], size: int) -> pa.Table:
 def _write_parquet(table: pa.Table, path: Path) -> None:
     from pyarrow import parquet
 
-    facts = [name for name in table.column_names if name not in ("image", "mask")]
+    facts = [name for name in table.column_names if name not in (*NAMES, "image", "mask")]
     parquet.write_table(
         table,
         path,
@@ -201,7 +207,7 @@ def _write_parquet(table: pa.Table, path: Path) -> None:
 
 def _plan_digest(rows: Sequence[Row], pipeline: str) -> str:
     facts = [[row.record.id, row.split, row.record.group_id, row.record.label] for row in rows]
-    return _digest([pipeline, facts])
+    return _digest([FORMAT, pipeline, facts])
 
 
 def _digest(value: Any) -> str:

@@ -126,7 +126,7 @@ def test_digest_is_pinned() -> None:
     assert digest("prepare", spec) == PREPARE_DIGEST
 
 
-PREPARE_DIGEST = "98c7b11881f3b323a3e14b69c60f54b0a63dcf464c59b970c3783df4f58b88c5"
+PREPARE_DIGEST = "8d04abd085fe471de9fb7fe2c33cbf185113aedb5d1b03bd28bf52103c89a2b4"
 
 
 def test_named_streams_are_independent() -> None:

@@ -10,7 +10,7 @@ import pytest
 from pyarrow import parquet
 from toy_data import CLASSES, PIPELINE, SIZE, dataset, image_of, mask_of, prepare
 
-from medpt.data import manifest, shards
+from medpt.data import manifest, shards, signature
 from medpt.data.dataset import IGNORE
 from medpt.errors import InputError
 
@@ -41,6 +41,8 @@ def test_rows_hold_what_the_reader_read(tmp_path, task):
     for row, one in zip(rows, sorted(data, key=lambda one: one.id), strict=True):
         assert (row["split"], row["group"]) == (one.split, one.group_id)
         np.testing.assert_array_equal(np.frombuffer(row["image"], np.uint8), image_of(one).ravel())
+        decoded = data.image(one)
+        assert (row["exact"], row["near"]) == (signature.exact(decoded), signature.near(decoded))
         if task == "classification":
             assert (row["label"], row["mask"], row["pixels"]) == (one.label, None, None)
         else:
@@ -240,9 +242,9 @@ def test_manifest_that_is_absent_foreign_or_broken_is_refused(tmp_path):
         manifest.verify(tmp_path)
     prepare(tmp_path, dataset("classification"))
     _edit(tmp_path, lambda value: value.update(format=99))
-    with pytest.raises(InputError, match="format 99; accepted: 1"):
+    with pytest.raises(InputError, match="format 99; accepted: 2"):
         manifest.verify(tmp_path)
-    for content in ("{", "[]", '{"format": 1}', '{"format": 1, "shards": 3}'):
+    for content in ("{", "[]", '{"format": 2}', '{"format": 2, "shards": 3}'):
         (tmp_path / manifest.MANIFEST).write_text(content)
         with pytest.raises(InputError, match=r"manifest\.json: is no manifest"):
             manifest.verify(tmp_path)
