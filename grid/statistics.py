@@ -9,6 +9,7 @@ not asked to pool.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 from typing import Any
 
@@ -18,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 LEVEL = 0.95
 ENUMERATED = 6  # seeds whose n^n resamples are listed rather than drawn (46,656 for six)
 RESAMPLES = 20_000
+LATTICE = 200_000  # steps that all differences of a permutation test make together, at most
 
 
 @dataclass(frozen=True)
@@ -81,18 +83,26 @@ def sign_permutation(differences: ArrayLike, decimals: int = 3) -> float:
     """One-sided p of the hypothesis that the differences are symmetric about zero, against a mean above it.
 
     The share of all 2^n assignments of signs whose sum reaches the observed one, counted exactly for values
-    rounded to `decimals`; the smallest p that n differences can have is 2^-n. 1 where there are none.
+    rounded to `decimals`, or to 1/200,000 of their sum where that is coarser; the smallest p that n values can
+    have is 2^-n. 1 where there are none.
     """
-    d = np.rint(np.asarray(differences, float) * 10**decimals).astype(np.int64)
-    sizes = np.abs(d)
-    probability = np.ones(1)  # of each sum of the differences that are given a plus
-    for size in sizes:
-        longer = np.zeros(len(probability) + size)
-        longer[: len(probability)] += probability / 2
-        longer[size:] += probability / 2
-        probability = longer
+    x = np.asarray(differences, float)
+    step = max(10.0**-decimals, float(np.abs(x).sum()) / LATTICE)
+    d = np.rint(x / step).astype(np.int64)
+    sizes = np.sort(np.abs(d))
     least = (int(d.sum()) + int(sizes.sum())) // 2  # signs sum to twice the plus part less the whole
-    return float(min(1.0, probability[least:].sum()))
+    return float(min(1.0, _sums(tuple(sizes.tolist()))[least:].sum()))
+
+
+@lru_cache(maxsize=4)  # both directions of a test ask for the same
+def _sums(sizes: tuple[int, ...]) -> NDArray[np.float64]:
+    """The probability of each sum of those that are given a plus, by a fair coin each."""
+    probability = np.ones(1)
+    for size in sizes:
+        half = probability / 2
+        probability = np.concatenate([half, np.zeros(size)])
+        probability[size:] += half
+    return probability
 
 
 def holm(p: ArrayLike) -> NDArray[np.float64]:
