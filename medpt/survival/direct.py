@@ -1,0 +1,218 @@
+"""The direct predictor of Wen et al. 2021, Table 5: phenotypes of a patient's patches, one network, one risk.
+
+The paper gives it one sentence; this is our reading. Patches fall into k clusters (k-means or spectral). A
+patient is the mean of the network's features over one random patch a cluster, weighed by the cluster's
+share of the patient's patches; a linear layer makes the risk, and Cox's loss trains all of it, the encoder
+included. k-means is fitted anew to the present features every five epochs; spectral clusters stay. `frozen`
+is the cheap variant: shares and mean features of the clusters into a ridge Cox model (ridge.py).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from medpt.data.augment import ELEMENTS, dihedral
+from medpt.errors import InputError
+from medpt.spec import stream_seed
+from medpt.survival import ridge
+from medpt.survival.clusters import CLUSTERINGS, SAMPLED_PER_PATIENT, principal, sample
+from medpt.survival.cox import cox_loss
+from medpt.survival.features import embed, load, pooled
+from medpt.survival.fitting import batches, c_index, checked, filled, need, train, without_gaps
+from medpt.survival.study import TRAIN, VALIDATION, Prediction, Study
+from medpt.train import reseed
+
+Labels = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Options:
+    clustering: str = "km"  # or "sp": the two columns of Table 5
+    k: int = 6  # paper, Table 5
+    frozen: bool = False  # the paper "initialises" extractors, so they are trained
+    batch_patients: int = 16  # paper, section 2.2: batches of 16, here of patients
+    learning_rate: float = 1e-4  # paper, section 2.2
+    epochs: int = 100  # an epoch is every training patient once; early stopping ends sooner
+    patience: int = 20  # paper: 20 evaluations
+    recluster_every: int = 5  # epochs: a pass over all patches each time
+    judged_per_cluster: int = 50  # patches of a patient that make its risk
+    components: int = 16  # of cluster means in the frozen variant: few patients fit few numbers
+
+
+DEFAULTS = Options()
+
+
+def predict(study: Study, options: Options = DEFAULTS) -> Prediction:
+    """Needs `features` (of the encoder under test), and unless `frozen` also `images` and `encoder`.
+
+    Keeps the epoch of the best validation C-index, the last one where validation has no comparable pair. A
+    patient without patches gets the median risk of the training patients. Facts: the epoch kept and its
+    validation C-index (for `frozen` the ridge penalty), patients without patches.
+    """
+    if options.clustering not in CLUSTERINGS:
+        raise InputError(f"clustering: {options.clustering} is none of {', '.join(CLUSTERINGS)}")
+    if options.frozen:
+        return _predict_frozen(study, options)
+    fit, validating = _Fit.start(study, options), filled(study, VALIDATION)
+
+    def judge() -> float:
+        return c_index(study, validating, fit.risks(validating))
+
+    standing = train(fit.network, fit.epoch, judge, options.epochs, options.patience)
+    fit.labels = fit.history[standing.best_step]
+    risk = np.full(len(study.patients), np.nan)
+    risk[filled(study)] = fit.risks(filled(study))
+    facts = {"epoch": float(standing.best_step), "val_c_index": standing.best}
+    return _prediction(study, risk, facts)
+
+
+class DirectNet(nn.Module):
+    """Images to log risks through `encoder`, whose last map has `encoder.channels[-1]` channels."""
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.risk = nn.Linear(encoder.channels[-1], 1)  # type: ignore[index,arg-type]
+
+    def forward(self, images: Tensor, weights: Tensor) -> Tensor:
+        """Normalised (B, 3, S, S) and the weight (P, B) of each patch in each patient, to (P,)."""
+        return self.risk(weights @ pooled(self.encoder, images)).squeeze(1)
+
+
+@dataclass
+class _Fit:
+    study: Study
+    options: Options
+    images: NDArray[np.uint8]
+    network: DirectNet
+    optimiser: torch.optim.Optimizer
+    labels: Labels  # (n,) of every patch
+    history: dict[int, Labels] = field(default_factory=dict)  # by epoch
+
+    @classmethod
+    def start(cls, study: Study, options: Options) -> "_Fit":
+        features, images, encoder = need(study, "features", "images", "encoder")
+        reseed(torch.device(study.device), stream_seed(study.seed, "direct", "network"))
+        network = DirectNet(encoder()).to(study.device)
+        optimiser = torch.optim.Adam(network.parameters(), lr=options.learning_rate)
+        return cls(study, options, images, network, optimiser, phenotypes(study, features, options))
+
+    def epoch(self, number: int) -> None:
+        due = number > 1 and (number - 1) % self.options.recluster_every == 0
+        if due and self.options.clustering == "km":
+            self.labels = phenotypes(
+                self.study, self._features(np.arange(len(self.study.patient))), self.options
+            )
+        self.history[number] = self.labels
+        rng = np.random.default_rng(stream_seed(self.study.seed, "direct", "epoch", number))
+        self.network.train()
+        for batch in batches(rng.permutation(filled(self.study, TRAIN)), self.options.batch_patients):
+            if self.study.event[batch].any():
+                self._step(batch, rng, number)
+
+    def _step(self, patients: NDArray[np.intp], rng: np.random.Generator, number: int) -> None:
+        rows, owner, weight = weighed(
+            self.study, patients, self.labels, lambda members: rng.choice(members, 1)
+        )
+        device = self.study.device
+        weights = torch.zeros(len(patients), len(rows))
+        weights[torch.from_numpy(owner), torch.arange(len(rows))] = torch.from_numpy(weight)
+        turns = torch.from_numpy(rng.integers(ELEMENTS, size=len(rows))).to(device)
+        images = dihedral(load(self.images, rows, device), turns)
+        risk = self.network(images, weights.to(device))
+        time, event = (torch.from_numpy(x[patients]).to(device) for x in (self.study.time, self.study.event))
+        loss = checked(cox_loss(risk, time, event), number)
+        self.optimiser.zero_grad()
+        loss.backward()
+        self.optimiser.step()
+
+    def risks(self, patients: NDArray[np.intp]) -> NDArray[np.float64]:
+        """(len(patients),) in eval mode, from up to 50 patches a cluster, taken at even distances."""
+        if not len(patients):
+            return np.empty(0)
+        most = self.options.judged_per_cluster
+        rows, owner, weight = weighed(
+            self.study, patients, self.labels, lambda members: members[:: -(-len(members) // most)]
+        )
+        features = self._features(rows).astype(np.float64)
+        means = np.zeros((len(patients), features.shape[1]))
+        np.add.at(means, owner, weight[:, None] * features)
+        return self._head(means)
+
+    def _head(self, means: NDArray[np.float64]) -> NDArray[np.float64]:
+        layer = self.network.risk
+        weight, bias = (x.detach().cpu().double().numpy() for x in (layer.weight[0], layer.bias))
+        return means @ weight + bias
+
+    def _features(self, rows: NDArray[np.intp]) -> NDArray[np.floating]:
+        encoder = self.network.encoder.eval()
+        return embed(lambda batch: pooled(encoder, batch), self.images, rows, self.study.device)
+
+
+def weighed(
+    study: Study,
+    patients: NDArray[np.intp],
+    labels: Labels,
+    choose: Callable[[NDArray[np.intp]], NDArray[np.intp]],
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
+    """Patches chosen of each cluster of each patient: rows, places of their patients, weights.
+
+    The weights of a patient sum to 1; the patches of one cluster share equally what its members are of all
+    patches of the patient.
+    """
+    rows, owner, weight = [], [], []
+    for place, patient in enumerate(patients):
+        bag = study.bags[patient]
+        for cluster in np.unique(labels[bag]):
+            members = bag[labels[bag] == cluster]
+            rows.append(taken := choose(members))
+            owner.append(np.full(len(taken), place))
+            weight.append(np.full(len(taken), len(members) / len(bag) / len(taken), np.float32))
+    return np.concatenate(rows), np.concatenate(owner), np.concatenate(weight)
+
+
+def phenotypes(study: Study, features: NDArray[np.floating], options: Options) -> Labels:
+    """The cluster of every patch (n,), fitted on up to 200 patches of each training patient."""
+    fitted_on = _sampled(study)
+    fit = CLUSTERINGS[options.clustering]
+    return fit(features[fitted_on], options.k, stream_seed(study.seed, "direct", "clusters"))(features)
+
+
+def patient_vectors(study: Study, features: NDArray[np.floating], options: Options) -> NDArray[np.float64]:
+    """(P, k + 16 k): the share of each cluster, then its mean in the first 16 principal components.
+
+    0, the training mean, where a patient has no patch of a cluster.
+    """
+    labels = phenotypes(study, features, options)
+    reduced = principal(features[_sampled(study)], options.components)(features)
+    share = np.zeros((len(study.patients), options.k))
+    means = np.zeros((len(study.patients), options.k, reduced.shape[1]))
+    np.add.at(share, (study.patient, labels), 1)
+    np.add.at(means, (study.patient, labels), reduced)
+    means /= np.maximum(share, 1)[..., None]
+    share /= np.maximum(share.sum(1, keepdims=True), 1)
+    return np.hstack([share, means.reshape(len(share), -1)])
+
+
+def _predict_frozen(study: Study, options: Options) -> Prediction:
+    (features,) = need(study, "features")
+    x, rows = patient_vectors(study, features, options), filled(study, TRAIN)
+    seed = stream_seed(study.seed, "direct", "ridge")
+    model = ridge.fit_cv(x[rows], study.time[rows], study.event[rows], seed)
+    risk = np.full(len(study.patients), np.nan)
+    risk[filled(study)] = model(x[filled(study)])
+    return _prediction(study, risk, {"penalty": model.penalty})
+
+
+def _prediction(study: Study, risk: NDArray[np.float64], facts: dict[str, float]) -> Prediction:
+    without = float(np.isnan(risk).sum())
+    return Prediction(without_gaps(risk, study), facts | {"without_patches": without})
+
+
+def _sampled(study: Study) -> NDArray[np.intp]:
+    rng = np.random.default_rng(stream_seed(study.seed, "direct", "sample"))
+    return sample([study.bags[row] for row in filled(study, TRAIN)], SAMPLED_PER_PATIENT, rng)

@@ -1,0 +1,101 @@
+"""Features of patches: a network's last maps through ReLU and global average pooling, as float16 on disk.
+
+512 numbers a patch for ResNet-18, 1024 for DenseNet-121 and ShuffleNet V2. In evaluation mode, so that a
+patch's features do not depend on its neighbours; normalised as everywhere (medpt/data/augment.py).
+
+A random network's batch norm has no statistics yet: one pass in training mode over 2,000 training patches
+sets them, and only a random network's; pre-trained statistics stay.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from medpt.data.augment import normalise
+from medpt.errors import DivergedError
+from medpt.spec import stream_seed
+
+BATCH = 64
+SETTLING_PATCHES = 2_000
+
+
+def extract(
+    encoder: nn.Module,
+    images: NDArray[np.uint8],
+    device: str | torch.device = "cpu",
+    *,
+    settle_on: NDArray[np.intp] | None = None,
+    seed: int = 0,
+) -> NDArray[np.float16]:
+    """Features (n, d) of images (n, S, S, 3), which may be mapped from disk: one batch is read at a time.
+
+    `settle_on`: for a random network, the training patches of which (up to) 2,000 set its batch norm.
+    Leaves the encoder on the device, in eval mode. Raises DivergedError where a feature is no float16 number.
+    """
+    encoder.to(device)
+    if settle_on is not None:
+        settle_batch_norm(encoder, images, settle_on, seed, device)
+    encoder.eval()
+    values = embed(lambda batch: pooled(encoder, batch), images, np.arange(len(images)), device, np.float16)
+    if not np.isfinite(values).all():
+        raise DivergedError("a feature of the encoder is not a finite float16 number")
+    return values
+
+
+def pooled(encoder: nn.Module, normalised: Tensor) -> Tensor:
+    """(B, 3, S, S) to float32 (B, d); bfloat16 inside on a CUDA device."""
+    with torch.autocast(normalised.device.type, torch.bfloat16, enabled=normalised.is_cuda):
+        maps = encoder(normalised)
+    return maps[-1].float().relu().mean(dim=(2, 3))
+
+
+def load(images: NDArray[np.uint8], rows: NDArray[np.intp], device: str | torch.device) -> Tensor:
+    """Normalised float32 (B, 3, S, S) of these rows, on the device."""
+    return normalise(torch.from_numpy(np.ascontiguousarray(images[rows])).to(device))
+
+
+@torch.no_grad()
+def embed(
+    network: Callable[[Tensor], Tensor],
+    images: NDArray[np.uint8],
+    rows: NDArray[np.intp],
+    device: str | torch.device,
+    kind: type[np.floating] = np.float32,
+) -> NDArray[np.floating]:
+    """What `network` makes of each row's normalised image: (len(rows), ...), batch by batch."""
+    batches = [network(load(images, part, device)).cpu().numpy().astype(kind) for part in _parts(rows)]
+    return np.concatenate(batches)
+
+
+@torch.no_grad()
+def settle_batch_norm(
+    encoder: nn.Module,
+    images: NDArray[np.uint8],
+    rows: NDArray[np.intp],
+    seed: int,
+    device: str | torch.device,
+) -> None:
+    """Sets every running mean and variance to the plain average over the batches of one pass.
+
+    The pass takes 2,000 of `rows`, drawn by `seed`, or all; a last batch that is not full is left out
+    unless it is the only one. Leaves the encoder in training mode.
+    """
+    generator = np.random.default_rng(stream_seed(seed, "settle"))
+    drawn = np.sort(generator.permutation(rows)[:SETTLING_PATCHES])
+    norms = [layer for layer in encoder.modules() if isinstance(layer, nn.BatchNorm2d)]
+    momenta = [layer.momentum for layer in norms]
+    for layer in norms:
+        layer.reset_running_stats()
+        layer.momentum = None  # PyTorch's word for the plain average
+    encoder.train()
+    for part in _parts(drawn[: len(drawn) // BATCH * BATCH] if len(drawn) > BATCH else drawn):
+        encoder(load(images, part, device))
+    for layer, momentum in zip(norms, momenta, strict=True):
+        layer.momentum = momentum
+
+
+def _parts(rows: NDArray[np.intp]) -> list[NDArray[np.intp]]:
+    return [rows[start : start + BATCH] for start in range(0, max(len(rows), 1), BATCH)]
