@@ -19,7 +19,7 @@ from medpt.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
-CHUNK = 2**22  # float64 numbers of one chunk of rows: 32 MiB
+CHUNK = 2**18  # float64 numbers of one chunk of rows: 2 MiB, what a cache holds
 SMALLEST = 1e-10  # of the largest variance
 
 
@@ -74,7 +74,7 @@ class Covariances:
         if self.rows and widths != self.widths:
             raise InputError(f"{widths} columns after {self.widths} in the batches before")
         self.widths = widths
-        step = max(1, CHUNK // sum(widths))
+        step = max(sum(widths), CHUNK // sum(widths))
         for start in range(0, len(x), step):
             self._merge(_joined(x[start : start + step], y[start : start + step]))
 

@@ -104,10 +104,10 @@ def test_positions_are_the_same_in_both_and_no_more_than_needed(monkeypatch: pyt
     assert (first.layer, first.n) == ("conv1", 150)
     assert first.similarity == pytest.approx(1, abs=1e-6)
     maps = torch.arange(2 * 64.0).reshape(2, 1, 8, 8)
-    rows = activations._Sampling(images=30, seed=0, start=0)("conv1", maps)
+    rows = activations._Sampling(images=15, seed=0, start=0)("conv1", maps)
     assert rows.shape == (20, 1)
     assert len(rows.unique()) == 20
-    assert not torch.equal(rows, activations._Sampling(images=30, seed=1, start=0)("conv1", maps))
+    assert not torch.equal(rows, activations._Sampling(images=15, seed=1, start=0)("conv1", maps))
 
 
 def test_the_networks_stay_as_they_were() -> None:
