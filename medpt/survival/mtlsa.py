@@ -19,8 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medpt.errors import InputError
-from medpt.survival.concordance import comparable_pairs, concordance_index
-from medpt.survival.split import folds
+from medpt.survival.split import cross_validated
 from medpt.survival.study import Prediction
 
 Matrix = NDArray[np.float64]
@@ -75,7 +74,13 @@ def predict_from(
     InputError for features that are not numbers and where no fold has a comparable pair.
     """
     _refuse_unknown(x_train, x_all)
-    scores = _cross_validated(x_train, time, event, seed, options)
+
+    def risks(inside: NDArray[np.bool_], outside: NDArray[np.bool_]) -> Iterator[NDArray[np.float64]]:
+        problem, scaling = _prepared(x_train[inside], time[inside], event[inside], options)
+        for b in solutions(problem, options, options.path):
+            yield -lifetimes(scaling(x_train[outside]), b)
+
+    scores = cross_validated(time, event, options.folds, seed, risks)
     best = int(scores.argmax())
     problem, scaling = _prepared(x_train, time, event, options)
     b = list(solutions(problem, options, best + 1))[-1]
@@ -86,27 +91,6 @@ def predict_from(
         "cv_c_index": float(scores[best]),
     }
     return Prediction(-lifetimes(scaling(x_all), b), facts)
-
-
-def _cross_validated(
-    x: Matrix, time: Matrix, event: NDArray[np.bool_], seed: int, options: Options
-) -> NDArray[np.float64]:
-    """The C-index on patients left out, mean over folds, of each λ2 (path,)."""
-    fold = folds(time, event, options.folds, seed)
-    scores = []
-    for number in range(options.folds):
-        inside, outside = fold != number, fold == number
-        if not comparable_pairs(time[outside], event[outside]):
-            continue
-        problem, scaling = _prepared(x[inside], time[inside], event[inside], options)
-        design = scaling(x[outside])
-        risks = [-lifetimes(design, b) for b in solutions(problem, options, options.path)]
-        scores.append([concordance_index(time[outside], event[outside], risk) for risk in risks])
-    if not scores:
-        raise InputError(
-            f"MTLSA: {event.sum()} deaths among {len(event)} training patients: too few for folds"
-        )
-    return np.mean(scores, 0)
 
 
 def solutions(problem: Problem, options: Options, count: int) -> Iterator[Matrix]:

@@ -4,7 +4,7 @@ Every cut is by patient: whatever slides and patches a patient has follow it. Eq
 in whatever order the patients come. What this file cannot see: one patient under two names.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from medpt.data.splits import stratified_order
 from medpt.errors import InputError
 from medpt.spec import stream_seed
+from medpt.survival.concordance import comparable_pairs, concordance_index
 from medpt.survival.study import TEST, TRAIN, VALIDATION
 
 TEST_FRACTION = 0.2  # paper, section 2.1: 80/20 where the owner gives no split
@@ -52,6 +53,31 @@ def folds(time: NDArray[np.float64], event: NDArray[np.bool_], count: int, seed:
         np.arange(len(time)) % count
     )
     return fold
+
+
+def cross_validated(
+    time: NDArray[np.float64],
+    event: NDArray[np.bool_],
+    count: int,
+    seed: int,
+    risks: Callable[[NDArray[np.bool_], NDArray[np.bool_]], Iterable[NDArray[np.float64]]],
+) -> NDArray[np.float64]:
+    """The C-index of each candidate (c,) on the patients of a fold left out, mean over the folds.
+
+    `risks(inside, outside)` fits every candidate on the rows `inside` and gives each one's risks of the rows
+    `outside`. Folds without a comparable pair are left out; InputError where that is all of them.
+    """
+    fold, scores = folds(time, event, count, seed), []
+    for number in range(count):
+        outside = fold == number
+        if comparable_pairs(time[outside], event[outside]):
+            candidates = risks(~outside, outside)
+            scores.append([concordance_index(time[outside], event[outside], risk) for risk in candidates])
+    if not scores:
+        raise InputError(
+            f"cross-validation: {event.sum()} deaths among {len(event)} patients: no fold can tell"
+        )
+    return np.mean(scores, 0)
 
 
 def survival_order(

@@ -1,0 +1,58 @@
+"""Random survival forest on patients' handcrafted vectors.
+
+Ishwaran et al. 2008 (Ann. Appl. Stat. 2:841) through scikit-survival, which is GPL and so an extra.
+Trees are grown on bootstrapped patients by log-rank splits over all cuts; randomForestSRC draws ten cuts.
+"""
+
+from dataclasses import dataclass
+from math import ceil, sqrt
+from typing import Any
+
+import numpy as np
+
+from medpt.errors import InputError
+from medpt.spec import stream_seed
+from medpt.survival.fitting import filled, without_gaps
+from medpt.survival.handcrafted import patient_vectors
+from medpt.survival.study import TRAIN, Prediction, Study
+
+
+@dataclass(frozen=True)
+class Options:
+    trees: int = 1_000  # randomForestSRC's at the paper's time
+    node_size: int = 15  # patients in a leaf at least, and half of those in a node that is split; the same
+
+
+def predict(study: Study, options: Options = Options()) -> Prediction:
+    """Ensemble mortality: the cumulative hazard summed over the training part's times of death.
+
+    Fitted on the training patients with patches; who has none gets the median risk of the training part.
+    Raises InputError where scikit-survival is not installed or no training patient died.
+    """
+    x, rows = patient_vectors(study), filled(study, TRAIN)
+    if not study.event[rows].any():
+        raise InputError(f"rsf: none of {len(rows)} training patients died; accepted: a death or more")
+    forest = _forest(study, options, x.shape[1])
+    outcome = np.array(
+        list(zip(study.event[rows], study.time[rows], strict=True)), [("event", "?"), ("time", "<f8")]
+    )
+    forest.fit(x[rows], outcome)
+    known = filled(study)
+    risk = np.full(len(x), np.nan)
+    risk[known] = forest.predict(x[known])
+    return Prediction(without_gaps(risk, study), {"trees": float(options.trees)})
+
+
+def _forest(study: Study, options: Options, columns: int) -> Any:
+    try:
+        from sksurv.ensemble import RandomSurvivalForest
+    except ImportError as error:
+        raise InputError(f"rsf: needs scikit-survival ({error}): pip install 'medpt-grid[forest]'") from None
+    return RandomSurvivalForest(
+        n_estimators=options.trees,
+        min_samples_leaf=options.node_size,
+        min_samples_split=2 * options.node_size,
+        max_features=ceil(sqrt(columns)),
+        low_memory=True,
+        random_state=stream_seed(study.seed, "rsf") % 2**32,
+    )

@@ -1,0 +1,115 @@
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+from cohorts import planted, study
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lifelines import KaplanMeierFitter
+
+from medpt.errors import DivergedError
+from medpt.survival import evaluate as module
+from medpt.survival.concordance import concordance_index, strict_concordance_index
+from medpt.survival.evaluate import bootstrap_interval, evaluate, kaplan_meier, risk_groups
+from medpt.survival.study import TEST, TRAIN, Study
+
+
+def case(seed: int, patients: int = 120) -> tuple[Study, np.ndarray]:
+    cohort = planted(seed, patients)
+    return study(cohort, seed, patches=1), cohort[0][:, 0] - cohort[0][:, 1]
+
+
+def test_every_number_is_of_the_test_part() -> None:
+    cohort, risk = case(1)
+    rows = cohort.rows(TEST)
+    time, event = cohort.time[rows], cohort.event[rows]
+    found = dict(evaluate(cohort, risk))
+    assert found["c_index"] == concordance_index(time, event, risk[rows]) > 0.7
+    assert found["c_index_strict"] == strict_concordance_index(time, event, risk[rows])
+    assert found["c_index_flipped"] == pytest.approx(1 - found["c_index"])
+    assert found["censoring"] == pytest.approx(1 - event.mean())
+    assert found["c_index_low"] < found["c_index"] < found["c_index_high"]
+    assert found["logrank_p"] < 0.05
+    elsewhere = np.where(cohort.part == TEST, risk, np.median(risk[cohort.rows(TRAIN)]))
+    assert dict(evaluate(cohort, elsewhere)) == found
+
+
+def test_the_random_control_scatters_around_a_half() -> None:
+    found = [dict(evaluate(*case(seed, 60)))["c_index_random"] for seed in range(12)]
+    assert np.mean(found) == pytest.approx(0.5, abs=0.08)
+    assert np.std(found) > 0.02
+
+
+def test_the_interval_is_that_of_indices_of_resampled_patients() -> None:
+    rng = np.random.default_rng(0)
+    time, event, risk = rng.integers(1, 9, 30).astype(float), rng.random(30) < 0.5, rng.integers(0, 5, 30)
+    draws = rng.integers(0, 30, (800, 30))
+    slow = [concordance_index(time[draw], event[draw], risk[draw]) for draw in draws]
+    expected = np.percentile(slow, [2.5, 97.5])
+    assert bootstrap_interval(time, event, risk.astype(float), 0) == pytest.approx(expected, abs=0.02)
+
+
+@given(st.integers(0, 10_000))
+def test_the_pair_matrices_of_the_bootstrap_add_up_to_the_index(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    time, event, risk = rng.integers(1, 9, 30).astype(float), rng.random(30) < 0.8, rng.integers(0, 5, 30)
+    comparable, credit = module._pair_matrices(time, event, risk.astype(float))
+    assert credit.sum() / comparable.sum() == pytest.approx(concordance_index(time, event, risk))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 30))
+def test_kaplan_meier_is_lifelines(seed: int, n: int) -> None:
+    rng = np.random.default_rng(seed)
+    time, event = rng.integers(1, 9, n).astype(float), rng.random(n) < 0.5
+    times, survival = kaplan_meier(time, event)
+    expected = KaplanMeierFitter().fit(time, event).survival_function_at_times(times).to_numpy()
+    assert survival == pytest.approx(expected, abs=1e-12)
+
+
+def logrank_by_hand(time: np.ndarray, event: np.ndarray, high: np.ndarray) -> float:
+    """The chi-square statistic from one two-by-two table for each time of death."""
+    surplus = variance = 0.0
+    for now in np.unique(time[event]):
+        at_risk, dying = time >= now, (time == now) & event
+        n, m, d = at_risk.sum(), (at_risk & high).sum(), dying.sum()
+        surplus += (dying & high).sum() - d * m / n
+        variance += d * m / n * (1 - m / n) * (n - d) / (n - 1) if n > 1 else 0
+    return surplus**2 / variance
+
+
+def test_the_groups_are_cut_at_the_training_part_s_median() -> None:
+    from scipy.stats import chi2
+
+    cohort, risk = case(2)
+    groups = risk_groups(cohort, risk)
+    rows = cohort.rows(TEST)
+    high = risk[rows] > np.median(risk[cohort.rows(TRAIN)])
+    assert (groups.high.patients, groups.low.patients) == (high.sum(), (~high).sum())
+    assert groups.high.deaths == cohort.event[rows][high].sum()
+    expected = chi2.sf(logrank_by_hand(cohort.time[rows], cohort.event[rows], high), 1)
+    assert groups.logrank_p == pytest.approx(expected, rel=1e-9)
+    times, survival = kaplan_meier(cohort.time[rows][high], cohort.event[rows][high])
+    assert (groups.high.time, groups.high.survival) == ((0, *times), (1, *survival))
+    assert all(type(number) is float for number in asdict(groups)["low"]["survival"])
+
+
+def test_a_constant_risk_has_one_group_and_no_p_value() -> None:
+    cohort, risk = case(2)
+    groups = risk_groups(cohort, np.zeros_like(risk))
+    assert (groups.high.patients, groups.high.time) == (0, (0.0,))
+    assert np.isnan(groups.logrank_p)
+    found = dict(evaluate(cohort, np.zeros_like(risk)))
+    assert (found["c_index"], found["c_index_strict"]) == (0.5, 0.0)
+
+
+def test_risks_that_are_no_numbers_are_a_divergence() -> None:
+    cohort, risk = case(2)
+    with pytest.raises(DivergedError, match="1 of 120 risks"):
+        dict(evaluate(cohort, np.where(np.arange(120) == 3, np.inf, risk)))
+
+
+def test_the_follow_up_of_training_patients_does_not_matter() -> None:
+    cohort, risk = case(4)
+    other = replace(cohort, time=np.where(cohort.part == TEST, cohort.time, 1.0))
+    assert dict(evaluate(other, risk)) == dict(evaluate(cohort, risk))
