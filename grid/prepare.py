@@ -8,6 +8,7 @@ import argparse
 import json
 import logging
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -43,7 +44,8 @@ class Job:
         self.chunks = shards.chunks(rows)
         self.folder.mkdir(parents=True, exist_ok=True)
         for number, chunk in enumerate(self.chunks):
-            if (info := shards.finished(self.folder, number, chunk, self.spec.pipeline)) is not None:
+            info = shards.finished(self.folder, number, chunk, self.spec.pipeline)
+            if info is not None and not info.problems:  # images may have been mended since
                 self.done[number] = info
 
     def todo(self) -> list[dict[str, Any]]:
@@ -52,6 +54,14 @@ class Job:
             for number, chunk in enumerate(self.chunks)
             if number not in self.done
         ]
+
+    @property
+    def images(self) -> int:
+        return sum(map(len, self.chunks))
+
+    @property
+    def images_done(self) -> int:
+        return sum(len(self.chunks[number]) for number in self.done)
 
     @property
     def complete(self) -> bool:
@@ -173,10 +183,25 @@ def prepare_one(name: str, root: Path, to: Path, options: argparse.Namespace) ->
     from grid.cluster import local_ray
 
     with local_ray():
-        ((_, ended),) = prepare_all([job], lambda images: print(f"{images} images", flush=True))
+        ((_, ended),) = prepare_all([job], _teller(job))
     if isinstance(ended, Exception):
         raise ended
     return ended
+
+
+def _teller(job: Job) -> Callable[[int], None]:
+    """Prints, shard by shard, how far the job is, its rate since now and the time to go."""
+    start, made = time.monotonic(), 0
+
+    def tell(images: int) -> None:
+        nonlocal made
+        made += images
+        rate = made / (time.monotonic() - start)
+        left = (job.images - job.images_done) / max(rate, 1e-9)
+        counted = f"{job.images_done:,} of {job.images:,} images"
+        print(f"{counted}, {rate:.1f} a second, {left:.0f} s to go", flush=True)
+
+    return tell
 
 
 if __name__ == "__main__":

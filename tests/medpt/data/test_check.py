@@ -4,7 +4,7 @@ import io
 import shutil
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,9 +22,10 @@ HEADER = "image,label,patient,split"
 
 
 @pytest.fixture(autouse=True)
-def own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cards, "OWN", {})
-    monkeypatch.setattr("medpt.data.own.OWN", cards.OWN)
+def only_built_in() -> Iterator[None]:
+    cards.OWN.clear()
+    yield
+    cards.OWN.clear()
 
 
 def noise(path: Path, shape: tuple[int, ...] = (24, 32, 3)) -> Path:

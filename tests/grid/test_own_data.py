@@ -1,0 +1,74 @@
+"""A dataset of the user's own in a space: planned without torch, run, reported without its files."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import own_data
+import pytest
+import tiny
+
+SPACE = """
+title: a dataset of one's own
+size: 32
+pretrain: {min_steps: 0, max_steps: 4, evaluate_every: 2}
+finetune: {min_steps: 0, max_steps: 4, evaluate_every: 2}
+experiments:
+  - initialization: [ClinicVessels]
+    backbone: [shufflenet_v2]
+    target: [Clinic]
+    seed: [0]
+"""
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    own_data.clinic(tmp_path / "data" / "hospital" / "clinic")
+    own_data.vessels(tmp_path / "data" / "vessels")
+    return tmp_path / "data"
+
+
+def test_the_dry_run_knows_it_and_imports_no_torch(data: Path, tmp_path: Path) -> None:
+    path = tiny.written(tmp_path, SPACE)
+    code = (
+        "import sys; from grid.run import main\n"
+        "code = main(sys.argv[1:]); assert not {'torch', 'ray', 'cv2'} & set(sys.modules); sys.exit(code)"
+    )
+    options = ["--space", str(path), "--data", str(data), "--out", str(tmp_path / "out"), "--dry-run"]
+    done = subprocess.run([sys.executable, "-c", code, *options], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "1 trials become 4 units" in done.stdout
+    assert "not found" not in done.stdout
+    shutil.rmtree(data / "vessels")
+    done = subprocess.run([sys.executable, "-c", code, *options], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "ClinicVessels" in done.stderr
+
+
+def test_a_whole_run_and_its_report_without_the_data(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    tiny.run(tiny.written(tmp_path, SPACE), data, out)
+    specs = {marker["kind"]: marker["spec"] for marker in tiny.markers(out).values()}
+    assert len(tiny.markers(out)) == 4
+    assert specs["finetune"]["dataset"] == "Clinic"
+    (trained,) = [marker for marker in tiny.markers(out).values() if marker["kind"] == "finetune"]
+    assert 0 <= trained["metrics"]["auc"] <= 1
+    prepared = {
+        spec["dataset"]: (spec["pipeline"], spec["split"])
+        for marker in tiny.markers(out).values()
+        if (spec := marker["spec"]) and marker["kind"] == "prepare"
+    }
+    assert prepared == {
+        "Clinic": ("crop_fundus(10)|resize(32)|clahe(2,8)", "official"),
+        "ClinicVessels": ("crop_fundus(10)|resize(32)|clahe(2,8)", "official"),
+    }
+    shutil.rmtree(data)
+    for module in ("grid.query", "grid.report"):
+        command = [sys.executable, "-m", module, "--space", "tiny", "--out", str(out)]
+        told = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert told.returncode == 0, told.stderr
+    (page,) = out.rglob("*.html")
+    assert "ClinicVessels" in page.read_text()
+    assert json.loads((out / "datasets" / "Clinic.json").read_text())["home"] is None

@@ -1,0 +1,101 @@
+"""`medpt.data prepare`: killed and run again, and with images that were mended in between."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from medpt.data import shards
+from medpt.data.manifest import verify
+
+COUNT = 3 * shards.ROWS + 8
+CARD = """
+name: Grains
+modality: fundus
+task: classification
+classes: [fine, coarse]
+images: images
+labels: labels.csv
+pipeline: resize(256)|clahe(2,8)
+"""
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("own") / "grains"
+    (folder / "images").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    lines = ["image,label,split"]
+    for number in range(COUNT):
+        pixels = rng.integers(0, 256, (64, 64, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / "images" / f"{number:03d}.png")
+        lines.append(f"{number:03d},{'fine' if number % 2 else 'coarse'},{'test' if number % 5 else 'train'}")
+    (folder / "labels.csv").write_text("\n".join(lines))
+    (folder / "dataset.yaml").write_text(CARD)
+    return folder
+
+
+def start(source: Path, to: Path) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "medpt.data", "prepare", "Grains", str(source), "--to", str(to)]
+    return subprocess.Popen(
+        [*command, "--size", "48"], stdout=subprocess.PIPE, text=True, start_new_session=True, env=os.environ
+    )
+
+
+def test_a_preparation_that_is_killed_goes_on_where_it_was(source: Path, tmp_path: Path) -> None:
+    to = tmp_path / "shards"
+    process = start(source, to)
+    first = to / "shard-00000.json"
+    deadline = time.monotonic() + 120
+    while not first.is_file() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    finished = {path.name: path.stat().st_mtime_ns for path in to.glob("shard-*.json")}
+    assert finished
+    assert not (to / "manifest.json").exists()
+    again = start(source, to)
+    told, _ = again.communicate(timeout=300)
+    assert again.returncode == 0
+    assert {name: (to / name).stat().st_mtime_ns for name in finished} == finished
+    lines = [line for line in told.splitlines() if "to go" in line]
+    assert 1 <= len(lines) <= 4 - len(finished)  # Ray's orphans may have ended a shard more
+    assert lines[-1].startswith(f"{COUNT} of {COUNT} images, ")
+    assert lines[-1].endswith(" a second, 0 s to go")
+    manifest = verify(to)
+    assert (manifest.rows, manifest.size, manifest.prepare.split) == (COUNT, 48, "official")
+    assert manifest.prepare.pipeline == "resize(48)|clahe(2,8)"
+
+
+def test_a_mended_image_is_prepared_by_the_same_command(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from grid.prepare import Job
+    from medpt.data import open_dataset
+    from medpt.spec import Prepare
+
+    monkeypatch.setattr(shards, "ROWS", 200)
+    image = source / "images" / "007.png"
+    whole = image.read_bytes()
+    spec = Prepare("Grains", "f", "resize(8)")
+
+    def prepared() -> Job:
+        job = Job("grains", spec, open_dataset("Grains", source), tmp_path / "to")
+        job.start()
+        for item in job.todo():
+            number = item["number"]
+            path = shards.shard_path(job.folder, number)
+            job.done[number] = shards.write(job.dataset, job.chunks[number], spec.pipeline, path)
+        return job
+
+    image.write_bytes(whole[:50])
+    with pytest.raises(ValueError, match=r"Grains: images/007\.png: .*truncated"):
+        prepared().seal()
+    image.write_bytes(whole)
+    assert prepared().seal().rows == COUNT
