@@ -21,7 +21,7 @@ from medpt.survival import models
 from medpt.survival.cohort import Cohort
 from medpt.survival.evaluate import evaluate, risk_groups
 from medpt.survival.features import extract
-from medpt.survival.handcrafted import vectors
+from medpt.survival.handcrafted import describe
 from medpt.survival.needs import NEEDS
 from medpt.survival.split import parts
 from medpt.survival.study import TRAIN, Study
@@ -39,7 +39,7 @@ def run_features(
     A random encoder's batch norm is settled on patches of the training patients of the same seed's split.
     """
     if spec.backbone == HANDCRAFTED:
-        values: NDArray[np.floating] = vectors(cohort.images)
+        values: NDArray[np.floating] = describe(cohort.images)
     else:
         encoder = new_encoder(spec.backbone, initial, spec.seed)
         training = np.flatnonzero((split(cohort, spec.seed) == TRAIN)[cohort.patient])
