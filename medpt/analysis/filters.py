@@ -64,8 +64,7 @@ def relative_change(before: ArrayLike, after: ArrayLike) -> float:
 
 
 def cosine(before: ArrayLike, after: ArrayLike) -> float:
-    """Correlation of the flattened weights, in [-1, 1]: the paper's "per-layer weight similarity", read so.
-    """
+    """Correlation of the flattened weights, in [-1, 1]: how the paper's "weight similarity" may be read."""
     centred = [weights.ravel() - weights.mean() for weights in (checked(before), checked(after))]
     _change(before, after)
     return float(centred[0] @ centred[1] / (np.linalg.norm(centred[0]) * np.linalg.norm(centred[1])))

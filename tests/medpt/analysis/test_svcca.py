@@ -167,7 +167,7 @@ def test_the_noise_floor_is_that_of_the_specification(n: int, p: int, measured: 
 )
 def test_the_noise_floor_is_the_mean_of_draws(n: int, p: int, q: int) -> None:
     draws = [oracle(normal(s, n, p), normal(s + 100, n, q), 1.0).mean() for s in range(12)]
-    assert noise_floor(n, p, q) == pytest.approx(np.mean(draws), rel=0.02)
+    assert noise_floor(n, p, q) == pytest.approx(np.mean(draws), rel=0.06 if p < 16 else 0.02)
     assert noise_floor(n, p, q) == noise_floor(n, q, p)
 
 
