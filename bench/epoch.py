@@ -31,7 +31,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from bench.figure import Figure, best, show
 from medpt.data import dataset as records
 from medpt.data import shards
-from medpt.data.arrays import ArrayFeed, from_shards
+from medpt.data.arrays import ArrayFeed
+from medpt.data.cache import from_shards
 from medpt.data.cards import card
 from medpt.data.manifest import Manifest
 from medpt.data.phantom.chestxray2017 import radiograph

@@ -25,9 +25,9 @@ from bench.figure import Figure, show
 from grid import track
 from grid.cluster import local_ray
 from grid.plan import Plan, Unit
+from grid.site import Site
 from grid.space import Settings, Space
 from grid.store import Store
-from grid.worker import Site
 from medpt.spec import Finetune
 
 TIMES_LESS = 10.0  # than Tune's defaults

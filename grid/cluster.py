@@ -6,10 +6,11 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from grid.interrupt import sigterm_kept
+from grid.lean import one_node, one_node_data
 
 OBJECT_STORE = 512 * 2**20  # shards are small and stream; two cores need no more
 
@@ -41,7 +42,8 @@ def local_ray(address: str | None = None, cpus: int | None = None) -> Iterator[N
         else:
             _sessions.add(session)
             _start(session, cpus)
-        yield
+        with nullcontext() if session is None else one_node_data():
+            yield
     finally:
         ray.shutdown()
         if session:
@@ -58,7 +60,7 @@ def sweep_own() -> None:
 def _start(session: Path, cpus: int | None) -> None:
     import ray
 
-    with sigterm_kept():
+    with sigterm_kept(), one_node():
         ray.init(
             address="local",
             num_cpus=cpus,

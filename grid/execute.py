@@ -1,17 +1,20 @@
 """A plan carried out: what is left of it is run, recorded and reported. The heavy half of grid.run."""
 
 import argparse
+from contextlib import ExitStack
 
 from rich.console import Console
 
-from grid import cost, extended, schedule, track
+from grid import cost, extended, track
 from grid.cluster import local_ray
 from grid.interrupt import leave_on_signals
+from grid.lean import loading
 from grid.plan import Plan, Unit
 from grid.progress import Progress
 from grid.run import how_to_go_on
+from grid.runners import weights_file
+from grid.site import Site
 from grid.store import Store
-from grid.worker import Site, weights_file
 from medpt.data.dataset import Dataset
 from medpt.errors import InputError
 from medpt.spec import Finetune
@@ -103,8 +106,12 @@ def carry_out(
     console: Console,
 ) -> None:
     costs = {name: cost.seconds(plan.units[name], plan.sizes, "CPU core") for name in todo}
-    with Progress(console, costs) as progress, local_ray(options.address, options.cpus):
-        leave_on_signals(how_to_go_on(options))
+    with ExitStack() as stack:
+        progress = stack.enter_context(Progress(console, costs))
+        with loading():  # and the tracker loads MLflow
+            stack.enter_context(local_ray(options.address, options.cpus))
+            leave_on_signals(how_to_go_on(options))
+            from grid import schedule
 
         def tell(event: str, unit: Unit) -> None:
             progress.note(event, unit)

@@ -1,10 +1,6 @@
-"""Prepared shards to a trainer: through Ray Data, once into the node's cache or afresh every epoch.
+"""Prepared shards to a trainer: from the node's cache, or streamed afresh every epoch."""
 
-Data tasks ask for no CPU, so that a trial that holds the last one can never wait for a task that cannot
-start (measured: with one CPU a task, two trials on two cores hang for ever).
-"""
-
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -13,19 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from grid.prepare import quiet_ray_data
-from medpt.data import arrays
-from medpt.data.arrays import Feed
+from grid.stream import fill_cache, stream, watched
+from medpt.data import cache
+from medpt.data.arrays import ArrayFeed, Feed
 from medpt.data.augment import ELEMENTS
 from medpt.data.manifest import Index, Manifest, read_index, verify
 from medpt.spec import stream_seed
 
-SILENCE = 120.0  # seconds without a batch after which a trial gives up
 WINDOW = 1024  # rows that a streamed epoch shuffles at a time
-
-
-class StarvedError(OSError):
-    """No batch came for too long: an infrastructure fault."""
 
 
 def open_feed(shard_folder: Path, cache_folder: Path, budget: int, device: str) -> Feed:
@@ -34,63 +25,9 @@ def open_feed(shard_folder: Path, cache_folder: Path, budget: int, device: str) 
     Raises InputError naming every shard that is missing or damaged.
     """
     manifest = Manifest.read(shard_folder)
-    if arrays.nbytes(manifest) > budget:
+    if cache.nbytes(manifest) > budget:
         return StreamFeed(shard_folder)
-    return arrays.ArrayFeed(fill_cache(shard_folder, cache_folder, manifest), device)
-
-
-def fill_cache(shard_folder: Path, cache_folder: Path, manifest: Manifest) -> arrays.Arrays:
-    """The node's arrays, streamed from the shards where they are not there yet; one process builds them."""
-
-    def verified() -> Iterator[dict[str, Any]]:
-        verify(shard_folder)
-        yield from watched(_stream([shard_folder / shard.name for shard in manifest.shards], _whole))
-
-    arrays.build(cache_folder, manifest, read_index(shard_folder), verified())
-    return arrays.open_arrays(cache_folder)
-
-
-def _whole(table: Any, position: int) -> dict[str, Any]:
-    return {name: np.array(table.column(name).to_pylist(), dtype=object) for name in ("id", "image", "mask")}
-
-
-def _stream(paths: list[Path], select: Callable[[Any, int], dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """One batch of columns a shard, in the order of `paths`."""
-    import ray
-
-    quiet_ray_data()
-    context = ray.data.DataContext.get_current()
-    context.execution_options.preserve_order = True
-    here = {"ray.io/node-id": ray.get_runtime_context().get_node_id()}
-
-    def read(batch: Any) -> Any:
-        from pyarrow import parquet
-
-        return select(parquet.read_table(batch["path"][0]), int(batch["position"][0]))
-
-    items = [{"path": str(path), "position": position} for position, path in enumerate(paths)]
-    blocks = ray.data.from_items(items, override_num_blocks=len(items))
-    read_blocks = blocks.map_batches(read, batch_size=1, num_cpus=0, label_selector=here)
-    batches: Any = read_blocks.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=2)
-    yield from batches
-
-
-def watched(batches: Iterator[Any], silence: float = SILENCE) -> Iterator[Any]:
-    """The same batches; StarvedError where the next one takes longer than `silence` seconds."""
-    from concurrent.futures import ThreadPoolExecutor
-    from concurrent.futures import TimeoutError as Late
-
-    reader = ThreadPoolExecutor(1, "batches")
-    try:
-        end = object()
-        while (batch := reader.submit(next, batches, end).result(silence)) is not end:
-            yield batch
-    except Late:
-        raise StarvedError(
-            f"no batch of data for {silence:.0f} s: the cluster has no room left for Ray Data's tasks"
-        ) from None
-    finally:
-        reader.shutdown(wait=False, cancel_futures=True)
+    return ArrayFeed(fill_cache(shard_folder, cache_folder, manifest), device)
 
 
 class StreamFeed:
@@ -156,7 +93,7 @@ class StreamFeed:
             return _whole_rows(table.take(wanted[position]))
 
         paths = [self.folder / self.manifest.shards[n].name for n in order]
-        return watched(_stream(paths, select))
+        return watched(stream(paths, select))
 
     def _tensors(self, group: list[dict[str, Any]]) -> tuple[Tensor, Tensor]:
         size = self.index.size

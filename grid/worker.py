@@ -7,46 +7,33 @@ the code fail the unit once, with the reason on record.
 
 import ctypes
 import gc
-import json
 import logging
 import socket
 import sys
 import time
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass, fields
-from functools import lru_cache
+from collections.abc import Iterable
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from grid.lean import loading
 from grid.plan import Unit, unit_from
+from grid.runners import RUNNERS
+from grid.site import Site
 from grid.store import Store
 from medpt import files
+from medpt.data import own
 from medpt.errors import DivergedError, InputError
 from medpt.files import TEMPORARY
-from medpt.models.weights import published_name
-from medpt.spec import VERSIONS, Finetune, Pretrain
+from medpt.spec import DATA_KINDS, VERSIONS
 
 log = logging.getLogger(__name__)
 
+WARM_SECONDS = 60.0  # that a process without work is kept while data are prepared
+
 CAUSES: list[tuple[type[Exception], str]] = [(DivergedError, "diverged"), (InputError, "data")]
-
-
-@dataclass(frozen=True)
-class Site:
-    """Where and how units run; nothing of it changes a result."""
-
-    out: str
-    plan: str  # the file of the plan, below `out`
-    cache: str
-    cache_bytes: int
-    checkpoint_seconds: float
-    imagenet_weights: str | None = None  # a folder with torchvision's files
-    gpu_share: float = 0.0
-
-    def plain(self) -> dict[str, Any]:
-        return {item.name: getattr(self, item.name) for item in fields(self)}
 
 
 def trainable(config: dict[str, Any], site: dict[str, Any]) -> None:
@@ -54,8 +41,31 @@ def trainable(config: dict[str, Any], site: dict[str, Any]) -> None:
     from ray import tune
 
     place = Site(**site)
-    unit = _units(place.plan)[config["digest"]]
-    tune.report({"finished": execute(unit, place)})
+    own.recall(Path(place.out))
+    units = _units(place.plan)
+    if config.get("warm_up"):
+        warm_up(Store(Path(place.out)), units.values())
+        tune.report({"finished": False})
+    else:
+        tune.report({"finished": execute(units[config["digest"]], place)})
+
+
+def warm_up(store: Store, units: Iterable[Unit]) -> None:
+    """Loads what training needs and waits for the first data, as Tune keeps one idle process, not several."""
+    with loading():
+        import torch
+
+        import medpt.models.encoders
+        import medpt.pretrain  # noqa: F401
+
+        torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))])  # loads half of torch
+    until = time.monotonic() + WARM_SECONDS
+    while time.monotonic() < until and not any(_can_train(unit, store) for unit in units):
+        time.sleep(0.1)
+
+
+def _can_train(unit: Unit, store: Store) -> bool:
+    return unit.kind not in DATA_KINDS and all(map(store.is_finished, unit.needs))
 
 
 @lru_cache(maxsize=4)
@@ -96,8 +106,15 @@ def _attempt(unit: Unit, store: Store, site: Site) -> None:
 def _give_memory_back() -> None:
     """A process that is reused must not keep the largest unit's memory (measured: 300 MB a unit)."""
     gc.collect()
+    _keep_modules()
     if sys.platform == "linux":
         ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+@cache
+def _keep_modules() -> None:
+    """Once a process: what is there now stays, and later collections need not look at it (0.3 s each)."""
+    gc.freeze()
 
 
 def facts(unit: Unit, metrics: dict[str, float], started: float, attempt: int) -> dict[str, Any]:
@@ -130,83 +147,3 @@ def _out_of_memory(error: Exception) -> bool:
 def _is_interruption(error: Exception) -> bool:
     """Errors of Ray itself: a node or an object was lost."""
     return type(error).__module__.startswith("ray.")
-
-
-def _pretrain(unit: Unit, store: Store, site: Site, folder: Path) -> dict[str, float]:
-    from medpt import pretrain
-
-    spec = unit.spec
-    assert isinstance(spec, Pretrain)  # noqa: S101 - for the type checker
-    device = _device(site)
-    feeds = [_feed(store, site, digest, device) for digest in spec.data]
-    return pretrain.run(spec, feeds, folder, **_training(unit, store, site, device))
-
-
-def _finetune(unit: Unit, store: Store, site: Site, folder: Path) -> dict[str, float]:
-    from medpt import finetune
-
-    spec = unit.spec
-    assert isinstance(spec, Finetune)  # noqa: S101 - for the type checker
-    device = _device(site)
-    feed = _feed(store, site, spec.data, device)
-    initial = _initial(spec, unit, store, site)
-    return finetune.run(spec, feed, folder, initial=initial, **_training(unit, store, site, device))
-
-
-RUNNERS: dict[str, Callable[[Unit, Store, Site, Path], dict[str, float]]] = {
-    "pretrain": _pretrain,
-    "finetune": _finetune,
-}
-
-
-def _initial(spec: Finetune, unit: Unit, store: Store, site: Site) -> dict[str, Any] | None:
-    from medpt.models import weights
-
-    if spec.weights is None:
-        return None
-    if spec.weights in unit.needs:
-        return weights.load(store.artifact(spec.weights, "best.safetensors"))
-    return weights.published(spec.backbone, weights_file(site.imagenet_weights, spec.backbone))
-
-
-def weights_file(folder: str | None, backbone: str) -> Path | None:
-    """torchvision's file of that backbone in the folder of --imagenet-weights, if one was given."""
-    return Path(folder) / published_name(backbone) if folder else None
-
-
-def _training(unit: Unit, store: Store, site: Site, device: str) -> dict[str, Any]:
-    return {
-        "checkpoints": store.checkpoints(unit.digest),
-        "device": device,
-        "checkpoint_seconds": site.checkpoint_seconds,
-        "on_row": _live(store.live(unit.digest)),
-    }
-
-
-def _live(path: Path) -> Callable[[dict[str, float]], None]:
-    """Appends each row of metrics for whoever follows the unit; a new execution starts afresh."""
-    path.unlink(missing_ok=True)
-
-    def append(row: dict[str, float]) -> None:
-        with path.open("a") as file:
-            file.write(json.dumps(row) + "\n")
-
-    return append
-
-
-def _feed(store: Store, site: Site, digest: str, device: str) -> Any:
-    from grid.feed import open_feed
-
-    cache = Path(site.cache) / digest
-    return open_feed(store.folder(digest), cache, site.cache_bytes, device)
-
-
-def _device(site: Site) -> str:
-    import torch
-
-    torch.set_num_threads(1)  # one CPU a trial, and the same sums whatever the machine
-    if not site.gpu_share or not torch.cuda.is_available():
-        return "cpu"
-    torch.cuda.empty_cache()
-    torch.cuda.set_per_process_memory_fraction(site.gpu_share)
-    return "cuda"

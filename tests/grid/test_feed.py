@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from grid import feed
+from grid import feed, stream
 from grid.cluster import local_ray
 from grid.prepare import Job, main, prepare_all
 from medpt.data import open_dataset, phantom, shards
@@ -163,9 +163,9 @@ def test_silence_is_told() -> None:
         time.sleep(5)
         yield 2
 
-    batches = feed.watched(slow(), silence=0.2)
+    batches = stream.watched(slow(), silence=0.2)
     assert next(batches) == 1
-    with pytest.raises(feed.StarvedError, match="no batch of data"):
+    with pytest.raises(stream.StarvedError, match="no batch of data"):
         next(batches)
 
 

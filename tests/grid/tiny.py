@@ -38,7 +38,7 @@ def written(folder: Path, text: str = SPACE, name: str = "tiny") -> Path:
 
 
 def command(space: Path, data: Path | None, out: Path, *more: str) -> list[str]:
-    fixed = ["--space", str(space), "--out", str(out), "--checkpoint-seconds", "0"]
+    fixed = ["--space", str(space), "--out", str(out), "--checkpoint-seconds", "0.2"]
     given = ["--data", str(data)] if data else []
     return [sys.executable, "-m", "grid.run", *fixed, *given, *more]
 

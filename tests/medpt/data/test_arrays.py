@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from toy_data import SIZE, dataset, image_of, mask_of, prepare
 
-from medpt.data import arrays, open_dataset, shards
-from medpt.data.arrays import ArrayFeed, Arrays, BrokenCacheError
+from medpt.data import open_dataset, shards
+from medpt.data.arrays import ArrayFeed
+from medpt.data.cache import Arrays, BrokenCacheError, _columns, build, from_shards, nbytes, open_arrays
 from medpt.data.manifest import Index, Manifest, read_index
 from medpt.data.preprocess import default_pipeline, preprocess_pair
 from medpt.errors import InputError
@@ -34,13 +35,13 @@ def prepared(tmp_path: Path) -> Path:
 def test_cache_holds_what_the_reader_read(tmp_path, task):
     data = dataset(task)
     manifest = prepare(tmp_path / "shards", data)
-    made = arrays.from_shards(tmp_path / "shards", tmp_path / "cache")
+    made = from_shards(tmp_path / "shards", tmp_path / "cache")
     records = sorted(data, key=lambda one: one.id)
     np.testing.assert_array_equal(made.images, [image_of(one) for one in records])
     expected = [mask_of(one) if task == "segmentation" else one.label for one in records]
     np.testing.assert_array_equal(made.targets, expected)
     assert made.targets.dtype == (np.uint8 if task == "segmentation" else np.int64)
-    assert made.nbytes == arrays.nbytes(manifest)
+    assert made.nbytes == nbytes(manifest)
     _same_index(made.index, read_index(tmp_path / "shards"))
     assert not made.images.flags.writeable
 
@@ -52,9 +53,9 @@ def _same_index(one: Index, two: Index) -> None:
 
 
 def test_a_cache_is_built_once(prepared, tmp_path):
-    arrays.from_shards(prepared, tmp_path / "cache")
+    from_shards(prepared, tmp_path / "cache")
     before = (tmp_path / "cache" / "images.npy").stat()
-    arrays.from_shards(prepared, tmp_path / "cache")
+    from_shards(prepared, tmp_path / "cache")
     after = (tmp_path / "cache" / "images.npy").stat()
     assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
 
@@ -63,26 +64,26 @@ def test_a_cache_is_built_once(prepared, tmp_path):
 @pytest.mark.parametrize("kept", [0, 1, 200, -1])
 def test_truncated_cache_is_found_and_built_again(prepared, tmp_path, name, kept):
     cache = tmp_path / "cache"
-    arrays.from_shards(prepared, cache)
+    from_shards(prepared, cache)
     whole = sha256(cache / "images.npy")
     path = cache / name
     path.write_bytes(path.read_bytes()[:kept])
     if (name, kept) != ("manifest.json", -1):  # its last byte is a line end
         with pytest.raises(BrokenCacheError, match="cache"):
-            arrays.open_arrays(cache)
-    assert arrays.from_shards(prepared, cache).images.shape == (24, SIZE, SIZE, 3)
+            open_arrays(cache)
+    assert from_shards(prepared, cache).images.shape == (24, SIZE, SIZE, 3)
     assert sha256(cache / "images.npy") == whole
 
 
 def test_absent_cache():
     with pytest.raises(BrokenCacheError, match="nowhere"):
-        arrays.open_arrays(Path("nowhere"))
+        open_arrays(Path("nowhere"))
 
 
 def test_cache_of_other_shards_is_replaced(prepared, tmp_path):
     prepare(tmp_path / "few", dataset("segmentation"), sample_size=6)
-    assert len(arrays.from_shards(tmp_path / "few", tmp_path / "cache").index) == 12
-    assert len(arrays.from_shards(prepared, tmp_path / "cache").index) == 24
+    assert len(from_shards(tmp_path / "few", tmp_path / "cache").index) == 12
+    assert len(from_shards(prepared, tmp_path / "cache").index) == 24
 
 
 def test_damaged_shards_never_become_a_cache(prepared, tmp_path):
@@ -91,17 +92,17 @@ def test_damaged_shards_never_become_a_cache(prepared, tmp_path):
     content[300] ^= 4
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"shard-00001\.parquet: was altered"):
-        arrays.from_shards(prepared, tmp_path / "cache")
+        from_shards(prepared, tmp_path / "cache")
     assert not (tmp_path / "cache").exists()
 
 
 def _batches(folder: Path) -> list[dict]:
     manifest = Manifest.read(folder)
-    return list(arrays._columns(folder, manifest))
+    return list(_columns(folder, manifest))
 
 
 def _build(folder: Path, cache: Path, batches) -> Arrays:
-    return arrays.open_arrays(arrays.build(cache, Manifest.read(folder), read_index(folder), batches))
+    return open_arrays(build(cache, Manifest.read(folder), read_index(folder), batches))
 
 
 def test_rows_may_come_in_any_order(prepared, tmp_path):
@@ -109,7 +110,7 @@ def test_rows_may_come_in_any_order(prepared, tmp_path):
         {name: column[::-1] for name, column in batch.items()} for batch in reversed(_batches(prepared))
     ]
     made = _build(prepared, tmp_path / "shuffled", shuffled)
-    expected = arrays.from_shards(prepared, tmp_path / "cache")
+    expected = from_shards(prepared, tmp_path / "cache")
     np.testing.assert_array_equal(made.images, expected.images)
     np.testing.assert_array_equal(made.targets, expected.targets)
 
@@ -153,7 +154,7 @@ def test_of_many_builders_one_builds(prepared, tmp_path):
     for thread in threads:
         thread.join()
     assert read == [1]
-    assert len(arrays.open_arrays(tmp_path / "cache").index) == 24
+    assert len(open_arrays(tmp_path / "cache").index) == 24
 
 
 def test_after_a_builder_was_killed_the_next_one_builds(prepared, tmp_path):
@@ -168,7 +169,7 @@ def test_after_a_builder_was_killed_the_next_one_builds(prepared, tmp_path):
         _build(prepared, tmp_path / "node" / "cache", die_in_the_middle())
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
     assert list((tmp_path / "node").glob(".tmp-cache-*"))
-    assert len(arrays.from_shards(prepared, tmp_path / "node" / "cache").index) == 24
+    assert len(from_shards(prepared, tmp_path / "node" / "cache").index) == 24
     assert sorted(path.name for path in (tmp_path / "node").iterdir()) == ["cache", "cache.lock"]
 
 
@@ -189,7 +190,7 @@ def test_real_images_from_the_owners_files_to_batches(real, tmp_path):
         assert [shards.finished(folder, n, part, pipeline) for n, part in enumerate(parts)] == infos
         manifest = shards.seal(folder, data.info, Prepare(name, "f" * 64, pipeline, sample_size=14), infos)
         assert (manifest.images["train"], manifest.problems, manifest.shared_groups) == (14, (), 0)
-        feed = ArrayFeed(arrays.from_shards(folder, tmp_path / f"{name}-cache"))
+        feed = ArrayFeed(from_shards(folder, tmp_path / f"{name}-cache"))
         places = {row.record.id: number for number, row in enumerate(rows)}
         for number, (images, targets) in enumerate(feed.scan(np.arange(len(rows)), 1)):
             record = rows[places[feed.index.ids[number]]].record
