@@ -8,6 +8,7 @@ say otherwise.
 from collections.abc import Iterable, Mapping
 from statistics import median
 
+from grid import leaks
 from grid.plan import Unit
 from grid.store import Store
 from medpt.spec import Finetune, Pretrain, Protocol
@@ -42,6 +43,7 @@ GUESSES = {  # seconds; they only tell a unit of this kind from a training of ho
     "svcca": 120.0,
     "filters": 30.0,
 }
+COMPARED = 20.0  # of a guarded pre-training, which shares nothing with its target as a rule
 
 
 def estimate(units: Iterable[Unit], sizes: Mapping[str, int], store: Store, device: str) -> dict[str, float]:
@@ -59,9 +61,16 @@ def seconds(unit: Unit, sizes: Mapping[str, int], device: str) -> float:
     spec = unit.spec
     if not isinstance(spec, Pretrain | Finetune):
         return GUESSES[unit.kind]
+    if not trains(unit):
+        return COMPARED
     side = sizes.get(unit.needs[0], 256) / 256
     work = 6 * gmacs(spec.architecture, spec.backbone) * side**2 * spec.protocol.batch_size
     return steps(spec) * work / GFLOPS[device]
+
+
+def trains(unit: Unit) -> bool:
+    """Whether most of its time goes into training."""
+    return isinstance(unit.spec, Finetune) or (isinstance(unit.spec, Pretrain) and not leaks.common(unit))
 
 
 def gmacs(architecture: str, backbone: str) -> float:
@@ -88,7 +97,7 @@ def calibration(store: Store, sizes: Mapping[str, int], device: str, sample: int
     ratios = []
     for name in sorted(store.finished())[:sample]:
         marker = store.marker(name)
-        if marker["kind"] in ("pretrain", "finetune"):
+        if trains(unit_from(marker)):
             computed = seconds(unit_from(marker), sizes, device)
             ratios.append((marker["ended"] - marker["started"]) / computed)
     return median(ratios) if ratios else 1.0

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from grid import leaks
 from grid.plan import Unit, unit_from
 from grid.store import Store
 from medpt import files
@@ -174,8 +175,27 @@ class Evidence:
 
     def sources(self) -> list[Source]:
         trials = [trial["digest"] for trial in self.plan["trials"]]
-        users = Counter(need for digest in trials for need in self._needs(digest))
-        return [self._source(digest, unit, users[digest]) for digest, unit in self.of_kind("pretrain")]
+        users = Counter(need for digest in trials for need in self._starts(digest))
+        return [
+            self._source(digest, unit, users[digest])
+            for digest, unit in self.of_kind("pretrain")
+            if self._common(digest) is None
+        ]
+
+    def _starts(self, digest: str) -> set[str]:
+        """What a trial needs; of a guarded pre-training and the common one, that whose weights they are."""
+        needs = self._needs(digest)
+        pretrained = [need for need in needs if self.units[need].kind == "pretrain"]
+        common = {need: leaks.common(self.units[need]) for need in pretrained}
+        return {self._common(need) or need for need in needs if need not in common.values()}
+
+    def _common(self, digest: str) -> str | None:
+        """The pre-training that this one is again; None where it shares images with its target, or failed."""
+        unit = self.units[digest]
+        if unit.kind != "pretrain" or digest in self.failed:
+            return None
+        leaked = digest in self.finished and self.marker(digest).get("metrics", {}).get("leaked_images")
+        return None if leaked else leaks.common(unit)
 
     def _source(self, digest: str, unit: Unit, users: int) -> Source:
         if digest not in self.finished:

@@ -7,6 +7,7 @@ from typing import Any
 
 from grid.space import IMAGENET, RANDOM, UNTRAINED, Analysis, Settings, Trial, self_supervised
 from medpt import extensions, selfsupervised
+from medpt.data import leaks
 from medpt.data.cards import card
 from medpt.data.collections import COLLECTIONS
 from medpt.data.preprocess import canonical, pipeline_of
@@ -14,6 +15,7 @@ from medpt.spec import (
     CLASSIFIER,
     HANDCRAFTED,
     NO_NETWORK,
+    SUPERVISED,
     Coordinates,
     Features,
     Filters,
@@ -103,7 +105,8 @@ class Planner:
         key = (trial.label, names, trial.backbone, architecture, id(trial.settings))
         if key not in self.memory:
             data, settings = self.source(trial), trial.settings
-            method = self_supervised().get(trial.initialization, "supervised")
+            method = self_supervised().get(trial.initialization, SUPERVISED)
+            guards = (self.prepare(trial.target, settings),) if method != SUPERVISED else ()
             spec = Pretrain(
                 datasets=names,
                 data=data,
@@ -114,18 +117,39 @@ class Planner:
                 extensions=extensions.versions(
                     backbone=trial.backbone, architecture=architecture, method=method
                 ),
+                guards=guards,
             )
             name = (
                 f"{trial.label} on {trial.target}"
-                if len(names) == 1 and spec.method != "supervised"
+                if len(names) == 1 and spec.method != SUPERVISED
                 else trial.label
             )
             label = f"{name} · {network(trial.backbone, architecture)}"
-            self.memory[key] = self.add(Unit("pretrain", spec, data, label))
+            needs = tuple(dict.fromkeys((*data, *guards)))
+            self.memory[key] = self.add(Unit("pretrain", spec, needs, label))
         return self.memory[key]
 
+    def guarded(self, trial: Trial, target: str) -> str | None:
+        """The weights for one target, whose images and patients they have not seen.
+
+        Where the source can show some, a pre-training of its own: the common one again if nothing is shared
+        (medpt.data.leaks), else without what is. Which of the two is known only after preparation; the digest
+        names both data sets, hence the outcome, and no trial's name depends on the rest of its space.
+        """
+        common = self.weights(trial)
+        if common is None or not leaks.comparable(source_datasets(trial), trial.target):
+            return common
+        spec = self.units[common].spec
+        assert isinstance(spec, Pretrain)  # noqa: S101 - for the type checker
+        if spec.guards:
+            return common
+        label = f"{trial.label} for {trial.target} · {network(spec.backbone, spec.architecture)}"
+        needs = tuple(dict.fromkeys((*spec.data, target, common)))
+        return self.add(Unit("pretrain", replace(spec, guards=(target,)), needs, label))
+
     def finetune(self, trial: Trial) -> str:
-        data, weights = self.prepare(trial.target, trial.settings), self.weights(trial)
+        data = self.prepare(trial.target, trial.settings)
+        weights = self.guarded(trial, data)
         trained = trial.initialization not in UNTRAINED
         spec = Finetune(
             initialization=trial.label,

@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from grid import exports, figures, findings, pictures, provenance, results, tables
+from grid import exports, figures, findings, overlaps, pictures, provenance, results, tables
 from grid.evidence import Evidence
 from grid.store import Store
 from medpt import files
@@ -26,6 +26,7 @@ MOST_PANELS = 60  # learning curves; the rest is counted
 MOST_GALLERIES = 12
 MOST_EXAMPLES = 24  # datasets with example images
 MOST_FAILURES = 200
+MOST_LEAKS = 100  # images left out, of each pair of datasets
 
 
 def build(space: str, out: Path, tracking_uri: str | None = None) -> Path:
@@ -91,6 +92,9 @@ def page(
         "decoders": evidence.decoders(),
         "seconds": evidence.seconds(),
         "needed": sum(source.users for source in sources),
+        "shared_images": overlaps.compared(evidence),
+        "shared_classes": overlaps.classes(evidence),
+        "most_leaks": MOST_LEAKS,
         "failures": evidence.failures(reported(frame)),
         "most_failures": MOST_FAILURES,
         "compared": provenance.comparisons(cells, data),
@@ -136,7 +140,12 @@ def render(context: dict[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"tables": tables, "figures": figures, "findings": findings}
+    environment.globals |= {
+        "tables": tables,
+        "figures": figures,
+        "findings": findings,
+        "overlaps": overlaps,
+    }
     return environment.get_template("report.html.j2").render(context)
 
 

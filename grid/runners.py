@@ -1,24 +1,47 @@
 """Each kind of unit, run: what it reads from the store, and the function of medpt that does it."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from grid import leaks
 from grid.planner import Unit
 from grid.site import Site
 from grid.store import Store
+from medpt import files
+from medpt.data.leaks import Leak, Trimmed, left_out
 from medpt.models.weights import published_name
 from medpt.spec import Coordinates, Features, Filters, Finetune, Pretrain, Survive, Svcca
 
 
 def _pretrain(unit: Unit, store: Store, site: Site, folder: Path) -> dict[str, float]:
+    spec = unit.spec
+    assert isinstance(spec, Pretrain)  # noqa: S101 - for the type checker
+    if not spec.guards:
+        return _pretrain_without((), unit, store, site, folder)
+    compared = leaks.pairs(spec, store, Path(site.cache))
+    found = [leak for pair in compared for leak in pair.found]
+    same = leaks.common(unit)
+    if same and not found:
+        metrics = leaks.take_over(same, store, folder)
+    else:
+        metrics = _pretrain_without(found, unit, store, site, folder)
+    files.write_json(folder / leaks.RECORD, leaks.record(compared))
+    return metrics | {"leaked_images": float(len(found))}
+
+
+def _pretrain_without(
+    found: Sequence[Leak], unit: Unit, store: Store, site: Site, folder: Path
+) -> dict[str, float]:
     from medpt import pretrain
 
     spec = unit.spec
     assert isinstance(spec, Pretrain)  # noqa: S101 - for the type checker
     device = _device(site)
     feeds = [_feed(store, site, digest, device) for digest in spec.data]
+    if found:
+        feeds = [Trimmed(feed, left_out(found, feed.index)) for feed in feeds]
     return pretrain.run(spec, feeds, folder, **_training(unit, store, site, device))
 
 

@@ -16,7 +16,7 @@ from medpt.data.arrays import Feed
 from medpt.errors import InputError
 from medpt.files import write_json
 from medpt.models import contract, weights
-from medpt.spec import CLASSIFIER, Pretrain, Protocol
+from medpt.spec import CLASSIFIER, SUPERVISED, Pretrain, Protocol
 from medpt.tasks import Work, collection, context, jigsaw, supervised
 from medpt.train import Outcome, Row, fit, summary
 
@@ -148,7 +148,6 @@ def _unlabelled(spec: Pretrain, feeds: Sequence[Feed]) -> tuple[Feed, np.ndarray
     return feeds[0], feeds[0].index.rows("train")
 
 
-SUPERVISED = "supervised"
 SHARED = (CLASSIFIER, "unet")
 METHODS: dict[str, Callable[[Pretrain, Sequence[Feed]], Work]] = {
     SUPERVISED: _supervised,

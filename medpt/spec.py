@@ -24,6 +24,7 @@ VERSIONS: dict[str, int] = {
 DATA_KINDS = ("prepare", "slides")  # the owner's files to what trainers read; every other kind computes
 
 CLASSIFIER = "classifier"
+SUPERVISED = "supervised"  # the method of a pre-training on its own labels
 NO_NETWORK = "none"  # the initialization of a model without a deep network
 HANDCRAFTED = "handcrafted"  # stands where the backbone does, for features without a network
 EDGE_LOSSES = ("alpha", "equal", "lovasz")
@@ -128,7 +129,7 @@ class Pretrain:
     data: tuple[str, ...]  # digests of Prepare, in the order of `datasets`
     backbone: str
     architecture: str  # CLASSIFIER or a segmentation network
-    method: str = "supervised"
+    method: str = SUPERVISED
     seed: int = 0
     protocol: Protocol = Protocol(max_steps=60_000)
     extensions: Mapping[str, str] = field(default_factory=dict)  # by medpt.extensions.versions

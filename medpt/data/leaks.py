@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from medpt.data.arrays import Feed
     from medpt.data.manifest import Index
 
-LIMIT = 31  # bits; reports/LOG.md
+LIMIT = 31  # bits; reports/LOG.md. Another one is another pretrain in medpt.spec.VERSIONS
 CHUNKS = 16  # of 16 bits: 31 differing bits leave a chunk with at most one
 PROBES = np.array([0, *(1 << np.arange(16))], dtype=np.uint16)
 LOOKUP = 8  # a pair looked up costs so many of those compared in passing
@@ -112,13 +112,19 @@ def find(source: Signatures, target: Signatures) -> list[Leak]:
     """Every training image of the source that is among the target's images, in the order of the source."""
     if source.modality != target.modality:
         return []
-    together = one_release(source.dataset, target.dataset)
-    training = source.part(np.flatnonzero(source.splits == "train"))
-    shown = target.part(np.flatnonzero(target.splits == "test")) if together else target
-    found = _patients(training, shown) if together else {}
+    training, shown = compared(source, target)
+    found = _patients(training, shown) if one_release(source.dataset, target.dataset) else {}
     found |= _near(training, shown)
     found |= _identical(training, shown)
     return [found[row] for row in sorted(found)]
+
+
+def compared(source: Signatures, target: Signatures) -> tuple[Signatures, Signatures]:
+    """The source's images that may leak and the target's that they must not show."""
+    training = source.part(np.flatnonzero(source.splits == "train"))
+    if not one_release(source.dataset, target.dataset):
+        return training, target
+    return training, target.part(np.flatnonzero(target.splits == "test"))
 
 
 def _patients(source: Signatures, target: Signatures) -> dict[int, Leak]:

@@ -23,6 +23,7 @@ from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.decode import read_grey
 from medpt.data.locate import child, find_root
 from medpt.data.readers.tables import csv_rows
+from medpt.data.shared_classes import excluded
 from medpt.errors import InputError
 
 CARD = CARDS["CheXpert"]
@@ -48,12 +49,12 @@ NAME = re.compile(r"(?:.*/)?((train|valid)/(patient\d+)/study\d+/view\d+_(fronta
 VIEWS = {name: {"view": name} for name in ("frontal", "lateral")}  # shared: 182,013 records point at them
 
 
-def open(root: Path, exclude: Sequence[str] = ("Pneumonia",)) -> Dataset:
+def open(root: Path, exclude: Sequence[str] = excluded("CheXpert")) -> Dataset:
     """Labels 0 no finding, 1 abnormal; images with a finding of `exclude`, positive or uncertain, leave.
 
-    By default pneumonia leaves, the class shared with ChestXRay2017 (paper, section 2.1). Consolidation and
-    Lung Opacity are near it and stay. Raises InputError for columns, cells and paths that are not the
-    owner's, and for images that are listed but absent.
+    By default pneumonia leaves, the class shared with ChestXRay2017 (medpt.data.shared_classes).
+    Consolidation and Lung Opacity are near it and stay. Raises InputError for columns, cells and paths that
+    are not the owner's, and for images that are listed but absent.
     """
     _accepted(exclude)
     top = find_root(root, _is_root, "train.csv beside the folder train")

@@ -1,0 +1,97 @@
+"""A pre-training beside the images that guard it: what is left out, or the common result where nothing is.
+
+Every pair of prepared data is compared once a node; the answer lies in its cache, which may be deleted.
+"""
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from grid.planner import Unit
+from grid.store import Store
+from medpt import files
+from medpt.data import leaks
+from medpt.data.leaks import Leak
+from medpt.data.manifest import Manifest
+from medpt.spec import Pretrain, digest
+
+RECORD = "leaks.json"  # the artifact of every guarded pre-training
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A source beside a target: training images of the one, guarded images of the other, what they share."""
+
+    source: str
+    target: str
+    images: int
+    against: int
+    found: tuple[Leak, ...]
+
+    @property
+    def kinds(self) -> Counter[str]:
+        return Counter(leak.kind for leak in self.found)
+
+
+def pairs(spec: Pretrain, store: Store, cache: Path) -> list[Pair]:
+    """All pairs of one modality. Raises InputError for damaged shards."""
+    modality = {name: Manifest.read(store.folder(name)).modality for name in (*spec.data, *spec.guards)}
+    return [
+        pair(source, guard, store, cache)
+        for source, guard in product(spec.data, spec.guards)
+        if modality[source] == modality[guard]
+    ]
+
+
+def pair(source: str, target: str, store: Store, cache: Path) -> Pair:
+    """Of two preparations, by digest."""
+    path = cache / "leaks" / f"{source[:24]}-{target[:24]}-{leaks.LIMIT}.json"
+    if not path.is_file():
+        files.write_json(path, asdict(_compare(store.folder(source), store.folder(target))))
+    return from_plain(files.read_json(path))
+
+
+def from_plain(plain: Mapping[str, Any]) -> Pair:
+    """What `asdict` and JSON made of a pair."""
+    return Pair(**{**plain, "found": tuple(Leak(**leak) for leak in plain["found"])})
+
+
+def _compare(source: Path, target: Path) -> Pair:
+    one, other = leaks.read(source), leaks.read(target)
+    training, shown = leaks.compared(one, other)
+    found = tuple(leaks.find(one, other))
+    return Pair(one.dataset, other.dataset, len(training.ids), len(shown.ids), found)
+
+
+def record(compared: Sequence[Pair]) -> dict[str, Any]:
+    """What RECORD holds."""
+    return {"pairs": [asdict(entry) for entry in compared]}
+
+
+def common(unit: Unit) -> str | None:
+    """The digest of the same pre-training without guards, where the plan has it."""
+    assert isinstance(unit.spec, Pretrain)  # noqa: S101 - for the type checker
+    name = digest("pretrain", replace(unit.spec, guards=()))
+    return name if unit.spec.guards and name in unit.needs else None
+
+
+def take_over(name: str, store: Store, folder: Path) -> dict[str, float]:
+    """The artifacts of a finished unit into `folder`; its metrics. Raises InputError where one is damaged."""
+    marker = store.marker(name)
+    for artifact in marker["artifacts"]:
+        _link(store.artifact(name, artifact), folder / artifact)
+    metrics: dict[str, float] = marker["metrics"]
+    return metrics
+
+
+def _link(source: Path, target: Path) -> None:
+    """One file under two names where the file system can, else a copy."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)

@@ -1,0 +1,61 @@
+"""For the report: images, patients and classes that sources share with the targets of a space."""
+
+from dataclasses import dataclass
+
+from grid import leaks
+from grid.evidence import Evidence
+from grid.leaks import Pair
+from medpt.data import shared_classes
+from medpt.data.leaks import Leak
+from medpt.data.shared_classes import Shared
+from medpt.spec import Finetune, Prepare, Pretrain
+
+TURNED = ("", "a quarter turn", "half a turn", "three quarter turns", *["mirrored"] * 4)
+
+
+def compared(evidence: Evidence) -> list[Pair]:
+    """Every pair that a finished pre-training of the space was guarded for, once, whatever its network."""
+    found = {}
+    for digest, unit in evidence.of_kind("pretrain"):
+        assert isinstance(unit.spec, Pretrain)  # noqa: S101 - for the type checker
+        if unit.spec.guards and digest in evidence.finished:
+            for plain in (evidence.json(digest, leaks.RECORD) or {}).get("pairs", []):
+                pair = leaks.from_plain(plain)
+                found[pair.source, pair.target, pair.images, pair.against] = pair
+    return list(found.values())
+
+
+def how(leak: Leak) -> str:
+    """In words: in what a near image resembles the other."""
+    turned = f", {TURNED[leak.turned]}" if leak.turned else ""
+    return {"near": f"{leak.distance} of 255 bits apart{turned}"}.get(leak.kind, "")
+
+
+@dataclass(frozen=True)
+class SharedClasses:
+    """`state` says what this space does with the classes."""
+
+    entry: Shared
+    state: str
+
+
+def classes(evidence: Evidence) -> list[SharedClasses]:
+    """The declared pairs that a fine-tuning of the space goes from and to."""
+    pairs = {pair for _, unit in evidence.of_kind("finetune") for pair in _pairs(evidence, unit.spec)}
+    entries = [entry for entry in shared_classes.SHARED if (entry.source, entry.target) in pairs]
+    return [SharedClasses(entry, _state(evidence, entry)) for entry in entries]
+
+
+def _pairs(evidence: Evidence, spec: object) -> set[tuple[str, str]]:
+    assert isinstance(spec, Finetune)  # noqa: S101 - for the type checker
+    source = evidence.units.get(spec.weights or "")
+    names = source.spec.datasets if source and isinstance(source.spec, Pretrain) else ()
+    return {(name, spec.dataset) for name in names}
+
+
+def _state(evidence: Evidence, entry: Shared) -> str:
+    """By the reader's options that the space gives the source."""
+    specs = [unit.spec for _, unit in evidence.of_kind("prepare")]
+    options = [s.options for s in specs if isinstance(s, Prepare) and s.dataset == entry.source]
+    left_out = [set(o.get("exclude", shared_classes.excluded(entry.source))) for o in options]
+    return "left out" if left_out and all(names >= set(entry.classes) for names in left_out) else "kept"
