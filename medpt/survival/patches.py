@@ -81,7 +81,7 @@ def candidates(width: int, height: int, side: int, count: int, seed: int, slide:
 def fault(patch: Pixels) -> str | None:
     """Why a box (S, S, 3) with enough tissue is no valid patch: "blank", "pen", or None."""
     cv2 = opencv()
-    if cv2.cvtColor(patch, cv2.COLOR_RGB2GRAY).std() < BLANK:
+    if cv2.meanStdDev(cv2.cvtColor(patch, cv2.COLOR_RGB2GRAY))[1].item() < BLANK:
         return "blank"
     return "pen" if pen_share(patch) > PEN else None
 
@@ -99,7 +99,7 @@ def focus(patch: Pixels) -> float:
     """
     cv2 = opencv()
     grey = cv2.cvtColor(patch, cv2.COLOR_RGB2GRAY)
-    return float(cv2.Laplacian(grey, cv2.CV_32F).var(dtype=np.float64))
+    return float(cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_32F))[1].item() ** 2)
 
 
 def in_focus(focuses: NDArray[np.floating], training: NDArray[np.bool_]) -> NDArray[np.bool_]:

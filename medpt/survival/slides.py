@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 THUMBNAIL = 16  # pixels of 20x in one of the thumbnail, which is 1.25x
 BLOCK = 2048  # pixels of a level in memory at a time while a thumbnail is made, a side
-CACHE = 64 << 20  # bytes of decoded tiles: two rows of tiles of a slide 30,000 pixels wide
+CACHE = 32 << 20  # bytes of decoded tiles: the last row of a slide 30,000 pixels wide
 NEARLY = 0.05  # 0.502 microns a pixel is 20x too
 LEVEL_SLACK = 1.01  # a level of downsample 4.0003 serves a wish for 4
 
@@ -163,23 +163,29 @@ def extract(path: Path, options: PatchOptions, seed: int) -> Patches:
         if not len(corners):
             raise InputError(f"{path}: {slide.width}x{slide.height} pixels hold no box of {side}")
         refused: Counter[str] = Counter()
-        kept = list(_valid(slide, corners, side, options, refused))
-    columns = zip(*kept, strict=True) if kept else ((),) * 5
-    x, y, shares, focuses, images = columns
+        facts: list[tuple[float, ...]] = []
+        images = np.empty(
+            (len(corners), options.size, options.size, 3), np.uint8
+        )  # untouched takes no memory
+        for left, top, share, patch in _valid(slide, corners, side, options.box, refused):
+            images[len(facts)] = patches.finish(patch, options)
+            facts.append((left, top, share, patches.focus(patch)))
+    x, y, held, focus = np.array(facts, np.float64).reshape(-1, 4).T
     return Patches(
-        np.array(x, np.int32),
-        np.array(y, np.int32),
-        np.array(shares, np.float32),
-        np.array(focuses, np.float32),
-        np.stack(images) if kept else np.empty((0, options.size, options.size, 3), np.uint8),
+        x.astype(np.int32),
+        y.astype(np.int32),
+        held.astype(np.float32),
+        focus.astype(np.float32),
+        images[: len(facts)],
         len(corners),
         dict(refused),
     )
 
 
 def _valid(
-    slide: Slide, corners: NDArray[np.int64], side: int, options: PatchOptions, refused: Counter[str]
-) -> Iterator[tuple[int, int, float, float, Pixels]]:
+    slide: Slide, corners: NDArray[np.int64], side: int, box: int, refused: Counter[str]
+) -> Iterator[tuple[int, int, float, Pixels]]:
+    """Corner, share of tissue and pixels of each valid box; counts the others in `refused`."""
     mask = tissue.tissue_mask(slide.thumbnail())
     across, down = mask.shape[1] / slide.width, mask.shape[0] / slide.height
     for x, y in corners.tolist():
@@ -187,8 +193,8 @@ def _valid(
         if held < patches.TISSUE:
             refused["background"] += 1
             continue
-        patch = slide.box(x, y, options.box)
+        patch = slide.box(x, y, box)
         if (reason := patches.fault(patch)) is not None:
             refused[reason] += 1
             continue
-        yield x, y, held, patches.focus(patch), patches.finish(patch, options)
+        yield x, y, held, patch

@@ -44,7 +44,10 @@ def copy(prepared: Path, tmp_path: Path) -> Path:
     return shutil.copytree(prepared, tmp_path / "copy")
 
 
-def test_the_arrays_are_the_patches_of_every_slide(dataset: Dataset, prepared: Path, tmp_path: Path) -> None:
+def test_the_arrays_are_the_patches_of_every_slide(
+    dataset: Dataset, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("medpt.survival.cohort.READ_ROWS", 5)
     cohort = open_cohort(prepared, tmp_path / "cache")
     start = 0
     for number, record in enumerate(patch_files.plan(dataset)):
@@ -162,13 +165,13 @@ def test_the_copy_is_built_once_and_again_when_it_is_broken_or_another(
     dataset: Dataset, copy: Path, tmp_path: Path
 ) -> None:
     cache = tmp_path / "cache"
-    first = open_cohort(copy, cache)
+    first = np.array(open_cohort(copy, cache).images)
     before = (cache / IMAGES).stat().st_ino
     open_cohort(copy, cache)
     assert (cache / IMAGES).stat().st_ino == before
     (cache / IMAGES).write_bytes((cache / IMAGES).read_bytes()[:-5])
     again = open_cohort(copy, cache)
-    assert np.array_equal(again.images, first.images) if len(first.images) == 0 else len(again.images)
+    assert np.array_equal(again.images, first)
     prepare(dataset, copy, replace(SPEC, seed=1))
     other = open_cohort(copy, cache)
     assert not np.array_equal(other.x, again.x)
@@ -201,6 +204,7 @@ def test_the_texture_of_phantom_slides_carries_the_risk(name: str, tmp_path: Pat
     dark = (cohort.images.mean(axis=3) < 130).mean(axis=(1, 2))
     risk = np.array([dark[cohort.patient == row].mean() for row in range(len(cohort.patients))])
     assert concordance_index(cohort.time, cohort.event, risk) > 0.75
-    shuffled = np.random.default_rng(0).permutation(len(risk))
-    assert abs(concordance_index(cohort.time, cohort.event, risk[shuffled]) - 0.5) < 0.12
+    rng = np.random.default_rng(0)
+    chance = [concordance_index(cohort.time, cohort.event, rng.permutation(risk)) for _ in range(20)]
+    assert abs(np.mean(chance) - 0.5) < 0.05
     assert 0.3 <= 1 - cohort.event.mean() <= 0.6

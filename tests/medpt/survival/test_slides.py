@@ -89,6 +89,14 @@ def test_the_level_read_is_the_coarsest_that_is_fine_enough(tmp_path: Path) -> N
         assert levels[1:] == [(3, (32, 32))]
 
 
+def test_a_level_a_little_coarser_than_wished_for_serves(tmp_path: Path) -> None:
+    write_svs(tmp_path / "a.svs", ramp(1000)[:500], AT_20, reduced=(4, 16))
+    with open_slide(tmp_path / "a.svs") as found, reads(found) as levels:
+        assert found.handle.level_downsamples[2] > 16
+        found.thumbnail()
+        assert [level for level, _ in levels] == [2]
+
+
 @contextmanager
 def reads(found: Slide) -> Iterator[list[tuple[int, tuple[int, int]]]]:
     """(level, size) of every region that is decoded."""
