@@ -67,8 +67,8 @@ def vector(image: Pixels) -> Floats:
     texture = np.concatenate([cooccurrence(coarse, distance) for distance in DISTANCES])
     return np.concatenate(
         [
-            moments(image.reshape(-1, 3) / 255),
-            moments(density.reshape(-1, 3)),
+            moments(image / 255),
+            moments(density),
             texture,
             patterns(grey),
             nuclei(levels),
@@ -87,10 +87,14 @@ def haematoxylin(density: Floats) -> Pixels:
     return np.clip(density[..., 0] * (255 / HAEMATOXYLIN_RANGE), 0, 255).round().astype(np.uint8)
 
 
-def moments(columns: Floats) -> Floats:
-    """Mean, standard deviation and skewness of each column, three after three; a constant has skewness 0."""
-    mean, deviation = columns.mean(0), columns.std(0)
-    third = ((columns - mean) ** 3).mean(0)
+def moments(image: NDArray[Any]) -> Floats:
+    """Mean, standard deviation, skewness of each channel, (3 C,) of (S, S, C); a constant has skewness 0."""
+    channels = np.ascontiguousarray(image.reshape(-1, image.shape[2]).T, dtype=np.float64)
+    mean = channels.mean(1)
+    centred = channels - mean[:, None]
+    square = centred * centred
+    deviation = np.sqrt(square.mean(1))
+    third = (square * centred).mean(1)
     skewness = np.divide(third, deviation**3, where=deviation > 1e-9, out=np.zeros_like(third))
     return np.column_stack([mean, deviation, skewness]).ravel()
 
@@ -183,12 +187,13 @@ def nuclei(levels: Pixels) -> Floats:
 
 
 def eccentricities(labels: NDArray[Any]) -> Floats:
-    """Of the ellipse with the same second moments as each label, 0 a disc, 1 a line; (labels,)."""
-    y, x = np.divmod(np.arange(labels.size), labels.shape[1])
-    area = np.bincount(labels.ravel())
+    """Of the ellipse with the same second moments as each label, 0 a disc, 1 a line; label 0 has 0."""
+    where, columns = np.flatnonzero(labels), labels.shape[1]
+    y, x, owner = where // columns, where % columns, labels.ravel()[where]
+    area = np.bincount(owner)
 
     def mean(values: NDArray[Any]) -> Floats:
-        return np.bincount(labels.ravel(), weights=values) / np.maximum(area, 1)
+        return np.bincount(owner, weights=values) / np.maximum(area, 1)
 
     variance_y, variance_x = mean(y * y) - mean(y) ** 2, mean(x * x) - mean(x) ** 2
     half, covariance = (variance_y + variance_x) / 2, mean(x * y) - mean(x) * mean(y)

@@ -70,7 +70,7 @@ def test_a_sharp_sigmoid_is_uno_s_index() -> None:
 def test_each_step_moves_the_one_feature_that_fits_the_gradient_best() -> None:
     x, time, event = planted(3, 50)
     options = replace(FAST, max_steps=30, sigma=0.3)
-    x = (x - x.mean(0)) / x.std(0)
+    x = (x - x.mean(0)) / x.std(0) * [1, 2, 0.5, 3, 1, 0.1]
     pairs = pair_weights(time, event, 5.0)
     before, climbed = np.zeros(6), []
     for weights in boost(x, time, event, options):
