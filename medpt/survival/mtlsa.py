@@ -30,9 +30,11 @@ V2_FROM = 200  # intervals beyond which the cone is left to the predictions
 @dataclass(frozen=True)
 class Options:
     interval_days: float = 30.44  # a month; the authors count in the data's own unit
-    max_intervals: int = 120  # ten years: fewer patients than that live on, and W is nearly empty there
+    max_intervals: int = 120  # ten years; ends after them count as the last interval's
     ridge: float = 0.0  # λ1; the authors' code has 0
-    path: int = 30  # values of λ2, from λ_max down to a hundredth of it; the authors' 100 choose no better
+    path: int = (
+        30  # values of λ2, from λ_max down to a hundredth of it; the authors' 100 take three times as long
+    )
     folds: int = 5  # cross-validation over patients; the released script takes λ from the test part
     rho: float = 10.0  # of the authors' ADMM
     iterations: int = 100  # ADMM, as the authors'
