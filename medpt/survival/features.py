@@ -39,7 +39,10 @@ def extract(
     if settle_on is not None:
         settle_batch_norm(encoder, images, settle_on, seed, device)
     encoder.eval()
-    values = embed(lambda batch: pooled(encoder, batch), images, np.arange(len(images)), device, np.float16)
+    with np.errstate(over="ignore"):  # infinity is told below
+        values = embed(
+            lambda batch: pooled(encoder, batch), images, np.arange(len(images)), device, np.float16
+        )
     if not np.isfinite(values).all():
         raise DivergedError("a feature of the encoder is not a finite float16 number")
     return values

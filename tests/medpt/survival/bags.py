@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -49,6 +50,7 @@ def texture(kind: int, rng: np.random.Generator) -> NDArray[np.uint8]:
     return values.clip(0, 255).astype(np.uint8)
 
 
+@lru_cache
 def planted(
     seed: int = 0, parts: tuple[int, int, int] = (60, 20, 40), bag: int = 12, effect: float = 8.0
 ) -> Study:
