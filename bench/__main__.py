@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-BENCHMARKS = ("preparation", "slides", "epoch", "orchestration", "svcca")
+BENCHMARKS = ("preparation", "slides", "epoch", "orchestration", "svcca", "query")
 
 
 def main() -> int:

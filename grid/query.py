@@ -1,24 +1,27 @@
-"""`python -m grid.query`: ablation tables from MLflow's record, as mean ± sample standard deviation.
+"""`python -m grid.query`: ablation tables and answers from MLflow's record (docs/queries.md).
 
-A cell says of how many seeds it is made; what is missing or failed is never counted as a value.
+Every row says of how many seeds it is made; what is missing or failed is never counted as a value.
 """
 
 import argparse
+import math
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
-from grid import results
-from medpt.data.cards import card
+from grid import ablations, results
+from grid.space import thousands
 from medpt.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
 
 METRICS = {"classification": "auc", "segmentation": "miou", "survival": "c_index"}  # what the paper reports
+WIDE = 200  # characters, where the output is no terminal
 DEFAULT_BY = ["initialization", "backbone", "architecture", "target"]
 
 
@@ -43,12 +46,7 @@ def cells(frame: "pd.DataFrame", by: list[str], metric: str) -> "pd.DataFrame":
     for key in by:
         if key not in results.FACTORS:
             raise InputError(f"--by {key}: no such factor; {did_you_mean(key, results.FACTORS)}")
-    if metric not in frame.columns:
-        known = [name for name in frame.columns if frame[name].dtype == float]
-        raise InputError(f"--metric {metric}: no finished trial has it; {did_you_mean(metric, known)}")
-    tasks = frame["target"].map(lambda name: card(name).task)
-    having = set(tasks[frame[metric].notna()])
-    frame = frame[tasks.isin(having)]
+    frame = results.having(frame, metric, by)
     grouped = frame.groupby(by, sort=False, dropna=False)[metric]
     table = grouped.agg(mean="mean", std="std", n="count", planned="size").reset_index()
     table[["mean", "std"]] *= 100
@@ -92,25 +90,99 @@ def _wide(frame: "pd.DataFrame", metric: str) -> Table:
     return table
 
 
+def _cells(frame: "pd.DataFrame", options: argparse.Namespace) -> "pd.DataFrame":
+    return cells(frame, options.by or DEFAULT_BY, options.metric)
+
+
+def _effect(frame: "pd.DataFrame", options: argparse.Namespace) -> "pd.DataFrame":
+    return ablations.effects(frame, options.metric, options.by or ["architecture"])
+
+
+def _best(frame: "pd.DataFrame", options: argparse.Namespace) -> "pd.DataFrame":
+    return ablations.best(frame, options.metric)
+
+
+def _size(frame: "pd.DataFrame", options: argparse.Namespace) -> "pd.DataFrame":
+    return ablations.sample_size(frame, options.metric)
+
+
+QUESTIONS = {"cells": _cells, "effect": _effect, "best": _best, "size": _size}
+LACKING = {  # why there may be no answer
+    "effect": "every trial starts from random weights",
+    "size": "no source has finished trials of two sizes (the factor sample_size)",
+}
+TAKES_BY = ("cells", "effect")
+
+Row = Mapping[str, Any]
+COLUMNS: dict[str, Callable[[Row], str]] = {  # how columns that belong together are shown
+    "mean ± std": lambda row: written(row["mean"], row["std"], row["n"], row["planned"]),
+    "over random": lambda row: interval(row["effect"], row["low"], row["high"]),
+    "p (Holm)": lambda row: probability(row["p_holm"]),
+    "places": lambda row: f"{row['places']} of {row['of']}",
+    "sure": lambda row: probability(row["probability"]),
+    "ahead by": lambda row: interval(row["gap"], row["low"], row["high"]),
+    "a doubling adds": lambda row: interval(row["per_doubling"], row["low"], row["high"]),
+    "sizes": lambda row: f"{row['sizes']}, {thousands(row['smallest'])} to {thousands(row['largest'])}",
+    "seeds": lambda row: f"{row['n']} of {row['planned']}",
+}
+NAMES = (*results.FACTORS, "best", "second")  # columns that are shown as they are
+SHOWN = {
+    "cells": ("mean ± std", "seeds"),
+    "effect": ("over random", "p (Holm)", "places", "seeds"),
+    "best": ("sure", "ahead by", "seeds"),
+    "size": ("a doubling adds", "sizes", "seeds"),
+}
+
+
+def interval(estimate: float, low: float, high: float) -> str:
+    """`+5.90 [+4.10, +7.70]`; without limits where there is no spread to take them from."""
+    if math.isnan(estimate):
+        return "–"
+    limits = "" if math.isnan(low) else f" [{low:+.2f}, {high:+.2f}]"
+    return f"{estimate:+.2f}{limits}"
+
+
+def probability(value: float) -> str:
+    if math.isnan(value):
+        return "–"
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
 def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         frame = results.load(options.space, options.out, options.tracking_uri)
-        frame = where(frame, options.where)
-        table = cells(frame, options.by, options.metric)
+        table = answer(where(frame, options.where), options)
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
     if options.csv:
         table.to_csv(sys.stdout, index=False)
         return 0
-    shown = Table(box=None, padding=(0, 2))
-    for title in (*options.by, f"{options.metric}, %", "n"):
-        shown.add_column(title)
-    for *values, mean, std, n, planned in table.itertuples(index=False):
-        shown.add_row(*map(str, values), written(mean, std, n, planned), f"{n} of {planned}")
-    Console(highlight=False).print(shown)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
+    console.print(printed(table, options), soft_wrap=True)
     return 0
+
+
+def answer(frame: "pd.DataFrame", options: argparse.Namespace) -> "pd.DataFrame":
+    if options.by and options.ask not in TAKES_BY:
+        raise InputError(f"--by {','.join(options.by)}: --ask {options.ask} has its own rows; leave it out")
+    table = QUESTIONS[options.ask](frame, options)
+    if table.empty:
+        raise InputError(f"--ask {options.ask}: {LACKING.get(options.ask, 'there is no trial')}")
+    return table
+
+
+def printed(table: "pd.DataFrame", options: argparse.Namespace) -> Table:
+    shown = Table(box=None, padding=(0, 2), title=f"{options.metric}, %", title_justify="left")
+    names = [name for name in table.columns if name in NAMES]
+    for title in (*names, *SHOWN[options.ask]):
+        shown.add_column(title)
+    rows: list[dict[str, Any]] = table.to_dict("records")  # type: ignore[assignment]
+    for row in rows:
+        values = (COLUMNS[title](row) for title in SHOWN[options.ask])
+        shown.add_row(*(str(row[name]) for name in names), *values)
+    return shown
 
 
 def parser() -> argparse.ArgumentParser:
@@ -122,7 +194,14 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--space", required=True, metavar="NAME")
     result.add_argument("--where", type=conditions, default={}, metavar="K=V,…", help="only these trials")
     result.add_argument(
-        "--by", type=lambda text: text.split(","), default=DEFAULT_BY, metavar="K,…", help="the rows"
+        "--ask",
+        choices=QUESTIONS,
+        default="cells",
+        help="a table of cells (default); the effect of each initialization over random weights; the best of "
+        "each place and how sure; what the size of a source adds",
+    )
+    result.add_argument(
+        "--by", type=lambda text: text.split(","), metavar="K,…", help="the rows of cells or effect"
     )
     result.add_argument("--metric", default="auc", help="auc, miou, or another of the test part")
     result.add_argument("--out", type=Path, default=Path("runs"), metavar="DIR")

@@ -1,5 +1,6 @@
 """Finished work as a table: one row a trial, from the plan of a space and MLflow's record."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -7,6 +8,7 @@ from grid import record, track
 from grid.record import Run
 from grid.store import Store
 from medpt.data import own
+from medpt.data.cards import card
 from medpt.errors import InputError, did_you_mean
 from medpt.files import read_json
 
@@ -47,7 +49,7 @@ def load(space: str, out: str | Path = "runs", tracking_uri: str | None = None) 
     first = [*FACTORS, "status"]
     last = ["seconds", "failure", "digest", "run_id"]
     metrics = sorted(set(frame.columns) - set(first) - set(last))
-    return frame[[*first, *metrics, *last]]
+    return frame.reindex(columns=[*first, *metrics, *last])  # also of a space without trials
 
 
 def _own_tracker(out: Path) -> str | None:
@@ -64,6 +66,19 @@ def _trials(space: str, out: Path, uri: str | None) -> list[dict[str, Any]]:
         known = sorted({*recorded, *_known(out)})
         raise InputError(f"`{space}` was not run into {out}; {_hint(space, known)}")
     return recorded[_name(space)]["trials"]
+
+
+def having(frame: "pd.DataFrame", metric: str, by: Sequence[str] = ()) -> "pd.DataFrame":
+    """The trials whose task has the metric, each unit of work once for each combination of `by`.
+
+    InputError where no finished trial has it.
+    """
+    if metric not in frame.columns:
+        known = [name for name in frame.columns if frame[name].dtype == float]
+        raise InputError(f"--metric {metric}: no finished trial has it; {did_you_mean(metric, known)}")
+    tasks = frame["target"].map({name: card(name).task for name in frame["target"].unique()})
+    frame = frame[tasks.isin(set(tasks[frame[metric].notna()]))]
+    return frame.drop_duplicates(["digest", *by])
 
 
 def read_plan(space: str, out: Path) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -83,8 +82,8 @@ def sign_permutation(differences: ArrayLike, decimals: int = 3) -> float:
     """One-sided p of the hypothesis that the differences are symmetric about zero, against a mean above it.
 
     The share of all 2^n assignments of signs whose sum reaches the observed one, counted exactly for values
-    rounded to `decimals`, or to 1/200,000 of their sum where that is coarser; the smallest p that n values can
-    have is 2^-n. 1 where there are none.
+    rounded to `decimals`, or to 1/200,000 of their sum where that is coarser; the smallest p that n values
+    can have is 2^-n. 1 where there are none.
     """
     x = np.asarray(differences, float)
     step = max(10.0**-decimals, float(np.abs(x).sum()) / LATTICE)
@@ -139,9 +138,9 @@ def _noncentrality(t: float, df: int, quantile: float) -> float:
     Its distribution function is the mean of Phi(t s - nc) over s = chi / sqrt(df), here over 4,000
     quantiles of s (to 1e-5): scipy's is nan in the tails that three seeds reach.
     """
-    from scipy import optimize, special, stats
+    from scipy import optimize, special
 
-    s = np.sqrt(stats.chi2.ppf((np.arange(4_000) + 0.5) / 4_000, df) / df)
+    s = np.sqrt(2 * special.gammaincinv(df / 2, (np.arange(4_000) + 0.5) / 4_000) / df)
     reach = 10 + 5 * abs(t)
     return float(
         optimize.brentq(lambda nc: float(special.ndtr(t * s - nc).mean()) - quantile, t - reach, t + reach)
@@ -169,7 +168,7 @@ def mean_of_means(groups: Sequence[ArrayLike], level: float = LEVEL) -> Interval
     error, df = _error_of_mean(rows)
     if math.isnan(error):
         return Interval(estimate, math.nan, math.nan)
-    reach = float(_distributions().t.ppf((1 + level) / 2, df)) * error if error else 0.0
+    reach = _quantile(df, level) * error if error else 0.0
     return Interval(estimate, estimate - reach, estimate + reach)
 
 
@@ -204,7 +203,7 @@ def slope(x: ArrayLike, y: ArrayLike, level: float = LEVEL) -> Interval:
         return Interval(rise, math.nan, math.nan)
     rest = b - b.mean() - rise * (a - a.mean())
     error = math.sqrt(float((rest**2).sum()) / (len(a) - 2) / spread)
-    reach = float(_distributions().t.ppf((1 + level) / 2, len(a) - 2)) * error
+    reach = _quantile(len(a) - 2, level) * error
     return Interval(rise, rise - reach, rise + reach)
 
 
@@ -238,10 +237,13 @@ def probability_of_best(scores: ArrayLike) -> NDArray[np.float64]:
 
 
 def _t_test(t: float, df: float) -> Test:
-    return Test(t, df, float(2 * _distributions().t.sf(abs(t), df)))
+    from scipy import special  # its module of distributions takes a second to load
+
+    return Test(t, df, 2 * float(special.stdtr(df, -abs(t))))
 
 
-def _distributions() -> Any:
-    from scipy import stats
+def _quantile(df: float, level: float) -> float:
+    """Of Student's t: what it stays below, either side of zero, with probability `level`."""
+    from scipy import special
 
-    return stats
+    return float(special.stdtrit(df, (1 + level) / 2))

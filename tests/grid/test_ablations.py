@@ -1,0 +1,190 @@
+"""Questions to planted trials, and the examples of docs/queries.md as they are printed there."""
+
+import math
+import re
+import shlex
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import made_space
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow.entities import Metric, Param
+from scipy import stats
+
+from grid import ablations, query, track
+from grid.plan import Plan, Unit
+from medpt.errors import InputError
+from medpt.spec import Finetune, stream_seed
+
+PAGE = Path(__file__).parents[2] / "docs" / "queries.md"
+LEVELS = {"random": 70.0, "imagenet*": 79.0, "ADE20K": 76.0, "EyePACS": 66.0}  # and a point a doubling
+FAILED = ("ADE20K", "HRF", "unet", 2)
+
+
+def points(spec: Finetune) -> float:
+    """The level of the source, less three on DeepLabV3+, and noise of its own for each trial."""
+    source, _, size = spec.initialization.partition("-")
+    names = (spec.initialization, spec.dataset, spec.architecture, spec.seed)
+    noise = np.random.default_rng(stream_seed(1, *names)).normal(0, 0.8)
+    doublings = math.log2(int(size[:-1]) / 5) if size else 0.0
+    return LEVELS[source] + doublings - 3 * (spec.architecture == "deeplabv3plus") + noise
+
+
+def record(plan: Plan, out: Path) -> None:
+    """What a run leaves in MLflow, and nothing else."""
+    connection = track.client(track.default_uri(out))
+    track.record_plan(connection, out, plan)
+    experiment = track.experiment(connection, out)
+    for _, digest in plan.trials:
+        record_one(connection, experiment, plan.units[digest])
+
+
+def record_one(connection: Any, experiment: str, unit: Unit) -> None:
+    spec = unit.spec
+    assert isinstance(spec, Finetune)
+    run = connection.create_run(experiment, run_name=unit.label, tags={track.DIGEST: unit.digest})
+    failed = (spec.initialization, spec.dataset, spec.architecture, spec.seed) == FAILED
+    metrics = [] if failed else [Metric("result.miou", points(spec) / 100, 0, 0)]
+    connection.log_batch(run.info.run_id, metrics=metrics, params=[Param("target", spec.dataset)])
+    connection.set_terminated(run.info.run_id, "FAILED" if failed else "FINISHED")
+
+
+def blocks(kind: str) -> list[str]:
+    return re.findall(rf"```{kind}\n(.*?)```", PAGE.read_text(), re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def vessels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("vessels")
+    (folder / "runs").mkdir()
+    record(made_space.plan(folder, blocks("yaml")[0], "vessels"), folder / "runs")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def frame(vessels: Path) -> pd.DataFrame:
+    from grid import results
+
+    return results.load("vessels", vessels / "runs")
+
+
+def asked(block: str) -> tuple[list[str], str]:
+    """The arguments of a console block's command, and what it shows."""
+    command, _, output = block.partition("\n")
+    return shlex.split(command.removeprefix("$ "))[3:], output
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_an_example_prints_what_the_page_shows(
+    number: int, vessels: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(vessels)
+    arguments, shown = asked(blocks("console")[number])
+    assert query.main(arguments) == 0
+    printed = capsys.readouterr().out
+    assert [line.rstrip() for line in printed.splitlines()] == shown.splitlines()
+
+
+def test_the_python_of_the_page_prints_what_it_shows(vessels: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(vessels)
+    with redirect_stdout(StringIO()) as printed:
+        exec(blocks("python")[0], {})  # noqa: S102 - the page's own example
+    assert printed.getvalue() == blocks("text")[0]
+
+
+def of(table: Any, **factors: str) -> dict[str, Any]:
+    for name, value in factors.items():
+        table = table[table[name] == value]
+    (row,) = table.to_dict("records")
+    return {str(name): value for name, value in row.items()}
+
+
+def wide(frame: Any, **factors: str) -> Any:
+    """Points by seed (rows) and target and initialization (columns), straight from the frame."""
+    for name, value in factors.items():
+        frame = frame[frame[name] == value]
+    return 100 * frame.pivot_table("miou", "seed", ["target", "initialization"], dropna=False)
+
+
+def test_effects_are_means_of_paired_differences_over_targets(frame: pd.DataFrame) -> None:
+    row = of(ablations.effects(frame, "miou"), architecture="unet", initialization="ADE20K")
+    table = wide(frame, architecture="unet")
+    differences = {t: (table[t, "ADE20K"] - table[t, "random"]).dropna() for t in ("DRIVE", "HRF")}
+    assert row["effect"] == pytest.approx(np.mean([d.mean() for d in differences.values()]))
+    assert (row["places"], row["of"], row["n"], row["planned"]) == (2, 2, 5, 6)
+    negative = -differences["HRF"]  # a mean of two means is half of a Welch difference
+    low, high = stats.ttest_ind(differences["DRIVE"], negative, equal_var=False).confidence_interval()
+    assert (row["low"], row["high"]) == pytest.approx((low / 2, high / 2))
+    assert row["low"] < 6.0 < row["high"]
+
+
+def test_effects_find_what_was_planted(frame: pd.DataFrame) -> None:
+    table = ablations.effects(frame, "miou", by=["target"])
+    for target in ("DRIVE", "HRF"):
+        for name, gain in {"imagenet*": 9, "ADE20K": 6, "EyePACS-5k": -4, "EyePACS-20k": -2}.items():
+            assert of(table, target=target, initialization=name)["effect"] == pytest.approx(gain, abs=1.5)
+    assert (table["p_holm"] >= table["p"]).all()
+
+
+def test_a_unit_of_two_experiments_counts_once(frame: pd.DataFrame) -> None:
+    twice = pd.concat([frame, frame.assign(experiment="again")])
+    pd.testing.assert_frame_equal(ablations.effects(twice, "miou"), ablations.effects(frame, "miou"))
+    cells = query.cells(twice, ["initialization", "target"], "miou")
+    pd.testing.assert_frame_equal(cells, query.cells(frame, ["initialization", "target"], "miou"))
+    by_experiment = query.cells(twice, ["experiment", "initialization"], "miou")
+    assert set(by_experiment["experiment"]) == {"sources", "again"}
+
+
+def test_best_compares_seeds_that_all_have(frame: pd.DataFrame) -> None:
+    row = of(ablations.best(frame, "miou"), architecture="unet", target="HRF")
+    table = wide(frame, architecture="unet")["HRF"].loc[[0, 1]]
+    assert (row["best"], row["second"]) == ("imagenet*", "ADE20K")
+    assert (row["n"], row["planned"], row["waiting"]) == (2, 3, 0)
+    low, high = stats.ttest_rel(table["imagenet*"], table["ADE20K"]).confidence_interval()
+    assert (row["low"], row["high"]) == pytest.approx((low, high))
+    assert row["probability"] == 1.0
+
+
+def test_best_is_unsure_of_equals(frame: pd.DataFrame) -> None:
+    level = frame.copy()
+    level["miou"] = 0.7 + np.random.default_rng(5).normal(0, 0.01, len(level))
+    table = ablations.best(level, "miou")
+    assert (table["probability"] < 1).any()
+    assert ((table["low"] < 0) & (table["gap"] >= 0)).any()
+
+
+def test_best_without_finished_seeds_says_nothing(frame: pd.DataFrame) -> None:
+    open_ = frame[(frame["target"] == "DRIVE") & (frame["architecture"] == "unet")].copy()
+    open_.loc[open_["initialization"] != "random", "miou"] = np.nan
+    (row,) = ablations.best(open_, "miou").to_dict("records")
+    assert (row["best"], row["second"], row["waiting"]) == ("random", None, 5)
+    assert math.isnan(row["probability"])
+
+
+def test_a_doubling_is_the_slope_of_the_means(frame: pd.DataFrame) -> None:
+    row = of(ablations.sample_size(frame, "miou"), architecture="unet", target="DRIVE")
+    table = wide(frame, architecture="unet")["DRIVE"].mean()
+    means = [table[f"EyePACS-{size}k"] for size in (5, 10, 20)]
+    theirs = stats.linregress([0, 1, 2], means)
+    assert row["per_doubling"] == pytest.approx(theirs.slope)
+    assert row["high"] - row["per_doubling"] == pytest.approx(theirs.stderr * stats.t.ppf(0.975, 1))
+    assert (row["sizes"], row["smallest"], row["largest"]) == (3, 5_000, 20_000)
+
+
+def test_mistakes_are_told(vessels: Path, frame: pd.DataFrame, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(InputError, match="--by seed: effects are told by architecture, backbone"):
+        ablations.effects(frame, "miou", by=["seed"])
+    with pytest.raises(InputError, match="--metric mio: no finished trial has it; did you mean miou"):
+        ablations.best(frame, "mio")
+    fixed = ["--space", "vessels", "--out", str(vessels / "runs"), "--metric", "miou"]
+    for words, told in {
+        ("--ask", "best", "--by", "target"): "--by target: --ask best has its own rows",
+        ("--ask", "size", "--where", "initialization=ADE20K"): "no source has finished trials of two sizes",
+        ("--ask", "effect", "--where", "initialization=random"): "every trial starts from random weights",
+    }.items():
+        assert query.main([*fixed, *words]) == 2
+        assert told in capsys.readouterr().err
