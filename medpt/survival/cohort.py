@@ -117,7 +117,7 @@ def _fill(cache: Path, folder: Path, manifest: CohortManifest) -> None:
             facts["patient"][part] = rows[manifest.slides[slide].patient]
             for name in NUMBERS:
                 facts[name][part] = batch[name].to_numpy()
-            images.write(_bytes(batch["pixels"]).data)
+            images.writelines(batch["pixels"].to_pylist())
     np.savez(cache / FACTS, **facts)
     write_json(cache / MANIFEST, asdict(manifest))
 
@@ -137,9 +137,3 @@ def _batches(folder: Path, manifest: CohortManifest) -> "Iterator[tuple[slice, i
                 for batch in file.iter_batches(READ_ROWS, columns=[*NUMBERS, "pixels"]):
                     yield slice(start, start + len(batch)), number, batch
                     start += len(batch)
-
-
-def _bytes(pixels: "pa.FixedSizeBinaryArray") -> NDArray[np.uint8]:
-    width = pixels.type.byte_width
-    values = np.frombuffer(pixels.buffers()[1], np.uint8)
-    return values[pixels.offset * width : (pixels.offset + len(pixels)) * width]
