@@ -41,7 +41,7 @@ LEFT_OUT = "left out"  # the part of a dataset's index that a row is in when it 
 
 Names = NDArray[np.uint8]  # (N, 32)
 Chunks = NDArray[np.uint16]  # the same as (N, 16)
-Words = NDArray[np.uint64]  # and as (N, 4)
+Words = NDArray[np.uint64]  # and as (4, N)
 Rows = NDArray[np.intp]
 Hits = tuple[Rows, Rows, NDArray[np.uint8]]
 
@@ -177,29 +177,30 @@ def closest(source: Names, target: Names, limit: int) -> dict[int, tuple[int, in
 
 def _within(a: Names, b: Names, limit: int) -> Iterator[Hits]:
     """Pairs at most `limit` bits apart, by chunks that nearly agree where that is less work."""
-    words, others = a.view(np.uint64), b.view(np.uint64)
     chunks, wanted = a.view(np.uint16), b.view(np.uint16)
+    words, others = (np.ascontiguousarray(names.view(np.uint64).T) for names in (a, b))
     if LOOKUP * _work(chunks, wanted) > len(a) * len(b):
         yield from _among_all(words, others, limit)
-        return
-    for i, j in _likely(chunks, wanted):
-        distance = _distance(words[i], others[j])
-        near = np.flatnonzero(distance <= limit)
-        yield i[near], j[near], distance[near]
+    else:
+        yield from (_among(words, others, *pairs, limit) for pairs in _likely(chunks, wanted))
 
 
-def _distance(x: Words, y: Words) -> NDArray[np.uint8]:
-    """Bits that differ; a byte holds them, as the last of the 256 is always 0."""
-    total = np.bitwise_count(x[..., 0] ^ y[..., 0])
-    for word in range(1, 4):
-        total = total + np.bitwise_count(x[..., word] ^ y[..., word])
-    return total
+def _among(x: Words, y: Words, i: Rows, j: Rows, limit: int) -> Hits:
+    """Those of the pairs that are within the limit; a pair that exceeds it in its first words is done."""
+    distance = np.zeros(len(i), dtype=np.uint8)
+    for word, other in zip(x, y, strict=True):
+        distance += np.bitwise_count(word.take(i) ^ other.take(j))
+        kept = np.flatnonzero(distance <= limit)
+        i, j, distance = i[kept], j[kept], distance[kept]
+    return i, j, distance
 
 
 def _among_all(x: Words, y: Words, limit: int) -> Iterator[Hits]:
-    step = max(1, BLOCK // max(1, len(y)))
-    for start in range(0, len(x), step):
-        distance = _distance(x[start : start + step, None], y[None])
+    step = max(1, BLOCK // y.shape[1])
+    for start in range(0, x.shape[1], step):
+        distance = np.zeros((min(step, x.shape[1] - start), y.shape[1]), dtype=np.uint8)
+        for word, other in zip(x, y, strict=True):
+            distance += np.bitwise_count(word[start : start + step, None] ^ other)
         i, j = np.nonzero(distance <= limit)
         yield i + start, j, distance[i, j]
 
