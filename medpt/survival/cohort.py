@@ -14,11 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.manifest import damage
-from medpt.errors import InputError
 from medpt.files import building, remove, write_json
 from medpt.spec import canonical_json
-from medpt.survival.patch_files import MANIFEST, NUMBERS, CohortManifest
+from medpt.survival.patch_files import MANIFEST, NUMBERS, CohortManifest, verify
 from medpt.survival.patches import in_focus
 
 if TYPE_CHECKING:
@@ -126,10 +124,7 @@ def _batches(folder: Path, manifest: CohortManifest) -> "Iterator[tuple[slice, i
     """The rows of the copy, the slide's row in the manifest, and its columns."""
     from pyarrow import parquet
 
-    files = [slide.file for slide in manifest.slides if slide.file.name]
-    broken = [(file.name, what) for file in files if (what := damage(folder, file))]
-    if broken:
-        raise InputError(f"{folder / name}: {what}; prepare the cohort again" for name, what in broken)
+    verify(folder)
     start = 0
     for number, slide in enumerate(manifest.slides):
         if slide.file.name:

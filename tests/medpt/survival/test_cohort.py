@@ -177,7 +177,7 @@ def test_the_copy_is_built_once_and_again_when_it_is_broken_or_another(
     assert not np.array_equal(other.x, again.x)
     file = copy / other.manifest.slides[0].file.name
     file.write_bytes(file.read_bytes()[:-3])
-    with pytest.raises(InputError, match=r"parquet: has \d+ bytes in place of \d+; prepare the cohort again"):
+    with pytest.raises(InputError, match=r"parquet: has \d+ bytes in place of \d+; prepare the slides again"):
         open_cohort(copy, tmp_path / "another")
     assert not (tmp_path / "another").exists()
 
