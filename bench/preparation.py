@@ -1,17 +1,20 @@
 """Decode, crop, resize to 256, CLAHE: images a second of one core against Pillow and scikit-image.
 
-    python -m bench.preparation [--images 4] [--side 2048] [--repeats 3]
+    python -m bench.preparation [--images 4] [--side 4000] [--repeats 3]
 
-Colour JPEGs of a fundus (side x side) and grey JPEGs of a chest (1000 x 1250, scaled with --side), both
-synthetic. The peer takes the same steps on the same files with the same parameters; its CLAHE is
-scikit-image's. Seconds are of this process on a processor, so other work on the machine hardly counts; the
-fastest of --repeats passes is taken. Expected: 3 times the peer, decoding included. Takes 30 s.
+Colour JPEGs of a fundus (side x side), grey JPEGs of a chest (1000 x 1250) and CT slices as DICOM (512 x
+512), scaled with --side, all synthetic. The peer takes the same steps on the same files with the same
+parameters; its CLAHE is scikit-image's, DICOM is read with pydicom by both. Ours runs as in a preparation, in
+the memory of the image before (medpt.data.memory); the peer as Python has it. Seconds are of this process on
+a processor, so other work on the machine hardly counts; the fastest of --repeats passes is taken. Expected: 3
+times the peer, decoding included. Takes a minute.
 """
 
 import argparse
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,16 +23,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.figure import Figure, best, show
+from medpt.data.crops import SMALLEST_CROP, XRAY_DARK, XRAY_FLAT, XRAY_TRIM
 from medpt.data.decode import opencv, read_image
+from medpt.data.memory import kept
+from medpt.data.phantom.chaos_ct import abdomen
 from medpt.data.phantom.chestxray2017 import radiograph
+from medpt.data.phantom.dicom import computed
 from medpt.data.phantom.fundus import fundus
 from medpt.data.phantom.paint import save, stream, to_bytes
-from medpt.data.preprocess import SMALLEST_CROP, XRAY_DARK, XRAY_FLAT, XRAY_TRIM, default_pipeline, preprocess
+from medpt.data.preprocess import default_pipeline, preprocess
+from medpt.data.readers.dicom import hounsfield
 
 Pixels = NDArray[Any]
 TARGET = 3.0
 SIZE, CLIP, TILES, THRESHOLD = 256, 2.0, 8, 10  # of default_pipeline
+WINDOW = (-160, 240)  # Hounsfield units, of default_pipeline
 DRAWN = 256  # height at which a fundus is drawn before it is enlarged
+LARGE = 4000  # --side
 
 
 def fundus_file(path: Path, number: int, side: int) -> None:
@@ -42,9 +52,15 @@ def fundus_file(path: Path, number: int, side: int) -> None:
 
 
 def chest_file(path: Path, number: int, side: int) -> None:
-    height = round(side * 1000 / 2048)
+    height = round(side * 1000 / LARGE)
     drawn = radiograph(stream(number, "bench"), height, round(height * 1.25), bool(number % 2))
     save(path, to_bytes(drawn), "JPEG")
+
+
+def ct_file(path: Path, number: int, side: int) -> None:
+    size = round(side * 512 / LARGE)
+    units, _ = abdomen(stream(number, "bench"), size, 0.5, np.ones(8))
+    path.write_bytes(computed(units, -1024, float(number), f"1.{number + 1}"))
 
 
 def pillow(path: Path) -> Pixels:
@@ -52,6 +68,21 @@ def pillow(path: Path) -> Pixels:
 
     with Image.open(path) as image:
         return np.asarray(image)
+
+
+def pydicom_units(path: Path) -> Pixels:
+    import pydicom
+
+    scan = pydicom.dcmread(path)
+    return scan.pixel_array * float(scan.RescaleSlope) + float(scan.RescaleIntercept)
+
+
+def peer_ct(units: Pixels) -> Pixels:
+    from skimage import exposure, util
+
+    shown = exposure.rescale_intensity(units.astype(float), in_range=WINDOW, out_range=(0.0, 1.0))
+    grey = util.img_as_ubyte(_equalised(_resized(shown)))
+    return np.repeat(grey[:, :, None], 3, axis=2)
 
 
 def peer_fundus(image: Pixels) -> Pixels:
@@ -109,25 +140,46 @@ def _kept(mean: Pixels, deviation: Pixels) -> slice:
     return slice(min(int(kept[0]), limit), max(int(kept[-1]) + 1, len(mean) - limit))
 
 
-def race(
-    name: str, files: list[Path], pipeline: str, peer: Callable[[Pixels], Pixels], repeats: int
-) -> list[Figure]:
+@dataclass(frozen=True)
+class Kind:
+    """How files of one kind are written, and prepared by us and by the peer."""
+
+    modality: str
+    write: Callable[[Path, int, int], None]
+    read: Callable[[Path], Pixels]
+    peer_read: Callable[[Path], Pixels]
+    peer: Callable[[Pixels], Pixels]
+    peers: str
+
+
+KINDS = {
+    "fundus": Kind("fundus", fundus_file, read_image, pillow, peer_fundus, "Pillow and scikit-image"),
+    "chest": Kind("x-ray", chest_file, read_image, pillow, peer_chest, "Pillow and scikit-image"),
+    "CT": Kind("ct", ct_file, hounsfield, pydicom_units, peer_ct, "pydicom and scikit-image"),
+}
+
+
+def race(name: str, kind: Kind, files: list[Path], repeats: int) -> list[Figure]:
+    pipeline = default_pipeline(kind.modality, SIZE)
     ours = partial(preprocess, pipeline=pipeline)
-    decoded = [read_image(path) for path in files]
-    agree(name, decoded, pipeline, peer)
+    decoded = [kind.read(path) for path in files]
+    agree(name, decoded, pipeline, kind.peer)
 
     def rate(work: Callable[[Any], Pixels], items: list[Any]) -> float:
         return len(items) / best(lambda: [work(item) for item in items], repeats, time.process_time)
 
-    def whole(read: Callable[[Path], Pixels], then: Callable[[Pixels], Pixels]) -> float:
-        return rate(lambda path: then(read(path)), files)
-
-    peers = "Pillow and scikit-image"
-    return [
-        Figure(f"prepare {name}", whole(read_image, ours), whole(pillow, peer), "img/s", peers, TARGET),
-        Figure(f"prepare {name}, decoded before", rate(ours, decoded), rate(peer, decoded), "img/s", peers),
-        Figure(f"decode {name}", rate(read_image, files), rate(_opencv_decode, files), "img/s", "OpenCV"),
+    theirs = rate(lambda path: kind.peer(kind.peer_read(path)), files), rate(kind.peer, decoded)
+    opencv_rate = rate(_opencv_decode, files) if kind.read is read_image else None
+    with kept():
+        mine = rate(lambda path: ours(kind.read(path)), files), rate(ours, decoded)
+        reading = rate(kind.read, files)
+    figures = [
+        Figure(f"prepare {name}", mine[0], theirs[0], "img/s", kind.peers, TARGET),
+        Figure(f"prepare {name}, decoded before", mine[1], theirs[1], "img/s", kind.peers),
     ]
+    if opencv_rate is not None:
+        figures.append(Figure(f"decode {name}", reading, opencv_rate, "img/s", "OpenCV"))
+    return figures
 
 
 def _opencv_decode(path: Path) -> Pixels:
@@ -168,16 +220,15 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--images", type=int, default=4, help="of each kind")
-    parser.add_argument("--side", type=int, default=2048, help="of a fundus in pixels")
+    parser.add_argument("--side", type=int, default=LARGE, help="of a fundus in pixels")
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
-    kinds = [("fundus", "fundus", fundus_file, peer_fundus), ("chest", "x-ray", chest_file, peer_chest)]
     with tempfile.TemporaryDirectory(prefix="medpt-bench-") as folder:
-        for name, modality, write, peer in kinds:
-            files = [Path(folder, f"{name}-{number}.jpeg") for number in range(options.images)]
+        for name, kind in KINDS.items():
+            files = [Path(folder, f"{name}-{number}") for number in range(options.images)]
             for number, path in enumerate(files):
-                write(path, number, options.side)
-            show(*race(name, files, default_pipeline(modality, SIZE), peer, options.repeats))
+                kind.write(path, number, options.side)
+            show(*race(name, kind, files, options.repeats))
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from medpt.data.cards import card
 from medpt.data.dataset import Dataset, Record
 from medpt.data.fingerprint import fingerprint
 from medpt.data.manifest import Manifest, ShardInfo
+from medpt.data.memory import kept
 from medpt.data.preprocess import canonical, pipeline_of
 from medpt.data.shards import Row
 from medpt.errors import InputError
@@ -129,7 +130,8 @@ def _write_shards(jobs: Mapping[str, Job]) -> Iterator[dict[str, Any]]:
         dataset, pipeline, folder = ray.get(reference)[name]
         path = shards.shard_path(folder, number)
         try:
-            info = shards.write(dataset, rows, pipeline, path)
+            with kept():
+                info = shards.write(dataset, rows, pipeline, path)
         except InputError as error:
             info = ShardInfo(path.name, 0, 0, "", "", tuple(error.problems))
         return {"job": [name], "number": [number], "info": [info]}

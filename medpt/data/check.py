@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medpt.data.dataset import IGNORE, Dataset, Record
+from medpt.data.memory import kept
 from medpt.errors import InputError
 
 BONE, LARGEST_BONE = 700, 0.25  # Hounsfield units; above it lies less than this share of any slice of a body
@@ -53,16 +54,21 @@ def decoded(dataset: Dataset, progress: TextIO) -> Findings:
     if dataset.info.task == "survival":
         return Findings(remarks=["slides were not opened: their patches belong to the survival pipeline"])
     found, seen = Findings(), _Seen()
-    for record in _shown(dataset, len(dataset), progress):
-        try:
-            image = dataset.image(record)
-            seen.add(record, image)
-            found.problems += _implausible(record, image)
-            found.problems += _mask(dataset, record, image) if record.mask_path else []
-        except InputError as error:
-            found.problems += error.problems
+    with kept():
+        for record in _shown(dataset, len(dataset), progress):
+            found.problems += _decoding(dataset, record, seen)
     found.remarks = [*seen.blank, *seen.twins()]
     return found
+
+
+def _decoding(dataset: Dataset, record: Record, seen: "_Seen") -> list[str]:
+    try:
+        image = dataset.image(record)
+        seen.add(record, image)
+        masked = _mask(dataset, record, image) if record.mask_path else []
+    except InputError as error:
+        return error.problems
+    return [*_implausible(record, image), *masked]
 
 
 def _counts(dataset: Dataset) -> Iterator[str]:

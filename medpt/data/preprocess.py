@@ -18,16 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medpt.data.cards import Card
-from medpt.data.components import largest_box
+from medpt.data.crops import Image, Mask, Pair, crop_dermoscopy, crop_fundus, crop_xray
 from medpt.data.decode import opencv
 from medpt.errors import InputError, did_you_mean
-
-Image = NDArray[Any]
-Mask = NDArray[np.uint8] | None
-Pair = tuple[Image, Mask]
-
-SMALLEST_CROP = 0.3  # of a side: a smaller box is a failed search, and the whole image stays
-XRAY_DARK, XRAY_FLAT, XRAY_TRIM = 8.0, 4.0, 0.25  # grey levels, grey levels, share of a side
 
 
 def preprocess(image: Image, pipeline: str) -> NDArray[np.uint8]:
@@ -82,29 +75,6 @@ def output_size(pipeline: str) -> int:
     return next(int(step.arguments[0]) for step in _parsed(pipeline) if step.name == "resize")
 
 
-def crop_fundus(image: Image, mask: Mask, threshold: float) -> Pair:
-    """The box of the largest 8-connected component with max(R, G, B) > threshold, padded square in black."""
-    image, mask = _cropped(image, mask, _bright_box(image, threshold))
-    height, width = image.shape[:2]
-    top, left = max(0, width - height) // 2, max(0, height - width) // 2
-    side = max(height, width)
-    pad = (top, side - height - top, left, side - width - left)
-    return _padded(image, pad), None if mask is None else _padded(mask, pad)
-
-
-def crop_dermoscopy(image: Image, mask: Mask, threshold: float) -> Pair:
-    """Without the black vignette: the box of the largest component with max(R, G, B) > threshold."""
-    return _cropped(image, mask, _bright_box(image, threshold))
-
-
-def crop_xray(image: Image, mask: Mask) -> Pair:
-    """Without border rows, then columns, of mean under 8 or SD under 4 grey levels; at most 25 % a side."""
-    grey = image if image.ndim == 2 else opencv().cvtColor(image, opencv().COLOR_RGB2GRAY)
-    top, bottom = _informative(grey, axis=1)
-    left, right = _informative(grey[top:bottom], axis=0)
-    return _cropped(image, mask, (top, bottom, left, right))
-
-
 def window(image: Image, mask: Mask, low: float, high: float) -> Pair:
     """[low, high] Hounsfield units to 0..255, rounded; what lies outside is clipped."""
     return _stretched(image, low, high), mask
@@ -138,44 +108,6 @@ def clahe(image: Image, mask: Mask, clip: float, tiles: int) -> Pair:
     lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
     lab[:, :, 0] = equalise.apply(lab[:, :, 0])
     return cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), mask
-
-
-def _bright_box(image: Image, threshold: float) -> tuple[int, int, int, int]:
-    cv2 = opencv()
-    bright = image if image.ndim == 2 else cv2.max(cv2.max(*cv2.split(image)[:2]), image[:, :, 2])
-    foreground = (bright > threshold).astype(np.uint8)
-    height, width = foreground.shape
-    left, top, w, h = largest_box(foreground) or (0, 0, 0, 0)
-    if w < SMALLEST_CROP * width or h < SMALLEST_CROP * height:
-        return 0, height, 0, width
-    return top, top + h, left, left + w
-
-
-def _informative(grey: Image, axis: int) -> tuple[int, int]:
-    cv2 = opencv()
-    count = grey.shape[axis]
-    sums = cv2.reduce(grey, axis, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel()
-    squares = cv2.reduce(grey, axis, cv2.REDUCE_SUM2, dtype=cv2.CV_64F).ravel()
-    mean = sums / count
-    deviation = np.sqrt(np.maximum(squares / count - mean**2, 0))
-    keep = np.flatnonzero((mean >= XRAY_DARK) & (deviation >= XRAY_FLAT))
-    length = len(mean)
-    limit = int(XRAY_TRIM * length)
-    first, last = (keep[0], keep[-1] + 1) if len(keep) else (0, length)
-    return min(int(first), limit), max(int(last), length - limit)
-
-
-def _cropped(image: Image, mask: Mask, box: tuple[int, int, int, int]) -> Pair:
-    top, bottom, left, right = box
-    return image[top:bottom, left:right], None if mask is None else mask[top:bottom, left:right]
-
-
-def _padded(pixels: Image, pad: tuple[int, int, int, int]) -> Image:
-    return (
-        opencv().copyMakeBorder(pixels, *pad, opencv().BORDER_CONSTANT, value=(0, 0, 0))
-        if any(pad)
-        else pixels
-    )
 
 
 def _stretched(image: Image, low: float, high: float) -> NDArray[np.uint8]:

@@ -252,7 +252,8 @@ def test_masks_of_grey_values_become_class_numbers(mode: str, tmp_path: Path) ->
 @pytest.mark.parametrize(("mode", "suffix"), [("RGB", ".png"), ("P", ".gif"), ("RGBA", ".tif")])
 def test_masks_of_colours_become_class_numbers(mode: str, suffix: str, tmp_path: Path) -> None:
     colours = np.array([[10, 20, 30], [200, 0, 7]], np.uint8)[IDS]
-    picture_ = Image.fromarray(colours).convert(mode, **({"palette": 1} if mode == "P" else {}))
+    picture_ = Image.fromarray(colours)
+    picture_ = picture_.quantize(4) if mode == "P" else picture_.convert(mode)
     values = "{background: [10, 20, 30], vessel: [200, 0, 7]}"
     assert np.array_equal(only_mask(masked(tmp_path, picture_, suffix, values=values)), IDS)
 

@@ -1,0 +1,96 @@
+"""What is cut off before an image is shrunk: black around a fundus, vignettes, empty borders of radiographs.
+
+An image is (H, W) or (H, W, 3), its mask (H, W) or None; both are cut alike.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medpt.data.components import largest_box
+from medpt.data.decode import opencv
+
+Image = NDArray[Any]
+Mask = NDArray[np.uint8] | None
+Pair = tuple[Image, Mask]
+
+STRIP = 16  # lines looked at together
+SMALLEST_CROP = 0.3  # of a side: a smaller box is a failed search, and the whole image stays
+XRAY_DARK, XRAY_FLAT, XRAY_TRIM = 8.0, 4.0, 0.25  # grey levels, grey levels, share of a side
+
+
+def crop_fundus(image: Image, mask: Mask, threshold: float) -> Pair:
+    """The box of the largest 8-connected component with max(R, G, B) > threshold, padded square in black."""
+    image, mask = _cropped(image, mask, _bright_box(image, threshold))
+    height, width = image.shape[:2]
+    top, left = max(0, width - height) // 2, max(0, height - width) // 2
+    side = max(height, width)
+    pad = (top, side - height - top, left, side - width - left)
+    return _padded(image, pad), None if mask is None else _padded(mask, pad)
+
+
+def crop_dermoscopy(image: Image, mask: Mask, threshold: float) -> Pair:
+    """Without the black vignette: the box of the largest component with max(R, G, B) > threshold."""
+    return _cropped(image, mask, _bright_box(image, threshold))
+
+
+def crop_xray(image: Image, mask: Mask) -> Pair:
+    """Without border rows, then columns, of mean under 8 or SD under 4 grey levels; at most 25 % a side."""
+    grey = image if image.ndim == 2 else opencv().cvtColor(image, opencv().COLOR_RGB2GRAY)
+    top, bottom = _informative(grey, axis=1)
+    left, right = _informative(grey[top:bottom], axis=0)
+    return _cropped(image, mask, (top, bottom, left, right))
+
+
+def _bright_box(image: Image, threshold: float) -> tuple[int, int, int, int]:
+    channels = 1 if image.ndim == 2 else 3
+    limits = (np.full(channels, limit) for limit in (-32_768.0, float(math.floor(threshold))))
+    dark = opencv().inRange(image, *limits)  # in all channels
+    foreground = opencv().bitwise_not(dark)
+    height, width = foreground.shape
+    left, top, w, h = largest_box(foreground) or (0, 0, 0, 0)
+    if w < SMALLEST_CROP * width or h < SMALLEST_CROP * height:
+        return 0, height, 0, width
+    return top, top + h, left, left + w
+
+
+def _informative(grey: Image, axis: int) -> tuple[int, int]:
+    """First and end of the lines to keep: of most images, only the outermost lines are looked at."""
+    length = grey.shape[1 - axis]
+    limit = int(XRAY_TRIM * length)
+    first, last = limit, length - limit
+    for start in range(0, limit, STRIP):
+        if len(found := _kept_lines(grey, axis, start, min(start + STRIP, limit))):
+            first = int(found[0])
+            break
+    for stop in range(length, length - limit, -STRIP):
+        if len(found := _kept_lines(grey, axis, max(stop - STRIP, length - limit), stop)):
+            last = int(found[-1]) + 1
+            break
+    nothing = (first, last) == (limit, length - limit) and not len(_kept_lines(grey, axis, 0, length))
+    return (0, length) if nothing else (first, last)
+
+
+def _kept_lines(grey: Image, axis: int, start: int, stop: int) -> NDArray[np.intp]:
+    """The numbers of those rows (axis 1) or columns (axis 0) that are neither dark nor flat."""
+    cv2 = opencv()
+    lines, count = (grey[start:stop] if axis else grey[:, start:stop]), grey.shape[axis]
+    mean = cv2.reduce(lines, axis, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel() / count
+    squares = cv2.reduce(lines, axis, cv2.REDUCE_SUM2, dtype=cv2.CV_64F).ravel() / count
+    deviation = np.sqrt(np.maximum(squares - mean**2, 0))
+    return start + np.flatnonzero((mean >= XRAY_DARK) & (deviation >= XRAY_FLAT))
+
+
+def _cropped(image: Image, mask: Mask, box: tuple[int, int, int, int]) -> Pair:
+    top, bottom, left, right = box
+    return image[top:bottom, left:right], None if mask is None else mask[top:bottom, left:right]
+
+
+def _padded(pixels: Image, pad: tuple[int, int, int, int]) -> Image:
+    return (
+        opencv().copyMakeBorder(pixels, *pad, opencv().BORDER_CONSTANT, value=(0, 0, 0))
+        if any(pad)
+        else pixels
+    )

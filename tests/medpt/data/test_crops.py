@@ -1,0 +1,84 @@
+"""Crops against slow readings of their definitions, and memory that is kept and given back."""
+
+import ctypes
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from medpt.data import crops
+from medpt.data.crops import crop_fundus, crop_xray
+from medpt.data.memory import kept
+
+
+def informative(lines: np.ndarray) -> tuple[int, int]:
+    """All lines, by mean and deviation of each: what the fast one must find."""
+    good = [n for n, line in enumerate(lines.astype(float)) if line.mean() >= 8 and line.std() >= 4]
+    limit = int(0.25 * len(lines))
+    first, last = (good[0], good[-1] + 1) if good else (0, len(lines))
+    return min(first, limit), max(last, len(lines) - limit)
+
+
+def naive_xray(grey: np.ndarray) -> np.ndarray:
+    top, bottom = informative(grey)
+    left, right = informative(grey[top:bottom].T)
+    return grey[top:bottom, left:right]
+
+
+@st.composite
+def radiographs(draw: st.DrawFn) -> np.ndarray:
+    """Noise with borders that are dark or flat, of any width, up to an image that is nothing else."""
+    height, width = draw(st.integers(1, 150)), draw(st.integers(1, 150))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    image = rng.integers(0, draw(st.sampled_from([6, 13, 256])), (height, width)).astype(np.uint8)
+    for axis in (0, 1):
+        for end in (1, -1):
+            lines = np.moveaxis(image, axis, 0)[::end]
+            lines[: draw(st.integers(0, len(lines)))] = draw(st.sampled_from([0, 5, 8, 200]))
+    return image
+
+
+@given(radiographs())
+@settings(max_examples=150, deadline=None)
+def test_borders_of_radiographs_are_those_of_all_lines(image: np.ndarray) -> None:
+    assert np.array_equal(crop_xray(image, None)[0], naive_xray(image))
+
+
+def test_lines_beyond_the_first_strip_are_found() -> None:
+    image = np.zeros((200, 220), np.uint8)
+    image[37:190, 41:203] = np.random.default_rng(0).integers(0, 256, (153, 162))
+    assert crop_xray(image, image)[1].shape == (153, 162)  # type: ignore[union-attr]
+    assert crops.STRIP < 37
+
+
+@pytest.mark.parametrize("threshold", [0, 10, 40.5, 254])
+@pytest.mark.parametrize("colour", [True, False])
+def test_a_fundus_is_what_is_bright_in_any_channel(threshold: float, colour: bool) -> None:
+    rng = np.random.default_rng(1)
+    image = np.zeros((60, 80, 3), np.uint8)
+    image[8:50, 20:62, rng.integers(3)] = 255  # a square, so that nothing is padded
+    image[:, :, 1] += rng.integers(0, int(threshold) + 1, (60, 80)).astype(np.uint8) * (image[:, :, 1] == 0)
+    image = image if colour else image.max(axis=2)
+    ys, xs = np.nonzero((image.max(axis=2) if colour else image) > threshold)
+    box = image[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1]
+    assert np.array_equal(crop_fundus(image, None, threshold)[0], box)
+
+
+def resident() -> int:
+    """Bytes."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="no glibc")
+def test_freed_memory_is_kept_within_and_given_back_after() -> None:
+    size = 96 * 2**20
+    np.ones(size, np.uint8)
+    before = resident()
+    with kept():
+        np.ones(size, np.uint8)
+        assert resident() - before > size * 0.9
+    assert resident() - before < size * 0.2
+    np.ones(size, np.uint8)
+    assert resident() - before < size * 0.2
