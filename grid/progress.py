@@ -12,7 +12,17 @@ from rich.text import Text
 from grid.plan import Unit
 
 EVERY = 30.0  # seconds between lines where the output is no terminal
-VERBS = {"prepare": "preparing", "pretrain": "pre-training", "finetune": "fine-tuning"}
+VERBS = {
+    "prepare": "preparing",
+    "pretrain": "pre-training",
+    "finetune": "fine-tuning",
+    "slides": "cutting",
+    "features": "computing",
+    "survive": "fitting",
+    "coordinates": "measuring",
+    "svcca": "measuring",
+    "filters": "measuring",
+}
 
 
 class Progress:

@@ -41,6 +41,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
     if not options.dry_run:
         store.create()
     found = sources.find(space, options.data, store.root, write=not options.dry_run)
+    options.imagenet_weights = options.imagenet_weights or found.weights
     plan = planning.build(space, found.fingerprints, sources.published(space, options.imagenet_weights))
     if options.dry_run:
         describe(plan, store, found, console)

@@ -16,6 +16,10 @@ from medpt.models.weights import published_name
 from medpt.spec import canonical_json
 
 ABSENT = "absent"
+IMAGENET_WEIGHTS, WEIGHTS = (
+    "imagenet_weights",
+    "weights",
+)  # a key of `phantom`, the folder of what it asks for
 PHANTOM_VERSION = 1  # raise it when the generator draws other images
 
 
@@ -24,12 +28,15 @@ class Sources:
     folders: dict[str, Path]
     fingerprints: dict[str, str]  # ABSENT where the folder was not found
     problems: list[str]
+    weights: Path | None = None  # synthetic ones in the place of ImageNet's, where the space asks for them
 
 
 def find(space: Space, data: Path | None, out: Path, *, write: bool) -> Sources:
     """Where each dataset of the space lies; `write` makes its synthetic data where they are missing."""
+    weights = None
     if data is None and space.settings.phantom is not None:
         data = phantom(space, out, write=write)
+        weights = synthetic_weights(space, data, write=write)
     if data is None:
         needs = ", ".join(plan.datasets(space))
         problem = f"--data DIR (or $MEDPT_DATA) is needed: one folder a dataset, as downloaded: {needs}"
@@ -44,7 +51,7 @@ def find(space: Space, data: Path | None, out: Path, *, write: bool) -> Sources:
     if write:
         own.record(out, plan.datasets(space))
     prints = dict.fromkeys(plan.datasets(space), ABSENT)
-    return Sources(folders, prints | {n: fingerprint(path) for n, path in folders.items()}, problems)
+    return Sources(folders, prints | {n: fingerprint(path) for n, path in folders.items()}, problems, weights)
 
 
 def folder(space: Space, name: str, data: Path) -> Path:
@@ -57,19 +64,34 @@ def folder(space: Space, name: str, data: Path) -> Path:
 
 
 def phantom(space: Space, out: Path, *, write: bool) -> Path:
-    """The folder of the space's synthetic data below `out`."""
+    """The folder of the space's synthetic data below `out`, which spaces with the same settings share."""
     import hashlib
 
     from medpt.data import phantom as generator
 
-    settings, names = space.settings.phantom or {}, plan.datasets(space)
-    key = canonical_json([PHANTOM_VERSION, settings, names])
+    settings = {k: v for k, v in (space.settings.phantom or {}).items() if k != IMAGENET_WEIGHTS}
+    differing = {name: entry.phantom for name, entry in space.settings.datasets.items() if entry.phantom}
+    key = canonical_json([PHANTOM_VERSION, settings, differing])
     target = out / "phantom" / hashlib.sha256(key.encode()).hexdigest()[:12]
     if write:
-        for name in names:
+        for name in plan.datasets(space):
             place = target / card(name).folders[0]
             if not place.is_dir():
-                generator.write(name, place, **settings)
+                generator.write(name, place, **settings | differing.get(name, {}))
+    return target
+
+
+def synthetic_weights(space: Space, folder: Path, *, write: bool) -> Path | None:
+    """The folder of random numbers in the form of published weights; None where the space wants none."""
+    if not (space.settings.phantom or {}).get(IMAGENET_WEIGHTS):
+        return None
+    target = folder / WEIGHTS
+    for backbone in imagenet_backbones(space) if write else []:
+        if not (target / published_name(backbone)).is_file():
+            from medpt.models.weights import write_synthetic
+
+            target.mkdir(parents=True, exist_ok=True)
+            write_synthetic(target, backbone, (space.settings.phantom or {}).get("seed", 0))
     return target
 
 
@@ -92,9 +114,12 @@ def published(space: Space, folder: Path | None) -> dict[str, str]:
 
     A file in `folder` is hashed; torchvision's downloads carry the same digits in their names.
     """
+    return {backbone: _weights_name(backbone, folder) for backbone in imagenet_backbones(space)}
+
+
+def imagenet_backbones(space: Space) -> list[str]:
     starts = [*space.trials, *(trial for entry in space.analyses for trial in entry.sources())]
-    backbones = {trial.backbone for trial in starts if trial.initialization == IMAGENET}
-    return {backbone: _weights_name(backbone, folder) for backbone in sorted(backbones)}
+    return sorted({trial.backbone for trial in starts if trial.initialization == IMAGENET})
 
 
 def _weights_name(backbone: str, folder: Path | None) -> str:

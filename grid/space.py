@@ -30,6 +30,7 @@ class DatasetSettings:
     options: dict[str, Any] = field(default_factory=dict)  # of the reader
     validation_fraction: float | None = None  # of this dataset as a source; None: the protocol's
     patches: dict[str, Any] = field(default_factory=dict)  # of medpt.survival.patches, for slides
+    phantom: dict[str, Any] = field(default_factory=dict)  # where its synthetic data differ from the space's
 
 
 @dataclass(frozen=True)

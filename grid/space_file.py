@@ -29,12 +29,18 @@ from medpt.spec import NO_NETWORK, Protocol
 from medpt.survival.needs import NEEDS
 
 MAX_TRIALS = 50_000
-PHANTOM_KEYS = ("seed", "train", "test", "size")  # of medpt.data.phantom.write
+PHANTOM_KEYS = (
+    "seed",
+    "train",
+    "test",
+    "size",
+    "imagenet_weights",
+)  # medpt.data.phantom.write's; grid.sources
 SPACE_KEYS = (
     *("title", "include", "size", "phantom", "datasets", "pretrain", "finetune", "survival"),
     *("transfer_decoder", "experiments", "analysis"),
 )
-DATASET_KEYS = ("folder", "split", "pipeline", "options", "validation_fraction", "patches")
+DATASET_KEYS = ("folder", "split", "pipeline", "options", "validation_fraction", "patches", "phantom")
 ANALYSIS_KEYS = {  # by kind: what names its subject, then its options
     "cmd": ("datasets", "options"),
     "svcca": ("initialization", "datasets", "backbone", "images"),
@@ -163,6 +169,9 @@ class _Reader:
             place = ("datasets", name)
             value = self.mapping(value, place)
             self.unknown_keys(value, DATASET_KEYS, place)
+            self.unknown_keys(
+                self.mapping(value.get("phantom"), place), PHANTOM_KEYS[:-1], (*place, "phantom")
+            )
             canonical = self.factors.dataset(name, place)
             if value.get("split") not in (None, "official", "random"):
                 self.problem(

@@ -140,6 +140,20 @@ def published(backbone: str, file: Path | None = None) -> dict[str, Tensor]:
     return renamed
 
 
+def write_synthetic(folder: Path, backbone: str, seed: int) -> Path:
+    """A file as torchvision publishes it, with a network's initial numbers in it: for tests and trials."""
+    import torch
+    from torchvision.models import get_model
+
+    path = folder / published_name(backbone)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        state = get_model(_PUBLISHED[backbone].model).state_dict()
+    with replacing(path) as temporary:
+        torch.save(state, temporary)
+    return path
+
+
 def _modern(name: str) -> str:
     """DenseNet's published file says `denselayer1.norm.1`, its network `denselayer1.norm1`."""
     return re.sub(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)", r"\1\2", name)

@@ -31,9 +31,10 @@ def evaluate(study: Study, risk: Floats) -> Iterator[tuple[str, float]]:
     _refuse_diverged(risk)
     rows = study.rows(TEST)
     time, event, tested = study.time[rows], study.event[rows], risk[rows]
+    c_index = concordance_index(time, event, tested)
     low, high = bootstrap_interval(time, event, tested, study.seed)
     drawn = _generator(study.seed, "random risk").normal(size=len(rows))
-    yield "c_index", concordance_index(time, event, tested)
+    yield "c_index", c_index
     yield "c_index_low", low
     yield "c_index_high", high
     yield "c_index_strict", strict_concordance_index(time, event, tested)
