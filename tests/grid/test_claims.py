@@ -247,6 +247,15 @@ def test_without_its_analysis_a_claim_names_it() -> None:
     assert found["C14"].missing == ("gabor of conv1 · ImageNet* → filters",)
 
 
+def test_the_fastest_of_the_others_is_the_one_to_beat() -> None:
+    frame = planted()
+    rival = (frame["initialization"] == "ADE20K") & (frame["target"] == "ChestXRay2017")
+    frame.loc[rival & (frame["backbone"] == "resnet18"), "steps_to_95"] = 1_000
+    (part,) = by_id(claims.judge(frame, {}))["C21"].parts
+    assert (part.held, part.total) == (2, 3)
+    assert {c.upper for c in part.comparisons if c.difference < 0} == {"ADE20K"}
+
+
 def test_single_seeds_say_nothing_of_nearness() -> None:
     frame = planted()
     assert by_id(claims.judge(frame[frame["seed"] == 0], {}))["C16"].verdict == INCONCLUSIVE
