@@ -210,11 +210,11 @@ def _svcca(options: argparse.Namespace) -> None:
 
     images = np.concatenate(list(sets.values()))
     points = layer_similarities(before, after, images, device=options.device)
-    table = Table("layer", "SVCCA", "noise floor", "rows", "channels", title="1 = unchanged up to a rotation")
+    columns = ("layer", "SVCCA", "noise floor", "rows", "channels", "weights")
+    table = Table(*columns, title="1 = unchanged up to a rotation")
     for point in points:
-        table.add_row(
-            *(point.layer, f"{point.similarity:.4f}", f"{point.floor:.4f}", f"{point.n:,}", str(point.p))
-        )
+        similar = (f"{point.similarity:.4f}", f"{point.floor:.4f}", f"{point.n:,}", str(point.p))
+        table.add_row(point.layer, *similar, f"{point.weights:.4f}")
     _console().print(table)
 
 

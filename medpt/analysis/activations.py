@@ -33,13 +33,18 @@ Images = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Similarity:
-    """SVCCA of one layer: 1 where nothing but a rotation happened, `floor` for unrelated networks."""
+    """SVCCA of one layer: 1 where nothing but a rotation happened, `floor` for independent rows.
+
+    `weights`, in [-1, 1], is the correlation of the flattened kernels, as the paper's section 1 may be read
+    ("weight similarity"); nan where the layer has none.
+    """
 
     layer: str
     similarity: float
     floor: float
     n: int  # rows
     p: int  # channels
+    weights: float
 
 
 def layer_similarities(
@@ -70,12 +75,24 @@ def layer_similarities(
         _same_layers(left, right)
         for layer, rows in left.items():
             found.setdefault(layer, Covariances()).add(rows, right[layer])
-    return [_similarity(layer, covariances, variance) for layer, covariances in found.items()]
+    kernels = _kernel_correlations(before, after)
+    points = []
+    for layer, covariances in found.items():
+        canonical, p = covariances.canonical(variance), covariances.widths[0]
+        values = (canonical.mean, canonical.floor, canonical.rows, p, kernels.get(layer, float("nan")))
+        points.append(Similarity(layer, *values))
+    return points
 
 
-def _similarity(layer: str, covariances: Covariances, variance: float) -> Similarity:
-    canonical = covariances.canonical(variance)
-    return Similarity(layer, canonical.mean, canonical.floor, canonical.rows, covariances.widths[0])
+def _kernel_correlations(before: Encoder, after: Encoder) -> dict[str, float]:
+    pairs = zip(convolutions(before), convolutions(after), strict=True)
+    return {name: _correlation(old.weight, new.weight) for (name, old), (_, new) in pairs}
+
+
+def _correlation(a: Tensor, b: Tensor) -> float:
+    return float(
+        torch.corrcoef(torch.stack([a.detach().double().ravel(), b.detach().double().ravel()]))[0, 1]
+    )
 
 
 def _same_layers(left: Mapping[str, Tensor], right: Mapping[str, Tensor]) -> None:

@@ -63,13 +63,6 @@ def relative_change(before: ArrayLike, after: ArrayLike) -> float:
     return float(np.linalg.norm(_change(before, after)) / np.linalg.norm(checked(before)))
 
 
-def cosine(before: ArrayLike, after: ArrayLike) -> float:
-    """Correlation of the flattened weights, in [-1, 1]: how the paper's "weight similarity" may be read."""
-    centred = [weights.ravel() - weights.mean() for weights in (checked(before), checked(after))]
-    _change(before, after)
-    return float(centred[0] @ centred[1] / (np.linalg.norm(centred[0]) * np.linalg.norm(centred[1])))
-
-
 def _change(before: ArrayLike, after: ArrayLike) -> Filters:
     old, new = checked(before), checked(after)
     if old.shape != new.shape:

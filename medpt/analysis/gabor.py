@@ -20,7 +20,7 @@ LOW = np.array([-2, -2, -np.inf, 0.8, 0.3, 2.5])
 HIGH = np.array([2, 2, np.inf, 5, 2, 14])
 STARTS = np.array([(0, 0, a * np.pi / 4, 2, 1, wave) for a in range(4) for wave in (4, 8)], dtype=float)
 STEPS = 40
-BLOCK = 4096  # fits side by side: 50 MB
+BLOCK = 512  # fits side by side
 THRESHOLD = 0.7  # of R²
 LONGEST = 7.0  # px: longer waves are blobs or edges, no gratings
 SCRAMBLES = 20  # controls a filter

@@ -77,7 +77,12 @@ def test_a_network_is_itself() -> None:
     settle(settled, images)
     found = layer_similarities(encoder, settled, images)
     assert all(point.similarity == pytest.approx(1, abs=1e-6) for point in found[:5])
+    assert all(point.weights == pytest.approx(1) for point in found[:-1])
     others = layer_similarities(encoder, network(1), images)
+    weights_of = [dict(network(seed).named_parameters())["layer2.0.conv1.weight"] for seed in (0, 1)]
+    pair = [weight.detach().numpy().ravel() for weight in weights_of]
+    assert others[5].weights == pytest.approx(np.corrcoef(*pair)[0, 1], abs=1e-6)
+    assert np.isnan(others[-1].weights)
     assert all(point.similarity < 0.99 for point in others[1:5])
 
 
