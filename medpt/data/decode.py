@@ -33,6 +33,17 @@ def opencv() -> ModuleType:
     return cv2
 
 
+@cache
+def _pillow() -> ModuleType:
+    """PIL.Image without its warning at half of its own limit: MAX_PIXELS refuses there."""
+    import warnings
+
+    from PIL import Image
+
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+    return Image
+
+
 def read_image(source: Path | bytes) -> NDArray[np.uint8]:
     """uint8 (H, W, 3) RGB, or (H, W) of a grey file, upright after EXIF, without alpha.
 
@@ -96,15 +107,15 @@ def _content(source: Path | bytes) -> tuple[bytes, str]:
 
 
 def _open(data: bytes, name: str) -> "Image":
-    from PIL import Image, UnidentifiedImageError
+    from PIL import UnidentifiedImageError
 
     try:
-        image = Image.open(BytesIO(data))
+        image: Image = _pillow().open(BytesIO(data))
         _limit(image.size, name)
         image.load()
     except UnidentifiedImageError:
         raise InputError(f"{name}: not an image that can be read") from None
-    except Image.DecompressionBombError:
+    except _pillow().DecompressionBombError:
         raise InputError(f"{name}: more than {MAX_PIXELS:,} pixels") from None
     except (OSError, SyntaxError, ValueError, struct.error, EOFError) as error:
         raise error if isinstance(error, InputError) else InputError(f"{name}: {error}") from None
