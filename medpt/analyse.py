@@ -22,10 +22,11 @@ from medpt.analysis.filters import (
     cosine,
     difference,
     panel,
+    patterns,
     relative_change,
     spectrum_centroid,
 )
-from medpt.analysis.gabor import gabor_score
+from medpt.analysis.gabor import fit, gabor_score
 from medpt.data.arrays import Feed
 from medpt.errors import InputError
 from medpt.files import replacing
@@ -118,14 +119,16 @@ def run_svcca(
 def run_filters(spec: Filters, before: Weights, after: Weights, folder: Path) -> dict[str, float]:
     """The first convolution before and after: kernels, panels and scores.
 
-    Writes filters.npz: `before`, `after` float64 (m, 3, k, k), and the pictures `before panel`, `after panel`
-    and `difference panel`, uint8 (H, W, 3). Metrics by medpt.analysis.filters and gabor.
+    Writes filters.npz: `before`, `after` float64 (m, 3, k, k); `before gabor`, `after gabor` (m,), 1 where a
+    filter counts as a Gabor; the pictures `before panel`, `after panel` and `difference panel`, uint8
+    (H, W, 3). Metrics by medpt.analysis.filters and gabor.
     """
     pair = [first_filters(_encoder(spec.backbone, state)) for state in (before, after)]
     arrays: dict[str, NDArray[Any]] = {"difference panel": difference(*pair)}
     metrics = {"relative_change": relative_change(*pair), "cosine": cosine(*pair)}
     for when, kernels in zip(("before", "after"), pair, strict=True):
-        arrays |= {when: kernels, f"{when} panel": panel(kernels)}
+        gabors = fit(patterns(kernels)).gabor.astype(np.float64)
+        arrays |= {when: kernels, f"{when} panel": panel(kernels), f"{when} gabor": gabors}
         score = gabor_score(kernels, spec.seed)
         metrics |= {
             f"gabor_{when}": score.published,
