@@ -1,7 +1,7 @@
 """What a space found, in sentences; each number in them is a cell's."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from grid.tables import METRIC_NAMES, VERDICTS, Cell, Column, Contrast
 
@@ -19,6 +19,10 @@ OUTCOMES = {
     "worse": "is more than one standard deviation below random weights in",
     "unknown": "stands against random weights by single seeds, without a measure of noise, in",
 }
+
+
+FLAT_TILES = 2 / 9
+NEAR_CHANCE = 2.0
 
 
 def coverage(states: Counter[str]) -> str:
@@ -74,6 +78,30 @@ def value(cell: Cell | None) -> str:
     spread = f" ± {cell.std:.2f}" if cell.n > 1 else ""
     count = f"n = {cell.n}" + (f" of {cell.planned}" if cell.n < cell.planned else "")
     return f"{cell.mean:.2f}{spread} ({count})"
+
+
+def doubts(pretrained: Iterable[tuple[str, Mapping[str, float]]]) -> list[str]:
+    """A sentence for each self-supervised pre-training, (label, metrics), that shows no sign of learning.
+
+    Puzzles with more than FLAT_TILES of their tiles without contrast cannot be solved; an accuracy up to
+    NEAR_CHANCE times that of guessing is none; swapped pixels are to come out nearer than they were left.
+    """
+    found = []
+    for label, metrics in pretrained:
+        accuracy, chance = metrics.get("val_accuracy"), metrics.get("chance")
+        if (flat := metrics.get("flat_tiles", 0.0)) > FLAT_TILES:
+            text = f"{label}: {flat:.0%} of the puzzles' tiles have no contrast; above {FLAT_TILES:.0%} "
+            found.append(f"{text}they cannot be solved.")
+        if accuracy is not None and chance and accuracy <= NEAR_CHANCE * chance:
+            text = f"{label}: solves {accuracy:.1%} of held-out puzzles, where guessing solves {chance:.1%}: "
+            found.append(f"{text}its weights say little of this method.")
+        mse, left = metrics.get("val_mse_swapped"), metrics.get("val_mse_identity_swapped")
+        if mse is not None and left is not None and mse >= left:
+            text = (
+                f"{label}: restores swapped pixels with an error of {mse:.3f}, leaving them has {left:.3f}: "
+            )
+            found.append(f"{text}its weights say little of this method.")
+    return found
 
 
 def duration(seconds: float) -> str:
