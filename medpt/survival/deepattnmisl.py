@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from medpt.spec import stream_seed
 from medpt.survival import clusters
 from medpt.survival.cox import cox_loss
-from medpt.survival.fitting import batches, c_index, checked, filled, need, patches, train, without_gaps
+from medpt.survival.fitting import batches, c_index, checked, filled, need, patches, prediction, train
 from medpt.survival.study import TRAIN, VALIDATION, Prediction, Study
 from medpt.train import reseed
 
@@ -72,13 +72,11 @@ def predict(study: Study, options: Options = DEFAULTS) -> Prediction:
     fit, validating = _Fit.start(study, options), filled(study, VALIDATION)
     judge = lambda: -fit.loss(validating)  # noqa: E731
     standing = train(fit.network, fit.epoch, judge, options.epochs, options.patience)
-    risk = fit.risks()
     facts = {
         "epoch": float(standing.best_step),
-        "val_c_index": c_index(study, validating, risk[validating]),
-        "without_patches": float(np.isnan(risk).sum()),
+        "val_c_index": c_index(study, validating, fit.risks(validating)),
     }
-    return Prediction(without_gaps(risk, study), facts)
+    return prediction(study, fit.risks(filled(study)), facts)
 
 
 @dataclass(frozen=True)
@@ -106,7 +104,7 @@ class _Fit:
         reseed(torch.device(self.study.device), stream_seed(self.study.seed, "misl", "dropout", number))
         for batch in batches(order.permutation(filled(self.study, TRAIN)), self.options.batch_patients):
             if self.study.event[batch].any():
-                loss = checked(self._cox(batch), number) + self.options.l1 * total_l1(self.network)
+                loss = checked(self._cox(batch)) + self.options.l1 * total_l1(self.network)
                 self.optimiser.zero_grad()
                 loss.backward()
                 self.optimiser.step()
@@ -114,15 +112,14 @@ class _Fit:
     @torch.no_grad()
     def loss(self, patients: NDArray[np.intp]) -> float:
         """Cox loss of all these patients together; nan where none of them died."""
-        return self._cox(patients).item() if self.study.event[patients].any() else np.nan
+        if not self.study.event[patients].any():
+            return np.nan
+        return checked(self._cox(patients)).item()
 
     @torch.no_grad()
-    def risks(self) -> NDArray[np.float64]:
-        """(P,), nan for patients without patches."""
-        risk = np.full(len(self.study.patients), np.nan)
-        for batch in batches(filled(self.study), self.options.batch_patients):
-            risk[batch] = self._forward(batch).cpu().numpy()
-        return risk
+    def risks(self, patients: NDArray[np.intp]) -> NDArray[np.float64]:
+        parts = [self._forward(part).cpu().numpy() for part in batches(patients, self.options.batch_patients)]
+        return np.concatenate([np.empty(0), *parts])
 
     def _cox(self, patients: NDArray[np.intp]) -> Tensor:
         time, event = (torch.from_numpy(x[patients]) for x in (self.study.time, self.study.event))

@@ -22,7 +22,7 @@ from medpt.survival import ridge
 from medpt.survival.clusters import CLUSTERINGS, SAMPLED_PER_PATIENT, principal, sample
 from medpt.survival.cox import cox_loss
 from medpt.survival.features import embed, load, pooled
-from medpt.survival.fitting import batches, c_index, checked, filled, need, train, without_gaps
+from medpt.survival.fitting import batches, c_index, checked, filled, need, prediction, train
 from medpt.survival.study import TRAIN, VALIDATION, Prediction, Study
 from medpt.train import reseed
 
@@ -64,10 +64,8 @@ def predict(study: Study, options: Options = DEFAULTS) -> Prediction:
 
     standing = train(fit.network, fit.epoch, judge, options.epochs, options.patience)
     fit.labels = fit.history[standing.best_step]
-    risk = np.full(len(study.patients), np.nan)
-    risk[filled(study)] = fit.risks(filled(study))
     facts = {"epoch": float(standing.best_step), "val_c_index": standing.best}
-    return _prediction(study, risk, facts)
+    return prediction(study, fit.risks(filled(study)), facts)
 
 
 class DirectNet(nn.Module):
@@ -112,9 +110,9 @@ class _Fit:
         self.network.train()
         for batch in batches(rng.permutation(filled(self.study, TRAIN)), self.options.batch_patients):
             if self.study.event[batch].any():
-                self._step(batch, rng, number)
+                self._step(batch, rng)
 
-    def _step(self, patients: NDArray[np.intp], rng: np.random.Generator, number: int) -> None:
+    def _step(self, patients: NDArray[np.intp], rng: np.random.Generator) -> None:
         rows, owner, weight = weighed(
             self.study, patients, self.labels, lambda members: rng.choice(members, 1)
         )
@@ -125,7 +123,7 @@ class _Fit:
         images = dihedral(load(self.images, rows, device), turns)
         risk = self.network(images, weights.to(device))
         time, event = (torch.from_numpy(x[patients]).to(device) for x in (self.study.time, self.study.event))
-        loss = checked(cox_loss(risk, time, event), number)
+        loss = checked(cox_loss(risk, time, event))
         self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.step()
@@ -203,14 +201,7 @@ def _predict_frozen(study: Study, options: Options) -> Prediction:
     x, rows = patient_vectors(study, features, options), filled(study, TRAIN)
     seed = stream_seed(study.seed, "direct", "ridge")
     model = ridge.fit_cv(x[rows], study.time[rows], study.event[rows], seed)
-    risk = np.full(len(study.patients), np.nan)
-    risk[filled(study)] = model(x[filled(study)])
-    return _prediction(study, risk, {"penalty": model.penalty})
-
-
-def _prediction(study: Study, risk: NDArray[np.float64], facts: dict[str, float]) -> Prediction:
-    without = float(np.isnan(risk).sum())
-    return Prediction(without_gaps(risk, study), facts | {"without_patches": without})
+    return prediction(study, model(x[filled(study)]), {"penalty": model.penalty})
 
 
 def _sampled(study: Study) -> NDArray[np.intp]:

@@ -1,7 +1,7 @@
 """What the deep survival models share: their inputs checked, epochs that stop early, gaps filled."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from medpt.errors import DivergedError, InputError
 from medpt.survival.concordance import comparable_pairs, concordance_index
-from medpt.survival.study import TRAIN, Study
+from medpt.survival.study import TRAIN, Prediction, Study
 from medpt.train import Standing
 
 
@@ -44,12 +44,30 @@ def patches(study: Study, patients: NDArray[np.intp]) -> NDArray[np.intp]:
 def c_index(study: Study, patients: NDArray[np.intp], risk: NDArray[np.floating]) -> float:
     """Harrell's C-index of `risk` (len(patients),); nan where no two of these patients can be compared."""
     time, event = study.time[patients], study.event[patients]
-    return concordance_index(time, event, risk) if comparable_pairs(time, event) else math.nan
+    return concordance_index(time, event, numbers(risk)) if comparable_pairs(time, event) else math.nan
+
+
+def prediction(study: Study, risk: NDArray[np.floating], facts: Mapping[str, float]) -> Prediction:
+    """`risk` of the patients that have patches; the others get the median of the training patients.
+
+    The fact `without_patches` counts these others. Raises DivergedError for a risk that is not a number.
+    """
+    seen = filled(study)
+    whole = np.full(len(study.patients), np.nan)
+    whole[seen] = numbers(risk)
+    return Prediction(without_gaps(whole, study), {**facts, "without_patches": float(len(whole) - len(seen))})
 
 
 def without_gaps(risk: NDArray[np.floating], study: Study) -> NDArray[np.float64]:
     """`risk` (P,) where nan, a patient without patches, becomes the median risk of the training patients."""
     return np.where(np.isnan(risk), np.nanmedian(risk[study.rows(TRAIN)]), risk).astype(np.float64)
+
+
+def numbers(risk: NDArray[np.floating]) -> NDArray[np.floating]:
+    """`risk`, or DivergedError where one is not a finite number."""
+    if not np.isfinite(risk).all():
+        raise DivergedError(f"{(~np.isfinite(risk)).sum()} of {len(risk)} predicted risks are not numbers")
+    return risk
 
 
 def train(
@@ -77,8 +95,8 @@ def train(
     return standing
 
 
-def checked(loss: Tensor, epoch: int) -> Tensor:
+def checked(loss: Tensor) -> Tensor:
     """`loss`, or DivergedError where it is not a number."""
     if not math.isfinite(loss.item()):
-        raise DivergedError(f"the loss is {loss.item()} in epoch {epoch}")
+        raise DivergedError(f"the Cox loss is {loss.item()}")
     return loss

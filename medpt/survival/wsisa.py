@@ -27,7 +27,7 @@ from medpt.survival.clusters import SAMPLED_PER_PATIENT, k_centres, sample
 from medpt.survival.concordance import comparable_pairs
 from medpt.survival.cox import cox_loss
 from medpt.survival.features import embed, load, pooled
-from medpt.survival.fitting import batches, c_index, checked, filled, need, train, without_gaps
+from medpt.survival.fitting import batches, c_index, checked, filled, need, prediction, train
 from medpt.survival.study import TRAIN, VALIDATION, Prediction, Study
 from medpt.train import reseed
 
@@ -67,15 +67,12 @@ def predict(study: Study, options: Options = DEFAULTS) -> Prediction:
     x, everyone, fitted = patient_features(kept), filled(study), filled(study, TRAIN)
     seed = stream_seed(study.seed, "wsisa", "mtlsa")
     found = mtlsa.predict_from(x[fitted], study.time[fitted], study.event[fitted], x[everyone], seed)
-    risk = np.full(len(study.patients), np.nan)
-    risk[everyone] = found.risk
     facts = {f"mtlsa_{name}": value for name, value in found.facts.items()} | {
         "clusters": float(len(kept)),
         "best_cluster_val_c_index": float(np.fmax.reduce(scores)),
         "without_features": float((~x[everyone].any(1)).sum()),
-        "without_patches": float(np.isnan(risk).sum()),
     }
-    return Prediction(without_gaps(risk, study), facts)
+    return prediction(study, found.risk, facts)
 
 
 def selected(scores: Sequence[float]) -> list[bool]:
@@ -188,15 +185,15 @@ class _Fit:
         for _ in range(-(-patches // self.options.batch_patches)):
             patients = rng.permutation(self.training)[: self.options.batch_patches]
             if self.study.event[patients].any():
-                self._step(patients, rng, number)
+                self._step(patients, rng)
 
-    def _step(self, patients: NDArray[np.intp], rng: np.random.Generator, number: int) -> None:
+    def _step(self, patients: NDArray[np.intp], rng: np.random.Generator) -> None:
         device = self.study.device
         rows = np.array([rng.choice(self.bags[row]) for row in patients])
         turns = torch.from_numpy(rng.integers(ELEMENTS, size=len(rows))).to(device)
         risk = self.network(dihedral(load(self.images, rows, device), turns))
         time, event = (torch.from_numpy(x[patients]).to(device) for x in (self.study.time, self.study.event))
-        loss = checked(cox_loss(risk, time, event), number)
+        loss = checked(cox_loss(risk, time, event))
         self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.step()

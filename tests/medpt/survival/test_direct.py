@@ -93,6 +93,12 @@ def test_the_real_network_trains_end_to_end() -> None:
     assert len(set(prediction.risk.tolist())) == 16
 
 
+def test_clusters_are_fitted_on_training_patches() -> None:
+    study = awkward(planted(1))
+    assert (study.part[study.patient[direct._sampled(study)]] == TRAIN).all()
+    assert len(direct._sampled(study)) == 58 * 12 + 1
+
+
 def study_of(bags: list[int]) -> Study:
     patients = len(bags)
     return Study(
