@@ -64,6 +64,12 @@ def test_the_risk_is_the_ensemble_s_mortality() -> None:
     assert prediction.risk[0] == pytest.approx(hazard[died].sum(), rel=0.05)
 
 
+def test_no_leaf_has_fewer_patients_than_the_node_size() -> None:
+    one = study(planted(1, 200), 1)
+    leaves = len(np.unique(predict(one, Options(trees=1, node_size=30)).risk))
+    assert 2 <= leaves <= len(one.rows(TRAIN)) // 30
+
+
 def test_a_patient_without_patches_has_the_median_risk() -> None:
     one = study(planted(1), 1)
     absent = int(one.rows(TRAIN)[0])
