@@ -209,6 +209,10 @@ class _Reader:
         for n, value in enumerate(values):
             if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
                 self.problem(("classes", n), f"the class {value!r}: text is accepted, so quote it")
+            elif value == UNLABELLED:
+                self.problem(
+                    ("classes", n), f"the class {value!r}: that word stands for what nobody labelled"
+                )
             elif names[n] in names[:n]:
                 self.problem(("classes", n), f"the class {value!r} is given twice; keep one")
         return tuple(names)

@@ -76,7 +76,9 @@ def test_labels_patients_and_parts_of_the_table(tmp_path: Path) -> None:
     assert dataset.info.official_split
     assert dataset.remarks == ()
     again = pickle.loads(pickle.dumps(dataset))
-    assert np.array_equal(again.image(again.records[0]), Image.open(top / "images" / "a" / "1.png"))
+    assert np.array_equal(
+        again.image(again.records[0]), np.asarray(Image.open(top / "images" / "a" / "1.png"))
+    )
 
 
 def test_without_patients_each_image_is_one_and_a_remark_says_so(tmp_path: Path) -> None:
@@ -162,6 +164,7 @@ def test_every_mistake_of_a_card_is_told_with_its_line(tmp_path: Path) -> None:
         ({"task": "detection"}, "known: classification, segmentation"),
         ({"values": "{healthy: 0, glaucoma: 1}"}, "of classes with `masks` is accepted"),
         ({"classes": "healthy"}, "a list of 2 to 250 is accepted"),
+        ({"classes": "[healthy, ignore]"}, "that word stands for what nobody labelled"),
         ({"name": "A\nname: B"}, "the key `name` is given twice"),
         ({"name": "[unclosed"}, "not YAML"),
     ],
