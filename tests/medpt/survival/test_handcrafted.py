@@ -72,7 +72,9 @@ def test_patterns_are_scikit_image_s(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_nuclei_are_the_regions_above_otsu_s_threshold(seed: int) -> None:
     image = tissue(seed)
+    image[2:60:19, 2:60:19] = PURPLE
     levels = levels_of(image)
+    assert min(region.area for region in regionprops(label(levels > threshold_otsu(levels)))) < 16
     regions = [r for r in regionprops(label(levels > threshold_otsu(levels))) if r.area >= 16]
     areas = [region.area for region in regions]
     shapes = np.mean([region.eccentricity for region in regions])
