@@ -1,8 +1,8 @@
 """Parameter counts beside segmentation_models.pytorch 0.6.0, whose own were read from its networks.
 
 `smp.Unet("resnet18", encoder_weights=None, classes=2)` and so on, timm 1.0.31; ShuffleNet V2 is not among its
-encoders of this kind. Its DeepLabV3Plus is another network: depthwise separable convolutions, one of them more
-after the pyramid and one fewer in the decoder, and no dilated DenseNet.
+encoders of this kind. Its DeepLabV3Plus is another network: depthwise separable convolutions, one more of
+them after the pyramid and one fewer in the decoder, and no dilated DenseNet.
 """
 
 import pytest
