@@ -3,9 +3,10 @@
 The exact one is the sha256 of the pixels as the reader hands them over, before any preprocessing: equal only
 for the same pixels, whatever file format they came in. The near one survives recompression, resizing, black
 borders, a change of brightness and, nearly always, a crop of a hundredth a side, and is known turned and
-mirrored; it does not survive a crop of a twentieth or a change of black level. 64 bits do not tell fundus photographs apart (two
-patients of DRIVE are 1 to 8 bits from each other, a recompressed copy up to 10), so it has 255; figures in
-reports/LOG.md. An image without structure (a black slice) has no near name and is never a copy.
+mirrored; it does not survive a crop of a twentieth or a change of black level. An image without structure (a
+black slice) has no near name and is never a copy. The usual 64 bits do not tell fundus photographs apart:
+two patients of DRIVE are 1 bit from each other, a recompressed copy up to 10. So it has 255; the figures are
+in reports/LOG.md.
 
 The near name is the sign of the 255 lowest frequencies of the cosine transform (Zauner, Implementation and
 benchmarking of perceptual image hash functions, 2010; signs in place of a median, so that flips and quarter

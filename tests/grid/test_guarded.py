@@ -1,20 +1,26 @@
 """Guarded pre-trainings: planned without looking at the rest of the space, told in the report."""
 
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import made_space
 import pytest
+from pyarrow import parquet
 
-from grid import cost, leaks, overlaps
+from grid import cost, feed, leaks, overlaps
 from grid.evidence import Evidence
 from grid.plan import Plan, Unit
 from grid.store import Store
 from medpt.data import shared_classes
 from medpt.data.cards import card
+from medpt.data.leaks import Leak, Trimmed, left_out
 from medpt.data.readers import chexpert
 from medpt.spec import Finetune, Pretrain
 
 BLOCK = """
+size: 32
 experiments:
   - initialization: [{initialization}]
     backbone: [resnet18]
@@ -116,6 +122,35 @@ def test_a_comparison_is_made_once_a_node_and_read_back(tmp_path: Path, store: S
     assert first.kinds == {"identical": 20}
     store.folder(source.digest).rename(tmp_path / "away")
     assert leaks.pair(source.digest, target.digest, store, tmp_path / "cache") == first
+
+
+def test_a_streamed_set_leaves_them_out_as_well(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Shards are read one after the other here, which Ray Data otherwise does."""
+
+    def one_by_one(paths: list[Path], select: Callable[[Any, int], Any]) -> Iterator[Any]:
+        return (select(parquet.read_table(path), place) for place, path in enumerate(paths))
+
+    monkeypatch.setattr(feed, "stream", one_by_one)
+    source = unit(planned(tmp_path, "EyePACS", "MESSIDOR"), "EyePACS")
+    made_space.finish(store, source)
+    streamed = feed.StreamFeed(store.folder(source.digest))
+    found = [Leak("EyePACS", f"image-{number:03d}", "MESSIDOR", "x", "near") for number in (1, 4, 8, 29)]
+    trimmed = Trimmed(streamed, left_out(found, streamed.index))
+    rows = trimmed.index.rows("train")
+    kept = [number for number in range(30) if number % 3 and number not in (1, 4, 8, 29)]
+    assert rows.tolist() == kept
+    pixels = {made_space.picture(number)[0].tobytes() for number in kept}
+    epoch = islice(
+        trimmed.batches(rows, 4, 0, augment=False), trimmed.steps_per_epoch(rows, 4, augment=False)
+    )
+    drawn = [image.numpy().tobytes() for images, _, _ in epoch for image in images]
+    assert len(drawn) == 16
+    assert set(drawn) <= pixels
+    assert [image.numpy().tobytes() for images, _ in trimmed.scan(rows, 4) for image in images] == [
+        made_space.picture(number)[0].tobytes() for number in kept
+    ]
 
 
 def test_what_is_taken_over_is_the_same_file(tmp_path: Path, store: Store) -> None:
