@@ -59,13 +59,10 @@ def warm_up(store: Store, units: Iterable[Unit]) -> None:
         import medpt.pretrain  # noqa: F401
 
         torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))])  # loads half of torch
+    data = [unit.digest for unit in units if unit.kind in DATA_KINDS]
     until = time.monotonic() + WARM_SECONDS
-    while time.monotonic() < until and not any(_can_train(unit, store) for unit in units):
-        time.sleep(0.1)
-
-
-def _can_train(unit: Unit, store: Store) -> bool:
-    return unit.kind not in DATA_KINDS and all(map(store.is_finished, unit.needs))
+    while time.monotonic() < until and not any(map(store.is_finished, data)):
+        time.sleep(0.2)
 
 
 @lru_cache(maxsize=4)

@@ -54,9 +54,9 @@ def start(*arguments: Any) -> "subprocess.Popen[str]":
     )
 
 
-def run(*arguments: Any, code: int = 0) -> str:
+def run(*arguments: Any, code: int = 0, seconds: float = 1200) -> str:
     process = start(*arguments)
-    output, _ = process.communicate(timeout=1200)
+    output, _ = process.communicate(timeout=seconds)
     assert process.returncode == code, output
     return output
 
