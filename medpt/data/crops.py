@@ -1,4 +1,5 @@
-"""What is cut off before an image is shrunk: black around a fundus, vignettes, empty borders of radiographs.
+"""What is cut off before an image is shrunk: black around a fundus, vignettes, empty borders of radiographs,
+white padding of turned scans.
 
 An image is (H, W) or (H, W, 3), its mask (H, W) or None; both are cut alike.
 """
@@ -18,6 +19,7 @@ Pair = tuple[Image, Mask]
 
 STRIP = 16  # lines looked at together
 SMALLEST_CROP = 0.3  # of a side: a smaller box is a failed search, and the whole image stays
+SEAM = 2  # pixels beside white padding that JPEG and interpolation mix with it
 XRAY_DARK, XRAY_FLAT, XRAY_TRIM = 8.0, 4.0, 0.25  # grey levels, grey levels, share of a side
 
 
@@ -42,6 +44,43 @@ def crop_xray(image: Image, mask: Mask) -> Pair:
     top, bottom = _informative(grey, axis=1)
     left, right = _informative(grey[top:bottom], axis=0)
     return _cropped(image, mask, (top, bottom, left, right))
+
+
+def crop_white(image: Image, mask: Mask, threshold: float) -> Pair:
+    """Without white padding, as turned OCT scans have: black where it is, cut off where whole lines are it.
+
+    Padding is what joins a corner of the image through pixels (4-connected) with all channels > threshold,
+    and two pixels around it. Bright tissue stays, also at the border, unless padding touches it. An image of
+    which the cut would leave under 30 % of a side stays as it is.
+    """
+    padding = _white_padding(image, threshold)
+    box = _span(padding, axis=1) + _span(padding, axis=0)
+    height, width = padding.shape
+    if box[1] - box[0] < SMALLEST_CROP * height or box[3] - box[2] < SMALLEST_CROP * width:
+        return image, mask
+    filled = image.copy()
+    filled[padding > 0] = 0
+    return _cropped(filled, mask, box)
+
+
+def _white_padding(image: Image, threshold: float) -> NDArray[np.uint8]:
+    """(H, W), 1 where the padding is and 0 elsewhere."""
+    cv2 = opencv()
+    channels = 1 if image.ndim == 2 else 3
+    bounds = (np.full(channels, bound) for bound in (math.floor(threshold) + 1.0, 255.0))
+    white = cv2.inRange(image, *bounds)
+    height, width = white.shape
+    for x, y in ((0, 0), (width - 1, 0), (0, height - 1), (width - 1, height - 1)):
+        if white[y, x] == 255:
+            cv2.floodFill(white, None, (x, y), 1)
+    seam = np.ones((2 * SEAM + 1, 2 * SEAM + 1), np.uint8)
+    return cv2.dilate((white == 1).astype(np.uint8), seam)
+
+
+def _span(padding: NDArray[np.uint8], axis: int) -> tuple[int, int]:
+    """First and end of the rows (axis 1) or columns (axis 0) that are not padding all over."""
+    kept = np.flatnonzero(~padding.all(axis=axis))
+    return (int(kept[0]), int(kept[-1]) + 1) if len(kept) else (0, 0)
 
 
 def _bright_box(image: Image, threshold: float) -> tuple[int, int, int, int]:

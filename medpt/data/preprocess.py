@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medpt.data.cards import Card
-from medpt.data.crops import Image, Mask, Pair, crop_dermoscopy, crop_fundus, crop_xray
+from medpt.data.crops import Image, Mask, Pair, crop_dermoscopy, crop_fundus, crop_white, crop_xray
 from medpt.data.decode import opencv
 from medpt.errors import InputError, did_you_mean
 
@@ -150,6 +150,7 @@ OPERATIONS: dict[str, Operation] = {
     "crop_fundus": Operation(crop_fundus, (_THRESHOLD,)),
     "crop_dermoscopy": Operation(crop_dermoscopy, (_THRESHOLD,)),
     "crop_xray": Operation(crop_xray),
+    "crop_white": Operation(crop_white, (Parameter("threshold", 0, 254, default=250),)),
     "window": Operation(window, _HU),
     "percentile": Operation(percentile, (Parameter("lo", 0, 100), Parameter("hi", 0, 100))),
     "resize": Operation(resize, (Parameter("size", 2, 4096, whole=True),)),

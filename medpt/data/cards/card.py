@@ -12,8 +12,8 @@ Modality = Literal["x-ray", "ct", "mri", "fundus", "dermoscopy", "histology", "o
 class Card:
     """`classes` is empty where only the owner's files say it; `folders` are names its download goes by.
 
-    Of a user's own dataset (medpt.data.own) `home` is its folder, `pipeline` perhaps what stands in for the
-    modality's; `counts` may be empty.
+    `pipeline` stands in for the modality's where that does not suit the images. Of a user's own dataset
+    (medpt.data.own) `home` is its folder; `counts` may be empty.
     """
 
     name: str

@@ -186,6 +186,8 @@ CARDS = (
         citation="Kermany et al., Identifying medical diagnoses and treatable diseases, Cell 172, 2018",
         folders=("OCT2017", "OCT"),
         notes="Table 1 is version 3. Version 2 and Kaggle's copy have 83,484 + 32 training and 968 test "
-        "images; 92 % of those are of patients in the training part, whose training images are left out.",
+        "images; 92 % of those are of patients in the training part, whose training images are left out. "
+        "White corners of turned scans become black.",
+        pipeline="crop_white(250)|resize(256)|clahe(2,8)",
     ),
 )

@@ -2,6 +2,10 @@
 
 from medpt.data.cards.card import Card
 
+LUNGS = (
+    "window(-1200,600)|resize(256)|clahe(2,8)"  # as public readers of LUNA16; the window of CT is abdominal
+)
+
 CARDS = (
     Card(
         name="CHAOS-CT",
@@ -47,8 +51,9 @@ CARDS = (
         source="Kaggle, kmader/finding-lungs-in-ct-data (2d_images.zip, 2d_masks.zip)",
         citation="Mader, Finding and measuring lungs in CT data, Kaggle 2017",
         folders=("LUNA", "finding-lungs-in-ct-data"),
-        notes="That Table 1's LUNA is this set, and no part of LUNA16, is inferred from its 267 images. The "
-        "abdominal window of the default pipeline keeps lungs black; window(-1200,600) shows them.",
+        notes="That Table 1's LUNA is this set, and no part of LUNA16, is inferred from its 267 images. "
+        "Windowed for lungs, which the window of other CT would leave black.",
+        pipeline=LUNGS,
     ),
     Card(
         name="LUNA16",
@@ -64,7 +69,8 @@ CARDS = (
         citation="Setio et al., LUNA16 challenge, Medical Image Analysis 42, 2017",
         folders=("LUNA16",),
         notes="Not what Table 1 counts (see LUNA): 888 scans, of each the plane of the largest lung area "
-        "(option keep). Masks were made by an algorithm. window(-1200,600) shows lungs.",
+        "(option keep). Masks were made by an algorithm. Windowed for lungs.",
+        pipeline=LUNGS,
     ),
     Card(
         name="NIH-CT-82",
