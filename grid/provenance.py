@@ -153,7 +153,8 @@ class Data:
             return "synthetic"
         have, published_count = sum(self.images.values()), sum(self.card.counts.values())
         spec = self.prepared.spec
-        if not self.images or spec.sample_size or spec.at_most or have == published_count:
+        unknown = not self.images or not self.card.counts
+        if unknown or spec.sample_size or spec.at_most or have == published_count:
             return ""
         return f"{have:,} of {published_count:,} published images"
 

@@ -70,4 +70,5 @@ def test_a_whole_run_and_its_report_without_the_data(data: Path, tmp_path: Path)
         assert told.returncode == 0, told.stderr
     (page,) = out.rglob("*.html")
     assert "ClinicVessels" in page.read_text()
+    assert "published images" not in page.read_text()  # the card of Clinic gives no counts
     assert json.loads((out / "datasets" / "Clinic.json").read_text())["home"] is None
