@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.cluster import KMeans
+from sklearn.cluster import KMeans, SpectralClustering
 from sklearn.metrics import adjusted_rand_score
 
 from medpt.errors import InputError
@@ -104,6 +104,14 @@ def test_spectral_clusters_are_those_of_the_dense_laplacian() -> None:
     _, vectors = np.linalg.eigh(np.eye(150) - graph / root[:, None] / root)
     expected = KMeans(3, n_init=10, random_state=0).fit_predict(vectors[:, :3] / root[:, None])
     assert adjusted_rand_score(expected, spectral(points, 3, 0)(points)) > 0.9
+
+
+def test_a_sampled_patch_keeps_the_cluster_that_the_graph_gave_it() -> None:
+    points = np.random.default_rng(6).normal(size=(120, 4))
+    drawn = np.random.default_rng(3).permutation(120)
+    graph = SpectralClustering(4, affinity="nearest_neighbors", n_neighbors=10, random_state=3)
+    expected = graph.fit_predict(principal(points[drawn], 50)(points[drawn]))
+    np.testing.assert_array_equal(spectral(points, 4, 3)(points[drawn]), expected)
 
 
 def test_spectral_clusters_of_a_few_patches_serve_all(monkeypatch: pytest.MonkeyPatch) -> None:

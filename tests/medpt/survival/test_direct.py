@@ -69,10 +69,13 @@ def test_validation_chooses_the_epoch_and_its_clusters(monkeypatch: pytest.Monke
     fits: list[int] = []
     counted = direct.CLUSTERINGS["km"]
     monkeypatch.setitem(direct.CLUSTERINGS, "km", lambda *inputs: fits.append(1) or counted(*inputs))
-    options = replace(FAST, epochs=5, recluster_every=2, patience=9)
+    scores = iter([0.5, 0.9, 0.1, 0.1, 0.1, 0.5, 0.9])
+    monkeypatch.setattr(direct, "c_index", lambda *_: next(scores))
+    options = replace(FAST, epochs=5, recluster_every=2, patience=9, judged_per_cluster=1)
     prediction = predict(planted(1), options)
     assert len(fits) == 3  # at the start and before epochs 3 and 5
-    alone = predict(planted(1), replace(options, epochs=int(prediction.facts["epoch"])))
+    alone = predict(planted(1), replace(options, epochs=2))
+    assert prediction.facts == alone.facts == {"epoch": 2, "val_c_index": 0.9, "without_patches": 0}
     np.testing.assert_array_equal(prediction.risk, alone.risk)
 
 
