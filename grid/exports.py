@@ -5,7 +5,8 @@ import io
 import math
 from collections.abc import Iterable, Sequence
 
-from grid.tables import CELL, METRIC_NAMES, Cell, Column, Table, heading, tables
+from grid.query import METRIC_NAMES
+from grid.tables import CELL, Cell, Column, Table, heading, tables
 
 COLUMNS = (*CELL, "experiments", "metric", "mean", "std", "n", "planned", "failed", "blocked", "missing")
 

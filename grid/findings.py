@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from grid.tables import METRIC_NAMES, VERDICTS, Cell, Column, Contrast
+from grid.query import METRIC_NAMES
+from grid.tables import VERDICTS, Cell, Column, Contrast
 
 STATES = {  # of a trial that is not finished, in words
     "failed": "failed",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 METRICS = {"classification": "auc", "segmentation": "miou", "survival": "c_index"}  # what the paper reports
+METRIC_NAMES = {"auc": "micro-AUC", "miou": "mean IoU", "c_index": "C-index"}
 WIDE = 200  # characters, where the output is no terminal
 DEFAULT_BY = ["initialization", "backbone", "architecture", "target"]
 
@@ -73,8 +74,7 @@ def _wide(frame: "pd.DataFrame", metric: str) -> Table:
     rows["text"] = [
         written(*values) for values in rows[["mean", "std", "n", "planned"]].itertuples(index=False)
     ]
-    names = {"auc": "micro-AUC, %", "miou": "mean IoU, %"}
-    table = Table(title=names[metric], title_justify="left", box=None, padding=(0, 2))
+    table = Table(title=f"{METRIC_NAMES[metric]}, %", title_justify="left", box=None, padding=(0, 2))
     wide = rows.pivot_table(
         index=["architecture", "backbone", "initialization"],
         columns="target",

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
+from grid.query import METRIC_NAMES as METRIC_NAMES
 from grid.query import METRICS
 from grid.space import RANDOM
 from medpt.data.cards import card
@@ -45,7 +46,6 @@ MODELS = {  # of survival; the first two stand behind the backbone, as in the pa
     "boostci": "BoostCI",
     "cox": "Cox on clinical data (not in the paper)",
 }
-METRIC_NAMES = {"auc": "micro-AUC", "miou": "mean IoU", "c_index": "C-index"}
 
 VERDICTS = {
     "better": "more than one standard deviation",
