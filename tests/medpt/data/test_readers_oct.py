@@ -1,5 +1,6 @@
 """OCT2017 on synthetic copies: versions, patients of both parts, names."""
 
+import io
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -52,7 +53,7 @@ def test_versions_are_told_by_their_trees(copy: Path) -> None:
     three = open_dataset("OCT2017", copy)
     assert three.info.counts == {"train": 108309, "test": 1000}
     assert "read as version 3" in three.remarks[0]
-    assert check(three).problems == [
+    assert check(three, io.StringIO()).problems == [
         f"{three.root}: 24 images of the train part; published: 108,309",
         f"{three.root}: 8 images of the test part; published: 1,000",
     ]
