@@ -5,7 +5,7 @@
 One JSON line a network: whether it got there, steps and seconds it took, the best mIoU in evaluation mode.
 CE-Net gets images of 192 pixels at least. With two classes disc and ellipse are one foreground; with three
 they are told apart: seed 0 and the defaults take U-Net 130 steps, ET-Net 140, HyNet and DeepLabV3+ 250, and
-CE-Net stands at 0.52 after 300, a plateau of its head on which both shapes are taken for one (reports/LOG.md).
+CE-Net stands at 0.52 after 300, a plateau of its head: both shapes are taken for one (reports/LOG.md).
 Exit code 1 if a network fails.
 """
 
