@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import product
 from typing import Any
 
-from grid.documents import Place
 from grid.space import IMAGENET, UNTRAINED, Settings, Trial, self_supervised
-from medpt.data.cards import CARDS, card
+from medpt.data.cards import CARDS, OWN, card
 from medpt.data.collections import COLLECTIONS
+from medpt.documents import Place
 from medpt.errors import InputError, did_you_mean
 from medpt.models import BACKBONES, architectures, backbones
 from medpt.spec import CLASSIFIER, NO_NETWORK
@@ -113,12 +113,12 @@ class Factors:
         if text in COLLECTIONS or text in self_supervised():
             return text, None
         sized = re.fullmatch(r"(.+)-(\d+)k", text)
-        if sized and text not in CARDS:
+        if sized and text not in (*CARDS, *OWN):
             return self.dataset(sized[1], place), int(sized[2]) * 1000
         try:
             return self.dataset_with_images(card(text).name, place), None
         except InputError:
-            known = [*UNTRAINED, *self_supervised(), *COLLECTIONS, *CARDS]
+            known = [*UNTRAINED, *self_supervised(), *COLLECTIONS, *CARDS, *OWN]
             self.problem(place, f"unknown initialization `{text}`; {did_you_mean(text, known)}")
             return text, None
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from grid import published
 from grid.query import METRICS
 from grid.space import Trial
-from medpt.data.cards import CARDS, card
+from medpt.data.cards import CARDS, OWN, card
 from medpt.errors import InputError
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def _cmd(frame: "pd.DataFrame") -> Scores:
 
 
 def _modality(dataset: str) -> str:
-    return card(dataset if dataset in CARDS else re.sub(r"-\d+k?$", "", dataset)).modality
+    return card(dataset if dataset in (*CARDS, *OWN) else re.sub(r"-\d+k?$", "", dataset)).modality
 
 
 def _label(source: Any) -> str:
