@@ -7,18 +7,39 @@ cent of its width.
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
 
-from grid.space import RANDOM
+from grid.space import IMAGENET, RANDOM
 from grid.tables import Cell, Column
 
 WIDTH, HEIGHT = 340.0, 210.0
 LEFT, RIGHT, TOP, BOTTOM = 34.0, 10.0, 10.0, 24.0
 POINTS = 60  # of a line: more cannot be seen at this size
 COLOURS = 9  # that the page's style sheet knows beside random's
+PAPERS_SIZE = "-20k"
+PINNED = {
+    RANDOM: 0,
+    IMAGENET: 1,
+    "CheXpert": 2,
+    "ADE20K": 3,
+    "EyePACS": 4,
+    "CHAOS-CT": 5,
+    "CHAOS-MRI": 6,
+    "REFUGE-OD": 7,
+    "SS-Jigsaw": 8,
+    "SS-Context": 9,
+    "M6-CLS": 8,  # the paper shows no collection beside a method without labels
+    "M6-SEG": 9,
+    "ImageNet": 1 + COLOURS,
+    "ADE20K-Seg": 3 + COLOURS,
+    "M3-CLS": 8 + COLOURS,
+    "M3-SEG": 9 + COLOURS,
+}
 
+History = Callable[[str], list[dict[str, float]]]  # the rows of a fine-tuning by its digest
 Line = tuple[NDArray[np.float64], NDArray[np.float64]]  # steps, values in per cent
 Tick = tuple[float, str]  # place, text
 
@@ -64,10 +85,15 @@ class DotPlot:
     groups: list[tuple[str, list[Strip]]]
 
 
-def colours(cells: Iterable[Cell]) -> dict[str, int]:
-    """A number for each initialization: 0 for random, from 1 in the order of the cells."""
-    names = dict.fromkeys(cell.initialization for cell in cells)
-    return {RANDOM: 0} | {name: n for n, name in enumerate((n for n in names if n != RANDOM), start=1)}
+def colours(names: Iterable[str]) -> dict[str, int]:
+    """A number for each initialization: 0 for random, the paper's sources always the same, others from 1 on.
+
+    Above COLOURS the same colours come again, dashed.
+    """
+    wanted = list(dict.fromkeys([RANDOM, *names]))
+    found = {name: PINNED[plain] for name in wanted if (plain := name.removesuffix(PAPERS_SIZE)) in PINNED}
+    free = (number for number in count(1) if number not in found.values())
+    return {name: found[name] if name in found else next(free) for name in wanted}
 
 
 def ticks(low: float, high: float, most: int = 5) -> list[float]:
@@ -91,15 +117,13 @@ def signed(value: float) -> str:
     return "0.00" if text[1:] == "0.00" else text
 
 
-def panels(cells: Sequence[Cell], history: Callable[[str], list[dict[str, float]]], most: int) -> list[Panel]:
-    """Validation metric against step, one panel a target and network with any curve, at most `most`.
-
-    `history` gives the rows of a fine-tuning by its digest.
-    """
-    numbers = colours(cells)
+def panels(cells: Sequence[Cell], history: History, most: int) -> list[Panel]:
+    """Validation metric against step, one panel a target and network with any curve, at most `most`."""
+    numbers = colours(cell.initialization for cell in cells)
     groups: dict[tuple[Column, str], list[Cell]] = {}
     for cell in cells:
-        groups.setdefault((cell.column, cell.network), []).append(cell)
+        if cell.metric != "c_index":  # survival models record no curve
+            groups.setdefault((cell.column, cell.network), []).append(cell)
     columns = dict.fromkeys(column for column, _ in groups)
     found: list[Panel] = []
     for _, group in sorted(groups.items(), key=lambda item: list(columns).index(item[0][0])):
@@ -109,7 +133,7 @@ def panels(cells: Sequence[Cell], history: Callable[[str], list[dict[str, float]
     return found
 
 
-def _lines(cell: Cell, history: Callable[[str], list[dict[str, float]]]) -> Iterable[Line]:
+def _lines(cell: Cell, history: History) -> Iterable[Line]:
     for digest in cell.digests.values():
         name = f"val_{cell.metric}"
         rows = [(row["step"], 100 * row[name]) for row in history(digest) if name in row]
@@ -169,7 +193,7 @@ def dot_plots(cells: Sequence[Cell]) -> list[DotPlot]:
 
     Networks whose random weights have no finished seed are left out.
     """
-    numbers = colours(cells)
+    numbers = colours(cell.initialization for cell in cells)
     columns: dict[Column, dict[str, list[Cell]]] = {}
     for cell in cells:
         columns.setdefault(cell.column, {}).setdefault(cell.network, []).append(cell)

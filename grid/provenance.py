@@ -1,7 +1,7 @@
 """What stands behind a report's numbers: protocol, data and versions, and the paper's numbers beside them."""
 
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from importlib import metadata
@@ -42,6 +42,7 @@ MEANINGS = {
     "weight_clip": "bounds of a class weight before scaling",
     "edge_loss": "of ET-Net: how its segmentation and edge losses are weighed",
 }
+SYNTHETIC = "synthetic"
 AUTOMATIC = {
     "evaluate_every": "one eightfold epoch, 500 steps above 10,000 images",
     "weighting": "the task's default",
@@ -150,7 +151,7 @@ class Data:
     def remark(self) -> str:
         """In what the data are not what the owner published; empty where they are, or where it is unknown."""
         if self.synthetic:
-            return "synthetic"
+            return SYNTHETIC
         have, published_count = sum(self.images.values()), sum(self.card.counts.values())
         spec = self.prepared.spec
         unknown = not self.images or not self.card.counts
@@ -160,16 +161,24 @@ class Data:
 
 
 def datasets(evidence: Evidence) -> list[Data]:
-    synthetic = phantom_fingerprints(evidence.store.root, evidence.prepared())
+    prepared = evidence.prepared()
+    synthetic = phantom_fingerprints(evidence.store.root, {entry.spec.dataset for entry in prepared})
     return [
         Data(prepared, card(prepared.spec.dataset), prepared.spec.fingerprint in synthetic)
-        for prepared in evidence.prepared()
+        for prepared in prepared
     ]
 
 
-def phantom_fingerprints(out: Path, prepared: Iterable[Prepared]) -> set[str]:
-    """Of the synthetic datasets below a folder of results."""
-    names = {entry.spec.dataset for entry in prepared}
+def remarks(data: Sequence[Data]) -> dict[str, str]:
+    """Of each dataset, in what its data are not the owner's; of one prepared twice, what is to be said of any."""
+    found: dict[str, str] = {}
+    for entry in data:
+        found[entry.card.name] = found.get(entry.card.name) or entry.remark
+    return found
+
+
+def phantom_fingerprints(out: Path, names: Iterable[str]) -> set[str]:
+    """Of the synthetic datasets of those names below a folder of results."""
     found = set()
     for folder in sorted((out / "phantom").glob("*")):
         for name in names:
@@ -180,13 +189,15 @@ def phantom_fingerprints(out: Path, prepared: Iterable[Prepared]) -> set[str]:
     return found
 
 
-def comparisons(cells: Sequence[Cell], data: Sequence[Data]) -> list[Compared]:
-    """The finished cells that the paper printed; none on synthetic data, which the paper did not use."""
+def comparisons(cells: Sequence[Cell], remarks: Mapping[str, str]) -> list[Compared]:
+    """The finished cells that the paper printed; none on synthetic data, which the paper did not use.
+
+    `remarks` says by target in what its data are not the owner's (`Data.remark`).
+    """
     printed = published.cells()
-    remarks = {entry.card.name: entry.remark for entry in data}
     found = []
     for cell in cells:
-        if cell.target_size == 1 and cell.n and remarks.get(cell.target) != "synthetic":
+        if cell.target_size == 1 and cell.n and remarks.get(cell.target) != SYNTHETIC:
             key = published.key(_trial(cell))
             if key in printed:
                 found.append(Compared(cell, *printed[key], remarks.get(cell.target, "")))
@@ -214,7 +225,7 @@ def weightings(cells: Sequence[Cell], evidence: Evidence) -> list[Weighting]:
     """One for each target and share of it, from the first finished cell."""
     first: dict[Column, str] = {}
     for cell in cells:
-        if cell.digests:
+        if cell.digests and card(cell.target).task != "survival":
             first.setdefault(cell.column, next(iter(cell.digests.values())))
     records = {column: evidence.record(digest) for column, digest in first.items()}
     return [

@@ -10,8 +10,25 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from grid import exports, figures, findings, overlaps, pictures, provenance, results, tables
+from grid import (
+    charts,
+    exports,
+    figures,
+    findings,
+    overlaps,
+    paper,
+    pictures,
+    provenance,
+    results,
+    section_files,
+    sections,
+    statements,
+    survivals,
+    tables,
+)
 from grid.evidence import Evidence
+from grid.places import PLACES
+from grid.sections import Facts
 from grid.store import Store
 from medpt import files
 from medpt.errors import InputError
@@ -26,11 +43,14 @@ MOST_PANELS = 60  # learning curves; the rest is counted
 MOST_GALLERIES = 12
 MOST_EXAMPLES = 24  # datasets with example images
 MOST_FAILURES = 200
+MOST_COMPARISONS = 60  # of one part of a claim
 MOST_LEAKS = 100  # images left out, of each pair of datasets
 
 
 def build(space: str, out: Path, tracking_uri: str | None = None) -> Path:
-    """Writes <out>/reports/<space>/{index.html, table.csv, table.tex, trials.csv}; the path of the page.
+    """Writes <out>/reports/<space>/: index.html, table.csv, table.tex, trials.csv, the claims as claims.csv
+    and, of each table and figure of the paper that the space fills, what section_files names; the path of
+    the page.
 
     Each file appears by atomic replacement, the page last. Raises InputError where the space was never run.
     """
@@ -39,12 +59,19 @@ def build(space: str, out: Path, tracking_uri: str | None = None) -> Path:
     frame = results.load(space, out, tracking_uri)
     frame["state"] = [evidence.state(*pair) for pair in zip(frame["digest"], frame["status"], strict=True)]
     cells, floors = tables.cells(frame), background_floors(frame)
-    content = render(page(frame, cells, floors, evidence))
+    facts = sections.facts(frame, tracking_uri)
+    content = page(frame, cells, floors, facts, evidence)
+    text = render(content)
     folder = out / "reports" / plan["space"]
     files.write_text(folder / "table.csv", exports.to_csv(cells))
     files.write_text(folder / "table.tex", exports.to_latex(cells, floors))
     files.write_text(folder / "trials.csv", frame.to_csv(index=False))
-    files.write_text(folder / PAGE, content)
+    for section in content["sections"]:
+        for name, data in section_files.files_of(section, facts, floors).items():
+            files.write_bytes(folder / name, data if isinstance(data, bytes) else data.encode())
+    if content["judged"]:
+        files.write_text(folder / "claims.csv", section_files.claims_csv(content["judged"]))
+    files.write_text(folder / PAGE, text)
     return folder / PAGE
 
 
@@ -62,10 +89,14 @@ def page(
     frame: "pd.DataFrame",
     cells: list[tables.Cell],
     floors: dict[tables.Column, float],
+    facts: Facts,
     evidence: Evidence,
 ) -> dict[str, Any]:
     """Everything that the template shows, in the order of the page; `gaps` is last, when all was tried."""
-    data = provenance.datasets(evidence)
+    data, cohorts = provenance.datasets(evidence), survivals.cohorts(evidence)
+    remarks = provenance.remarks(data) | survivals.remarks(cohorts, evidence)
+    of_paper = paper.of(frame, evidence, remarks, cohorts)
+    rest = tables.cells(frame[[not own for own in paper.held(frame, PLACES)]])
     contrasts = tables.contrasts(cells)
     states = Counter(frame.drop_duplicates("digest")["state"])
     sources = evidence.sources()
@@ -75,18 +106,23 @@ def page(
         "last_result": evidence.last_result(),
         "coverage": findings.coverage(states),
         "larger_space": provenance.larger_space(evidence.plan),
-        "synthetic": sorted({entry.card.name for entry in data if entry.synthetic}),
+        "synthetic": sorted(name for name, remark in remarks.items() if remark == provenance.SYNTHETIC),
+        "sections": of_paper,
+        "judged": paper.judged(frame, of_paper, evidence) if of_paper else [],
+        "most_comparisons": MOST_COMPARISONS,
+        "errata": statements.errata(),
+        "facts": facts,
         "answer": findings.answer(contrasts),
         "contrasts": contrasts,
         "most_sentences": MOST_SENTENCES,
         "targets": findings.by_target(contrasts),
-        "cells": cells,
+        "cells": rest,
         "floors": floors,
-        "colours": figures.colours(cells),
-        "dots": figures.dot_plots(cells),
-        "panels": figures.panels(cells, evidence.history, MOST_PANELS),
+        "colours": figures.colours(cell.initialization for cell in rest),
+        "dots": figures.dot_plots(rest),
+        "panels": figures.panels(rest, evidence.history, MOST_PANELS),
         "most_panels": MOST_PANELS,
-        "panels_possible": len({(cell.column, cell.network) for cell in cells if cell.n}),
+        "panels_possible": len({(cell.column, cell.network) for cell in rest if cell.n}),
         "galleries": pictures.galleries(cells, evidence.artifact, MOST_GALLERIES),
         "sources": sources,
         "decoders": evidence.decoders(),
@@ -97,7 +133,7 @@ def page(
         "most_leaks": MOST_LEAKS,
         "failures": evidence.failures(reported(frame)),
         "most_failures": MOST_FAILURES,
-        "compared": provenance.comparisons(cells, data),
+        "compared": provenance.comparisons(rest, remarks),
         "settings": provenance.settings(evidence),
         "data": data,
         "examples": examples(data, evidence),
@@ -145,6 +181,8 @@ def render(context: dict[str, Any]) -> str:
         "figures": figures,
         "findings": findings,
         "overlaps": overlaps,
+        "pictures": pictures,
+        "charts": charts,
     }
     return environment.get_template("report.html.j2").render(context)
 

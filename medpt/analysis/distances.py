@@ -68,17 +68,31 @@ def distances(
             runs.append(list(cmv(sets, init, seed, settings, device).values()))
             tell(f"{init}, network {seed + 1} of {settings.seeds}")
         clouds[init] = np.array(runs)
-    per_init = {init: _mean_matrix(cloud, settings) for init, cloud in clouds.items()}
+    counts = tuple(len(images) for images in sets.values())
+    return measured(clouds, names, counts, reference, settings)
+
+
+def measured(
+    clouds: Mapping[str, NDArray[np.float64]],
+    names: tuple[str, ...],
+    images: tuple[int, ...],
+    reference: str,
+    settings: Settings,
+) -> Distances:
+    """The distances of clouds that are known: (seeds, D, t, 2) by init, D datasets in the order of `names`.
+
+    Raises InputError where `reference`, one of the names, is a single point, so has no cmd with itself.
+    """
+    per_init = {init: mean_matrix(cloud, settings) for init, cloud in clouds.items()}
     place = names.index(reference)
     scales = {init: float(matrix[place, place]) for init, matrix in per_init.items()}
     used = PAPER_SCALES if settings.paper_scales else scales
     average = average_cmd(per_init, used, settings.scaling)
-    counts = tuple(len(images) for images in sets.values())
-    return Distances(names, counts, clouds, per_init, scales, reference, average, settings)
+    return Distances(names, images, clouds, per_init, scales, reference, average, settings)
 
 
-def _mean_matrix(clouds: NDArray[np.float64], settings: Settings) -> Matrix:
-    """(D, D) from (seeds, D, t, d)."""
+def mean_matrix(clouds: NDArray[np.float64], settings: Settings) -> Matrix:
+    """(D, D) of cmd from clouds (seeds, D, t, d): the mean over seeds."""
     return np.mean(
         [[[cmd(a, b, settings.self_pairs) for b in cloud] for a in cloud] for cloud in clouds], axis=0
     )
@@ -88,7 +102,7 @@ def mean_colour(sets: Mapping[str, Images], settings: Settings) -> Matrix:
     """(D, D): cmd of the same subsets' mean colours in [0, 1]³: what no network is needed for."""
     colours = [images.mean(axis=(1, 2), dtype=np.float64) / 255 for images in sets.values()]
     runs = [[subset_means(c, seed, settings) for c in colours] for seed in range(settings.seeds)]
-    return _mean_matrix(np.array(runs), settings)
+    return mean_matrix(np.array(runs), settings)
 
 
 def grey_world(images: Images) -> Images:

@@ -1,0 +1,74 @@
+"""The tables and figures of Wen et al. 2021 as places of a report, and which experiments belong to each."""
+
+import re
+from dataclasses import dataclass
+
+from medpt.data.cards import card
+
+
+@dataclass(frozen=True)
+class Place:
+    """`kind` names what is shown (a template section-KIND.html.j2); `drawing` how cells are drawn.
+
+    `experiments` is a pattern that names of a place's experiments begin with; `task` that of its targets,
+    empty for any.
+    """
+
+    name: str
+    title: str
+    kind: str
+    experiments: str = ""
+    task: str = ""
+    drawing: str = ""
+    speeds: bool = False  # whether the steps to 95 % of the best score are shown
+
+    @property
+    def key(self) -> str:
+        return self.name.lower().replace(" ", "-")
+
+    def holds(self, experiment: str, target: str) -> bool:
+        """Whether a trial of that experiment belongs here."""
+        if not self.experiments:
+            return False
+        named = re.match(f"(?:{self.experiments})(?![0-9a-z])", experiment, re.IGNORECASE)
+        return named is not None and (not self.task or card(target).task == self.task)
+
+
+PLACES = (
+    Place("Figure 2", "How far apart datasets are before any training", "cmd"),
+    Place(
+        "Figure 3a",
+        "The source's modality: classification with ResNet-18",
+        "trials",
+        "figure 3a?",
+        "classification",
+        "rows",
+        speeds=True,
+    ),
+    Place(
+        "Figure 3b",
+        "The source's modality: segmentation with U-Net on ResNet-18",
+        "trials",
+        "figure 3b?",
+        "segmentation",
+        "rows",
+        speeds=True,
+    ),
+    Place("Table 2", "The source's modality with two other encoders", "trials", "table 2"),
+    Place("Figure 4", "Segmentation sources for U-Net on ResNet-18", "trials", "figure 4", drawing="rows"),
+    Place("Table 3", "Segmentation sources for four other networks", "trials", "table 3"),
+    Place("Figure 5", "The size of the source", "trials", "figure 5", drawing="sizes"),
+    Place("Figure 6a", "How far pre-training moves each layer", "svcca"),
+    Place("Figure 6b", "What becomes of the first layer's filters", "filters"),
+    Place(
+        "Figure 7a",
+        "Three and six modalities against the best single source",
+        "trials",
+        "figure 7a",
+        drawing="rows",
+    ),
+    Place("Figure 7b", "How much of the target is fine-tuned on", "trials", "figure 7b", drawing="shares"),
+    Place("Table 4", "The cohorts' slides and patches", "cohorts"),
+    Place("Table 5", "Survival from clustered patches", "survival", "table 5"),
+    Place("Table 6", "Survival models of others", "survival", "table 6"),
+)
