@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from grid.planner import Planner, Unit, source_datasets, unit_from
+from grid.planner import Planner, Unit, unit_from
 from grid.space import Analysis, Space, Trial
+from grid.starts import detected_by, source_datasets
 
 __all__ = ["Plan", "Unit", "build", "datasets", "unit_from"]
 
@@ -48,8 +49,9 @@ def build(space: Space, fingerprints: Mapping[str, str], published: Mapping[str,
 
 
 def datasets(space: Space) -> list[str]:
-    """Every dataset a space reads: sources, targets and what is analysed."""
+    """Every dataset a space reads: sources, targets, what is analysed and what finds optic discs."""
     starts = [trial for entry in space.analyses for trial in entry.sources()]
     sources = {name for trial in (*space.trials, *starts) for name in source_datasets(trial)}
     analysed = {name for entry in space.analyses for name, _ in entry.datasets}
-    return sorted(sources | analysed | {trial.target for trial in space.trials})
+    teachers = {name for trial in space.trials for name in detected_by(trial)}
+    return sorted(sources | analysed | teachers | {trial.target for trial in space.trials})

@@ -6,11 +6,12 @@ from functools import cached_property
 from typing import Any
 
 from grid.space import IMAGENET, RANDOM, UNTRAINED, Analysis, Settings, Trial, self_supervised
-from medpt import extensions, selfsupervised
-from medpt.data import leaks
+from grid.starts import source_architecture, source_datasets, source_protocol, takes_decoder
+from medpt import extensions
+from medpt.data import disc, leaks
 from medpt.data.cards import card
 from medpt.data.collections import COLLECTIONS
-from medpt.data.preprocess import canonical, pipeline_of
+from medpt.data.preprocess import canonical, pipeline_of, roi_pipeline
 from medpt.spec import (
     CLASSIFIER,
     HANDCRAFTED,
@@ -22,7 +23,6 @@ from medpt.spec import (
     Finetune,
     Prepare,
     Pretrain,
-    Protocol,
     Slides,
     Spec,
     Survive,
@@ -74,23 +74,55 @@ class Planner:
         return unit.digest
 
     def prepare(
-        self, dataset: str, settings: Settings, sample_size: int | None = None, at_most: int | None = None
+        self,
+        dataset: str,
+        settings: Settings,
+        sample_size: int | None = None,
+        at_most: int | None = None,
+        *,
+        roi: int | None = None,
     ) -> str:
-        key = (dataset, sample_size, at_most, id(settings))
+        key = (dataset, sample_size, at_most, roi, id(settings))
         if key not in self.memory:
             own = settings.of(dataset)
+            detector = self.detector(settings) if roi else None
+            whole = own.pipeline or pipeline_of(card(dataset), settings.size)
             spec = Prepare(
                 dataset=dataset,
                 fingerprint=self.fingerprints[dataset],
-                pipeline=canonical(own.pipeline or pipeline_of(card(dataset), settings.size)),
+                pipeline=roi_pipeline(roi, settings.size) if roi else canonical(whole),
                 split=own.split or ("official" if card(dataset).official_split else "random"),
                 options=own.options,
                 sample_size=sample_size,
                 at_most=at_most,
+                detector=detector,
             )
-            self.memory[key] = self.add(Unit("prepare", spec, (), sized(dataset, sample_size, at_most)))
+            label = sized(dataset, sample_size, at_most) + (" around the optic disc" if roi else "")
+            needs = (detector,) if detector else ()
+            self.memory[key] = self.add(Unit("prepare", spec, needs, label))
             self.sizes[self.memory[key]] = settings.size
         return self.memory[key]
+
+    def target(self, trial: Trial, sample_size: int | None = None) -> str:
+        """The data of the trial's target; it alone is cut around the optic disc, where the space says so."""
+        roi = trial.settings.of(trial.target).roi
+        return self.prepare(trial.target, trial.settings, sample_size, roi=roi)
+
+    def detector(self, settings: Settings) -> str:
+        """The pre-training that finds optic discs: as a source it would be the same."""
+        return self.pretrain(
+            Trial(
+                "",
+                disc.SOURCE,
+                None,
+                "resnet18",
+                "unet",
+                target="",
+                target_size=1.0,
+                seed=0,
+                settings=settings,
+            )
+        )
 
     def source(self, trial: Trial) -> tuple[str, ...]:
         """The digests of the data that the trial's initialization is trained on."""
@@ -98,6 +130,8 @@ class Planner:
         if collection := COLLECTIONS.get(trial.initialization):
             at_most = trial.sample_size or collection.at_most
             return tuple(self.prepare(name, settings, at_most=at_most) for name in names)
+        if trial.initialization in self_supervised():
+            return (self.target(trial, trial.sample_size),)
         return tuple(self.prepare(name, settings, trial.sample_size) for name in names)
 
     def pretrain(self, trial: Trial) -> str:
@@ -106,7 +140,7 @@ class Planner:
         if key not in self.memory:
             data, settings = self.source(trial), trial.settings
             method = self_supervised().get(trial.initialization, SUPERVISED)
-            guards = (self.prepare(trial.target, settings),) if method != SUPERVISED else ()
+            guards = (self.target(trial),) if method != SUPERVISED else ()
             spec = Pretrain(
                 datasets=names,
                 data=data,
@@ -148,7 +182,7 @@ class Planner:
         return self.add(Unit("pretrain", replace(spec, guards=(target,)), needs, label))
 
     def finetune(self, trial: Trial) -> str:
-        data = self.prepare(trial.target, trial.settings)
+        data = self.target(trial)
         weights = self.guarded(trial, data)
         trained = trial.initialization not in UNTRAINED
         spec = Finetune(
@@ -245,39 +279,6 @@ class Planner:
         )
 
 
-def source_architecture(trial: Trial) -> str:
-    """What a source is trained with: its task's network; a segmentation source, the target's (paper, 4.2).
-
-    Without labels all segmentation networks share one run, on U-Net where there is a decoder at all; of an
-    extension's method only the encoder is taken.
-    """
-    if method := self_supervised().get(trial.initialization):
-        whole = method == "context" and trial.architecture != CLASSIFIER
-        return "unet" if whole else CLASSIFIER
-    collection = COLLECTIONS.get(trial.initialization)
-    if (collection.task if collection else card(trial.initialization).task) == "classification":
-        return CLASSIFIER
-    return "unet" if collection or trial.architecture == CLASSIFIER else trial.architecture
-
-
-def source_protocol(names: tuple[str, ...], method: str, settings: Settings) -> Protocol:
-    """The space's, with the dataset's own validation part.
-
-    Without labels and without a protocol of the space's own, the length follows the dataset's size.
-    """
-    protocol = settings.pretrain
-    if method in selfsupervised.METHODS and protocol == Settings().pretrain:
-        protocol = selfsupervised.protocol(card(names[0]).counts.get("train", 0), protocol)
-    fraction = settings.of(names[0]).validation_fraction if len(names) == 1 else None
-    return protocol if fraction is None else replace(protocol, validation_fraction=fraction)
-
-
-def takes_decoder(trial: Trial) -> bool:
-    """Where the space asks for it and the source was trained with the target's own network."""
-    own = source_architecture(trial) == trial.architecture != CLASSIFIER
-    return trial.settings.transfer_decoder and own
-
-
 def sized(dataset: str, sample_size: int | None, at_most: int | None) -> str:
     if sample_size:
         return f"{dataset} ({sample_size:,} images)"
@@ -286,13 +287,3 @@ def sized(dataset: str, sample_size: int | None, at_most: int | None) -> str:
 
 def network(backbone: str, architecture: str) -> str:
     return backbone if architecture == CLASSIFIER else f"{architecture}/{backbone}"
-
-
-def source_datasets(trial: Trial) -> tuple[str, ...]:
-    """What the trial's initialization is trained on: without labels, on the target itself."""
-    if trial.initialization in UNTRAINED:
-        return ()
-    if trial.initialization in self_supervised():
-        return (trial.target,)
-    collection = COLLECTIONS.get(trial.initialization)
-    return collection.datasets if collection else (trial.initialization,)

@@ -20,8 +20,9 @@ from medpt.data.dataset import Dataset, Record
 from medpt.data.fingerprint import fingerprint
 from medpt.data.manifest import Manifest, ShardInfo
 from medpt.data.memory import kept
-from medpt.data.preprocess import canonical, pipeline_of
+from medpt.data.preprocess import ROI_KEY, canonical, pipeline_of, roi_side
 from medpt.data.shards import Row
+from medpt.detector import Detector
 from medpt.errors import InputError
 from medpt.spec import Prepare
 
@@ -36,6 +37,7 @@ class Job:
     spec: Prepare
     dataset: Dataset
     folder: Path
+    detector: Detector | None = None  # of what a pipeline with roi cuts around
     chunks: list[Any] = field(default_factory=list)
     done: dict[int, ShardInfo] = field(default_factory=dict)
 
@@ -55,6 +57,11 @@ class Job:
             for number, chunk in enumerate(self.chunks)
             if number not in self.done
         ]
+
+    def write(self, rows: list[Row], path: Path) -> ShardInfo:
+        pipeline = self.spec.pipeline
+        locate = self.detector.locator(pipeline) if self.detector else None
+        return shards.write(self.dataset, rows, pipeline, path, locate)
 
     @property
     def images(self) -> int:
@@ -119,7 +126,7 @@ def _write_shards(jobs: Mapping[str, Job]) -> Iterator[dict[str, Any]]:
     quiet_ray_data()
     # Rows travel with the items, so that a task gets the reader without the whole list of records.
     slim = {
-        name: (replace(job.dataset, records=job.dataset.records[:1]), job.spec.pipeline, job.folder)
+        name: replace(job, dataset=replace(job.dataset, records=job.dataset.records[:1]), chunks=[], done={})
         for name, job in jobs.items()
     }
     reference = ray.put(slim)
@@ -127,11 +134,11 @@ def _write_shards(jobs: Mapping[str, Job]) -> Iterator[dict[str, Any]]:
     def write(batch: Any) -> Any:
         name, number = batch["job"][0], int(batch["number"][0])
         rows = [Row(Record.from_json(record), split) for record, split in json.loads(batch["rows"][0])]
-        dataset, pipeline, folder = ray.get(reference)[name]
-        path = shards.shard_path(folder, number)
+        job = ray.get(reference)[name]
+        path = shards.shard_path(job.folder, number)
         try:
             with kept():
-                info = shards.write(dataset, rows, pipeline, path)
+                info = job.write(rows, path)
         except InputError as error:
             info = ShardInfo(path.name, 0, 0, "", "", tuple(error.problems))
         return {"job": [name], "number": [number], "info": [info]}
@@ -179,6 +186,8 @@ def prepare_one(name: str, root: Path, to: Path, options: argparse.Namespace) ->
     dataset = open_dataset(name, root)
     info = card(name)
     pipeline = options.pipeline or pipeline_of(info, options.size)
+    if roi_side(pipeline):
+        raise InputError(f"{pipeline}: roi needs a disc detector, which only a grid trains: {ROI_KEY}")
     split: Any = options.split or ("official" if info.official_split else "random")
     spec = Prepare(dataset.info.name, fingerprint(dataset.root), canonical(pipeline), split)
     job = Job(dataset.info.name, spec, dataset, to)

@@ -39,7 +39,7 @@ class Units(Searcher):
         self.plan, self.store, self.tell = plan, store, tell
         self.waiting = {name: self.plan.units[name] for name in plan.units if name in set(todo)}
         self.running: dict[str, str] = {}
-        self.lost: set[str] = set()
+        self.lost = {name for name in plan.units if name not in self.waiting and not store.is_finished(name)}
         self.warm_ups: list[str] = []  # units in whose place processes warm up
         self.warming: set[str] = set()
         self.lock = threading.Condition()

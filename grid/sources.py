@@ -5,6 +5,7 @@ from pathlib import Path
 
 from grid import plan
 from grid.space import IMAGENET, Space
+from grid.starts import detected_by
 from medpt.data import open_dataset, own
 from medpt.data.cards import card
 from medpt.data.dataset import Dataset
@@ -47,11 +48,17 @@ def find(space: Space, data: Path | None, out: Path, *, write: bool) -> Sources:
         try:
             folders[name] = folder(space, name, data)
         except InputError as error:
-            problems += error.problems
+            problems += [problem + _teaches(space, name) for problem in error.problems]
     if write:
         own.record(out, plan.datasets(space))
     prints = dict.fromkeys(plan.datasets(space), ABSENT)
     return Sources(folders, prints | {n: fingerprint(path) for n, path in folders.items()}, problems, weights)
+
+
+def _teaches(space: Space, name: str) -> str:
+    """Why data are needed that no trial names."""
+    cut = sorted({trial.target for trial in space.trials if name in detected_by(trial)})
+    return f"; `roi` of {', '.join(cut)} needs them: they teach the detector of optic discs" if cut else ""
 
 
 def folder(space: Space, name: str, data: Path) -> Path:

@@ -26,7 +26,8 @@ class DatasetSettings:
 
     folder: str | None = None  # below the data folder, where the name is not enough
     split: Literal["official", "random"] | None = None  # None: the owner's if there is one, else random
-    pipeline: str | None = None  # None: the modality's
+    pipeline: str | None = None  # None: the card's, or the modality's
+    roi: int | None = None  # as a target, cut to a square of that many pixels around the optic disc
     options: dict[str, Any] = field(default_factory=dict)  # of the reader
     validation_fraction: float | None = None  # of this dataset as a source; None: the protocol's
     patches: dict[str, Any] = field(default_factory=dict)  # of medpt.survival.patches, for slides

@@ -4,12 +4,12 @@ Every problem of a file is found in one pass and named by file and line. The for
 docs/spaces.md.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from grid.documents import Document, Place
 from grid.factors import FACTORS, Factors
 from grid.space import (
     IMAGENET,
@@ -23,7 +23,9 @@ from grid.space import (
     find,
     self_supervised,
 )
+from medpt.data.cards import CARDS, OWN
 from medpt.data.collections import COLLECTIONS
+from medpt.documents import Document, Place
 from medpt.errors import InputError, did_you_mean
 from medpt.spec import NO_NETWORK, Protocol
 from medpt.survival.needs import NEEDS
@@ -40,7 +42,7 @@ SPACE_KEYS = (
     *("title", "include", "size", "phantom", "datasets", "pretrain", "finetune", "survival"),
     *("transfer_decoder", "experiments", "analysis"),
 )
-DATASET_KEYS = ("folder", "split", "pipeline", "options", "validation_fraction", "patches", "phantom")
+DATASET_KEYS = ("folder", "split", "pipeline", "roi", "options", "validation_fraction", "patches", "phantom")
 ANALYSIS_KEYS = {  # by kind: what names its subject, then its options
     "cmd": ("datasets", "options"),
     "svcca": ("initialization", "datasets", "backbone", "images"),
@@ -177,8 +179,28 @@ class _Reader:
                 self.problem(
                     (*place, "split"), f"`split` is {value['split']!r}; official or random is accepted"
                 )
+            self.roi(canonical, value, place)
             found[canonical] = DatasetSettings(**{k: v for k, v in value.items() if k in DATASET_KEYS})
         return found
+
+    def roi(self, dataset: str, value: dict[str, Any], place: Place) -> None:
+        """A square around the optic disc: of fundus photographs, and in place of a pipeline."""
+        if "roi" in value and "pipeline" in value:
+            self.problem((*place, "pipeline"), "`pipeline` beside `roi`; one of them is accepted")
+        if re.search(r"\broi\b", str(value.get("pipeline", ""))):
+            self.problem(
+                (*place, "pipeline"), "roi in a `pipeline`; the key `roi` is accepted: it plans a detector"
+            )
+        if "roi" not in value:
+            return
+        self.factors.number("roi", value["roi"], int, 32, 4096, (*place, "roi"))
+        modality = next(
+            (info.modality for info in (*CARDS.values(), *OWN.values()) if info.name == dataset), None
+        )
+        if modality not in ("fundus", None):
+            self.problem(
+                (*place, "roi"), f"{dataset} is {modality}; `roi` is accepted with fundus photographs"
+            )
 
     def protocol(self, data: dict[str, Any], key: str, default: Protocol) -> Protocol:
         value = self.mapping(data.get(key), (key,))

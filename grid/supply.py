@@ -4,6 +4,7 @@ A unit that fails does not touch the others; what stops a whole pipeline fails t
 """
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -17,8 +18,9 @@ from grid.worker import facts
 from medpt.data import cache
 from medpt.data.dataset import Dataset
 from medpt.data.manifest import Manifest
+from medpt.detector import Detector
 from medpt.errors import InputError
-from medpt.spec import Prepare, Slides
+from medpt.spec import Prepare, Pretrain, Slides, from_plain
 from medpt.survival.patch_files import CohortManifest
 
 Ended = tuple[str, Manifest | CohortManifest | Exception]
@@ -29,27 +31,45 @@ class Board(Protocol):
 
     store: Store
     waiting: dict[str, Unit]
+    lock: threading.Condition
     tell: Callable[[str, Unit], object]
 
     def settle(self, name: str, reason: str = "") -> None: ...
+
+    def drop_blocked(self) -> None: ...
 
 
 def supply(
     board: Board, site: Site, opened: Mapping[str, Dataset], on_images: Callable[[int], object]
 ) -> None:
-    """Every waiting unit of data, images before slides."""
-    for kind, pipeline in PIPELINES.items():
-        mine = {name: unit for name, unit in board.waiting.items() if unit.kind == kind}
+    """Every unit of data that waits, images before slides; those that need training once it is done."""
+    while mine := _next(board):
+        kind = next(iter(mine.values())).kind
         started = {name: (board.store.attempt(name), time.time()) for name in mine}
         for unit in mine.values():
             board.tell("started", unit)
         try:
-            for name, ended in pipeline(mine, board.store, opened, on_images):
+            for name, ended in PIPELINES[kind](mine, board.store, opened, on_images):
                 _publish(board, site, mine[name], ended, *started[name])
         except Exception as error:
             logging.getLogger(__name__).exception("preparing stopped")
             for name in [name for name in mine if name in board.waiting]:
                 board.settle(name, f"infrastructure: {type(error).__name__}: {error}")
+
+
+def _next(board: Board) -> dict[str, Unit]:
+    """Units of one kind that can be made now, once there are some; none when no unit of data waits."""
+    with board.lock:
+        while waiting := {name: unit for name, unit in board.waiting.items() if unit.kind in PIPELINES}:
+            ready = {
+                name: unit for name, unit in waiting.items() if all(map(board.store.is_finished, unit.needs))
+            }
+            for kind in PIPELINES:
+                if mine := {name: unit for name, unit in ready.items() if unit.kind == kind}:
+                    return mine
+            board.lock.wait(1)
+            board.drop_blocked()
+    return {}
 
 
 def _images(
@@ -58,8 +78,18 @@ def _images(
     jobs = []
     for name, unit in units.items():
         assert isinstance(unit.spec, Prepare)  # noqa: S101 - for the type checker
-        jobs.append(prepare.Job(name, unit.spec, opened[unit.spec.dataset], store.checkpoints(name)))
+        detector = _detector(unit.spec.detector, store) if unit.spec.detector else None
+        dataset = opened[unit.spec.dataset]
+        jobs.append(prepare.Job(name, unit.spec, dataset, store.checkpoints(name), detector))
     return prepare.prepare_all(jobs, on_images)
+
+
+def _detector(digest: str, store: Store) -> Detector:
+    """The network that a pre-training made, for images such as it was trained on."""
+    spec = from_plain("pretrain", store.marker(digest)["spec"])
+    assert isinstance(spec, Pretrain)  # noqa: S101 - for the type checker
+    pipeline = Manifest.read(store.folder(spec.data[0])).prepare.pipeline
+    return Detector(store.artifact(digest, "best.safetensors"), spec.backbone, spec.architecture, pipeline)
 
 
 def _slides(

@@ -21,6 +21,7 @@ VERSIONS: dict[str, int] = {
     "svcca": 1,
     "filters": 1,
 }
+LATER = ("detector",)  # fields that came after results had names: None is as if they were not there
 DATA_KINDS = ("prepare", "slides")  # the owner's files to what trainers read; every other kind computes
 
 CLASSIFIER = "classifier"
@@ -49,6 +50,7 @@ def _plain(value: Any) -> Any:
 def digest(kind: str, spec: Any) -> str:
     """64 hexadecimal digits that name the result of `spec` under today's version of `kind`."""
     plain = spec if isinstance(spec, Mapping) else asdict(spec)
+    plain = {key: value for key, value in plain.items() if value is not None or key not in LATER}
     text = canonical_json({"kind": kind, "version": VERSIONS[kind], "spec": plain})
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -119,6 +121,7 @@ class Prepare:
     sample_size: int | None = None  # training images kept, nested and class-stratified; None: all
     at_most: int | None = None  # the same, but a smaller set stays whole
     split_seed: int = 0  # one split shared by every row of a table
+    detector: str | None = None  # digest of the Pretrain that finds what a pipeline with roi cuts around
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
 """What is cut off before an image is shrunk: black around a fundus, vignettes, empty borders of radiographs,
-white padding of turned scans.
+white padding of turned scans; all but a square around the optic disc.
 
 An image is (H, W) or (H, W, 3), its mask (H, W) or None; both are cut alike.
 """
@@ -26,10 +26,27 @@ XRAY_DARK, XRAY_FLAT, XRAY_TRIM = 8.0, 4.0, 0.25  # grey levels, grey levels, sh
 def crop_fundus(image: Image, mask: Mask, threshold: float) -> Pair:
     """The box of the largest 8-connected component with max(R, G, B) > threshold, padded square in black."""
     image, mask = _cropped(image, mask, _bright_box(image, threshold))
+    pad = _to_square(*image.shape[:2])
+    return _padded(image, pad), None if mask is None else _padded(mask, pad)
+
+
+def fundus_square(image: Image, threshold: float) -> tuple[int, int, int]:
+    """Left, top and side, in pixels of the image, of the square that crop_fundus cuts; padding is outside."""
+    top, bottom, left, right = _bright_box(image, threshold)
+    above, _, before, _ = _to_square(bottom - top, right - left)
+    return left - before, top - above, max(bottom - top, right - left)
+
+
+def crop_square(image: Image, mask: Mask, side: int, centre: tuple[float, float]) -> Pair:
+    """The `side` x `side` pixels around `centre` (x, y), black and of class 0 where they leave the image.
+
+    Pixel centres have whole coordinates; the square's middle is at most half a pixel off.
+    """
     height, width = image.shape[:2]
-    top, left = max(0, width - height) // 2, max(0, height - width) // 2
-    side = max(height, width)
-    pad = (top, side - height - top, left, side - width - left)
+    left, top = (math.floor(place - (side - 1) / 2 + 0.5) for place in centre)
+    right, bottom = left + side, top + side
+    image, mask = _cropped(image, mask, (max(0, top), max(0, bottom), max(0, left), max(0, right)))
+    pad = (max(0, -top), max(0, bottom - height), max(0, -left), max(0, right - width))
     return _padded(image, pad), None if mask is None else _padded(mask, pad)
 
 
@@ -125,6 +142,13 @@ def _kept_lines(grey: Image, axis: int, start: int, stop: int) -> NDArray[np.int
 def _cropped(image: Image, mask: Mask, box: tuple[int, int, int, int]) -> Pair:
     top, bottom, left, right = box
     return image[top:bottom, left:right], None if mask is None else mask[top:bottom, left:right]
+
+
+def _to_square(height: int, width: int) -> tuple[int, int, int, int]:
+    """Lines to add at top, bottom, left and right."""
+    side = max(height, width)
+    top, left = (side - height) // 2, (side - width) // 2
+    return top, side - height - top, left, side - width - left
 
 
 def _padded(pixels: Image, pad: tuple[int, int, int, int]) -> Image:

@@ -3,7 +3,8 @@
 The string determines the pixels and goes into digests, so it has one canonical spelling. Operations act on an
 image and its mask together: geometry on both (masks by nearest neighbour), intensities on the image alone.
 Defaults are the paper's section 2.2 where it speaks (crop, 256 x 256 bilinear, CLAHE) and this project's
-decisions where it does not. Parsing needs only the standard library; OpenCV is imported when an operation
+decisions where it does not. `roi(side)` cuts a square around a point that the caller found in the image as
+decoded, hence it comes first. Parsing needs only the standard library; OpenCV is imported when an operation
 runs.
 """
 
@@ -18,9 +19,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medpt.data.cards import Card
-from medpt.data.crops import Image, Mask, Pair, crop_dermoscopy, crop_fundus, crop_white, crop_xray
+from medpt.data.crops import (
+    Image,
+    Mask,
+    Pair,
+    crop_dermoscopy,
+    crop_fundus,
+    crop_square,
+    crop_white,
+    crop_xray,
+)
 from medpt.data.decode import opencv
 from medpt.errors import InputError, did_you_mean
+
+Point = tuple[float, float]  # x, y in pixels of the image as decoded; pixel centres are whole
 
 
 def preprocess(image: Image, pipeline: str) -> NDArray[np.uint8]:
@@ -32,15 +44,18 @@ def preprocess(image: Image, pipeline: str) -> NDArray[np.uint8]:
     return preprocess_pair(image, None, pipeline)[0]
 
 
-def preprocess_pair(image: Image, mask: Mask, pipeline: str) -> tuple[NDArray[np.uint8], Mask]:
+def preprocess_pair(
+    image: Image, mask: Mask, pipeline: str, centre: Point | None = None
+) -> tuple[NDArray[np.uint8], Mask]:
     """As `preprocess`, with the uint8 (H, W) mask of class ids brought to (S, S) by the same geometry.
 
-    No value appears in the mask that was not there, save 0 in what crop_fundus pads.
+    No value appears in the mask that was not there, save 0 in what crop_fundus and roi pad. `centre` is what
+    roi cuts around.
     """
     if mask is not None and mask.shape != image.shape[:2]:
         raise InputError(f"mask of {_size(mask)} for an image of {_size(image)} (width x height)")
     for step in _parsed(pipeline):
-        image, mask = OPERATIONS[step.name].apply(image, mask, *step.arguments)
+        image, mask = OPERATIONS[step.name].apply(image, mask, *step.arguments, *_around(step, centre))
     if image.dtype != np.uint8:
         raise InputError(
             f"{pipeline}: {image.dtype} pixels at the end; begin with window(lo,hi) or percentile(lo,hi)"
@@ -68,6 +83,21 @@ def pipeline_of(info: Card, size: int = 256) -> str:
 def canonical(pipeline: str) -> str:
     """The one spelling of a pipeline: no spaces, defaults written out, 2.0 as 2. Raises InputError."""
     return "|".join(f"{step.name}({','.join(map(_spelled, step.arguments))})" for step in _parsed(pipeline))
+
+
+def roi_pipeline(side: int, size: int = 256) -> str:
+    """The canonical pipeline of a square of `side` pixels around the optic disc (pOSAL, Wang et al. 2019)."""
+    return canonical(f"roi({side})|resize({size})|clahe")
+
+
+def roi_side(pipeline: str) -> int | None:
+    """The side in pixels of the square that is cut around a point; None where the pipeline needs no point."""
+    return next((int(step.arguments[0]) for step in _parsed(pipeline) if step.name == ROI), None)
+
+
+def steps(pipeline: str) -> list[tuple[str, tuple[float, ...]]]:
+    """Names and arguments of the operations, in their order."""
+    return [(step.name, step.arguments) for step in _parsed(pipeline)]
 
 
 def output_size(pipeline: str) -> int:
@@ -110,6 +140,14 @@ def clahe(image: Image, mask: Mask, clip: float, tiles: int) -> Pair:
     return cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), mask
 
 
+def _around(step: "_Step", centre: Point | None) -> tuple[Point, ...]:
+    if step.name != ROI:
+        return ()
+    if centre is None:
+        raise InputError(f"{ROI} needs the place of the optic disc, which a grid's detector finds: {ROI_KEY}")
+    return (centre,)
+
+
 def _stretched(image: Image, low: float, high: float) -> NDArray[np.uint8]:
     scaled = (image.astype(np.float32) - low) * np.float32(255 / (high - low))
     return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
@@ -143,6 +181,8 @@ class Operation:
     parameters: tuple[Parameter, ...] = ()
 
 
+ROI = "roi"
+ROI_KEY = "`roi` of a dataset in a space file (docs/spaces.md)"
 _THRESHOLD = Parameter("threshold", 0, 254, default=10)
 _HU = (Parameter("lo", -32768, 32767), Parameter("hi", -32768, 32767))
 
@@ -151,6 +191,7 @@ OPERATIONS: dict[str, Operation] = {
     "crop_dermoscopy": Operation(crop_dermoscopy, (_THRESHOLD,)),
     "crop_xray": Operation(crop_xray),
     "crop_white": Operation(crop_white, (Parameter("threshold", 0, 254, default=250),)),
+    ROI: Operation(crop_square, (Parameter("side", 2, 4096, whole=True),)),
     "window": Operation(window, _HU),
     "percentile": Operation(percentile, (Parameter("lo", 0, 100), Parameter("hi", 0, 100))),
     "resize": Operation(resize, (Parameter("size", 2, 4096, whole=True),)),
@@ -186,6 +227,8 @@ def _parsed(pipeline: str) -> tuple[_Step, ...]:
     resizes = sum(step.name == "resize" for step in steps)
     if not problems and resizes != 1:
         problems.append(f"{pipeline!r}: {resizes} resize; accepted: exactly one, such as resize(256)")
+    if not problems and any(step.name == ROI for step in steps[1:]):
+        problems.append(f"{pipeline!r}: {ROI} after another operation; it is accepted as the first one alone")
     if problems:
         raise InputError(problems)
     return tuple(steps)

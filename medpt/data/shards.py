@@ -8,7 +8,7 @@ input gives equal bytes under one version of pyarrow. A killed preparation goes 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +39,9 @@ class Row:
 
     record: Record
     split: str
+
+
+Locate = Callable[[np.ndarray, Row], tuple[float, float]]
 
 
 def schema(size: int) -> pa.Schema:
@@ -108,16 +111,19 @@ def finished(folder: Path, number: int, rows: Sequence[Row], pipeline: str) -> S
     return info if info.plan == _plan_digest(rows, pipeline) and not damage(folder, info) else None
 
 
-def write(dataset: Dataset, rows: Sequence[Row], pipeline: str, path: Path) -> ShardInfo:
+def write(
+    dataset: Dataset, rows: Sequence[Row], pipeline: str, path: Path, locate: Locate | None = None
+) -> ShardInfo:
     """Reads, preprocesses and writes one shard at `path`, then its JSON file; both appear whole.
 
-    Images that cannot be read become `problems` of the shard and no rows. Raises InputError where no image
-    can be read, and for a pipeline that is wrong or crops after its resize.
+    `locate` says around which point of a decoded image a pipeline with roi cuts. Images that cannot be read
+    become `problems` of the shard and no rows. Raises InputError where no image can be read, and for a
+    pipeline that is wrong or crops after its resize.
     """
     from medpt.data.preprocess import output_size
 
     size = output_size(pipeline)
-    columns, problems = _read(dataset, rows, pipeline)
+    columns, problems = _read(dataset, rows, pipeline, locate)
     if not columns["row"]:
         raise InputError(problems)
     for shape in {image.shape for image in columns["image"]} - {(size, size, 3)}:
@@ -137,12 +143,14 @@ def write(dataset: Dataset, rows: Sequence[Row], pipeline: str, path: Path) -> S
     return info
 
 
-def _read(dataset: Dataset, rows: Sequence[Row], pipeline: str) -> tuple[dict[str, list[Any]], list[str]]:
+def _read(
+    dataset: Dataset, rows: Sequence[Row], pipeline: str, locate: Locate | None
+) -> tuple[dict[str, list[Any]], list[str]]:
     columns: dict[str, list[Any]] = {name: [] for name in ("row", *NAMES, "image", "mask", "pixels")}
     problems = []
     for row in rows:
         try:
-            values = (row, *_pixels(dataset, row.record, pipeline))
+            values = (row, *_pixels(dataset, row, pipeline, locate))
         except (InputError, OSError) as error:
             problems.append(f"{row.record.id}: {error}")
             continue
@@ -152,15 +160,16 @@ def _read(dataset: Dataset, rows: Sequence[Row], pipeline: str) -> tuple[dict[st
 
 
 def _pixels(
-    dataset: Dataset, record: Record, pipeline: str
+    dataset: Dataset, row: Row, pipeline: str, locate: Locate | None
 ) -> tuple[bytes, bytes, np.ndarray, np.ndarray | None, list[int] | None]:
     from medpt.data.preprocess import preprocess_pair
 
     segments = dataset.info.task == "segmentation"
-    mask = dataset.mask(record) if segments else None
-    decoded = dataset.image(record)
+    mask = dataset.mask(row.record) if segments else None
+    decoded = dataset.image(row.record)
     names = signature.exact(decoded), signature.near(decoded)
-    image, mask = preprocess_pair(decoded, mask, pipeline)
+    centre = locate(decoded, row) if locate else None
+    image, mask = preprocess_pair(decoded, mask, pipeline, centre)
     if mask is None:
         return *names, image, None, None
     counts = np.bincount(mask.ravel(), minlength=IGNORE + 1)

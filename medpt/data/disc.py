@@ -1,0 +1,88 @@
+"""Where the optic disc is: from the pixels that a network takes for disc to a place in the photograph.
+
+The disc is the largest component of those pixels with its holes filled, and its place their centroid. Where
+there is none, it is that of the brightest hundredth of the blurred red channel. No label of the image that
+is searched is read here.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medpt.data.crops import Image, fundus_square
+from medpt.data.decode import opencv
+from medpt.data.preprocess import Point, output_size, steps
+from medpt.errors import InputError
+from medpt.spec import stream_seed
+
+SOURCE = "REFUGE-OD"  # whose training images teach the disc
+THRESHOLD = 0.5  # of the disc's probability (pOSAL, Wang et al. 2019)
+JITTER = 1 / 40  # of the side of the crop: 16 pixels of 640; a detector is not exact, and training shows it
+BLUR = 1 / 32  # of the side: about half a disc's radius
+BRIGHTEST = 0.01  # of the pixels
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The square of an image that became a prepared image: left, top and side in its pixels, size after."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+    size: int
+
+    def original(self, place: Point) -> Point:
+        """From pixels of the prepared image to pixels of the image as decoded."""
+        x, y = ((value + 0.5) / self.size for value in place)
+        return self.left + x * self.width - 0.5, self.top + y * self.height - 0.5
+
+
+def frame(image: Image, pipeline: str) -> Frame:
+    """What `pipeline` looks at. InputError where it cuts by another operation than crop_fundus."""
+    left, top, (height, width) = 0, 0, image.shape[:2]
+    for name, arguments in steps(pipeline):
+        if name == "crop_fundus":
+            left, top, width = fundus_square(image, *arguments)
+            height = width
+        elif name not in ("resize", "clahe"):
+            raise InputError(
+                f"{pipeline}: the disc's detector takes crop_fundus, resize and clahe, not {name}"
+            )
+    return Frame(left, top, width, height, output_size(pipeline))
+
+
+def centre(disc: NDArray[np.bool_]) -> Point | None:
+    """(x, y) of the middle of the largest 8-connected component of (S, S), holes filled; None without one."""
+    cv2 = opencv()
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(disc.astype(np.uint8), connectivity=8)
+    if count < 2:
+        return None
+    largest = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
+    found = (labels == largest).astype(np.uint8)
+    outlines, _ = cv2.findContours(found, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(found, outlines, -1, 1, cv2.FILLED)
+    return _middle(found > 0)
+
+
+def brightest(image: NDArray[np.uint8]) -> Point:
+    """(x, y) of the middle of the hundredth of the pixels (S, S, 3) whose blurred red is highest."""
+    red = image[:, :, 0].astype(np.float32)
+    blurred = opencv().GaussianBlur(red, (0, 0), BLUR * max(red.shape))
+    count = math.ceil(BRIGHTEST * red.size)
+    limit = np.partition(blurred.ravel(), -count)[-count]
+    return _middle(blurred >= limit)
+
+
+def shaken(place: Point, record_id: str, side: int) -> Point:
+    """`place` moved by whole pixels, up to JITTER of `side` each way, alike in every preparation."""
+    rng, most = np.random.default_rng(stream_seed(0, "disc", record_id)), round(JITTER * side)
+    x, y = rng.integers(-most, most, 2, endpoint=True).tolist()
+    return place[0] + x, place[1] + y
+
+
+def _middle(pixels: NDArray[np.bool_]) -> Point:
+    ys, xs = np.nonzero(pixels)
+    return float(xs.mean()), float(ys.mean())

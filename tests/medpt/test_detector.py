@@ -1,0 +1,101 @@
+"""The detector of optic discs: trained on one synthetic dataset, it finds those of another."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from medpt.data import disc, open_dataset, phantom, shards
+from medpt.data.arrays import ArrayFeed
+from medpt.data.cache import from_shards
+from medpt.data.dataset import Dataset
+from medpt.data.preprocess import roi_pipeline
+from medpt.detector import Detector
+from medpt.errors import InputError
+from medpt.models import build_segmenter, weights
+from medpt.pretrain import BEST, run
+from medpt.spec import Prepare, Pretrain, Protocol
+
+PIPELINE = "crop_fundus(10)|resize(64)|clahe(2,8)"
+
+
+@pytest.fixture(scope="module")
+def detector(tmp_path_factory: pytest.TempPathFactory) -> Detector:
+    """A U-Net on REFUGE's phantom, sixty steps."""
+    torch.set_num_threads(1)
+    top = tmp_path_factory.mktemp("detector")
+    phantom.write("REFUGE-OD", top / "REFUGE", train=40, test=1, size=96)
+    data, folder = open_dataset("REFUGE-OD", top / "REFUGE"), top / "shards"
+    infos = [
+        shards.write(data, part, PIPELINE, shards.shard_path(folder, n))
+        for n, part in enumerate(shards.chunks(shards.plan(data, "official", 0, None)))
+    ]
+    shards.seal(folder, data.info, Prepare("REFUGE-OD", "f" * 64, PIPELINE), infos)
+    protocol = Protocol(1e-3, 8, min_steps=0, max_steps=60, evaluate_every=30)
+    spec = Pretrain(("REFUGE-OD",), ("d",), "shufflenet_v2", "unet", protocol=protocol)
+    feed = ArrayFeed(from_shards(folder, top / "cache"))
+    run(spec, [feed], top, checkpoints=top / "checkpoints")
+    return Detector(top / BEST, "shufflenet_v2", "unet", PIPELINE)
+
+
+@pytest.fixture(scope="module")
+def drishti(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    folder = tmp_path_factory.mktemp("drishti")
+    phantom.write("DRISHTI-GS", folder, train=6, test=6, size=192)
+    return open_dataset("DRISHTI-GS", folder, target="disc")
+
+
+def middle(mask: np.ndarray) -> np.ndarray:
+    ys, xs = np.nonzero(mask == 1)
+    return np.array([xs.mean(), ys.mean()])
+
+
+def test_discs_of_another_camera_are_found(detector: Detector, drishti: Dataset) -> None:
+    """A disc is 40 to 50 pixels wide here; a network that takes nothing for disc would not be a tenth off."""
+    misses = []
+    for record in drishti:
+        assert detector.disc(drishti.image(record)).any()
+        place = np.array(detector.find(drishti.image(record)))
+        misses.append(np.hypot(*(place - middle(drishti.mask(record)))))
+    assert np.median(misses) < 4
+    assert max(misses) < 12
+
+
+def test_training_images_alone_are_shaken_and_the_cut_holds_the_disc(
+    detector: Detector, drishti: Dataset, tmp_path: Path
+) -> None:
+    pipeline = roi_pipeline(96, 48)
+    locate = detector.locator(pipeline)
+    rows = shards.plan(drishti, "official", 0, None)
+    for row in rows:
+        image = drishti.image(row.record)
+        found = detector.find(image)
+        expected = disc.shaken(found, row.record.id, 96) if row.split == "train" else found
+        assert locate(image, row) == expected
+    info = shards.write(drishti, rows, pipeline, shards.shard_path(tmp_path, 0), locate)
+    assert (info.rows, info.problems) == (len(rows), ())
+    whole = sum((drishti.mask(row.record) == 1).sum() for row in rows) / 4  # half the side
+    shards.seal(tmp_path, drishti.info, Prepare("DRISHTI-GS", "f", pipeline, detector="d"), [info])
+    arrays = from_shards(tmp_path, tmp_path / "cache")
+    assert arrays.images.shape == (12, 48, 48, 3)
+    assert (arrays.targets == 1).sum() > 0.95 * whole
+
+
+def test_without_a_disc_in_sight_the_brightest_place_counts(
+    tmp_path: Path, drishti: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blind = Detector(tmp_path / "absent", "shufflenet_v2", "unet", PIPELINE)
+    monkeypatch.setattr(Detector, "disc", lambda self, image: np.zeros((64, 64), bool))
+    misses = [np.hypot(*(np.array(blind.find(drishti.image(r))) - middle(drishti.mask(r)))) for r in drishti]
+    assert np.median(misses) < 20
+
+
+def test_foreign_weights_and_whole_images_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "net.safetensors"
+    weights.save(path, build_segmenter("unet", "shufflenet_v2", 3).state_dict())
+    image = np.zeros((64, 64, 3), np.uint8)
+    with pytest.raises(InputError, match=r"logits.weight: .* is expected"):
+        Detector(path, "shufflenet_v2", "unet", PIPELINE).find(image)
+    with pytest.raises(InputError, match="cuts nothing around an optic disc"):
+        Detector(path, "shufflenet_v2", "unet", PIPELINE).locator(PIPELINE)
