@@ -168,10 +168,11 @@ class Evidence:
             if trial["digest"] != digest and digest in self._needs(trial["digest"])
         )
 
-    def _needs(self, digest: str) -> set[str]:
-        """All that the unit needs, directly or through others."""
-        direct = self.units[digest].needs
-        return {name for need in direct for name in (need, *self._needs(need))}
+    def _needs(self, digest: str, *, of_data: bool = True) -> set[str]:
+        """All that the unit needs, directly or through others; without `of_data` not what its data need."""
+        unit = self.units[digest]
+        direct = unit.needs if of_data or unit.kind != "prepare" else ()
+        return {name for need in direct for name in (need, *self._needs(need, of_data=of_data))}
 
     def sources(self) -> list[Source]:
         trials = [trial["digest"] for trial in self.plan["trials"]]
@@ -184,7 +185,7 @@ class Evidence:
 
     def _starts(self, digest: str) -> set[str]:
         """What a trial needs; of a guarded pre-training and the common one, that whose weights they are."""
-        needs = self._needs(digest)
+        needs = self._needs(digest, of_data=False)  # a detector of optic discs lends no weights
         pretrained = [need for need in needs if self.units[need].kind == "pretrain"]
         common = {need: leaks.common(self.units[need]) for need in pretrained}
         return {self._common(need) or need for need in needs if need not in common.values()}
