@@ -1,5 +1,6 @@
 """Ray, started for this process alone or joined, and always left tidy."""
 
+import gc
 import logging
 import os
 import shutil
@@ -45,10 +46,25 @@ def local_ray(address: str | None = None, cpus: int | None = None) -> Iterator[N
         with nullcontext() if session is None else one_node_data():
             yield
     finally:
-        ray.shutdown()
+        _shutdown()
         if session:
             sweep(session)
             _sessions.discard(session)
+
+
+def _shutdown() -> None:
+    """Ray down, while no other thread collects garbage: handles in it would ask a worker that is going away.
+
+    Ray ends the whole process then ("the core worker has already been shutdown"; seen once in some runs).
+    """
+    import ray
+
+    gc.collect()
+    gc.disable()
+    try:
+        ray.shutdown()
+    finally:
+        gc.enable()
 
 
 def sweep_own() -> None:
