@@ -43,17 +43,23 @@ GUESSES = {  # seconds; they only tell a unit of this kind from a training of ho
     "svcca": 120.0,
     "filters": 30.0,
 }
+COMPARING = "compare"
 COMPARED = 20.0  # of a guarded pre-training, which shares nothing with its target as a rule
 
 
 def estimate(units: Iterable[Unit], sizes: Mapping[str, int], store: Store, device: str) -> dict[str, float]:
-    """Hours of one `device` by kind of unit. `sizes` gives the side of a digest's images in pixels."""
+    """Hours of one `device` by the work of a unit. `sizes` gives the side of a digest's images in pixels."""
     units = list(units)
     hours: dict[str, float] = {}
     factor = calibration(store, sizes, device)
     for unit in units:
-        hours[unit.kind] = hours.get(unit.kind, 0.0) + seconds(unit, sizes, device) * factor / 3600
+        hours[work(unit)] = hours.get(work(unit), 0.0) + seconds(unit, sizes, device) * factor / 3600
     return hours
+
+
+def work(unit: Unit) -> str:
+    """A unit's kind; COMPARING for a pre-training that trains only where its source gives a target away."""
+    return unit.kind if unit.kind != "pretrain" or trains(unit) else COMPARING
 
 
 def seconds(unit: Unit, sizes: Mapping[str, int], device: str) -> float:
@@ -64,8 +70,8 @@ def seconds(unit: Unit, sizes: Mapping[str, int], device: str) -> float:
     if not trains(unit):
         return COMPARED
     side = sizes.get(unit.needs[0], 256) / 256
-    work = 6 * gmacs(spec.architecture, spec.backbone) * side**2 * spec.protocol.batch_size
-    return steps(spec) * work / GFLOPS[device]
+    step = 6 * gmacs(spec.architecture, spec.backbone) * side**2 * spec.protocol.batch_size
+    return steps(spec) * step / GFLOPS[device]
 
 
 def trains(unit: Unit) -> bool:

@@ -11,7 +11,12 @@ from grid.published import matching_cells
 from grid.sources import ABSENT, Sources
 from grid.store import Store
 
-LABELS = {"pretrain": "pre-train", "finetune": "fine-tune", "coordinates": "cmd"}  # others by their kind
+LABELS = {  # others by their kind
+    "pretrain": "pre-train",
+    "compare": "compare with a target",
+    "finetune": "fine-tune",
+    "coordinates": "cmd",
+}
 
 
 def describe(plan: Plan, store: Store, found: Sources, console: Console) -> None:
@@ -46,8 +51,8 @@ def _table(plan: Plan, finished: set[str], hours: dict[str, dict[str, float]]) -
     table = Table(box=None, padding=(0, 2))
     for title in ("unit", "planned", "finished", "to do", *(f"{device} hours" for device in hours)):
         table.add_column(title, justify="left" if title == "unit" else "right")
-    done = Counter(plan.units[name].kind for name in finished)
-    for kind, count in plan.counts().items():
+    done = Counter(cost.work(plan.units[name]) for name in finished)
+    for kind, count in Counter(map(cost.work, plan.units.values())).items():
         spent = [f"{by_kind.get(kind, 0.0):.2f}" for by_kind in hours.values()]
         table.add_row(LABELS.get(kind, kind), str(count), str(done[kind]), str(count - done[kind]), *spent)
     return table
