@@ -13,7 +13,7 @@ from grid.store import Store
 
 LABELS = {  # others by their kind
     "pretrain": "pre-train",
-    "compare": "compare with a target",
+    "compare": "leak check",
     "finetune": "fine-tune",
     "coordinates": "cmd",
 }
