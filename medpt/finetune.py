@@ -22,7 +22,7 @@ from medpt.pretrain import HISTORY, RECORD
 from medpt.spec import Finetune
 from medpt.tasks import Work, supervised
 from medpt.tasks.classify import classification_metrics, scores
-from medpt.tasks.segment import predictions
+from medpt.tasks.segment import full_frame_miou, predictions
 from medpt.train import Row, fit, prepared, summary
 
 if TYPE_CHECKING:
@@ -50,8 +50,9 @@ def run(
     history.json (rows of medpt.train.fit), record.json (class weights, sizes) and, for classification,
     scores.npz (scores (N, K) float32, labels, ids of the test part), for segmentation predictions.npz (ids,
     image, target, prediction uint8 of the first test images). Goes on from the state in `checkpoints`, which
-    the caller removes once the result is recorded. Metrics: those of the task on the test part, steps,
-    best_step and, where a validation part could be cut off, val_METRIC and steps_to_95.
+    the caller removes once the result is recorded. Metrics: those of the task on the test part (of images cut
+    around a point also full_frame_miou), steps, best_step and, where a validation part could be cut off,
+    val_METRIC and steps_to_95.
     Raises InputError where specification, weights and data do not fit, DivergedError from training.
     """
     extensions.require(spec.extensions)
@@ -121,7 +122,11 @@ def _test_segmenter(work: Work, feed: Feed, device: torch.device, folder: Path) 
     predicted = predictions(work.model, prepared(feed, shown, device))
     ids = feed.index.ids[shown]
     _save_arrays(folder / PREDICTIONS, ids=ids, image=images, target=targets, prediction=predicted)
-    return dict(work.task.evaluate(work.model, prepared(feed, rows, device)))
+    found = dict(work.task.evaluate(work.model, prepared(feed, rows, device)))
+    if feed.index.outside is None:
+        return found
+    outside = feed.index.outside[rows].sum(0)
+    return found | {"full_frame_miou": full_frame_miou(work.model, prepared(feed, rows, device), outside)}
 
 
 TESTS: dict[str, Callable[[Work, Feed, torch.device, Path], dict[str, float]]] = {

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 FORMAT = 2  # of the folder; raise it when a reader of the old one would go wrong
 MANIFEST = "manifest.json"
+OUTSIDE = "outside"  # a column of what was cut around a point
 FACTS = ("id", "split", "group", "label", "pixels")  # the columns that are cheap to read
 
 
@@ -90,7 +91,8 @@ class Index:
     """What is known of each prepared image but its pixels; rows sorted by id.
 
     ids, splits ("train" | "test") and groups are str (N,); labels int64 (N,), -1 for segmentation; pixels are
-    int64 (N, K), pixels per class without those to ignore, or None for classification.
+    int64 (N, K), pixels per class without those to ignore, or None for classification. `outside` float (N, K)
+    are the pixels per class of the whole photograph that a cut around a point left out, where there was one.
     """
 
     dataset: str
@@ -103,6 +105,7 @@ class Index:
     groups: np.ndarray
     labels: np.ndarray
     pixels: np.ndarray | None
+    outside: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -145,19 +148,18 @@ def _miscount(folder: Path, shard: ShardInfo) -> str | None:
 def read_index(folder: Path) -> Index:
     """The index of a prepared folder, from the cheap columns alone. Raises InputError for damaged shards."""
     manifest = Manifest.read(folder)
-    return Index(
-        *(manifest.dataset, manifest.task, manifest.modality, manifest.classes, manifest.size),
-        *read_facts(folder, manifest.shards),
-    )
+    told = (manifest.dataset, manifest.task, manifest.modality, manifest.classes, manifest.size)
+    return Index(*told, *read_facts(folder, manifest.shards, cut=manifest.prepare.detector is not None))
 
 
 def read_facts(
-    folder: Path, shards: Sequence[ShardInfo]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
-    """ids, splits, groups, labels and pixels of Index, over all rows of the shards in their order."""
-    table = read_columns(folder, shards, FACTS)
+    folder: Path, shards: Sequence[ShardInfo], cut: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, *tuple[np.ndarray | None, ...]]:
+    """ids, splits, groups, labels, pixels and outside of Index, over all rows of the shards in order."""
+    table = read_columns(folder, shards, (*FACTS, OUTSIDE) if cut else FACTS)
     ids, splits, groups = (np.array(table[name].to_pylist(), dtype=str) for name in FACTS[:3])
-    return ids, splits, groups, table["label"].to_numpy(), _pixels(table["pixels"])
+    outside = _numbers(table[OUTSIDE], np.float64) if cut else None
+    return ids, splits, groups, table["label"].to_numpy(), _numbers(table["pixels"], np.int64), outside
 
 
 def read_columns(folder: Path, shards: Sequence[ShardInfo], names: Sequence[str]) -> pa.Table:
@@ -183,10 +185,10 @@ def _columns(folder: Path, shard: ShardInfo, names: Sequence[str]) -> pa.Table:
     return table
 
 
-def _pixels(column: pa.ChunkedArray) -> np.ndarray | None:
+def _numbers(column: pa.ChunkedArray, kind: type[np.number]) -> np.ndarray | None:
     if column.null_count:
         return None
-    return np.array(column.to_pylist(), dtype=np.int64)
+    return np.array(column.to_pylist(), dtype=kind)
 
 
 def _manifest(value: dict[str, Any]) -> Manifest:

@@ -17,7 +17,7 @@ import numpy as np
 
 from medpt.data import signature, splits
 from medpt.data.dataset import IGNORE
-from medpt.data.manifest import FORMAT, Index, Manifest, ShardInfo, damage, read_facts, shard_info
+from medpt.data.manifest import FORMAT, OUTSIDE, Index, Manifest, ShardInfo, damage, read_facts, shard_info
 from medpt.errors import InputError
 from medpt.files import TEMPORARY, read_json, remove, replacing, sha256, write_json
 from medpt.spec import Prepare, canonical_json
@@ -44,15 +44,17 @@ class Row:
 Locate = Callable[[np.ndarray, Row], tuple[float, float]]
 
 
-def schema(size: int) -> pa.Schema:
+def schema(size: int, cut: bool = False) -> pa.Schema:
     """Columns of a shard: image raw uint8 (S, S, 3) RGB, mask raw uint8 (S, S) or null, label -1: none;
-    exact and near, the names that medpt.data.signature gives the decoded image"""
+    exact and near, the names that medpt.data.signature gives the decoded image; with `cut` also outside,
+    what the mask holds beside the square that roi cut: pixels per class, in prepared pixels"""
     import pyarrow as pa
 
     columns = {"id": pa.string(), "split": pa.string(), "group": pa.string(), "label": pa.int64()}
     pixels = {"image": pa.binary(size * size * 3), "mask": pa.binary(size * size)}
     names = {name: pa.binary(signature.BYTES) for name in NAMES}
-    return pa.schema({**columns, **names, **pixels, "pixels": pa.list_(pa.int64())})
+    counts = {"pixels": pa.list_(pa.int64())} | ({OUTSIDE: pa.list_(pa.float64())} if cut else {})
+    return pa.schema({**columns, **names, **pixels, **counts})
 
 
 def plan(
@@ -128,7 +130,7 @@ def write(
         raise InputError(problems)
     for shape in {image.shape for image in columns["image"]} - {(size, size, 3)}:
         raise InputError(f"pipeline {pipeline!r} gives images of {shape}; accepted: {(size, size, 3)}")
-    table = _table(columns, size)
+    table = _table(columns, size, cut=locate is not None)
     with replacing(path) as temporary:
         _write_parquet(table, temporary)
     info = ShardInfo(
@@ -146,7 +148,7 @@ def write(
 def _read(
     dataset: Dataset, rows: Sequence[Row], pipeline: str, locate: Locate | None
 ) -> tuple[dict[str, list[Any]], list[str]]:
-    columns: dict[str, list[Any]] = {name: [] for name in ("row", *NAMES, "image", "mask", "pixels")}
+    columns: dict[str, list[Any]] = {name: [] for name in ("row", *NAMES, "image", "mask", "pixels", OUTSIDE)}
     problems = []
     for row in rows:
         try:
@@ -161,26 +163,38 @@ def _read(
 
 def _pixels(
     dataset: Dataset, row: Row, pipeline: str, locate: Locate | None
-) -> tuple[bytes, bytes, np.ndarray, np.ndarray | None, list[int] | None]:
+) -> tuple[bytes, bytes, np.ndarray, np.ndarray | None, list[int] | None, list[float] | None]:
     from medpt.data.preprocess import preprocess_pair
 
     segments = dataset.info.task == "segmentation"
-    mask = dataset.mask(row.record) if segments else None
+    whole = dataset.mask(row.record) if segments else None
     decoded = dataset.image(row.record)
     names = signature.exact(decoded), signature.near(decoded)
     centre = locate(decoded, row) if locate else None
-    image, mask = preprocess_pair(decoded, mask, pipeline, centre)
-    if mask is None:
-        return *names, image, None, None
+    image, mask = preprocess_pair(decoded, whole, pipeline, centre)
+    if mask is None or whole is None:
+        return *names, image, None, None, None
     counts = np.bincount(mask.ravel(), minlength=IGNORE + 1)
     known = len(dataset.info.classes)
     foreign = [int(value) for value in np.flatnonzero(counts[:IGNORE]) if value >= known]
     if foreign:
         raise InputError(f"mask has the values {foreign}; accepted: 0 to {known - 1}, and {IGNORE} to ignore")
-    return *names, image, mask, counts[:known].tolist()
+    beside = _outside(whole, pipeline, centre, known) if centre else None
+    return *names, image, mask, counts[:known].tolist(), beside
 
 
-def _table(columns: dict[str, list[Any]], size: int) -> pa.Table:
+def _outside(whole: np.ndarray, pipeline: str, centre: tuple[float, float], known: int) -> list[float]:
+    """Pixels per class that the square leaves out, its padding taken off, as pixels of the prepared image."""
+    from medpt.data.crops import crop_square
+    from medpt.data.preprocess import output_size, roi_side
+
+    side = roi_side(pipeline) or 0
+    inside = crop_square(whole, None, side, centre)[0]
+    left_out = np.bincount(whole.ravel(), minlength=known) - np.bincount(inside.ravel(), minlength=known)
+    return (left_out[:known] * (output_size(pipeline) / side) ** 2).tolist()
+
+
+def _table(columns: dict[str, list[Any]], size: int, cut: bool) -> pa.Table:
     import pyarrow as pa
 
     records = [row.record for row in columns["row"]]
@@ -194,8 +208,9 @@ def _table(columns: dict[str, list[Any]], size: int) -> pa.Table:
             "image": [image.tobytes() for image in columns["image"]],
             "mask": [None if mask is None else mask.tobytes() for mask in columns["mask"]],
             "pixels": columns["pixels"],
+            **({OUTSIDE: columns[OUTSIDE]} if cut else {}),
         },
-        schema=schema(size),
+        schema=schema(size, cut),
     )
 
 
@@ -231,7 +246,7 @@ def seal(folder: Path, info: Card, prepare: Prepare, shards: Sequence[ShardInfo]
     from medpt.data.preprocess import output_size
 
     facts = (info.name, info.task, info.modality, tuple(info.classes), output_size(prepare.pipeline))
-    index = Index(*facts, *read_facts(folder, shards))
+    index = Index(*facts, *read_facts(folder, shards, cut=prepare.detector is not None))
     parts: list[str] = np.unique(index.splits).tolist()
     manifest = Manifest(
         *facts,

@@ -59,6 +59,22 @@ def predictions(model: nn.Module, batches: Batches) -> NDArray[np.uint8]:
     return torch.cat(maps).numpy()
 
 
+@torch.no_grad()
+def full_frame_miou(model: nn.Module, batches: Batches, outside: NDArray[np.float64]) -> float:
+    """Mean IoU over whole photographs of a network that sees a square of each, in [0, 1].
+
+    `outside` (K,) counts the pixels per class beside the squares, as pixels of the prepared images: all of
+    them are answered background.
+    """
+    model.eval()
+    total = np.zeros((len(outside), len(outside)))
+    for images, targets in batches:
+        answers = forward(model, images)[0].argmax(1)
+        total += image_confusions(answers, targets, len(outside)).sum(0).cpu().numpy()
+    total[:, 0] += outside
+    return mean_of_defined(class_iou(total))
+
+
 def image_confusions(prediction: Tensor, target: Tensor, num_classes: int) -> Tensor:
     """`medpt.metrics.confusion_matrix` of each image, (B, K, K), counted on the device of the inputs."""
     size = num_classes**2

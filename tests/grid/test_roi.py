@@ -210,4 +210,4 @@ def test_a_whole_run_cuts_around_the_discs_it_found(tmp_path: Path) -> None:
     assert manifest.images == {"train": 4, "test": 4}
     share = {part: counts["optic cup"] / sum(counts.values()) for part, counts in manifest.counts.items()}
     assert all(0.03 < value < 0.4 for value in share.values())  # 0.02 of a whole frame
-    assert np.isfinite(found[TRIAL.replace("resnet18", "shufflenet_v2")][1]["metrics"]["miou"])
+    assert np.isfinite(found[TRIAL.replace("resnet18", "shufflenet_v2")][1]["metrics"]["full_frame_miou"])

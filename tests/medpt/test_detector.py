@@ -5,17 +5,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
+from medpt import metrics
 from medpt.data import disc, open_dataset, phantom, shards
 from medpt.data.arrays import ArrayFeed
 from medpt.data.cache import from_shards
-from medpt.data.dataset import Dataset
+from medpt.data.cards import CARDS
+from medpt.data.dataset import Dataset, Record
 from medpt.data.preprocess import roi_pipeline
 from medpt.detector import Detector
 from medpt.errors import InputError
 from medpt.models import build_segmenter, weights
 from medpt.pretrain import BEST, run
 from medpt.spec import Prepare, Pretrain, Protocol
+from medpt.tasks.segment import Segment, full_frame_miou
+from medpt.train import prepared
 
 PIPELINE = "crop_fundus(10)|resize(64)|clahe(2,8)"
 
@@ -99,3 +104,57 @@ def test_foreign_weights_and_whole_images_are_refused(tmp_path: Path) -> None:
         Detector(path, "shufflenet_v2", "unet", PIPELINE).find(image)
     with pytest.raises(InputError, match="cuts nothing around an optic disc"):
         Detector(path, "shufflenet_v2", "unet", PIPELINE).locator(PIPELINE)
+
+
+class RedIsDisc(nn.Module):
+    """Logits (B, 2, S, S) of normalised images: class 1 where red is above the mean of ImageNet."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return torch.stack([-images[:, 0], images[:, 0]], 1)
+
+
+@pytest.mark.parametrize(("side", "size"), [(32, 32), (32, 16)])
+def test_the_full_frame_s_iou_is_that_of_answers_put_back(tmp_path: Path, side: int, size: int) -> None:
+    """Squares of 2 x 2 equal pixels at even places, so that resizing loses nothing; some leave the image."""
+    rng = np.random.default_rng(side + size)
+    frames = [rng.choice(np.array([0, 0, 250], np.uint8), (40, 50, 3)) for _ in range(4)]
+    images = [frame.repeat(2, 0).repeat(2, 1) for frame in frames]
+    masks = [
+        rng.choice(np.array([0, 0, 1, 255], np.uint8), (40, 50)).repeat(2, 0).repeat(2, 1) for _ in images
+    ]
+    corners = [(0, 0), (30, 20), (90, 60), (-10, 40)]  # left, top
+    records = tuple(
+        Record("DRISHTI-GS", str(n), str(n), str(n), mask_path="m", split="test") for n in range(4)
+    )
+    data = Dataset(
+        CARDS["DRISHTI-GS"],
+        tmp_path,
+        records,
+        lambda root, record: images[int(record.id)],
+        lambda root, record: masks[int(record.id)],
+    )
+    pipeline = f"roi({side})|resize({size})"
+    places = {str(n): (left + (side - 1) / 2, top + (side - 1) / 2) for n, (left, top) in enumerate(corners)}
+    info = shards.write(
+        data,
+        [shards.Row(record, "test") for record in records],
+        pipeline,
+        shards.shard_path(tmp_path, 0),
+        lambda image, row: places[row.record.id],
+    )
+    shards.seal(tmp_path, data.info, Prepare("DRISHTI-GS", "f", pipeline, detector="d"), [info])
+    arrays = from_shards(tmp_path, tmp_path / "cache")
+    assert arrays.index.outside is not None
+    feed, rows = ArrayFeed(arrays), np.arange(4)
+    batches = list(prepared(feed, rows, torch.device("cpu")))
+    answers = [np.zeros((side, side), int) for _ in images]
+    for n, image in enumerate(arrays.images):
+        answers[n][:] = (image[:, :, 0] > 127).repeat(side // size, 0).repeat(side // size, 1)
+    whole = [np.zeros((80 + 2 * side, 100 + 2 * side), int) for _ in images]
+    for (left, top), answer, frame in zip(corners, answers, whole, strict=True):
+        frame[side + top : 2 * side + top, side + left : 2 * side + left] = answer
+    put_back = np.stack(whole)[:, side:-side, side:-side]
+    expected = metrics.mean_iou(put_back, np.stack(masks), 2)
+    assert full_frame_miou(RedIsDisc(), batches, arrays.index.outside.sum(0)) == pytest.approx(expected)
+    inside = dict(Segment(torch.ones(2)).evaluate(RedIsDisc(), batches))
+    assert abs(inside["miou"] - expected) > 0.02
