@@ -1,0 +1,91 @@
+"""Initializations in order by several kinds of evidence, and how far such an order has been right.
+
+Within a kind of evidence ranks run from 0 (best) to 1 (worst), ties sharing; an initialization's mean rank is
+over the kinds that it has, each weighing the same. Nothing is fitted: with a dozen targets at the most there
+is nothing to fit weights on.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from grid.statistics import Interval, bootstrap_interval
+
+HIGHER = {"cmd": False, "logme": True, "gain": True}  # is better
+LEAST = 3  # measured targets, and initializations, below which nothing is recommended
+
+Values = Mapping[str, float]  # by initialization
+Evidences = Mapping[str, Values]  # by kind, a key of HIGHER
+
+
+def mean_ranks(evidences: Evidences) -> dict[str, float]:
+    """By initialization, in [0, 1], the best first.
+
+    A kind that one initialization alone has orders nothing.
+    """
+    from scipy.stats import rankdata
+
+    ranks: dict[str, list[float]] = {}
+    for kind, values in evidences.items():
+        if len(values) < 2:
+            continue
+        signed = np.array(list(values.values())) * (-1 if HIGHER[kind] else 1)
+        for name, rank in zip(values, (rankdata(signed) - 1) / (len(values) - 1), strict=True):
+            ranks.setdefault(name, []).append(float(rank))
+    means = {name: float(np.mean(found)) for name, found in ranks.items()}
+    return dict(sorted(means.items(), key=lambda item: item[1]))
+
+
+def places(ranks: Values) -> dict[str, int]:
+    """1 for the best; those of one mean rank share the better place."""
+    return {name: 1 + sum(other < rank - 1e-12 for other in ranks.values()) for name, rank in ranks.items()}
+
+
+def agreement(ranks: Values, measured: Values) -> float | None:
+    """Kendall's tau-b of mean ranks with the measured order, in [-1, 1]; 0 where either orders nothing.
+
+    Over the initializations that have both, None for fewer than LEAST. Kendall 1945 (ties).
+    """
+    from scipy.stats import kendalltau
+
+    names = [name for name in ranks if name in measured]
+    if len(names) < LEAST:
+        return None
+    tau = kendalltau([-round(ranks[name], 12) for name in names], [measured[name] for name in names])
+    return float(np.nan_to_num(tau.statistic))
+
+
+@dataclass(frozen=True)
+class Trust:
+    """`taus` by measured target, each ranked without its own results; `initializations` counts those in
+    order.
+    """
+
+    taus: Mapping[str, float]
+    initializations: int
+
+    @property
+    def tau(self) -> Interval:
+        """The mean over targets and its 95 % bootstrap interval, by drawing targets."""
+        return bootstrap_interval(list(self.taus.values())) if self.taus else Interval(*[float("nan")] * 3)
+
+    @property
+    def lacking(self) -> str:
+        """What keeps the order from being a recommendation; empty where nothing does."""
+        if self.initializations < LEAST:
+            return f"{self.initializations} initializations could be ranked, {LEAST} are needed"
+        if len(self.taus) < LEAST:
+            return (
+                f"{len(self.taus)} targets of this kind are measured with {LEAST} of these initializations or"
+                f" more, {LEAST} targets are needed"
+            )
+        return "" if self.tau.low > 0 else f"on the targets already measured {self.words}, not above 0"
+
+    @property
+    def words(self) -> str:
+        low, high = (round(value, 2) + 0.0 for value in (self.tau.low, self.tau.high))
+        return (
+            f"Kendall's tau of such a ranking with the measured order is {self.tau.estimate:.2f}"
+            f" [{low:.2f}, {high:.2f}] ({len(self.taus)} targets)"
+        )

@@ -1,0 +1,126 @@
+"""Labelled training images to look at: a few of a folder of the user's, or of prepared data.
+
+Which ones depends on how many there are alone. Of neither is the test part looked at. `key` names the pixels:
+what is computed of a sample may be kept under it.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medpt.data import Dataset, open_dataset, own
+from medpt.data.cards import CARDS, OWN, Card
+from medpt.data.manifest import Manifest, damage, read_columns, read_index
+from medpt.data.preprocess import pipeline_of
+from medpt.errors import InputError
+from medpt.spec import stream_seed
+
+LEAST = 2  # images
+
+Pixels = tuple[NDArray[np.uint8], NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """`read` gives images uint8 (n, S, S, 3) with labels int64 (n,) or masks uint8 (n, S, S).
+
+    It raises InputError for damaged shards.
+    """
+
+    name: str
+    key: str
+    read: Callable[[], Pixels] = field(compare=False)
+
+
+def target(text: str) -> Dataset:
+    """The labelled dataset that [NAME=]DIR holds: one with a card of its own, or a known one as downloaded.
+
+    Raises InputError with everything that is wrong with the folder.
+    """
+    name, _, place = ("", "", text) if Path(text).is_dir() else text.rpartition("=")
+    folder = Path(place)
+    if not folder.is_dir():
+        raise InputError(f"--target {text}: no such folder; [NAME=]DIR is accepted")
+    info = own.card_of(name, folder) if name else _of(folder)
+    if info.task == "survival":
+        raise InputError(f"--target {text}: {info.name} holds whole slides; labelled images are accepted")
+    return open_dataset(info.name, folder)
+
+
+def _of(folder: Path) -> Card:
+    """The card that lies in the folder, else the one known dataset that is published in such a folder."""
+    if (folder / own.FILE).is_file():
+        found = own.read(folder / own.FILE).card
+        OWN[found.name] = found
+        return found
+    name = folder.resolve().name
+    known = [entry for entry in CARDS.values() if name.lower() in map(str.lower, entry.folders)]
+    if len(known) == 1:
+        return known[0]
+    names = " or ".join(f"{entry.name}={folder}" for entry in known)
+    cure = f"say which: {names}" if known else f"put a {own.FILE} into it (docs/own-data.md) or say NAME=DIR"
+    raise InputError(f"--target {folder}: {len(known)} known datasets have such a folder; {cure}")
+
+
+def of_dataset(dataset: Dataset, size: int, count: int) -> Sample:
+    """At most `count` images, preprocessed for that side. InputError names every one that cannot be read."""
+    from medpt.data.preprocess import preprocess_pair
+
+    records = sorted((r for r in dataset if r.split != "test"), key=lambda record: record.id)
+    pipeline, problems, found = pipeline_of(dataset.info, size), [], []
+    masked = dataset.info.task == "segmentation"
+    for row in drawn(np.arange(len(records)), count):
+        record = records[row]
+        try:
+            mask = dataset.mask(record) if masked else None
+            image, mask = preprocess_pair(dataset.image(record), mask, pipeline)
+            found.append((image, mask if masked else record.label))
+        except InputError as error:
+            problems += [f"{record.id}: {problem}" for problem in error.problems]
+    if len(records) < LEAST:
+        problems.append(f"{dataset.info.name}: {len(records)} training images; {LEAST} or more are needed")
+    if problems:
+        raise InputError(problems)
+    images, targets = (np.stack(parts) for parts in zip(*found, strict=True))
+    key = hashlib.sha256(images.tobytes() + targets.tobytes()).hexdigest()
+    return Sample(dataset.info.name, key, lambda: (images, targets))
+
+
+def of_prepared(folder: Path, manifest: Manifest, digest: str, count: int) -> Sample:
+    """At most `count` training images of a prepared dataset."""
+    return Sample(manifest.dataset, f"{digest}-{count}", lambda: _from_shards(folder, manifest, count))
+
+
+def _from_shards(folder: Path, manifest: Manifest, count: int) -> Pixels:
+    index = read_index(folder)
+    rows = drawn(index.rows("train"), count)
+    if len(rows) < LEAST:
+        raise InputError(f"{manifest.dataset}: {len(rows)} training images; {LEAST} or more are needed")
+    images: list[bytes] = []
+    masks: list[bytes] = []
+    first = 0
+    for shard in manifest.shards:
+        inside = rows[(rows >= first) & (rows < first + shard.rows)] - first
+        first += shard.rows
+        if len(inside):
+            if problem := damage(folder, shard):
+                raise InputError(f"{folder / shard.name}: {problem}")
+            table = read_columns(folder, [shard], ["image", "mask"]).take(inside)
+            images += table["image"].to_pylist()
+            masks += table["mask"].to_pylist()
+    side = (len(rows), manifest.size, manifest.size)
+    pixels = np.frombuffer(b"".join(images), np.uint8).reshape(*side, 3)
+    if manifest.task == "classification":
+        return pixels, index.labels[rows]
+    return pixels, np.frombuffer(b"".join(masks), np.uint8).reshape(side)
+
+
+def drawn(rows: NDArray[np.intp], count: int) -> NDArray[np.intp]:
+    """At most `count` of the rows, ascending."""
+    rng = np.random.default_rng(stream_seed(0, "advice", "sample"))
+    return rows[np.sort(rng.permutation(len(rows))[:count])]
