@@ -19,7 +19,6 @@ from medpt.analysis.cmd import Settings, cmd, cmv, subset_means
 from medpt.analysis.distances import grey_world
 from medpt.analysis.filters import (
     anisotropy,
-    cosine,
     difference,
     panel,
     patterns,
@@ -100,14 +99,19 @@ def run_svcca(
     """Similarity of each layer's channels before and after pre-training, on the same probe images.
 
     Writes svcca.npz: `layers`, `similarity` (mean canonical correlation, lower = more change), `floor` (of
-    unrelated networks), `rows` and `channels`, all (L,). Metrics: the mean over layers, and the first one's.
+    unrelated networks), `rows`, `channels` and `weights` (correlation of the kernels), all (L,). Metrics: the
+    mean over layers, and the first one's.
     """
     each = max(1, spec.images // len(feeds))
     probes = np.concatenate([sampled(feed, each, "svcca", spec.seed, n) for n, feed in enumerate(feeds)])
     old, new = (_encoder(spec.backbone, state) for state in (before, after))
     layers = layer_similarities(old, new, probes, seed=spec.seed, device=device)
-    columns = {"layers": "layer", "similarity": "similarity", "floor": "floor", "rows": "n", "channels": "p"}
-    arrays = {name: np.array([getattr(layer, field) for layer in layers]) for name, field in columns.items()}
+    names = ("layers", "similarity", "floor", "rows", "channels", "weights")
+    columns = ("layer", "similarity", "floor", "n", "p", "weights")
+    arrays = {
+        name: np.array([getattr(layer, column) for layer in layers])
+        for name, column in zip(names, columns, strict=True)
+    }
     save_arrays(folder / SIMILARITY, arrays)
     return {
         "similarity": float(arrays["similarity"].mean()),
@@ -125,7 +129,7 @@ def run_filters(spec: Filters, before: Weights, after: Weights, folder: Path) ->
     """
     pair = [first_filters(_encoder(spec.backbone, state)) for state in (before, after)]
     arrays: dict[str, NDArray[Any]] = {"difference panel": difference(*pair)}
-    metrics = {"relative_change": relative_change(*pair), "cosine": cosine(*pair)}
+    metrics = {"relative_change": relative_change(*pair)}
     for when, kernels in zip(("before", "after"), pair, strict=True):
         gabors = fit(patterns(kernels)).gabor.astype(np.float64)
         arrays |= {when: kernels, f"{when} panel": panel(kernels), f"{when} gabor": gabors}
