@@ -1,6 +1,9 @@
-"""cluster.yaml against the schema that ships with Ray, and what it promises."""
+"""cluster.yaml and deploy/gcp.yaml against what ships with Ray: its schema, its defaults, its own checks."""
 
 import json
+import re
+import shlex
+from copy import deepcopy
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -10,11 +13,25 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
+FILES = ("cluster.yaml", "deploy/gcp.yaml")
+TWINS = {  # what the two clouds have in common
+    *("cluster_name", "max_workers", "upscaling_speed", "idle_timeout_minutes", "docker", "file_mounts"),
+    *("head_start_ray_commands", "worker_start_ray_commands", "setup_commands", "head_node_type"),
+}
 
 
-@pytest.fixture
-def cluster() -> dict[str, Any]:
-    return yaml.safe_load((ROOT / "cluster.yaml").read_text())
+def read(name: str) -> dict[str, Any]:
+    return yaml.safe_load((ROOT / name).read_text())
+
+
+@pytest.fixture(params=FILES)
+def cluster(request: pytest.FixtureRequest) -> dict[str, Any]:
+    return read(request.param)
+
+
+def workers(cluster: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    types = cluster["available_node_types"]
+    return {name: node for name, node in types.items() if name != cluster["head_node_type"]}
 
 
 def test_it_has_only_keys_that_ray_knows(cluster: dict[str, Any]) -> None:
@@ -27,15 +44,67 @@ def test_it_has_only_keys_that_ray_knows(cluster: dict[str, Any]) -> None:
         jsonschema.validate(cluster | {"initial_workers": 1}, schema)
 
 
+def test_ray_s_own_defaults_add_no_command(cluster: dict[str, Any]) -> None:
+    """`ray up` fills in what a file leaves out: its defaults would fetch a wheel of Ray's development."""
+    from ray.autoscaler._private.util import prepare_config, validate_config
+
+    prepared = prepare_config(deepcopy(cluster))
+    validate_config(prepared)
+    for key in (key for key in prepared if key.endswith("_commands")):
+        assert prepared[key] == cluster[key]
+    assert not any("pip" in line for key in prepared if "setup" in key for line in prepared[key])
+
+
 def test_no_trial_runs_on_the_head(cluster: dict[str, Any]) -> None:
-    types = cluster["available_node_types"]
-    assert types[cluster["head_node_type"]]["resources"]["CPU"] == 0
-    workers = [node for name, node in types.items() if name != cluster["head_node_type"]]
-    assert all(node["node_config"]["InstanceMarketOptions"]["MarketType"] == "spot" for node in workers)
-    assert all(node["min_workers"] == 0 for node in workers)
+    assert cluster["available_node_types"][cluster["head_node_type"]]["resources"]["CPU"] == 0
+    assert {node["labels"]["role"] for node in workers(cluster).values()} == {"train", "data"}
+    assert all(node["min_workers"] == 0 for node in workers(cluster).values())
+
+
+def test_workers_are_spot_machines() -> None:
+    aws, google = map(read, FILES)
+    for node in workers(aws).values():
+        assert node["node_config"]["InstanceMarketOptions"]["MarketType"] == "spot"
+    for node in workers(google).values():
+        assert {"preemptible": True} in node["node_config"]["scheduling"]
 
 
 def test_it_is_not_open_to_the_world(cluster: dict[str, Any]) -> None:
     starts = [*cluster["head_start_ray_commands"], *cluster["worker_start_ray_commands"]]
     assert all("RAY_AUTH_MODE=token" in line for line in starts if "ray start" in line)
     assert any("--dashboard-host=127.0.0.1" in line for line in starts)
+    assert "--env RAY_AUTH_MODE=token" in cluster["docker"]["run_options"]
+    assert cluster["file_mounts"]["~/.ray/auth_token"] == "~/.ray/auth_token"
+    assert not re.search(r"--publish|-p \d|0\.0\.0\.0", str(cluster))
+
+
+def test_results_lie_where_leases_hold(cluster: dict[str, Any]) -> None:
+    """Every node mounts one NFS file system with the server's locks, and sees what others publish at once."""
+    line = next(line for line in cluster["initialization_commands"] if "mount -t nfs" in line)
+    words = shlex.split(line)
+    options = words[words.index("-o") + 1].split(",")
+    assert "lookupcache=positive" in options
+    assert "hard" in options
+    assert not {"nolock", "local_lock=all", "local_lock=flock", "soft"} & set(options)
+    assert words[-1] == "/shared"
+    assert "--volume /shared:/shared" in cluster["docker"]["run_options"]
+
+
+def test_the_twins_differ_only_in_their_cloud() -> None:
+    aws, google = map(read, FILES)
+    assert {key for key in aws if aws[key] == google[key]} >= TWINS
+    assert aws.keys() == google.keys()
+    for name, node in aws["available_node_types"].items():
+        other = google["available_node_types"][name]
+        assert {k: v for k, v in node.items() if k != "node_config"} == {
+            k: v for k, v in other.items() if k != "node_config"
+        }
+
+
+def test_what_is_to_be_replaced_is_said(cluster: dict[str, Any], request: pytest.FixtureRequest) -> None:
+    """A word in capitals stands where a value of the user's own belongs, and the file's head explains it."""
+    name = request.node.callspec.params["cluster"]
+    head = "\n".join(line for line in (ROOT / name).read_text().splitlines() if line.startswith("#"))
+    words = set(re.findall(r"\b(IMAGE|FILE_SYSTEM|MACHINE_IMAGE|PROJECT)\b", str(cluster)))
+    assert words == {"IMAGE", "FILE_SYSTEM", "MACHINE_IMAGE"} | ({"PROJECT"} if "gcp" in name else set())
+    assert all(re.search(rf"\b{word}\b", head) for word in words)
