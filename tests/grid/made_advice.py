@@ -1,5 +1,6 @@
-"""A finished space around planted colours and gains: datasets differ by their mean grey alone."""
+"""The space of docs/queries.md, section 6, finished, with planted gains: datasets differ by their grey."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,15 +22,8 @@ from medpt.models import build_encoder, weights
 from medpt.spec import Finetune, Prepare, Pretrain
 
 SIDE, COUNT = 32, 24
-SPACE = """
-title: what advice is taken from
-size: 32
-experiments:
-  - initialization: [random, CheXpert, ISIC2019, EyePACS]
-    backbone: [shufflenet_v2]
-    target: [ChestXRay2017, STARE-CLS, MESSIDOR, REFUGE-CLS]
-    seed: [0, 1]
-"""
+PAGE = (Path(__file__).parents[2] / "docs" / "queries.md").read_text()
+SPACE = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)[1]
 GREY = {  # mean of a dataset's images: sources and targets lie on one line
     "CheXpert": 40,
     "ISIC2019": 120,
@@ -67,7 +61,7 @@ def state(seed: int = 0, *, dead: bool = False) -> dict[str, torch.Tensor]:
 
 
 def plan(folder: Path, text: str = SPACE) -> Plan:
-    return made_space.plan(folder, text, "made")
+    return made_space.plan(folder, text, "hospital")
 
 
 def publish(plan: Plan, out: Path, gain: Gain = by_distance, dead: tuple[str, ...] = ()) -> Store:

@@ -2,6 +2,8 @@
 
 import csv
 import math
+import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import combinations, pairwise
@@ -42,7 +44,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def arguments(home: Path, *more: str) -> list[str]:
-    return ["--target", str(home / "mine"), "--space", "made", "--out", str(home / "runs"), *more]
+    return ["--target", str(home / "mine"), "--space", "hospital", "--out", str(home / "runs"), *more]
 
 
 def prepared(home: Path) -> tuple[Adviser, Sample]:
@@ -81,6 +83,22 @@ def test_advice_that_was_right_is_given(made: Path, capsys: pytest.CaptureFixtur
     assert "note:" not in printed
     again = advise.main(arguments(made))
     assert (again, capsys.readouterr().out) == (0, printed)
+
+
+NUMBER = re.compile(r"[-+]?\d+\.\d+")
+
+
+def test_the_page_shows_what_is_printed(
+    made: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """But for the last digits, which are the processor's."""
+    command, _, shown = re.findall(r"```console\n(.*?)```", made_advice.PAGE, re.DOTALL)[5].partition("\n")
+    monkeypatch.chdir(made)
+    assert advise.main(shlex.split(command.removeprefix("$ "))[3:]) == 0
+    printed = "".join(f"{line.rstrip()}\n" for line in capsys.readouterr().out.splitlines())
+    assert NUMBER.sub("#", printed) == NUMBER.sub("#", shown)
+    numbers = [np.array(NUMBER.findall(text), float) for text in (printed, shown)]
+    np.testing.assert_allclose(*numbers, atol=0.05)
 
 
 def test_gains_are_means_over_the_other_targets_weighted_by_nearness(made: Path) -> None:
@@ -167,15 +185,24 @@ def test_two_targets_are_not_enough(poor: Path, capsys: pytest.CaptureFixture[st
 
 
 def test_every_mistake_is_told_at_once(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    wrong = ["--target", str(made / "none"), "--space", "mad", "--out", str(made / "runs"), "--images", "1"]
+    wrong = [
+        "--target",
+        str(made / "none"),
+        "--space",
+        "hospitl",
+        "--out",
+        str(made / "runs"),
+        "--images",
+        "1",
+    ]
     more = ["--csv", str(made / "no" / "rows.csv"), "--imagenet-weights", str(made / "nothing")]
     assert advise.main([*wrong, *more]) == 2
     told = capsys.readouterr().err
-    for text in ("--target", "did you mean made?", "--images 1", "--csv", "--imagenet-weights"):
+    for text in ("--target", "did you mean hospital?", "--images 1", "--csv", "--imagenet-weights"):
         assert text in told
     assert advise.main(arguments(made, "--backbone", "resnet18")) == 2
     assert "--backbone resnet18: no pre-training is finished" in capsys.readouterr().err
-    assert advise.main(["--target", str(made), "--space", "made", "--out", str(made / "runs")]) == 2
+    assert advise.main(["--target", str(made), "--space", "hospital", "--out", str(made / "runs")]) == 2
     assert "0 known datasets have such a folder" in capsys.readouterr().err
 
 
