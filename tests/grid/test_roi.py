@@ -199,7 +199,7 @@ def test_a_whole_run_cuts_around_the_discs_it_found(tmp_path: Path) -> None:
     phantom.write("REFUGE-OD", data / "REFUGE", train=24, test=2, size=96)
     phantom.write("DRISHTI-GS", data / "DRISHTI-GS", train=4, test=4, size=128)
     text = SPACE.replace("INITIALIZATION", "random").replace(
-        "max_steps: 12, evaluate_every: 6", "max_steps: 60, evaluate_every: 30, learning_rate: 0.001"
+        "max_steps: 12, evaluate_every: 6", "max_steps: 40, batch_size: 8, learning_rate: 0.001"
     )
     path = tiny.written(tmp_path, text + "    backbone: [shufflenet_v2]\n")
     tiny.run(path, data, out)
