@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test test-slow lint format bench lock clean
+.PHONY: setup demo test test-slow lint format bench tracking lock clean
 
 setup: $(READY)
 
@@ -35,6 +35,17 @@ format: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m bench
+
+# MLflow's server on loopback; docs/tracking.md
+OUT ?= runs
+PORT ?= 5000
+tracking: export MLFLOW_BACKEND_STORE_URI = $(or $(MEDPT_TRACKING_DB),sqlite:///$(OUT)/mlflow.db)
+tracking: export MLFLOW_SERVER_ENABLE_JOB_EXECUTION = false
+tracking: export MLFLOW_DISABLE_TELEMETRY = true
+tracking: $(READY)
+	mkdir -p $(OUT)
+	$(BIN)/mlflow server --host 127.0.0.1 --port $(PORT) --workers 1 --artifacts-destination $(OUT)/mlartifacts \
+		--allowed-hosts 127.0.0.1:$(PORT),localhost:$(PORT) $(MLFLOW_OPTIONS)
 
 lock: $(READY)
 	$(BIN)/uv pip compile pyproject.toml --extra dev --extra forest --python-version 3.11 --universal \

@@ -11,6 +11,7 @@ import socket
 import sys
 import tempfile
 import tomllib
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
@@ -155,23 +156,35 @@ def tracker(uri: str) -> Finding:
     if parts.scheme in ("http", "https"):
         return _answers(uri.rstrip("/"))
     if parts.scheme == "sqlite":
-        return writable(Path(uri.removeprefix("sqlite:///")).parent)._replace(text=uri)
+        found = writable(Path(uri.removeprefix("sqlite:///")).parent)
+        return Finding(True, uri) if found.ok else found
     accepted = "http(s)://… of `make tracking`, or sqlite:///…"
     return Finding(False, f"--tracking-uri {uri}: {accepted} is accepted")
 
 
 def _answers(uri: str) -> Finding:
-    start = "start it with `make tracking`; until it answers, records wait in --out"
     try:
-        with urlopen(Request(f"{uri}/version"), timeout=PATIENCE) as answer:  # noqa: S310 - http(s) by `tracker`
-            version = answer.read(100).decode()
+        _get(f"{uri}/api/2.0/mlflow/experiments/search?max_results=1")  # what needs the right host and user
+        version = _get(f"{uri}/version")
     except HTTPError as error:
-        return Finding(
-            False, f"{uri} answers {error.code} {error.reason}: is it MLflow, with this host allowed?"
-        )
+        why = {
+            401: "it asks who you are: MLFLOW_TRACKING_USERNAME and _PASSWORD",
+            403: "this host is not allowed",
+        }
+        return Finding(False, f"{uri} answers {error.code}: {why.get(error.code, 'is it MLflow?')}")
     except (URLError, OSError, ValueError) as error:
+        start = "start it with `make tracking`; until it answers, records wait in --out"
         return Finding(False, f"{uri}: {getattr(error, 'reason', error)}: {start}")
     return Finding(True, f"{uri}, MLflow {version}")
+
+
+def _get(address: str) -> str:
+    request = Request(address)  # noqa: S310 - http(s), as `tracker` saw
+    user, password = (os.environ.get(f"MLFLOW_TRACKING_{name}", "") for name in ("USERNAME", "PASSWORD"))
+    if user:
+        request.add_header("Authorization", f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}")
+    with urlopen(request, timeout=PATIENCE) as answer:  # noqa: S310
+        return str(answer.read(100).decode())
 
 
 def cluster(address: str) -> Finding:

@@ -206,11 +206,15 @@ def test_this_disk_is_found_among_the_mounts(tmp_path: Path) -> None:
 
 
 class Answer(BaseHTTPRequestHandler):
+    """Of MLflow what the check asks for, with a log-in below /locked and a host refused below /foreign."""
+
     def do_GET(self) -> None:
-        good = self.path == "/version"
-        self.send_response(200 if good else 403)
+        top, _, _ = self.path.lstrip("/").partition("/")
+        known = self.headers.get("Authorization") == "Basic bWU6c2VjcmV0"  # me:secret
+        code = {"locked": 200 if known else 401, "foreign": 403, "absent": 404}.get(top, 200)
+        self.send_response(code)
         self.end_headers()
-        self.wfile.write(b"3.17.2" if good else b"no")
+        self.wfile.write(b"3.17.2" if self.path.endswith("version") else b"{}")
 
     def log_message(self, *arguments: Any) -> None: ...
 
@@ -225,11 +229,15 @@ def server() -> Iterator[str]:
     running.server_close()
 
 
-def test_a_tracker_that_answers_and_one_that_refuses(server: str) -> None:
+def test_a_tracker_that_answers_and_one_that_refuses(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert checks.tracker(f"{server}/") == Finding(True, f"{server}, MLflow 3.17.2")
-    ok, text = checks.tracker(f"{server}/other")
-    assert not ok
-    assert "answers 403" in text
+    for place, told in (("foreign", "403: this host"), ("absent", "404: is it MLflow?"), ("locked", "401")):
+        ok, text = checks.tracker(f"{server}/{place}")
+        assert not ok
+        assert told in text
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "me")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "secret")
+    assert checks.tracker(f"{server}/locked").ok
 
 
 def test_a_tracker_that_is_away_hangs_or_is_of_another_kind(
@@ -243,6 +251,8 @@ def test_a_tracker_that_is_away_hangs_or_is_of_another_kind(
     assert not ok
     assert "make tracking" in text
     assert checks.tracker(f"sqlite:///{tmp_path / 'mlflow.db'}").ok
+    monkeypatch.setattr(checks, "writable", lambda folder: Finding(False, f"{folder}: read-only"))
+    assert checks.tracker(f"sqlite:///{tmp_path / 'mlflow.db'}") == Finding(False, f"{tmp_path}: read-only")
     assert not checks.tracker("file:///somewhere").ok
     ok, text = checks.tracker("http://me:secret@host:5000")
     assert not ok
