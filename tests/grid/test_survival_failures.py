@@ -1,0 +1,54 @@
+"""A cohort whose patients are all censored: each unit on it fails once, for bad data, with words."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from grid.planner import Unit
+from grid.site import Site
+from grid.store import Store
+from grid.worker import execute
+from medpt.data import open_dataset, phantom
+from medpt.spec import NO_NETWORK, Features, Slides, Spec, Survive
+from medpt.survival import patch_files
+
+PATCHES = Slides("TCGA-LGG", "f", {}, {"candidates": 6, "box": 32, "size": 32})
+SLIDES = Unit("slides", PATCHES, (), "slides")
+FEATURES = Features("random", None, "TCGA-LGG", SLIDES.digest, "resnet18")
+COX = Survive("cox", NO_NETWORK, None, "TCGA-LGG", SLIDES.digest, None, NO_NETWORK)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """With the slides of ten patients prepared, none of whom died."""
+    folder = tmp_path_factory.mktemp("censored")
+    dataset = open_dataset("TCGA-LGG", phantom.write("TCGA-LGG", folder / "lgg", train=10, test=0, size=48))
+    alive = [replace(record, meta={**record.meta, "event": False}) for record in dataset]
+    store = Store(folder / "out")
+    store.create()
+    built = store.root / "units" / "built"
+    built.mkdir()
+    infos = [patch_files.write(built, dataset.root, record, PATCHES) for record in patch_files.plan(dataset)]
+    patch_files.seal(built, replace(dataset, records=tuple(alive)), PATCHES, infos)
+    store.publish(SLIDES.digest, built, {})
+    return store
+
+
+@pytest.mark.parametrize(("kind", "spec"), [("survive", COX), ("features", FEATURES)])
+def test_an_all_censored_split_is_a_failure_of_the_data(
+    store: Store, tmp_path: Path, kind: str, spec: Spec
+) -> None:
+    unit = Unit(kind, spec, (SLIDES.digest,), kind)
+    assert not execute(unit, Site(str(store.root), "", str(tmp_path), 0, 30.0))
+    failure = store.failure(unit.digest)
+    assert failure["cause"] == "data"
+    lines = failure["reason"].splitlines()
+    for line, (name, patients) in zip(
+        lines, {"training": 6, "validation": 2, "test": 2}.items(), strict=True
+    ):
+        assert f"the {name} part: all of its {patients} patients are censored; accepted: a death" in line
+        assert "(0 of 10 died)" in line
+    assert not store.is_finished(unit.digest)
+    assert not store.folder(unit.digest).exists()
+    assert "InputError" in Path(failure["log"]).read_text()
