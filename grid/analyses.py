@@ -155,7 +155,13 @@ def entries(evidence: Evidence, kind: str) -> list[list[str]]:
 
 
 def coverage(evidence: Evidence, digests: Sequence[str]) -> Coverage:
-    return Coverage(sum(digest in evidence.finished for digest in digests), len(digests))
+    return Coverage(len(evidence.finished.intersection(digests)), len(digests))
+
+
+def finished(evidence: Evidence) -> tuple[int, int]:
+    """Units of all analyses together: (finished, planned)."""
+    units = {digest for entry in evidence.plan.get("analyses", []) for digest in entry["digests"]}
+    return len(units & evidence.finished), len(units)
 
 
 def arrays(evidence: Evidence, digest: str, name: str) -> Arrays | None:

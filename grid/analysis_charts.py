@@ -49,6 +49,7 @@ def _scatter(modality: Modality, init: str, clouds: np.ndarray) -> Chart:
         x=tuple((box.across(value), label(value)) for value in ticks(*box.x)),
         y=tuple((box.up(value), label(value)) for value in ticks(*box.y)),
         dots=tuple(dots),
+        strokes=tuple(Stroke((), number, "mean", kind) for kind, number in numbers.items()),  # the legend
         words=tuple(free_words(middles, box.width)),
     )
 
@@ -129,6 +130,6 @@ def layer_chart(layers: Sequence[Layers], colours: dict[str, int]) -> Chart:
         width=box.width,
         height=box.height,
         x=tuple((box.across(n), stage) for stage, n in reversed(stages.items())),
-        y=tuple((box.up(value), label(value)) for value in ticks(*box.y)),
+        y=tuple((box.up(value), label(value)) for value in ticks(*box.y, most=6)),
         strokes=(*strokes, Stroke(line(floor), 0, "floor", "unrelated networks")),
     )

@@ -26,7 +26,10 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class Stroke:
-    """A line; `style` is one of mean, seed, rule (a value that has no x), floor, whisker."""
+    """A line; `style` is one of mean, seed, rule (a value that has no x), floor, whisker.
+
+    One without points is in the legend alone.
+    """
 
     points: tuple[Point, ...]
     colour: int

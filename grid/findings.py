@@ -26,9 +26,24 @@ FLAT_TILES = 2 / 9
 NEAR_CHANCE = 2.0
 
 
-def coverage(states: Counter[str]) -> str:
-    """How many of the planned fine-tunings are finished, and what became of the others."""
+def coverage(states: Counter[str], analyses: tuple[int, int] = (0, 0)) -> str:
+    """How many of the planned trials are finished, and what became of the others; of analyses, (finished,
+    planned)."""
+    return " ".join(filter(None, [_trials(states), _analyses(*analyses)]))
+
+
+def _analyses(finished: int, planned: int) -> str:
+    if not planned:
+        return ""
+    if finished == planned:
+        return f"All {planned:,} analyses are finished."
+    return f"{finished:,} of {planned:,} analyses are finished."
+
+
+def _trials(states: Counter[str]) -> str:
     total = states.total()
+    if not total:
+        return ""
     rest = [f"{states[state]:,} {text}" for state, text in STATES.items() if states[state]]
     if not rest:
         return f"All {total:,} trials are finished."

@@ -55,6 +55,10 @@ class Judged:
     paper: Verdict
     ours: Verdict | None
 
+    @property
+    def has_cells(self) -> bool:
+        return self.ours is not None and self.ours.total > 0
+
 
 def of(
     frame: "pd.DataFrame", evidence: Evidence, remarks: Mapping[str, str], cohorts: list[Cohort]

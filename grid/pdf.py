@@ -13,7 +13,7 @@ from grid.figures import COLOURS
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-COLUMNS, GAP, HEAD = 3, 18.0, 34.0  # charts a row; points between them and for a title
+WIDTH, GAP, HEAD = 1060.0, 18.0, 34.0  # points of three charts, between two, and for a title
 KEY = 14.0  # points that a line of the legend takes
 INK, SOFT, FAINT = "#211f1c", "#6d675e", "#e3ded4"
 PALETTE = (  # of reports/templates/report.css, on white
@@ -38,7 +38,7 @@ def colour(number: int) -> str:
 
 
 def write(charts: Sequence[Chart], legend: Sequence[Stroke]) -> bytes:
-    """The charts in rows of COLUMNS, wide ones alone, and the legend below."""
+    """The charts and the legend below; points are the pixels of the page."""
     from matplotlib import rc_context
     from matplotlib.backends.backend_pdf import FigureCanvasPdf
     from matplotlib.figure import Figure
@@ -60,15 +60,16 @@ def write(charts: Sequence[Chart], legend: Sequence[Stroke]) -> bytes:
 
 
 def layout(charts: Sequence[Chart]) -> tuple[list[tuple[float, float]], float, float]:
-    """The corner of each chart, and the size of the whole."""
-    columns = 1 if any(chart.width > 500 for chart in charts) else min(COLUMNS, len(charts))
-    places, y = [], 0.0
-    for start in range(0, len(charts), columns):
-        group = charts[start : start + columns]
-        places += [(number * (group[0].width + GAP), y + HEAD) for number in range(len(group))]
-        y += HEAD + max(chart.height for chart in group)
-    width = max((x + chart.width for chart, (x, _) in zip(charts, places, strict=True)), default=1.0)
-    return places, width, y
+    """The corner of each chart, and the size of the whole: from left to right, as many a row as fit."""
+    places: list[tuple[float, float]] = []
+    x = y = tallest = widest = 0.0
+    for chart in charts:
+        if x and x + chart.width > WIDTH:
+            x, y, tallest = 0.0, y + tallest, 0.0
+        places.append((x, y + HEAD))
+        widest, tallest = max(widest, x + chart.width), max(tallest, HEAD + chart.height)
+        x += chart.width + GAP
+    return places, widest, y + tallest
 
 
 def _chart(axes: "Axes", chart: Chart, x: float, y: float) -> None:

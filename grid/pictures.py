@@ -131,12 +131,21 @@ def painted(image: Image, layers: Iterable[tuple[NDArray[np.bool_], tuple[int, i
 
 def data_uri(image: Image) -> str:
     """JPEG of an RGB image, or PNG where it is small enough to be seen pixel by pixel."""
-    small = len(image) <= 96
-    kind, options = (".png", []) if small else (".jpg", [opencv().IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    done, data = opencv().imencode(kind, np.ascontiguousarray(image[..., ::-1]), options)
+    if len(image) <= 96:
+        return png_uri(image)
+    return _uri(image, "jpeg", [opencv().IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+
+
+def png_uri(image: Image) -> str:
+    """PNG of an RGB image, every pixel as it is."""
+    return _uri(image, "png", [])
+
+
+def _uri(image: Image, kind: str, options: list[int]) -> str:
+    done, data = opencv().imencode(f".{kind}", np.ascontiguousarray(image[..., ::-1]), options)
     if not done:
         raise InputError(f"an image of {image.shape} cannot be encoded")
-    return f"data:image/{'png' if small else 'jpeg'};base64,{base64.b64encode(data.tobytes()).decode()}"
+    return f"data:image/{kind};base64,{base64.b64encode(data.tobytes()).decode()}"
 
 
 def examples(folder: Path, manifest: Manifest) -> list[Example]:

@@ -170,7 +170,7 @@ def datasets(evidence: Evidence) -> list[Data]:
 
 
 def remarks(data: Sequence[Data]) -> dict[str, str]:
-    """Of each dataset, in what its data are not the owner's; of one prepared twice, what is to be said of any."""
+    """Of each dataset, in what its data are not the owner's; the first word of any that is prepared twice."""
     found: dict[str, str] = {}
     for entry in data:
         found[entry.card.name] = found.get(entry.card.name) or entry.remark

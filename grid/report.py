@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grid import (
+    analyses,
     charts,
     exports,
     figures,
@@ -104,7 +105,7 @@ def page(
         "plan": evidence.plan,
         "states": states,
         "last_result": evidence.last_result(),
-        "coverage": findings.coverage(states),
+        "coverage": findings.coverage(states, analyses.finished(evidence)),
         "larger_space": provenance.larger_space(evidence.plan),
         "synthetic": sorted(name for name, remark in remarks.items() if remark == provenance.SYNTHETIC),
         "sections": of_paper,

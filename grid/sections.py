@@ -125,6 +125,11 @@ class Trials:
 
     remarks: list[str]
 
+    @property
+    def in_groups(self) -> list[Cell]:
+        """Cells with a finished seed, by target and network, each in the order of the cells."""
+        return [cell for group in _by_target(self.cells).values() for cell in group]
+
     def row(self, cell: Cell | None) -> Row | None:
         return next((row for row in self.rows if row.cell is cell), None)
 
@@ -134,9 +139,10 @@ class Trials:
     def speeds(self, facts: Facts) -> Speeds | None:
         """None where no finished trial recorded them."""
         found: dict[str, dict[str, Speed]] = {}
+        several = len({cell.network for cell in self.cells}) > 1
         for cell in self.cells:
             if known := facts.values(cell, STEPS):
-                column = f"{heading(cell.column)}, {cell.network}"
+                column = heading(cell.column) + (f", {cell.network}" if several else "")
                 speed = Speed(mean(known.values()), len(known), cell.planned)
                 found.setdefault(cell.initialization, {})[column] = speed
         columns = list(dict.fromkeys(column for row in found.values() for column in row))
@@ -146,6 +152,8 @@ class Trials:
 def trials(place: Place, cells: list[Cell], remarks: Mapping[str, str], history: figures.History) -> Trials:
     """`remarks` says of each target in what its data are not the owner's, as provenance.remarks."""
     numbers = figures.colours(cell.initialization for cell in cells)
+    if place.drawing == "sizes":
+        numbers = by_source(cells)
     drawn = DRAWINGS[place.drawing](cells, numbers) if place.drawing else []
     panels = [] if place.drawing == "sizes" else figures.panels(cells, history, len(cells))
     told = [
@@ -216,6 +224,14 @@ def _named(cell: Cell) -> str:
     return cell.initialization + (f" ({cell.n} of {cell.planned})" if _short(cell) else "")
 
 
+def by_source(cells: Sequence[Cell]) -> dict[str, int]:
+    """A plain colour a source, whatever its size: dashes are for levels here."""
+    sources = figures.colours(cell.source for cell in cells)
+    free = (n for n in range(1, len(sources) + figures.COLOURS) if n not in sources.values())
+    plain = {name: n if n <= figures.COLOURS else next(free) for name, n in sources.items()}
+    return {cell.initialization: plain[cell.source] for cell in cells}
+
+
 def _as_rows(cells: Sequence[Cell], numbers: dict[str, int]) -> list[Chart]:
     """A chart a target: each initialization's seeds and mean, random weights marked through all."""
     return [_rows_of(group, numbers) for group in _by_target(cells).values()]
@@ -247,7 +263,7 @@ def _over_sizes(cells: Sequence[Cell], numbers: dict[str, int]) -> list[Chart]:
     return [
         _lines_of(
             group,
-            figures.colours(cell.source for cell in cells),
+            {cell.source: numbers[cell.initialization] for cell in cells},
             lambda cell: cell.sample_size,
             "images of the source",
         )

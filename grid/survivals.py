@@ -107,13 +107,13 @@ def _chart(group: list[Cell], evidence: Evidence, colours: dict[str, int]) -> Ch
         f"{note}; seed {min(cell.digests)}",
         "years",
         x=tuple((box.across(value), label(value)) for value in ticks(*box.x)),
-        y=tuple((box.up(value), label(value)) for value in ticks(*box.y)),
+        y=tuple((box.up(value), label(value)) for value in ticks(*box.y, most=6)),
         strokes=tuple(strokes),
     )
 
 
 def _name(cell: Cell) -> str:
-    return cell.network if cell.initialization == NO_NETWORK else cell.initialization
+    return "no network" if cell.initialization == NO_NETWORK else cell.initialization
 
 
 def _p(groups: dict[str, Any]) -> str:

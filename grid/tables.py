@@ -14,7 +14,7 @@ from grid.query import METRIC_NAMES as METRIC_NAMES
 from grid.query import METRICS
 from grid.space import RANDOM
 from medpt.data.cards import card
-from medpt.spec import CLASSIFIER
+from medpt.spec import CLASSIFIER, NO_NETWORK
 from medpt.survival.needs import NEEDS
 
 if TYPE_CHECKING:
@@ -235,10 +235,11 @@ class Contrast:
 
 
 def contrasts(found: Sequence[Cell]) -> list[Contrast]:
-    """For every target and network, in the order of the cells."""
+    """For every target and network that starts from weights, in the order of the cells."""
     pairs: dict[tuple[Column, str], list[Cell]] = {}
     for cell in found:
-        pairs.setdefault((cell.column, cell.network), []).append(cell)
+        if cell.initialization != NO_NETWORK:
+            pairs.setdefault((cell.column, cell.network), []).append(cell)
     result = []
     for (column, net), group in pairs.items():
         finished = [cell for cell in group if cell.n]

@@ -16,6 +16,50 @@ from medpt.spec import Coordinates, Features, Filters, Slides, Survive, Svcca, s
 from medpt.survival.evaluate import Curve, RiskGroups, kaplan_meier
 from medpt.survival.patch_files import MANIFEST, CohortManifest, Patient, SlideInfo
 
+SPACE = """
+title: a small paper
+size: 32
+pretrain: {min_steps: 0, max_steps: 40, evaluate_every: 10}
+finetune: {min_steps: 0, max_steps: 30, evaluate_every: 10}
+experiments:
+  - name: figure 3
+    initialization: [random, OCT2017]
+    target: [ChestXRay2017, DRIVE]
+  - name: table 2
+    initialization: [random, CheXpert-20k]
+    backbone: [shufflenet_v2]
+    target: [ChestXRay2017, DRIVE]
+  - name: figure 5, references
+    initialization: [random]
+    target: [ChestXRay2017]
+  - name: figure 5, chest X-rays
+    initialization: [CheXpert]
+    sample_size: [5000, 10000]
+    target: [ChestXRay2017]
+    seed: [0]
+  - name: figure 7b
+    initialization: [random, "imagenet*"]
+    target: [DRIVE]
+    target_size: [0.5, 1.0]
+    seed: [0]
+  - name: table 5
+    initialization: [random, "imagenet*"]
+    architecture: [km]
+    target: [TCGA-LGG]
+  - name: table 6, no network
+    initialization: [none]
+    architecture: [cox]
+    target: [TCGA-LGG]
+  - name: our own question
+    initialization: [random, ISIC2019]
+    architecture: [cenet]
+    target: [DRIVE]
+    seed: [0]
+analysis:
+  cmd: {datasets: [ADE20K, CIFAR-100, DRIVE, HRF]}
+  svcca: {initialization: ["imagenet*", ISIC2019], datasets: [DRIVE]}
+  filters: {initialization: ["imagenet*", ISIC2019]}
+"""
 SEEDS, SUBSETS = 2, 8
 PATIENTS = 12
 LAYERS = ("conv1", *(f"layer{s}.{b}.conv{c}" for s in (1, 2, 3, 4) for b in (0, 1) for c in (1, 2)), "pool")

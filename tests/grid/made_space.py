@@ -147,16 +147,23 @@ def record(metric: str) -> dict[str, Any]:
 def pretrain(spec: Pretrain, built: Path) -> dict[str, float]:
     write_json(built / "history.json", history("auc", 0.8, 40))
     write_json(built / "record.json", record("auc"))
+    if spec.guards:
+        write_json(built / "leaks.json", {"pairs": []})
     return {"steps": 40.0, "best_step": 40.0, "val_auc": 0.8, "images_seen": 640.0}
+
+
+def other_score(spec: Finetune) -> float:
+    """Between 0.71 and 0.79, by the names of source and target, and a little by the seed."""
+    names = (spec.initialization, spec.dataset)
+    return (
+        0.71 + 0.07 * made_paper.drawn(*names).random() + 0.01 * made_paper.drawn(*names, spec.seed).random()
+    )
 
 
 def finetune(spec: Finetune, built: Path) -> dict[str, float]:
     metric = "auc" if card(spec.dataset).task == "classification" else "miou"
-    value = (
-        SCORES.get(spec.initialization, 0.74)
-        + 0.013 * (spec.seed % 3)
-        - 0.02 * (spec.architecture == "hynet")
-    )
+    base = SCORES.get(spec.initialization) or other_score(spec)
+    value = base + 0.013 * (spec.seed % 3) - 0.02 * (spec.architecture == "hynet")
     write_json(built / "history.json", history(metric, value, 30))
     write_json(built / "record.json", record(metric))
     metrics = {metric: value, "steps": 30.0, "best_step": 20.0, f"val_{metric}": value, "steps_to_95": 20.0}
