@@ -1,7 +1,8 @@
 """The optic disc in a photograph, found by a segmentation network that was trained on another dataset.
 
-A process loads a network once and runs it on its CPU, an image at a time (0.18 s of one core for 2047 x 1755 at 256).
-What is found depends on the image and the weights alone: labels of the image are not there to be read.
+A process loads a network once and runs it on its CPU, an image at a time: 0.18 s of a core for a photograph
+of 2047 x 1755 seen at 256 x 256. What is found depends on the image and the weights alone: labels of the
+image are not there to be read.
 """
 
 from collections.abc import Callable
