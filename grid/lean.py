@@ -28,13 +28,18 @@ def loading() -> Iterator[None]:
 
 @contextmanager
 def one_node() -> Iterator[None]:
-    """Ray's head started within has none of the processes that watch over other machines."""
+    """Ray's head started within has none of the processes that watch over other machines, and is on loopback.
+
+    Elsewhere its servers listen on every interface of the machine; what Ray does on a Mac keeps them here.
+    """
+    from ray._private import ray_constants
     from ray._private.node import Node
 
     def none(node: Node, **options: Any) -> None:
         return None
 
     with ExitStack() as stack:
+        stack.enter_context(patch.object(ray_constants, "ENABLE_RAY_CLUSTER", False))
         for name in WATCHERS:
             stack.enter_context(patch.object(Node, name, none))
         yield

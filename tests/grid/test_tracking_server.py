@@ -175,6 +175,7 @@ def test_killed_in_the_middle_of_a_record_it_ends_with_one_whole_run_a_unit(
     assert 0 < len(tracker.unsent) < len(plan.units)
     server.start()
     assert tracker.finish() == 0
+    assert_whole(server.uri, store)
     again = track.Tracker(server.uri, store, plan)
     again.start()
     assert again.finish() == 0

@@ -1,0 +1,180 @@
+"""What SECURITY.md promises of the code: nothing runs from data, and nothing listens beyond this machine.
+
+The rules read the source, so they hold for lines that no test reaches; each is shown what it must find.
+"""
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted(path for room in ("grid", "medpt", "deploy") for path in (ROOT / room).rglob("*.py"))
+PICKLERS = {  # CIFAR-100 is pickles: read by a subclass that knows numpy arrays only; and written
+    "medpt/data/readers/cifar100.py",
+    "medpt/data/phantom/cifar100.py",
+}
+PICKLES = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "jsonpickle"}
+UNPICKLING = {"read_pickle", "loads_pickle"}
+YAML = {"load", "load_all", "full_load", "full_load_all", "unsafe_load", "unsafe_load_all"}
+LOADERS = {"Loader", "FullLoader", "UnsafeLoader", "CLoader", "CUnsafeLoader"}
+ARCHIVES = {"extractall", "unpack_archive"}
+BUILT_IN = {"eval", "exec", "compile", "__import__"}
+SHELLS = {("os", "system"), ("os", "popen"), ("subprocess", "getoutput"), ("subprocess", "getstatusoutput")}
+
+
+def offences(text: str, pickler: bool = False) -> list[str]:
+    """Lines of a module that could run what data say, write where archives say, or listen to others."""
+    nodes = list(ast.walk(ast.parse(text)))
+    archives = ARCHIVES | (
+        {"extract"} if {"tarfile", "zipfile"} & set().union(*map(_imported, nodes)) else set()
+    )
+    found = []
+    for node in nodes:
+        told = [*_offence(node, pickler), *(_call(node, archives) if isinstance(node, ast.Call) else ())]
+        found += [f"{getattr(node, 'lineno', 0)}: {what}" for what in told]
+    return found
+
+
+def _imported(node: ast.AST) -> set[str]:
+    if not isinstance(node, ast.Import | ast.ImportFrom):
+        return set()
+    names = {alias.name for alias in node.names} | {getattr(node, "module", None) or ""}
+    return {name.split(".")[0] for name in names}
+
+
+def _offence(node: ast.AST, pickler: bool) -> Iterator[str]:
+    if not pickler and PICKLES & _imported(node):
+        yield "a module that unpickles"
+    if isinstance(node, ast.Constant) and node.value in ("0.0.0.0", "::"):  # noqa: S104
+        yield "all interfaces"
+    if isinstance(node, ast.Attribute) and node.attr in LOADERS and _name(node.value) == "yaml":
+        yield "a YAML loader that makes objects"
+
+
+def _call(node: ast.Call, archives: set[str]) -> Iterator[str]:
+    owner, name = _called(node)
+    given = {word.arg: word.value for word in node.keywords}
+    if owner is None and name in BUILT_IN:
+        yield f"{name}()"
+    if (owner, name) in SHELLS or _is(given.get("shell"), True):
+        yield "a shell"
+    if owner == "yaml" and name in YAML:
+        yield "YAML that is not loaded safely"
+    if owner == "pickle" and name in ("load", "loads"):
+        yield "an unpickler that knows everything"
+    if name in UNPICKLING or _is(given.get("allow_pickle"), True):
+        yield "pickled data"
+    weights = (owner, name) == ("torch", "load") or name == "get_state_dict"
+    if weights and not _is(given.get("weights_only"), True):
+        yield "weights that may be code"
+    if name in archives:
+        yield "an archive that names its own places"
+
+
+def _called(node: ast.Call) -> tuple[str | None, str]:
+    if isinstance(node.func, ast.Attribute):
+        return _name(node.func.value), node.func.attr
+    return None, _name(node.func)
+
+
+def _name(node: ast.AST) -> str:
+    return node.id if isinstance(node, ast.Name) else getattr(node, "attr", "")
+
+
+def _is(node: ast.AST | None, value: object) -> bool:
+    return isinstance(node, ast.Constant) and node.value is value
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_no_line_runs_what_data_say(path: Path) -> None:
+    pickler = path.relative_to(ROOT).as_posix() in PICKLERS
+    assert offences(path.read_text(), pickler) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import pickle",
+        "from pickle import load",
+        "import joblib.memory",
+        "pickle.loads(b'')",
+        "torch.load(path)",
+        "torch.load(path, weights_only=False)",
+        "torch.load(path, weights_only=flag)",
+        "weights.get_state_dict(progress=False)",
+        "yaml.load(text, Loader=yaml.SafeLoader)",
+        "yaml.compose(text, Loader=yaml.FullLoader)",
+        "eval(text)",
+        "exec(text)",
+        "__import__(name)",
+        "subprocess.run(line, shell=True)",
+        "os.system(line)",
+        "np.load(path, allow_pickle=True)",
+        "pd.read_pickle(path)",
+        "archive.extractall(folder)",
+        "import tarfile; archive.extract(member, folder)",
+        "shutil.unpack_archive(path, folder)",
+        "serve(host='0.0.0.0')",
+    ],
+)
+def test_each_rule_finds_its_line(line: str) -> None:
+    assert len(offences(line)) == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "torch.load(path, map_location='cpu', weights_only=True)",
+        "yaml.safe_load(text)",
+        "yaml.compose(text, Loader=yaml.SafeLoader)",
+        "ast.literal_eval(text)",
+        "model.eval()",
+        "re.compile(pattern)",
+        "archive.extractfile(member)",
+        "np.load(path, allow_pickle=False)",
+        "subprocess.run([program, argument])",
+        "json.load(file)",
+    ],
+)
+def test_the_safe_twins_are_let_through(line: str) -> None:
+    assert offences(line) == []
+
+
+def test_the_exception_is_the_restricted_unpickler() -> None:
+    for name in PICKLERS:
+        calls = [
+            node for node in ast.walk(ast.parse((ROOT / name).read_text())) if isinstance(node, ast.Call)
+        ]
+        used = {called for owner, called in map(_called, calls) if owner == "pickle"}
+        assert used <= {"dump", "dumps", "UnpicklingError"}
+    assert "class _Restricted(pickle.Unpickler)" in (ROOT / "medpt/data/readers/cifar100.py").read_text()
+
+
+LISTENING = """
+import json, psutil
+from grid import cluster
+with cluster.local_ray(None, 1):
+    import ray
+    ray.get(ray.remote(num_cpus=0)(lambda: 1).remote())
+    here = [psutil.Process(), *psutil.Process().children(recursive=True)]
+    sockets = [one for process in here for one in process.net_connections("inet")]
+    told = sorted({one.laddr.ip for one in sockets if one.status == psutil.CONN_LISTEN})
+    print(json.dumps([len(here), told, ray.nodes()[0]["NodeManagerAddress"]]))
+"""
+
+
+def test_a_local_run_listens_on_loopback_alone() -> None:
+    """All that Ray starts for a run on this machine: its head, its node, its agents, its workers."""
+    done = subprocess.run(
+        [sys.executable, "-c", LISTENING], cwd=ROOT, capture_output=True, text=True, check=True, timeout=300
+    )
+    processes, addresses, node = json.loads(done.stdout.splitlines()[-1])
+    assert processes >= 4
+    assert addresses
+    assert {address.removeprefix("::ffff:") for address in addresses} == {"127.0.0.1"}
+    assert node == "127.0.0.1"
