@@ -28,14 +28,14 @@ from grid.ranking import Evidences, Trust
 from grid.runners import weights_file
 from grid.samples import Sample
 from medpt import files
+from medpt.analyse import random_weights, save_arrays
 from medpt.analysis.activations import settle
 from medpt.analysis.cmd import DEFAULTS, cmv
 from medpt.analysis.distances import measured
 from medpt.analysis.features import transferability
 from medpt.errors import InputError
 from medpt.models import build_encoder, weights
-from medpt.models.encoders import Encoder
-from medpt.spec import canonical_json, stream_seed
+from medpt.spec import canonical_json
 
 SETTINGS = replace(DEFAULTS, seeds=3)  # of cmd: nine networks an image, a third of what the figure takes
 VERSION = 1  # raise it when a change of code changes what is kept
@@ -82,7 +82,7 @@ class Adviser:
         self.kept = evidence.store.cache / "advice"
 
     def advise(self, target: Sample) -> Advice:
-        """Raises InputError where the target's images show nothing to tell apart sources by."""
+        """Of the target; a measured target of its name is no evidence for it."""
         known = [entry for entry in self.offer.targets if entry.data in self.offer.prepared]
         distances = self.distances(target, known)
         known = [entry for entry in known if (target.key, self.prepared(entry.data).key) in distances]
@@ -156,9 +156,7 @@ class Adviser:
             except InputError as error:
                 self.evidence.gaps += error.problems
                 return None
-            clouds = {init: self._cloud(images, init) for init in SETTINGS.inits}
-            with files.replacing(path) as temporary, temporary.open("wb") as file:
-                np.savez(file, allow_pickle=False, **clouds)
+            save_arrays(path, {init: self._cloud(images, init) for init in SETTINGS.inits})
         with np.load(path) as stored:
             return dict(stored)
 
@@ -189,17 +187,17 @@ class Adviser:
 
     def _logme(self, sample: Sample, name: str, state: Mapping[str, Any]) -> float:
         images, targets = pixels(sample)
-        encoder = untrained(self.offer.backbone).to(self.device)
+        encoder = build_encoder(self.offer.backbone)
+        weights.load_encoder(encoder, state)
+        encoder = encoder.to(self.device).eval()
         if name == UNTRAINED:
             settle(encoder, images)
-        else:
-            weights.load_encoder(encoder, state)
-        return transferability(encoder.eval(), images, targets)
+        return transferability(encoder, images, targets)
 
     def state(self, name: str) -> Mapping[str, Any] | None:
-        """The tensors of that name, none for random weights; None, with a gap, where they are not there."""
+        """The tensors of that name; None, with a gap, where they are not there."""
         if name == UNTRAINED:
-            return {}
+            return random_weights(self.offer.backbone, seed=0)
         if name in self.evidence.units:
             path = self.evidence.artifact(name, "best.safetensors")
             return weights.load(path) if path else None
@@ -230,13 +228,6 @@ class Adviser:
 def pixels(sample: Sample) -> samples.Pixels:
     """Of one sample at a time in memory."""
     return sample.read()
-
-
-def untrained(backbone: str) -> Encoder:
-    """The same random numbers every time."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stream_seed(0, "advice", UNTRAINED))
-        return build_encoder(backbone)
 
 
 def weighted_gain(name: str, others: Sequence[Target], near: Mapping[str, float]) -> float | None:

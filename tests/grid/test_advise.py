@@ -97,8 +97,8 @@ def test_the_page_shows_what_is_printed(
     assert advise.main(shlex.split(command.removeprefix("$ "))[3:]) == 0
     printed = "".join(f"{line.rstrip()}\n" for line in capsys.readouterr().out.splitlines())
     assert NUMBER.sub("#", printed) == NUMBER.sub("#", shown)
-    numbers = [np.array(NUMBER.findall(text), float) for text in (printed, shown)]
-    np.testing.assert_allclose(*numbers, atol=0.05)
+    one, other = (np.array(NUMBER.findall(text), float) for text in (printed, shown))
+    np.testing.assert_allclose(one, other, atol=0.05)
 
 
 def test_gains_are_means_over_the_other_targets_weighted_by_nearness(made: Path) -> None:
