@@ -81,8 +81,9 @@ def _content(path: Path) -> bytes:
         return path.read_bytes()
     try:
         with tarfile.open(outer + ARCHIVE) as archive:
-            file = archive.extractfile(member)
-            return file.read() if file else b""
+            entry = archive.getmember(member)
+            file = archive.extractfile(entry) if entry.isfile() else None
+            return file.read() if file else b""  # of a link, too: it may lead to itself
     except (tarfile.TarError, KeyError, EOFError, OSError, zlib.error) as error:
         raise InputError(f"{path}: {error}") from None
 

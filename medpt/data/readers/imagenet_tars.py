@@ -122,7 +122,7 @@ def _files(path: Path) -> dict[str, bytes]:
     with tarfile.open(path) as archive:
         for entry in archive:
             name = "/".join(entry.name.split("/")[-2:])
-            if name in (META, TRUTH) and (file := archive.extractfile(entry)):
+            if name in (META, TRUTH) and entry.isfile() and (file := archive.extractfile(entry)):
                 found[name] = file.read()
     return found
 
