@@ -1,7 +1,7 @@
 """What every survival model is given, and what it gives back.
 
-A study is one cohort with one split and one initialization. Models fit on the training patients, choose on the
-validation patients, and return a risk for every patient; they never look at the follow-up of the test part.
+A study is one cohort with one split and one initialization. Models fit on the training patients, choose on
+the validation patients, and return a risk for every patient; the follow-up of the test part they never see.
 """
 
 from collections.abc import Callable, Mapping

@@ -49,7 +49,10 @@ def test_check_finds_patients_on_both_sides_and_classes_that_are_none(tmp_path: 
     dataset = open_dataset("DRIVE", tmp_path)
     first, second, third = dataset.records
     leaking = replace(dataset, records=(first, second, replace(third, patient_id=first.patient_id)))
-    assert f"patient {first.patient_id} is in the train and in the test part" in check(leaking, sys.stderr).problems
+    assert (
+        f"patient {first.patient_id} is in the train and in the test part"
+        in check(leaking, sys.stderr).problems
+    )
     fewer = replace(dataset, info=replace(dataset.info, classes=("background",)))
     assert sum("class 1; accepted: under 1" in problem for problem in check(fewer, sys.stderr).problems) == 3
 
