@@ -65,6 +65,8 @@ def folder(space: Space, name: str, data: Path) -> Path:
     own = space.settings.of(name).folder
     if own is None:
         return locate(name, data)
+    if Path(own).is_absolute() or ".." in Path(own).parts:
+        raise InputError(f"{space.path}: datasets.{name}.folder: {own!r}; a folder below --data is accepted")
     if not (data / own).is_dir():
         raise InputError(f"{space.path}: datasets.{name}.folder: {data / own} is not a folder")
     return data / own

@@ -5,12 +5,15 @@ The rules read the source, so they hold for lines that no test reaches; each is 
 
 import ast
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from grid import sources, space
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted(path for room in ("grid", "medpt", "deploy") for path in (ROOT / room).rglob("*.py"))
@@ -72,6 +75,8 @@ def _call(node: ast.Call, archives: set[str]) -> Iterator[str]:
     weights = (owner, name) == ("torch", "load") or name == "get_state_dict"
     if weights and not _is(given.get("weights_only"), True):
         yield "weights that may be code"
+    if name == "get_state_dict" and not _is(given.get("check_hash"), True):
+        yield "a download that nobody checked"
     if name in archives:
         yield "an archive that names its own places"
 
@@ -106,7 +111,8 @@ def test_no_line_runs_what_data_say(path: Path) -> None:
         "torch.load(path)",
         "torch.load(path, weights_only=False)",
         "torch.load(path, weights_only=flag)",
-        "weights.get_state_dict(progress=False)",
+        "weights.get_state_dict(check_hash=True)",
+        "weights.get_state_dict(weights_only=True)",
         "yaml.load(text, Loader=yaml.SafeLoader)",
         "yaml.compose(text, Loader=yaml.FullLoader)",
         "eval(text)",
@@ -130,6 +136,7 @@ def test_each_rule_finds_its_line(line: str) -> None:
     "line",
     [
         "torch.load(path, map_location='cpu', weights_only=True)",
+        "weights.get_state_dict(check_hash=True, weights_only=True)",
         "yaml.safe_load(text)",
         "yaml.compose(text, Loader=yaml.SafeLoader)",
         "ast.literal_eval(text)",
@@ -155,8 +162,31 @@ def test_the_exception_is_the_restricted_unpickler() -> None:
     assert "class _Restricted(pickle.Unpickler)" in (ROOT / "medpt/data/readers/cifar100.py").read_text()
 
 
+@pytest.mark.parametrize("folder", ["../elsewhere", "x/../../elsewhere", "ABSOLUTE"])
+def test_a_space_reads_below_the_data_alone(folder: str, tmp_path: Path) -> None:
+    """`folder` of a foreign space file names what --data holds; links in --data are the user's own."""
+    (tmp_path / "data" / "inside").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "data" / "linked").symlink_to(tmp_path / "elsewhere")
+    text = """
+title: a test
+experiments: [{initialization: [random], backbone: [resnet18], target: [DRIVE], seed: [0]}]
+datasets: {DRIVE: {folder: FOLDER}}
+"""
+
+    def found(name: str) -> sources.Sources:
+        (tmp_path / "small.yaml").write_text(text.replace("FOLDER", name))
+        loaded = space.load(str(tmp_path / "small.yaml"))
+        return sources.find(loaded, tmp_path / "data", tmp_path / "out", write=False)
+
+    outside = folder.replace("ABSOLUTE", str(tmp_path / "elsewhere"))
+    assert "a folder below --data is accepted" in found(outside).problems[0]
+    for name in ("inside", "linked"):
+        assert found(name).folders == {"DRIVE": tmp_path / "data" / name}
+
+
 LISTENING = """
-import json, psutil
+import json, os, psutil
 from grid import cluster
 with cluster.local_ray(None, 1):
     import ray
@@ -164,16 +194,24 @@ with cluster.local_ray(None, 1):
     here = [psutil.Process(), *psutil.Process().children(recursive=True)]
     sockets = [one for process in here for one in process.net_connections("inet")]
     told = sorted({one.laddr.ip for one in sockets if one.status == psutil.CONN_LISTEN})
-    print(json.dumps([len(here), told, ray.nodes()[0]["NodeManagerAddress"]]))
+    print(json.dumps([len(here), told, ray.nodes()[0]["NodeManagerAddress"], os.environ["RAY_AUTH_MODE"]]))
 """
 
 
 def test_a_local_run_listens_on_loopback_alone() -> None:
     """All that Ray starts for a run on this machine: its head, its node, its agents, its workers."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     done = subprocess.run(
-        [sys.executable, "-c", LISTENING], cwd=ROOT, capture_output=True, text=True, check=True, timeout=300
+        [sys.executable, "-c", LISTENING],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
-    processes, addresses, node = json.loads(done.stdout.splitlines()[-1])
+    assert done.returncode == 0, done.stderr
+    processes, addresses, node, mode = json.loads(done.stdout.splitlines()[-1])
+    assert mode == "token"
     assert processes >= 4
     assert addresses
     assert {address.removeprefix("::ffff:") for address in addresses} == {"127.0.0.1"}

@@ -84,7 +84,7 @@ def test_results_lie_where_leases_hold(cluster: dict[str, Any]) -> None:
     words = shlex.split(line)
     options = words[words.index("-o") + 1].split(",")
     assert "lookupcache=positive" in options
-    assert "hard" in options
+    assert {"hard", "nfsvers=4.1"} <= set(options)
     assert not {"nolock", "local_lock=all", "local_lock=flock", "soft"} & set(options)
     assert words[-1] == "/shared"
     assert "--volume /shared:/shared" in cluster["docker"]["run_options"]

@@ -163,7 +163,8 @@ MOUNTS = "\n".join(
     [
         "/dev/vda / ext4 rw,relatime 0 0",
         "server:/x /shared nfs4 rw,vers=4.1,hard,local_lock=none 0 0",
-        "server:/y /shared/bad nfs rw,vers=3,nolock,local_lock=all 0 0",
+        "server:/y /shared/bad nfs4 rw,vers=4.1,local_lock=flock 0 0",
+        "server:/w /three nfs rw,vers=3,local_lock=none 0 0",
         "mgs@tcp:/l /lustre lustre rw,flock 0 0",
         "mgs@tcp:/l /lustre/plain lustre rw 0 0",
         "mgs@tcp:/l /lustre/local lustre rw,localflock 0 0",
@@ -178,7 +179,8 @@ MOUNTS = "\n".join(
     [
         ("/home/x/runs", False, "ext4"),
         ("/shared/runs", True, "nfs4"),
-        ("/shared/bad/runs", False, "nfs"),
+        ("/shared/bad/runs", False, "nfs4"),
+        ("/three/runs", False, "nfs"),
         ("/shared/badly", True, "nfs4"),
         ("/lustre/runs", True, "lustre"),
         ("/lustre/plain", False, "lustre"),
