@@ -6,7 +6,7 @@ Read from the store's artifacts. Units that are not finished are counted; those 
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,6 @@ from medpt.analysis.distances import Distances, mean_matrix, measured, nearest_a
 from medpt.data.cards import card
 from medpt.errors import InputError
 from medpt.spec import Coordinates, Filters, Prepare, Svcca
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 KINDS = {"cmd": "coordinates", "svcca": "svcca", "filters": "filters"}  # of an analysis: of its units
 COORDINATES, SIMILARITY, FILTERS = "coordinates.npz", "svcca.npz", "filters.npz"
@@ -202,7 +199,13 @@ def modality(evidence: Evidence, digests: Sequence[str]) -> Modality:
     except InputError as error:
         evidence.gaps += [f"Figure 2: {problem}" for problem in error.problems]
         return Modality(done, None)
-    return Modality(done, found, tuple(card(datasets[name]).modality for name in clouds), controls)
+    return Modality(done, found, tuple(_modality_of(datasets[name]) for name in clouds), controls)
+
+
+def _modality_of(dataset: str) -> str:
+    """As people write it."""
+    name = card(dataset).modality
+    return {"ct": "CT", "mri": "MRI", "oct": "OCT", "x-ray": "X-ray"}.get(name, name)
 
 
 def _label(evidence: Evidence, spec: Coordinates) -> str:
@@ -269,34 +272,3 @@ def filter_sets(evidence: Evidence, digests: Sequence[str]) -> FilterSets:
         if isinstance(spec, Filters)
     ]
     return FilterSets(coverage(evidence, digests), tuple(found))
-
-
-def frames(
-    modalities: Sequence[Modality], layers: Sequence[Similarities], filters: Sequence[FilterSets]
-) -> "dict[str, pd.DataFrame]":
-    """What grid.claims.judge asks for, of the ResNet-18 that the paper looked at."""
-    import pandas as pd
-
-    cmd = [
-        {"a": a, "b": b, "cmd": entry.between(a, b)}
-        for entry in modalities
-        if entry.found
-        for n, a in enumerate(entry.found.names)
-        for b in entry.found.names[n + 1 :]
-    ]
-    svcca = [
-        {"source": entry.source, "layer": name, "similarity": float(value)}
-        for group in layers
-        for entry in group.layers
-        if entry.backbone == "resnet18"
-        for name, value in zip(entry.names, entry.similarity, strict=True)
-    ]
-    gabor = [
-        {"source": entry.source, "filter": number, "score": float(value)}
-        for group in filters
-        for entry in group.sets
-        if entry.backbone == "resnet18"
-        for number, value in enumerate(entry.gabors)
-    ]
-    known = {"cmd": cmd, "svcca": svcca, "gabor": gabor}
-    return {name: pd.DataFrame(rows) for name, rows in known.items() if rows}

@@ -70,7 +70,7 @@ def free_words(places: Iterable[tuple[str, float, float]], width: float) -> list
 
 
 def heat_map(modality: Modality) -> Chart | None:
-    """Average cmd of every pair; darker is nearer, on a logarithmic scale."""
+    """Average cmd of every pair; the deeper its colour the nearer, on a logarithmic scale."""
     found = modality.found
     if found is None:
         return None
@@ -96,7 +96,7 @@ def heat_map(modality: Modality) -> Chart | None:
     ]
     return Chart(
         "Average cmd",
-        "darker is nearer",
+        "the deeper the colour, the nearer",
         width=NAMES + side,
         height=side + NAMES,
         bottom=NAMES,

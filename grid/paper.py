@@ -126,12 +126,43 @@ def layer_charts(found: Similarities) -> list[Chart]:
     ]
 
 
+def frames(
+    modalities: Sequence[Modality], layers: Sequence[Similarities], filters: Sequence[FilterSets]
+) -> "dict[str, pd.DataFrame]":
+    """What grid.claims.judge asks for, of the ResNet-18 that the paper looked at."""
+    import pandas as pd
+
+    cmd = [
+        {"a": a, "b": b, "cmd": entry.between(a, b)}
+        for entry in modalities
+        if entry.found
+        for n, a in enumerate(entry.found.names)
+        for b in entry.found.names[n + 1 :]
+    ]
+    svcca = [
+        {"source": entry.source, "layer": name, "similarity": float(value)}
+        for group in layers
+        for entry in group.layers
+        if entry.backbone == "resnet18"
+        for name, value in zip(entry.names, entry.similarity, strict=True)
+    ]
+    gabor = [
+        {"source": entry.source, "filter": number, "score": float(value)}
+        for group in filters
+        for entry in group.sets
+        if entry.backbone == "resnet18"
+        for number, value in enumerate(entry.gabors)
+    ]
+    known = {"cmd": cmd, "svcca": svcca, "gabor": gabor}
+    return {name: pd.DataFrame(rows) for name, rows in known.items() if rows}
+
+
 def judged(frame: "pd.DataFrame", found: Sequence[Section], evidence: Evidence) -> list[Judged]:
     """The paper's claims; those on our numbers where trials of one protocol are at hand, else a gap."""
     kinds: tuple[type, ...] = (Modality, Similarities, FilterSets)
     parts = ([section.content for section in found if isinstance(section.content, k)] for k in kinds)
     try:
-        ours = claims.judge(frame if len(frame) else None, analyses.frames(*parts))  # type: ignore[arg-type]
+        ours = claims.judge(frame if len(frame) else None, frames(*parts))  # type: ignore[arg-type]
     except InputError as error:
         evidence.gaps += [f"the claims: {problem}" for problem in error.problems]
         return [Judged(verdict, None) for verdict in claims.paper()]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from grid import (
     analyses,
     charts,
+    decisions,
     exports,
     figures,
     findings,
@@ -136,6 +137,7 @@ def page(
         "most_failures": MOST_FAILURES,
         "compared": provenance.comparisons(rest, remarks),
         "settings": provenance.settings(evidence),
+        "decisions": decisions.groups(evidence),
         "data": data,
         "examples": examples(data, evidence),
         "weightings": provenance.weightings(cells, evidence),

@@ -5,17 +5,16 @@ one kind. Differences are in points.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
-from grid import charts, figures, provenance, statistics, tables
-from grid.charts import Chart, Level, Line, Series
-from grid.findings import value
+from grid import drawings, figures, provenance, statistics
+from grid.charts import Chart
 from grid.places import Place
 from grid.provenance import Compared
-from grid.space import IMAGENET, RANDOM
+from grid.space import RANDOM
 from grid.statistics import Interval, Summary, Test
 from grid.tables import Cell, heading
 
@@ -128,7 +127,7 @@ class Trials:
     @property
     def in_groups(self) -> list[Cell]:
         """Cells with a finished seed, by target and network, each in the order of the cells."""
-        return [cell for group in _by_target(self.cells).values() for cell in group]
+        return [cell for group in drawings.by_target(self.cells).values() for cell in group]
 
     def row(self, cell: Cell | None) -> Row | None:
         return next((row for row in self.rows if row.cell is cell), None)
@@ -153,8 +152,8 @@ def trials(place: Place, cells: list[Cell], remarks: Mapping[str, str], history:
     """`remarks` says of each target in what its data are not the owner's, as provenance.remarks."""
     numbers = figures.colours(cell.initialization for cell in cells)
     if place.drawing == "sizes":
-        numbers = by_source(cells)
-    drawn = DRAWINGS[place.drawing](cells, numbers) if place.drawing else []
+        numbers = drawings.by_source(cells)
+    drawn = drawings.DRAWINGS[place.drawing](cells, numbers) if place.drawing else []
     panels = [] if place.drawing == "sizes" else figures.panels(cells, history, len(cells))
     told = [
         f"{name}: {remarks[name]}" for name in dict.fromkeys(c.target for c in cells) if remarks.get(name)
@@ -205,112 +204,3 @@ def gains(cells: Sequence[Cell]) -> list[Gain]:
         )
         for (cell, other), seeds, test, p in zip(known, differences, tests, corrected.tolist(), strict=True)
     ]
-
-
-def _by_target(cells: Iterable[Cell]) -> dict[tuple[str, str], list[Cell]]:
-    """Finished cells by (target, network)."""
-    found: dict[tuple[str, str], list[Cell]] = {}
-    for cell in cells:
-        if cell.n:
-            found.setdefault((cell.target, cell.network), []).append(cell)
-    return found
-
-
-def _short(cell: Cell) -> bool:
-    return cell.n < cell.planned
-
-
-def _named(cell: Cell) -> str:
-    return cell.initialization + (f" ({cell.n} of {cell.planned})" if _short(cell) else "")
-
-
-def by_source(cells: Sequence[Cell]) -> dict[str, int]:
-    """A plain colour a source, whatever its size: dashes are for levels here."""
-    sources = figures.colours(cell.source for cell in cells)
-    free = (n for n in range(1, len(sources) + figures.COLOURS) if n not in sources.values())
-    plain = {name: n if n <= figures.COLOURS else next(free) for name, n in sources.items()}
-    return {cell.initialization: plain[cell.source] for cell in cells}
-
-
-def _as_rows(cells: Sequence[Cell], numbers: dict[str, int]) -> list[Chart]:
-    """A chart a target: each initialization's seeds and mean, random weights marked through all."""
-    return [_rows_of(group, numbers) for group in _by_target(cells).values()]
-
-
-def _rows_of(group: list[Cell], numbers: dict[str, int]) -> Chart:
-    random = next((cell.mean for cell in group if cell.initialization == RANDOM), None)
-    entries = [
-        Line(
-            _named(cell),
-            numbers[cell.initialization],
-            cell.mean,
-            cell.std,
-            tuple(cell.values.values()),
-            f"{cell.initialization}: {value(cell)}",
-            _short(cell),
-        )
-        for cell in group
-    ]
-    return charts.rows(heading(group[0].column), _metric(group[0]), entries, random, "")
-
-
-def _metric(cell: Cell) -> str:
-    return f"{cell.network} · {tables.METRIC_NAMES[cell.metric]}, %"
-
-
-def _over_sizes(cells: Sequence[Cell], numbers: dict[str, int]) -> list[Chart]:
-    """A chart a target: means over the number of the source's images, what has none as a level."""
-    return [
-        _lines_of(
-            group,
-            {cell.source: numbers[cell.initialization] for cell in cells},
-            lambda cell: cell.sample_size,
-            "images of the source",
-        )
-        for group in _by_target(cells).values()
-    ]
-
-
-def _over_shares(cells: Sequence[Cell], numbers: dict[str, int]) -> list[Chart]:
-    """A chart a target: means over the share of its training part that is fine-tuned on."""
-    return [
-        _lines_of(
-            group,
-            numbers,
-            lambda cell: 100 * cell.target_size,
-            "% of the target's training part",
-        )
-        for group in _by_target(cells).values()
-    ]
-
-
-def _lines_of(group: list[Cell], names: dict[str, int], x: Any, x_name: str) -> Chart:
-    by_size = x_name.startswith("images")
-    grouped: dict[str, list[Cell]] = {}
-    for cell in group:
-        grouped.setdefault(cell.source if by_size else cell.initialization, []).append(cell)
-    levels = [
-        Level(cell.initialization, names[cell.source], cell.mean)
-        for cell in group
-        if by_size and (cell.source in (RANDOM, IMAGENET) or not cell.sample_size)
-    ]
-    series = [
-        Series(
-            name,
-            names[name],
-            tuple(
-                (x(cell), cell.mean, cell.std, f"{cell.initialization}: {value(cell)}", _short(cell))
-                for cell in sorted(members, key=x)
-            ),
-        )
-        for name, members in grouped.items()
-        if not by_size or all(cell.sample_size for cell in members)
-    ]
-    lacking = [_named(cell) for cell in group if _short(cell) and (cell.source in (RANDOM, IMAGENET))]
-    note = "; ".join([_metric(group[0]), *(lacking if by_size else [])])
-    places = sorted({point[0] for line in series for point in line.points})
-    at = [(place, figures.label(place) if by_size else f"{place:g}") for place in places]
-    return charts.lines(group[0].target, note, series, levels, x_name, at, by_size)
-
-
-DRAWINGS = {"rows": _as_rows, "sizes": _over_sizes, "shares": _over_shares}

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_report_tables import cells, made, trial
 
-from grid import charts, figures, pdf, sections, survivals
+from grid import charts, drawings, figures, pdf, sections, space, survivals
 from grid.analysis_charts import free_words
 from grid.charts import Box, Level, Line, Series
 from grid.places import PLACES
@@ -85,7 +85,7 @@ def test_figure_5_has_one_plain_colour_a_source() -> None:
         ),
         trial(0, 0.5, initialization="imagenet*", source="imagenet*"),
     )
-    found = sections.by_source(several)
+    found = drawings.by_source(several)
     assert found["ImageNet-5k"] == found["ImageNet-10k"] != found["imagenet*"]
     assert max(found.values()) <= figures.COLOURS
 
@@ -109,6 +109,14 @@ def test_experiments_belong_to_the_place_that_they_name(
     experiment: str, target: str, places: list[str]
 ) -> None:
     assert [place.name for place in PLACES if place.holds(experiment, target)] == places
+
+
+@pytest.mark.parametrize("name", ["paper", "paper-mini"])
+def test_every_trial_of_the_paper_has_its_place(name: str) -> None:
+    trials = space.load(name).trials
+    found = [place for t in trials for place in PLACES if place.holds(t.experiment, t.target)]
+    assert len(found) == len(trials)
+    assert {place.name for place in found} == {place.name for place in PLACES if place.experiments}
 
 
 def test_gains_take_common_seeds_alone() -> None:
