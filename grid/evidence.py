@@ -219,6 +219,12 @@ class Evidence:
             seconds=marker["ended"] - marker["started"] if marker else None,
         )
 
+    def learned(self) -> Iterator[tuple[str, dict[str, float]]]:
+        """The label and the metrics of every finished pre-training."""
+        for digest, unit in self.of_kind("pretrain"):
+            if digest in self.finished:
+                yield unit.label, self.marker(digest).get("metrics", {})
+
     def prepared(self) -> list[Prepared]:
         return [self._prepared(digest, unit) for digest, unit in self.of_kind("prepare")]
 

@@ -127,6 +127,7 @@ def page(
         "panels_possible": len({(cell.column, cell.network) for cell in rest if cell.n}),
         "galleries": pictures.galleries(cells, evidence.artifact, MOST_GALLERIES),
         "sources": sources,
+        "doubts": findings.doubts(evidence.learned()),
         "decoders": evidence.decoders(),
         "seconds": evidence.seconds(),
         "needed": sum(source.users for source in sources),

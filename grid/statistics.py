@@ -73,7 +73,7 @@ def welch(first: Summary, second: Summary) -> Test:
 def paired(differences: ArrayLike) -> Test:
     """Student's t test of differences, seed by seed: is their mean zero?"""
     d = summary(differences)
-    if d.n < 2 or d.std == 0:
+    if d.n < 2 or d.std <= 1e-12 * abs(d.mean):  # equal but for rounding: no spread to judge by
         return Test(math.nan, math.nan, math.nan)
     return _t_test(d.mean / math.sqrt(d.variance_of_mean), d.n - 1)
 
