@@ -83,7 +83,7 @@ def test_a_network_learns_four_real_images(real: Path) -> None:
     done = run("learning", "--data", str(real), "--networks", "etnet", "--steps", "60")
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
-    assert result["dataset"] == "CHAOS-CT"
+    assert result["dataset"] == "DRIVE"
     assert result["miou"] >= 0.85 > result["background_miou"]
 
 
