@@ -58,7 +58,9 @@ def run(
     initial: Weights | None,
     device: str = "cpu",
 ) -> dict[str, float]:
-    """Fits on the training patients, and measures on the test patients that have a patch in focus.
+    """Fits on the training patients, and measures on the test patients: all of them, whatever the model.
+
+    One without a patch in focus counts with the median risk of the training patients.
 
     Writes risks.npz (`patients`, `time` in days, `event`, `part`, `risk`; (P,) each) and curves.json
     (medpt.survival.evaluate.RiskGroups; `logrank_p` null where there is none). Metrics are those of
