@@ -86,7 +86,8 @@ def described(what: str, name: str) -> str:
 def source(point: metadata.EntryPoint) -> str:
     """The distribution that declares an entry point, and its version."""
     assert point.dist is not None  # noqa: S101 - entry points of installed distributions know theirs
-    name, version = (point.dist.metadata[key] for key in ("Name", "Version"))
+    known = point.dist.metadata  # whose backport raises where the standard library gives None
+    name, version = (known[key] if key in known else None for key in ("Name", "Version"))
     if not name or not version:
         raise InputError(f"entry point {point.name!r} of {point.group}: its distribution gives no version")
     return f"{name} {version}"
