@@ -6,7 +6,6 @@ shard that is not there. Also a command: `python -m grid.prepare NAME DIR --to D
 
 import argparse
 import json
-import logging
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from grid.jobs import carry_out, mapped
 from medpt.data import open_dataset, shards
 from medpt.data.cards import card
 from medpt.data.dataset import Dataset, Record
@@ -25,8 +25,6 @@ from medpt.data.shards import Row
 from medpt.detector import Detector
 from medpt.errors import InputError
 from medpt.spec import Prepare
-
-log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -92,38 +90,12 @@ def prepare_all(jobs: list[Job], on_images: Callable[[int], object] = lambda ima
 
     Ray must be initialised. A job that fails does not touch the others.
     """
-    open_jobs = {}
-    for job in jobs:
-        try:
-            job.start()
-        except InputError as error:
-            yield job.name, error
-            continue
-        if job.complete:
-            yield job.name, _sealed(job)
-        else:
-            open_jobs[job.name] = job
-    for row in _write_shards(open_jobs):
-        job = open_jobs[row["job"]]
-        job.done[row["number"]] = row["info"]
-        on_images(row["info"].rows)
-        if job.complete:
-            yield job.name, _sealed(job)
-
-
-def _sealed(job: Job) -> Manifest | Exception:
-    try:
-        return job.seal()
-    except (InputError, OSError) as error:
-        return error
+    yield from carry_out(jobs, _write_shards, lambda info: on_images(info.rows))
 
 
 def _write_shards(jobs: Mapping[str, Job]) -> Iterator[dict[str, Any]]:
-    if not jobs:
-        return
     import ray
 
-    quiet_ray_data()
     # Rows travel with the items, so that a task gets the reader without the whole list of records.
     slim = {
         name: replace(job, dataset=replace(job.dataset, records=job.dataset.records[:1]), chunks=[], done={})
@@ -143,24 +115,11 @@ def _write_shards(jobs: Mapping[str, Job]) -> Iterator[dict[str, Any]]:
             info = ShardInfo(path.name, 0, 0, "", "", tuple(error.problems))
         return {"job": [name], "number": [number], "info": [info]}
 
-    items = [item for job in jobs.values() for item in job.todo()]
-    dataset = ray.data.from_items(items, override_num_blocks=len(items))
-    # No CPU asked for: Ray Tune keeps the CPUs of processes that wait for their next trial, and that trial
-    # may need these very shards (measured: both wait for ever).
-    at_once = max(1, int(ray.cluster_resources().get("CPU", 1)))
-    yield from dataset.map_batches(write, batch_size=1, num_cpus=0, concurrency=at_once).iter_rows()
+    return mapped([item for job in jobs.values() for item in job.todo()], write)
 
 
 def _plain(row: Row) -> tuple[dict[str, Any], str]:
     return row.record.to_json(), row.split
-
-
-def quiet_ray_data() -> None:
-    """Ray Data without its own progress bars and plans on the terminal."""
-    import ray.data
-
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    ray.data.DataContext.get_current().enable_progress_bars = False
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from grid.prepare import quiet_ray_data
+from grid.jobs import carry_out, mapped
 from grid.published import FOLDER as PUBLISHED
 from medpt.data import open_dataset
 from medpt.data.cards import card
@@ -81,38 +81,10 @@ def extract_all(jobs: list[Job], on_slides: Callable[[int], object] = lambda sli
 
     Ray must be initialised. A job that fails does not touch the others.
     """
-    open_jobs = {}
-    for job in jobs:
-        try:
-            job.start()
-        except InputError as error:
-            yield job.name, error
-            continue
-        if job.complete:
-            yield job.name, _sealed(job)
-        else:
-            open_jobs[job.name] = job
-    for row in _extract(open_jobs):
-        job = open_jobs[row["job"]]
-        job.done[row["number"]] = row["info"]
-        on_slides(1)
-        if job.complete:
-            yield job.name, _sealed(job)
-
-
-def _sealed(job: Job) -> CohortManifest | Exception:
-    try:
-        return job.seal()
-    except (InputError, OSError) as error:
-        return error
+    yield from carry_out(jobs, _extract, lambda info: on_slides(1))
 
 
 def _extract(jobs: Mapping[str, Job]) -> Iterator[dict[str, Any]]:
-    if not jobs:
-        return
-    import ray
-
-    quiet_ray_data()
     places = {name: (job.folder, job.dataset.root, job.spec) for name, job in jobs.items()}
 
     def write(batch: Any) -> Any:
@@ -121,11 +93,7 @@ def _extract(jobs: Mapping[str, Job]) -> Iterator[dict[str, Any]]:
         record = Record.from_json(json.loads(batch["record"][0]))
         return {"job": [name], "number": [number], "info": [patch_files.write(folder, root, record, spec)]}
 
-    items = [item for job in jobs.values() for item in job.todo()]
-    dataset = ray.data.from_items(items, override_num_blocks=len(items))
-    # No CPU asked for, as in grid/prepare.py: trials that wait for these slides may hold every CPU.
-    at_once = max(1, int(ray.cluster_resources().get("CPU", 1)))
-    yield from dataset.map_batches(write, batch_size=1, num_cpus=0, concurrency=at_once).iter_rows()
+    return mapped([item for job in jobs.values() for item in job.todo()], write)
 
 
 def table4(manifest: CohortManifest) -> list[str]:

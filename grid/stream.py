@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from grid.prepare import quiet_ray_data
+from grid.jobs import quiet_ray_data
 from medpt.data import cache
 from medpt.data.manifest import Manifest, read_index, verify
 

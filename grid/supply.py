@@ -99,7 +99,7 @@ def _slides(
     for name, unit in units.items():
         assert isinstance(unit.spec, Slides)  # noqa: S101 - for the type checker
         jobs.append(slides.Job(name, unit.spec, opened[unit.spec.dataset], store.checkpoints(name)))
-    return slides.extract_all(jobs, on_images)
+    return slides.extract_all(jobs)  # slides are no images
 
 
 PIPELINES: dict[str, Callable[..., Iterator[Ended]]] = {"prepare": _images, "slides": _slides}

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from medpt.analysis.svcca import Covariances
 from medpt.data.augment import normalise
 from medpt.errors import InputError
-from medpt.models import BACKBONES, build_encoder, weights
+from medpt.models import BACKBONES, build_encoder, norms, weights
 from medpt.models.encoders import Encoder
 from medpt.spec import stream_seed
 
@@ -105,25 +105,11 @@ def _batch(images: Images, device: str) -> Tensor:
     return normalise(torch.tensor(images).to(device))
 
 
-@torch.no_grad()
 def settle(network: nn.Module, images: Images, batch_size: int = BATCH) -> None:
-    """Sets batch norm's running statistics to the mean over batches of `images`, in one pass in train mode.
-
-    An untrained network's are 0 and 1, which are those of no layer. Changes nothing else; leaves eval mode. A
-    last batch of one image is left out.
-    """
-    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # a plain mean
-    network.train()
+    """Batch norm's statistics from `images` (medpt/models/norms.py). A last batch of one image is left out."""
     device = str(next(network.parameters()).device)
-    for start in range(0, len(images) - 1, batch_size):
-        network(_batch(images[start : start + batch_size], device))
-    network.eval()
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
+    starts = range(0, len(images) - 1, batch_size)
+    norms.settle(network, (_batch(images[start : start + batch_size], device) for start in starts))
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from medpt.data.augment import normalise
 from medpt.errors import DivergedError
+from medpt.models import norms
 from medpt.spec import stream_seed
 
 BATCH = 64
@@ -73,7 +74,6 @@ def embed(
     return np.concatenate(batches)
 
 
-@torch.no_grad()
 def settle_batch_norm(
     encoder: nn.Module,
     images: NDArray[np.uint8],
@@ -81,23 +81,14 @@ def settle_batch_norm(
     seed: int,
     device: str | torch.device,
 ) -> None:
-    """Sets every running mean and variance to the plain average over the batches of one pass.
+    """Batch norm's statistics (medpt/models/norms.py) from 2,000 of `rows`, drawn by `seed`, or from all.
 
-    The pass takes 2,000 of `rows`, drawn by `seed`, or all; a last batch that is not full is left out
-    unless it is the only one. Leaves the encoder in training mode.
+    A last batch that is not full is left out unless it is the only one.
     """
     generator = np.random.default_rng(stream_seed(seed, "settle"))
     drawn = np.sort(generator.permutation(rows)[:SETTLING_PATCHES])
-    norms = [layer for layer in encoder.modules() if isinstance(layer, nn.BatchNorm2d)]
-    momenta = [layer.momentum for layer in norms]
-    for layer in norms:
-        layer.reset_running_stats()
-        layer.momentum = None  # PyTorch's word for the plain average
-    encoder.train()
-    for part in _parts(drawn[: len(drawn) // BATCH * BATCH] if len(drawn) > BATCH else drawn):
-        encoder(load(images, part, device))
-    for layer, momentum in zip(norms, momenta, strict=True):
-        layer.momentum = momentum
+    kept = drawn[: len(drawn) // BATCH * BATCH] if len(drawn) > BATCH else drawn
+    norms.settle(encoder, (load(images, part, device) for part in _parts(kept)))
 
 
 def _parts(rows: NDArray[np.intp]) -> list[NDArray[np.intp]]:
