@@ -106,7 +106,7 @@ def _batch(images: Images, device: str) -> Tensor:
 
 
 def settle(network: nn.Module, images: Images, batch_size: int = BATCH) -> None:
-    """Batch norm's statistics from `images` (medpt/models/norms.py). A last batch of one image is left out."""
+    """Batch norm settled on `images` (medpt/models/norms.py). A last batch of one image is left out."""
     device = str(next(network.parameters()).device)
     starts = range(0, len(images) - 1, batch_size)
     norms.settle(network, (_batch(images[start : start + batch_size], device) for start in starts))
