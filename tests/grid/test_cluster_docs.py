@@ -12,7 +12,8 @@ import yaml
 from ray.scripts.scripts import cli
 from test_deploy import gpus  # noqa: F401 - a fixture
 
-from grid import doctor, run
+from grid import run
+from grid.doctor import __main__ as doctor
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "cluster.md").read_text()

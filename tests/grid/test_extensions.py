@@ -11,7 +11,8 @@ import pytest
 import tiny
 from installed import EXAMPLE, SPACE, environment, example, installed, project
 
-from grid import cost, plan, published, resources, space, tables
+from grid import cost, plan, published, resources, space
+from grid.report import tables
 from medpt import extensions
 from medpt.errors import InputError
 from medpt.models import ARCHITECTURES, BACKBONES, architectures, backbones

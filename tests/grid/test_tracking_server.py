@@ -17,7 +17,8 @@ import made_space
 import psutil
 import pytest
 
-from grid import checks, track
+from grid import track
+from grid.doctor import checks
 from grid.store import Store
 
 ROOT = Path(__file__).parents[2]

@@ -1,0 +1,187 @@
+"""`python -m grid.advise --target DIR --space NAME`: which initialization suits a dataset (docs/queries.md).
+
+Reads what a space left in --out and trains nothing. advice.py says what counts as evidence; where such
+advice was not right for targets that are measured, the evidence is shown and nothing is recommended.
+"""
+
+import argparse
+import csv
+import sys
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from medpt.errors import InputError
+
+if TYPE_CHECKING:
+    from grid.advise.advice import Advice, Row
+    from grid.advise.candidates import Offer
+    from grid.evidence import Evidence
+    from medpt.data import Dataset
+
+WIDE = 200  # characters, where the output is no terminal
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parser().parse_args(arguments)
+    try:
+        run(options)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def run(options: argparse.Namespace) -> None:
+    dataset, evidence, offer = checked(options)
+    from grid.advise import samples
+    from grid.advise.advice import Adviser
+
+    target = samples.of_dataset(dataset, offer.size, options.images)
+    adviser = Adviser(evidence, offer, options.images, options.imagenet_weights, _told)
+    advice = adviser.advise(target)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
+    console.print(table(advice, target.name, offer.backbone), soft_wrap=True)
+    for gap in dict.fromkeys(evidence.gaps):
+        console.print(f"note: {gap}", soft_wrap=True, markup=False)
+    measured = target.name in {entry.name for entry in offer.targets}
+    if measured:
+        console.print(f"note: {target.name} is measured in this space, which grid.query shows; left out here")
+    console.print(sentence(advice), soft_wrap=True, markup=False)
+    if options.csv:
+        write(options.csv, advice.rows)
+
+
+def checked(options: argparse.Namespace) -> "tuple[Dataset, Evidence, Offer]":
+    """The target and what the space offers. InputError with the problems of all options at once."""
+    from grid import results
+    from grid.advise import samples
+
+    problems = _limits(options)
+    dataset = plan = frame = None
+    try:
+        dataset = samples.target(options.target)
+    except InputError as error:
+        problems += error.problems
+    try:
+        plan = results.read_plan(options.space, options.out)
+        frame = results.load(options.space, options.out, options.tracking_uri)
+    except InputError as error:
+        problems += error.problems
+    if problems or dataset is None:
+        raise InputError(problems)
+    return dataset, *_offer(options, plan, frame, dataset)
+
+
+def _limits(options: argparse.Namespace) -> list[str]:
+    from grid.advise.samples import LEAST
+
+    problems = []
+    if options.images < LEAST:
+        problems.append(f"--images {options.images}: a whole number from {LEAST} is accepted")
+    if options.csv and not options.csv.absolute().parent.is_dir():
+        problems.append(f"--csv {options.csv}: no such folder; a file in a folder that is there is accepted")
+    if options.imagenet_weights and not options.imagenet_weights.is_dir():
+        problems.append(f"--imagenet-weights {options.imagenet_weights}: no such folder")
+    return problems
+
+
+def _offer(options: argparse.Namespace, plan: Any, frame: Any, dataset: Any) -> "tuple[Evidence, Offer]":
+    from grid.advise.candidates import offered
+    from grid.evidence import Evidence
+    from grid.store import Store
+
+    evidence = Evidence(plan, Store(options.out))
+    offer = offered(evidence, frame, dataset.info.task, options.backbone)
+    _same_weights(options.imagenet_weights, offer)
+    return evidence, offer
+
+
+def _same_weights(folder: Path | None, offer: "Offer") -> None:
+    """InputError where the folder's file is not what the space's runs began with."""
+    from grid.space import IMAGENET
+    from medpt.files import sha256
+    from medpt.models.weights import published_name
+
+    if folder is None or IMAGENET not in offer.candidates:
+        return
+    file = folder / published_name(offer.backbone)
+    (name,) = offer.candidates[IMAGENET].weights
+    if not file.is_file() or not sha256(file).startswith(name):
+        raise InputError(f"{file}: not the weights of this space's runs (sha256 {name}…)")
+
+
+def table(advice: "Advice", target: str, backbone: str) -> Table:
+    title = f"{target}, {backbone}: initializations, the most promising first"
+    shown = Table(box=None, padding=(0, 2), title=title, title_justify="left")
+    columns = ("initialization", "cmd", "LogME", "gain on similar targets", "rank")
+    for column in columns:
+        shown.add_column(column, justify="left" if column == columns[0] else "right")
+    for row in advice.rows:
+        gain = f"{number(row.gain, '+.2f')} ({row.targets} of {advice.others})"
+        rank = "–" if row.rank is None else f"{row.rank}"
+        shown.add_row(row.initialization, number(row.cmd, ".2f"), number(row.logme, ".4f"), gain, rank)
+    shown.add_row("random", "–", number(advice.random, ".4f"), "0", "–")
+    return shown
+
+
+def number(value: float | None, form: str) -> str:
+    return "–" if value is None else format(value, form)
+
+
+def sentence(advice: "Advice") -> str:
+    """The recommendation and how far to trust it, or why there is none."""
+    if advice.trust.lacking:
+        return f"Not enough evidence to recommend one: {advice.trust.lacking}."
+    first = [row for row in advice.rows if row.rank == 1]
+    names = " or ".join(row.initialization for row in first)
+    doubt = "".join(
+        f" On similar targets {row.initialization} was no better than random weights."
+        for row in first
+        if row.gain is not None and row.gain <= 0
+    )
+    return f"Start from {names}. On the targets already measured {advice.trust.words}.{doubt}"
+
+
+def write(path: Path, rows: "list[Row]") -> None:
+    """Every column in full precision; what is not there is empty."""
+    from grid.advise.advice import Row
+    from medpt.files import replacing
+
+    with replacing(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, [entry.name for entry in fields(Row)], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(map(asdict, rows))
+
+
+def _told(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def parser() -> argparse.ArgumentParser:
+    result = argparse.ArgumentParser(
+        prog="python -m grid.advise",
+        description="Ranks the initializations of a finished space for a dataset; says how far to trust it.",
+    )
+    result.add_argument(
+        "--target", required=True, metavar="[NAME=]DIR", help="with dataset.yaml, or a known dataset's folder"
+    )
+    result.add_argument("--space", required=True, metavar="NAME")
+    result.add_argument("--out", type=Path, default=Path("runs"), metavar="DIR", help="of the space's runs")
+    result.add_argument("--tracking-uri", metavar="URI", help="MLflow; default SQLite below --out")
+    result.add_argument("--backbone", metavar="NAME", help="default: that of most pre-trainings")
+    result.add_argument(
+        "--images", type=int, default=300, metavar="N", help="looked at of each dataset; default 300"
+    )
+    result.add_argument(
+        "--imagenet-weights", type=Path, metavar="DIR", help="torchvision's files, for LogME of imagenet*"
+    )
+    result.add_argument("--csv", type=Path, metavar="FILE", help="the rows, for other programs")
+    return result
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The paper's claims and errors as data, and what our numbers and its own say of them."""

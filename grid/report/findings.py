@@ -1,0 +1,149 @@
+"""What a space found, in sentences; each number in them is a cell's."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from grid.query import METRIC_NAMES
+from grid.report.tables import VERDICTS, Cell, Column, Contrast
+
+STATES = {  # of a trial that is not finished, in words
+    "failed": "failed",
+    "blocked": "could not start because of a failed pre-training or preparation",
+    "unrecorded": "finished but not in MLflow's record, to which the same command sends them",
+    "running": "started but did not end",
+    "missing": "not run",
+}
+
+OUTCOMES = {
+    "better": "beats random weights by more than one standard deviation in",
+    "noise": "is within one standard deviation of random weights in",
+    "worse": "is more than one standard deviation below random weights in",
+    "unknown": "stands against random weights by single seeds, without a measure of noise, in",
+}
+
+
+FLAT_TILES = 2 / 9
+NEAR_CHANCE = 2.0
+
+
+def coverage(states: Counter[str], analyses: tuple[int, int] = (0, 0)) -> str:
+    """How many of the planned trials are finished, and what became of the others; of analyses, (finished,
+    planned)."""
+    return " ".join(filter(None, [_trials(states), _analyses(*analyses)]))
+
+
+def _analyses(finished: int, planned: int) -> str:
+    if not planned:
+        return ""
+    if finished == planned:
+        return f"All {planned:,} analyses are finished."
+    return f"{finished:,} of {planned:,} analyses are finished."
+
+
+def _trials(states: Counter[str]) -> str:
+    total = states.total()
+    if not total:
+        return ""
+    rest = [f"{states[state]:,} {text}" for state, text in STATES.items() if states[state]]
+    if not rest:
+        return f"All {total:,} trials are finished."
+    return f"{states['finished']:,} of {total:,} trials are finished; {', '.join(rest)}."
+
+
+def answer(found: Sequence[Contrast]) -> str:
+    """The paragraph that answers the space's question over all its targets and networks."""
+    compared = [contrast for contrast in found if contrast.verdict != "none"]
+    if not compared:
+        return (
+            "No target has a finished seed both from random weights and from a pre-training: no comparison."
+        )
+    verdicts = Counter(contrast.verdict for contrast in compared)
+    parts = [f"{text} {verdicts[name]}" for name, text in OUTCOMES.items() if verdicts[name]]
+    text = (
+        f"Over {_count(len(compared), 'pair')} of target and network, the best pre-training {_join(parts)}."
+    )
+    winners = Counter(contrast.best.initialization for contrast in compared if contrast.best)
+    name, wins = winners.most_common(1)[0]
+    tied = [other for other, count in winners.items() if count == wins]
+    if len(tied) > 1:
+        return f"{text} No source wins overall: {_join(tied)} are each the best of {wins}."
+    return f"{text} {name} is the best pre-training in {wins} of {len(compared)}."
+
+
+def sentence(contrast: Contrast) -> str:
+    """The best pre-training of one network on one target against random weights."""
+    best, random = contrast.best, contrast.random
+    if best is None and random is None:
+        return "no seed is finished."
+    if best is None:
+        return f"no pre-training has a finished seed; random weights have {value(random)}."
+    if random is None:
+        return f"{best.initialization} is best with {value(best)}; random weights have no finished seed."
+    verdict, points = VERDICTS[contrast.verdict], f"{abs(contrast.gain):.2f} points"
+    if contrast.gain <= 0:
+        nearest = f"the nearest pre-training, {best.initialization} with {value(best)}, is {points} below"
+        return f"random weights are best with {value(random)}; {nearest}: {verdict}."
+    above = f"{points} above random weights with {value(random)}"
+    return f"{best.initialization} is best with {value(best)}, {above}: {verdict}."
+
+
+def value(cell: Cell | None) -> str:
+    """`76.65 ± 0.92 (n = 2)`, with the planned number where seeds are missing."""
+    if cell is None:
+        return "–"
+    spread = f" ± {cell.std:.2f}" if cell.n > 1 else ""
+    count = f"n = {cell.n}" + (f" of {cell.planned}" if cell.n < cell.planned else "")
+    return f"{cell.mean:.2f}{spread} ({count})"
+
+
+def doubts(pretrained: Iterable[tuple[str, Mapping[str, float]]]) -> list[str]:
+    """A sentence for each self-supervised pre-training, (label, metrics), that shows no sign of learning.
+
+    Puzzles with more than FLAT_TILES of their tiles without contrast cannot be solved; an accuracy up to
+    NEAR_CHANCE times that of guessing is none; swapped pixels are to come out nearer than they were left.
+    """
+    found = []
+    for label, metrics in pretrained:
+        accuracy, chance = metrics.get("val_accuracy"), metrics.get("chance")
+        if (flat := metrics.get("flat_tiles", 0.0)) > FLAT_TILES:
+            text = f"{label}: {flat:.0%} of the puzzles' tiles have no contrast; above {FLAT_TILES:.0%} "
+            found.append(f"{text}they cannot be solved.")
+        if accuracy is not None and chance and accuracy <= NEAR_CHANCE * chance:
+            text = f"{label}: solves {accuracy:.1%} of held-out puzzles, where guessing solves {chance:.1%}: "
+            found.append(f"{text}its weights say little of this method.")
+        mse, left = metrics.get("val_mse_swapped"), metrics.get("val_mse_identity_swapped")
+        if mse is not None and left is not None and mse >= left:
+            text = (
+                f"{label}: restores swapped pixels with an error of {mse:.3f}, leaving them has {left:.3f}: "
+            )
+            found.append(f"{text}its weights say little of this method.")
+    return found
+
+
+def duration(seconds: float) -> str:
+    """In the unit that leaves a readable number: seconds, minutes or hours."""
+    for limit, size, unit in ((120, 1, "seconds"), (7200, 60, "minutes")):
+        if seconds < limit:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds / 3600:,.1f} hours"
+
+
+def by_target(found: Sequence[Contrast]) -> dict[Column, list[Contrast]]:
+    targets: dict[Column, list[Contrast]] = {}
+    for contrast in found:
+        targets.setdefault(contrast.column, []).append(contrast)
+    return targets
+
+
+def metric_of(found: Sequence[Contrast]) -> str:
+    """The name of the metric of contrasts on one target; empty where no seed is finished."""
+    cell = next((cell for c in found for cell in (c.best, c.random) if cell), None)
+    return METRIC_NAMES[cell.metric] if cell else ""
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def _join(parts: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))

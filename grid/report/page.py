@@ -1,0 +1,189 @@
+"""One self-contained page on a space, and its tables as CSV and LaTeX.
+
+Everything in it is computed from MLflow's record, the plan and the store's artifacts; what is not there is
+named. It runs no training code and loads nothing from the network.
+"""
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from grid import results
+from grid.claims import statements
+from grid.evidence import Evidence
+from grid.report import (
+    analyses,
+    charts,
+    decisions,
+    exports,
+    figures,
+    findings,
+    overlaps,
+    paper,
+    pictures,
+    provenance,
+    section_files,
+    sections,
+    survivals,
+    tables,
+)
+from grid.report.places import PLACES
+from grid.report.sections import Facts
+from grid.store import Store
+from medpt import files
+from medpt.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TEMPLATES = Path(__file__).parents[2] / "reports" / "templates"
+PAGE = "index.html"
+MOST_SENTENCES = 12  # findings; more become a table
+MOST_PANELS = 60  # learning curves; the rest is counted
+MOST_GALLERIES = 12
+MOST_EXAMPLES = 24  # datasets with example images
+MOST_FAILURES = 200
+MOST_COMPARISONS = 60  # of one part of a claim
+MOST_LEAKS = 100  # images left out, of each pair of datasets
+
+
+def build(space: str, out: Path, tracking_uri: str | None = None) -> Path:
+    """Writes <out>/reports/<space>/: index.html, table.csv, table.tex, trials.csv, the claims as claims.csv
+    and, of each table and figure of the paper that the space fills, what section_files names; the path of
+    the page.
+
+    Each file appears by atomic replacement, the page last. Raises InputError where the space was never run.
+    """
+    plan = results.read_plan(space, out)
+    evidence = Evidence(plan, Store(out))
+    frame = results.load(space, out, tracking_uri)
+    frame["state"] = [evidence.state(*pair) for pair in zip(frame["digest"], frame["status"], strict=True)]
+    cells, floors = tables.cells(frame), background_floors(frame)
+    facts = sections.facts(frame, tracking_uri)
+    content = page(frame, cells, floors, facts, evidence)
+    text = render(content)
+    folder = out / "reports" / plan["space"]
+    files.write_text(folder / "table.csv", exports.to_csv(cells))
+    files.write_text(folder / "table.tex", exports.to_latex(cells, floors))
+    files.write_text(folder / "trials.csv", frame.to_csv(index=False))
+    for section in content["sections"]:
+        for name, data in section_files.files_of(section, facts, floors).items():
+            files.write_bytes(folder / name, data if isinstance(data, bytes) else data.encode())
+    if content["judged"]:
+        files.write_text(folder / "claims.csv", section_files.claims_csv(content["judged"]))
+    files.write_text(folder / PAGE, text)
+    return folder / PAGE
+
+
+def background_floors(frame: "pd.DataFrame") -> dict[tables.Column, float]:
+    """The mean IoU, in per cent, of answering background everywhere; a fact of each target's test part."""
+    floors: dict[tables.Column, float] = {}
+    if "background_miou" in frame.columns:
+        known = frame.dropna(subset=["background_miou"])
+        columns = zip(known["target"], known["target_size"], known["background_miou"], strict=True)
+        floors = {(target, float(size)): 100 * float(value) for target, size, value in columns}
+    return floors
+
+
+def page(
+    frame: "pd.DataFrame",
+    cells: list[tables.Cell],
+    floors: dict[tables.Column, float],
+    facts: Facts,
+    evidence: Evidence,
+) -> dict[str, Any]:
+    """Everything that the template shows, in the order of the page; `gaps` is last, when all was tried."""
+    data, cohorts = provenance.datasets(evidence), survivals.cohorts(evidence)
+    remarks = provenance.remarks(data) | survivals.remarks(cohorts, evidence)
+    of_paper = paper.of(frame, evidence, remarks, cohorts)
+    rest = tables.cells(frame[[not own for own in paper.held(frame, PLACES)]])
+    contrasts = tables.contrasts(cells)
+    states = Counter(frame.drop_duplicates("digest")["state"])
+    sources = evidence.sources()
+    return {
+        "plan": evidence.plan,
+        "states": states,
+        "last_result": evidence.last_result(),
+        "coverage": findings.coverage(states, analyses.finished(evidence)),
+        "larger_space": provenance.larger_space(evidence.plan),
+        "synthetic": sorted(name for name, remark in remarks.items() if remark == provenance.SYNTHETIC),
+        "sections": of_paper,
+        "judged": paper.judged(frame, of_paper, evidence) if of_paper else [],
+        "most_comparisons": MOST_COMPARISONS,
+        "errata": statements.errata(),
+        "facts": facts,
+        "answer": findings.answer(contrasts),
+        "contrasts": contrasts,
+        "most_sentences": MOST_SENTENCES,
+        "targets": findings.by_target(contrasts),
+        "cells": rest,
+        "floors": floors,
+        "colours": figures.colours(cell.initialization for cell in rest),
+        "dots": figures.dot_plots(rest),
+        "panels": figures.panels(rest, evidence.history, MOST_PANELS),
+        "most_panels": MOST_PANELS,
+        "panels_possible": len({(cell.column, cell.network) for cell in rest if cell.n}),
+        "galleries": pictures.galleries(cells, evidence.artifact, MOST_GALLERIES),
+        "sources": sources,
+        "doubts": findings.doubts(evidence.learned()),
+        "decoders": evidence.decoders(),
+        "seconds": evidence.seconds(),
+        "needed": sum(source.users for source in sources),
+        "shared_images": overlaps.compared(evidence),
+        "shared_classes": overlaps.classes(evidence),
+        "most_leaks": MOST_LEAKS,
+        "failures": evidence.failures(reported(frame)),
+        "most_failures": MOST_FAILURES,
+        "compared": provenance.comparisons(rest, remarks),
+        "settings": provenance.settings(evidence),
+        "decisions": decisions.groups(evidence),
+        "data": data,
+        "examples": examples(data, evidence),
+        "weightings": provenance.weightings(cells, evidence),
+        "algorithms": provenance.algorithms(evidence),
+        "versions": provenance.versions(),
+        "gaps": list(dict.fromkeys(evidence.gaps)),
+    }
+
+
+def reported(frame: "pd.DataFrame") -> dict[str, str]:
+    """MLflow's reasons by digest."""
+    failed = frame[frame["status"] == "failed"]
+    reasons = failed["failure"].fillna("no reason was recorded")
+    return dict(zip(failed["digest"], reasons, strict=True))
+
+
+def examples(data: list[provenance.Data], evidence: Evidence) -> dict[str, list[pictures.Example]]:
+    """By the digest of the prepared data; once a dataset."""
+    found: dict[str, list[pictures.Example]] = {}
+    first = {entry.card.name: entry.prepared for entry in reversed(data) if entry.prepared.manifest}
+    for prepared in list(first.values())[:MOST_EXAMPLES]:
+        assert prepared.manifest  # noqa: S101 - for the type checker
+        try:
+            found[prepared.digest] = pictures.examples(
+                evidence.store.folder(prepared.digest), prepared.manifest
+            )
+        except InputError as error:
+            evidence.gaps += error.problems
+    return found
+
+
+def render(context: dict[str, Any]) -> str:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals |= {
+        "tables": tables,
+        "figures": figures,
+        "findings": findings,
+        "overlaps": overlaps,
+        "pictures": pictures,
+        "charts": charts,
+    }
+    return environment.get_template("report.html.j2").render(context)

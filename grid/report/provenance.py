@@ -1,0 +1,271 @@
+"""What stands behind a report's numbers: protocol, data and versions, and the paper's numbers beside them."""
+
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from grid import published, space
+from grid.evidence import Evidence, Prepared
+from grid.report.tables import NETWORKS, Cell, Column, heading
+from grid.space import Trial
+from medpt.data.cards import Card, card
+from medpt.data.fingerprint import fingerprint
+from medpt.data.locate import locate
+from medpt.errors import InputError
+from medpt.spec import VERSIONS, Finetune, Pretrain, Protocol
+
+PACKAGES = (
+    "medpt-grid",
+    "torch",
+    "torchvision",
+    "numpy",
+    "opencv-python-headless",
+    "ray",
+    "mlflow",
+    "pyarrow",
+)
+DEFAULTS = {"pretrain": Pretrain.protocol, "finetune": Finetune.protocol}
+MEANINGS = {
+    "learning_rate": "of Adam, betas and epsilon as published (paper, section 2.2)",
+    "batch_size": "images in a step (paper, section 2.2)",
+    "patience": "evaluations without improvement before stopping (the paper's “20 iterations”)",
+    "improvement": "smallest gain of the validation metric that counts",
+    "min_steps": "never stop before this step",
+    "max_steps": "always stop at this step",
+    "evaluate_every": "steps between evaluations",
+    "validation_fraction": "of the training part, by patient; with 0 the last weights are tested",
+    "weighting": "of classes in the balanced cross entropy; the paper gives no formula",
+    "weight_clip": "bounds of a class weight before scaling",
+    "edge_loss": "of ET-Net: how its segmentation and edge losses are weighed",
+}
+SYNTHETIC = "synthetic"
+AUTOMATIC = {
+    "evaluate_every": "one eightfold epoch, 500 steps above 10,000 images",
+    "weighting": "the task's default",
+}
+
+
+@dataclass(frozen=True)
+class Value:
+    """A protocol's value as text; `default` is empty where it is the default, `where` where all share it."""
+
+    text: str
+    default: str
+    where: str
+
+
+@dataclass(frozen=True)
+class Setting:
+    name: str
+    meaning: str
+    pretrain: list[Value]
+    finetune: list[Value]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A cell beside the paper's, in per cent; `remark` says in what the data differ from the owner's."""
+
+    cell: Cell
+    table: str
+    mean: float
+    std: float
+    remark: str
+
+    @property
+    def difference(self) -> float:
+        return self.cell.mean - self.mean
+
+    @property
+    def is_reconstruction(self) -> bool:
+        return NETWORKS.get(self.cell.architecture, "").endswith("(reconstruction)")
+
+
+def settings(evidence: Evidence) -> list[Setting]:
+    """Every field of the protocols with all values that the plan gives it."""
+    used = {kind: evidence.protocols(kind) for kind in DEFAULTS}
+    return [
+        Setting(
+            item.name,
+            MEANINGS.get(item.name, ""),
+            *(_values(item.name, used[kind], DEFAULTS[kind]) for kind in DEFAULTS),
+        )
+        for item in fields(Protocol)
+    ]
+
+
+def _values(name: str, used: list[tuple[Protocol, list[str]]], default: Protocol) -> list[Value]:
+    places: dict[Any, list[str]] = {}
+    for protocol, datasets in used:
+        places.setdefault(getattr(protocol, name), []).extend(datasets)
+    usual = getattr(default, name)
+    return [
+        Value(
+            _text(name, value),
+            "" if value == usual else _text(name, usual),
+            ", ".join(dict.fromkeys(where)) if len(places) > 1 else "",
+        )
+        for value, where in places.items()
+    ]
+
+
+def _text(name: str, value: Any) -> str:
+    if value is None:
+        return AUTOMATIC.get(name, "not set")
+    if isinstance(value, tuple):
+        return " to ".join(f"{number:g}" for number in value)
+    return (
+        f"{value:,}" if isinstance(value, int) else f"{value:g}" if isinstance(value, float) else str(value)
+    )
+
+
+@dataclass(frozen=True)
+class Data:
+    """A prepared dataset beside its card; `counts` holds (class, training, test), the largest first."""
+
+    prepared: Prepared
+    card: Card
+    synthetic: bool
+
+    @cached_property
+    def images(self) -> dict[str, int]:
+        return dict(self.prepared.manifest.images) if self.prepared.manifest else {}
+
+    @cached_property
+    def counts(self) -> list[tuple[str, int, int]]:
+        manifest = self.prepared.manifest
+        parts = [manifest.counts.get(part, {}) if manifest else {} for part in ("train", "test")]
+        names = manifest.classes if manifest else ()
+        found = [(name, parts[0].get(name, 0), parts[1].get(name, 0)) for name in names]
+        return sorted(found, key=lambda entry: -entry[1])
+
+    @property
+    def unit(self) -> str:
+        return "pixels" if self.card.task == "segmentation" else "images"
+
+    @property
+    def remark(self) -> str:
+        """In what the data are not what the owner published; empty where they are, or where it is unknown."""
+        if self.synthetic:
+            return SYNTHETIC
+        have, published_count = sum(self.images.values()), sum(self.card.counts.values())
+        spec = self.prepared.spec
+        unknown = not self.images or not self.card.counts
+        if unknown or spec.sample_size or spec.at_most or have == published_count:
+            return ""
+        return f"{have:,} of {published_count:,} published images"
+
+
+def datasets(evidence: Evidence) -> list[Data]:
+    prepared = evidence.prepared()
+    synthetic = phantom_fingerprints(evidence.store.root, {entry.spec.dataset for entry in prepared})
+    return [
+        Data(prepared, card(prepared.spec.dataset), prepared.spec.fingerprint in synthetic)
+        for prepared in prepared
+    ]
+
+
+def remarks(data: Sequence[Data]) -> dict[str, str]:
+    """Of each dataset, in what its data are not the owner's; the first word of any that is prepared twice."""
+    found: dict[str, str] = {}
+    for entry in data:
+        found[entry.card.name] = found.get(entry.card.name) or entry.remark
+    return found
+
+
+def phantom_fingerprints(out: Path, names: Iterable[str]) -> set[str]:
+    """Of the synthetic datasets of those names below a folder of results."""
+    found = set()
+    for folder in sorted((out / "phantom").glob("*")):
+        for name in names:
+            try:
+                found.add(fingerprint(locate(name, folder)))
+            except InputError:
+                continue
+    return found
+
+
+def comparisons(cells: Sequence[Cell], remarks: Mapping[str, str]) -> list[Compared]:
+    """The finished cells that the paper printed; none on synthetic data, which the paper did not use.
+
+    `remarks` says by target in what its data are not the owner's (`Data.remark`).
+    """
+    printed = published.cells()
+    found = []
+    for cell in cells:
+        if cell.target_size == 1 and cell.n and remarks.get(cell.target) != SYNTHETIC:
+            key = published.key(_trial(cell))
+            if key in printed:
+                found.append(Compared(cell, *printed[key], remarks.get(cell.target, "")))
+    return found
+
+
+def _trial(cell: Cell) -> Trial:
+    factors = (cell.source, cell.sample_size, cell.backbone, cell.architecture, cell.target, cell.target_size)
+    return Trial(cell.experiments[0], *factors, seed=min(cell.values))
+
+
+@dataclass(frozen=True)
+class Weighting:
+    """How a target's classes were weighted and its training part divided, by one finished fine-tuning."""
+
+    target: str
+    name: str
+    lowest: float
+    highest: float
+    train_images: int
+    val_images: int
+
+
+def weightings(cells: Sequence[Cell], evidence: Evidence) -> list[Weighting]:
+    """One for each target and share of it, from the first finished cell."""
+    first: dict[Column, str] = {}
+    for cell in cells:
+        if cell.digests and card(cell.target).task != "survival":
+            first.setdefault(cell.column, next(iter(cell.digests.values())))
+    records = {column: evidence.record(digest) for column, digest in first.items()}
+    return [
+        Weighting(
+            heading(column),
+            record["weighting"],
+            min(record["class_weights"]),
+            max(record["class_weights"]),
+            record["train_images"],
+            record["val_images"],
+        )
+        for column, record in records.items()
+        if record
+    ]
+
+
+def larger_space(plan: dict[str, Any]) -> int:
+    """Trials of the space's file where it has more than the plan, as after --filter or --limit; else 0."""
+    try:
+        trials = len(space.load(plan["space"]).trials)
+    except InputError:
+        return 0
+    return trials if trials > len(plan["trials"]) else 0
+
+
+def versions() -> dict[str, str]:
+    """Of the installation that writes the report."""
+    found = {"Python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed here"
+    return found
+
+
+def algorithms(evidence: Evidence) -> dict[str, str]:
+    """The version of each kind of unit that the finished results were computed by."""
+    found: dict[str, set[str]] = {kind: set() for kind in VERSIONS}
+    for digest, unit in evidence.units.items():
+        if digest in evidence.finished:
+            found[unit.kind].add(str(evidence.marker(digest).get("version", "unknown")))
+    return {kind: ", ".join(sorted(names)) or "–" for kind, names in found.items()}

@@ -1,0 +1,155 @@
+"""The sections of a report as files: every table as CSV, cells as LaTeX, charts as PDF.
+
+Long format: one row a cell, a layer, a pair of datasets. Numbers that do not exist are empty.
+"""
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from grid.claims.verdicts import Verdict
+from grid.report import exports, pdf
+from grid.report.analyses import FilterSets, Modality, Similarities
+from grid.report.paper import Judged, Section, Survival
+from grid.report.sections import STEPS, Facts, Row, Trials
+from grid.report.survivals import Cohort
+from grid.report.tables import CELL, Column
+
+TRIALS = (
+    *CELL,
+    "metric",
+    "mean",
+    "std",
+    "n",
+    "planned",
+    "paper_mean",
+    "paper_std",
+    "difference",
+    "welch_p",
+    "welch_p_holm",
+    "over_random",
+    "over_random_low",
+    "over_random_high",
+    "hedges_g",
+    "hedges_g_low",
+    "hedges_g_high",
+    "paired_p",
+    "paired_p_holm",
+)
+SURVIVAL = {  # of the columns beyond TRIALS: what MLflow calls them
+    "harrell_low": "c_index_low",
+    "harrell_high": "c_index_high",
+    "paper_equation": "c_index_strict",
+}
+CLAIMS = ("id", "section", "statement", "paper", "paper_held", "paper_total", "ours", "held", "total", "p")
+
+
+def files_of(section: Section, facts: Facts, floors: dict[Column, float]) -> dict[str, str | bytes]:
+    """Name to content of everything that belongs to a section."""
+    content = section.content
+    found: dict[str, str | bytes] = {f"{section.key}.csv": _csv(content, facts)}
+    trials = content.trials if isinstance(content, Survival) else content
+    if isinstance(trials, Trials):
+        found[f"{section.key}.tex"] = exports.to_latex(trials.cells, floors)
+    if section.charts:
+        found[f"{section.key}.pdf"] = pdf.write(section.charts, section.legend)
+    return found
+
+
+def _csv(content: Any, facts: Facts) -> str:
+    if isinstance(content, Trials | Survival):
+        return trials_csv(content, facts)
+    if isinstance(content, Modality):
+        return written(("a", "b", "average_cmd"), _pairs(content))
+    if isinstance(content, Similarities):
+        columns = ("source", "backbone", "layer", "similarity", "floor", "rows", "channels")
+        return written(columns, _layers(content))
+    if isinstance(content, FilterSets):
+        names = list(dict.fromkeys(name for entry in content.sets for name in sorted(entry.metrics)))
+        rows = ([e.source, e.backbone, *(e.metrics.get(name) for name in names)] for e in content.sets)
+        return written(("source", "backbone", *names), rows)
+    return written(("cohort", "row", "ours", "paper"), _counts(content))
+
+
+def trials_csv(content: Trials | Survival, facts: Facts) -> str:
+    trials = content.trials if isinstance(content, Survival) else content
+    extra = SURVIVAL if isinstance(content, Survival) else {STEPS: STEPS}
+    scale = 100 if isinstance(content, Survival) else 1
+    rows = (
+        [*_row(row, trials), *(facts.mean(row.cell, name, scale) for name in extra.values())]
+        for row in trials.rows
+    )
+    return written((*TRIALS, *extra), rows)
+
+
+def _row(row: Row, trials: Trials) -> list[Any]:
+    cell, paper, gain = row.cell, row.paper, trials.gain(row.cell)
+    printed = (paper.mean, paper.std, paper.difference) if paper else (None, None, None)
+    paired: tuple[Any, ...] = (None,) * 8
+    if gain:
+        intervals = (gain.difference, gain.effect)
+        ends = (x for i in intervals for x in (i.estimate, i.low, i.high))
+        paired = (*ends, gain.test.p, gain.p)
+    return [
+        *(getattr(cell, name) for name in CELL),
+        cell.metric,
+        cell.mean,
+        cell.std,
+        cell.n,
+        cell.planned,
+        *printed,
+        row.test.p if row.test else None,
+        row.p,
+        *paired,
+    ]
+
+
+def _pairs(modality: Modality) -> Iterable[list[Any]]:
+    names = modality.found.names if modality.found else ()
+    return ([a, b, modality.between(a, b)] for n, a in enumerate(names) for b in names[n:])
+
+
+def _layers(found: Similarities) -> Iterable[list[Any]]:
+    for entry in found.layers:
+        columns = (entry.names, entry.similarity, entry.floor, entry.rows, entry.channels)
+        for values in zip(*columns, strict=True):
+            yield [entry.source, entry.backbone, *values]
+
+
+def _counts(cohorts: Sequence[Cohort]) -> Iterable[list[Any]]:
+    for cohort in cohorts:
+        for name, ours, paper in cohort.counts:
+            yield [cohort.dataset, name, ours, paper.replace(",", "")]
+
+
+def claims_csv(judged: Sequence[Judged]) -> str:
+    rows = ([*_stated(pair.paper), *_outcome(pair.ours)] for pair in judged)
+    return written(CLAIMS, rows)
+
+
+def _stated(verdict: Verdict) -> list[Any]:
+    head = [verdict.id, verdict.section, verdict.statement]
+    return [*head, verdict.verdict, verdict.held, verdict.total]
+
+
+def _outcome(verdict: Verdict | None) -> list[Any]:
+    if verdict is None:
+        return ["", None, None, None]
+    known = [part.p for part in verdict.parts if part.p is not None]
+    return [verdict.verdict, verdict.held, verdict.total, max(known, default=None)]
+
+
+def written(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([_text(value) for value in row] for row in rows)
+    return text.getvalue()
+
+
+def _text(value: Any) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,134 @@
+"""Survival in a report: the cohorts beside the paper's Table 4, and the curves of predicted risk groups."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from grid import slides
+from grid.evidence import Evidence
+from grid.report import provenance
+from grid.report.charts import Box, Chart, Stroke
+from grid.report.figures import label, ticks
+from grid.report.provenance import SYNTHETIC
+from grid.report.tables import Cell
+from grid.space import RANDOM
+from medpt.errors import InputError
+from medpt.spec import NO_NETWORK, Slides
+from medpt.survival.patch_files import CohortManifest
+
+CURVES = "curves.json"
+DAYS = 365.25  # of a year
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """`manifest` is None where its slides are not prepared."""
+
+    digest: str
+    dataset: str
+    fingerprint: str
+    manifest: CohortManifest | None
+
+    @property
+    def counts(self) -> list[tuple[str, int | None, str]]:
+        """(row of Table 4, ours, the paper's as text); ours None where the cohort is not prepared."""
+        paper = slides.published().get(self.dataset, {})
+        ours = self.manifest.table4() if self.manifest else dict.fromkeys(paper)
+        return [(name, count, paper.get(name, "–")) for name, count in ours.items()]
+
+    @property
+    def events(self) -> int:
+        return sum(patient.event for patient in self.manifest.patients) if self.manifest else 0
+
+    @property
+    def refused(self) -> list[tuple[str, int]]:
+        return sorted(self.manifest.refused().items(), key=lambda item: -item[1]) if self.manifest else []
+
+
+def cohorts(evidence: Evidence) -> list[Cohort]:
+    found = []
+    for digest, unit in evidence.of_kind("slides"):
+        assert isinstance(unit.spec, Slides)  # noqa: S101 - for the type checker
+        manifest = None
+        if digest in evidence.finished:
+            try:
+                manifest = CohortManifest.read(evidence.store.folder(digest))
+            except InputError as error:
+                evidence.gaps += error.problems
+        found.append(Cohort(digest, unit.spec.dataset, unit.spec.fingerprint, manifest))
+    return found
+
+
+def remarks(found: Sequence[Cohort], evidence: Evidence) -> dict[str, str]:
+    """Of each cohort, in what its data are not the owner's, as grid.provenance says it of datasets."""
+    names = {cohort.dataset for cohort in found}
+    made = provenance.phantom_fingerprints(evidence.store.root, names)
+    return {cohort.dataset: SYNTHETIC if cohort.fingerprint in made else "" for cohort in found}
+
+
+def curves(cells: Sequence[Cell], evidence: Evidence, colours: dict[str, int]) -> list[Chart]:
+    """A chart a cohort and model: the risk groups of its best initialization and of random weights.
+
+    Of the first finished seed, which is one split of the patients; a model without a network has one pair.
+    """
+    groups: dict[tuple[str, str], list[Cell]] = {}
+    for cell in cells:
+        if cell.n:
+            groups.setdefault((cell.target, cell.network), []).append(cell)
+    drawn = (_chart(group, evidence, colours) for group in groups.values())
+    return [chart for chart in drawn if chart]
+
+
+def _chart(group: list[Cell], evidence: Evidence, colours: dict[str, int]) -> Chart | None:
+    trained = [cell for cell in group if cell.initialization != RANDOM]
+    best = max(trained, key=lambda cell: cell.mean, default=None)
+    shown = [cell for cell in group if cell is best or cell.initialization == RANDOM]
+    stored = [(cell, evidence.json(cell.digests[min(cell.digests)], CURVES)) for cell in shown]
+    known = [(cell, groups) for cell, groups in stored if groups]
+    if not known:
+        return None
+    last = max(max(groups[side]["time"]) for _, groups in known for side in ("low", "high")) / DAYS
+    box = Box((0.0, max(last, 1e-6)), (0.0, 1.0))
+    strokes = [
+        Stroke(
+            _steps(groups[side], box),
+            colours[cell.initialization],
+            "mean",
+            f"{_name(cell)}, {side} risk",
+            dashed=side == "high",
+        )
+        for cell, groups in known
+        for side in ("low", "high")
+    ]
+    note = "; ".join(f"{_name(cell)} {_p(groups)}" for cell, groups in known)
+    cell = known[0][0]
+    return Chart(
+        f"{cell.target}, {cell.network}",
+        f"{note}; seed {min(cell.digests)}",
+        "years",
+        x=tuple((box.across(value), label(value)) for value in ticks(*box.x)),
+        y=tuple((box.up(value), label(value)) for value in ticks(*box.y, most=6)),
+        strokes=tuple(strokes),
+    )
+
+
+def _name(cell: Cell) -> str:
+    return "no network" if cell.initialization == NO_NETWORK else cell.initialization
+
+
+def _p(groups: dict[str, Any]) -> str:
+    p = groups["logrank_p"]
+    if p is None or not math.isfinite(p):
+        return "no log-rank test"
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def _steps(curve: dict[str, Any], box: Box) -> tuple[tuple[float, float], ...]:
+    """The staircase of a Kaplan-Meier curve."""
+    points: list[tuple[float, float]] = []
+    alive = 1.0
+    for time, survival in zip(curve["time"], curve["survival"], strict=True):
+        points += [box.place(time / DAYS, alive), box.place(time / DAYS, survival)]
+        alive = survival
+    return tuple(dict.fromkeys(points))

@@ -1,0 +1,295 @@
+"""The claims on the paper's numbers, on planted results, and on results that are not all there."""
+
+import json
+from dataclasses import asdict
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from grid import space
+from grid.claims import scores, statements, verdicts
+from grid.claims.verdicts import INCONCLUSIVE, NO_NUMBERS, NOT_SUPPORTED, NOT_YET, SUPPORTED, Verdict
+from medpt.data.cards import card
+from medpt.errors import InputError
+
+SPACES = ("fig3", "table2", "fig4", "table3", "fig5", "fig7", "table5", "table6")
+SEEDS = range(5)
+SIMILAR = {"ChestXRay2017": "CheXpert", "MESSIDOR": "EyePACS", "CIFAR-100": "ADE20K"}
+SMALL = ("MESSIDOR", "HRF", "DRISHTI-GS")
+SECTIONS = ("CardiacMRI", "NIH-CT-82")
+
+
+def by_id(verdicts: list[Verdict]) -> dict[str, Verdict]:
+    return {verdict.id: verdict for verdict in verdicts}
+
+
+@cache
+def paper() -> dict[str, Verdict]:
+    return by_id(verdicts.paper())
+
+
+@pytest.mark.parametrize(
+    ("name", "held", "total", "verdict"),
+    [
+        ("C1", 6, 6, SUPPORTED),
+        ("C2", 6, 6, SUPPORTED),
+        ("C3", 5, 6, INCONCLUSIVE),
+        ("C4", 22, 24, SUPPORTED),
+        ("C5", 4, 4, INCONCLUSIVE),  # four differences cannot have a p below 1/16
+        ("C6", 8, 8, SUPPORTED),
+        ("C7", 6, 8, INCONCLUSIVE),
+        ("C8", 48, 48, SUPPORTED),
+        ("C18", 24, 24, SUPPORTED),
+        ("C19", 12, 12, SUPPORTED),
+    ],
+)
+def test_counts_of_the_papers_own_numbers(name: str, held: int, total: int, verdict: str) -> None:
+    found = paper()[name]
+    assert (found.held, found.total, found.verdict) == (held, total, verdict)
+    assert not found.missing
+
+
+def held_by(verdict: Verdict, part: int, *names: str) -> dict[Any, tuple[int, int]]:
+    """How many comparisons of a part hold, of how many, by some of their fields."""
+    counts: dict[Any, tuple[int, int]] = {}
+    for comparison in verdict.parts[part].comparisons:
+        key = tuple(getattr(comparison, name) for name in names)
+        held, total = counts.get(key, (0, 0))
+        counts[key] = held + (comparison.difference > 0), total + 1
+    return counts
+
+
+def test_training_without_labels_target_by_target() -> None:
+    large, drive, small = (held_by(paper()["C9"], part, "target") for part in range(3))
+    assert large == {
+        ("CIFAR100",): (4, 4),
+        ("ChestXRay",): (2, 4),
+        ("CardiacMRI",): (6, 8),
+        ("NIH-CT-82",): (6, 8),
+    }
+    assert drive == {("DRIVE",): (1, 4)}
+    assert small == {("MESSIDOR",): (4, 4), ("HRF",): (4, 4), ("DRISHTI-GS",): (12, 12)}
+    assert paper()["C9"].verdict == INCONCLUSIVE
+
+
+def test_training_without_labels_beats_medical_sources_but_in_et_net() -> None:
+    verdict = paper()["C10"]
+    assert held_by(verdict, 0, "model") == {
+        ("DeepLabV3+",): (0, 4),
+        ("CE-Net",): (0, 4),
+        ("HyNet",): (0, 4),
+        ("ET-Net",): (4, 4),
+    }
+    assert verdict.verdict == NOT_SUPPORTED
+
+
+def test_the_most_similar_medical_source_is_best_in_two_of_eight() -> None:
+    assert held_by(paper()["C7"], 0, "target") == {("CardiacMRI",): (2, 4), ("NIH-CT-82",): (4, 4)}
+
+
+@pytest.mark.parametrize(
+    ("name", "margins"),
+    [
+        ("C1", [0.37, 0.41, 5.90, 2.39, 0.48, 1.75]),
+        ("C2", [1.80, 0.31, 4.04, 0.30, 0.91, 4.85]),
+        ("C5", [0.15, 0.35, 0.64, 0.61]),
+    ],
+)
+def test_margins_over_the_runner_up(name: str, margins: list[float]) -> None:
+    found = [comparison.difference for comparison in paper()[name].parts[0].comparisons]
+    assert found == pytest.approx(margins)
+
+
+def test_only_some_margins_exceed_a_standard_deviation() -> None:
+    clear = {(c.model, c.target) for c in paper()["C1"].parts[0].comparisons if c.is_clear}
+    both = {("ShuffleNet V2", "MESSIDOR"), ("DenseNet-121", "MESSIDOR")}
+    assert clear == both | {("DenseNet-121", "CIFAR100")}
+    assert paper()["C5"].parts[0].clear == 0
+
+
+def test_the_least_gain_of_survival() -> None:
+    assert min(c.difference for c in paper()["C18"].parts[0].comparisons) == pytest.approx(1.31)
+
+
+def test_figures_without_numbers_are_not_decidable() -> None:
+    drawn = {name for name, verdict in paper().items() if verdict.verdict == NO_NUMBERS}
+    assert drawn == {"C11", "C12", "C13", "C14", "C15", "C16", "C17", "C20", "C21"}
+
+
+def level(start: str, target: str) -> float:
+    """A world in which all claims hold but C10, which contradicts C4 and C9."""
+    if start == "random" or start == "-":
+        return 0.0
+    if start == "imagenet*":
+        return 6.0
+    if start.startswith("M"):
+        return 5.9 if start.startswith("M6") else 5.0
+    if start.startswith("SS-"):
+        return -3.0 if target in SMALL else 1.0
+    if start == "CheXpert-50k":
+        return 5.8
+    natural = 2.0 if start.startswith("ImageNet") else None
+    if target in SIMILAR:
+        return 4.0 if start.startswith(SIMILAR[target]) else natural or 1.0
+    if target in SECTIONS:
+        return {"ADE20K-Seg": 7.0, "REFUGE-OD": -0.5}.get(start, -1.0)
+    return {"REFUGE-OD": 4.0, "ADE20K": 3.0, "ADE20K-Seg": 3.0}.get(start, natural or -1.0)
+
+
+@cache
+def trials() -> tuple[space.Trial, ...]:
+    """Of all the paper's spaces, each cell once."""
+    found = [trial for name in SPACES for trial in space.load(name).trials]
+    return tuple({(t.label, t.backbone, t.architecture, t.target, t.target_size): t for t in found}.values())
+
+
+def planted(sign: float = 1.0) -> pd.DataFrame:
+    """Every cell of the paper's spaces; noise of a point that seeds share."""
+    rows: dict[str, dict[str, Any]] = {}
+    for trial in trials():
+        for seed in SEEDS:
+            factors = trial.factors() | {"seed": seed}
+            digest = repr(sorted((k, str(v)) for k, v in factors.items() if k != "experiment"))
+            points = 70 + sign * level(trial.label, trial.target) + (seed - 2) * 0.7
+            metric = {"classification": "auc", "segmentation": "miou"}.get(card(trial.target).task, "c_index")
+            own = trial.label.startswith(SIMILAR.get(trial.target, "none"))
+            steps = 5_000 - sign * 2_000 * own + 10 * seed
+            rows[digest] = factors | {metric: points / 100, "steps_to_95": steps, "digest": digest}
+    return pd.DataFrame(rows.values())
+
+
+def analyses(sign: float = 1.0) -> dict[str, pd.DataFrame]:
+    order = {"imagenet*": 4, "M6-CLS": 3, "M6-SEG": 3, "M3-CLS": 2, "M3-SEG": 2}
+    sources = [*order, "CheXpert-20k", "EyePACS-20k", "CHAOS-CT", "CHAOS-MRI", "REFUGE-OD"]
+    rank = {source: sign * order.get(source, 1) for source in sources}
+    layers = ["conv1", *(f"layer{n}.conv" for n in range(1, 9))]
+    noise = np.random.default_rng(0).normal(0, 0.01, 64)
+    names = ["ChestXRay2017", "CheXpert-20k", "MESSIDOR", "EyePACS-20k", "CIFAR-100", "ADE20K", "CardiacMRI"]
+    names += ["CHAOS-MRI", "NIH-CT-82", "CHAOS-CT", "DRISHTI-GS", "REFUGE-OD"]
+    modality = {name: card(name.removesuffix("-20k")).modality for name in names}
+    pairs = [(a, b) for n, a in enumerate(names) for b in names[: n + 1]]
+    return {
+        "svcca": pd.DataFrame(
+            [(s, layer, 0.6 - 0.1 * r) for s, r in rank.items() for layer in layers],
+            columns=["source", "layer", "similarity"],
+        ),
+        "gabor": pd.DataFrame(
+            [(s, n, 0.6 + 0.1 * r + noise[n]) for s, r in rank.items() for n in range(64)],
+            columns=["source", "filter", "score"],
+        ),
+        "cmd": pd.DataFrame(
+            [(a, b, 4 - sign * 2 * (modality[a] == modality[b])) for a, b in pairs], columns=["a", "b", "cmd"]
+        ),
+    }
+
+
+@cache
+def ours() -> dict[str, Verdict]:
+    return by_id(verdicts.judge(planted(), analyses()))
+
+
+def test_the_papers_spaces_have_every_cell_that_a_claim_names() -> None:
+    assert {name: verdict.missing for name, verdict in ours().items() if verdict.missing} == {}
+
+
+def test_a_world_made_after_the_claims_supports_them() -> None:
+    found = {name: verdict.verdict for name, verdict in ours().items()}
+    assert found == {f"C{n}": SUPPORTED for n in range(1, 22)} | {"C10": NOT_SUPPORTED}
+
+
+def test_the_opposite_world_does_not() -> None:
+    found = by_id(verdicts.judge(planted(-1), analyses(-1)))
+    turned = {name for name, verdict in found.items() if verdict.verdict == NOT_SUPPORTED}
+    best_of_several = {"C7", "C8"}  # the best of the others stays above
+    assert turned >= {f"C{n}" for n in range(1, 22)} - best_of_several - {"C10", "C14", "C16"}
+    assert found["C16"].verdict == SUPPORTED  # nearness has no sign
+    assert found["C14"].parts[0].verdict == NOT_SUPPORTED
+
+
+def test_noise_alone_is_inconclusive() -> None:
+    frame, rng = planted(), np.random.default_rng(1)
+    for metric in ("auc", "miou", "c_index"):
+        frame[metric] = frame[metric].where(frame[metric].isna(), 0.7 + rng.normal(0, 0.01, len(frame)))
+    found = by_id(verdicts.judge(frame, {}))
+    assert found["C4"].verdict == found["C18"].verdict == INCONCLUSIVE
+
+
+def test_a_missing_cell_is_named_and_leaves_the_claim_open() -> None:
+    frame = planted()
+    lost = (frame["initialization"] == "EyePACS-20k") & (frame["target"] == "MESSIDOR")
+    lost &= frame["backbone"] == "densenet121"
+    frame.loc[lost, "auc"] = np.nan
+    found = by_id(verdicts.judge(frame, analyses()))["C1"]
+    assert found.verdict == NOT_YET
+    assert found.missing == ("DenseNet-121 · EyePACS-20k → MESSIDOR",)
+    assert (found.held, found.total) == (8, 8)
+
+
+def test_a_missing_seed_is_told_and_its_partner_not_compared() -> None:
+    frame = planted()
+    rows = (frame["initialization"] == "M6-CLS") & (frame["target"] == "TCGA-LGG") & (frame["seed"] == 4)
+    frame.loc[rows & (frame["architecture"] == "km") & (frame["backbone"] == "resnet18"), "c_index"] = np.nan
+    found = by_id(verdicts.judge(frame, {}))["C18"]
+    assert found.verdict == SUPPORTED
+    assert found.parts[0].short == ("ResNet-18 + KM · M6-CLS → TCGA-LGG: 4 of 5 seeds",)
+    assert found.parts[0].comparisons[0].differences == pytest.approx([5.9] * 4)
+
+
+def test_without_its_analysis_a_claim_names_it() -> None:
+    found = by_id(verdicts.judge(planted().drop(columns="steps_to_95"), {}))
+    assert found["C13"].verdict == found["C20"].verdict == found["C21"].verdict == NOT_YET
+    assert "svcca of SVCCA · M3-CLS → conv1" in found["C13"].missing
+    assert "steps_to_95 of ResNet-18 · CheXpert-20k → ChestXRay" in found["C21"].missing
+    gabor = analyses()["gabor"]
+    found = by_id(verdicts.judge(None, {"gabor": gabor[gabor["source"] != "imagenet*"]}))
+    assert found["C14"].missing == ("gabor of conv1 · ImageNet* → filters",)
+
+
+def test_the_fastest_of_the_others_is_the_one_to_beat() -> None:
+    frame = planted()
+    rival = (frame["initialization"] == "ADE20K") & (frame["target"] == "ChestXRay2017")
+    frame.loc[rival & (frame["backbone"] == "resnet18"), "steps_to_95"] = 1_000
+    (part,) = by_id(verdicts.judge(frame, {}))["C21"].parts
+    assert (part.held, part.total) == (2, 3)
+    assert {c.upper for c in part.comparisons if c.difference < 0} == {"ADE20K"}
+
+
+def test_single_seeds_say_nothing_of_nearness() -> None:
+    frame = planted()
+    assert by_id(verdicts.judge(frame[frame["seed"] == 0], {}))["C16"].verdict == INCONCLUSIVE
+
+
+def test_far_apart_is_not_near() -> None:
+    frame = planted()
+    frame.loc[frame["initialization"].isin(["M6-CLS", "M6-SEG"]), ["auc", "miou"]] -= 0.05
+    assert by_id(verdicts.judge(frame, {}))["C16"].verdict == NOT_SUPPORTED
+
+
+def test_trials_of_two_protocols_are_not_mixed() -> None:
+    frame = planted()
+    again = frame.head(1).assign(digest="another")
+    with pytest.raises(InputError, match="two units have it"):
+        verdicts.judge(pd.concat([frame, again]), {})
+
+
+def test_an_analysis_without_its_columns_is_told() -> None:
+    with pytest.raises(InputError, match="svcca: no column similarity; source, layer, similarity"):
+        verdicts.judge(None, {"svcca": pd.DataFrame({"source": ["x"], "layer": ["conv1"]})})
+
+
+def test_verdicts_are_plain() -> None:
+    plain = asdict(paper()["C3"])
+    assert json.loads(json.dumps(plain))["parts"][0]["comparisons"][0]["upper"] == "Random"
+
+
+def test_errata_are_eighteen_sentences() -> None:
+    found = statements.errata()
+    assert [erratum.id for erratum in found] == list(range(1, 19))
+    assert all(e.what.strip() and e.where.strip() and e.consequence.endswith((".", "not.")) for e in found)
+
+
+def test_every_printed_cell_is_read() -> None:
+    assert len(scores.printed()) == 72 + 84 + 32 + 20

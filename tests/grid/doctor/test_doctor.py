@@ -1,0 +1,158 @@
+"""grid.doctor: what a run would use and need, beside a slow count of bytes; the command."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from grid import sources, space
+from grid.doctor import __main__ as doctor
+from grid.doctor import checks, footprint
+from grid.doctor.checks import GIB, Finding
+
+TEXT = """
+title: one source, one target
+size: 64
+pretrain: {min_steps: 0, max_steps: 8, evaluate_every: 2}
+finetune: {min_steps: 0, max_steps: 8, evaluate_every: 2}
+experiments:
+  - initialization: [random, ISIC2019]
+    backbone: [resnet18]
+    target: [DRIVE]
+    architecture: [unet]
+    seed: [0, 1]
+"""
+
+
+def wanted(folder: Path, text: str = TEXT, *more: str) -> doctor.Wanted:
+    path = folder / "small.yaml"
+    path.write_text(text)
+    options = doctor._parser().parse_args(["--space", str(path), "--out", str(folder / "out"), *more])
+    return doctor.Wanted(options, space.load(str(path)))
+
+
+# --- the disk -----------------------------------------------------------------------------------------------
+
+
+def test_the_need_is_that_of_the_arrays(tmp_path: Path) -> None:
+    """Oracle: the arrays that the cache will hold and the tensors that the files will, counted one by one."""
+    from medpt.models import build_classifier
+
+    looked = wanted(tmp_path)
+    need = footprint.need(looked.plan.units.values(), looked.plan.sizes, looked.counts, 32 * GIB, 2)
+    skin = np.empty((25331, 64, 64, 3), np.uint8)
+    vessels = [np.empty((40, 64, 64, channels), np.uint8) for channels in (3, 1)]
+    assert need["caches"] == skin.nbytes + sum(part.nbytes for part in vessels)
+    assert need["shards"] == pytest.approx(0.7 * need["caches"])
+    state = build_classifier("resnet18", 8).state_dict().values()
+    tensors = sum(tensor.numel() * tensor.element_size() for tensor in state)
+    assert need["results"] == pytest.approx(2 * tensors + footprint.SMALL * len(looked.plan.units), rel=0.02)
+    assert need["checkpoints"] == 3 * 2 * footprint.SEGMENTER * 1e6
+
+
+def test_subsets_and_streamed_sets_need_less(tmp_path: Path) -> None:
+    part = wanted(tmp_path, TEXT.replace("backbone: [", "sample_size: [5000]\n    backbone: ["))
+    need = footprint.need(part.plan.units.values(), part.plan.sizes, part.counts, 32 * GIB, 1)
+    rows = [(5000, 3), (40, 4)]
+    assert need["caches"] == sum(count * 64 * 64 * channels for count, channels in rows)
+    streamed = footprint.need(part.plan.units.values(), part.plan.sizes, part.counts, 2**20, 1)
+    assert streamed["caches"] == 40 * 64 * 64 * 4
+    assert streamed["shards"] == need["shards"]
+
+
+def test_what_is_finished_needs_nothing(tmp_path: Path) -> None:
+    looked = wanted(tmp_path)
+    before = sum(looked.need().values())
+    for name in looked.plan.units:
+        marker = looked.out / "done" / f"{name}.json"
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        marker.write_text("{}")
+    assert before > 100e6
+    assert sum(looked.need().values()) == 0
+
+
+def test_synthetic_data_are_counted_as_drawn(tmp_path: Path) -> None:
+    looked = wanted(tmp_path, TEXT + "phantom: {train: 12, test: 4}\n")
+    assert looked.need()["caches"] == 16 * 64 * 64 * 3 + 16 * 64 * 64 * 4
+
+
+# --- the space ----------------------------------------------------------------------------------------------
+
+
+def test_datasets_that_are_absent_are_named(tmp_path: Path) -> None:
+    (tmp_path / "data" / "DRIVE").mkdir(parents=True)
+    ok, text = doctor.datasets(wanted(tmp_path, TEXT, "--data", str(tmp_path / "data")))
+    assert not ok
+    assert "ISIC2019: no folder" in text
+    assert "DRIVE" not in text
+    (tmp_path / "data" / "ISIC2019").mkdir()
+    assert doctor.datasets(wanted(tmp_path, TEXT, "--data", str(tmp_path / "data"))).ok
+    assert not doctor.datasets(wanted(tmp_path)).ok
+    assert doctor.datasets(wanted(tmp_path, TEXT + "phantom: {train: 12, test: 4}\n")).ok
+
+
+def test_imagenet_weights_that_are_absent_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    text = TEXT.replace("[random, ISIC2019]", '[random, "imagenet*"]')
+    name = sources.published_name("resnet18")
+    found = doctor.imagenet(wanted(tmp_path, text))
+    assert not found.ok
+    assert name in found.text
+    folder = tmp_path / "torch" / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    (folder / name).write_bytes(b"")
+    assert doctor.imagenet(wanted(tmp_path, text)).ok
+    assert not doctor.imagenet(wanted(tmp_path, text, "--imagenet-weights", str(tmp_path / "other"))).ok
+    assert doctor.imagenet(wanted(tmp_path)).text == "no trial starts from ImageNet's"
+
+
+# --- the command --------------------------------------------------------------------------------------------
+
+
+def test_a_line_a_check_and_the_count(capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    good, bad = Finding(True, "fine"), Finding(False, "[do] this")
+    assert doctor.report({"one": lambda: good, "two": lambda: bad}, console) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "ok    one        fine",
+        "to do two        [do] this",
+        "1 of 2 to do",
+    ]
+    assert doctor.report({"one": lambda: good}, console) == 0
+    assert capsys.readouterr().out.endswith("ready\n")
+
+
+def test_a_cluster_is_asked_other_things(tmp_path: Path) -> None:
+    here, there = (
+        set(doctor.checks_of(wanted(tmp_path, TEXT, *more))) for more in ([], ["--address", "a:1"])
+    )
+    assert there - here == {"shared", "cluster", "token"}
+    assert here - there == {"GPUs", "CPUs", "shm", "sockets"}
+
+
+def test_a_bad_space_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(TEXT.replace("resnet18", "resnet81"))
+    assert doctor.main(["--space", str(path)]) == 2
+
+
+def test_the_command_writes_nothing_and_starts_no_ray(tmp_path: Path) -> None:
+    program = (
+        "import sys, json; from grid.doctor import __main__ as doctor;"
+        f"code = doctor.main(['--space', 'demo', '--out', {str(tmp_path / 'out')!r}]);"
+        "heavy = [name for name in ('ray', 'mlflow', 'pandas', 'cv2') if name in sys.modules];"
+        "print(json.dumps([code, heavy]))"
+    )
+    lines = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=checks.ROOT
+    ).stdout.splitlines()
+    code, heavy = json.loads(lines[-1])
+    told = [line for line in lines[:-1] if line.startswith(("ok", "to do"))]
+    assert heavy == []
+    assert code == (1 if any(line.startswith("to do") for line in told) else 0)
+    assert len(told) == len(doctor.checks_of(wanted(tmp_path)))
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,151 @@
+"""Geometry of figures and colours of pictures."""
+
+import base64
+from dataclasses import fields
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from test_report_tables import cells, made, trial
+
+from grid.report import figures, pictures, provenance
+from medpt.spec import Protocol
+
+NUMBERS = st.floats(-1e4, 1e4, allow_nan=False)
+
+
+@given(NUMBERS, st.floats(1e-3, 1e5), st.integers(2, 8))
+def test_ticks_are_few_even_and_inside(low: float, span: float, most: int) -> None:
+    found = figures.ticks(low, low + span, most)
+    assert len(found) <= most
+    slack = 1e-6 * span
+    assert all(low - slack <= tick <= low + span + slack for tick in found)
+    assert np.allclose(np.diff(found), np.diff(found)[:1] if len(found) > 1 else 0)
+
+
+def test_ticks_of_a_usual_range() -> None:
+    assert figures.ticks(0, 80) == [0, 20, 40, 60, 80]
+    assert figures.ticks(-1.2, 2.3) == [-1, 0, 1, 2]
+
+
+@given(st.integers(1, 500))
+def test_thinning_keeps_the_ends_and_the_order(length: int) -> None:
+    steps, values = figures.thinned(
+        (np.arange(length, dtype=np.float64), np.arange(length, dtype=np.float64) ** 2)
+    )
+    assert len(steps) <= figures.POINTS
+    assert (steps[0], steps[-1]) == (0, length - 1)
+    assert (np.diff(steps) > 0).all()
+    assert (values == steps**2).all()
+
+
+@given(st.lists(st.lists(st.floats(0, 1), min_size=1, max_size=6), min_size=1, max_size=4))
+def test_average_is_the_mean_where_every_seed_still_trained(series: list[list[float]]) -> None:
+    lines: list[figures.Line] = [
+        (np.arange(10.0, 10 * len(values) + 1, 10.0), np.array(values)) for values in series
+    ]
+    steps, means = figures.average(lines)
+    shortest = min(map(len, series))
+    assert steps.tolist() == [10.0 * n for n in range(1, shortest + 1)]
+    assert means == pytest.approx([np.mean([v[n] for v in series]) for n in range(shortest)])
+
+
+def test_average_interpolates_steps_of_other_seeds() -> None:
+    lines = [
+        (np.array([0.0, 10.0]), np.array([0.0, 1.0])),
+        (np.array([0.0, 5.0, 10.0]), np.array([0.0, 1, 1])),
+    ]
+    steps, means = figures.average(lines)
+    assert steps.tolist() == [0, 5, 10]
+    assert means.tolist() == [0, 0.75, 1]
+
+
+def rows(digest: str) -> list[dict[str, float]]:
+    return [
+        {"step": 10, "train_loss": 1.0, "val_miou": 0.4},
+        {"step": 20, "train_loss": 1.0, "val_miou": 0.6},
+    ]
+
+
+def test_curves_stay_inside_their_box_and_rise_upwards() -> None:
+    (panel,) = figures.panels(made("random", [0.5, 0.6]), rows, most=9)
+    (curve,) = panel.curves
+    points = [tuple(map(float, pair.split(","))) for pair in curve.mean.split()]
+    assert all(figures.LEFT <= x <= figures.WIDTH and 0 <= y <= figures.HEIGHT for x, y in points)
+    assert points[1][1] < points[0][1]
+    assert len(curve.seeds) == 2
+
+
+def test_no_curve_without_validation() -> None:
+    assert (
+        figures.panels(made("random", [0.5]), lambda digest: [{"step": 5, "train_loss": 1.0}], most=9) == []
+    )
+
+
+def test_panels_are_limited() -> None:
+    several = cells(*(trial(0, 0.5, architecture=name) for name in ("unet", "cenet", "etnet")))
+    assert len(figures.panels(several, rows, most=2)) == 2
+
+
+def test_dots_are_differences_to_the_mean_of_random() -> None:
+    (plot,) = figures.dot_plots([*made("random", [0.5, 0.6]), *made("ISIC2019", [0.7, 0.6])])
+    ((_, (random, trained)),) = plot.groups
+    assert random.mean[0] == plot.zero
+    assert trained.mean[1] == "+10.00"
+    assert [text for _, text in trained.seeds] == ["seed 0: 70.00 (+15.00)", "seed 1: 60.00 (+5.00)"]
+    right, left = (place for place, _ in trained.seeds)
+    assert 100 > right > trained.mean[0] > left > plot.zero > 0
+
+
+def test_no_dots_without_random_or_without_anything_else() -> None:
+    assert figures.dot_plots(made("ISIC2019", [0.7])) == []
+    assert figures.dot_plots([*made("random", [], 2), *made("ISIC2019", [0.7])]) == []
+    assert figures.dot_plots(made("random", [0.7, 0.6])) == []
+
+
+def test_signs() -> None:
+    assert [figures.signed(value) for value in (1.3, -0.42, 0.001, -0.001)] == [
+        "+1.30",
+        "−0.42",
+        "0.00",
+        "0.00",
+    ]
+
+
+def test_agreement_colours_each_kind_of_pixel() -> None:
+    target = np.array([[0, 1, 1, 255], [2, 0, 2, 255]], np.uint8)
+    predicted = np.array([[0, 1, 0, 1], [1, 1, 2, 0]], np.uint8)
+    black = np.zeros((2, 4, 3), np.uint8)
+    shown = pictures.agreement(black, target, predicted)
+    correct, missed, wrong = (
+        tuple(round(pictures.OPACITY * part) for part in colour)
+        for colour in (pictures.CORRECT, pictures.MISSED, pictures.WRONG)
+    )
+    none = (0, 0, 0)
+    expected = [[none, correct, missed, none], [wrong, wrong, correct, none]]
+    assert shown.tolist() == [[list(pixel) for pixel in row] for row in expected]
+
+
+@pytest.mark.parametrize(("size", "kind", "error"), [(64, "png", 0), (128, "jpeg", 12)])
+def test_data_uris_hold_the_image(size: int, kind: str, error: int) -> None:
+    y, x = np.mgrid[:size, :size]
+    image = np.stack([x, y, x // 2 + y // 2], axis=2).astype(np.uint8)
+    head, data = pictures.data_uri(image).split(",")
+    assert head == f"data:image/{kind};base64"
+    decoded = cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR)
+    assert decoded is not None
+    assert np.abs(decoded[..., ::-1].astype(int) - image).max() <= error
+
+
+def test_examples_show_every_class_once_before_any_twice() -> None:
+    assert pictures.chosen(np.array([0, 0, 0, 1, 1, 1])) == [0, 1, 3, 4]
+    assert pictures.chosen(np.arange(9)) == [0, 1, 2, 3, 4, 5]
+    assert pictures.chosen(np.full(9, -1)) == [0, 1, 2]
+
+
+def test_every_protocol_field_has_a_meaning() -> None:
+    assert set(provenance.MEANINGS) == {item.name for item in fields(Protocol)}
+    unset = {item.name for item in fields(Protocol) if getattr(Protocol(), item.name) is None}
+    assert set(provenance.AUTOMATIC) == unset

@@ -1,0 +1,155 @@
+"""Cells, contrasts and LaTeX against slow and obvious ways to get them."""
+
+import math
+import shutil
+import statistics
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from grid.report import exports, findings, tables
+from grid.report.tables import Cell
+
+SCORES = st.lists(st.floats(0, 1), min_size=0, max_size=5)
+
+
+def trial(seed: int, value: float | None, state: str = "finished", **changes: object) -> dict[str, object]:
+    factors = {
+        "experiment": "one",
+        "initialization": "random",
+        "source": "random",
+        "sample_size": None,
+        "backbone": "resnet18",
+        "architecture": "unet",
+        "target": "DRIVE",
+        "target_size": 1.0,
+        "seed": seed,
+        "miou": value,
+        "state": state,
+    } | changes
+    return factors | {"digest": repr(sorted((k, v) for k, v in factors.items() if k != "experiment"))}
+
+
+def cells(*trials: dict[str, object]) -> list[Cell]:
+    return tables.cells(pd.DataFrame(trials))
+
+
+def made(initialization: str, values: list[float], planned: int | None = None) -> list[Cell]:
+    finished = [trial(n, v, initialization=initialization) for n, v in enumerate(values)]
+    open_seeds = range(len(values), len(values) if planned is None else planned)
+    return cells(*finished, *(trial(n, None, "missing", initialization=initialization) for n in open_seeds))
+
+
+@given(SCORES, st.integers(0, 4))
+def test_a_cell_is_the_mean_of_finished_seeds_alone(values: list[float], lost: int) -> None:
+    if not values and not lost:
+        return
+    (cell,) = made("random", values, len(values) + lost)
+    assert (cell.n, cell.planned, cell.missing) == (len(values), len(values) + lost, lost)
+    if not values:
+        assert math.isnan(cell.mean)
+    else:
+        assert cell.mean == pytest.approx(np.mean(values) * 100)
+    if len(values) < 2:
+        assert math.isnan(cell.std)
+    else:
+        assert cell.std == pytest.approx(np.std(values, ddof=1) * 100, abs=1e-9)
+
+
+def test_a_value_of_an_unfinished_trial_is_no_value() -> None:
+    (cell,) = cells(trial(0, 0.5), trial(1, 0.9, "running"), trial(2, float("nan")))
+    assert cell.values == {0: 50.0}
+    assert (cell.n, cell.planned) == (1, 3)
+
+
+def test_a_unit_of_two_experiments_counts_once() -> None:
+    (cell,) = cells(trial(0, 0.5), trial(0, 0.5, experiment="two"), trial(1, 0.7))
+    assert (cell.n, cell.planned, cell.experiments) == (2, 2, ("one", "two"))
+
+
+def test_the_metric_follows_the_task() -> None:
+    both = cells(trial(0, 0.5) | {"auc": None}, trial(0, None, target="ISIC2019") | {"auc": 0.9})
+    assert [(cell.metric, cell.mean) for cell in both] == [("miou", 50.0), ("auc", 90.0)]
+
+
+@pytest.mark.parametrize(
+    ("random", "trained", "verdict"),
+    [
+        ([0.70, 0.72], [0.80, 0.81], "better"),
+        ([0.70, 0.72], [0.60, 0.61], "worse"),
+        ([0.70, 0.76], [0.74, 0.75], "noise"),
+        ([0.70], [0.80], "unknown"),
+        ([], [0.80, 0.81], "none"),
+        ([0.70, 0.72], [], "none"),
+    ],
+)
+def test_verdicts(random: list[float], trained: list[float], verdict: str) -> None:
+    (contrast,) = tables.contrasts([*made("random", random, 2), *made("ISIC2019", trained, 2)])
+    assert contrast.verdict == verdict
+    assert tables.VERDICTS[verdict] in findings.sentence(contrast) or verdict == "none"
+
+
+def test_a_difference_of_one_standard_deviation_is_noise() -> None:
+    random = made("random", [0.25, 0.75])
+    spread = statistics.stdev([25.0, 75.0]) / 100
+    (contrast,) = tables.contrasts([*random, *made("ISIC2019", [0.5 + spread, 0.5 + spread])])
+    assert contrast.gain == pytest.approx(contrast.noise)
+    assert contrast.verdict in ("noise", "better")  # on the edge, rounding decides
+    (nearer,) = tables.contrasts([*random, *made("ISIC2019", [0.5 + 0.99 * spread, 0.5 + 0.99 * spread])])
+    assert nearer.verdict == "noise"
+
+
+def test_the_best_of_several_is_compared() -> None:
+    group = [*made("random", [0.5, 0.5]), *made("ISIC2019", [0.6, 0.7]), *made("ADE20K", [0.8, 0.7])]
+    (contrast,) = tables.contrasts(group)
+    assert contrast.best is group[2]
+    assert contrast.gain == pytest.approx(25)
+
+
+def test_bold_is_the_best_of_a_block_whatever_the_others_lack() -> None:
+    (table,) = tables.tables([*made("random", [], 2), *made("ISIC2019", [0.6, 0.7])])
+    (block,) = table.blocks
+    assert block.best(0) == pytest.approx(65)
+    assert exports.latex_cell(block.rows[0][1][0], block.best(0)) == "-- (0 of 2)"
+    assert exports.latex_cell(block.rows[1][1][0], block.best(0)) == "\\textbf{65.00} $\\pm$ 7.07"
+
+
+def test_sentences_say_n_of_n() -> None:
+    (contrast,) = tables.contrasts([*made("random", [0.7, 0.7], 3), *made("ISIC2019", [0.8, 0.8])])
+    assert findings.sentence(contrast) == (
+        "ISIC2019 is best with 80.00 ± 0.00 (n = 2), 10.00 points above random weights with "
+        "70.00 ± 0.00 (n = 2 of 3): more than one standard deviation."
+    )
+
+
+def test_the_answer_counts_verdicts_and_names_no_winner_of_a_tie() -> None:
+    found = [
+        *tables.contrasts([*made("random", [0.7, 0.7]), *made("ISIC2019", [0.8, 0.8])]),
+        *tables.contrasts([*made("random", [0.7, 0.7]), *made("ADE20K", [0.6, 0.6])]),
+    ]
+    assert findings.answer(found) == (
+        "Over 2 pairs of target and network, the best pre-training beats random weights by more than one "
+        "standard deviation in 1 and is more than one standard deviation below random weights in 1. "
+        "No source wins overall: ISIC2019 and ADE20K are each the best of 1."
+    )
+    assert "no comparison" in findings.answer([])
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX here")
+def test_latex_compiles(tmp_path: Path) -> None:
+    hostile = made("a_b & 50 % #1 {x} ~^\\ <$>", [0.5, 0.6])
+    (tmp_path / "table.tex").write_text(exports.to_latex(hostile, {("DRIVE", 1.0): 47.0}))
+    document = "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\\input{table}\\end{document}"
+    (tmp_path / "main.tex").write_text(document)
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "main.tex"]
+    assert subprocess.run(command, cwd=tmp_path, capture_output=True).returncode == 0
+
+
+def test_latex_escapes_what_tex_would_read() -> None:
+    assert exports.escape("50%_a&b#$") == "50\\%\\_a\\&b\\#\\$"
+    assert exports.escape("\\{}") == "\\textbackslash{}\\{\\}"
