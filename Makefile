@@ -48,7 +48,7 @@ tracking: $(READY)
 		--allowed-hosts 127.0.0.1:$(PORT),localhost:$(PORT) $(MLFLOW_OPTIONS)
 
 lock: $(READY)
-	$(BIN)/uv pip compile pyproject.toml --extra dev --extra forest --python-version 3.11 --universal \
+	$(BIN)/uv pip compile pyproject.toml --extra dev --extra forest --extra server --python-version 3.11 --universal \
 		--no-header --no-emit-index-url --no-annotate --output-file requirements.lock
 
 clean:
