@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from medpt import files
+from medpt import faults, files
 from medpt.data import manifest
 from medpt.errors import InputError
 from medpt.survival import patch_files
@@ -96,7 +96,9 @@ class Store:
         files.remove(target)  # artifacts without a marker are of a run that was killed in between
         os.rename(built, target)
         files.sync(target.parent)
+        faults.point("before_marker")
         files.write_json(self.root / "done" / f"{digest}.json", facts | {"artifacts": artifacts})
+        faults.point("after_marker")
         (self.root / "failed" / f"{digest}.json").unlink(missing_ok=True)
         files.remove(self.checkpoints(digest))
 

@@ -15,6 +15,7 @@ from grid.planner import Unit
 from grid.site import Site
 from grid.store import Store
 from grid.worker import facts
+from medpt import faults
 from medpt.data import cache
 from medpt.data.dataset import Dataset
 from medpt.data.manifest import Manifest
@@ -118,6 +119,7 @@ def _publish(
         store.fail(unit.digest, "data" if isinstance(ended, InputError) else "infrastructure", str(ended))
     else:
         made = facts(unit, counts(ended), begun, attempt)
+        faults.running(f"{unit.kind}-{unit.digest}")
         store.publish(unit.digest, store.checkpoints(unit.digest), made)
         if isinstance(ended, Manifest):
             _warm(store, site, unit.digest, ended)

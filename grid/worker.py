@@ -23,7 +23,7 @@ from grid.plan import Unit, unit_from
 from grid.runners import RUNNERS
 from grid.site import Site
 from grid.store import Store
-from medpt import files
+from medpt import faults, files
 from medpt.data import own
 from medpt.errors import DivergedError, InputError
 from medpt.files import TEMPORARY
@@ -90,6 +90,8 @@ def execute(unit: Unit, site: Site) -> bool:
 
 def _attempt(unit: Unit, store: Store, site: Site) -> None:
     attempt, started = store.attempt(unit.digest), time.time()
+    faults.running(f"{unit.kind}-{unit.digest}")
+    faults.point("unit_started")
     folder = store.root / "units" / f"{TEMPORARY}{unit.digest[:16]}-{uuid4().hex[:8]}"
     folder.mkdir(parents=True)
     try:

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from medpt import faults
+
 TEMPORARY = ".tmp-"
 
 
@@ -21,6 +23,7 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         sync(temporary)
+        faults.point(f"replacing/{path.name}")
         os.replace(temporary, path)
         sync(path.parent)
     finally:

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from medpt import faults
 from medpt.checkpoint import Checkpoints
 from medpt.data.augment import dihedral, normalise
 from medpt.errors import DivergedError, InputError
@@ -94,6 +95,7 @@ def fit(
     while not run.finished:
         reseed(run.device, stream_seed(seed, "step", run.step + 1))
         run.train(*next(batches))
+        faults.point(f"step/{run.step}")
         if run.step % interval == 0 or run.step == protocol.max_steps:
             on_row(run.evaluate(feed, val_rows))
         if checkpoints and time.monotonic() - saved >= checkpoint_seconds:
