@@ -2,8 +2,8 @@
 
     MEDPT_FAULT="unit:pretrain-*,at:after_checkpoint,do:kill9,count:1,in:/tmp/counted"
 
-`unit` and `at` are patterns, as a shell has them, of the unit that runs (kind-digest) and of the point's name;
-`do` is kill9, stop (until SIGCONT), `raise ENOSPC` (any name of an errno) or `sleep SECONDS`. It is done `count`
+`unit` and `at` are patterns, as a shell has them, of the unit that runs (kind-digest) and of the point; `do`
+is kill9, stop (until SIGCONT), `raise ENOSPC` (any name of an errno) or `sleep SECONDS`. It is done `count`
 times, over all processes together: each time is one file in the folder `in`, which one process alone can
 create. Several faults are separated by `;`.
 """
