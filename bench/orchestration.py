@@ -59,9 +59,9 @@ def ours(count: int, out: Path, *, recorded: bool) -> float:
 
     plan, store = plan_of(count, "recorded" if recorded else "plain"), Store(out)
     store.create()
-    path = track.publish_plan(store, plan.space, plan)
+    store.write_plan(plan.space.name, plan.plain())
     site = Site(
-        out=str(store.root), plan=str(path), cache=str(store.cache), cache_bytes=0, checkpoint_seconds=30
+        out=store.out, plan=plan.space.name, cache=str(store.cache), cache_bytes=0, checkpoint_seconds=30
     )
     tracker = track.Tracker(track.default_uri(store.root), store, plan)
     if recorded:

@@ -150,11 +150,11 @@ def main() -> None:
         out, plan = Path(name), plan_of(options.runs)
         store = Store(out)
         store.create()
-        path = track.publish_plan(store, plan.space, plan)
+        store.write_plan(plan.space.name, plan.plain())
         copy_run(out / "mlflow.db", record_one(store, plan), plan)
         for question, words in QUESTIONS.items():
             show(question, best(partial(ask, out, *words), options.repeats), len(plan.units))
-        path.unlink()
+        store.documents.remove(f"plans/{plan.space.name}.json")
         show("cells, MLflow alone", best(partial(ask, out), options.repeats), len(plan.units))
 
 

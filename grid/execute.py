@@ -77,13 +77,16 @@ def check_published_weights(plan: Plan, todo: list[str], options: argparse.Names
 
 
 def make_site(plan: Plan, store: Store, options: argparse.Namespace) -> Site:
+    store.write_plan(plan.space.name, plan.plain())
     return Site(
-        out=str(store.root),
-        plan=str(track.publish_plan(store, plan.space, plan)),
+        out=store.out,
+        plan=plan.space.name,
         cache=str((options.cache or store.cache).absolute()),
         cache_bytes=int(options.cache_gb * 2**30),
         checkpoint_seconds=options.checkpoint_seconds,
         imagenet_weights=str(options.imagenet_weights.absolute()) if options.imagenet_weights else None,
+        run=store.leases.run,
+        lease_seconds=options.lease_seconds,
     )
 
 
@@ -125,12 +128,12 @@ def conclude(plan: Plan, store: Store, uri: str, console: Console, *, recorded: 
     from grid import query, report, results
 
     if recorded:
-        query.show(results.load(plan.space.name, store.root, uri), console)
+        query.show(results.load(plan.space.name, store.out, uri), console)
     failures = [name for name in plan.units if not store.is_finished(name)]
     for name in failures:
         console.print(failure_line(plan.units[name], store), markup=False)
     if recorded:
-        console.print(f"report: {report.build(plan.space.name, store.root, uri)}", markup=False)
+        console.print(f"report: {report.build(plan.space.name, store.out, uri)}", markup=False)
     return 1 if failures else 0
 
 
@@ -140,6 +143,6 @@ def failure_line(unit: Unit, store: Store) -> str:
     failure = store.failure(unit.digest)
     line = f"failed: {unit.label}: {failure['reason']}"
     if failure["cause"] == "diverged":
-        path = store.root / "failed" / f"{unit.digest}.json"
+        path = f"{store.out}/failed/{unit.digest}.json"
         return f"{line}\n  it would again; to try all the same, remove {path}"
     return line + (f"\n  log: {failure['log']}" if failure["log"] else "")

@@ -6,6 +6,8 @@ job is sealed as its last piece ends. A job that fails does not touch the others
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from medpt.errors import InputError
@@ -14,10 +16,24 @@ Sealed = TypeVar("Sealed", covariant=True)
 Rows = Iterator[dict[str, Any]]  # "job", "number" and "info" of each piece that is written
 
 
+def _nothing(*paths: Path) -> None:
+    """On a disk that everybody sees, all is where it belongs."""
+
+
+@dataclass(frozen=True)
+class Making:
+    """Where pieces are written: `keep` sees to it that they outlive this node, `gather` has them all here."""
+
+    folder: Path
+    keep: Callable[..., None] = _nothing
+    gather: Callable[[], None] = _nothing
+
+
 class Job(Protocol[Sealed]):
     """`done` holds what is known of each finished piece, by its number."""
 
     name: str
+    making: Making
     done: dict[int, Any]
 
     def start(self) -> None:
@@ -39,6 +55,7 @@ def carry_out(
     """Yields (job name, its manifest or its failure) as each job ends; `tell` hears of each piece."""
     unfinished: dict[str, AnyJob] = {}
     for job in jobs:
+        job.making.gather()
         try:
             job.start()
         except InputError as error:
@@ -58,6 +75,7 @@ def carry_out(
 
 def _sealed(job: Job[Sealed]) -> Sealed | Exception:
     try:
+        job.making.gather()
         return job.seal()
     except (InputError, OSError) as error:
         return error

@@ -17,7 +17,7 @@ from grid.store import Store
 from medpt import files
 from medpt.data import leaks
 from medpt.data.leaks import Leak
-from medpt.data.manifest import Manifest
+from medpt.data.manifest import MANIFEST, Manifest
 from medpt.spec import Pretrain, digest
 
 RECORD = "leaks.json"  # the artifact of every guarded pre-training
@@ -40,7 +40,8 @@ class Pair:
 
 def pairs(spec: Pretrain, store: Store, cache: Path) -> list[Pair]:
     """All pairs of one modality. Raises InputError for damaged shards."""
-    modality = {name: Manifest.read(store.folder(name)).modality for name in (*spec.data, *spec.guards)}
+    names = (*spec.data, *spec.guards)
+    modality = {name: Manifest.read(store.artifact(name, MANIFEST).parent).modality for name in names}
     return [
         pair(source, guard, store, cache)
         for source, guard in product(spec.data, spec.guards)
@@ -52,7 +53,7 @@ def pair(source: str, target: str, store: Store, cache: Path) -> Pair:
     """Of two preparations, by digest."""
     path = cache / "leaks" / f"{source[:24]}-{target[:24]}-{leaks.LIMIT}.json"
     if not path.is_file():
-        files.write_json(path, asdict(_compare(store.folder(source), store.folder(target))))
+        files.write_json(path, asdict(_compare(store.whole(source), store.whole(target))))
     return from_plain(files.read_json(path))
 
 

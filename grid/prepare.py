@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from grid.jobs import carry_out, mapped
+from grid.jobs import Making, carry_out, mapped
 from medpt.data import open_dataset, shards
 from medpt.data.cards import card
 from medpt.data.dataset import Dataset, Record
@@ -29,12 +29,12 @@ from medpt.spec import Prepare
 
 @dataclass
 class Job:
-    """One dataset on its way into `folder`."""
+    """One dataset in the making."""
 
     name: str
     spec: Prepare
     dataset: Dataset
-    folder: Path
+    making: Making
     detector: Detector | None = None  # of what a pipeline with roi cuts around
     chunks: list[Any] = field(default_factory=list)
     done: dict[int, ShardInfo] = field(default_factory=dict)
@@ -59,7 +59,13 @@ class Job:
     def write(self, rows: list[Row], path: Path) -> ShardInfo:
         pipeline = self.spec.pipeline
         locate = self.detector.locator(pipeline) if self.detector else None
-        return shards.write(self.dataset, rows, pipeline, path, locate)
+        info = shards.write(self.dataset, rows, pipeline, path, locate)
+        self.making.keep(path, path.with_suffix(".json"))
+        return info
+
+    @property
+    def folder(self) -> Path:
+        return self.making.folder
 
     @property
     def images(self) -> int:
@@ -149,7 +155,7 @@ def prepare_one(name: str, root: Path, to: Path, options: argparse.Namespace) ->
         raise InputError(f"{pipeline}: roi needs a disc detector, which only a grid trains: {ROI_KEY}")
     split: Any = options.split or ("official" if info.official_split else "random")
     spec = Prepare(dataset.info.name, fingerprint(dataset.root), canonical(pipeline), split)
-    job = Job(dataset.info.name, spec, dataset, to)
+    job = Job(dataset.info.name, spec, dataset, Making(to))
     from grid.cluster import local_ray
 
     with local_ray():

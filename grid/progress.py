@@ -54,6 +54,8 @@ class Progress:
                 self.running[unit.digest] = unit
                 return
             self.running.pop(unit.digest, None)
+            if event == "busy":  # another driver works on it
+                return
             self.ended[event] += 1
             self.spent += self.costs.get(unit.digest, 0.0)
         if event == "failed":

@@ -10,7 +10,6 @@ from grid.store import Store
 from medpt.data import own
 from medpt.data.cards import card
 from medpt.errors import InputError, did_you_mean
-from medpt.files import read_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,8 +40,8 @@ def load(space: str, out: str | Path = "runs", tracking_uri: str | None = None) 
     """
     import pandas as pd
 
-    uri = tracking_uri or _own_tracker(Path(out))
-    trials = _trials(space, Path(out), uri)
+    uri = tracking_uri or _own_tracker(out)
+    trials = _trials(space, out, uri)
     runs = record.by_digest(uri) if uri else {}
     rows = [trial | _result(runs.get(trial["digest"])) for trial in trials]
     frame = pd.DataFrame(rows)
@@ -52,18 +51,18 @@ def load(space: str, out: str | Path = "runs", tracking_uri: str | None = None) 
     return frame.reindex(columns=[*first, *metrics, *last])  # also of a space without trials
 
 
-def _own_tracker(out: Path) -> str | None:
+def _own_tracker(out: str | Path) -> str | None:
     """The database that a run without a tracker of its own leaves; None before it recorded anything."""
-    uri = track.default_uri(out)
+    uri = track.default_uri(Store(out).root)
     return uri if record.database(uri).is_file() else None
 
 
-def _trials(space: str, out: Path, uri: str | None) -> list[dict[str, Any]]:
-    if Store(out).plan(_name(space)).is_file():
+def _trials(space: str, out: str | Path, uri: str | None) -> list[dict[str, Any]]:
+    if _name(space) in Store(out).plans():
         return read_plan(space, out)["trials"]
     recorded = record.plans(uri) if uri else {}
     if _name(space) not in recorded:
-        known = sorted({*recorded, *_known(out)})
+        known = sorted({*recorded, *Store(out).plans()})
         raise InputError(f"`{space}` was not run into {out}; {_hint(space, known)}")
     return recorded[_name(space)]["trials"]
 
@@ -81,21 +80,18 @@ def having(frame: "pd.DataFrame", metric: str, by: Sequence[str] = ()) -> "pd.Da
     return frame.drop_duplicates(["digest", *by])
 
 
-def read_plan(space: str, out: Path) -> dict[str, Any]:
+def read_plan(space: str, out: str | Path) -> dict[str, Any]:
     """What the space consisted of when it was last run into `out`."""
-    path = Store(out).plan(_name(space))
-    if not path.is_file():
-        raise InputError(f"`{space}` was not run into {out}; {_hint(space, _known(out))}")
-    own.recall(out)
-    return read_json(path)
+    store = Store(out)
+    plan = store.plan(_name(space))
+    if plan is None:
+        raise InputError(f"`{space}` was not run into {out}; {_hint(space, store.plans())}")
+    own.recall(store.root)
+    return plan
 
 
 def _name(space: str) -> str:
     return Path(space).stem if space.endswith((".yaml", ".yml")) else space
-
-
-def _known(out: Path) -> list[str]:
-    return sorted(file.stem for file in Store(out).plan("any").parent.glob("*.json"))
 
 
 def _hint(space: str, known: list[str]) -> str:

@@ -8,6 +8,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from uuid import uuid4
 
 from rich.console import Console
 
@@ -15,6 +16,8 @@ from grid import plan as planning
 from grid import sources
 from grid.dryrun import describe
 from grid.interrupt import leave_on_signals
+from grid.leases import SECONDS
+from grid.objects import place
 from grid.space import Space, Trial, load
 from grid.store import Store
 from medpt.data import own
@@ -37,7 +40,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
     if options.data is not None:
         own.register(options.data)
     space = selected(load(options.space), options)
-    store = Store(options.out)
+    store = Store(options.out, run=uuid4().hex, lease_seconds=options.lease_seconds)
     if not options.dry_run:
         store.create()
     found = sources.find(space, options.data, store.root, write=not options.dry_run)
@@ -112,7 +115,7 @@ def parser() -> argparse.ArgumentParser:
         help="one folder a dataset, as downloaded; default $MEDPT_DATA",
     )
     result.add_argument(
-        "--out", type=Path, default=Path("runs"), metavar="DIR", help="results; default runs/"
+        "--out", type=place, default=Path("runs"), metavar="DIR|URL", help="results; default runs/"
     )
     result.add_argument("--tracking-uri", metavar="URI", help="MLflow; default SQLite below --out")
     result.add_argument("--address", help="of a Ray cluster; default: this machine")
@@ -121,6 +124,12 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--cache-gb", type=float, default=32.0, help="larger datasets stream every epoch")
     result.add_argument(
         "--checkpoint-seconds", type=float, default=30.0, help="a kill costs at most this much work a unit"
+    )
+    result.add_argument(
+        "--lease-seconds",
+        type=float,
+        default=SECONDS,
+        help="after which a lost machine's unit is done by another one",
     )
     result.add_argument(
         "--imagenet-weights", type=Path, metavar="DIR", help="torchvision's files, where there is no network"

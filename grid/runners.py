@@ -80,7 +80,7 @@ def _survive(unit: Unit, store: Store, site: Site, folder: Path) -> dict[str, fl
 def _cohort(store: Store, site: Site, digest: str) -> Any:
     from medpt.survival.cohort import open_cohort
 
-    return open_cohort(store.folder(digest), Path(site.cache) / digest)
+    return open_cohort(store.whole(digest), Path(site.cache) / digest)
 
 
 def _coordinates(unit: Unit, store: Store, site: Site, folder: Path) -> dict[str, float]:
@@ -173,7 +173,7 @@ def _feed(store: Store, site: Site, digest: str, device: str) -> Any:
     from grid.feed import open_feed
 
     cache = Path(site.cache) / digest
-    return open_feed(store.folder(digest), cache, site.cache_bytes, device)
+    return open_feed(store.whole(digest), cache, site.cache_bytes, device)
 
 
 def _device(site: Site) -> str:

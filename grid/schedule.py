@@ -6,6 +6,7 @@ again over what is left; Tune's own state is never read.
 
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
@@ -24,8 +25,11 @@ from medpt.spec import DATA_KINDS, Spec
 
 MAX_RETRIES = 3  # of one unit after infrastructure faults in one run
 AHEAD = 2  # trials that wait beside the running ones, so that a freed process goes on at once
+ASIDE = 10.0  # seconds that a unit waits which another driver works on; the others go first
+NEWS = 5.0  # seconds after which the store is asked what other drivers have finished
 
-Listener = Callable[[str, Unit], object]  # ("started" | "finished" | "failed" | "blocked", unit)
+Listener = Callable[[str, Unit], object]  # (one of EVENTS, unit)
+EVENTS = ("started", "finished", "failed", "blocked", "busy")  # busy: another driver works on it
 
 
 class Units(Searcher):
@@ -39,7 +43,9 @@ class Units(Searcher):
         self.plan, self.store, self.tell = plan, store, tell
         self.waiting = {name: self.plan.units[name] for name in plan.units if name in set(todo)}
         self.running: dict[str, str] = {}
-        self.lost = {name for name in plan.units if name not in self.waiting and not store.is_finished(name)}
+        self.finished, self.asked = store.finished(), time.monotonic()
+        self.lost = {name for name in plan.units if name not in self.waiting} - self.finished
+        self.aside: dict[str, float] = {}  # until when, of units that another driver works on
         self.warm_ups: list[str] = []  # units in whose place processes warm up
         self.warming: set[str] = set()
         self.lock = threading.Condition()
@@ -65,14 +71,28 @@ class Units(Searcher):
         return next((name for name, unit in self.waiting.items() if self.is_ready(unit)), None)
 
     def is_ready(self, unit: Unit) -> bool:
-        return unit.kind not in DATA_KINDS and all(self.store.is_finished(need) for need in unit.needs)
+        now = time.monotonic()
+        if now - self.asked > NEWS:
+            self.finished, self.asked = self.finished | self.store.finished(), now
+        is_aside = self.aside.get(unit.digest, 0.0) > now
+        return unit.kind not in DATA_KINDS and not is_aside and self.finished.issuperset(unit.needs)
 
     def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
         with self.lock:
             self.warming.discard(trial_id)
             name = self.running.pop(trial_id, None)
-        if name is not None:
+        if name is not None and (result or {}).get("outcome") == "busy":
+            self.put_aside(name)
+        elif name is not None:
             self.settle(name, "infrastructure: the process died or a file could not be written" * error)
+
+    def put_aside(self, name: str) -> None:
+        """Another driver works on the unit: the others first."""
+        unit = self.plan.units[name]
+        with self.lock:
+            self.aside[name] = time.monotonic() + ASIDE
+            self.waiting[name] = unit
+        self.tell("busy", unit)
 
     def settle(self, name: str, reason: str = "") -> None:
         """Notes how a unit ended: what the store says, or `reason` where it says nothing."""
@@ -83,8 +103,7 @@ class Units(Searcher):
         self.tell("finished" if finished else "failed", unit)
         with self.lock:
             self.waiting.pop(name, None)
-            if not finished:
-                self.lost.add(name)
+            (self.finished if finished else self.lost).add(name)
             self.drop_blocked()
             self.lock.notify_all()
 

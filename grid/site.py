@@ -1,20 +1,32 @@
 """Where and how units run, as plain data for the processes that run them."""
 
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from grid.leases import SECONDS
+
+if TYPE_CHECKING:
+    from grid.store import Store
 
 
 @dataclass(frozen=True)
 class Site:
     """Where and how units run; nothing of it changes a result."""
 
-    out: str
-    plan: str  # the file of the plan, below `out`
+    out: str  # a folder or a URL
+    plan: str  # the space, whose plan lies in the store
     cache: str
     cache_bytes: int
     checkpoint_seconds: float
     imagenet_weights: str | None = None  # a folder with torchvision's files
     gpu_share: float = 0.0
+    run: str = ""  # of the driver that these processes work for
+    lease_seconds: float = SECONDS
+
+    def store(self) -> "Store":
+        from grid.store import Store
+
+        return Store(self.out, self.run, self.lease_seconds)
 
     def plain(self) -> dict[str, Any]:
         return {item.name: getattr(self, item.name) for item in fields(self)}

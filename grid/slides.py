@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from grid.jobs import carry_out, mapped
+from grid.jobs import Making, carry_out, mapped
 from grid.published import FOLDER as PUBLISHED
 from medpt.data import open_dataset
 from medpt.data.cards import card
@@ -32,12 +32,12 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Job:
-    """One cohort on its way into `folder`."""
+    """One cohort in the making."""
 
     name: str
     spec: Slides
     dataset: Dataset
-    folder: Path
+    making: Making
     records: list[Record] = field(default_factory=list)
     done: dict[int, SlideInfo] = field(default_factory=dict)
 
@@ -59,6 +59,10 @@ class Job:
             for number, record in enumerate(self.records)
             if number not in self.done
         ]
+
+    @property
+    def folder(self) -> Path:
+        return self.making.folder
 
     @property
     def complete(self) -> bool:
@@ -85,13 +89,17 @@ def extract_all(jobs: list[Job], on_slides: Callable[[int], object] = lambda sli
 
 
 def _extract(jobs: Mapping[str, Job]) -> Iterator[dict[str, Any]]:
-    places = {name: (job.folder, job.dataset.root, job.spec) for name, job in jobs.items()}
+    places = {name: (job.making, job.dataset.root, job.spec) for name, job in jobs.items()}
 
     def write(batch: Any) -> Any:
         name, number = batch["job"][0], int(batch["number"][0])
-        folder, root, spec = places[name]
+        making, root, spec = places[name]
         record = Record.from_json(json.loads(batch["record"][0]))
-        return {"job": [name], "number": [number], "info": [patch_files.write(folder, root, record, spec)]}
+        info = patch_files.write(making.folder, root, record, spec)
+        if info.file.name:
+            path = making.folder / info.file.name
+            making.keep(path, path.with_suffix(".json"))
+        return {"job": [name], "number": [number], "info": [info]}
 
     return mapped([item for job in jobs.values() for item in job.todo()], write)
 

@@ -1,46 +1,73 @@
-"""The results on disk, and the only authority on "finished".
+"""The results, and the only authority on "finished": a folder, or a bucket with a copy on each node.
 
-    <root>/done/<digest>.json     the marker: metrics, sha256 of each artifact; the last file a unit writes
-    <root>/units/<digest>/        its artifacts
-    <root>/failed/<digest>.json   why a unit failed
-    <root>/checkpoints/<digest>/  of units that are not finished
-    <root>/attempts/<digest>      one line an execution
-    <root>/live/<digest>.jsonl    metrics of a unit while it runs
-    <root>/plans/<space>.json     what a space consists of
-    <root>/cache/<digest>/        prepared data as arrays; may be deleted at any time
+    done/<digest>.json       the marker: metrics, attempt, sha256 of each artifact; what a unit writes last
+    units/<digest>/          its artifacts
+    failed/<digest>.json     why a unit failed, and .log, where it happened
+    checkpoints/<digest>/    of units that are not finished
+    leases/<digest>/         one file an execution: who works on the unit (grid/leases.py)
+    live/<digest>.jsonl      metrics of a unit while it runs
+    plans/<space>.json       what a space consists of
+    quarantine/<digest>/     artifacts that were not what had been published
 
-A local folder for now; units never see a path that is not below it.
+Paths that a store gives are below `root`, which of a bucket is a copy on this node; it may be deleted at any
+time when nothing runs. grid/artifacts.py says where files lie in a bucket.
 """
 
-import fcntl
+import hashlib
 import json
 import os
-import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from grid.artifacts import Artifacts, InBucket, OnDisk
+from grid.leases import SECONDS, Lease, Leases
+from grid.objects import Bucket, Documents, Folder, is_url, reason
 from medpt import faults, files
 from medpt.data import manifest
 from medpt.errors import InputError
 from medpt.survival import patch_files
 
 VERIFY = {manifest.MANIFEST: manifest.verify, patch_files.MANIFEST: patch_files.verify}  # prepared data
+NOTES = 8 * 2**20  # bytes; larger artifacts are weights, arrays or pixels
+READERS = 32  # of markers at once
+
+
+class SupersededError(Exception):
+    """Another attempt holds the unit, or has finished it: this one's result does not count."""
 
 
 class Store:
-    def __init__(self, root: Path) -> None:
-        self.root = root.absolute()
+    def __init__(self, out: str | Path, run: str = "", lease_seconds: float = SECONDS) -> None:
+        """`run` names the driver for which a worker works; InputError for a URL that is not accepted."""
+        self.out = str(out) if is_url(out) else str(Path(out).absolute())
+        self.root = copy_of(self.out) if is_url(out) else Path(self.out)
+        if is_url(out):
+            bucket = Bucket(self.out)
+            self.documents: Documents = bucket
+            self.artifacts: Artifacts = InBucket(bucket, self.root)
+        else:
+            self.documents = Folder(self.root)
+            self.artifacts = OnDisk(self.root)
+        self.leases = Leases(self.documents, run, lease_seconds)
+        self.known: set[str] = set()  # seen finished: that is for ever
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Store, (self.out, self.leases.run, self.leases.seconds)
 
     def create(self) -> None:
-        """InputError where the folder cannot be written."""
+        """InputError where nothing can be written."""
         try:
-            for name in ("done", "units", "failed", "checkpoints", "attempts", "live", "plans", "leases"):
+            for name in ("units", "checkpoints", "live"):
                 (self.root / name).mkdir(parents=True, exist_ok=True)
+            self.documents.write("probe", b"can be written")
+            self.documents.remove("probe")
         except OSError as error:
-            raise InputError(f"--out {self.root}: {error.strerror}; a writable folder is accepted") from None
+            what = f"{reason(error)}; a folder or bucket that can be written is accepted"
+            raise InputError(f"--out {self.out}: {what}") from None
 
     def folder(self, digest: str) -> Path:
         return self.root / "units" / digest
@@ -51,68 +78,129 @@ class Store:
     def live(self, digest: str) -> Path:
         return self.root / "live" / f"{digest}.jsonl"
 
-    def plan(self, space: str) -> Path:
-        return self.root / "plans" / f"{space}.json"
-
     @property
     def cache(self) -> Path:
         return self.root / "cache"
 
     def finished(self) -> set[str]:
         """Digests of all finished units, from one listing."""
-        return _stems(self.root / "done")
+        self.known = self._stems("done")
+        return set(self.known)
 
     def is_finished(self, digest: str) -> bool:
-        return (self.root / "done" / f"{digest}.json").is_file()
+        if digest not in self.known and self.documents.read(f"done/{digest}.json") is not None:
+            self.known.add(digest)
+        return digest in self.known
 
     def marker(self, digest: str) -> dict[str, Any]:
-        return files.read_json(self.root / "done" / f"{digest}.json")
+        """FileNotFoundError where the unit is not finished; ValueError where its marker is damaged."""
+        return dict(self._read(f"done/{digest}.json"))
+
+    def markers(self, digests: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Of many units, many at once; without those that cannot be read."""
+
+        def read(digest: str) -> dict[str, Any] | None:
+            try:
+                return self.marker(digest)
+            except (OSError, ValueError):
+                return None
+
+        names = list(digests)
+        with ThreadPoolExecutor(READERS) as pool:
+            found = zip(names, pool.map(read, names), strict=True)
+            return {name: marker for name, marker in found if marker is not None}
 
     def failures(self) -> set[str]:
-        return _stems(self.root / "failed")
+        return self._stems("failed")
 
     def failure(self, digest: str) -> dict[str, Any]:
-        return files.read_json(self.root / "failed" / f"{digest}.json")
+        return dict(self._read(f"failed/{digest}.json"))
 
-    def attempt(self, digest: str) -> int:
-        """Notes one more execution of a unit and counts them."""
-        path = self.root / "attempts" / digest
-        line = json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "started": time.time()})
-        with path.open("a") as file:
-            file.write(line + "\n")
-        return len(path.read_text().splitlines())
+    def log_of(self, digest: str) -> str | None:
+        """What a failed unit was doing, where that is on record."""
+        content = self.documents.read(f"failed/{digest}.log")
+        return None if content is None else content.decode()
 
-    @contextmanager
-    def lease(self, digest: str) -> Iterator[None]:
-        """Holds a unit against other processes of this machine; the kernel frees it when the holder dies."""
-        with (self.root / "leases" / digest).open("a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+    def plans(self) -> list[str]:
+        """The spaces that were run into this store."""
+        return sorted(self._stems("plans"))
+
+    def plan(self, space: str) -> dict[str, Any] | None:
+        content = self.documents.read(f"plans/{space}.json")
+        return None if content is None else json.loads(content)
+
+    def write_plan(self, space: str, plan: dict[str, Any]) -> None:
+        self.documents.write(f"plans/{space}.json", files.json_bytes(plan))
+
+    def live_rows(self, digest: str) -> str:
+        """The metrics of a unit that runs, a line a row; the last line may be half written."""
+        return (self.documents.read(f"live/{digest}.jsonl") or b"").decode()
+
+    def claim(self, digest: str) -> Lease | None:
+        """The right to execute a unit, which counts as one more attempt; None where another process has it
+        or the unit is finished."""
+        if self.is_finished(digest):
+            return None
+        lease = self.leases.claim(digest)
+        if lease and self.is_finished(digest):  # since the first look
+            self.leases.withdraw(lease)
+            return None
+        return lease
+
+    def followed(self, digest: str) -> AbstractContextManager[None]:
+        """A context in which what a unit keeps for its next attempt outlives this node."""
+        return self.artifacts.followed(digest)
 
     def publish(self, digest: str, built: Path, facts: dict[str, Any]) -> None:
-        """Makes the folder `built` the unit's artifacts, then writes its marker: now it is finished."""
-        artifacts = {file.name: files.sha256(file) for file in sorted(built.iterdir()) if _is_artifact(file)}
-        target = self.folder(digest)
-        files.remove(target)  # artifacts without a marker are of a run that was killed in between
-        os.rename(built, target)
-        files.sync(target.parent)
-        faults.point("before_marker")
-        files.write_json(self.root / "done" / f"{digest}.json", facts | {"artifacts": artifacts})
-        faults.point("after_marker")
-        (self.root / "failed" / f"{digest}.json").unlink(missing_ok=True)
-        files.remove(self.checkpoints(digest))
+        """Makes the folder `built` the unit's artifacts, then writes its marker: now it is finished.
 
-    def fail(self, digest: str, cause: str, reason: str, log: Path | None = None) -> None:
-        facts = {"cause": cause, "reason": reason, "log": str(log) if log else None, "time": time.time()}
-        files.write_json(self.root / "failed" / f"{digest}.json", facts)
+        `facts["attempt"]` is the number of the lease. Raises SupersededError where a later one was given, or
+        the unit is finished; `built` is then as it was.
+        """
+        attempt = facts["attempt"]
+        sums = {file.name: files.sha256(file) for file in sorted(built.iterdir()) if _is_artifact(file)}
+        with self.documents.alone(digest):
+            if self.leases.newest(digest) > attempt or self.is_finished(digest):
+                raise SupersededError(f"{digest}: attempt {attempt} is not the last one")
+            self.artifacts.put(digest, attempt, built)
+            marker = files.json_bytes(facts | {"artifacts": sums})
+            faults.point("before_marker")
+            if not self.documents.create(f"done/{digest}.json", marker):
+                raise SupersededError(f"{digest}: finished by another attempt than {attempt}")
+        faults.point("after_marker")
+        self.known.add(digest)
+        for name in ("json", "log"):
+            self.documents.remove(f"failed/{digest}.{name}")
+        self.artifacts.forget(digest)
+
+    def fail(self, digest: str, cause: str, reason: str, log: str | None = None) -> None:
+        if log is not None:
+            self.documents.write(f"failed/{digest}.log", log.encode())
+        place = f"{self.out}/failed/{digest}.log" if log is not None else None
+        facts = {"cause": cause, "reason": reason, "log": place, "time": time.time()}
+        self.documents.write(f"failed/{digest}.json", files.json_bytes(facts))
 
     def artifact(self, digest: str, name: str) -> Path:
         """The path of an artifact whose content is what was published, else InputError naming it."""
-        path = self.folder(digest) / name
-        expected = self.marker(digest)["artifacts"].get(name)
-        if not path.is_file() or files.sha256(path) != expected:
-            raise InputError(f"{path}: not the file that was published (sha256 {str(expected)[:12]}…)")
+        path, marker = self.folder(digest) / name, self.marker(digest)
+        expected = marker["artifacts"].get(name)
+        if not _is(path, expected):
+            self.artifacts.fetch(digest, marker["attempt"], name)
+            if not _is(path, expected):
+                what = f"not the file that was published (sha256 {str(expected)[:12]}…)"
+                raise InputError(f"{path}: {what}")
         return path
+
+    def whole(self, digest: str) -> Path:
+        """The folder of a finished unit, with all of its files; whether they are sound, their reader sees."""
+        self.artifacts.fetch_all(digest, self.marker(digest)["attempt"])
+        return self.folder(digest)
+
+    def notes(self, digest: str) -> list[Path]:
+        """The small files of a finished unit: all but weights, arrays and pixels."""
+        self.artifacts.fetch_all(digest, self.marker(digest)["attempt"], NOTES)
+        found = sorted(self.folder(digest).iterdir())
+        return [file for file in found if file.suffix != ".parquet" and file.stat().st_size <= NOTES]
 
     def demote(self, digest: str) -> str | None:
         """Takes a unit whose artifacts are damaged back to "not finished"; what was wrong, or None.
@@ -122,25 +210,30 @@ class Store:
         problem = self._damage(digest)
         if problem is None:
             return None
-        (self.root / "done" / f"{digest}.json").unlink()
+        attempt = self._attempt(digest)
+        self.documents.remove(f"done/{digest}.json")
+        self.known.discard(digest)
         prepared = any((self.folder(digest) / name).exists() for name in VERIFY)
-        target = self.checkpoints(digest) if prepared else self.root / "quarantine" / digest
-        files.remove(target)
-        target.parent.mkdir(exist_ok=True)
-        if self.folder(digest).is_dir():
-            os.rename(self.folder(digest), target)
+        self.artifacts.set_aside(digest, attempt, to_checkpoints=prepared)
         return problem
 
     def _damage(self, digest: str) -> str | None:
         try:
-            artifacts = self.marker(digest)["artifacts"]
-            for name in artifacts:
+            names = self.marker(digest)["artifacts"]
+            for name in names:
                 self.artifact(digest, name)
-            for name in VERIFY.keys() & artifacts.keys():
-                VERIFY[name](self.folder(digest))
+            for name in VERIFY.keys() & names.keys():
+                VERIFY[name](self.whole(digest))
         except (InputError, ValueError, KeyError) as error:
             return str(error)
         return None
+
+    def _attempt(self, digest: str) -> int:
+        """Of a marker, or the last one where that is damaged."""
+        try:
+            return int(self.marker(digest)["attempt"])
+        except (ValueError, KeyError):
+            return self.leases.newest(digest)
 
     def sweep(self) -> None:
         """Removes the leftovers of killed processes: temporary files and folders, an hour old."""
@@ -149,9 +242,25 @@ class Store:
                 if time.time() - path.stat().st_mtime > 3600:
                     files.remove(path)
 
+    def _read(self, name: str) -> Any:
+        content = self.documents.read(name)
+        if content is None:
+            raise FileNotFoundError(f"{self.out}/{name}")
+        return json.loads(content)
 
-def _stems(folder: Path) -> set[str]:
-    return {path.stem for path in folder.glob("*.json") if not path.name.startswith(files.TEMPORARY)}
+    def _stems(self, folder: str) -> set[str]:
+        return {Path(name).stem for name in self.documents.names(folder) if name.endswith(".json")}
+
+
+def copy_of(url: str) -> Path:
+    """The folder of this node for what lies in a bucket: $MEDPT_COPIES, or of the user's cache."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    place = Path(os.environ.get("MEDPT_COPIES") or cache / "medpt-grid")
+    return place.absolute() / hashlib.sha256(url.rstrip("/").encode()).hexdigest()[:16]
+
+
+def _is(path: Path, expected: str | None) -> bool:
+    return path.is_file() and files.sha256(path) == expected
 
 
 def _is_artifact(file: Path) -> bool:

@@ -7,18 +7,22 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from grid import prepare, slides, stream
+from grid.jobs import Making
+from grid.leases import Lease
 from grid.planner import Unit
 from grid.site import Site
-from grid.store import Store
+from grid.store import Store, SupersededError
 from grid.worker import facts
 from medpt import faults
 from medpt.data import cache
 from medpt.data.dataset import Dataset
-from medpt.data.manifest import Manifest
+from medpt.data.manifest import MANIFEST, Manifest
 from medpt.detector import Detector
 from medpt.errors import InputError
 from medpt.spec import Prepare, Pretrain, Slides, from_plain
@@ -44,18 +48,39 @@ def supply(
     board: Board, site: Site, opened: Mapping[str, Dataset], on_images: Callable[[int], object]
 ) -> None:
     """Every unit of data that waits, images before slides; those that need training once it is done."""
-    while mine := _next(board):
+    while ready := _next(board):
+        leases = {name: lease for name in ready if (lease := board.store.claim(name))}
+        for name in ready.keys() - leases.keys():
+            if board.store.is_finished(name):  # by another driver
+                board.settle(name)
+        if leases:
+            with ExitStack() as stack:
+                for lease in leases.values():
+                    stack.enter_context(board.store.leases.beating(lease))
+                _make(board, site, {name: ready[name] for name in leases}, leases, opened, on_images)
+        else:
+            time.sleep(1)
+
+
+def _make(
+    board: Board,
+    site: Site,
+    mine: Mapping[str, Unit],
+    leases: Mapping[str, Lease],
+    opened: Mapping[str, Dataset],
+    on_images: Callable[[int], object],
+) -> None:
+    begun = time.time()
+    for unit in mine.values():
+        board.tell("started", unit)
+    try:
         kind = next(iter(mine.values())).kind
-        started = {name: (board.store.attempt(name), time.time()) for name in mine}
-        for unit in mine.values():
-            board.tell("started", unit)
-        try:
-            for name, ended in PIPELINES[kind](mine, board.store, opened, on_images):
-                _publish(board, site, mine[name], ended, *started[name])
-        except Exception as error:
-            logging.getLogger(__name__).exception("preparing stopped")
-            for name in [name for name in mine if name in board.waiting]:
-                board.settle(name, f"infrastructure: {type(error).__name__}: {error}")
+        for name, ended in PIPELINES[kind](mine, board.store, opened, on_images):
+            _publish(board, site, mine[name], ended, leases[name].attempt, begun)
+    except Exception as error:
+        logging.getLogger(__name__).exception("preparing stopped")
+        for name in [name for name in mine if name in board.waiting]:
+            board.settle(name, f"infrastructure: {type(error).__name__}: {error}")
 
 
 def _next(board: Board) -> dict[str, Unit]:
@@ -81,7 +106,7 @@ def _images(
         assert isinstance(unit.spec, Prepare)  # noqa: S101 - for the type checker
         detector = _detector(unit.spec.detector, store) if unit.spec.detector else None
         dataset = opened[unit.spec.dataset]
-        jobs.append(prepare.Job(name, unit.spec, dataset, store.checkpoints(name), detector))
+        jobs.append(prepare.Job(name, unit.spec, dataset, _making(store, name), detector))
     return prepare.prepare_all(jobs, on_images)
 
 
@@ -89,7 +114,7 @@ def _detector(digest: str, store: Store) -> Detector:
     """The network that a pre-training made, for images such as it was trained on."""
     spec = from_plain("pretrain", store.marker(digest)["spec"])
     assert isinstance(spec, Pretrain)  # noqa: S101 - for the type checker
-    pipeline = Manifest.read(store.folder(spec.data[0])).prepare.pipeline
+    pipeline = Manifest.read(store.artifact(spec.data[0], MANIFEST).parent).prepare.pipeline
     return Detector(store.artifact(digest, "best.safetensors"), spec.backbone, spec.architecture, pipeline)
 
 
@@ -99,8 +124,14 @@ def _slides(
     jobs = []
     for name, unit in units.items():
         assert isinstance(unit.spec, Slides)  # noqa: S101 - for the type checker
-        jobs.append(slides.Job(name, unit.spec, opened[unit.spec.dataset], store.checkpoints(name)))
+        jobs.append(slides.Job(name, unit.spec, opened[unit.spec.dataset], _making(store, name)))
     return slides.extract_all(jobs)  # slides are no images
+
+
+def _making(store: Store, digest: str) -> Making:
+    """Where data are made; in a bucket what one node wrote is found by the next attempt on any node."""
+    keep, gather = partial(store.artifacts.keep, digest), partial(store.artifacts.resume, digest)
+    return Making(store.checkpoints(digest), keep, gather)
 
 
 PIPELINES: dict[str, Callable[..., Iterator[Ended]]] = {"prepare": _images, "slides": _slides}
@@ -120,7 +151,11 @@ def _publish(
     else:
         made = facts(unit, counts(ended), begun, attempt)
         faults.running(f"{unit.kind}-{unit.digest}")
-        store.publish(unit.digest, store.checkpoints(unit.digest), made)
+        try:
+            store.publish(unit.digest, store.checkpoints(unit.digest), made)
+        except SupersededError as error:
+            logging.getLogger(__name__).warning("%s: %s", unit.label, error)
+            return  # it still waits, and is finished or claimed again
         if isinstance(ended, Manifest):
             _warm(store, site, unit.digest, ended)
     board.settle(unit.digest)

@@ -15,7 +15,6 @@ from typing import Any
 
 from grid.plan import Plan, Unit
 from grid.record import DIGEST, EXPERIMENT, PLANS, SPACE, packed
-from grid.space import Space
 from grid.store import Store
 from medpt import files
 from medpt.spec import Finetune, Pretrain
@@ -24,7 +23,7 @@ log = logging.getLogger(__name__)
 
 PERIOD = 5.0  # seconds between looks at running units
 PATIENCE = 15.0  # seconds that the end of a run waits for a tracker that is away
-ARTIFACT_BYTES = 8 * 2**20  # larger artifacts (weights, shards) stay in the store
+HISTORY = "history.json"
 BATCH, TAGS = 1_000, 100  # metrics and tags in one request, MLflow's limits
 
 ENVIRONMENT = {
@@ -85,9 +84,10 @@ class Tracker:
         with self.lock:
             if event == "started":
                 self.running.add(unit.digest)
-            elif event != "blocked":  # what never ran has no run
+            else:
                 self.running.discard(unit.digest)
-                self.unsent.append(unit.digest)
+                if event in ("finished", "failed"):  # what never ran has no run
+                    self.unsent.append(unit.digest)
 
     def finish(self) -> int:
         """Waits for the last records; the number of units that the tracker does not know yet."""
@@ -184,10 +184,11 @@ class Tracker:
             self.sent[name] = int(rows[-1]["step"])
 
     def _history(self, name: str) -> list[dict[str, float]]:
-        published = self.store.folder(name) / "history.json"
-        if self.store.is_finished(name):
-            return files.read_json(published) if published.is_file() else []
-        return _rows(self.store.live(name))
+        if not self.store.is_finished(name):
+            return _rows(self.store.live_rows(name))
+        if HISTORY not in self.store.marker(name)["artifacts"]:
+            return []
+        return files.read_json(self.store.artifact(name, HISTORY))
 
     def _send_result(self, name: str, run_id: str) -> None:
         from mlflow.entities import Metric, RunTag
@@ -198,9 +199,8 @@ class Tracker:
         metrics = [Metric(f"result.{key}", float(value), ended, 0) for key, value in results.items()]
         tags = [RunTag("medpt.version", str(marker["version"])), RunTag("medpt.host", marker["host"])]
         self.connection.log_batch(run_id, metrics=metrics, tags=tags)
-        for file in sorted(self.store.folder(name).iterdir()):
-            if file.stat().st_size <= ARTIFACT_BYTES and file.suffix != ".parquet":
-                self.connection.log_artifact(run_id, str(file))
+        for file in self.store.notes(name):  # weights and pixels stay in the store
+            self.connection.log_artifact(run_id, str(file))
 
 
 def record_plan(connection: Any, out: Path, plan: Plan) -> None:
@@ -219,13 +219,9 @@ def record_plan(connection: Any, out: Path, plan: Plan) -> None:
     connection.set_terminated(run.info.run_id)
 
 
-def _rows(path: Path) -> list[dict[str, float]]:
-    """The whole lines of a file that another process may be appending to."""
-    try:
-        lines = path.read_text().split("\n")[:-1]
-    except OSError:
-        return []
-    return [json.loads(line) for line in lines]
+def _rows(text: str) -> list[dict[str, float]]:
+    """The whole lines of what another process may be appending to."""
+    return [json.loads(line) for line in text.split("\n")[:-1]]
 
 
 def _milliseconds(seconds: float) -> int:
@@ -258,10 +254,3 @@ def all_runs(connection: Any, experiment_id: str) -> list[Any]:
         token = page.token
         if not token:
             return runs
-
-
-def publish_plan(store: Store, space: Space, plan: Plan) -> Path:
-    """Writes what the space consists of, for workers, queries and reports."""
-    path = store.plan(space.name)
-    files.write_json(path, plan.plain())
-    return path

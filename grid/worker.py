@@ -1,8 +1,9 @@
 """One unit of work, run by a process that Ray Tune started or reuses: from its digest to its marker.
 
-What a fault means: an interrupted process or a full disk is infrastructure, raised to Tune, which runs the
-unit again from its last checkpoint. A loss that is not a number, bad data, too little memory and errors in
-the code fail the unit once, with the reason on record.
+A unit that another process holds is given back, to be asked for again later. What a fault means: an
+interrupted process or a full disk is infrastructure, raised to Tune, which runs the unit again from its last
+checkpoint. A loss that is not a number, bad data, too little memory and errors in the code fail the unit
+once, with the reason on record.
 """
 
 import ctypes
@@ -14,15 +15,15 @@ import time
 import traceback
 from collections.abc import Iterable
 from functools import cache, lru_cache
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 from grid.lean import loading
+from grid.leases import Lease
 from grid.plan import Unit, unit_from
 from grid.runners import RUNNERS
 from grid.site import Site
-from grid.store import Store
+from grid.store import Store, SupersededError
 from medpt import faults, files
 from medpt.data import own
 from medpt.errors import DivergedError, InputError
@@ -33,6 +34,9 @@ log = logging.getLogger(__name__)
 
 WARM_SECONDS = 60.0  # that a process without work is kept while data are prepared
 
+TURN = 5.0  # seconds that a process waits for a unit that another one holds
+Outcome = Literal["finished", "failed", "busy"]
+
 CAUSES: list[tuple[type[Exception], str]] = [(DivergedError, "diverged"), (InputError, "data")]
 
 
@@ -41,13 +45,15 @@ def trainable(config: dict[str, Any], site: dict[str, Any]) -> None:
     from ray import tune
 
     place = Site(**site)
-    own.recall(Path(place.out))
-    units = _units(place.plan)
+    store = place.store()
+    own.recall(store.root)
+    units = _units(place)
     if config.get("warm_up"):
-        warm_up(Store(Path(place.out)), units.values())
-        tune.report({"finished": False})
+        warm_up(store, units.values())
+        outcome = "busy"
     else:
-        tune.report({"finished": execute(units[config["digest"]], place)})
+        outcome = execute(units[config["digest"]], place)
+    tune.report({"finished": outcome == "finished", "outcome": outcome})
 
 
 def warm_up(store: Store, units: Iterable[Unit]) -> None:
@@ -59,44 +65,60 @@ def warm_up(store: Store, units: Iterable[Unit]) -> None:
         import medpt.pretrain  # noqa: F401
 
         torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))])  # loads half of torch
-    data = [unit.digest for unit in units if unit.kind in DATA_KINDS]
+    data = {unit.digest for unit in units if unit.kind in DATA_KINDS}
     until = time.monotonic() + WARM_SECONDS
-    while time.monotonic() < until and not any(map(store.is_finished, data)):
-        time.sleep(0.2)
+    while time.monotonic() < until and not data & store.finished():
+        time.sleep(0.5)
 
 
 @lru_cache(maxsize=4)
-def _units(plan: str) -> dict[str, Unit]:
-    return {name: unit_from(plain) for name, plain in files.read_json(Path(plan))["units"].items()}
+def _units(site: Site) -> dict[str, Unit]:
+    plan = site.store().plan(site.plan)
+    assert plan is not None  # noqa: S101 - the driver wrote it
+    return {name: unit_from(plain) for name, plain in plan["units"].items()}
 
 
-def execute(unit: Unit, site: Site) -> bool:
-    """Runs the unit unless it is finished; whether it is then. Raises OSError on infrastructure faults."""
-    store = Store(Path(site.out))
-    with store.lease(unit.digest):
-        if store.is_finished(unit.digest):
-            return True
+def execute(unit: Unit, site: Site) -> Outcome:
+    """Runs the unit unless another process does or did. Raises OSError on infrastructure faults."""
+    store = site.store()
+    lease = _turn(unit.digest, store)
+    if lease is None:
+        return "finished" if store.is_finished(unit.digest) else "busy"
+    with store.leases.beating(lease):
         try:
-            _attempt(unit, store, site)
-            return True
+            _attempt(unit, store, site, lease)
+            return "finished"
         except OSError:
             raise
+        except SupersededError as error:
+            log.warning("%s: %s", unit.label, error)
+            return "finished" if store.is_finished(unit.digest) else "busy"
         except Exception as error:
             if _is_interruption(error):
                 raise
             _record_failure(unit, store, error)
-            return False
+            return "failed"
 
 
-def _attempt(unit: Unit, store: Store, site: Site) -> None:
-    attempt, started = store.attempt(unit.digest), time.time()
+def _turn(digest: str, store: Store) -> Lease | None:
+    until = time.monotonic() + TURN
+    while (lease := store.claim(digest)) is None and time.monotonic() < until:
+        if store.is_finished(digest):
+            return None
+        time.sleep(0.2)
+    return lease
+
+
+def _attempt(unit: Unit, store: Store, site: Site, lease: Lease) -> None:
+    started = time.time()
     faults.running(f"{unit.kind}-{unit.digest}")
     faults.point("unit_started")
     folder = store.root / "units" / f"{TEMPORARY}{unit.digest[:16]}-{uuid4().hex[:8]}"
     folder.mkdir(parents=True)
     try:
-        metrics = RUNNERS[unit.kind](unit, store, site, folder)
-        store.publish(unit.digest, folder, facts(unit, metrics, started, attempt))
+        with store.followed(unit.digest):
+            metrics = RUNNERS[unit.kind](unit, store, site, folder)
+        store.publish(unit.digest, folder, facts(unit, metrics, started, lease.attempt))
     finally:
         files.remove(folder)
         _give_memory_back()
@@ -133,10 +155,8 @@ def _record_failure(unit: Unit, store: Store, error: Exception) -> None:
     cause = next((name for kind, name in CAUSES if isinstance(error, kind)), "error")
     if _out_of_memory(error):
         cause = "memory"
-    path = store.root / "failed" / f"{unit.digest}.log"
-    files.write_text(path, traceback.format_exc())
     reason = str(error) if cause in ("diverged", "data") else f"{type(error).__name__}: {error}"
-    store.fail(unit.digest, cause, reason, path)
+    store.fail(unit.digest, cause, reason, traceback.format_exc())
 
 
 def _out_of_memory(error: Exception) -> bool:

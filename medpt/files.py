@@ -74,8 +74,12 @@ def write_text(path: Path, content: str) -> None:
     write_bytes(path, content.encode())
 
 
+def json_bytes(value: Any) -> bytes:
+    return (json.dumps(value, indent=1, sort_keys=True, allow_nan=True) + "\n").encode()
+
+
 def write_json(path: Path, value: Any) -> None:
-    write_text(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=True) + "\n")
+    write_bytes(path, json_bytes(value))
 
 
 def read_json(path: Path) -> Any:

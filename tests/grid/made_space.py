@@ -56,11 +56,10 @@ def publish(plan: Plan, out: Path, skip: set[str], failed: dict[str, tuple[str, 
     """A store in which every unit is finished but `skip` and `failed` (digest: cause, reason)."""
     store = Store(out)
     store.create()
-    track.publish_plan(store, plan.space, plan)
+    store.write_plan(plan.space.name, plan.plain())
     for digest, unit in plan.units.items():
         if digest in failed:
-            store.fail(digest, *failed[digest])
-            (store.root / "failed" / f"{digest}.log").write_text("Traceback")
+            store.fail(digest, *failed[digest], log="Traceback")
         elif digest not in skip:
             finish(store, unit)
     return store

@@ -10,6 +10,7 @@ import pytest
 
 from grid import feed, stream
 from grid.cluster import local_ray
+from grid.jobs import Making
 from grid.prepare import Job, main, prepare_all
 from medpt.data import open_dataset, phantom, shards
 from medpt.data.manifest import Manifest, verify
@@ -38,7 +39,9 @@ def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def job(source: Path, to: Path, name: str = "chest") -> Job:
-    return Job(name, Prepare("ChestXRay2017", "f", PIPELINE), open_dataset("ChestXRay2017", source), to)
+    return Job(
+        name, Prepare("ChestXRay2017", "f", PIPELINE), open_dataset("ChestXRay2017", source), Making(to)
+    )
 
 
 @pytest.fixture

@@ -76,6 +76,7 @@ def test_a_preparation_that_is_killed_goes_on_where_it_was(source: Path, tmp_pat
 def test_a_mended_image_is_prepared_by_the_same_command(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from grid.jobs import Making
     from grid.prepare import Job
     from medpt.data import open_dataset
     from medpt.spec import Prepare
@@ -86,7 +87,7 @@ def test_a_mended_image_is_prepared_by_the_same_command(
     spec = Prepare("Grains", "f", "resize(8)")
 
     def prepared() -> Job:
-        job = Job("grains", spec, open_dataset("Grains", source), tmp_path / "to")
+        job = Job("grains", spec, open_dataset("Grains", source), Making(tmp_path / "to"))
         job.start()
         for item in job.todo():
             number = item["number"]

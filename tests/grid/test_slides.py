@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from grid.cluster import local_ray
+from grid.jobs import Making
 from grid.slides import Job, extract_all, main, published, table4
 from medpt.data import open_dataset, phantom
 from medpt.errors import InputError
@@ -31,7 +32,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def job(source: Path, to: Path, name: str = "gbm", **changes: object) -> Job:
     spec = Slides("TCGA-GBM", "f", patches={**PATCHES, **changes})
-    return Job(name, spec, open_dataset("TCGA-GBM", source), to)
+    return Job(name, spec, open_dataset("TCGA-GBM", source), Making(to))
 
 
 @pytest.fixture
@@ -99,7 +100,7 @@ def test_bad_slides_are_listed_and_bad_jobs_fail_alone(ray: None, source: Path, 
 
 def test_only_cohorts_have_slides(tmp_path: Path) -> None:
     folder = phantom.write("TNBC", tmp_path / "tnbc", train=4, test=0, size=32)
-    wrong = Job("a", Slides("TNBC", "f"), open_dataset("TNBC", folder), tmp_path / "to")
+    wrong = Job("a", Slides("TNBC", "f"), open_dataset("TNBC", folder), Making(tmp_path / "to"))
     ((_, ended),) = extract_all([wrong])
     assert isinstance(ended, InputError)
     assert str(ended) == "TNBC: segmentation; accepted: slides with survival"

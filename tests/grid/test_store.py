@@ -1,6 +1,5 @@
 """The store: finished means marker, artifacts are what was published, damage is seen and contained."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,10 @@ def published(store: Store, digest: str = "a" * 64, content: bytes = b"weights")
     built = store.root / "units" / f"building-{digest[:4]}"
     built.mkdir()
     (built / "best.safetensors").write_bytes(content)
-    store.publish(digest, built, {"metrics": {"auc": 0.5}})
+    lease = store.claim(digest)
+    assert lease
+    store.publish(digest, built, {"metrics": {"auc": 0.5}, "attempt": lease.attempt})
+    store.leases.withdraw(lease)  # as a process that ended
     return store.artifact(digest, "best.safetensors")
 
 
@@ -74,12 +76,6 @@ def test_a_marker_that_is_no_json_counts_as_damage(store: Store) -> None:
     published(store)
     (store.root / "done" / f"{'a' * 64}.json").write_text("{")
     assert store.demote("a" * 64) is not None
-
-
-def test_attempts_are_counted(store: Store) -> None:
-    assert [store.attempt("b"), store.attempt("b"), store.attempt("c")] == [1, 2, 1]
-    lines = (store.root / "attempts" / "b").read_text().splitlines()
-    assert all({"host", "pid", "started"} <= json.loads(line).keys() for line in lines)
 
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def numbers(out: Path) -> dict[str, Any]:
 
 
 def executions(out: Path) -> dict[str, int]:
-    return {path.name: len(path.read_text().splitlines()) for path in (out / "attempts").iterdir()}
+    return {path.name: len(list(path.glob("*.json"))) for path in (out / "leases").iterdir()}
 
 
 def weights(out: Path) -> dict[str, str]:

@@ -66,17 +66,16 @@ def plan(folder: Path, text: str = SPACE) -> Plan:
 
 def publish(plan: Plan, out: Path, gain: Gain = by_distance, dead: tuple[str, ...] = ()) -> Store:
     """Everything finished, and in MLflow's record."""
-    from grid import track
 
     store = Store(out)
     store.create()
-    track.publish_plan(store, plan.space, plan)
+    store.write_plan(plan.space.name, plan.plain())
     for digest, unit in plan.units.items():
         built = store.root / "units" / "built"
         built.mkdir()
         metrics = _written(unit.spec, built, gain, dead)
         facts = {"digest": digest, "version": 1, "metrics": metrics, "host": "made", "attempt": 1}
-        store.publish(digest, built, unit.plain() | facts | {"started": 0.0, "ended": 1.0})
+        store.publish(digest, built, unit.plain() | facts | {"started": 0.0, "ended": 1.0, "attempt": 1})
     made_space.record_all(store, plan)
     return store
 

@@ -1,0 +1,137 @@
+"""A store in a bucket as two nodes see it, each with copies of its own."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import bucket_server
+import pytest
+
+from grid.objects import Bucket
+from grid.store import Store, SupersededError
+from medpt.errors import InputError
+
+DIGEST = "a" * 64
+Node = Callable[[str], Store]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with bucket_server.server() as made:
+        yield made
+
+
+@pytest.fixture
+def node(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Node:
+    """A store as the node of a name sees it."""
+
+    def seen_by(name: str) -> Store:
+        monkeypatch.setenv("MEDPT_COPIES", str(tmp_path / name))
+        store = Store(f"{server}/{tmp_path.name}")
+        store.create()
+        return store
+
+    return seen_by
+
+
+def bucket(store: Store) -> Bucket:
+    assert isinstance(store.documents, Bucket)
+    return store.documents
+
+
+def built(store: Store, **contents: bytes) -> Path:
+    folder = store.root / "units" / "built"
+    folder.mkdir(parents=True)
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def published(store: Store, **contents: bytes) -> int:
+    lease = store.claim(DIGEST)
+    assert lease
+    with store.leases.beating(lease):
+        store.publish(DIGEST, built(store, **contents), {"metrics": {}, "attempt": lease.attempt})
+    return lease.attempt
+
+
+def test_what_one_node_published_another_reads(node: Node) -> None:
+    published(node("one"), best=b"weights", history=b"[]")
+    other = node("other")
+    assert other.finished() == {DIGEST}
+    assert not other.folder(DIGEST).exists()
+    assert other.artifact(DIGEST, "best").read_bytes() == b"weights"
+    assert [path.name for path in other.whole(DIGEST).iterdir()] == ["best", "history"]
+
+
+def test_notes_come_without_weights(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("grid.store.NOTES", 4)
+    published(node("one"), best=b"weights", history=b"[]")
+    assert [path.name for path in node("other").notes(DIGEST)] == ["history"]
+    assert not (node("other").folder(DIGEST) / "best").exists()
+
+
+def test_a_damaged_copy_is_fetched_again(node: Node) -> None:
+    published(node("one"), best=b"weights")
+    (node("one").folder(DIGEST) / "best").write_bytes(b"weigh")
+    assert node("one").artifact(DIGEST, "best").read_bytes() == b"weights"
+    assert node("one").demote(DIGEST) is None
+
+
+def test_a_damaged_object_is_set_aside_and_done_again(node: Node) -> None:
+    attempt = published(node("one"), best=b"weights")
+    store = node("other")
+    bucket(store).write(f"units/{DIGEST}/{attempt}/best", b"weighus")
+    with pytest.raises(InputError, match="best"):
+        store.artifact(DIGEST, "best")
+    assert "best" in str(store.demote(DIGEST))
+    assert bucket(store).names(f"quarantine/{DIGEST}/{attempt}") == [f"quarantine/{DIGEST}/{attempt}/best"]
+    assert not store.is_finished(DIGEST)
+    assert published(store, best=b"weights") == attempt + 1
+    assert node("one").artifact(DIGEST, "best").read_bytes() == b"weights"
+
+
+def test_of_two_who_publish_one_counts(node: Node) -> None:
+    one, other = node("one"), node("other")
+    first = one.leases.claim(DIGEST)
+    assert first
+    one.leases.withdraw(first)  # lost, and given to the other one
+    assert published(other, best=b"other") == 1
+    with pytest.raises(SupersededError):
+        one.publish(DIGEST, built(one, best=b"one"), {"metrics": {}, "attempt": 1})
+    assert one.artifact(DIGEST, "best").read_bytes() == b"other"
+
+
+def test_the_next_node_goes_on_from_the_last_checkpoint(node: Node) -> None:
+    store = node("one")
+    with store.followed(DIGEST):
+        folder = store.checkpoints(DIGEST)
+        (folder / "0000000002.safetensors").write_bytes(b"two")
+        store.live(DIGEST).write_text('{"step": 2}\n')
+    other = node("other")
+    with other.followed(DIGEST):
+        assert [path.name for path in other.checkpoints(DIGEST).iterdir()] == ["0000000002.safetensors"]
+        assert other.live_rows(DIGEST) == '{"step": 2}\n'
+        (other.checkpoints(DIGEST) / "0000000004.safetensors").write_bytes(b"four")
+        (other.checkpoints(DIGEST) / "0000000002.safetensors").unlink()
+    published(other, best=b"weights")
+    assert bucket(other).names(f"checkpoints/{DIGEST}") == []
+
+
+def test_shards_that_a_node_kept_are_not_sent_again(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, sent = node("one"), []
+    (folder := store.checkpoints(DIGEST)).mkdir(parents=True)
+    (folder / "shard-0.parquet").write_bytes(b"rows")
+    store.artifacts.keep(DIGEST, folder / "shard-0.parquet")
+    other = node("other")
+    other.artifacts.resume(DIGEST)
+    upload = Bucket.upload
+    monkeypatch.setattr(Bucket, "upload", lambda *given: (sent.append(given[2]), upload(*given)))
+    (other.checkpoints(DIGEST) / "manifest.json").write_text("{}")
+    other.publish(DIGEST, other.checkpoints(DIGEST), {"metrics": {}, "attempt": 1})
+    assert sent == [f"units/{DIGEST}/1/manifest.json"]
+    assert (node("third").whole(DIGEST) / "shard-0.parquet").read_bytes() == b"rows"
+
+
+def test_a_bucket_that_is_not_there_is_told(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match=r"--out s3://no-such-bucket/x: .*can be written is accepted"):
+        Store("s3://no-such-bucket/x").create()
