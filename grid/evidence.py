@@ -15,7 +15,7 @@ from grid import leaks
 from grid.plan import Unit, unit_from
 from grid.store import Store
 from medpt import files
-from medpt.data.manifest import Manifest
+from medpt.data.manifest import MANIFEST, Manifest
 from medpt.errors import InputError
 from medpt.spec import Finetune, Prepare, Pretrain, Protocol
 
@@ -126,6 +126,8 @@ class Evidence:
 
     def marker(self, digest: str) -> dict[str, Any]:
         """What a finished unit recorded; empty, with a gap, where that cannot be read."""
+        if not self.markers:
+            self.markers |= self.store.markers(self.units.keys() & self.finished)
         if digest not in self.markers:
             try:
                 self.markers[digest] = self.store.marker(digest)
@@ -157,7 +159,7 @@ class Evidence:
             facts = self.store.failure(digest)
         except (OSError, ValueError):
             facts = {"cause": "unknown", "reason": "its record cannot be read"}
-        log = f"failed/{digest}.log" if (self.store.root / "failed" / f"{digest}.log").is_file() else ""
+        log = f"failed/{digest}.log" if facts.get("log") else ""
         return Failure(unit.label, digest, facts["cause"], facts["reason"], log, self._waiting(digest))
 
     def _waiting(self, digest: str) -> int:
@@ -233,7 +235,7 @@ class Evidence:
         assert isinstance(spec, Prepare)  # noqa: S101 - for the type checker
         if digest in self.finished:
             try:
-                manifest = Manifest.read(self.store.folder(digest))
+                manifest = Manifest.read(self.store.file(digest, MANIFEST).parent)
             except InputError as error:
                 self.gaps.append(f"{unit.label}: its manifest cannot be read ({error})")
         return Prepared(digest, spec, unit.label, manifest)

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from grid import ablations, results
+from grid.objects import place
 from grid.space import thousands
 from medpt.errors import InputError, did_you_mean
 
@@ -204,7 +205,7 @@ def parser() -> argparse.ArgumentParser:
         "--by", type=lambda text: text.split(","), metavar="K,…", help="the rows of cells or effect"
     )
     result.add_argument("--metric", default="auc", help="auc, miou, or another of the test part")
-    result.add_argument("--out", type=Path, default=Path("runs"), metavar="DIR")
+    result.add_argument("--out", type=place, default=Path("runs"), metavar="DIR|URL")
     result.add_argument("--tracking-uri", metavar="URI")
     result.add_argument("--csv", action="store_true", help="comma-separated values, for other programs")
     return result

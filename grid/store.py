@@ -22,6 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from grid.artifacts import Artifacts, InBucket, OnDisk
 from grid.leases import SECONDS, Lease, Leases
@@ -34,6 +35,7 @@ from medpt.survival import patch_files
 VERIFY = {manifest.MANIFEST: manifest.verify, patch_files.MANIFEST: patch_files.verify}  # prepared data
 NOTES = 8 * 2**20  # bytes; larger artifacts are weights, arrays or pixels
 READERS = 32  # of markers at once
+ACCEPTED = "a folder or bucket that can be written is accepted, with links or conditional puts"
 
 
 class SupersededError(Exception):
@@ -63,11 +65,20 @@ class Store:
         try:
             for name in ("units", "checkpoints", "live"):
                 (self.root / name).mkdir(parents=True, exist_ok=True)
-            self.documents.write("probe", b"can be written")
-            self.documents.remove("probe")
         except OSError as error:
-            what = f"{reason(error)}; a folder or bucket that can be written is accepted"
-            raise InputError(f"--out {self.out}: {what}") from None
+            raise InputError(f"--out {self.root}: {reason(error)}; {ACCEPTED}") from None
+        self.probe()
+
+    def probe(self) -> None:
+        """InputError where nothing can be written, or where two who create a name both succeed."""
+        name = f"probe-{uuid4().hex}"
+        try:
+            won = [self.documents.create(name, b"1"), self.documents.create(name, b"2")]
+            self.documents.remove(name)
+        except OSError as error:
+            raise InputError(f"--out {self.out}: {reason(error)}; {ACCEPTED}") from None
+        if won != [True, False]:
+            raise InputError(f"--out {self.out}: a name can be created twice there; {ACCEPTED}")
 
     def folder(self, digest: str) -> Path:
         return self.root / "units" / digest
@@ -190,6 +201,12 @@ class Store:
                 what = f"not the file that was published (sha256 {str(expected)[:12]}…)"
                 raise InputError(f"{path}: {what}")
         return path
+
+    def file(self, digest: str, name: str) -> Path:
+        """The path of a file of a finished unit, there if it exists; whether it is sound, its reader sees."""
+        if not (self.folder(digest) / name).exists():
+            self.artifacts.fetch(digest, self.marker(digest)["attempt"], name)
+        return self.folder(digest) / name
 
     def whole(self, digest: str) -> Path:
         """The folder of a finished unit, with all of its files; whether they are sound, their reader sees."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from grid.objects import place
 from medpt.errors import InputError
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ def parser() -> argparse.ArgumentParser:
         "--target", required=True, metavar="[NAME=]DIR", help="with dataset.yaml, or a known dataset's folder"
     )
     result.add_argument("--space", required=True, metavar="NAME")
-    result.add_argument("--out", type=Path, default=Path("runs"), metavar="DIR", help="of the space's runs")
+    result.add_argument("--out", type=place, default=Path("runs"), metavar="DIR|URL", help="of its runs")
     result.add_argument("--tracking-uri", metavar="URI", help="MLflow; default SQLite below --out")
     result.add_argument("--backbone", metavar="NAME", help="default: that of most pre-trainings")
     result.add_argument(

@@ -216,7 +216,7 @@ class Adviser:
             self.evidence.gaps.append(text)
 
     def prepared(self, digest: str) -> Sample:
-        folder = self.evidence.store.folder(digest)
+        folder = self.evidence.store.whole(digest)
         return samples.of_prepared(folder, self.offer.prepared[digest], digest, self.images)
 
     def file(self, facts: list[Any], suffix: str) -> Path:

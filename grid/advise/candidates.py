@@ -73,7 +73,7 @@ def offered(evidence: Evidence, frame: "pd.DataFrame", task: str, backbone: str 
     trained = [name for one in candidates.values() for name in _data(evidence, one)]
     known = [name for name in dict.fromkeys(trained) if name in manifests]
     if not known:
-        raise InputError(f"{evidence.store.root}: no prepared data of a finished pre-training is left")
+        raise InputError(f"{evidence.store.out}: no prepared data of a finished pre-training is left")
     size = Counter(manifests[name].size for name in known).most_common(1)[0][0]
     prepared = {name: manifest for name, manifest in manifests.items() if manifest.size == size}
     evidence.gaps += [
@@ -93,7 +93,7 @@ def _backbone(evidence: Evidence, wanted: str | None) -> str:
     found = {(spec.backbone, trial["initialization"]) for trial, spec, _ in _starts(evidence)}
     trained = Counter(backbone for backbone, label in sorted(found) if label != IMAGENET)
     if not trained:
-        raise InputError(f"{evidence.store.root}: no pre-training of `{evidence.plan['space']}` is finished")
+        raise InputError(f"{evidence.store.out}: no pre-training of `{evidence.plan['space']}` is finished")
     if wanted is not None and wanted not in trained:
         raise InputError(f"--backbone {wanted}: no pre-training is finished; {did_you_mean(wanted, trained)}")
     return wanted or trained.most_common(1)[0][0]

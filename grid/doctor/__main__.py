@@ -18,6 +18,7 @@ from grid import sources
 from grid.cluster import OBJECT_STORE
 from grid.doctor import checks, footprint, machine
 from grid.doctor.checks import GIB, Finding
+from grid.objects import is_url
 from grid.plan import Plan
 from grid.run import parser, selected
 from grid.space import Space, load
@@ -35,12 +36,17 @@ class Wanted:
 
     def __init__(self, options: argparse.Namespace, space: Space) -> None:
         self.options, self.space = options, space
-        self.out = Path(options.out).absolute()
+        self.store = Store(options.out)
+        self.out = self.store.root
         self.cpus = options.cpus or machine.usable_cpus()
 
     @cached_property
     def found(self) -> sources.Sources:
         return sources.find(self.space, self.options.data, self.out, write=False)
+
+    @property
+    def in_bucket(self) -> bool:
+        return is_url(self.options.out)
 
     @property
     def synthetic(self) -> bool:
@@ -64,7 +70,7 @@ class Wanted:
         return {part: drawn[part] for part in ("train", "test") if part in drawn}
 
     def need(self) -> Mapping[str, float]:
-        finished = Store(self.out).finished()
+        finished = self.store.finished()
         todo = [unit for name, unit in self.plan.units.items() if name not in finished]
         cached = self.options.cache_gb * GIB if self.options.cache is None else 0.0
         return footprint.need(todo, self.plan.sizes, self.counts, cached, self.cpus)
@@ -104,7 +110,7 @@ def checks_of(wanted: Wanted) -> dict[str, Check]:
         "packages": checks.packages,
         "datasets": lambda: datasets(wanted),
         "weights": lambda: imagenet(wanted),
-        "out": lambda: checks.writable(wanted.out),
+        "out": lambda: checks.bucket(wanted.store) if wanted.in_bucket else checks.writable(wanted.out),
         "disk": lambda: checks.space(wanted.out, wanted.need()),
         "tracker": lambda: checks.tracker(options.tracking_uri or _default_tracker(wanted.out)),
         **places,
@@ -115,7 +121,7 @@ def checks_of(wanted: Wanted) -> dict[str, Check]:
 
 def _on_cluster(wanted: Wanted, address: str) -> dict[str, Check]:
     return {
-        "shared": lambda: checks.shared(wanted.out),
+        **({} if wanted.in_bucket else {"shared": lambda: checks.shared(wanted.out)}),
         "cluster": lambda: checks.cluster(address),
         "token": checks.token,
     }

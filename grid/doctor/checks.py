@@ -15,10 +15,15 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
+
+from medpt.errors import InputError
+
+if TYPE_CHECKING:
+    from grid.store import Store
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 5.0  # seconds for a server to answer
@@ -102,6 +107,15 @@ def writable(folder: Path) -> Finding:
             False, f"{place}: {error.strerror}: give --out a folder that can be written and locked"
         )
     return Finding(True, str(folder))
+
+
+def bucket(store: "Store") -> Finding:
+    """Whether results can be written there, and of two who create a name one is refused."""
+    try:
+        store.probe()
+    except InputError as error:
+        return Finding(False, f"{error}: is it there, and may this machine write?")
+    return Finding(True, f"{store.out}, copies in {store.root}")
 
 
 def existing(folder: Path) -> Path:

@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from grid.objects import place
 from grid.report.page import build
 from medpt.errors import InputError
 
@@ -25,7 +26,7 @@ def parser() -> argparse.ArgumentParser:
     )
     result.add_argument("--space", required=True, metavar="NAME")
     result.add_argument(
-        "--out", type=Path, default=Path("runs"), metavar="DIR", help="results; default runs/"
+        "--out", type=place, default=Path("runs"), metavar="DIR|URL", help="results; default runs/"
     )
     result.add_argument("--tracking-uri", metavar="URI", help="MLflow; default SQLite below --out")
     return result

@@ -47,10 +47,10 @@ MOST_COMPARISONS = 60  # of one part of a claim
 MOST_LEAKS = 100  # images left out, of each pair of datasets
 
 
-def build(space: str, out: Path, tracking_uri: str | None = None) -> Path:
-    """Writes <out>/reports/<space>/: index.html, table.csv, table.tex, trials.csv, the claims as claims.csv
-    and, of each table and figure of the paper that the space fills, what section_files names; the path of
-    the page.
+def build(space: str, out: str | Path, tracking_uri: str | None = None) -> Path:
+    """Writes <out>/reports/<space>/ (beside the copies, where `out` is a bucket): index.html, table.csv,
+    table.tex, trials.csv, the claims as claims.csv and, of each table and figure of the paper that the space
+    fills, what section_files names; the path of the page.
 
     Each file appears by atomic replacement, the page last. Raises InputError where the space was never run.
     """
@@ -62,7 +62,7 @@ def build(space: str, out: Path, tracking_uri: str | None = None) -> Path:
     facts = sections.facts(frame, tracking_uri)
     content = page(frame, cells, floors, facts, evidence)
     text = render(content)
-    folder = out / "reports" / plan["space"]
+    folder = evidence.store.root / "reports" / plan["space"]
     files.write_text(folder / "table.csv", exports.to_csv(cells))
     files.write_text(folder / "table.tex", exports.to_latex(cells, floors))
     files.write_text(folder / "trials.csv", frame.to_csv(index=False))
@@ -160,9 +160,8 @@ def examples(data: list[provenance.Data], evidence: Evidence) -> dict[str, list[
     for prepared in list(first.values())[:MOST_EXAMPLES]:
         assert prepared.manifest  # noqa: S101 - for the type checker
         try:
-            found[prepared.digest] = pictures.examples(
-                evidence.store.folder(prepared.digest), prepared.manifest
-            )
+            shard = evidence.store.file(prepared.digest, prepared.manifest.shards[0].name)
+            found[prepared.digest] = pictures.examples(shard.parent, prepared.manifest)
         except InputError as error:
             evidence.gaps += error.problems
     return found

@@ -15,7 +15,7 @@ from grid.report.tables import Cell
 from grid.space import RANDOM
 from medpt.errors import InputError
 from medpt.spec import NO_NETWORK, Slides
-from medpt.survival.patch_files import CohortManifest
+from medpt.survival.patch_files import MANIFEST, CohortManifest
 
 CURVES = "curves.json"
 DAYS = 365.25  # of a year
@@ -53,7 +53,7 @@ def cohorts(evidence: Evidence) -> list[Cohort]:
         manifest = None
         if digest in evidence.finished:
             try:
-                manifest = CohortManifest.read(evidence.store.folder(digest))
+                manifest = CohortManifest.read(evidence.store.file(digest, MANIFEST).parent)
             except InputError as error:
                 evidence.gaps += error.problems
         found.append(Cohort(digest, unit.spec.dataset, unit.spec.fingerprint, manifest))

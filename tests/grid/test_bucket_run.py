@@ -1,0 +1,72 @@
+"""Whole runs into a bucket: the same numbers, and a machine that is lost takes nothing with it."""
+
+import json
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import bucket_server
+import pytest
+import tiny
+
+from grid.objects import Bucket
+from grid.store import Store
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with bucket_server.server() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def on_disk(tmp_path_factory: pytest.TempPathFactory, data: Path) -> dict[str, Any]:
+    """The numbers of an undisturbed run into a folder."""
+    folder = tmp_path_factory.mktemp("disk")
+    tiny.run(tiny.written(folder), data, folder / "out")
+    return tiny.numbers(folder / "out")
+
+
+def numbers(store: Store) -> dict[str, Any]:
+    """As tiny.numbers."""
+    found = {}
+    for name in store.finished():
+        marker = store.marker(name)
+        has_history = "history.json" in marker["artifacts"]
+        rows = json.loads(store.artifact(name, "history.json").read_text()) if has_history else []
+        facts = {key: value for key, value in marker.items() if key not in tiny.TIMES}
+        facts["history"] = [{k: v for k, v in row.items() if k != "time"} for row in rows]
+        found[name] = facts
+    return found
+
+
+def test_killed_on_one_machine_it_goes_on_on_another(
+    server: str, data: Path, on_disk: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each machine starts with nothing; what it finished and what it had begun lies in the bucket."""
+    url, space, moment = f"{server}/killed", tiny.written(tmp_path), random.Random(0)
+    for machine in range(6):
+        monkeypatch.setenv("MEDPT_COPIES", str(tmp_path / f"machine-{machine}"))
+        process = tiny.start(space, data, url)
+        if machine < 5:
+            time.sleep(moment.uniform(6, 16))
+            process.kill()
+        output, _ = process.communicate(timeout=300)
+        if process.returncode == 0:
+            break
+    assert process.returncode == 0, output
+    monkeypatch.setenv("MEDPT_COPIES", str(tmp_path / "looks"))
+    assert numbers(Store(url)) == on_disk
+    assert "nothing is left to do" in tiny.run(space, data, url)
+    bucket = Bucket(url)
+    assert bucket.sizes("checkpoints") == {}
+    finished = Store(url).finished()
+    assert len(finished) == tiny.UNITS
+    assert all(Store(url).marker(name)["attempt"] == Store(url).leases.newest(name) for name in finished)
