@@ -63,7 +63,7 @@ class Store:
     def create(self) -> None:
         """InputError where nothing can be written."""
         try:
-            for name in ("units", "checkpoints", "live"):
+            for name in ("done", "units", "failed", "checkpoints", "leases", "live", "plans"):
                 (self.root / name).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"--out {self.root}: {reason(error)}; {ACCEPTED}") from None
