@@ -16,7 +16,7 @@ VERSIONS: dict[str, int] = {
     "finetune": 1,
     "slides": 1,
     "features": 1,
-    "survive": 1,
+    "survive": 2,
     "coordinates": 1,
     "svcca": 1,
     "filters": 1,

@@ -37,6 +37,7 @@ class Options:
     batch_patients: int = 16  # paper, section 2.2: batches of 16, here of patients
     learning_rate: float = 1e-4  # paper, section 2.2
     epochs: int = 100  # an epoch is every training patient once; early stopping ends sooner
+    least_epochs: int = 5  # a dozen validation patients may like an untrained network best; reports/LOG.md
     patience: int = 20  # paper: 20 evaluations
     recluster_every: int = 5  # epochs: a pass over all patches each time
     judged_per_cluster: int = 50  # patches of a patient that make its risk
@@ -49,9 +50,9 @@ DEFAULTS = Options()
 def predict(study: Study, options: Options = DEFAULTS) -> Prediction:
     """Needs `features` (of the encoder under test), and unless `frozen` also `images` and `encoder`.
 
-    Keeps the epoch of the best validation C-index, the last one where validation has no comparable pair. A
-    patient without patches gets the median risk of the training patients. Facts: the epoch kept and its
-    validation C-index (for `frozen` the ridge penalty), patients without patches.
+    Keeps the epoch of the best validation C-index from `least_epochs` on, the last one where validation has
+    no comparable pair. A patient without patches gets the median risk of the training patients. Facts: the
+    epoch kept and its validation C-index (for `frozen` the ridge penalty), patients without patches.
     """
     if options.clustering not in CLUSTERINGS:
         raise InputError(f"clustering: {options.clustering} is none of {', '.join(CLUSTERINGS)}")
@@ -62,7 +63,7 @@ def predict(study: Study, options: Options = DEFAULTS) -> Prediction:
     def judge() -> float:
         return c_index(study, validating, fit.risks(validating))
 
-    standing = train(fit.network, fit.epoch, judge, options.epochs, options.patience)
+    standing = train(fit.network, fit.epoch, judge, options.epochs, options.patience, options.least_epochs)
     fit.labels = fit.history[standing.best_step]
     facts = {"epoch": float(standing.best_step), "val_c_index": standing.best}
     return prediction(study, fit.risks(filled(study)), facts)

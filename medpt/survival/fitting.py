@@ -71,19 +71,25 @@ def numbers(risk: NDArray[np.floating]) -> NDArray[np.floating]:
 
 
 def train(
-    model: nn.Module, epoch: Callable[[int], None], judge: Callable[[], float], epochs: int, patience: int
+    model: nn.Module,
+    epoch: Callable[[int], None],
+    judge: Callable[[], float],
+    epochs: int,
+    patience: int,
+    least: int = 1,
 ) -> Standing:
     """Runs `epoch(1)`, `epoch(2)`, ... and leaves `model`, in eval mode, with its best weights by `judge()`.
 
-    Higher is better; it stops after `patience` epochs without a gain. Where `judge` gives nan (no pair of
-    validation patients can be compared) it trains all `epochs` and the last weights stay.
+    Higher is better; it stops after `patience` epochs without a gain. Epochs before `least` are not judged,
+    the last one always is. Where `judge` gives nan (no pair of validation patients can be compared) it trains
+    all `epochs` and the last weights stay.
     """
     standing, best = Standing(best_step=epochs), dict[str, Tensor]()
     for number in range(1, epochs + 1):
         model.train()
         epoch(number)
         model.eval()
-        if math.isnan(value := judge()):
+        if number < min(least, epochs) or math.isnan(value := judge()):
             continue
         standing = standing.after(value, number, 0.0)
         if standing.best_step == number:

@@ -71,7 +71,7 @@ def test_validation_chooses_the_epoch_and_its_clusters(monkeypatch: pytest.Monke
     monkeypatch.setitem(direct.CLUSTERINGS, "km", lambda *inputs: fits.append(1) or counted(*inputs))
     scores = iter([0.5, 0.9, 0.1, 0.1, 0.1, 0.5, 0.9])
     monkeypatch.setattr(direct, "c_index", lambda *_: next(scores))
-    options = replace(FAST, epochs=5, recluster_every=2, patience=9, judged_per_cluster=1)
+    options = replace(FAST, epochs=5, least_epochs=1, recluster_every=2, patience=9, judged_per_cluster=1)
     prediction = predict(planted(1), options)
     assert len(fits) == 3  # at the start and before epochs 3 and 5
     alone = predict(planted(1), replace(options, epochs=2))
@@ -82,11 +82,19 @@ def test_validation_chooses_the_epoch_and_its_clusters(monkeypatch: pytest.Monke
 def test_patience_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
     scores = iter([0.5, 0.8, 0.8, 0.7, 0.9])
     monkeypatch.setattr(direct, "c_index", lambda *_: next(scores))
-    assert predict(planted(1), replace(FAST, patience=2)).facts == {
+    assert predict(planted(1), replace(FAST, least_epochs=1, patience=2)).facts == {
         "epoch": 2,
         "val_c_index": 0.8,
         "without_patches": 0,
     }
+
+
+def test_the_first_epochs_are_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = iter([0.6, 0.5, 0.7, 0.9, 0.1])
+    monkeypatch.setattr(direct, "c_index", lambda *_: next(scores))
+    facts = predict(planted(1), replace(FAST, epochs=4, least_epochs=3)).facts
+    assert (facts["epoch"], facts["val_c_index"]) == (3, 0.6)
+    assert predict(planted(1), replace(FAST, epochs=3, least_epochs=9)).facts["epoch"] == 3
 
 
 def test_the_real_network_trains_end_to_end() -> None:

@@ -21,16 +21,16 @@ def test_batches_are_few_and_even(rows: int, size: int) -> None:
     assert not parts or max(map(len, parts)) <= min(size, min(map(len, parts)) + 1)
 
 
-def run(scores: list[float], patience: int) -> tuple[float, float, int, bool]:
+def run(scores: list[float], patience: int, least: int = 1) -> tuple[float, float, int, bool]:
     """The weight left of a model whose weight is the epoch, the best value and its epoch, and its mode."""
-    model, values = nn.Linear(1, 1, bias=False), iter(scores)
+    model, values = nn.Linear(1, 1, bias=False), iter(scores[min(least, len(scores)) - 1 :])
     modes = []
 
     def epoch(number: int) -> None:
         modes.append(model.training)
         nn.init.constant_(model.weight, number)
 
-    standing = fitting.train(model, epoch, lambda: next(values), len(scores), patience)
+    standing = fitting.train(model, epoch, lambda: next(values), len(scores), patience, least)
     return model.weight.item(), standing.best, standing.best_step, all(modes) and not model.training
 
 
@@ -45,6 +45,15 @@ def run(scores: list[float], patience: int) -> tuple[float, float, int, bool]:
 )
 def test_the_best_weights_stay(scores: list[float], patience: int, best: float, at: int) -> None:
     assert run(scores, patience) == (at, best, at, True)
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=12), st.integers(1, 15))
+def test_only_the_least_epoch_and_later_ones_are_judged(scores: list[float], least: int) -> None:
+    """`run` holds no score for an epoch before."""
+    first = min(least, len(scores))
+    late = scores[first - 1 :]
+    at = first + late.index(max(late))
+    assert run(scores, 99, least) == (at, max(late), at, True)
 
 
 def test_without_a_judgement_the_last_weights_stay() -> None:
