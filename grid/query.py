@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from grid import ablations, results
+from grid import ablations, results, terminal
 from grid.objects import place
 from grid.space import thousands
 from medpt.errors import InputError, did_you_mean
+from medpt.spec import CLASSIFIER
 
 if TYPE_CHECKING:
     import pandas as pd
 
 METRICS = {"classification": "auc", "segmentation": "miou", "survival": "c_index"}  # what the paper reports
+CELL = ["initialization", "backbone", "architecture", "target"]
 METRIC_NAMES = {"auc": "micro-AUC", "miou": "mean IoU", "c_index": "C-index"}
-WIDE = 200  # characters, where the output is no terminal
-DEFAULT_BY = ["initialization", "backbone", "architecture", "target"]
 
 
 def where(frame: "pd.DataFrame", conditions: dict[str, set[str]]) -> "pd.DataFrame":
@@ -63,6 +63,11 @@ def written(mean: float, std: float, n: int, planned: int) -> str:
     return f"{mean:.2f}{spread}" + (f" ({n} of {planned})" if n < planned else "")
 
 
+def default_by(frame: "pd.DataFrame") -> list[str]:
+    """The factors of a cell: what is left to spread are its seeds."""
+    return [*CELL, "target_size"] if frame["target_size"].nunique() > 1 else CELL
+
+
 def show(frame: "pd.DataFrame", console: Console) -> None:
     """The paper's kind of table: rows are networks and initializations, columns targets."""
     for metric in METRICS.values():
@@ -71,28 +76,31 @@ def show(frame: "pd.DataFrame", console: Console) -> None:
 
 
 def _wide(frame: "pd.DataFrame", metric: str) -> Table:
-    rows = cells(frame, DEFAULT_BY, metric)
-    rows["text"] = [
-        written(*values) for values in rows[["mean", "std", "n", "planned"]].itertuples(index=False)
-    ]
-    table = Table(title=f"{METRIC_NAMES[metric]}, %", title_justify="left", box=None, padding=(0, 2))
-    wide = rows.pivot_table(
-        index=["architecture", "backbone", "initialization"],
-        columns="target",
-        values="text",
-        aggfunc="first",
-        sort=False,
-        fill_value="",
-    )
+    rows = cells(frame, [*CELL, "target_size"], metric)
+    rows["network"] = [_network(*pair) for pair in zip(rows["architecture"], rows["backbone"], strict=True)]
+    rows["place"] = [_place(*pair) for pair in zip(rows["target"], rows["target_size"], strict=True)]
+    values = rows[["mean", "std", "n", "planned"]].itertuples(index=False)
+    rows["text"] = [written(*entry) for entry in values]
+    table = Table(title=f"{METRIC_NAMES[metric]}, %", title_justify="left", box=None, padding=(0, 2, 0, 0))
+    index = ["network", "initialization"]
+    wide = rows.pivot_table("text", index, "place", aggfunc="first", sort=False, fill_value="")
     for title in (*wide.index.names, *wide.columns):
-        table.add_column(str(title))
-    for index, values in zip(wide.index, wide.to_numpy(), strict=True):
-        table.add_row(*map(str, index), *map(str, values))
+        table.add_column(str(title), overflow="fold")
+    for names, texts in zip(wide.index, wide.to_numpy(), strict=True):
+        table.add_row(*map(str, names), *map(str, texts))
     return table
 
 
+def _network(architecture: str, backbone: str) -> str:
+    return backbone if architecture == CLASSIFIER else f"{architecture}/{backbone}"
+
+
+def _place(target: str, share: float) -> str:
+    return target if share == 1 else f"{target} {100 * share:g} %"
+
+
 def _cells(frame: "pd.DataFrame", options: argparse.Namespace) -> "pd.DataFrame":
-    return cells(frame, options.by or DEFAULT_BY, options.metric)
+    return cells(frame, options.by or default_by(frame), options.metric)
 
 
 def _effect(frame: "pd.DataFrame", options: argparse.Namespace) -> "pd.DataFrame":
@@ -160,8 +168,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.csv:
         table.to_csv(sys.stdout, index=False)
         return 0
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
-    console.print(printed(table, options), soft_wrap=True)
+    terminal.console().print(printed(table, options))
     return 0
 
 

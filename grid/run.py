@@ -13,7 +13,7 @@ from uuid import uuid4
 from rich.console import Console
 
 from grid import plan as planning
-from grid import sources
+from grid import sources, terminal
 from grid.dryrun import describe
 from grid.interrupt import leave_on_signals
 from grid.leases import SECONDS
@@ -27,7 +27,7 @@ from medpt.errors import InputError
 def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     options.given = sys.argv[1:] if arguments is None else arguments
-    console = Console(highlight=False, soft_wrap=True)
+    console = terminal.console()
     try:
         return run(options, console)
     except InputError as error:

@@ -19,6 +19,7 @@ from medpt.analysis.cmd import Settings, cmd, cmv, subset_means
 from medpt.analysis.distances import grey_world
 from medpt.analysis.filters import (
     anisotropy,
+    cosine,
     difference,
     panel,
     patterns,
@@ -129,7 +130,7 @@ def run_filters(spec: Filters, before: Weights, after: Weights, folder: Path) ->
     """
     pair = [first_filters(_encoder(spec.backbone, state)) for state in (before, after)]
     arrays: dict[str, NDArray[Any]] = {"difference panel": difference(*pair)}
-    metrics = {"relative_change": relative_change(*pair)}
+    metrics = {"relative_change": relative_change(*pair), "cosine": cosine(*pair)}
     for when, kernels in zip(("before", "after"), pair, strict=True):
         gabors = fit(patterns(kernels)).gabor.astype(np.float64)
         arrays |= {when: kernels, f"{when} panel": panel(kernels), f"{when} gabor": gabors}

@@ -11,9 +11,9 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 
+from grid import terminal
 from grid.objects import place
 from medpt.errors import InputError
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from grid.advise.candidates import Offer
     from grid.evidence import Evidence
     from medpt.data import Dataset
-
-WIDE = 200  # characters, where the output is no terminal
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -44,14 +42,14 @@ def run(options: argparse.Namespace) -> None:
     target = samples.of_dataset(dataset, offer.size, options.images)
     adviser = Adviser(evidence, offer, options.images, options.imagenet_weights, _told)
     advice = adviser.advise(target)
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
-    console.print(table(advice, target.name, offer.backbone), soft_wrap=True)
+    console = terminal.console()
+    console.print(table(advice, target.name, offer.backbone))
     for gap in dict.fromkeys(evidence.gaps):
-        console.print(f"note: {gap}", soft_wrap=True, markup=False)
+        console.print(f"note: {gap}", markup=False)
     measured = target.name in {entry.name for entry in offer.targets}
     if measured:
         console.print(f"note: {target.name} is measured in this space, which grid.query shows; left out here")
-    console.print(sentence(advice), soft_wrap=True, markup=False)
+    console.print(sentence(advice), markup=False)
     if options.csv:
         write(options.csv, advice.rows)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from grid import plan as planning
-from grid import sources
+from grid import sources, terminal
 from grid.cluster import OBJECT_STORE
 from grid.doctor import checks, footprint, machine
 from grid.doctor.checks import GIB, Finding
@@ -78,7 +78,7 @@ class Wanted:
 
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
-    console = Console(highlight=False, soft_wrap=True)
+    console = terminal.console()
     try:
         if options.data is not None:
             own.register(options.data)

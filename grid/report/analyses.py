@@ -22,6 +22,7 @@ from medpt.spec import Coordinates, Filters, Prepare, Svcca
 KINDS = {"cmd": "coordinates", "svcca": "svcca", "filters": "filters"}  # of an analysis: of its units
 COORDINATES, SIMILARITY, FILTERS = "coordinates.npz", "svcca.npz", "filters.npz"
 SHOWN = ("before panel", "after panel", "difference panel")
+ROWS_A_CHANNEL = 40  # below which the similarity of unrelated networks is above 0.15
 PIXELS = 4  # of a stored panel that make one of the page's; the gaps between filters are as wide
 
 Arrays = dict[str, NDArray[Any]]
@@ -121,6 +122,11 @@ class Layers:
     rows: NDArray[np.int64]
     channels: NDArray[np.int64]
     images: float
+
+    @property
+    def scarce(self) -> int:
+        """Layers with too few rows to tell a network from an unrelated one."""
+        return int((self.rows < ROWS_A_CHANNEL * self.channels).sum())
 
 
 @dataclass(frozen=True)

@@ -255,6 +255,7 @@ def from_panel(panel: Panel) -> Chart:
         x=tuple(panel.x),
         y=tuple(panel.y),
         strokes=tuple(strokes),
+        dots=tuple(Dots(_points(c.mean), c.colour, "mean", c.initialization) for c in panel.curves if c.lone),
     )
 
 

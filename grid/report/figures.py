@@ -53,6 +53,11 @@ class Curve:
     seeds: list[str]
     mean: str
 
+    @property
+    def lone(self) -> tuple[str, ...]:
+        """The place of a mean that is one evaluation, of which no line can be drawn; else empty."""
+        return tuple(self.mean.split(",")) if len(self.mean.split()) == 1 else ()
+
 
 @dataclass(frozen=True)
 class Panel:

@@ -18,7 +18,7 @@ OUTCOMES = {
     "better": "beats random weights by more than one standard deviation in",
     "noise": "is within one standard deviation of random weights in",
     "worse": "is more than one standard deviation below random weights in",
-    "unknown": "stands against random weights by single seeds, without a measure of noise, in",
+    "unknown": "is held against random weights by single seeds, without a measure of noise, in",
 }
 
 
@@ -26,10 +26,14 @@ FLAT_TILES = 2 / 9
 NEAR_CHANCE = 2.0
 
 
-def coverage(states: Counter[str], analyses: tuple[int, int] = (0, 0)) -> str:
+def coverage(states: Counter[str], rows: int, analyses: tuple[int, int] = (0, 0)) -> str:
     """How many of the planned trials are finished, and what became of the others; of analyses, (finished,
-    planned)."""
-    return " ".join(filter(None, [_trials(states), _analyses(*analyses)]))
+    planned). `rows` counts a trial again in every experiment that shares it."""
+    return " ".join(filter(None, [_trials(states), _shared(states.total(), rows), _analyses(*analyses)]))
+
+
+def _shared(trials: int, rows: int) -> str:
+    return f"They fill {rows:,} places: experiments share trials." if rows > trials else ""
 
 
 def _analyses(finished: int, planned: int) -> str:
@@ -58,7 +62,11 @@ def answer(found: Sequence[Contrast]) -> str:
             "No target has a finished seed both from random weights and from a pre-training: no comparison."
         )
     verdicts = Counter(contrast.verdict for contrast in compared)
-    parts = [f"{text} {verdicts[name]}" for name, text in OUTCOMES.items() if verdicts[name]]
+    parts = [
+        f"{text} {'all' if len(verdicts) == 1 < len(compared) else verdicts[name]}"
+        for name, text in OUTCOMES.items()
+        if verdicts[name]
+    ]
     text = (
         f"Over {_count(len(compared), 'pair')} of target and network, the best pre-training {_join(parts)}."
     )

@@ -104,7 +104,7 @@ def page(
         "plan": evidence.plan,
         "states": states,
         "last_result": evidence.last_result(),
-        "coverage": findings.coverage(states, analyses.finished(evidence)),
+        "coverage": findings.coverage(states, len(frame), analyses.finished(evidence)),
         "larger_space": provenance.larger_space(evidence.plan),
         "synthetic": sorted(name for name, remark in remarks.items() if remark == provenance.SYNTHETIC),
         "sections": of_paper,
@@ -184,5 +184,6 @@ def render(context: dict[str, Any]) -> str:
         "overlaps": overlaps,
         "pictures": pictures,
         "charts": charts,
+        "analyses": analyses,
     }
     return environment.get_template("report.html.j2").render(context)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from grid import slides
@@ -40,6 +41,12 @@ class Cohort:
     @property
     def events(self) -> int:
         return sum(patient.event for patient in self.manifest.patients) if self.manifest else 0
+
+    @property
+    def left_out(self) -> list[str]:
+        """Slides by name and reason, without the folder that they lie in."""
+        told = (problem.partition(": ") for problem in (self.manifest.problems if self.manifest else ()))
+        return [f"{Path(place).name}: {reason}" for place, _, reason in told]
 
     @property
     def refused(self) -> list[tuple[str, int]]:

@@ -63,6 +63,13 @@ def relative_change(before: ArrayLike, after: ArrayLike) -> float:
     return float(np.linalg.norm(_change(before, after)) / np.linalg.norm(checked(before)))
 
 
+def cosine(before: ArrayLike, after: ArrayLike) -> float:
+    """Of all weights less their means, in [-1, 1]; 1: the same up to scale and shift."""
+    _change(before, after)
+    old, new = (weights.ravel() - weights.mean() for weights in (checked(before), checked(after)))
+    return float(old @ new / (np.linalg.norm(old) * np.linalg.norm(new)))
+
+
 def _change(before: ArrayLike, after: ArrayLike) -> Filters:
     old, new = checked(before), checked(after)
     if old.shape != new.shape:

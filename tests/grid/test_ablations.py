@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from mlflow.entities import Metric, Param
+from rich.console import Console
 from scipy import stats
 
 from grid import ablations, query, track
@@ -137,6 +138,22 @@ def test_a_unit_of_two_experiments_counts_once(frame: pd.DataFrame) -> None:
     pd.testing.assert_frame_equal(cells, query.cells(frame, ["initialization", "target"], "miou"))
     by_experiment = query.cells(twice, ["experiment", "initialization"], "miou")
     assert set(by_experiment["experiment"]) == {"sources", "again"}
+
+
+def test_a_share_of_a_target_is_a_cell_of_its_own(frame: pd.DataFrame) -> None:
+    """Never one mean over two sizes, whose spread would pass for that of seeds; at any width."""
+    half = frame.assign(target_size=0.5, miou=frame["miou"] - 0.2)
+    both = query.cells(pd.concat([frame, half]), query.default_by(pd.concat([frame, half])), "miou")
+    whole = query.cells(frame, query.default_by(frame), "miou")
+    kept = both[both["target_size"] == 1].drop(columns="target_size").reset_index(drop=True)
+    pd.testing.assert_frame_equal(kept, whole)
+    for width in (80, 200):
+        console = Console(width=width, file=StringIO(), highlight=False)
+        query.show(pd.concat([frame, half]), console)
+        assert isinstance(console.file, StringIO)
+        printed = console.file.getvalue()
+        assert "…" not in printed
+        assert "50 %" in printed
 
 
 def test_best_compares_seeds_that_all_have(frame: pd.DataFrame) -> None:

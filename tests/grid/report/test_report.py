@@ -264,9 +264,7 @@ def test_many_findings_are_a_table(copy: tuple[Path, Plan], monkeypatch: pytest.
     monkeypatch.setattr("grid.report.page.MOST_SENTENCES", 2)
     report.build("made", out)
     assert '<dl class="findings">' not in page(out)
-    assert re.search(
-        r'<td class="num" data-sort="[0-9.]+">\+6\.00</td>\s*<td class="whole">.*above', page(out)
-    )
+    assert re.search(r'<td class="num" data-sort="[0-9.]+">\+6\.00</td>\s*<td>.*above', page(out))
 
 
 def test_an_unfinished_space_has_a_report(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_report_tables import cells, made, trial
 
-from grid.report import figures, pictures, provenance
+from grid.report import charts, figures, pictures, provenance
 from medpt.spec import Protocol
 
 NUMBERS = st.floats(-1e4, 1e4, allow_nan=False)
@@ -76,6 +76,17 @@ def test_curves_stay_inside_their_box_and_rise_upwards() -> None:
     assert all(figures.LEFT <= x <= figures.WIDTH and 0 <= y <= figures.HEIGHT for x, y in points)
     assert points[1][1] < points[0][1]
     assert len(curve.seeds) == 2
+
+
+def test_a_single_evaluation_is_a_dot_on_the_page_and_in_the_file() -> None:
+    (panel,) = figures.panels(made("random", [0.5]), lambda digest: rows(digest)[:1], most=9)
+    (curve,) = panel.curves
+    assert curve.lone == tuple(curve.mean.split(","))
+    (dots,) = charts.from_panel(panel).dots
+    assert dots.points == ((float(curve.lone[0]), float(curve.lone[1])),)
+    (longer,) = figures.panels(made("random", [0.5]), rows, most=9)
+    assert longer.curves[0].lone == ()
+    assert charts.from_panel(longer).dots == ()
 
 
 def test_no_curve_without_validation() -> None:

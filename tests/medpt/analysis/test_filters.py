@@ -201,6 +201,10 @@ def test_a_difference_is_grey_where_nothing_changed() -> None:
 def test_changes_are_measured() -> None:
     before = np.random.default_rng(0).standard_normal((8, 3, 7, 7))
     assert filters.relative_change(before, before * 1.5) == pytest.approx(0.5)
+    after = before + np.random.default_rng(1).standard_normal(before.shape)
+    slow = np.corrcoef(before.ravel(), after.ravel())[0, 1]
+    assert filters.cosine(before, after) == pytest.approx(slow)
+    assert filters.cosine(before, 3 - 2 * before) == pytest.approx(-1)
     with pytest.raises(InputError, match="one network is expected"):
         filters.relative_change(before, before[:7])
 
