@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test test-slow lint format bench tracking lock clean
+.PHONY: setup demo test test-slow faults lint format bench tracking lock clean
 
 setup: $(READY)
 
@@ -23,6 +23,14 @@ test: $(READY)
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow
+
+# Every row of docs/reliability.md, random kills, and that page's figures; an hour
+KILLS ?= 200
+faults: $(READY)
+	mkdir -p build
+	-$(BIN)/python -m pytest -m "" --junitxml=build/faults.xml $$($(BIN)/python tests/faults/table.py --tests)
+	-PYTHONPATH=tests/grid $(BIN)/python tests/faults/kills.py --kills $(KILLS) --json build/kills.json
+	$(BIN)/python tests/faults/table.py build/faults.xml build/kills.json
 
 lint: $(READY)
 	$(BIN)/ruff format --check .

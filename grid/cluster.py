@@ -1,5 +1,6 @@
 """Ray, started for this process alone or joined, and always left tidy."""
 
+import fcntl
 import gc
 import logging
 import os
@@ -7,8 +8,9 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
+from typing import TextIO
 
 from grid.interrupt import sigterm_kept
 from grid.lean import one_node, one_node_data
@@ -26,7 +28,9 @@ ENVIRONMENT = {
 }
 
 
-_sessions: set[Path] = set()  # of this process, for an exit that cannot wait for Ray
+SESSION, LOCK = "medpt-ray-", "lock"
+
+_sessions: dict[Path, TextIO] = {}  # of this process, with their locks, for an exit that cannot wait for Ray
 
 
 @contextmanager
@@ -36,12 +40,12 @@ def local_ray(address: str | None = None, cpus: int | None = None) -> Iterator[N
     import ray
 
     logging.getLogger("ray").setLevel(logging.ERROR)
-    session = None if address else Path(tempfile.mkdtemp(prefix="medpt-ray-"))
+    sweep_abandoned()
+    session = None if address else _new_session()
     try:
         if session is None:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         else:
-            _sessions.add(session)
             _start(session, cpus)
         with nullcontext() if session is None else one_node_data():
             yield
@@ -49,7 +53,7 @@ def local_ray(address: str | None = None, cpus: int | None = None) -> Iterator[N
         _shutdown()
         if session:
             sweep(session)
-            _sessions.discard(session)
+            _sessions.pop(session).close()
 
 
 def _shutdown() -> None:
@@ -71,6 +75,29 @@ def sweep_own() -> None:
     """Ends all that this process started through Ray, at once."""
     for session in _sessions:
         sweep(session)
+
+
+def _new_session() -> Path:
+    """A folder of this process; its lock is free once the process is gone, however it went."""
+    session = Path(tempfile.mkdtemp(prefix=SESSION))
+    lock = (session / "new").open("w")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    os.rename(lock.name, session / LOCK)  # nobody ever sees it free
+    _sessions[session] = lock
+    return session
+
+
+def scratch() -> Path | None:
+    """A folder that vanishes with this process's session, however that ends; None on a cluster."""
+    return next(iter(_sessions), None)
+
+
+def sweep_abandoned() -> None:
+    """Ends and removes what drivers left that were killed: their sessions' locks are free."""
+    for lock in Path(tempfile.gettempdir()).glob(f"{SESSION}*/{LOCK}"):
+        with suppress(OSError), lock.open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            sweep(lock.parent)
 
 
 def _start(session: Path, cpus: int | None) -> None:

@@ -1,10 +1,11 @@
 """`python -m grid.run --space NAME`: plan, run, report.
 
-Exit codes: 0 all finished; 1 some units failed, the rest finished; 2 refused before anything started;
-130 and 143 interrupted. The same command goes on where a run ended, however it ended.
+Exit codes: 0 all finished; 1 some units failed, the rest finished, or the disk is full; 2 refused before
+anything started; 130 and 143 interrupted. The same command goes on where a run ended, however it ended.
 """
 
 import argparse
+import errno
 import os
 import sys
 from pathlib import Path
@@ -22,6 +23,9 @@ from grid.space import Space, Trial, load
 from grid.store import Store
 from medpt.data import own
 from medpt.errors import InputError
+from medpt.files import room
+
+FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -34,6 +38,12 @@ def main(arguments: list[str] | None = None) -> int:
         console.file.flush()
         print(error, file=sys.stderr)
         return 2
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        console.file.flush()
+        print(f"{error}; {room(Store(options.out).root)}; the same command goes on", file=sys.stderr)
+        return 1
 
 
 def run(options: argparse.Namespace, console: Console) -> int:

@@ -4,6 +4,7 @@ Tune only schedules. What is finished is asked of the store, so a run that was k
 again over what is left; Tune's own state is never read.
 """
 
+import logging
 import tempfile
 import threading
 import time
@@ -15,13 +16,17 @@ from ray import tune
 from ray.tune.search import Searcher
 
 from grid import resources
+from grid.cluster import scratch
 from grid.plan import Plan, Unit
 from grid.site import Site
 from grid.store import Store
 from grid.supply import supply
 from grid.worker import trainable
 from medpt.data.dataset import Dataset
+from medpt.files import room
 from medpt.spec import DATA_KINDS, Spec
+
+log = logging.getLogger(__name__)
 
 MAX_RETRIES = 3  # of one unit after infrastructure faults in one run
 AHEAD = 2  # trials that wait beside the running ones, so that a freed process goes on at once
@@ -84,7 +89,8 @@ class Units(Searcher):
         if name is not None and (result or {}).get("outcome") == "busy":
             self.put_aside(name)
         elif name is not None:
-            self.settle(name, "infrastructure: the process died or a file could not be written" * error)
+            lost = f"infrastructure: the process died or a file could not be written; {room(self.store.root)}"
+            self.settle(name, lost * error)
 
     def put_aside(self, name: str) -> None:
         """Another driver works on the unit: the others first."""
@@ -99,13 +105,19 @@ class Units(Searcher):
         unit = self.plan.units[name]
         finished = self.store.is_finished(name)
         if not finished and reason:
-            self.store.fail(name, "infrastructure", reason)
+            self.note_failure(unit, reason)
         self.tell("finished" if finished else "failed", unit)
         with self.lock:
             self.waiting.pop(name, None)
             (self.finished if finished else self.lost).add(name)
             self.drop_blocked()
             self.lock.notify_all()
+
+    def note_failure(self, unit: Unit, reason: str) -> None:
+        try:
+            self.store.fail(unit.digest, "infrastructure", reason)
+        except OSError as error:  # the disk is full: the others that wait must still come to their end
+            log.error("%s: %s (not on record: %s)", unit.label, reason, error)
 
     def drop_blocked(self) -> None:
         """Units that need what will never be finished in this run do not wait for it."""
@@ -161,7 +173,7 @@ def _train(units: Units, site: Site, trained: dict[str, Spec]) -> None:
     site = replace(site, gpu_share=max(shares) if gpus else 0.0)
     if len(trained) < len(units.waiting):  # data first: processes can load meanwhile what they will need
         units.warm_ups = list(trained)[:slots]
-    with tempfile.TemporaryDirectory(prefix="medpt-tune-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="medpt-tune-", dir=scratch()) as storage:
         tune.Tuner(
             tune.with_resources(tune.with_parameters(trainable, site=site.plain()), request),
             tune_config=tune.TuneConfig(
@@ -172,7 +184,7 @@ def _train(units: Units, site: Site, trained: dict[str, Spec]) -> None:
             ),
             run_config=tune.RunConfig(
                 name=units.plan.space.name,
-                storage_path=scratch,
+                storage_path=storage,
                 verbose=0,
                 failure_config=tune.FailureConfig(max_failures=MAX_RETRIES),
             ),

@@ -254,8 +254,8 @@ class Store:
 
     def sweep(self) -> None:
         """Removes the leftovers of killed processes: temporary files and folders, an hour old."""
-        for folder in ("units", "done", "failed", "plans"):
-            for path in (self.root / folder).glob(f"{files.TEMPORARY}*"):
+        for folder in ("units", "done", "failed", "plans", "reports/*"):
+            for path in self.root.glob(f"{folder}/{files.TEMPORARY}*"):
                 if time.time() - path.stat().st_mtime > 3600:
                     files.remove(path)
 

@@ -86,6 +86,11 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text())
 
 
+def room(folder: Path) -> str:
+    """What the disk below a folder still takes, in words."""
+    return f"{shutil.disk_usage(folder).free / 2**20:,.1f} MB free in {folder}"
+
+
 def sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

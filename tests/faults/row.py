@@ -1,0 +1,15 @@
+"""One fault and what is known of it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Row:
+    """`kills` are kinds of the random campaign that belong here; `untried` says why there is no test."""
+
+    fault: str
+    injected: str
+    expected: str
+    tests: tuple[str, ...] = ()
+    kills: tuple[str, ...] = ()
+    untried: str = ""
