@@ -1,10 +1,11 @@
-"""Seconds in which `python -m grid.query` answers from a record of thousands of runs.
+"""Seconds in which `python -m grid.query` and `grid.report` answer from a record of thousands of runs.
 
     python -m bench.query [--runs 5000] [--repeats 3]
 
 Makes an MLflow database (SQLite) as a space of that many trials leaves it: one run is recorded by MLflow, the
 others are its copies in SQL with numbers of their own, ten evaluations each. Every question is asked by a new
-process, from the store's plan and from MLflow alone. Takes a minute on two cores.
+process, from the store's plan and from MLflow alone. The report reads each unit's marker and learning curve
+from the store as well. Takes three minutes on two cores.
 """
 
 import argparse
@@ -25,10 +26,11 @@ from grid import track
 from grid.plan import Plan, Unit
 from grid.space import Settings, Space, Trial
 from grid.store import Store
+from medpt.files import write_json
 from medpt.models import ARCHITECTURES, BACKBONES
 from medpt.spec import Finetune
 
-MOST = 5.0  # seconds a question may take
+MOST, MOST_REPORT = 5.0, 60.0  # seconds that a question and the report may take
 SIZED = product(("ImageNet", "ADE20K", "CheXpert", "EyePACS"), (5_000, 10_000, 20_000))
 SOURCES = (("random", None), ("imagenet*", None), *SIZED)
 TARGETS = ("DRIVE", "HRF", "DRISHTI-GS", "CardiacMRI", "NIH-CT-82")
@@ -64,14 +66,22 @@ def plan_of(count: int) -> Plan:
     )
 
 
+def finish(store: Store, unit: Unit) -> None:
+    """As an ended fine-tuning leaves it: a marker and a learning curve."""
+    built = store.root / "units" / "built"
+    built.mkdir()
+    steps = range(1, EVALUATIONS + 1)
+    curve = [{"step": 10 * n, "train_loss": 0.5, "val_miou": n / 20, "time": 1.0} for n in steps]
+    write_json(built / "history.json", curve)
+    metrics = dict.fromkeys(("miou", "foreground_miou", "dice", "image_miou", "steps", "best_step"), 0.5)
+    times = {"started": 1.0, "ended": 2.0, "version": 1, "metrics": metrics, "host": "bench", "attempt": 1}
+    store.publish(unit.digest, built, unit.plain() | times | {"digest": unit.digest})
+
+
 def record_one(store: Store, plan: Plan) -> str:
     """The id of the first unit's run, recorded by the tracker as finished."""
     digest, unit = next(iter(plan.units.items()))
-    built = store.root / "units" / "built"
-    built.mkdir()
-    metrics = dict.fromkeys(("miou", "foreground_miou", "dice", "image_miou", "steps", "best_step"), 0.5)
-    times = {"started": 1.0, "ended": 2.0, "version": 1, "metrics": metrics, "host": "bench", "attempt": 1}
-    store.publish(digest, built, unit.plain() | times | {"digest": digest})
+    finish(store, unit)
     tracker = track.Tracker(track.default_uri(store.root), store, plan)
     tracker.start()
     assert tracker.finish() == 0, tracker.problem
@@ -134,6 +144,11 @@ def history(runs: Any, dice: random.Random) -> Iterator[tuple[Any, ...]]:
                 yield key, dice.random(), step, run, step, 0
 
 
+def report(out: Path) -> None:
+    command = [sys.executable, "-m", "grid.report", "--space", "bench", "--out", str(out)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
 def ask(out: Path, *question: str) -> None:
     command = [sys.executable, "-m", "grid.query", "--space", "bench", "--metric", "miou", *question]
     subprocess.run([*command, "--out", str(out)], check=True, stdout=subprocess.DEVNULL)
@@ -154,13 +169,16 @@ def main() -> None:
         copy_run(out / "mlflow.db", record_one(store, plan), plan)
         for question, words in QUESTIONS.items():
             show(question, best(partial(ask, out, *words), options.repeats), len(plan.units))
+        for unit in list(plan.units.values())[1:]:
+            finish(store, unit)
+        show("report", best(partial(report, out), 1), len(plan.units), MOST_REPORT)
         store.documents.remove(f"plans/{plan.space.name}.json")
         show("cells, MLflow alone", best(partial(ask, out), options.repeats), len(plan.units))
 
 
-def show(question: str, seconds: float, runs: int) -> None:
-    verdict = "ok" if seconds <= MOST else "short"
-    print(f"{question:<20} {seconds:5.2f} s over {runs:,} runs  target <= {MOST:g} s  {verdict}", flush=True)
+def show(question: str, seconds: float, runs: int, most: float = MOST) -> None:
+    verdict = "ok" if seconds <= most else "short"
+    print(f"{question:<20} {seconds:5.2f} s over {runs:,} runs  target <= {most:g} s  {verdict}", flush=True)
 
 
 if __name__ == "__main__":
