@@ -9,6 +9,7 @@ from grid import cost, extended, track
 from grid.cluster import local_ray
 from grid.interrupt import leave_on_signals
 from grid.lean import loading
+from grid.objects import is_url
 from grid.plan import Plan, Unit
 from grid.progress import Progress
 from grid.run import how_to_go_on
@@ -46,7 +47,7 @@ def unfinished(plan: Plan, store: Store, console: Console) -> list[str]:
     finished = store.finished()
     todo = [name for name in plan.units if name not in finished and not diverged(name, store)]
     needed = {need for name in todo for need in plan.units[name].needs} & finished
-    for name in sorted(needed):
+    for name in sorted(store.doubtful(needed)):
         if problem := store.demote(name):
             console.print(f"{problem}\n  done again: {plan.units[name].label}", markup=False)
     return [name for name in plan.units if not store.is_finished(name) and not diverged(name, store)]
@@ -81,13 +82,19 @@ def make_site(plan: Plan, store: Store, options: argparse.Namespace) -> Site:
     return Site(
         out=store.out,
         plan=plan.space.name,
-        cache=str((options.cache or store.cache).absolute()),
+        cache=_cache(store, options),
         cache_bytes=int(options.cache_gb * 2**30),
         checkpoint_seconds=options.checkpoint_seconds,
         imagenet_weights=str(options.imagenet_weights.absolute()) if options.imagenet_weights else None,
         run=store.leases.run,
         lease_seconds=options.lease_seconds,
     )
+
+
+def _cache(store: Store, options: argparse.Namespace) -> str:
+    if options.cache is None and is_url(store.out):
+        return ""
+    return str((options.cache or store.cache).absolute())
 
 
 def announce(plan: Plan, todo: list[str], console: Console) -> None:

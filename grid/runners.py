@@ -11,6 +11,7 @@ from grid.site import Site
 from grid.store import Store
 from medpt import files
 from medpt.data.leaks import Leak, Trimmed, left_out
+from medpt.errors import InputError
 from medpt.models.weights import published_name
 from medpt.spec import Coordinates, Features, Filters, Finetune, Pretrain, Survive, Svcca
 
@@ -20,7 +21,7 @@ def _pretrain(unit: Unit, store: Store, site: Site, folder: Path) -> dict[str, f
     assert isinstance(spec, Pretrain)  # noqa: S101 - for the type checker
     if not spec.guards:
         return _pretrain_without((), unit, store, site, folder)
-    compared = leaks.pairs(spec, store, Path(site.cache))
+    compared = leaks.pairs(spec, store, site.arrays(store))
     found = [leak for pair in compared for leak in pair.found]
     same = leaks.common(unit)
     if same and not found:
@@ -80,7 +81,7 @@ def _survive(unit: Unit, store: Store, site: Site, folder: Path) -> dict[str, fl
 def _cohort(store: Store, site: Site, digest: str) -> Any:
     from medpt.survival.cohort import open_cohort
 
-    return open_cohort(store.whole(digest), Path(site.cache) / digest)
+    return open_cohort(store.whole(digest), site.arrays(store) / digest)
 
 
 def _coordinates(unit: Unit, store: Store, site: Site, folder: Path) -> dict[str, float]:
@@ -172,8 +173,12 @@ def _live(path: Path) -> Callable[[dict[str, float]], None]:
 def _feed(store: Store, site: Site, digest: str, device: str) -> Any:
     from grid.feed import open_feed
 
-    cache = Path(site.cache) / digest
-    return open_feed(store.whole(digest), cache, site.cache_bytes, device)
+    cache = site.arrays(store) / digest
+    try:
+        return open_feed(store.whole(digest), cache, site.cache_bytes, device)
+    except InputError:
+        store.doubt(digest)
+        raise
 
 
 def _device(site: Site) -> str:

@@ -1,6 +1,7 @@
 """Where and how units run, as plain data for the processes that run them."""
 
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grid.leases import SECONDS
@@ -15,7 +16,7 @@ class Site:
 
     out: str  # a folder or a URL
     plan: str  # the space, whose plan lies in the store
-    cache: str
+    cache: str  # a folder of each node for arrays; empty: beside its copies of a bucket
     cache_bytes: int
     checkpoint_seconds: float
     imagenet_weights: str | None = None  # a folder with torchvision's files
@@ -27,6 +28,9 @@ class Site:
         from grid.store import Store
 
         return Store(self.out, self.run, self.lease_seconds)
+
+    def arrays(self, store: "Store") -> Path:
+        return Path(self.cache) if self.cache else store.cache
 
     def plain(self) -> dict[str, Any]:
         return {item.name: getattr(self, item.name) for item in fields(self)}

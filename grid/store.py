@@ -7,6 +7,7 @@
     leases/<digest>/         one file an execution: who works on the unit (grid/leases.py)
     live/<digest>.jsonl      metrics of a unit while it runs
     plans/<space>.json       what a space consists of
+    doubts/<digest>          of a bucket: a reader found the unit's files damaged
     quarantine/<digest>/     artifacts that were not what had been published
 
 Paths that a store gives are below `root`, which of a bucket is a copy on this node; it may be deleted at any
@@ -198,6 +199,7 @@ class Store:
         if not _is(path, expected):
             self.artifacts.fetch(digest, marker["attempt"], name)
             if not _is(path, expected):
+                self.doubt(digest)
                 what = f"not the file that was published (sha256 {str(expected)[:12]}…)"
                 raise InputError(f"{path}: {what}")
         return path
@@ -219,18 +221,31 @@ class Store:
         found = sorted(self.folder(digest).iterdir())
         return [file for file in found if file.suffix != ".parquet" and file.stat().st_size <= NOTES]
 
+    def doubt(self, digest: str) -> None:
+        """Notes that a reader found a unit's files damaged; the next run looks through them."""
+        if is_url(self.out):
+            files.remove(self.folder(digest))  # perhaps only the copy is
+            self.documents.write(f"doubts/{digest}", b"")
+
+    def doubtful(self, digests: set[str]) -> set[str]:
+        """Which of those to look through before others rely on them: on a disk all, in a bucket, where each
+        reader checks what it fetched, those that a reader complained of."""
+        if not is_url(self.out):
+            return digests
+        return digests & {Path(name).name for name in self.documents.names("doubts")}
+
     def demote(self, digest: str) -> str | None:
         """Takes a unit whose artifacts are damaged back to "not finished"; what was wrong, or None.
 
         Shards that are whole stay and are not prepared again; everything else moves to quarantine/.
         """
+        attempt, prepared = self._outline(digest)
         problem = self._damage(digest)
+        self.documents.remove(f"doubts/{digest}")
         if problem is None:
             return None
-        attempt = self._attempt(digest)
         self.documents.remove(f"done/{digest}.json")
         self.known.discard(digest)
-        prepared = any((self.folder(digest) / name).exists() for name in VERIFY)
         self.artifacts.set_aside(digest, attempt, to_checkpoints=prepared)
         return problem
 
@@ -245,12 +260,14 @@ class Store:
             return str(error)
         return None
 
-    def _attempt(self, digest: str) -> int:
-        """Of a marker, or the last one where that is damaged."""
+    def _outline(self, digest: str) -> tuple[int, bool]:
+        """The attempt that counts, and whether it made prepared data; guessed where the marker is damaged."""
         try:
-            return int(self.marker(digest)["attempt"])
+            marker = self.marker(digest)
+            return int(marker["attempt"]), bool(VERIFY.keys() & marker["artifacts"].keys())
         except (ValueError, KeyError):
-            return self.leases.newest(digest)
+            prepared = any((self.folder(digest) / name).exists() for name in VERIFY)
+            return self.leases.newest(digest), prepared
 
     def sweep(self) -> None:
         """Removes the leftovers of killed processes: temporary files and folders, an hour old."""

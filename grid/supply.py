@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
 from typing import Protocol
 
 from grid import prepare, slides, stream
@@ -171,4 +170,4 @@ def counts(manifest: Manifest | CohortManifest) -> dict[str, float]:
 def _warm(store: Store, site: Site, digest: str, manifest: Manifest) -> None:
     """Fills this node's cache while the shards are still in memory."""
     if cache.nbytes(manifest) <= site.cache_bytes:
-        stream.fill_cache(store.folder(digest), Path(site.cache) / digest, manifest)
+        stream.fill_cache(store.folder(digest), site.arrays(store) / digest, manifest)

@@ -1,6 +1,5 @@
 """Whole runs into a bucket: the same numbers, and a machine that is lost takes nothing with it."""
 
-import json
 import random
 import time
 from collections.abc import Iterator
@@ -34,19 +33,6 @@ def on_disk(tmp_path_factory: pytest.TempPathFactory, data: Path) -> dict[str, A
     return tiny.numbers(folder / "out")
 
 
-def numbers(store: Store) -> dict[str, Any]:
-    """As tiny.numbers."""
-    found = {}
-    for name in store.finished():
-        marker = store.marker(name)
-        has_history = "history.json" in marker["artifacts"]
-        rows = json.loads(store.artifact(name, "history.json").read_text()) if has_history else []
-        facts = {key: value for key, value in marker.items() if key not in tiny.TIMES}
-        facts["history"] = [{k: v for k, v in row.items() if k != "time"} for row in rows]
-        found[name] = facts
-    return found
-
-
 def test_killed_on_one_machine_it_goes_on_on_another(
     server: str, data: Path, on_disk: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -63,7 +49,7 @@ def test_killed_on_one_machine_it_goes_on_on_another(
             break
     assert process.returncode == 0, output
     monkeypatch.setenv("MEDPT_COPIES", str(tmp_path / "looks"))
-    assert numbers(Store(url)) == on_disk
+    assert tiny.numbers_of(Store(url)) == on_disk
     assert "nothing is left to do" in tiny.run(space, data, url)
     bucket = Bucket(url)
     assert bucket.sizes("checkpoints") == {}

@@ -81,11 +81,14 @@ def test_a_damaged_object_is_set_aside_and_done_again(node: Node) -> None:
     attempt = published(node("one"), best=b"weights")
     store = node("other")
     bucket(store).write(f"units/{DIGEST}/{attempt}/best", b"weighus")
+    assert store.doubtful({DIGEST}) == set()
     with pytest.raises(InputError, match="best"):
         store.artifact(DIGEST, "best")
+    assert store.doubtful({DIGEST}) == {DIGEST}
     assert "best" in str(store.demote(DIGEST))
     assert bucket(store).names(f"quarantine/{DIGEST}/{attempt}") == [f"quarantine/{DIGEST}/{attempt}/best"]
     assert not store.is_finished(DIGEST)
+    assert store.doubtful({DIGEST}) == set()
     assert published(store, best=b"weights") == attempt + 1
     assert node("one").artifact(DIGEST, "best").read_bytes() == b"weights"
 

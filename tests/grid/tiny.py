@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from grid.store import Store
 from medpt.data import phantom
 
 SPACE = """
@@ -67,11 +68,16 @@ def markers(out: Path) -> dict[str, dict[str, Any]]:
 
 def numbers(out: Path) -> dict[str, Any]:
     """All that must not depend on when and how often a unit ran: metrics and histories without times."""
+    return numbers_of(Store(out))
+
+
+def numbers_of(store: Store) -> dict[str, Any]:
     found = {}
-    for name, marker in markers(out).items():
+    for name in store.finished():
+        marker = store.marker(name)
+        has_history = "history.json" in marker["artifacts"]
+        rows = json.loads(store.artifact(name, "history.json").read_text()) if has_history else []
         facts = {key: value for key, value in marker.items() if key not in TIMES}
-        history = out / "units" / name / "history.json"
-        rows = json.loads(history.read_text()) if history.exists() else []
         facts["history"] = [{k: v for k, v in row.items() if k != "time"} for row in rows]
         found[name] = facts
     return found
@@ -79,6 +85,12 @@ def numbers(out: Path) -> dict[str, Any]:
 
 def executions(out: Path) -> dict[str, int]:
     return {path.name: len(list(path.glob("*.json"))) for path in (out / "leases").iterdir()}
+
+
+def holders(out: Path, name: str) -> list[dict[str, Any]]:
+    """Who executed a unit, in order."""
+    paths = sorted((out / "leases" / name).glob("*.json"), key=lambda path: int(path.stem))
+    return [json.loads(path.read_text()) for path in paths]
 
 
 def weights(out: Path) -> dict[str, str]:

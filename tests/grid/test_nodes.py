@@ -1,0 +1,128 @@
+"""Runs over several nodes: real raylets on this machine, the driver in a process of its own."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import bucket_server
+import pytest
+import tiny
+from ray.cluster_utils import Cluster
+
+from grid.store import Store, copy_of
+
+SPACE = tiny.SPACE.replace("seed: [0]", "seed: [0, 1]")
+LONG = SPACE.replace("max_steps: 8, evaluate_every: 2", "max_steps: 300, evaluate_every: 50, min_steps: 300")
+
+
+@contextmanager
+def cluster(*nodes: dict[str, str]) -> Iterator[Cluster]:
+    """A head without CPUs and a node of one CPU for each environment; stopped at the end."""
+    made = Cluster(
+        initialize_head=True,
+        head_node_args={"num_cpus": 0, "include_dashboard": False, "node_ip_address": "127.0.0.1"},
+    )
+    try:
+        for environment in nodes:
+            made.add_node(num_cpus=1, env_vars=environment)
+        yield made
+    finally:
+        made.shutdown()
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture
+def reference(tmp_path: Path, data: Path) -> Callable[[str], dict[str, Any]]:
+    """The numbers of an undisturbed run of a space on this machine alone."""
+
+    def numbers(text: str) -> dict[str, Any]:
+        tiny.run(tiny.written(tmp_path, text, "alone"), data, tmp_path / "alone")
+        return tiny.numbers(tmp_path / "alone")
+
+    return numbers
+
+
+def test_two_nodes_share_a_bucket_and_each_fills_its_cache_once(
+    tmp_path: Path, data: Path, reference: Callable[[str], dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nodes see the owner's data and the bucket; what they keep of it they share with nobody."""
+    expected = reference(SPACE)
+    with bucket_server.server() as server:
+        url = f"{server}/nodes"
+        copies = {name: str(tmp_path / name) for name in ("one", "two")}
+        environments = [dict(os.environ) | {"MEDPT_COPIES": place} for place in copies.values()]
+        with cluster(*environments) as nodes:
+            tiny.run(tiny.written(tmp_path, SPACE), data, url, "--address", nodes.address)
+        monkeypatch.setenv("MEDPT_COPIES", str(tmp_path / "looks"))
+        store = Store(url)
+        assert tiny.numbers_of(store) == expected
+        assert all(store.leases.newest(name) == 1 for name in expected)
+        for place in copies.values():
+            monkeypatch.setenv("MEDPT_COPIES", place)
+            own = copy_of(url)
+            trained = [name for name in expected if (own / "units" / name).exists()]
+            assert len(trained) > 4  # both nodes worked
+            filled = list((own / "cache").glob("*/images.npy"))
+            assert 1 <= len(filled) <= 3
+
+
+def test_a_unit_moves_when_its_node_is_lost(
+    tmp_path: Path, data: Path, reference: Callable[[str], dict[str, Any]]
+) -> None:
+    expected = reference(LONG)
+    out, space = tmp_path / "out", tiny.written(tmp_path, LONG)
+    with cluster(dict(os.environ), dict(os.environ)) as nodes:
+        process = tiny.start(space, data, out, "--address", nodes.address)
+        victim = nodes.list_all_nodes()[1]
+        until = time.monotonic() + 120
+        while not any((out / "checkpoints").glob("*/*.safetensors")) and time.monotonic() < until:
+            time.sleep(0.1)
+        nodes.remove_node(victim, allow_graceful=False)
+        lost = time.time()
+        output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    assert tiny.numbers(out) == expected
+    again = {name: count for name, count in tiny.executions(out).items() if count > 1}
+    assert sum(count - 1 for count in again.values()) <= 2, again  # what ran on the node
+    for name in again:
+        assert tiny.holders(out, name)[-1]["started"] - lost < 60
+
+
+def test_a_lost_head_is_one_sentence_and_the_next_run_finishes(
+    tmp_path: Path, data: Path, reference: Callable[[str], dict[str, Any]]
+) -> None:
+    expected = reference(SPACE)
+    out, space = tmp_path / "out", tiny.written(tmp_path, SPACE)
+    with cluster(dict(os.environ)) as nodes:
+        process = tiny.start(space, data, out, "--address", nodes.address)
+        until = time.monotonic() + 120
+        while not tiny.markers(out) and time.monotonic() < until:
+            time.sleep(0.1)
+        for gone in list(nodes.list_all_nodes()):
+            nodes.remove_node(gone, allow_graceful=False)
+        output, _ = process.communicate(timeout=300)
+    assert process.returncode == 1, output
+    assert "Traceback" not in output
+    assert "the same command goes on" in output
+    tiny.run(space, data, out)
+    assert tiny.numbers(out) == expected
+
+
+def test_two_drivers_on_one_store_do_each_unit_once(
+    tmp_path: Path, data: Path, reference: Callable[[str], dict[str, Any]]
+) -> None:
+    expected = reference(SPACE)
+    out, space = tmp_path / "out", tiny.written(tmp_path, SPACE)
+    drivers = [tiny.start(space, data, out, "--cpus", "1") for _ in range(2)]
+    outputs = [driver.communicate(timeout=600)[0] for driver in drivers]
+    assert [driver.returncode for driver in drivers] == [0, 0], "\n".join(outputs)
+    assert tiny.numbers(out) == expected
+    assert set(tiny.executions(out).values()) == {1}
+    assert len({tiny.holders(out, name)[0]["run"] for name in expected}) == 2  # both worked
