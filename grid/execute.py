@@ -2,6 +2,7 @@
 
 import argparse
 from contextlib import ExitStack
+from functools import partial
 
 from rich.console import Console
 
@@ -16,6 +17,7 @@ from grid.run import how_to_go_on
 from grid.runners import weights_file
 from grid.site import Site
 from grid.store import Store
+from grid.watch import leave_without_ray, watched
 from medpt.data.dataset import Dataset
 from medpt.errors import InputError
 from medpt.spec import Finetune
@@ -121,6 +123,7 @@ def carry_out(
         with loading():  # and the tracker loads MLflow
             stack.enter_context(local_ray(options.address, options.cpus))
             leave_on_signals(how_to_go_on(options))
+            stack.enter_context(watched(head(), partial(leave_without_ray, lost(options))))
             from grid import schedule
 
         def tell(event: str, unit: Unit) -> None:
@@ -128,6 +131,16 @@ def carry_out(
             tracker.note(event, unit)
 
         schedule.run(plan, todo, store, site, opened, tell, progress.prepared)
+
+
+def head() -> str:
+    import ray
+
+    return str(ray.get_runtime_context().gcs_address)
+
+
+def lost(options: argparse.Namespace) -> str:
+    return f"\nRay is gone{f' from {options.address}' if options.address else ''}{how_to_go_on(options)}"
 
 
 def conclude(plan: Plan, store: Store, uri: str, console: Console, *, recorded: bool) -> int:

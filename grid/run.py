@@ -16,7 +16,7 @@ from rich.console import Console
 from grid import plan as planning
 from grid import sources, terminal
 from grid.dryrun import describe
-from grid.interrupt import leave_on_signals
+from grid.interrupt import leave, leave_on_signals
 from grid.leases import SECONDS
 from grid.objects import place
 from grid.space import Space, Trial, load
@@ -151,4 +151,4 @@ def parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

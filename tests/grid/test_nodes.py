@@ -23,7 +23,7 @@ def cluster(*nodes: dict[str, str]) -> Iterator[Cluster]:
     """A head without CPUs and a node of one CPU for each environment; stopped at the end."""
     made = Cluster(
         initialize_head=True,
-        head_node_args={"num_cpus": 0, "include_dashboard": False, "node_ip_address": "127.0.0.1"},
+        head_node_args={"num_cpus": 0, "include_dashboard": False},
     )
     try:
         for environment in nodes:

@@ -1,0 +1,52 @@
+"""Whether Ray is still there: a run that lost it ends with a sentence, and not with a crash of Ray's."""
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+PERIOD = 1.0  # seconds between looks
+PATIENCE = 5.0  # seconds without an answer after which Ray counts as lost: its own client gives up after more
+
+
+@contextmanager
+def watched(address: str, lost: Callable[[], None]) -> Iterator[None]:
+    """Calls `lost` from a thread of its own once nothing has listened at HOST:PORT for PATIENCE seconds."""
+    ended = threading.Event()
+    thread = threading.Thread(target=_watch, args=(address, lost, ended), name="watch", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _watch(address: str, lost: Callable[[], None], ended: threading.Event) -> None:
+    host, _, port = address.rpartition(":")
+    seen = time.monotonic()
+    while not ended.wait(PERIOD):
+        if _answers(host.strip("[]"), int(port)):
+            seen = time.monotonic()
+        elif time.monotonic() - seen > PATIENCE:
+            lost()
+            return
+
+
+def _answers(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=PERIOD).close()
+    except OSError:
+        return False
+    return True
+
+
+def leave_without_ray(message: str) -> None:
+    """Exits with 1 and `message`, at once: nothing of Ray answers any more, and all on disk is whole."""
+    from grid.cluster import sweep_own
+
+    os.write(2, message.encode())
+    sweep_own()
+    os._exit(1)

@@ -1,0 +1,35 @@
+import socket
+import threading
+import time
+
+import pytest
+
+from grid import watch
+from grid.watch import watched
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "PERIOD", 0.05)
+    monkeypatch.setattr(watch, "PATIENCE", 0.4)
+
+
+def test_what_listens_is_there() -> None:
+    lost = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        host, port = server.getsockname()
+        with watched(f"{host}:{port}", lost.set):
+            assert not lost.wait(1)
+
+
+def test_what_stops_listening_is_lost_once() -> None:
+    calls: list[float] = []
+    server = socket.create_server(("127.0.0.1", 0))
+    host, port = server.getsockname()
+    with watched(f"{host}:{port}", lambda: calls.append(time.monotonic())):
+        time.sleep(0.2)
+        server.close()
+        closed = time.monotonic()
+        time.sleep(1)
+    assert len(calls) == 1
+    assert calls[0] - closed >= 0.3
