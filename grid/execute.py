@@ -46,18 +46,14 @@ def execute(
 
 def unfinished(plan: Plan, store: Store, console: Console) -> list[str]:
     """The units to run, needs first. A needed result that is damaged is run again; a divergence is not."""
-    finished = store.finished()
-    todo = [name for name in plan.units if name not in finished and not diverged(name, store)]
+    finished, failed = store.finished(), store.failures()
+    over = {name for name in failed & plan.units.keys() if store.failure(name)["cause"] == "diverged"}
+    todo = [name for name in plan.units if name not in finished | over]  # a divergence has the same end again
     needed = {need for name in todo for need in plan.units[name].needs} & finished
     for name in sorted(store.doubtful(needed)):
         if problem := store.demote(name):
             console.print(f"{problem}\n  done again: {plan.units[name].label}", markup=False)
-    return [name for name in plan.units if not store.is_finished(name) and not diverged(name, store)]
-
-
-def diverged(name: str, store: Store) -> bool:
-    """It would diverge again: the same work has the same end."""
-    return name in store.failures() and store.failure(name)["cause"] == "diverged"
+    return [name for name in plan.units if not store.is_finished(name) and name not in over]
 
 
 def check_published_weights(plan: Plan, todo: list[str], options: argparse.Namespace) -> None:
