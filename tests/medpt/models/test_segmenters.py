@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from medpt.losses import balanced_cross_entropy, class_weights
 from medpt.models import ARCHITECTURES, BACKBONES, build_segmenter
-from medpt.models.cenet import DenseAtrous, MultiKernelPool
+from medpt.models.cenet import SMALLEST, DenseAtrous, MultiKernelPool
 
 # (parameters C=1, parameters C=2, decoder parameters C=2, GMAC at 256×256 with C=2)
 TABLE = {
@@ -201,37 +202,27 @@ def obvious_mean_iou(prediction: Tensor, target: Tensor) -> float:
     return sum(((p & t).sum() / (p | t).sum()).item() for p, t in pairs) / 3
 
 
-@pytest.mark.parametrize("architecture", [a for a in ARCHITECTURES if a != "cenet"])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_a_network_learns_four_images_by_heart(architecture: str) -> None:
-    """Short form of bench/overfit.py: ten times the protocol's learning rate, batch statistics."""
-    images, masks = disc_and_ellipse(4, 64)
-    model = build_segmenter(architecture, "shufflenet_v2", 3)
+    """Short form of bench/overfit.py: ten times the protocol's learning rate, batch statistics.
+
+    CE-Net takes 192 pixels at least, a bottleneck of 512 channels to be quick, and class weights: without
+    them its head falls silent in the shapes.
+    """
+    quick, cenet = (64, "shufflenet_v2", "none"), (SMALLEST, "resnet18", "inverse_frequency")
+    side, backbone, weighting = cenet if architecture == "cenet" else quick
+    images, masks = disc_and_ellipse(4, side)
+    weights = class_weights(torch.bincount(masks.flatten()), weighting, (0.1, 20))
+    model = build_segmenter(architecture, backbone, 3)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     scores = []
-    for _ in range(50):
+    for _ in range(60):
         logits = outputs(model, images)[0]
         scores.append(obvious_mean_iou(logits.argmax(dim=1), masks))
         if scores[-1] > 0.95:
             break
         optimizer.zero_grad()
-        F.cross_entropy(logits, masks).backward()
+        balanced_cross_entropy(logits, masks, weights).backward()
         optimizer.step()
     assert scores[0] < 0.5
     assert scores[-1] > 0.95
-
-
-def test_cenet_learns_where_the_classes_are() -> None:
-    """In 10 steps below the entropy of the class frequencies, which no answer blind to place can pass."""
-    images, masks = disc_and_ellipse(1, 192)
-    shares = torch.bincount(masks.flatten()) / masks.numel()
-    model = build_segmenter("cenet", "resnet18", 3)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    losses = []
-    for _ in range(10):
-        loss = F.cross_entropy(model(images), masks)
-        losses.append(loss.item())
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    assert losses[0] > 0.9
-    assert losses[-1] < 0.8 * -(shares * shares.log()).sum().item()
