@@ -44,16 +44,11 @@ format: $(READY)
 bench: $(READY)
 	$(BIN)/python -m bench
 
-# MLflow's server on loopback; docs/tracking.md
+# MLflow's server on loopback; reads MEDPT_TRACKING_DB and MEDPT_TRACKING_ARTIFACTS; docs/tracking.md
 OUT ?= runs
 PORT ?= 5000
-tracking: export MLFLOW_BACKEND_STORE_URI = $(or $(MEDPT_TRACKING_DB),sqlite:///$(OUT)/mlflow.db)
-tracking: export MLFLOW_SERVER_ENABLE_JOB_EXECUTION = false
-tracking: export MLFLOW_DISABLE_TELEMETRY = true
 tracking: $(READY)
-	mkdir -p $(OUT)
-	$(BIN)/mlflow server --host 127.0.0.1 --port $(PORT) --workers 1 --artifacts-destination $(OUT)/mlartifacts \
-		--allowed-hosts 127.0.0.1:$(PORT),localhost:$(PORT) $(MLFLOW_OPTIONS)
+	$(BIN)/python -m grid.tracking --out $(OUT) --port $(PORT) $(OPTIONS)
 
 lock: $(READY)
 	$(BIN)/uv pip compile pyproject.toml --extra dev --extra forest --extra server --python-version 3.11 --universal \

@@ -17,6 +17,7 @@ from grid.run import how_to_go_on
 from grid.runners import weights_file
 from grid.site import Site
 from grid.store import Store
+from grid.tracking.passwords import hidden
 from grid.watch import leave_without_ray, watched
 from medpt.data.dataset import Dataset
 from medpt.errors import InputError
@@ -32,16 +33,36 @@ def execute(
     extended.check((plan.units[name] for name in todo), plan.space.settings.size)
     check_published_weights(plan, todo, options)
     site = make_site(plan, store, options)
-    uri = options.tracking_uri or track.default_uri(store.root)
-    tracker = track.Tracker(uri, store, plan)
-    tracker.start()
+    tracker = followed(plan, store, options)
     announce(plan, todo, console)
     if todo:
         carry_out(plan, todo, store, site, opened, tracker, options, console)
+    recorded = all_sent(tracker, console)
+    return conclude(plan, store, tracker.uri, console, recorded=recorded)
+
+
+def flush(plan: Plan, store: Store, options: argparse.Namespace, console: Console) -> int:
+    """Only brings the tracker up to date. Exit code 0 when it has all that the store has, else 1."""
+    tracker = followed(plan, store, options)
+    if not all_sent(tracker, console):
+        return 1
+    ended = sum(store.is_finished(name) for name in plan.units)
+    console.print(f"all {ended} runs of {plan.space.name} are in {hidden(tracker.uri)}", markup=False)
+    return 0
+
+
+def followed(plan: Plan, store: Store, options: argparse.Namespace) -> track.Tracker:
+    tracker = track.Tracker(options.tracking_uri or track.default_uri(store.root), store, plan)
+    tracker.start()
+    return tracker
+
+
+def all_sent(tracker: track.Tracker, console: Console) -> bool:
     unsent = tracker.finish()
     if unsent:
-        console.print(f"{unsent} runs are not in {uri} yet ({tracker.problem}); the same command sends them")
-    return conclude(plan, store, uri, console, recorded=not unsent)
+        where = f"{hidden(tracker.uri)} yet ({tracker.problem})"
+        console.print(f"{unsent} runs are not in {where}; the same command sends them", markup=False)
+    return not unsent
 
 
 def unfinished(plan: Plan, store: Store, console: Console) -> list[str]:
@@ -141,16 +162,27 @@ def lost(options: argparse.Namespace) -> str:
 
 def conclude(plan: Plan, store: Store, uri: str, console: Console, *, recorded: bool) -> int:
     """The table, the failures and the report's place; without the record there is no table to show."""
-    from grid import query, report, results
+    from grid import report
 
-    if recorded:
-        query.show(results.load(plan.space.name, store.out, uri), console)
+    recorded = recorded and shown(plan, store, uri, console)
     failures = [name for name in plan.units if not store.is_finished(name)]
     for name in failures:
         console.print(failure_line(plan.units[name], store), markup=False)
     if recorded:
         console.print(f"report: {report.build(plan.space.name, store.out, uri)}", markup=False)
     return 1 if failures else 0
+
+
+def shown(plan: Plan, store: Store, uri: str, console: Console) -> bool:
+    """Whether the table could be read; a tracker may be lost after it took everything."""
+    from grid import query, results
+
+    try:
+        query.show(results.load(plan.space.name, store.out, uri), console)
+    except InputError as error:
+        console.print(str(error), markup=False)
+        return False
+    return True
 
 
 def failure_line(unit: Unit, store: Store) -> str:

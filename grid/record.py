@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from grid.tracking.passwords import hidden
 from medpt.errors import InputError
 
 EXPERIMENT = "medpt-grid"
@@ -42,7 +43,7 @@ def by_digest(uri: str) -> dict[str, Run]:
 
 def plans(uri: str) -> dict[str, dict[str, Any]]:
     """By the name of a space: its `space`, `title` and `trials`, as it was last run."""
-    found = {run.tags[SPACE]: run.tags for run in reversed(_runs(uri, PLANS)) if PARTS in run.tags}
+    found = {run.tags[SPACE]: run.tags for run in _runs(uri, PLANS) if PARTS in run.tags}
     return {space: unpacked(tags) for space, tags in found.items()}
 
 
@@ -68,14 +69,14 @@ def _runs(uri: str, experiment: str) -> list[Run]:
     """Of an experiment, the latest first; none where the tracker has no such experiment."""
     if uri.startswith(SQLITE):
         return _from_database(database(uri), experiment)
-    from grid import track
+    from grid.tracking.connect import all_runs, client
 
     try:
-        connection = track.client(uri)
+        connection = client(uri)
         found = connection.get_experiment_by_name(experiment)
-        runs = track.all_runs(connection, found.experiment_id) if found else []
+        runs = all_runs(connection, found.experiment_id) if found else []
     except Exception as error:  # MLflow's clients raise what their transports do
-        raise InputError(f"{uri}: the tracker does not answer ({type(error).__name__})") from error
+        raise InputError(f"{hidden(uri)}: the tracker does not answer ({type(error).__name__})") from None
     return [Run(run.info.run_id, run.info.status, run.data.tags, run.data.metrics) for run in runs]
 
 

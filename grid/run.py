@@ -21,6 +21,7 @@ from grid.leases import SECONDS
 from grid.objects import place
 from grid.space import Space, Trial, load
 from grid.store import Store
+from grid.tracking.passwords import hidden
 from medpt.data import own
 from medpt.errors import InputError
 from medpt.files import room
@@ -59,11 +60,23 @@ def run(options: argparse.Namespace, console: Console) -> int:
     if options.dry_run:
         describe(plan, store, found, console)
         return 0
+    if options.flush:
+        return flushed(plan, store, found, options, console)
     opened = sources.open_all(space, found)
     leave_on_signals(how_to_go_on(options))
     from grid.execute import execute
 
     return execute(plan, store, opened, options, console)
+
+
+def flushed(
+    plan: planning.Plan, store: Store, found: sources.Sources, options: argparse.Namespace, console: Console
+) -> int:
+    from grid.execute import flush
+
+    if found.problems:  # without the data nobody knows the names of the units
+        raise InputError(found.problems)
+    return flush(plan, store, options, console)
 
 
 def selected(space: Space, options: argparse.Namespace) -> Space:
@@ -105,7 +118,7 @@ def how_to_go_on(options: argparse.Namespace) -> str:
 def command(options: argparse.Namespace) -> str:
     import shlex
 
-    return shlex.join(["python", "-m", "grid.run", *options.given])
+    return shlex.join(["python", "-m", "grid.run", *map(hidden, options.given)])
 
 
 def parser() -> argparse.ArgumentParser:
@@ -147,6 +160,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--filter", type=conditions, default={}, metavar="K=V,…", help="only these trials")
     result.add_argument("--limit", type=int, metavar="N", help="only the first N trials")
     result.add_argument("--dry-run", action="store_true", help="say what would be done")
+    result.add_argument("--flush", action="store_true", help="only send the tracker what it missed")
     return result
 
 

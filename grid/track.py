@@ -7,58 +7,31 @@ a run is found by its digest and takes only rows of steps that it does not have.
 
 import json
 import logging
-import os
 import threading
 import time
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from grid.plan import Plan, Unit
 from grid.record import DIGEST, EXPERIMENT, PLANS, SPACE, packed
 from grid.store import Store
+from grid.tracking.connect import all_runs, client, experiment, one_run
+from grid.tracking.passwords import hidden
 from medpt import files
 from medpt.spec import Finetune, Pretrain
 
 log = logging.getLogger(__name__)
 
 PERIOD = 5.0  # seconds between looks at running units
-PATIENCE = 15.0  # seconds that the end of a run waits for a tracker that is away
+PATIENCE = 15.0  # seconds without an answer after which the end of a run waits no longer
+WIDTH = 160  # characters of a transport's words that are shown
 HISTORY = "history.json"
 BATCH, TAGS = 1_000, 100  # metrics and tags in one request, MLflow's limits
-
-ENVIRONMENT = {
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "DO_NOT_TRACK": "true",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "GIT_PYTHON_REFRESH": "quiet",
-}
 
 
 def default_uri(out: Path) -> str:
     return f"sqlite:///{out.absolute() / 'mlflow.db'}"
-
-
-def client(uri: str) -> Any:
-    """MLflow's client, with waits that a run can bear and without its chatter."""
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    from mlflow import MlflowClient
-
-    for name in ("mlflow", "mlflow.store.db.utils", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    return MlflowClient(tracking_uri=uri)
-
-
-def experiment(connection: Any, out: Path, name: str = EXPERIMENT) -> str:
-    """The id of the experiment, of that which holds all units by default; made where it is missing."""
-    found = connection.get_experiment_by_name(name)
-    if found:
-        return str(found.experiment_id)
-    local = str(connection.tracking_uri).startswith("sqlite")
-    location = (out.absolute() / "mlartifacts").as_uri() if local else None
-    return str(connection.create_experiment(name, artifact_location=location))
 
 
 class Tracker:
@@ -73,8 +46,11 @@ class Tracker:
         self.connection: Any = None
         self.lock = threading.Lock()
         self.stop = threading.Event()
-        self.deadline = 0.0  # set with `stop`
-        self.problem: Exception | None = None
+        self.experiment = ""
+        self.connecting = False
+        self.heard = 0.0  # when the tracker last answered
+        self.left = False
+        self.problem: str | None = None
         self.thread = threading.Thread(target=self._follow, name="tracker", daemon=True)
 
     def start(self) -> None:
@@ -90,11 +66,20 @@ class Tracker:
                     self.unsent.append(unit.digest)
 
     def finish(self) -> int:
-        """Waits for the last records; the number of units that the tracker does not know yet."""
-        self.deadline = time.monotonic() + PATIENCE
+        """Waits for the last records; the number of units that the tracker does not know yet.
+
+        A request may hang for longer than anyone wants to wait: its thread is left to end with the process.
+        Loading MLflow and making a database's schema are work, not waiting.
+        """
+        since = time.monotonic()
         self.stop.set()
-        self.thread.join()
+        while self.thread.is_alive() and not self.left:
+            self.thread.join(0.1)
+            waited = time.monotonic() - max(since, self.heard)
+            self.left = not self.connecting and waited > PATIENCE
         with self.lock:
+            if self.unsent and self.problem is None:
+                self.problem = f"no answer within {PATIENCE:.0f} s"
             return len(self.unsent)
 
     def _follow(self) -> None:
@@ -104,53 +89,76 @@ class Tracker:
                 self._update()
                 self.problem = None
             except Exception as error:  # any: no fault of a tracker may touch the run
-                self.problem = error
-                log.warning("%s: %s", self.uri, error)
-            if stopping and (self.problem is None or time.monotonic() > self.deadline):
+                self._complain(shorten(hidden(error), WIDTH, placeholder=" …"))
+            if self.left or (stopping and self.problem is None):
                 return
             if stopping:
                 time.sleep(1)
             else:
                 self.stop.wait(PERIOD)
 
+    def _complain(self, problem: str) -> None:
+        """Once for as long as it stays the same."""
+        if problem != self.problem:
+            log.warning("%s: %s", hidden(self.uri), problem)
+        self.problem = problem
+
     def _update(self) -> None:
         if self.connection is None:
             self._connect()
+        if not self.experiment:
+            self._learn()
         with self.lock:
             running, unsent = sorted(self.running), list(self.unsent)
         for name in unsent:
             self._record(name)
             with self.lock:
                 self.unsent.remove(name)
+            self.heard = time.monotonic()
         for name in running:
             self._send_rows(name, self._run(name))
 
     def _connect(self) -> None:
-        connection = client(self.uri)
-        self.experiment = experiment(connection, self.store.root)
-        record_plan(connection, self.store.root, self.plan)
-        for run in all_runs(connection, self.experiment):
-            if name := run.data.tags.get(DIGEST):
-                self.runs[name] = (run.info.run_id, run.info.status)
-                self.sent[name] = int(run.data.metrics.get("step", -1))
-        self.connection = connection
+        self.connecting = True
+        try:
+            self.connection = client(self.uri)
+            self.heard = time.monotonic()
+        finally:
+            self.connecting = False
+
+    def _learn(self) -> None:
+        """What the tracker knows of the plan."""
+        place = experiment(self.connection, self.store.root, EXPERIMENT)
+        record_plan(self.connection, self.store.root, self.plan)
+        for run in all_runs(self.connection, place):
+            if DIGEST in run.data.tags:
+                self._know(run)
+        self.experiment = place
+
+    def _know(self, run: Any) -> None:
+        name = run.data.tags[DIGEST]
+        self.runs[name] = (run.info.run_id, run.info.status)
+        self.sent[name] = int(run.data.metrics.get("step", -1))
 
     def _run(self, name: str) -> str:
         """The unit's run, made where it is missing."""
         if name not in self.runs:
             unit = self.plan.units[name]
             tags = {DIGEST: name, "medpt.kind": unit.kind, SPACE: self.plan.space.name}
-            run = self.connection.create_run(self.experiment, run_name=unit.label, tags=tags)
-            self.runs[name] = (run.info.run_id, "RUNNING")
-            self.connection.log_batch(run.info.run_id, params=_params(unit))
+            run, made = one_run(self.connection, self.experiment, unit.label, tags, lambda: self._runs(name))
+            self._know(run)
+            if made:
+                self.connection.log_batch(run.info.run_id, params=_params(unit))
         return self.runs[name][0]
+
+    def _runs(self, name: str) -> list[Any]:
+        return list(self.connection.search_runs([self.experiment], f"tags.`{DIGEST}` = '{name}'"))
 
     def _record(self, name: str) -> None:
         """Everything about a unit that ended."""
-        finished = self.store.is_finished(name)
-        if self.runs.get(name, ("", ""))[1] == "FINISHED":
+        finished, run_id = self.store.is_finished(name), self._run(name)
+        if self.runs[name][1] == "FINISHED":
             return
-        run_id = self._run(name)
         if finished:
             self._send_rows(name, run_id)
             self._send_result(name, run_id)
@@ -180,6 +188,7 @@ class Tracker:
         ]
         for start in range(0, len(metrics), BATCH):
             self.connection.log_batch(run_id, metrics=metrics[start : start + BATCH])
+            self.heard = time.monotonic()
         if rows:
             self.sent[name] = int(rows[-1]["step"])
 
@@ -198,9 +207,12 @@ class Tracker:
         results = marker["metrics"] | {"seconds": marker["ended"] - marker["started"]}
         metrics = [Metric(f"result.{key}", float(value), ended, 0) for key, value in results.items()]
         tags = [RunTag("medpt.version", str(marker["version"])), RunTag("medpt.host", marker["host"])]
-        self.connection.log_batch(run_id, metrics=metrics, tags=tags)
+        # parameters again: a kill may have come between the run and them
+        params = _params(self.plan.units[name])
+        self.connection.log_batch(run_id, metrics=metrics, params=params, tags=tags)
         for file in self.store.notes(name):  # weights and pixels stay in the store
             self.connection.log_artifact(run_id, str(file))
+            self.heard = time.monotonic()
 
 
 def record_plan(connection: Any, out: Path, plan: Plan) -> None:
@@ -208,11 +220,14 @@ def record_plan(connection: Any, out: Path, plan: Plan) -> None:
     from mlflow.entities import RunTag
 
     name, place = plan.space.name, experiment(connection, out, PLANS)
-    known = [run for run in all_runs(connection, place) if run.data.tags.get(SPACE) == name]
     tags = packed(plan.plain())
-    if known and tags.items() <= known[0].data.tags.items():
+
+    def known() -> list[Any]:
+        return [run for run in all_runs(connection, place) if run.data.tags.get(SPACE) == name]
+
+    run, _ = one_run(connection, place, name, {SPACE: name}, known)
+    if tags.items() <= run.data.tags.items():
         return
-    run = known[0] if known else connection.create_run(place, run_name=name, tags={SPACE: name})
     rows = [RunTag(key, value) for key, value in tags.items()]
     for start in range(0, len(rows), TAGS):
         connection.log_batch(run.info.run_id, tags=rows[start : start + TAGS])
@@ -244,13 +259,3 @@ def _names(unit: Unit) -> dict[str, str]:
     if isinstance(unit.spec, Pretrain):
         return {"source": "+".join(unit.spec.datasets)}
     return {}
-
-
-def all_runs(connection: Any, experiment_id: str) -> list[Any]:
-    runs, token = [], None
-    while True:
-        page = connection.search_runs([experiment_id], max_results=10_000, page_token=token)
-        runs.extend(page)
-        token = page.token
-        if not token:
-            return runs

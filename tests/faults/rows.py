@@ -8,6 +8,8 @@ STORAGE = "tests/faults/test_storage.py::test_"
 CHECK = "tests/medpt/data/test_"
 SPACE = "tests/grid/test_space.py::test_"
 TRACKER = "tests/grid/test_tracking_server.py::test_"
+OUTAGES = "tests/grid/test_tracking_outages.py::test_"
+FIRST_CLIENTS = "tests/grid/test_tracking_first_clients.py::test_eight_"
 LEASES = "tests/grid/test_leases.py::test_"
 BUCKET = "tests/grid/test_bucket_store.py::test_"
 ARCHIVES = "tests/medpt/data/test_hostile_archives.py::test_"
@@ -86,16 +88,28 @@ ROWS = [
     ),
     Row(
         "the tracking server is away",
-        "an address where nobody listens",
-        "training goes on; the same command sends what is missing",
-        (f"{RUN}a_tracker_that_is_away_costs_nothing",),
+        "nobody listens; it answers 500; it hangs",
+        "training goes on; the end waits 15 s and says what is missing; the same command or --flush sends it",
+        (
+            f"{RUN}a_tracker_that_is_away_costs_nothing",
+            f"{OUTAGES}a_run_ends_well_and_says_what_the_tracker_lacks",
+            f"{OUTAGES}no_unit_waits_for_a_tracker_that_hangs",
+        ),
     ),
-    Row("the database is locked", "another process holds it", "sent later", untried="no test yet"),
+    Row(
+        "the database is locked",
+        "another process holds it for 25 s",
+        "sent later",
+        (f"{OUTAGES}a_database_that_is_locked_for_25_seconds_gets_all_of_it",),
+    ),
     Row(
         "eight first clients of an empty database",
-        "eight processes",
-        "one schema, one experiment",
-        untried="no test yet",
+        "eight processes on SQLite and on PostgreSQL; eight drivers of one store",
+        "one schema, one experiment, one whole run a unit",
+        (
+            f"{FIRST_CLIENTS}first_clients_make_one_schema_and_one_experiment",
+            f"{FIRST_CLIENTS}drivers_of_one_store_leave_one_whole_run_a_unit",
+        ),
     ),
     Row(
         "the disk is full",

@@ -39,7 +39,7 @@ def record(plan: Plan, out: Path) -> None:
     """What a run leaves in MLflow, and nothing else."""
     connection = track.client(track.default_uri(out))
     track.record_plan(connection, out, plan)
-    experiment = track.experiment(connection, out)
+    experiment = track.experiment(connection, out, track.EXPERIMENT)
     for _, digest in plan.trials:
         record_one(connection, experiment, plan.units[digest])
 

@@ -1,0 +1,55 @@
+"""Eight processes meet an empty database at once: one schema, one experiment, one run a unit."""
+
+import multiprocessing
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import first_clients
+import made_space
+import pytest
+from services import database, postgres
+from trackers import SPACE, assert_whole
+
+from grid import track
+from grid.tracking import connect
+
+CLIENTS = 8
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of an empty database."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'new' / 'mlflow.db'}"
+        return
+    with postgres(tmp_path / "postgres") as address:
+        yield database(address, "empty")
+
+
+def at_once(work: Callable[..., None], *arguments: object) -> list[int | None]:
+    """Exit codes of CLIENTS processes that have loaded MLflow and then start together."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["grid.track", "mlflow.store.tracking.sqlalchemy_store", "psycopg"])
+    barrier = context.Barrier(CLIENTS)
+    clients = [context.Process(target=work, args=(barrier, *arguments)) for _ in range(CLIENTS)]
+    for client in clients:
+        client.start()
+    for client in clients:
+        client.join(240)
+    return [client.exitcode for client in clients]
+
+
+def test_eight_first_clients_make_one_schema_and_one_experiment(empty: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    assert at_once(first_clients.connected, empty, out) == [0] * CLIENTS
+    assert len({path.read_text() for path in out.glob("*.ids")}) == 1
+    names = [one.name for one in connect.client(empty).search_experiments()]
+    assert sorted(names) == ["Default", track.EXPERIMENT, track.PLANS]
+
+
+def test_eight_drivers_of_one_store_leave_one_whole_run_a_unit(empty: str, tmp_path: Path) -> None:
+    plan = made_space.plan(tmp_path, SPACE)
+    store = made_space.publish(plan, tmp_path / "store", set(), {})
+    assert at_once(first_clients.recorded, empty, store.root, plan) == [0] * CLIENTS
+    assert_whole(empty, store)

@@ -1,0 +1,110 @@
+"""`make tracking` on a real PostgreSQL, with artifacts in S3: the record is whole, no secret is in it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import bucket_server
+import made_space
+import pytest
+from services import SECRET, Server, database, postgres
+from trackers import SPACE, assert_whole, files_with, runs
+
+from grid import track
+from grid.tracking import __main__ as tracking
+
+
+class Services(NamedTuple):
+    server: Server
+    bucket: str
+
+
+@pytest.fixture(scope="module")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    folder = tmp_path_factory.mktemp("services")
+    with postgres(folder / "postgres") as address, bucket_server.server() as bucket:
+        server = Server(
+            folder / "out",
+            MEDPT_TRACKING_DB=database(address, "mlflow"),
+            MEDPT_TRACKING_ARTIFACTS=bucket,
+            MLFLOW_AUTH_ADMIN_PASSWORD=SECRET,
+        )
+        server.start()
+        yield Services(server, bucket)
+        server.kill()
+
+
+def test_a_record_in_postgresql_and_s3_is_whole_and_sending_it_again_adds_nothing(
+    services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "admin")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", SECRET)
+    plan = made_space.plan(tmp_path, SPACE)
+    store = made_space.publish(plan, tmp_path / "store", set(), {})
+    uri = services.server.uri
+    send(uri, store, plan)
+    assert_whole(uri, store)
+    connection, found = runs(uri)
+    for run in found:  # what a server that lost its last minutes makes of them
+        connection.update_run(run.info.run_id, status="RUNNING")
+    monkeypatch.setattr(track.Tracker, "_know", forgetful)
+    send(uri, store, plan)
+    assert_whole(uri, store)
+    keys = objects(services.bucket)
+    assert sum(key.endswith("history.json") for key in keys) == sum(
+        (store.folder(name) / "history.json").is_file() for name in store.finished()
+    )
+
+
+def objects(place: str) -> list[str]:
+    """Keys below s3://BUCKET/PREFIX."""
+    import boto3
+
+    bucket, _, prefix = place.removeprefix("s3://").partition("/")
+    return [
+        found["Key"] for found in boto3.client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix)["Contents"]
+    ]
+
+
+def forgetful(self: track.Tracker, run: object) -> None:
+    """Knows the run but not what it holds, so that everything is sent once more."""
+    self.runs[run.data.tags[track.DIGEST]] = (run.info.run_id, run.info.status)  # type: ignore[attr-defined]
+
+
+def send(uri: str, store: track.Store, plan: track.Plan) -> None:
+    tracker = track.Tracker(uri, store, plan)
+    tracker.start()
+    assert tracker.finish() == 0, tracker.problem
+
+
+def test_no_secret_is_printed_stored_or_among_the_arguments(services: Services) -> None:
+    server = services.server
+    assert SECRET not in server.log
+    assert files_with(SECRET, server.out) == []
+    assert all(SECRET not in " ".join(process.cmdline()) for process in server.family())
+
+
+@pytest.mark.usefixtures("services")
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("MEDPT_TRACKING_DB", f"postgresql://me:{SECRET}@127.0.0.1:9/mlflow", "refused"),
+        ("MEDPT_TRACKING_DB", f"oracle://me:{SECRET}@127.0.0.1/mlflow", "oracle"),
+        ("MEDPT_TRACKING_ARTIFACTS", "s3://nobody-made-this", "bucket"),
+    ],
+)
+def test_what_cannot_be_used_is_told_in_one_line(
+    name: str,
+    value: str,
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert tracking.main(["--out", str(tmp_path / "out")]) == 2
+    printed = capsys.readouterr()
+    assert printed.err.count("\n") == 1
+    assert name in printed.err
+    assert told in printed.err
+    assert SECRET not in printed.err + printed.out

@@ -1,0 +1,54 @@
+"""The oracle of every test with a tracker: it holds what the store holds, each thing once."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from grid import track
+from grid.store import Store
+
+SPACE = """
+title: a few units
+size: 32
+pretrain: {min_steps: 0, max_steps: 40, evaluate_every: 10}
+finetune: {min_steps: 0, max_steps: 30, evaluate_every: 10}
+experiments:
+  - initialization: [random, ISIC2019]
+    backbone: [shufflenet_v2]
+    target: [ChestXRay2017]
+    seed: [0, 1]
+"""
+
+
+def runs(uri: str, experiment: str = track.EXPERIMENT) -> tuple[Any, list[Any]]:
+    connection = track.client(uri)
+    return connection, track.all_runs(connection, connection.get_experiment_by_name(experiment).experiment_id)
+
+
+def assert_whole(uri: str, store: Store) -> None:
+    """One finished run a unit, with its parameters, its result, its files, and each step once."""
+    connection, found = runs(uri)
+    assert Counter(run.data.tags[track.DIGEST] for run in found) == Counter(store.finished())
+    for run in found:
+        marker = store.marker(run.data.tags[track.DIGEST])
+        assert run.info.status == "FINISHED"
+        assert marker["spec"].keys() - {"protocol"} <= run.data.params.keys()
+        assert {f"result.{key}" for key in marker["metrics"]} <= run.data.metrics.keys()
+        assert_steps(connection, run, store, marker["kind"])
+    assert len(runs(uri, track.PLANS)[1]) == 1
+
+
+def assert_steps(connection: Any, run: Any, store: Store, kind: str) -> None:
+    folder = store.folder(run.data.tags[track.DIGEST])
+    if not (folder / "history.json").is_file():
+        return
+    rows = connection.get_metric_history(run.info.run_id, "train_loss")
+    steps = {"pretrain": 40, "finetune": 30}[kind]
+    assert Counter(row.step for row in rows) == Counter(range(10, steps + 1, 10))
+    assert "history.json" in {file.path for file in connection.list_artifacts(run.info.run_id)}
+
+
+def files_with(secret: str, *folders: Path) -> list[Path]:
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    assert files
+    return [path for path in files if secret.encode() in path.read_bytes()]
