@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 VARIABLE = "MEDPT_FAULT"
 ACTIONS = "kill9, stop, raise ERRNO, sleep SECONDS"
@@ -52,7 +53,7 @@ def point(name: str) -> None:
                 _happen(fault.do, name)
 
 
-def happened(folder: Path) -> list[dict[str, object]]:
+def happened(folder: Path) -> list[dict[str, Any]]:
     """What was done so far: fault, point, unit, pid and time, in order."""
     texts = [path.read_text() for path in folder.glob("*.json")]
     return sorted(map(json.loads, filter(None, texts)), key=lambda fact: fact["time"])  # empty: being written

@@ -23,11 +23,15 @@ MARK = "MEDPT_FAULT_RUN"  # in the environment of all processes of a run, wherev
 
 @dataclass(frozen=True)
 class Kill:
-    """`pid` is None where more than one process goes with it; what it stops has stopped at `until`."""
+    """`pid` is None where more than one process goes with it; what it stops has stopped at `until`.
+
+    A unit that is `spared` was finished and must not be executed again.
+    """
 
     time: float
     until: float
     pid: int | None = None
+    spared: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,7 @@ def repeated(out: Path, kills: list[Kill]) -> list[str]:
     markers = tiny.markers(out)
     for name, lines in attempts(out).items():
         for before, after in pairwise(lines):
-            if not any(interrupts(kill, before, after) for kill in kills):
+            if not any(kill.spared != name and interrupts(kill, before, after) for kill in kills):
                 problems.append(f"executed again though nothing interrupted it: {name}")
         if name in markers and any(line["started"] > markers[name]["ended"] for line in lines):
             problems.append(f"executed again after it was finished: {name}")

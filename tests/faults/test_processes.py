@@ -4,6 +4,7 @@ import os
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import oracle
 import pytest
@@ -32,12 +33,17 @@ IN_THE_DRIVER = [
 EVERY_STEP = ["--checkpoint-seconds", "0"]
 
 
-def interruptions(happened: list[dict[str, object]], drivers: set[int]) -> list[oracle.Kill]:
-    """What may have been done twice: not a unit whose marker was there."""
+def interruptions(happened: list[dict[str, Any]], drivers: set[int]) -> list[oracle.Kill]:
+    """What may have been done twice: not the unit whose marker was there."""
     return [
-        oracle.Kill(fact["time"], fact["time"], None if fact["pid"] in drivers else fact["pid"])
+        oracle.Kill(
+            fact["time"],
+            fact["time"],
+            None if fact["pid"] in drivers else fact["pid"],
+            spared=fact["unit"].partition("-")[2] if fact["at"] == "after_marker" else "",
+        )
         for fact in happened
-        if fact["fault"] and fact["at"] != "after_marker"
+        if fact["fault"]
     ]
 
 
