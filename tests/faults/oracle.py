@@ -17,6 +17,7 @@ import tiny
 
 from grid import track
 from medpt import faults
+from medpt.errors import InputError
 
 MARK = "MEDPT_FAULT_RUN"  # in the environment of all processes of a run, wherever they went
 
@@ -92,7 +93,12 @@ def broken(out: Path, reference: Path, kills: Iterable[Kill]) -> list[str]:
     problems = [f"lost: {name}" for name in sorted(plan - found)]
     problems += [f"not planned: {name}" for name in sorted(found - plan)]
     for what in (tiny.numbers, tiny.weights):
-        ours, theirs = what(out), what(reference)
+        theirs = what(reference)
+        try:
+            ours = what(out)
+        except InputError as error:
+            problems.append(f"damaged: {error}")
+            continue
         problems += [
             f"other {what.__name__}: {name}" for name in sorted(ours) if ours[name] != theirs.get(name)
         ]

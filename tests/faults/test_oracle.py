@@ -3,10 +3,13 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import oracle
 import pytest
 from oracle import Kill
+
+from medpt import files
 
 STARTED, AGAIN, ENDED = 1.0, 3.0, 5.0
 
@@ -18,9 +21,7 @@ def reference(tmp_path: Path) -> Path:
     for name, starts in {"a": [STARTED, AGAIN], "b": [STARTED]}.items():
         for attempt, started in enumerate(starts, 1):
             write(out / "leases" / name / f"{attempt}.json", {"started": started, "pid": 7})
-        facts = {"ended": ENDED, "metrics": {"auc": 0.5}, "artifacts": {"best.safetensors": "sum"}}
-        write(out / "done" / f"{name}.json", facts)
-        write(out / "units" / name / "history.json", [{"step": 1, "train_loss": 0.5, "time": STARTED}])
+        publish(out, name, 0.5)
     return out
 
 
@@ -28,6 +29,16 @@ def reference(tmp_path: Path) -> Path:
 def out(reference: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(oracle, "unrecorded", lambda out: [])  # no MLflow here
     return Path(shutil.copytree(reference, tmp_path / "out"))
+
+
+def publish(out: Path, name: str, loss: float) -> dict[str, Any]:
+    """A finished unit; its marker."""
+    history = out / "units" / name / "history.json"
+    write(history, [{"step": 1, "train_loss": loss, "time": STARTED}])
+    sums = {"best.safetensors": "sum", history.name: files.sha256(history)}
+    marker = {"ended": ENDED, "attempt": 1, "metrics": {"auc": 0.5}, "artifacts": sums}
+    write(out / "done" / f"{name}.json", marker)
+    return marker
 
 
 def write(path: Path, value: object) -> None:
@@ -51,19 +62,24 @@ def test_another_kill_does_not(kill: Kill, out: Path, reference: Path) -> None:
 
 def test_what_is_lost_other_or_too_much_is_told(out: Path, reference: Path) -> None:
     kills = [Kill(2, 2)]
-    marker = json.loads((out / "done" / "a.json").read_text())
+    marker = publish(out, "a", 0.5)
     write(out / "done" / "a.json", marker | {"metrics": {"auc": 0.6}})
     assert oracle.broken(out, reference, kills) == ["other numbers: a"]
-    write(out / "done" / "a.json", marker | {"artifacts": {"best.safetensors": "changed"}})
+    write(
+        out / "done" / "a.json", marker | {"artifacts": marker["artifacts"] | {"best.safetensors": "changed"}}
+    )
     assert oracle.broken(out, reference, kills) == ["other weights: a/best.safetensors"]
-    write(out / "done" / "a.json", marker)
-    write(out / "units" / "a" / "history.json", [{"step": 1, "train_loss": 0.4, "time": STARTED}])
+    publish(out, "a", 0.4)
     assert oracle.broken(out, reference, kills) == ["other numbers: a"]
-    shutil.copy(reference / "units" / "a" / "history.json", out / "units" / "a" / "history.json")
+    publish(out, "a", 0.5)
     write(out / "failed" / "b.json", {})
     assert oracle.broken(out, reference, kills) == ["failed: b"]
     (out / "failed" / "b.json").unlink()
-    (out / "done" / "b.json").rename(out / "done" / "c.json")
+    (out / "units" / "b" / "history.json").write_text("[")
+    (problem,) = oracle.broken(out, reference, kills)
+    assert problem.startswith("damaged: ")
+    (out / "done" / "b.json").unlink()
+    publish(out, "c", 0.5)
     assert {"lost: b", "not planned: c"} <= set(oracle.broken(out, reference, kills))
 
 

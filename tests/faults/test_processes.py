@@ -80,6 +80,7 @@ def test_trials_that_die_at_every_point_of_their_life_repeat_a_step_at_most(
 
 
 @pytest.mark.fault
+@pytest.mark.timeout(3600)
 def test_a_driver_that_dies_at_every_point_of_its_life_goes_on_and_leaves_nothing(
     folder: Path, data: Path, space: Path, reference: Path
 ) -> None:
@@ -99,6 +100,7 @@ def test_a_driver_that_dies_at_every_point_of_its_life_goes_on_and_leaves_nothin
 
 
 @pytest.mark.fault
+@pytest.mark.timeout(3600)
 def test_a_task_that_dies_while_a_shard_is_written_is_started_again(
     folder: Path, data: Path, space: Path, reference: Path
 ) -> None:
@@ -113,6 +115,7 @@ def test_a_task_that_dies_while_a_shard_is_written_is_started_again(
 
 
 @pytest.mark.fault
+@pytest.mark.timeout(3600)
 def test_a_trial_that_stops_for_a_while_goes_on(
     folder: Path, data: Path, space: Path, reference: Path
 ) -> None:

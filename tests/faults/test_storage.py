@@ -46,6 +46,7 @@ def own_mounts() -> bool:
 
 
 @pytest.mark.fault
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("size", [2, 8, 24])
 def test_a_full_disk_is_told_and_with_room_the_same_command_ends_well(
     size: int, folder: Path, data: Path, space: Path, reference: Path
@@ -65,7 +66,7 @@ def test_a_full_disk_is_told_and_with_room_the_same_command_ends_well(
     assert "first: 1" in output or "first: 2" in output, output
     assert "second: 0" in output, output
     first = output.partition("first: ")[0]
-    assert "Traceback" not in first
+    assert "grid/run.py" not in first  # the driver itself met no error that it did not expect
     assert str(out) in first
     assert "free" in first
     assert oracle.broken(copy, reference, [oracle.Kill(0, time.time())]) == []
