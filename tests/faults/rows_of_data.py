@@ -1,0 +1,178 @@
+"""What can break by what a grid is given: data, spaces, tables, names, memory, code."""
+
+from row import Row
+
+RUN = "tests/grid/test_run.py::test_"
+PROCESSES = "tests/faults/test_processes.py::test_"
+STORAGE = "tests/faults/test_storage.py::test_"
+CHECK = "tests/medpt/data/test_"
+SPACE = "tests/grid/test_space.py::test_"
+LEASES = "tests/grid/test_leases.py::test_"
+BUCKET = "tests/grid/test_bucket_store.py::test_"
+ARCHIVES = "tests/medpt/data/test_hostile_archives.py::test_"
+
+DATA = [
+    Row(
+        "a prepared shard is cut, altered or gone, counts are wrong",
+        "bytes edited, files removed",
+        "named before training; that shard alone is prepared again",
+        (
+            f"{RUN}damaged_results_are_made_again",
+            "tests/medpt/data/test_shards.py::test_every_damaged_shard_is_named_in_one_pass",
+            "tests/medpt/data/test_shards.py::test_wrong_counts_are_refused",
+            "tests/medpt/data/test_shards.py::test_manifest_that_is_absent_foreign_or_broken_is_refused",
+            "tests/grid/test_feed.py::test_a_damaged_shard_is_named",
+        ),
+    ),
+    Row(
+        "odd images: empty, cut, 16 bits, CMYK, alpha, turned, a bomb",
+        "such files",
+        "read right, or named and left out; a bomb takes neither memory nor time",
+        (
+            f"{CHECK}odd_files.py::test_odd_but_sound_files_are_read",
+            f"{CHECK}odd_files.py::test_a_bomb_takes_neither_memory_nor_time",
+            f"{CHECK}odd_files.py::test_what_cannot_be_read_is_told_by_name",
+            f"{CHECK}odd_files.py::test_a_truncated_file_and_32_bits_are_told_by_name",
+            f"{RUN}a_truncated_image_fails_what_needs_it",
+        ),
+    ),
+    Row(
+        "the loss is no number",
+        "a learning rate of 9; NaN at a step",
+        "fails once, with the step; not tried again; the rest goes on",
+        (
+            f"{RUN}a_diverging_unit_fails_once_and_the_rest_goes_on",
+            "tests/medpt/test_train.py::test_a_loss_that_is_no_number_ends_the_run_and_names_the_step",
+            "tests/medpt/test_train.py::test_a_metric_that_is_no_number_ends_the_run",
+        ),
+    ),
+    Row(
+        "memory runs out",
+        "a process that asks for too much",
+        "tried once more with a larger slice",
+        untried="no test yet",
+    ),
+    Row(
+        "a device's memory runs out",
+        "torch's error, raised",
+        "tried once more with a larger share",
+        untried="no test yet",
+    ),
+    Row(
+        "a test part without what a metric needs",
+        "one class, no pixel, all censored, one patient",
+        "not a number, or refused with words; never 0",
+        (
+            "tests/medpt/test_metrics.py::test_undefined_areas_are_nan",
+            "tests/medpt/test_metrics.py::test_all_pixels_ignored_is_nan",
+            "tests/grid/test_survival_failures.py::test_an_all_censored_split_is_a_failure_of_the_data",
+            "tests/medpt/data/test_splits.py::test_one_patient_cannot_be_split",
+            "tests/grid/report/test_report_tables.py::test_a_cell_is_the_mean_of_finished_seeds_alone",
+        ),
+    ),
+    Row(
+        "a bad space",
+        "tabs, keys twice or unknown, aliases that multiply, python tags, a million trials",
+        "refused with line and what is accepted",
+        (
+            f"{SPACE}a_mistake_is_told",
+            f"{SPACE}all_mistakes_in_one_pass",
+            f"{SPACE}multiplying_aliases_are_refused",
+            f"{SPACE}a_million_trials_are_refused",
+        ),
+    ),
+    Row(
+        "a bad table of labels",
+        "columns, classes, ids, patients, encodings",
+        "all told in one pass, by line",
+        (
+            f"{CHECK}own.py::test_every_mistake_of_a_table_is_told_with_its_line",
+            f"{CHECK}own.py::test_tables_that_cannot_be_read",
+            f"{CHECK}check.py::test_all_of_twenty_three_planted_faults_are_told_in_one_run",
+            f"{CHECK}commands.py::test_check_finds_patients_on_both_sides_and_classes_that_are_none",
+            f"{RUN}refusals",
+        ),
+    ),
+    Row(
+        "archives that point outside",
+        "crafted members and links",
+        "nothing is written outside",
+        (
+            f"{ARCHIVES}other_members_of_cifar_s_archive_go_nowhere",
+            f"{ARCHIVES}a_link_in_cifar_s_archive_is_not_followed_out_of_it",
+            f"{ARCHIVES}images_of_imagenet_that_point_outside_stay_in_their_archive",
+            f"{ARCHIVES}a_devkit_that_points_outside_leaves_nothing",
+            f"{ARCHIVES}a_sheet_with_members_outside_is_read_in_memory",
+        ),
+    ),
+    Row(
+        "weights that are code",
+        "a pickle that would run",
+        "never run",
+        (
+            "tests/medpt/models/test_weights.py::test_no_code_runs_from_a_published_file",
+            "tests/test_security.py::test_no_line_runs_what_data_say",
+        ),
+    ),
+    Row(
+        "hostile names",
+        "dots, quotes, markup, 300 letters",
+        "refused, or text; paths are digests",
+        (
+            f"{ARCHIVES}a_hostile_name_is_no_dataset",
+            "tests/test_security.py::test_a_space_reads_below_the_data_alone",
+            "tests/grid/report/test_report.py::test_hostile_names_are_text",
+        ),
+    ),
+    Row(
+        "a clock jumps",
+        "leases written at other times",
+        "nobody compares clocks",
+        (f"{LEASES}no_clock_is_compared",),
+    ),
+    Row(
+        "storage that cannot be written or reached",
+        "a file in the folder's place, read-only folders, a bucket that is away",
+        "told at once",
+        (
+            "tests/grid/test_store.py::test_a_folder_that_cannot_be_written_is_told",
+            "tests/grid/doctor/test_checks.py::test_a_folder_that_cannot_be_written_or_locked",
+            "tests/grid/test_objects.py::test_a_bucket_that_does_not_answer_is_an_infrastructure_fault",
+            f"{BUCKET}a_bucket_that_is_not_there_is_told",
+            "tests/grid/test_bucket_run.py::test_killed_on_one_machine_it_goes_on_on_another",
+        ),
+    ),
+    Row(
+        "the code has changed",
+        "a kind's version raised",
+        "what depends on it is done again, nothing else; the old results stay",
+        (
+            "tests/faults/test_versions.py::test_a_raised_version_does_again_what_depends_on_it_and_keeps_the_old",
+        ),
+    ),
+    Row(
+        "data tasks find no CPU",
+        "trials that hold every CPU and stream",
+        "no deadlock; silence is told",
+        (
+            "tests/grid/test_feed.py::test_streaming_trials_that_hold_every_cpu_do_not_hang",
+            "tests/grid/test_feed.py::test_silence_is_told",
+        ),
+    ),
+    Row(
+        "orphans",
+        "processes and folders counted after 1, 2 and 3",
+        "none; a killed driver's folder goes with the next start",
+        (
+            f"{PROCESSES}a_driver_that_dies_at_every_point_of_its_life_goes_on_and_leaves_nothing",
+            "tests/grid/test_sessions.py::test_sessions_of_the_dead_go_and_those_of_the_living_stay",
+            f"{RUN}interrupt_says_how_to_go_on",
+        ),
+    ),
+    Row(
+        "a report is interrupted",
+        "kill -9 between its files",
+        "the old page is whole; the next command writes the new one",
+        (f"{STORAGE}a_report_that_dies_leaves_the_old_page",),
+    ),
+]

@@ -1,0 +1,151 @@
+"""What can break while a grid runs: processes, nodes, trackers, disks, checkpoints."""
+
+from row import Row
+
+RUN = "tests/grid/test_run.py::test_"
+PROCESSES = "tests/faults/test_processes.py::test_"
+STORAGE = "tests/faults/test_storage.py::test_"
+NODES = "tests/grid/test_nodes.py::test_"
+TRACKER = "tests/grid/test_tracking_server.py::test_"
+OUTAGES = "tests/grid/test_tracking_outages.py::test_"
+FIRST_CLIENTS = "tests/grid/test_tracking_first_clients.py::test_eight_"
+LEASES = "tests/grid/test_leases.py::test_"
+BUCKET = "tests/grid/test_bucket_store.py::test_"
+
+RUNS = [
+    Row(
+        "a trial's process dies",
+        "kill -9 at seven named points; at random",
+        "goes on from its last checkpoint; one step at most is made twice",
+        (
+            f"{PROCESSES}trials_that_die_at_every_point_of_their_life_repeat_a_step_at_most",
+            f"{RUN}a_killed_trial_goes_on_from_its_checkpoint",
+            "tests/medpt/test_resume.py::test_resuming_after_any_step_changes_no_bit",
+            "tests/medpt/test_resume.py::test_many_kills_change_no_bit",
+        ),
+        ("trial",),
+    ),
+    Row(
+        "the driver dies",
+        "kill -9 at six named points; at random",
+        "the same command ends with the same numbers",
+        (
+            f"{PROCESSES}a_driver_that_dies_at_every_point_of_its_life_goes_on_and_leaves_nothing",
+            f"{RUN}killed_drivers_lose_and_repeat_nothing",
+        ),
+        ("driver", "driver that starts"),
+    ),
+    Row(
+        "SIGINT, SIGTERM to the driver",
+        "the signal",
+        "code 130 or 143 at once, and how to go on",
+        (f"{RUN}interrupt_says_how_to_go_on",),
+    ),
+    Row(
+        "a node dies",
+        "kill -9 of its raylet",
+        "the unit moves to another node; alone, the same command goes on",
+        (f"{NODES}a_unit_moves_when_its_node_is_lost",),
+        ("raylet",),
+    ),
+    Row(
+        "Ray's head dies",
+        "kill -9 of the GCS",
+        "one sentence; the same command goes on",
+        (f"{NODES}a_lost_head_is_one_sentence_and_the_next_run_finishes",),
+        ("gcs",),
+    ),
+    Row(
+        "a node never comes",
+        "a unit that asks for what no node has",
+        "says what waits and for what",
+        untried="no test yet",
+    ),
+    Row(
+        "two processes want one unit",
+        "both claim, both publish; eight create one name; a folder and a bucket",
+        "one works on it, one result counts",
+        (
+            f"{NODES}two_drivers_on_one_store_do_each_unit_once",
+            f"{LEASES}who_beats_is_left_alone",
+            "tests/grid/test_objects.py::test_of_all_who_create_a_name_one_succeeds",
+            f"{BUCKET}of_two_who_publish_one_counts",
+            f"{LEASES}what_is_finished_is_not_claimed",
+        ),
+    ),
+    Row(
+        "the holder of a unit dies or stalls",
+        "SIGSTOP, SIGCONT of a trial's process",
+        "it goes on, or another takes over and the late result does not count",
+        (
+            f"{PROCESSES}a_trial_that_stops_for_a_while_goes_on",
+            f"{LEASES}who_was_killed_is_followed_at_once",
+            f"{LEASES}who_stalls_is_followed_after_the_time_of_a_lease",
+            f"{LEASES}a_late_result_is_discarded",
+        ),
+    ),
+    Row(
+        "the tracking server dies in the middle of a record",
+        "kill -9 between two requests, started again",
+        "one whole run a unit, no row twice",
+        (f"{TRACKER}killed_in_the_middle_of_a_record_it_ends_with_one_whole_run_a_unit",),
+    ),
+    Row(
+        "the tracking server is away",
+        "nobody listens; it answers 500; it hangs",
+        "training goes on; the end waits 15 s and says what is missing; the same command or --flush sends it",
+        (
+            f"{RUN}a_tracker_that_is_away_costs_nothing",
+            f"{OUTAGES}a_run_ends_well_and_says_what_the_tracker_lacks",
+            f"{OUTAGES}no_unit_waits_for_a_tracker_that_hangs",
+        ),
+    ),
+    Row(
+        "the database is locked",
+        "another process holds it for 25 s",
+        "sent later",
+        (f"{OUTAGES}a_database_that_is_locked_for_25_seconds_gets_all_of_it",),
+    ),
+    Row(
+        "eight first clients of an empty database",
+        "eight processes on SQLite and on PostgreSQL; eight drivers of one store",
+        "one schema, one experiment, one whole run a unit",
+        (
+            f"{FIRST_CLIENTS}first_clients_make_one_schema_and_one_experiment",
+            f"{FIRST_CLIENTS}drivers_of_one_store_leave_one_whole_run_a_unit",
+        ),
+    ),
+    Row(
+        "the disk is full",
+        "a tmpfs too small for the networks; ENOSPC at a named point",
+        "the unit fails as infrastructure and says how much room there is; with room the same command ends",
+        (
+            f"{STORAGE}a_full_disk_is_told_and_with_room_the_same_command_ends_well",
+            f"{PROCESSES}trials_that_die_at_every_point_of_their_life_repeat_a_step_at_most",
+            "tests/medpt/test_faults.py::test_a_full_disk_leaves_the_old_file_and_no_other",
+            "tests/grid/doctor/test_checks.py::test_a_disk_too_small",
+        ),
+    ),
+    Row(
+        "a checkpoint is cut or altered",
+        "every length, bits flipped",
+        "quarantined; the one before is used; the same bits at the end",
+        (
+            "tests/medpt/test_checkpoint.py::test_a_cut_file_gives_way_to_the_one_before",
+            "tests/medpt/test_checkpoint.py::test_a_flipped_bit_anywhere_is_seen",
+            "tests/medpt/test_resume.py::test_a_damaged_checkpoint_costs_time_and_changes_no_bit",
+        ),
+    ),
+    Row(
+        "death between a temporary file and its name, between artifacts and marker",
+        "kill -9 at these points",
+        "done again; leftovers are swept",
+        (
+            f"{PROCESSES}trials_that_die_at_every_point_of_their_life_repeat_a_step_at_most",
+            f"{PROCESSES}a_task_that_dies_while_a_shard_is_written_is_started_again",
+            "tests/grid/test_store.py::test_artifacts_without_a_marker_are_replaced",
+            "tests/medpt/data/test_shards.py::test_writer_that_dies_leaves_no_half_shard",
+            f"{STORAGE}leftovers_of_the_dead_are_swept_after_an_hour",
+        ),
+    ),
+]
