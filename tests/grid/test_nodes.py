@@ -15,7 +15,8 @@ from ray.cluster_utils import Cluster
 from grid.store import Store, copy_of
 
 SPACE = tiny.SPACE.replace("seed: [0]", "seed: [0, 1]")
-LONG = SPACE.replace("max_steps: 8, evaluate_every: 2", "max_steps: 300, evaluate_every: 50, min_steps: 300")
+SHORT_TRAINING = "{min_steps: 0, max_steps: 8, evaluate_every: 2}"
+LONG = SPACE.replace(SHORT_TRAINING, "{min_steps: 200, max_steps: 200, evaluate_every: 50}")
 
 
 @contextmanager
