@@ -14,9 +14,11 @@ from ray.cluster_utils import Cluster
 
 from grid.store import Store, copy_of
 
+pytestmark = pytest.mark.fault  # minutes: a cluster starts for each
+
 SPACE = tiny.SPACE.replace("seed: [0]", "seed: [0, 1]")
 SHORT_TRAINING = "{min_steps: 0, max_steps: 8, evaluate_every: 2}"
-LONG = SPACE.replace(SHORT_TRAINING, "{min_steps: 200, max_steps: 200, evaluate_every: 50}")
+LONG = SPACE.replace(SHORT_TRAINING, "{min_steps: 60, max_steps: 60, evaluate_every: 20}")
 
 
 @contextmanager
