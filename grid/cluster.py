@@ -120,13 +120,18 @@ def _start(session: Path, cpus: int | None) -> None:
 def sweep(session: Path) -> None:
     """Ends what Ray left running for a session folder, and removes the folder."""
     for process in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (process / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if str(session).encode() in command and int(process.name) != os.getpid():
+        if int(process.name) != os.getpid() and _belongs(process, str(session)):
             _kill(int(process.name))
     shutil.rmtree(session, ignore_errors=True)
+
+
+def _belongs(process: Path, session: str) -> bool:
+    """By its command or its open files: Ray's agents, under other titles, outlive a killed raylet for a while."""
+    try:
+        named = session.encode() in (process / "cmdline").read_bytes()
+        return named or any(os.readlink(f).startswith(f"{session}/") for f in (process / "fd").iterdir())
+    except OSError:  # gone, or another user's
+        return False
 
 
 def _kill(pid: int) -> None:

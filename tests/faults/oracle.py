@@ -60,7 +60,11 @@ class Place:
     def processes(self) -> Iterator[psutil.Process]:
         for process in psutil.process_iter():
             try:
-                if process.environ().get(MARK) == self.mark and process.status() != psutil.STATUS_ZOMBIE:
+                environment = Path(
+                    f"/proc/{process.pid}/environ"
+                ).read_bytes()  # psutil's ends at a new title
+                marked = f"{MARK}={self.mark}".encode() in environment.split(b"\0")
+                if marked and process.status() != psutil.STATUS_ZOMBIE:
                     yield process
             except (psutil.Error, OSError):
                 continue

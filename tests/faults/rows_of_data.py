@@ -162,7 +162,7 @@ DATA = [
     Row(
         "orphans",
         "processes and folders counted after 1, 2 and 3",
-        "none; a killed driver's folder goes with the next start",
+        "none, at once or after two minutes; a killed driver's folder goes with the next start",
         (
             f"{PROCESSES}a_driver_that_dies_at_every_point_of_its_life_goes_on_and_leaves_nothing",
             "tests/grid/test_sessions.py::test_sessions_of_the_dead_go_and_those_of_the_living_stay",

@@ -47,7 +47,7 @@ def interruptions(happened: list[dict[str, Any]], drivers: set[int]) -> list[ora
     ]
 
 
-def gone(place: oracle.Place, seconds: float = 30) -> bool:
+def gone(place: oracle.Place, seconds: float = 120) -> bool:
     until = time.monotonic() + seconds
     while list(place.processes()) and time.monotonic() < until:
         time.sleep(0.2)

@@ -32,14 +32,17 @@ def test_sessions_of_the_dead_go_and_those_of_the_living_stay(tmp_path: Path) ->
         for _ in range(2)
     ]
     sessions = [Path(driver.stdout.readline().strip()) for driver in drivers if driver.stdout]
-    orphan = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", str(sessions[0])])
+    waiting = [sys.executable, "-c", "import time; time.sleep(60)"]
+    named = subprocess.Popen([*waiting, str(sessions[0])])
+    with (sessions[0] / "agent.out").open("w") as output:
+        renamed = subprocess.Popen(waiting, stdout=output)  # known by its log alone
     drivers[0].kill()
     drivers[0].wait()
     cluster.sweep_abandoned()
     assert not sessions[0].exists()
     assert sessions[1].is_dir()
     assert drivers[1].poll() is None
-    assert orphan.wait(10) == -signal.SIGKILL
+    assert [orphan.wait(60) for orphan in (named, renamed)] == [-signal.SIGKILL] * 2
     drivers[1].kill()
     drivers[1].wait()
 
