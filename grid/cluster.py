@@ -126,7 +126,7 @@ def sweep(session: Path) -> None:
 
 
 def _belongs(process: Path, session: str) -> bool:
-    """By its command or its open files: Ray's agents, under other titles, outlive a killed raylet for a while."""
+    """By its command or its open files: Ray's agents change their titles, and outlive a killed raylet."""
     try:
         named = session.encode() in (process / "cmdline").read_bytes()
         return named or any(os.readlink(f).startswith(f"{session}/") for f in (process / "fd").iterdir())
