@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from grid.record import SQLITE, database
+from medpt import files
 
 ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
@@ -36,7 +37,21 @@ def client(uri: str) -> Any:
         logging.getLogger(name).setLevel(logging.ERROR)
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # tracebacks of what is raised, too
     with turn(uri):
+        if uri.startswith(SQLITE):
+            make_database(database(uri))
         return MlflowClient(tracking_uri=uri)
+
+
+def make_database(path: Path) -> None:
+    """MLflow's schema in SQLite, whole or absent: what a kill leaves half-made no MLflow can use or mend."""
+    if path.is_file() and path.stat().st_size:
+        return
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    for left in path.parent.glob(f"{files.TEMPORARY}{path.name}-*"):  # by a kill: it is our turn
+        files.remove(left)
+    with files.replacing(path) as temporary:
+        SqlAlchemyStore(f"{SQLITE}{temporary}", str(path.parent / "mlartifacts")).engine.dispose()
 
 
 def turn(uri: str) -> AbstractContextManager[None]:
