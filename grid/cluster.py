@@ -14,6 +14,7 @@ from typing import TextIO
 
 from grid.interrupt import sigterm_kept
 from grid.lean import one_node, one_node_data
+from medpt.errors import InputError
 
 OBJECT_STORE = 512 * 2**20  # shards are small and stream; two cores need no more
 
@@ -43,10 +44,12 @@ def local_ray(address: str | None = None, cpus: int | None = None) -> Iterator[N
     sweep_abandoned()
     session = None if address else _new_session()
     try:
-        if session is None:
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-        else:
-            _start(session, cpus)
+        with _told(address):
+            if session is None:
+                _check_head(str(address))
+                ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+            else:
+                _start(session, cpus)
         with nullcontext() if session is None else one_node_data():
             yield
     finally:
@@ -54,6 +57,30 @@ def local_ray(address: str | None = None, cpus: int | None = None) -> Iterator[N
         if session:
             sweep(session)
             _sessions.pop(session).close()
+
+
+def _check_head(address: str) -> None:
+    """InputError where nothing listens: Ray itself would try for minutes."""
+    from grid.doctor import checks
+
+    found = checks.cluster(address)
+    if not found.ok:
+        raise InputError(found.text)
+
+
+@contextmanager
+def _told(address: str | None) -> Iterator[None]:
+    """What keeps Ray from starting, or from being joined, in one line: Ray raises plain exceptions for it."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0]
+        if address:
+            accepted = "HOST:PORT of a Ray head, or `auto` on a node of the cluster"
+            raise InputError(f"--address {address}: {reason}; {accepted} is accepted") from error
+        raise InputError(f"Ray did not start on this machine: {reason} Nothing was run.") from error
 
 
 def _shutdown() -> None:

@@ -12,6 +12,9 @@ import jsonschema
 import pytest
 import yaml
 
+from grid.cluster import local_ray
+from medpt.errors import InputError
+
 ROOT = Path(__file__).parents[2]
 FILES = ("cluster.yaml", "deploy/gcp.yaml")
 TWINS = {  # what the two clouds have in common
@@ -108,3 +111,11 @@ def test_what_is_to_be_replaced_is_said(cluster: dict[str, Any], request: pytest
     words = set(re.findall(r"\b(IMAGE|FILE_SYSTEM|MACHINE_IMAGE|PROJECT)\b", str(cluster)))
     assert words == {"IMAGE", "FILE_SYSTEM", "MACHINE_IMAGE"} | ({"PROJECT"} if "gcp" in name else set())
     assert all(re.search(rf"\b{word}\b", head) for word in words)
+
+
+def test_a_head_that_is_not_there_is_told_at_once() -> None:
+    with (
+        pytest.raises(InputError, match=r"--address 127\.0\.0\.1:1: .*start the head"),
+        local_ray("127.0.0.1:1"),
+    ):
+        pass
