@@ -22,8 +22,9 @@ from typing import Any
 from unittest import mock
 
 from bench.figure import Figure, show
-from grid import track
+from grid import resources, track
 from grid.cluster import local_ray
+from grid.pending import Patience
 from grid.plan import Plan, Unit
 from grid.site import Site
 from grid.space import Settings, Space
@@ -68,7 +69,8 @@ def ours(count: int, out: Path, *, recorded: bool) -> float:
         _started(tracker)
     start = time.perf_counter()
     with mock.patch.object(schedule, "trainable", trainable):
-        schedule.run(plan, plan.units, store, site, {}, tracker.note, lambda images: None)
+        room, patience = resources.room(None, None), Patience(60, print)
+        schedule.run(plan, plan.units, store, site, {}, tracker.note, lambda images: None, room, patience)
     lost = set(plan.units) - store.finished()
     assert not lost, [store.failure(name)["reason"] for name in lost & store.failures()] or "units are lost"
     if recorded:

@@ -1,7 +1,7 @@
 """`python deploy/gpus.py N` on the head: asks Ray's autoscaler for N GPUs and waits until they have joined.
 
-A run counts the GPUs that it finds at its start and never has more units at work than fit on them, so ask
-before it starts. The request stays until another replaces it: `python deploy/gpus.py 0` leaves it to the
+A run given `--gpus N` asks by its units that wait; this has the machines there before it starts, and shows
+whether they come. The request stays until another replaces it: `python deploy/gpus.py 0` leaves it to the
 running work how many machines are kept. Exit code 1 where they have not come in time (spot machines may not).
 """
 

@@ -35,12 +35,13 @@ _sessions: dict[Path, TextIO] = {}  # of this process, with their locks, for an 
 
 
 @contextmanager
-def local_ray(address: str | None = None, cpus: int | None = None) -> Iterator[None]:
+def local_ray(address: str | None = None, cpus: int | None = None, gpus: int | None = None) -> Iterator[None]:
     """Ray on this machine, in a temporary folder of its own, or the cluster at `address`."""
     os.environ.update(ENVIRONMENT)
     import ray
 
     logging.getLogger("ray").setLevel(logging.ERROR)
+    logging.getLogger("ray.tune.tune").setLevel(logging.CRITICAL)  # of it a unit tried again is a lost trial
     sweep_abandoned()
     session = None if address else _new_session()
     try:
@@ -49,7 +50,7 @@ def local_ray(address: str | None = None, cpus: int | None = None) -> Iterator[N
                 _check_head(str(address))
                 ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
             else:
-                _start(session, cpus)
+                _start(session, cpus, gpus)
         with nullcontext() if session is None else one_node_data():
             yield
     finally:
@@ -127,13 +128,14 @@ def sweep_abandoned() -> None:
             sweep(lock.parent)
 
 
-def _start(session: Path, cpus: int | None) -> None:
+def _start(session: Path, cpus: int | None, gpus: int | None) -> None:
     import ray
 
     with sigterm_kept(), one_node():
         ray.init(
             address="local",
             num_cpus=cpus,
+            num_gpus=gpus,
             include_dashboard=False,
             object_store_memory=OBJECT_STORE,
             log_to_driver=False,

@@ -6,11 +6,12 @@ from functools import partial
 
 from rich.console import Console
 
-from grid import cost, extended, track
+from grid import cost, extended, resources, track
 from grid.cluster import local_ray
 from grid.interrupt import leave_on_signals
 from grid.lean import loading
 from grid.objects import is_url
+from grid.pending import Patience
 from grid.plan import Plan, Unit
 from grid.progress import Progress
 from grid.run import how_to_go_on
@@ -138,16 +139,28 @@ def carry_out(
     with ExitStack() as stack:
         progress = stack.enter_context(Progress(console, costs))
         with loading():  # and the tracker loads MLflow
-            stack.enter_context(local_ray(options.address, options.cpus))
+            stack.enter_context(local_ray(options.address, options.cpus, options.gpus))
             leave_on_signals(how_to_go_on(options))
             stack.enter_context(watched(head(), partial(leave_without_ray, lost(options))))
             from grid import schedule
+        room = counted_on(options, console)
+        patience = Patience(options.wait, lambda text: console.print(text, markup=False))
 
         def tell(event: str, unit: Unit) -> None:
             progress.note(event, unit)
             tracker.note(event, unit)
 
-        schedule.run(plan, todo, store, site, opened, tell, progress.prepared)
+        schedule.run(plan, todo, store, site, opened, tell, progress.prepared, room, patience)
+
+
+def counted_on(options: argparse.Namespace, console: Console) -> resources.Room:
+    """How much may be at work at once; what a cluster has only now is said, as it is for the whole run."""
+    room = resources.room(options.cpus, options.gpus)
+    if not options.address:
+        resources.check_gpus(room.gpus)
+    elif options.gpus is None and not room.gpus:
+        console.print("the cluster has no GPU now, so units train on CPUs; --gpus N waits for N GPUs")
+    return room
 
 
 def head() -> str:

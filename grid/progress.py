@@ -23,6 +23,7 @@ VERBS = {
     "svcca": "measuring",
     "filters": "measuring",
 }
+SAID = {"failed": "failed", "again": "interrupted, tried again:"}
 
 
 class Progress:
@@ -56,10 +57,11 @@ class Progress:
             self.running.pop(unit.digest, None)
             if event == "busy":  # another driver works on it
                 return
-            self.ended[event] += 1
-            self.spent += self.costs.get(unit.digest, 0.0)
-        if event == "failed":
-            self.console.print(f"[red]failed[/red] {VERBS[unit.kind]} {unit.label}")
+            if event != "again":
+                self.ended[event] += 1
+                self.spent += self.costs.get(unit.digest, 0.0)
+        if event in SAID:
+            self.console.print(f"[red]{SAID[event]}[/red] {VERBS[unit.kind]} {unit.label}")
 
     def prepared(self, images: int) -> None:
         with self.lock:

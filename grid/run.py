@@ -111,6 +111,12 @@ def conditions(text: str) -> dict[str, set[str]]:
     return found
 
 
+def whole(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"`{text}`: a whole number from 0")
+    return int(text)
+
+
 def how_to_go_on(options: argparse.Namespace) -> str:
     return f"\ninterrupted; the same command goes on:\n  {command(options)}\n"
 
@@ -142,7 +148,25 @@ def parser() -> argparse.ArgumentParser:
     )
     result.add_argument("--tracking-uri", metavar="URI", help="MLflow; default SQLite below --out")
     result.add_argument("--address", help="of a Ray cluster; default: this machine")
-    result.add_argument("--cpus", type=int, help="of this machine that may be used; default all")
+    result.add_argument(
+        "--cpus",
+        type=whole,
+        metavar="N",
+        help="to use; of a cluster: to count on, there or not; default all now",
+    )
+    result.add_argument(
+        "--gpus",
+        type=whole,
+        metavar="N",
+        help="the same of GPUs; 0 trains on CPUs, N waits for N; default all now",
+    )
+    result.add_argument(
+        "--wait",
+        type=float,
+        default=60.0,
+        metavar="SECONDS",
+        help="until it is said why nothing starts; default 60",
+    )
     result.add_argument("--cache", type=Path, metavar="DIR", help="node-local arrays; default <out>/cache")
     result.add_argument("--cache-gb", type=float, default=32.0, help="larger datasets stream every epoch")
     result.add_argument(

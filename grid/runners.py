@@ -3,10 +3,12 @@
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from socket import gethostname
 from typing import Any
 
 from grid import leaks
 from grid.planner import Unit
+from grid.resources import allowed
 from grid.site import Site
 from grid.store import Store
 from medpt import files
@@ -182,11 +184,15 @@ def _feed(store: Store, site: Site, digest: str, device: str) -> Any:
 
 
 def _device(site: Site) -> str:
+    """The trial's device. OSError where its GPU cannot be used: a CPU would take hours and hold the GPU."""
     import torch
 
     torch.set_num_threads(1)  # one CPU a trial, and the same sums whatever the machine
-    if not site.gpu_share or not torch.cuda.is_available():
+    if not site.gpu_share:
         return "cpu"
+    if not torch.cuda.is_available():
+        raise OSError(f"PyTorch can use no GPU on {gethostname()}, and the unit was given one of its GPUs")
     torch.cuda.empty_cache()
-    torch.cuda.set_per_process_memory_fraction(site.gpu_share)
+    size = torch.cuda.get_device_properties(0).total_memory
+    torch.cuda.set_per_process_memory_fraction(allowed(site.gpu_share, size))
     return "cuda"

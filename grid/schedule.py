@@ -1,40 +1,42 @@
 """Units to processes: Ray Data prepares, Ray Tune trains, each unit as soon as all it needs is finished.
 
 Tune only schedules. What is finished is asked of the store, so a run that was killed is simply started
-again over what is left; Tune's own state is never read.
+again over what is left; Tune's own state is never read. A unit that is tried again is a new trial, as it may
+need more of a machine.
 """
 
 import logging
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import Any
 
 from ray import tune
 from ray.tune.search import Searcher
 
-from grid import resources
+from grid import causes, peaks
 from grid.cluster import scratch
+from grid.pending import Patience
 from grid.plan import Plan, Unit
+from grid.resources import Room, Slices, largest_node
 from grid.site import Site
 from grid.store import Store
 from grid.supply import supply
 from grid.worker import trainable
 from medpt.data.dataset import Dataset
-from medpt.files import room
-from medpt.spec import DATA_KINDS, Spec
+from medpt.files import room as room_left
+from medpt.spec import DATA_KINDS
 
 log = logging.getLogger(__name__)
 
-MAX_RETRIES = 3  # of one unit after infrastructure faults in one run
 AHEAD = 2  # trials that wait beside the running ones, so that a freed process goes on at once
 ASIDE = 10.0  # seconds that a unit waits which another driver works on; the others go first
 NEWS = 5.0  # seconds after which the store is asked what other drivers have finished
 
 Listener = Callable[[str, Unit], object]  # (one of EVENTS, unit)
-EVENTS = ("started", "finished", "failed", "blocked", "busy")  # busy: another driver works on it
+EVENTS = ("started", "finished", "failed", "blocked", "again", "busy")  # busy: another driver works on it
 
 
 class Units(Searcher):
@@ -43,9 +45,13 @@ class Units(Searcher):
     While the first data are prepared it hands out `warm_ups`: trials that only load what training needs.
     """
 
-    def __init__(self, plan: Plan, todo: Iterable[str], store: Store, tell: Listener) -> None:
+    def __init__(
+        self, plan: Plan, todo: Iterable[str], store: Store, tell: Listener, slices: Slices | None = None
+    ) -> None:
         super().__init__(metric="finished", mode="max")
         self.plan, self.store, self.tell = plan, store, tell
+        self.slices = slices or Slices()
+        self.retried: Counter[tuple[str, str]] = Counter()  # by unit and cause
         self.waiting = {name: self.plan.units[name] for name in plan.units if name in set(todo)}
         self.running: dict[str, str] = {}
         self.finished, self.asked = store.finished(), time.monotonic()
@@ -60,16 +66,23 @@ class Units(Searcher):
             name = self.next_ready()
             if name is None and self.warm_ups:
                 self.warming.add(trial_id)
-                return {"digest": self.warm_ups.pop(), "warm_up": True}
+                return self.config(self.warm_ups.pop()) | {"warm_up": True}
             while name is None and self.waiting and not self.running and not self.warming:
                 self.lock.wait(1)  # Tune itself would look once a second
                 name = self.next_ready()
             if name is None:
-                return None if self.waiting else Searcher.FINISHED
+                return (
+                    None if self.waiting or self.running else Searcher.FINISHED
+                )  # a running one may come back
             unit = self.waiting.pop(name)
             self.running[trial_id] = name
         self.tell("started", unit)
-        return {"digest": name}
+        return self.config(name)
+
+    def config(self, name: str) -> dict[str, Any]:
+        """A trial, as plain values: its unit and what of a machine it gets."""
+        slice_ = self.slices.of(self.plan.units[name])
+        return {"digest": name, "cpus": slice_["CPU"], "gpu": slice_.get("GPU", 0.0)}
 
     def next_ready(self) -> str | None:
         self.drop_blocked()
@@ -83,14 +96,22 @@ class Units(Searcher):
         return unit.kind not in DATA_KINDS and not is_aside and self.finished.issuperset(unit.needs)
 
     def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
-        with self.lock:
-            self.warming.discard(trial_id)
-            name = self.running.pop(trial_id, None)
+        """Of a trial that broke, `broke` tells more in the same turn of Tune's loop."""
+        name = None if error else self.leave(trial_id)
         if name is not None and (result or {}).get("outcome") == "busy":
             self.put_aside(name)
         elif name is not None:
-            lost = f"infrastructure: the process died or a file could not be written; {room(self.store.root)}"
-            self.settle(name, lost * error)
+            self.settle(name)
+
+    def broke(self, trial_id: str, cause: str, reason: str) -> None:
+        name = self.leave(trial_id)
+        if name is not None:
+            self.settle(name, cause, reason)
+
+    def leave(self, trial_id: str) -> str | None:
+        with self.lock:
+            self.warming.discard(trial_id)
+            return self.running.pop(trial_id, None)
 
     def put_aside(self, name: str) -> None:
         """Another driver works on the unit: the others first."""
@@ -100,24 +121,41 @@ class Units(Searcher):
             self.waiting[name] = unit
         self.tell("busy", unit)
 
-    def settle(self, name: str, reason: str = "") -> None:
-        """Notes how a unit ended: what the store says, or `reason` where it says nothing."""
+    def settle(self, name: str, cause: str = "", reason: str = "") -> None:
+        """Notes how a unit ended: what the store says, or `cause` and `reason` where it says nothing."""
         unit = self.plan.units[name]
         finished = self.store.is_finished(name)
-        if not finished and reason:
-            self.note_failure(unit, reason)
-        self.tell("finished" if finished else "failed", unit)
+        if not finished:
+            cause = self.noted(unit, cause, reason)
+        again = not finished and self.is_tried_again(unit, cause)
+        self.tell("finished" if finished else "again" if again else "failed", unit)
         with self.lock:
             self.waiting.pop(name, None)
-            (self.finished if finished else self.lost).add(name)
+            if again:
+                self.waiting = {name: unit, **self.waiting}
+            else:
+                (self.finished if finished else self.lost).add(name)
             self.drop_blocked()
             self.lock.notify_all()
 
-    def note_failure(self, unit: Unit, reason: str) -> None:
+    def noted(self, unit: Unit, cause: str, reason: str) -> str:
+        """The cause of a failure, on record; without one it is what the unit's process put there."""
+        if not cause:
+            return str(self.store.failure(unit.digest)["cause"])
+        if cause == "infrastructure":
+            reason = f"{reason}; {room_left(self.store.root)}"
         try:
-            self.store.fail(unit.digest, "infrastructure", reason)
+            self.store.fail(unit.digest, cause, reason)
         except OSError as error:  # the disk is full: the others that wait must still come to their end
             log.error("%s: %s (not on record: %s)", unit.label, reason, error)
+        return cause
+
+    def is_tried_again(self, unit: Unit, cause: str) -> bool:
+        """Whether the same may end otherwise; where memory was too little, only with more of it."""
+        if self.retried[unit.digest, cause] >= causes.RETRIES.get(cause, 0):
+            return False
+        self.retried[unit.digest, cause] += 1
+        return cause != "memory" or self.slices.enlarge(unit)
 
     def drop_blocked(self) -> None:
         """Units that need what will never be finished in this run do not wait for it."""
@@ -138,6 +176,23 @@ class Units(Searcher):
         """Nothing: the store is the state."""
 
 
+class Reports(tune.Callback):
+    """What Tune's loop knows and the searcher is not told: why a trial broke, and that nothing starts."""
+
+    def __init__(self, units: Units, patience: Patience) -> None:
+        self.units, self.patience = units, patience
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing for Tune's own file."""
+        return {}
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self.units.broke(trial.trial_id, *causes.of_trial(trial))
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        self.patience.look(trials)
+
+
 def run(
     plan: Plan,
     todo: Iterable[str],
@@ -146,46 +201,44 @@ def run(
     opened: dict[str, Dataset],
     tell: Listener,
     on_images: Callable[[int], object],
+    room: Room,
+    patience: Patience,
 ) -> None:
     """Brings every unit of `todo` to its end. Ray must be initialised."""
-    units = Units(plan, todo, store, tell)
-    trained = {name: unit.spec for name, unit in units.waiting.items() if unit.kind not in DATA_KINDS}
+    todo = set(todo)
+    measured = peaks.shares(plan, todo, store) if room.gpus else {}
+    units = Units(plan, todo, store, tell, Slices(room.gpus, measured, largest_node))
+    trained = [unit for unit in units.waiting.values() if unit.kind not in DATA_KINDS]
     preparing = threading.Thread(target=supply, args=(units, site, opened, on_images), daemon=True)
     preparing.start()
     if trained:
-        _train(units, site, trained)
+        _train(units, site, trained, room, patience)
     preparing.join()
 
 
-def _train(units: Units, site: Site, trained: dict[str, Spec]) -> None:
-    import ray
-
-    available = ray.cluster_resources()
-    gpus = available.get("GPU", 0)
-    bundles = {name: resources.bundle(spec, gpus) for name, spec in trained.items()}
-
-    def request(config: dict[str, Any]) -> tune.PlacementGroupFactory:
-        return tune.PlacementGroupFactory([bundles[config["digest"]]])
-
-    shares = [resources.gpu_share(spec) for spec in trained.values()]
-    share = min(shares) if gpus else 0.0
-    slots = int(gpus / share) if gpus else int(available.get("CPU", 1))
-    site = replace(site, gpu_share=max(shares) if gpus else 0.0)
+def _train(units: Units, site: Site, trained: list[Unit], room: Room, patience: Patience) -> None:
+    slots = room.slots(min(units.slices.of(unit).get("GPU", 1.0) for unit in trained))
     if len(trained) < len(units.waiting):  # data first: processes can load meanwhile what they will need
-        units.warm_ups = list(trained)[:slots]
+        units.warm_ups = [unit.digest for unit in trained[:slots]]
     with tempfile.TemporaryDirectory(prefix="medpt-tune-", dir=scratch()) as storage:
         tune.Tuner(
-            tune.with_resources(tune.with_parameters(trainable, site=site.plain()), request),
+            tune.with_resources(tune.with_parameters(trainable, site=site.plain()), bundle),
             tune_config=tune.TuneConfig(
                 search_alg=units,
                 num_samples=-1,
                 reuse_actors=True,
-                max_concurrent_trials=max(1, slots) + AHEAD,
+                max_concurrent_trials=slots + AHEAD,
             ),
             run_config=tune.RunConfig(
                 name=units.plan.space.name,
                 storage_path=storage,
                 verbose=0,
-                failure_config=tune.FailureConfig(max_failures=MAX_RETRIES),
+                callbacks=[Reports(units, patience)],
             ),
         ).fit()
+
+
+def bundle(config: dict[str, Any]) -> tune.PlacementGroupFactory:
+    """What Ray reserves for a trial."""
+    gpu = {"GPU": config["gpu"]} if config["gpu"] else {}
+    return tune.PlacementGroupFactory([{"CPU": config["cpus"], **gpu}])

@@ -20,7 +20,7 @@ class Site:
     cache_bytes: int
     checkpoint_seconds: float
     imagenet_weights: str | None = None  # a folder with torchvision's files
-    gpu_share: float = 0.0
+    gpu_share: float = 0.0  # of the trial that runs, set in its process
     run: str = ""  # of the driver that these processes work for
     lease_seconds: float = SECONDS
 
@@ -33,4 +33,5 @@ class Site:
         return Path(self.cache) if self.cache else store.cache
 
     def plain(self) -> dict[str, Any]:
-        return {item.name: getattr(self, item.name) for item in fields(self)}
+        """All that trials have in common."""
+        return {item.name: getattr(self, item.name) for item in fields(self) if item.name != "gpu_share"}

@@ -4,6 +4,8 @@ Data tasks ask for no CPU, so that a trial that holds the last one can never wai
 start (measured: with one CPU a task, two trials on two cores hang for ever).
 """
 
+import queue
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,8 +19,14 @@ from medpt.data.manifest import Manifest, read_index, verify
 SILENCE = 120.0  # seconds without a batch after which a trial gives up
 
 
+STARVED = (
+    "no batch of data for {:.0f} s: Ray Data's tasks get no room on this machine beside the trials (they "
+    "need memory, no CPU), or the storage does not answer; fewer trials leave more room: --cpus, --gpus"
+)
+
+
 class StarvedError(OSError):
-    """No batch came for too long: an infrastructure fault."""
+    """No batch came for too long: an infrastructure fault, tried again as often as any other."""
 
 
 def fill_cache(shard_folder: Path, cache_folder: Path, manifest: Manifest) -> cache.Arrays:
@@ -59,17 +67,29 @@ def stream(paths: list[Path], select: Callable[[Any, int], dict[str, Any]]) -> I
 
 def watched(batches: Iterator[Any], silence: float = SILENCE) -> Iterator[Any]:
     """The same batches; StarvedError where the next one takes longer than `silence` seconds."""
-    from concurrent.futures import ThreadPoolExecutor
-    from concurrent.futures import TimeoutError as Late
-
-    reader = ThreadPoolExecutor(1, "batches")
+    asked, answers = queue.SimpleQueue[bool](), queue.SimpleQueue[Any]()
+    # A daemon: one that waits for ever must not keep its process, as a pool's thread would.
+    threading.Thread(target=_answer, args=(batches, asked, answers), name="batches", daemon=True).start()
     try:
-        end = object()
-        while (batch := reader.submit(next, batches, end).result(silence)) is not end:
+        while True:
+            asked.put(True)
+            batch, error = answers.get(timeout=silence)
+            if isinstance(error, StopIteration):
+                return
+            if error is not None:
+                raise error
             yield batch
-    except Late:
-        raise StarvedError(
-            f"no batch of data for {silence:.0f} s: the cluster has no room left for Ray Data's tasks"
-        ) from None
+    except queue.Empty:
+        raise StarvedError(STARVED.format(silence)) from None
     finally:
-        reader.shutdown(wait=False, cancel_futures=True)
+        asked.put(False)
+
+
+def _answer(batches: Iterator[Any], asked: Any, answers: Any) -> None:
+    """One batch, or what was raised in its place, for each that is asked for."""
+    while asked.get():
+        try:
+            answers.put((next(batches), None))
+        except BaseException as error:
+            answers.put((None, error))
+            return

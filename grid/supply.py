@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Protocol
 
-from grid import prepare, slides, stream
+from grid import causes, prepare, slides, stream
 from grid.jobs import Making
 from grid.leases import Lease
 from grid.planner import Unit
@@ -23,7 +23,6 @@ from medpt.data import cache
 from medpt.data.dataset import Dataset
 from medpt.data.manifest import MANIFEST, Manifest
 from medpt.detector import Detector
-from medpt.errors import InputError
 from medpt.spec import Prepare, Pretrain, Slides, from_plain
 from medpt.survival.patch_files import CohortManifest
 
@@ -38,7 +37,7 @@ class Board(Protocol):
     lock: threading.Condition
     tell: Callable[[str, Unit], object]
 
-    def settle(self, name: str, reason: str = "") -> None: ...
+    def settle(self, name: str, cause: str = "", reason: str = "") -> None: ...
 
     def drop_blocked(self) -> None: ...
 
@@ -79,7 +78,7 @@ def _make(
     except Exception as error:
         logging.getLogger(__name__).exception("preparing stopped")
         for name in [name for name in mine if name in board.waiting]:
-            board.settle(name, f"infrastructure: {type(error).__name__}: {error}")
+            board.settle(name, causes.of(error), causes.told(error))
 
 
 def _next(board: Board) -> dict[str, Unit]:
@@ -146,7 +145,7 @@ def _publish(
 ) -> None:
     store = board.store
     if isinstance(ended, Exception):
-        store.fail(unit.digest, "data" if isinstance(ended, InputError) else "infrastructure", str(ended))
+        store.fail(unit.digest, causes.of(ended), str(ended))
     else:
         made = facts(unit, counts(ended), begun, attempt)
         faults.running(f"{unit.kind}-{unit.digest}")
@@ -168,6 +167,9 @@ def counts(manifest: Manifest | CohortManifest) -> dict[str, float]:
 
 
 def _warm(store: Store, site: Site, digest: str, manifest: Manifest) -> None:
-    """Fills this node's cache while the shards are still in memory."""
+    """Fills this node's cache while the shards are still in memory; else the first trial that reads does."""
     if cache.nbytes(manifest) <= site.cache_bytes:
-        stream.fill_cache(store.folder(digest), site.arrays(store) / digest, manifest)
+        try:
+            stream.fill_cache(store.folder(digest), site.arrays(store) / digest, manifest)
+        except stream.StarvedError as error:
+            logging.getLogger(__name__).warning("%s", error)

@@ -1,9 +1,9 @@
 """One unit of work, run by a process that Ray Tune started or reuses: from its digest to its marker.
 
 A unit that another process holds is given back, to be asked for again later. What a fault means: an
-interrupted process or a full disk is infrastructure, raised to Tune, which runs the unit again from its last
-checkpoint. A loss that is not a number, bad data, too little memory and errors in the code fail the unit
-once, with the reason on record.
+interrupted process or a full disk is infrastructure, raised to Tune; grid/schedule.py has the unit go on from
+its last checkpoint. A loss that is not a number, bad data, too little memory and errors in the code are put
+on record with their reason; of these only too little memory is tried once more.
 """
 
 import ctypes
@@ -18,6 +18,7 @@ from functools import cache, lru_cache
 from typing import Any, Literal
 from uuid import uuid4
 
+from grid import causes, peaks
 from grid.lean import loading
 from grid.leases import Lease
 from grid.plan import Unit, unit_from
@@ -26,7 +27,6 @@ from grid.site import Site
 from grid.store import Store, SupersededError
 from medpt import faults, files
 from medpt.data import own
-from medpt.errors import DivergedError, InputError
 from medpt.files import TEMPORARY
 from medpt.spec import DATA_KINDS, VERSIONS
 
@@ -37,17 +37,15 @@ WARM_SECONDS = 60.0  # that a process without work is kept while data are prepar
 TURN = 5.0  # seconds that a process waits for a unit that another one holds
 Outcome = Literal["finished", "failed", "busy"]
 
-CAUSES: list[tuple[type[Exception], str]] = [(DivergedError, "diverged"), (InputError, "data")]
-
 
 def trainable(config: dict[str, Any], site: dict[str, Any]) -> None:
     """What Ray Tune calls: runs the unit that `config["digest"]` names."""
     from ray import tune
 
-    place = Site(**site)
+    place = Site(**site, gpu_share=config["gpu"])
     store = place.store()
     own.recall(store.root)
-    units = _units(place)
+    units = _units(Site(**site))
     if config.get("warm_up"):
         warm_up(store, units.values())
         outcome = "busy"
@@ -94,7 +92,7 @@ def execute(unit: Unit, site: Site) -> Outcome:
             log.warning("%s: %s", unit.label, error)
             return "finished" if store.is_finished(unit.digest) else "busy"
         except Exception as error:
-            if _is_interruption(error):
+            if causes.is_of_ray(error):
                 raise
             _record_failure(unit, store, error)
             return "failed"
@@ -116,9 +114,11 @@ def _attempt(unit: Unit, store: Store, site: Site, lease: Lease) -> None:
     folder = store.root / "units" / f"{TEMPORARY}{unit.digest[:16]}-{uuid4().hex[:8]}"
     folder.mkdir(parents=True)
     try:
+        peaks.begin()
         with store.followed(unit.digest):
             metrics = RUNNERS[unit.kind](unit, store, site, folder)
-        store.publish(unit.digest, folder, facts(unit, metrics, started, lease.attempt))
+        made = facts(unit, metrics, started, lease.attempt) | {"peak": peaks.taken()}
+        store.publish(unit.digest, folder, made)
     finally:
         files.remove(folder)
         _give_memory_back()
@@ -152,17 +152,6 @@ def facts(unit: Unit, metrics: dict[str, float], started: float, attempt: int) -
 
 
 def _record_failure(unit: Unit, store: Store, error: Exception) -> None:
-    cause = next((name for kind, name in CAUSES if isinstance(error, kind)), "error")
-    if _out_of_memory(error):
-        cause = "memory"
-    reason = str(error) if cause in ("diverged", "data") else f"{type(error).__name__}: {error}"
-    store.fail(unit.digest, cause, reason, traceback.format_exc())
-
-
-def _out_of_memory(error: Exception) -> bool:
-    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-
-
-def _is_interruption(error: Exception) -> bool:
-    """Errors of Ray itself: a node or an object was lost."""
-    return type(error).__module__.startswith("ray.")
+    store.fail(unit.digest, causes.of(error), causes.told(error), traceback.format_exc())
+    traceback.clear_frames(error.__traceback__)  # they hold the network, on a device that others share
+    _give_memory_back()

@@ -2,6 +2,7 @@
 
 from row import Row
 
+RETRIES = "tests/grid/test_retries.py::test_"
 RUN = "tests/grid/test_run.py::test_"
 PROCESSES = "tests/faults/test_processes.py::test_"
 STORAGE = "tests/faults/test_storage.py::test_"
@@ -48,15 +49,19 @@ DATA = [
     ),
     Row(
         "memory runs out",
-        "a process that asks for too much",
-        "tried once more with a larger slice",
-        untried="no test yet",
+        "Python's, PyTorch's and Ray's errors for it; trials that end by them",
+        "tried once more with a machine alone, then failed as memory",
+        (
+            f"{RETRIES}errors_have_one_cause",
+            f"{RETRIES}ray_s_errors_are_lost_work_but_for_its_memory_monitor",
+            f"{RETRIES}a_machine_that_ran_out_gives_the_unit_all_of_it",
+        ),
     ),
     Row(
         "a device's memory runs out",
-        "torch's error, raised",
-        "tried once more with a larger share",
-        untried="no test yet",
+        "torch's error, raised below half of a GPU that only Ray believes in",
+        "tried once more with twice the share, then failed as memory; never more than one GPU in all",
+        (f"{RETRIES}units_that_run_out_on_a_gpu_get_more_of_it_and_never_more_than_all",),
     ),
     Row(
         "a test part without what a metric needs",
@@ -152,11 +157,12 @@ DATA = [
     ),
     Row(
         "data tasks find no CPU",
-        "trials that hold every CPU and stream",
+        "trials that hold every CPU and stream; the same with data tasks that ask for one",
         "no deadlock; silence is told",
         (
             "tests/grid/test_feed.py::test_streaming_trials_that_hold_every_cpu_do_not_hang",
             "tests/grid/test_feed.py::test_silence_is_told",
+            f"{RETRIES}a_starved_unit_ends_after_bounded_retries_with_that_sentence",
         ),
     ),
     Row(

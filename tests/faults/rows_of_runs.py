@@ -57,9 +57,12 @@ RUNS = [
     ),
     Row(
         "a node never comes",
-        "a unit that asks for what no node has",
-        "says what waits and for what",
-        untried="no test yet",
+        "a unit that asks for what no node has, until one joins",
+        "says what waits and for what; goes on when it comes",
+        (
+            "tests/grid/test_retries.py::test_a_gpu_that_is_counted_on_is_waited_for_and_said",
+            "tests/grid/test_pending.py::test_it_speaks_when_nothing_runs_and_ever_more_rarely",
+        ),
     ),
     Row(
         "two processes want one unit",

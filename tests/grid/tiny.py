@@ -22,7 +22,7 @@ experiments:
     seed: [0]
 """
 UNITS = 3 + 1 + 4
-TIMES = {"started", "ended", "host", "attempt", "artifacts"}
+TIMES = {"started", "ended", "host", "attempt", "artifacts", "peak"}
 
 
 def data(folder: Path) -> Path:
