@@ -1,7 +1,8 @@
 """Crops against slow readings of their definitions, and memory that is kept and given back."""
 
 import ctypes
-from pathlib import Path
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -10,7 +11,6 @@ from hypothesis import strategies as st
 
 from medpt.data import crops
 from medpt.data.crops import crop_fundus, crop_white, crop_xray
-from medpt.data.memory import kept
 
 
 def informative(lines: np.ndarray) -> tuple[int, int]:
@@ -125,19 +125,27 @@ def test_bright_tissue_at_the_border_is_no_padding_and_a_white_image_stays() -> 
     assert crop_white(image, None, 250)[0].shape == (36, 80)  # twelve rows of padding and the seam
 
 
-def resident() -> int:
-    """Bytes."""
+MEMORY = """
+import numpy as np
+from pathlib import Path
+from medpt.data.memory import kept
+
+def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+size = 96 * 2**20
+np.ones(size, np.uint8)
+before = resident()
+with kept():
+    np.ones(size, np.uint8)
+    assert resident() - before > size * 0.9, "given back within"
+assert resident() - before < size * 0.2, "kept after"
+np.ones(size, np.uint8)
+assert resident() - before < size * 0.2, "kept later"
+"""
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="no glibc")
 def test_freed_memory_is_kept_within_and_given_back_after() -> None:
-    size = 96 * 2**20
-    np.ones(size, np.uint8)
-    before = resident()
-    with kept():
-        np.ones(size, np.uint8)
-        assert resident() - before > size * 0.9
-    assert resident() - before < size * 0.2
-    np.ones(size, np.uint8)
-    assert resident() - before < size * 0.2
+    """In a process of its own: what other tests freed would serve again."""
+    subprocess.run([sys.executable, "-c", MEMORY], check=True)
