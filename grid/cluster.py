@@ -155,10 +155,15 @@ def sweep(session: Path) -> None:
 
 
 def _belongs(process: Path, session: str) -> bool:
-    """By its command or its open files: Ray's agents change their titles, and outlive a killed raylet."""
+    """By its command or its open files: Ray's agents change their titles, and outlive a killed raylet.
+
+    Who has the lock open and nothing else is another driver that looks whether it is free.
+    """
     try:
         named = session.encode() in (process / "cmdline").read_bytes()
-        return named or any(os.readlink(f).startswith(f"{session}/") for f in (process / "fd").iterdir())
+        links = [os.readlink(file) for file in (process / "fd").iterdir()]
+        below = [link for link in links if link.startswith(f"{session}/")]
+        return named or any(not link.startswith(f"{session}/{LOCK}") for link in below)
     except OSError:  # gone, or another user's
         return False
 

@@ -51,3 +51,16 @@ def test_a_folder_that_is_no_session_yet_is_let_alone(tmp_path: Path) -> None:
     (tmp_path / f"{cluster.SESSION}being-made").mkdir()
     cluster.sweep_abandoned()
     assert (tmp_path / f"{cluster.SESSION}being-made").is_dir()
+
+
+def test_another_driver_that_looks_at_the_same_time_is_let_alone(tmp_path: Path) -> None:
+    abandoned = tmp_path / f"{cluster.SESSION}dead"
+    abandoned.mkdir()
+    with (abandoned / cluster.LOCK).open("w") as lock:
+        waiting = [sys.executable, "-c", "input()"]
+        looking = subprocess.Popen(waiting, stdin=subprocess.PIPE, stdout=lock)  # has the lock open
+    cluster.sweep_abandoned()
+    assert not abandoned.exists()
+    assert looking.poll() is None
+    looking.communicate(b"\n")
+    assert looking.returncode == 0
