@@ -148,7 +148,7 @@ def extract_one(options: argparse.Namespace) -> CohortManifest:
     dataset = open_dataset(name, options.folder)
     given = {key: getattr(options, key) for key in ("candidates", "box", "size")}
     patches = {key: value for key, value in given.items() if value is not None}
-    job = Job(name, Slides(name, fingerprint(dataset.root), patches=patches), dataset, options.to)
+    job = Job(name, Slides(name, fingerprint(dataset.root), patches=patches), dataset, Making(options.to))
     from grid.cluster import local_ray
 
     with local_ray():
