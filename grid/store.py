@@ -176,13 +176,13 @@ class Store:
                 raise SupersededError(f"{digest}: attempt {attempt} is not the last one")
             self.artifacts.put(digest, attempt, built)
             marker = files.json_bytes(facts | {"artifacts": sums})
+            for name in ("json", "log"):  # of earlier attempts; first, as a process may die after the marker
+                self.documents.remove(f"failed/{digest}.{name}")
             faults.point("before_marker")
             if not self.documents.create(f"done/{digest}.json", marker):
                 raise SupersededError(f"{digest}: finished by another attempt than {attempt}")
         faults.point("after_marker")
         self.known.add(digest)
-        for name in ("json", "log"):
-            self.documents.remove(f"failed/{digest}.{name}")
         self.artifacts.forget(digest)
 
     def fail(self, digest: str, cause: str, reason: str, log: str | None = None) -> None:
