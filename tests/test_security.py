@@ -21,7 +21,9 @@ PICKLERS = {
     "medpt/data/readers/cifar100.py",  # CIFAR-100 is pickles: read by a subclass that knows numpy arrays only
     "medpt/data/phantom/cifar100.py",  # and written
 }
-OWN_PICKLES = {"grid/causes.py"}  # what a trial of this run raised, as Tune wrote it to a folder of this process
+OWN_PICKLES = {
+    "grid/causes.py"
+}  # what a trial of this run raised, as Tune wrote it to a folder of this process
 PICKLES = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "jsonpickle"}
 UNPICKLING = {"read_pickle", "loads_pickle"}
 YAML = {"load", "load_all", "full_load", "full_load_all", "unsafe_load", "unsafe_load_all"}
