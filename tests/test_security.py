@@ -6,12 +6,14 @@ The rules read the source, so they hold for lines that no test reaches; each is 
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from packaging.version import Version
 
 from grid import sources, space
 
@@ -221,3 +223,13 @@ def test_a_local_run_listens_on_loopback_alone() -> None:
     assert addresses
     assert {address.removeprefix("::ffff:") for address in addresses} == {"127.0.0.1"}
     assert node == "127.0.0.1"
+
+
+@pytest.mark.parametrize("lock", ["requirements.lock", "deploy/requirements.lock"])
+def test_the_lock_is_past_the_fixes_that_are_known(lock: str) -> None:
+    table = (ROOT / "SECURITY.md").read_text().partition("| package | fixed in |")[2]
+    fixes = re.findall(r"^\| ([a-z]+) \| ([\d.]+) \|", table, re.MULTILINE)
+    locked = dict(re.findall(r"^([a-z0-9-]+)==([\d.]+)", (ROOT / lock).read_text(), re.MULTILINE))
+    assert len(fixes) >= 6
+    old = [(name, locked[name]) for name, fixed in fixes if Version(locked[name]) < Version(fixed)]
+    assert old == []

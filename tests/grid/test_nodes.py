@@ -11,7 +11,10 @@ import bucket_server
 import pytest
 import tiny
 from ray.cluster_utils import Cluster
+from services import SECRET, Server, database, postgres
+from trackers import assert_whole
 
+from grid.objects import Bucket
 from grid.store import Store, copy_of
 
 pytestmark = pytest.mark.fault  # minutes: a cluster starts for each
@@ -84,9 +87,7 @@ def test_a_unit_moves_when_its_node_is_lost(
     with cluster(dict(os.environ), dict(os.environ)) as nodes:
         process = tiny.start(space, data, out, "--address", nodes.address)
         victim = nodes.list_all_nodes()[1]
-        until = time.monotonic() + 120
-        while not any((out / "checkpoints").glob("*/*.safetensors")) and time.monotonic() < until:
-            time.sleep(0.1)
+        wait(lambda: any((out / "checkpoints").glob("*/*.safetensors")))
         nodes.remove_node(victim, allow_graceful=False)
         lost = time.time()
         output, _ = process.communicate(timeout=300)
@@ -98,6 +99,50 @@ def test_a_unit_moves_when_its_node_is_lost(
         assert tiny.holders(out, name)[-1]["started"] - lost < 60
 
 
+def test_a_node_and_the_tracker_are_killed_and_nothing_is_missing(
+    tmp_path: Path, data: Path, reference: Callable[[str], dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two nodes, a bucket as store, PostgreSQL and the bucket as tracker: the numbers of a laptop."""
+    expected = reference(LONG)
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "admin")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", SECRET)
+    space = tiny.written(tmp_path, LONG)
+    with postgres(tmp_path / "postgres") as address, bucket_server.server() as bucket:
+        tracker = Server(
+            tmp_path / "tracker",
+            MEDPT_TRACKING_DB=database(address, "mlflow"),
+            MEDPT_TRACKING_ARTIFACTS=f"{bucket}-tracked",
+            MLFLOW_AUTH_ADMIN_PASSWORD=SECRET,
+        )
+        tracker.start()
+        environments = [dict(os.environ) | {"MEDPT_COPIES": str(tmp_path / name)} for name in ("one", "two")]
+        monkeypatch.setenv("MEDPT_COPIES", str(tmp_path / "head"))
+        store = Store(bucket)
+        with cluster(*environments) as nodes:
+            process = tiny.start(
+                space, data, bucket, "--address", nodes.address, "--tracking-uri", tracker.uri
+            )
+            wait(lambda: bool(Bucket(bucket).sizes("checkpoints")))
+            tracker.kill()
+            nodes.remove_node(nodes.list_all_nodes()[1], allow_graceful=False)
+            wait(lambda: len(store.finished()) > 4)
+            tracker.start()
+            output, _ = process.communicate(timeout=400)
+        assert process.returncode == 0, output
+        tiny.run(space, data, bucket, "--tracking-uri", tracker.uri)  # sends what the tracker may lack
+        assert tiny.numbers_of(store) == expected
+        assert sum(store.leases.newest(name) - 1 for name in expected) <= 2  # what ran on the node
+        assert_whole(tracker.uri, store)
+        tracker.kill()
+
+
+def wait(until: Callable[[], bool], seconds: float = 180) -> None:
+    end = time.monotonic() + seconds
+    while not until():
+        assert time.monotonic() < end
+        time.sleep(0.2)
+
+
 def test_a_lost_head_is_one_sentence_and_the_next_run_finishes(
     tmp_path: Path, data: Path, reference: Callable[[str], dict[str, Any]]
 ) -> None:
@@ -105,9 +150,7 @@ def test_a_lost_head_is_one_sentence_and_the_next_run_finishes(
     out, space = tmp_path / "out", tiny.written(tmp_path, SPACE)
     with cluster(dict(os.environ)) as nodes:
         process = tiny.start(space, data, out, "--address", nodes.address)
-        until = time.monotonic() + 120
-        while not tiny.markers(out) and time.monotonic() < until:
-            time.sleep(0.1)
+        wait(lambda: bool(tiny.markers(out)))
         for gone in list(nodes.list_all_nodes()):
             nodes.remove_node(gone, allow_graceful=False)
         output, _ = process.communicate(timeout=300)
