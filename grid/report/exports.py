@@ -8,7 +8,19 @@ from collections.abc import Iterable, Sequence
 from grid.query import METRIC_NAMES
 from grid.report.tables import CELL, Cell, Column, Table, heading, tables
 
-COLUMNS = (*CELL, "experiments", "metric", "mean", "std", "n", "planned", "failed", "blocked", "missing")
+COLUMNS = (
+    *CELL,
+    "experiments",
+    "metric",
+    "mean",
+    "std",
+    "n",
+    "planned",
+    "failed",
+    "blocked",
+    "undefined",
+    "missing",
+)
 
 
 def to_csv(found: Iterable[Cell]) -> str:
@@ -22,6 +34,7 @@ def to_csv(found: Iterable[Cell]) -> str:
             cell.n,
             cell.planned,
             *(cell.states.get(state, 0) for state in ("failed", "blocked")),
+            cell.undefined,
             cell.missing,
         ]
         numbers = [_number(cell.mean), _number(cell.std)]
@@ -66,8 +79,7 @@ def latex_cell(cell: Cell | None, best: float) -> str:
     if cell is None:
         return ""
     if not cell.n:
-        word = next((state for state in ("failed", "blocked") if cell.states.get(state)), "--")
-        return f"{word} (0 of {cell.planned})"
+        return f"{cell.word or '--'} (0 of {cell.planned})"
     value = f"\\textbf{{{cell.mean:.2f}}}" if cell.mean == best else f"{cell.mean:.2f}"
     spread = f" $\\pm$ {cell.std:.2f}" if cell.n > 1 else ""
     return value + spread + (f" ({cell.n} of {cell.planned})" if cell.n < cell.planned else "")

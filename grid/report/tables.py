@@ -101,9 +101,21 @@ class Cell:
         return self.target, self.target_size
 
     @property
+    def undefined(self) -> int:
+        """Seeds that finished without a number: the test part has none, such as an AUC of one class."""
+        return self.states.get("finished", 0) - self.n
+
+    @property
     def missing(self) -> int:
         """Seeds that neither finished nor failed nor wait for a unit that failed."""
-        return self.planned - self.n - self.states.get("failed", 0) - self.states.get("blocked", 0)
+        return self.planned - sum(self.states.get(state, 0) for state in ("finished", "failed", "blocked"))
+
+    @property
+    def word(self) -> str:
+        """Why there is no mean: failed, blocked, undef, or nothing where it was not run."""
+        if state := next((state for state in ("failed", "blocked") if self.states.get(state)), ""):
+            return state
+        return "undef" if self.undefined else ""
 
 
 def network(architecture: str, backbone: str) -> str:

@@ -67,6 +67,13 @@ def test_a_value_of_an_unfinished_trial_is_no_value() -> None:
     assert (cell.n, cell.planned) == (1, 3)
 
 
+def test_a_finished_trial_without_a_number_is_undefined_and_not_missing() -> None:
+    (cell,) = cells(trial(0, float("nan")), trial(1, float("nan")))
+    assert (cell.n, cell.undefined, cell.missing) == (0, 2, 0)
+    assert exports.latex_cell(cell, math.nan) == "undef (0 of 2)"
+    assert exports.to_csv([cell]).splitlines()[1].endswith(",,,0,2,0,0,2,0")
+
+
 def test_a_unit_of_two_experiments_counts_once() -> None:
     (cell,) = cells(trial(0, 0.5), trial(0, 0.5, experiment="two"), trial(1, 0.7))
     assert (cell.n, cell.planned, cell.experiments) == (2, 2, ("one", "two"))
