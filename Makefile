@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test test-slow faults lint format bench tracking lock clean
+.PHONY: setup demo test minis test-slow faults lint format bench tracking lock clean
 
 setup: $(READY)
 
@@ -20,6 +20,10 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest
+
+# Every row of the paper's tables and figures on images, for two steps; ten minutes at most
+minis: $(READY)
+	$(BIN)/python -m pytest -m slow tests/grid/test_minis.py --durations=1
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow

@@ -4,10 +4,10 @@ for (const table of document.querySelectorAll("table.sortable")) {
     const cell = row.cells[column];
     return cell.dataset.sort ?? cell.textContent.trim();
   };
-  const compare = (a, b) => {
+  const compare = (a, b, sign) => {
     const [x, y] = [a, b].map((text) => parseFloat(text.replaceAll(",", "")));
-    if (isNaN(x) || isNaN(y)) return isNaN(x) - isNaN(y) || a.localeCompare(b);
-    return x - y;
+    if (isNaN(x) !== isNaN(y)) return isNaN(x) - isNaN(y); // what has no number stays below
+    return sign * (isNaN(x) ? a.localeCompare(b) : x - y);
   };
   const sort = (column) => {
     const up = heads[column].getAttribute("aria-sort") !== "ascending";
@@ -15,7 +15,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
     heads[column].setAttribute("aria-sort", up ? "ascending" : "descending");
     for (const body of table.tBodies) {
       const rows = [...body.rows].filter((row) => !row.classList.contains("block"));
-      rows.sort((a, b) => (up ? 1 : -1) * compare(key(a, column), key(b, column)));
+      rows.sort((a, b) => compare(key(a, column), key(b, column), up ? 1 : -1));
       body.append(...rows);
     }
   };
