@@ -163,6 +163,7 @@ def _training(unit: Unit, store: Store, site: Site, device: str) -> dict[str, An
 
 def _live(path: Path) -> Callable[[dict[str, float]], None]:
     """Appends each row of metrics for whoever follows the unit; a new execution starts afresh."""
+    path.parent.mkdir(parents=True, exist_ok=True)  # a node's own copy of a bucket may have none
     path.unlink(missing_ok=True)
 
     def append(row: dict[str, float]) -> None:

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+import tiny
 from hypothesis import settings
 
 settings.register_profile("patient", deadline=None)  # a busy machine is no failure
@@ -17,3 +18,11 @@ def real() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real images at {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tiny.Run:
+    """The smallest grid, run once for all tests that hold another run against it. Nobody writes to it."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    data, space, out = tiny.data(folder / "data"), tiny.written(folder), folder / "out"
+    return tiny.Run(data, space, out, tiny.run(space, data, out))

@@ -29,10 +29,12 @@ def lines(name: str, *arguments: str) -> list[str]:
     return [line for line in process.stdout.splitlines() if LINE.search(line)]
 
 
+@pytest.mark.slow
 def test_orchestration() -> None:
     assert len(lines("orchestration", "--units", "3", "--peer-trials", "2")) == 5
 
 
+@pytest.mark.slow
 def test_epoch() -> None:
     assert len(lines("epoch", "--images", "64", "--size", "32", "--epochs", "2")) == 4
 

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import oracle
 import pytest
 import tiny
 
@@ -13,19 +12,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def data(folder: Path) -> Path:
-    return tiny.data(folder / "data")
+def data(undisturbed: tiny.Run) -> Path:
+    return undisturbed.data
 
 
 @pytest.fixture(scope="session")
-def space(folder: Path) -> Path:
-    return tiny.written(folder)
+def space(undisturbed: tiny.Run) -> Path:
+    return undisturbed.space
 
 
 @pytest.fixture(scope="session")
-def reference(folder: Path, data: Path, space: Path) -> Path:
-    with oracle.place() as place:
-        out = folder / "reference"
-        process = place.start(tiny.command(space, data, out))
-        assert process.wait(timeout=900) == 0, place.output()
-    return out
+def reference(undisturbed: tiny.Run) -> Path:
+    return undisturbed.out

@@ -54,6 +54,8 @@ def gone(place: oracle.Place, seconds: float = 120) -> bool:
     return not list(place.processes())
 
 
+@pytest.mark.fault
+@pytest.mark.timeout(3600)
 def test_trials_that_die_at_every_point_of_their_life_repeat_a_step_at_most(
     folder: Path, data: Path, space: Path, reference: Path
 ) -> None:

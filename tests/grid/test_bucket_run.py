@@ -4,7 +4,6 @@ import random
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import bucket_server
 import pytest
@@ -20,24 +19,12 @@ def server() -> Iterator[str]:
         yield made
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.data(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
-def on_disk(tmp_path_factory: pytest.TempPathFactory, data: Path) -> dict[str, Any]:
-    """The numbers of an undisturbed run into a folder."""
-    folder = tmp_path_factory.mktemp("disk")
-    tiny.run(tiny.written(folder), data, folder / "out")
-    return tiny.numbers(folder / "out")
-
-
+@pytest.mark.fault
 def test_killed_on_one_machine_it_goes_on_on_another(
-    server: str, data: Path, on_disk: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: str, undisturbed: tiny.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each machine starts with nothing; what it finished and what it had begun lies in the bucket."""
-    url, space, moment = f"{server}/killed", tiny.written(tmp_path), random.Random(0)
+    url, moment, (data, space, on_disk, _) = f"{server}/killed", random.Random(0), undisturbed
     for machine in range(3):
         monkeypatch.setenv("MEDPT_COPIES", str(tmp_path / f"machine-{machine}"))
         process = tiny.start(space, data, url)
@@ -49,7 +36,7 @@ def test_killed_on_one_machine_it_goes_on_on_another(
             break
     assert process.returncode == 0, output
     monkeypatch.setenv("MEDPT_COPIES", str(tmp_path / "looks"))
-    assert tiny.numbers_of(Store(url)) == on_disk
+    assert tiny.numbers_of(Store(url)) == tiny.numbers(on_disk)
     assert "nothing is left to do" in tiny.run(space, data, url)
     bucket = Bucket(url)
     assert bucket.sizes("checkpoints") == {}

@@ -145,6 +145,7 @@ def test_a_damaged_shard_is_named(prepared: Path, tmp_path: Path, damage: str) -
     assert not (tmp_path / "cache").exists()
 
 
+@pytest.mark.fault
 def test_streaming_trials_that_hold_every_cpu_do_not_hang(prepared: Path) -> None:
     """With one CPU a Data task this is the measured deadlock."""
     import ray as cluster

@@ -115,6 +115,7 @@ def test_a_run_ends_well_and_says_what_the_tracker_lacks(
     assert_whole(track.default_uri(folder / "out"), Store(folder / "out"))
 
 
+@pytest.mark.fault
 def test_a_database_that_is_locked_for_25_seconds_gets_all_of_it(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -89,6 +89,7 @@ def test_it_is_not_opened_by_mistake(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.fault
 @pytest.mark.usefixtures("known")
 def test_killed_in_the_middle_of_a_record_it_ends_with_one_whole_run_a_unit(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from grid.store import Store
 from medpt.data import phantom
@@ -22,6 +22,17 @@ experiments:
     seed: [0]
 """
 UNITS = 3 + 1 + 4
+
+
+class Run(NamedTuple):
+    """A run that is over: what it read, where it wrote, what it printed."""
+
+    data: Path
+    space: Path
+    out: Path
+    output: str
+
+
 TIMES = {"started", "ended", "host", "attempt", "artifacts", "peak"}
 
 
