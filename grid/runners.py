@@ -157,11 +157,11 @@ def _training(unit: Unit, store: Store, site: Site, device: str) -> dict[str, An
         "checkpoints": store.checkpoints(unit.digest),
         "device": device,
         "checkpoint_seconds": site.checkpoint_seconds,
-        "on_row": _live(store.live(unit.digest)),
+        "on_row": live(store.live(unit.digest)),
     }
 
 
-def _live(path: Path) -> Callable[[dict[str, float]], None]:
+def live(path: Path) -> Callable[[dict[str, float]], None]:
     """Appends each row of metrics for whoever follows the unit; a new execution starts afresh."""
     path.parent.mkdir(parents=True, exist_ok=True)  # a node's own copy of a bucket may have none
     path.unlink(missing_ok=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 import bucket_server
 import pytest
 
+from grid import runners
 from grid.objects import Bucket
 from grid.store import Store, SupersededError
 from medpt.errors import InputError
@@ -22,12 +23,13 @@ def server() -> Iterator[str]:
 
 @pytest.fixture
 def node(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Node:
-    """A store as the node of a name sees it."""
+    """A store as the node of a name sees it; the driver's is called `one`, which alone makes folders."""
 
     def seen_by(name: str) -> Store:
         monkeypatch.setenv("MEDPT_COPIES", str(tmp_path / name))
         store = Store(f"{server}/{tmp_path.name}")
-        store.create()
+        if name == "one":
+            store.create()
         return store
 
     return seen_by
@@ -118,6 +120,14 @@ def test_the_next_node_goes_on_from_the_last_checkpoint(node: Node) -> None:
         (other.checkpoints(DIGEST) / "0000000002.safetensors").unlink()
     published(other, best=b"weights")
     assert bucket(other).names(f"checkpoints/{DIGEST}") == []
+
+
+def test_a_node_that_has_nothing_yet_keeps_live_metrics(node: Node) -> None:
+    node("one")
+    other = node("other")
+    with other.followed(DIGEST):
+        runners.live(other.live(DIGEST))({"step": 2})
+    assert node("one").live_rows(DIGEST) == '{"step": 2}\n'
 
 
 def test_shards_that_a_node_kept_are_not_sent_again(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
