@@ -19,7 +19,7 @@ from grid.runners import weights_file
 from grid.site import Site
 from grid.store import Store
 from grid.tracking.passwords import hidden
-from grid.watch import leave_without_ray, watched
+from grid.watch import leave_without_ray, watched, witnessed
 from medpt.data.dataset import Dataset
 from medpt.errors import InputError
 from medpt.spec import Finetune
@@ -141,6 +141,7 @@ def carry_out(
         with loading():  # and the tracker loads MLflow
             stack.enter_context(local_ray(options.address, options.cpus, options.gpus))
             leave_on_signals(how_to_go_on(options))
+            stack.enter_context(witnessed(ended(options)))
             stack.enter_context(watched(head(), partial(leave_without_ray, lost(options))))
             from grid import schedule
         room = counted_on(options, console)
@@ -171,6 +172,10 @@ def head() -> str:
 
 def lost(options: argparse.Namespace) -> str:
     return f"\nRay is gone{f' from {options.address}' if options.address else ''}{how_to_go_on(options)}"
+
+
+def ended(options: argparse.Namespace) -> str:
+    return f"\nended from outside, or with Ray's processes on this machine{how_to_go_on(options)}"
 
 
 def conclude(plan: Plan, store: Store, uri: str, console: Console, *, recorded: bool) -> int:

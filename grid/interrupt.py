@@ -17,7 +17,9 @@ def leave_on_signals(message: str) -> None:
         signal.signal(number, signal.SIG_IGN)
         os.write(1, message.encode())  # nothing that the interrupted line may be in the middle of
         from grid.cluster import sweep_own
+        from grid.watch import dismiss
 
+        dismiss()
         sweep_own()
         os._exit(128 + number)
 

@@ -2,6 +2,8 @@
 
 import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -9,6 +11,28 @@ from contextlib import contextmanager
 
 PERIOD = 1.0  # seconds between looks
 PATIENCE = 5.0  # seconds without an answer after which Ray counts as lost: its own client gives up after more
+
+LAST_WORDS = "import sys; sys.stdin.read() or sys.stderr.write(sys.argv[1])"
+
+_witnesses: list["subprocess.Popen[str]"] = []  # of this process, for an exit that comes back to no caller
+
+
+@contextmanager
+def witnessed(message: str) -> Iterator[None]:
+    """A small process says `message` if this one ends without a word, as Ray's client ends it when the node
+    that it runs on is lost: from C++, with code 1."""
+    command = [sys.executable, "-S", "-c", LAST_WORDS, message]
+    _witnesses.append(subprocess.Popen(command, stdin=subprocess.PIPE, text=True, start_new_session=True))
+    try:
+        yield
+    finally:
+        dismiss()
+
+
+def dismiss() -> None:
+    """Nothing is left to be said."""
+    while _witnesses:
+        _witnesses.pop().communicate("all is said")
 
 
 @contextmanager
@@ -47,6 +71,7 @@ def leave_without_ray(message: str) -> None:
     """Exits with 1 and `message`, at once: nothing of Ray answers any more, and all on disk is whole."""
     from grid.cluster import sweep_own
 
+    dismiss()
     os.write(2, message.encode())
     sweep_own()
     os._exit(1)

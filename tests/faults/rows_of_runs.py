@@ -45,7 +45,10 @@ RUNS = [
         "a node dies",
         "kill -9 of its raylet",
         "the unit moves to another node; alone, the same command goes on",
-        (f"{NODES}a_unit_moves_when_its_node_is_lost",),
+        (
+            f"{NODES}a_unit_moves_when_its_node_is_lost",
+            f"{NODES}a_node_and_the_tracker_are_killed_and_nothing_is_missing",
+        ),
         ("raylet",),
     ),
     Row(

@@ -87,14 +87,14 @@ def test_a_unit_moves_when_its_node_is_lost(
     with cluster(dict(os.environ), dict(os.environ)) as nodes:
         process = tiny.start(space, data, out, "--address", nodes.address)
         victim = nodes.list_all_nodes()[1]
-        wait(lambda: any((out / "checkpoints").glob("*/*.safetensors")))
+        wait(lambda: len({path.parent for path in (out / "checkpoints").glob("*/*.safetensors")}) == 2)
         nodes.remove_node(victim, allow_graceful=False)
         lost = time.time()
         output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
     assert tiny.numbers(out) == expected
     again = {name: count for name, count in tiny.executions(out).items() if count > 1}
-    assert sum(count - 1 for count in again.values()) <= 2, again  # what ran on the node
+    assert 1 <= sum(count - 1 for count in again.values()) <= 2, again  # what ran on the node
     for name in again:
         assert tiny.holders(out, name)[-1]["started"] - lost < 60
 
@@ -122,7 +122,7 @@ def test_a_node_and_the_tracker_are_killed_and_nothing_is_missing(
             process = tiny.start(
                 space, data, bucket, "--address", nodes.address, "--tracking-uri", tracker.uri
             )
-            wait(lambda: bool(Bucket(bucket).sizes("checkpoints")))
+            wait(lambda: len({name.split("/")[-2] for name in Bucket(bucket).sizes("checkpoints")}) == 2)
             tracker.kill()
             nodes.remove_node(nodes.list_all_nodes()[1], allow_graceful=False)
             wait(lambda: len(store.finished()) > 4)
@@ -131,7 +131,7 @@ def test_a_node_and_the_tracker_are_killed_and_nothing_is_missing(
         assert process.returncode == 0, output
         tiny.run(space, data, bucket, "--tracking-uri", tracker.uri)  # sends what the tracker may lack
         assert tiny.numbers_of(store) == expected
-        assert sum(store.leases.newest(name) - 1 for name in expected) <= 2  # what ran on the node
+        assert 1 <= sum(store.leases.newest(name) - 1 for name in expected) <= 2  # what ran on the node
         assert_whole(tracker.uri, store)
         tracker.kill()
 

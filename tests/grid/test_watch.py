@@ -1,4 +1,6 @@
 import socket
+import subprocess
+import sys
 import threading
 import time
 
@@ -33,3 +35,19 @@ def test_what_stops_listening_is_lost_once() -> None:
         time.sleep(1)
     assert len(calls) == 1
     assert calls[0] - closed >= 0.3
+
+
+@pytest.mark.parametrize(
+    ("end", "told"),
+    [
+        ("os._exit(1)", "last words"),
+        ("os.kill(os.getpid(), 9)", "last words"),
+        ("pass", ""),
+        ("watch.dismiss(); os._exit(1)", ""),
+        ("raise SystemExit(3)", ""),
+    ],
+)
+def test_who_ends_without_a_word_has_a_witness(end: str, told: str) -> None:
+    lines = f"import os\nfrom grid import watch\nwith watch.witnessed('last words'):\n    {end}\n"
+    ended = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True)
+    assert ended.stderr == told
