@@ -117,6 +117,12 @@ def whole(text: str) -> int:
     return int(text)
 
 
+def one_or_more(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"`{text}`: 1 or more is accepted")
+    return int(text)
+
+
 def how_to_go_on(options: argparse.Namespace) -> str:
     return f"\ninterrupted; the same command goes on:\n  {command(options)}\n"
 
@@ -182,7 +188,7 @@ def parser() -> argparse.ArgumentParser:
         "--imagenet-weights", type=Path, metavar="DIR", help="torchvision's files, where there is no network"
     )
     result.add_argument("--filter", type=conditions, default={}, metavar="K=V,…", help="only these trials")
-    result.add_argument("--limit", type=int, metavar="N", help="only the first N trials")
+    result.add_argument("--limit", type=one_or_more, metavar="N", help="only the first N trials")
     result.add_argument("--dry-run", action="store_true", help="say what would be done")
     result.add_argument("--flush", action="store_true", help="only send the tracker what it missed")
     return result

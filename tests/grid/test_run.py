@@ -15,6 +15,7 @@ import pytest
 import tiny
 
 from grid import query, results, track
+from grid import run as command
 
 
 @pytest.fixture(scope="module")
@@ -181,6 +182,14 @@ def test_refusals(folder: Path, data: Path, space: Path) -> None:
     assert "Traceback" not in output
     assert not list((out / "done").iterdir())
     assert "--data DIR" in tiny.run(space, None, out, code=2)
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "two"])
+def test_a_limit_that_leaves_nothing_is_refused(limit: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        command.main(["--space", "demo", "--limit", limit])
+    assert ended.value.code == 2
+    assert f"--limit: `{limit}`: 1 or more is accepted" in capsys.readouterr().err
 
 
 def test_a_truncated_image_fails_what_needs_it(folder: Path, data: Path, space: Path) -> None:
