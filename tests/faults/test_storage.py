@@ -32,7 +32,7 @@ ON_A_SMALL_DISK = """
 mount -t tmpfs -o size={size}m tmpfs {out} || exit 99
 {command}
 echo "first: $?"
-mount -o remount,size=400m {out}
+mount -o remount,size=900m {out}  # two networks at once, three states of 88 MB each
 {command}
 echo "second: $?"
 cp -r {out} {copy}
