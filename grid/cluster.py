@@ -41,10 +41,7 @@ def local_ray(address: str | None = None, cpus: int | None = None, gpus: int | N
     import ray
 
     logging.getLogger("ray").setLevel(logging.ERROR)
-    for name in (
-        "tune",
-        "execution",
-    ):  # of these a unit tried again is a lost trial, with a page of traceback
+    for name in ("tune", "execution"):  # a page of traceback for each unit that is tried again
         logging.getLogger(f"ray.tune.{name}").setLevel(logging.CRITICAL)
     sweep_abandoned()
     session = None if address else _new_session()
