@@ -22,13 +22,14 @@ from typing import Any
 from unittest import mock
 
 from bench.figure import Figure, show
-from grid import resources, track
+from grid import resources
 from grid.cluster import local_ray
 from grid.pending import Patience
 from grid.plan import Plan, Unit
 from grid.site import Site
 from grid.space import Settings, Space
 from grid.store import Store
+from grid.tracking import track
 from medpt.spec import Finetune
 
 TIMES_LESS = 10.0  # than Tune's defaults

@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.figure import best
-from grid import track
 from grid.plan import Plan, Unit
 from grid.space import Settings, Space, Trial
 from grid.store import Store
+from grid.tracking import track
 from medpt.files import write_json
 from medpt.models import ARCHITECTURES, BACKBONES
 from medpt.spec import Finetune

@@ -1,6 +1,7 @@
 """Why a unit did not finish, from what was raised, and how often that is tried again in one run."""
 
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ EXHAUSTED = ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAIL
 
 KILLING = "killed due to the node running low on memory"  # in the words of Ray's monitor
 LOST = "the process died or a file could not be written"
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 KILLED = "the machine ran low on memory, and Ray ended the process"
 
 
@@ -39,21 +41,23 @@ def is_of_ray(error: BaseException) -> bool:
     return type(error).__module__.startswith("ray.")
 
 
-def of_trial(trial: Any) -> tuple[str, str]:
-    """(cause, reason) of a trial that Tune has just given up, from the files that this process wrote of it.
+def of_trial(trial: Any) -> tuple[str, str, str | None]:
+    """(cause, reason, where it happened) of a trial that Tune has just given up, from the files that this
+    process wrote of it; the last is Ray's text with the process's traceback, None where it cannot be read.
 
     Tune keeps what a trial raised as a pickle, and as text alone that Ray's monitor ended its process.
     """
+    said = None
     try:
+        said = COLOURS.sub("", Path(trial.error_file).read_text())
         if trial.pickled_error_file is None:
-            said = Path(trial.error_file).read_text()
-            return ("memory", KILLED) if KILLING in said else ("infrastructure", _last_line(said))
+            return ("memory", KILLED, said) if KILLING in said else ("infrastructure", _last_line(said), said)
         error = pickle.loads(Path(trial.pickled_error_file).read_bytes())  # noqa: S301 - of our own folder
     except (OSError, EOFError, TypeError, pickle.UnpicklingError):  # the disk is full, as a rule
-        return "infrastructure", LOST
+        return "infrastructure", LOST, said
     cause = getattr(error, "cause", None)
     inner = cause if isinstance(cause, BaseException) else error
-    return of(inner), told(inner)
+    return of(inner), told(inner), said
 
 
 def told(error: BaseException) -> str:

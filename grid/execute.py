@@ -6,7 +6,7 @@ from functools import partial
 
 from rich.console import Console
 
-from grid import cost, extended, resources, track
+from grid import cost, extended, resources
 from grid.cluster import local_ray
 from grid.interrupt import leave_on_signals
 from grid.lean import loading
@@ -18,6 +18,7 @@ from grid.run import how_to_go_on
 from grid.runners import weights_file
 from grid.site import Site
 from grid.store import Store
+from grid.tracking import track
 from grid.tracking.passwords import hidden
 from grid.watch import leave_without_ray, watched, witnessed
 from medpt.data.dataset import Dataset

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from grid import record, track
-from grid.record import Run
 from grid.store import Store
+from grid.tracking import record, track
+from grid.tracking.record import Run
 from medpt.data import own
 from medpt.data.cards import card
 from medpt.errors import InputError, did_you_mean

@@ -103,10 +103,10 @@ class Units(Searcher):
         elif name is not None:
             self.settle(name)
 
-    def broke(self, trial_id: str, cause: str, reason: str) -> None:
+    def broke(self, trial_id: str, cause: str, reason: str, trace: str | None = None) -> None:
         name = self.leave(trial_id)
         if name is not None:
-            self.settle(name, cause, reason)
+            self.settle(name, cause, reason, trace)
 
     def leave(self, trial_id: str) -> str | None:
         with self.lock:
@@ -121,12 +121,12 @@ class Units(Searcher):
             self.waiting[name] = unit
         self.tell("busy", unit)
 
-    def settle(self, name: str, cause: str = "", reason: str = "") -> None:
-        """Notes how a unit ended: what the store says, or `cause` and `reason` where it says nothing."""
+    def settle(self, name: str, cause: str = "", reason: str = "", trace: str | None = None) -> None:
+        """Notes how a unit ended: what the store says, or what is given here where it says nothing."""
         unit = self.plan.units[name]
         finished = self.store.is_finished(name)
         if not finished:
-            cause = self.noted(unit, cause, reason)
+            cause = self.noted(unit, cause, reason, trace)
         again = not finished and self.is_tried_again(unit, cause)
         self.tell("finished" if finished else "again" if again else "failed", unit)
         with self.lock:
@@ -138,14 +138,14 @@ class Units(Searcher):
             self.drop_blocked()
             self.lock.notify_all()
 
-    def noted(self, unit: Unit, cause: str, reason: str) -> str:
+    def noted(self, unit: Unit, cause: str, reason: str, trace: str | None) -> str:
         """The cause of a failure, on record; without one it is what the unit's process put there."""
         if not cause:
             return str(self.store.failure(unit.digest)["cause"])
         if cause == "infrastructure":
             reason = f"{reason}; {room_left(self.store.root)}"
         try:
-            self.store.fail(unit.digest, cause, reason)
+            self.store.fail(unit.digest, cause, reason, trace)
         except OSError as error:  # the disk is full: the others that wait must still come to their end
             log.error("%s: %s (not on record: %s)", unit.label, reason, error)
         return cause

@@ -6,6 +6,7 @@ A unit that fails does not touch the others; what stops a whole pipeline fails t
 import logging
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
@@ -37,7 +38,7 @@ class Board(Protocol):
     lock: threading.Condition
     tell: Callable[[str, Unit], object]
 
-    def settle(self, name: str, cause: str = "", reason: str = "") -> None: ...
+    def settle(self, name: str, cause: str = "", reason: str = "", trace: str | None = None) -> None: ...
 
     def drop_blocked(self) -> None: ...
 
@@ -78,7 +79,7 @@ def _make(
     except Exception as error:
         logging.getLogger(__name__).exception("preparing stopped")
         for name in [name for name in mine if name in board.waiting]:
-            board.settle(name, causes.of(error), causes.told(error))
+            board.settle(name, causes.of(error), causes.told(error), traceback.format_exc())
 
 
 def _next(board: Board) -> dict[str, Unit]:

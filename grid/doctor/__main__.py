@@ -139,7 +139,7 @@ def _on_this_machine(wanted: Wanted) -> dict[str, Check]:
 
 
 def _default_tracker(out: Path) -> str:
-    from grid.track import default_uri
+    from grid.tracking.track import default_uri
 
     return default_uri(out)
 

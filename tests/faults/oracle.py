@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import tiny
 
-from grid import track
+from grid.tracking import track
 from medpt import faults
 from medpt.errors import InputError
 

@@ -4,10 +4,9 @@ import os
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
-from grid import track
 from grid.plan import Plan
 from grid.store import Store
-from grid.tracking import connect
+from grid.tracking import connect, track
 
 WAIT = 240.0
 

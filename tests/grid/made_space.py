@@ -9,9 +9,10 @@ import made_paper
 import numpy as np
 
 from grid import plan as planning
-from grid import space, track
+from grid import space
 from grid.plan import Plan, Unit
 from grid.store import Store
+from grid.tracking import track
 from medpt.data import shards, signature
 from medpt.data.cards import card
 from medpt.data.manifest import ShardInfo

@@ -16,8 +16,9 @@ from mlflow.entities import Metric, Param
 from rich.console import Console
 from scipy import stats
 
-from grid import ablations, query, track
+from grid import ablations, query
 from grid.plan import Plan, Unit
+from grid.tracking import track
 from medpt.errors import InputError
 from medpt.spec import Finetune, stream_seed
 

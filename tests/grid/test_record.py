@@ -8,8 +8,9 @@ import made_space
 import pandas as pd
 import pytest
 
-from grid import record, results, track
+from grid import results
 from grid.plan import Plan
+from grid.tracking import record, track
 from medpt.errors import InputError
 
 

@@ -285,3 +285,6 @@ def test_a_starved_unit_ends_after_bounded_retries_with_that_sentence(
     assert failure["cause"] == "infrastructure"
     assert "Ray Data's tasks get no room on this machine beside the trials" in failure["reason"]
     assert "fewer trials leave more room: --cpus, --gpus" in failure["reason"]
+    where = store.log_of(name) or ""
+    assert "in watched" in where
+    assert "\x1b" not in where

@@ -14,8 +14,9 @@ import psutil
 import pytest
 import tiny
 
-from grid import query, results, track
+from grid import query, results
 from grid import run as command
+from grid.tracking import track
 
 
 @pytest.fixture(scope="module")

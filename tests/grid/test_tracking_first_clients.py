@@ -12,8 +12,7 @@ import pytest
 from services import database, postgres
 from trackers import SPACE, assert_whole
 
-from grid import track
-from grid.tracking import connect
+from grid.tracking import connect, track
 
 CLIENTS = 8
 
@@ -31,7 +30,7 @@ def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 def context() -> multiprocessing.context.ForkServerContext:
     """Of processes that have loaded MLflow when they start."""
     found = multiprocessing.get_context("forkserver")
-    found.set_forkserver_preload(["grid.track", "mlflow.store.tracking.sqlalchemy_store", "psycopg"])
+    found.set_forkserver_preload(["grid.tracking.track", "mlflow.store.tracking.sqlalchemy_store", "psycopg"])
     return found
 
 

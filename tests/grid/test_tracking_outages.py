@@ -19,9 +19,9 @@ import tiny
 from trackers import assert_whole
 
 from grid import plan as planning
-from grid import run, sources, space, track
+from grid import run, sources, space
 from grid.store import Store
-from grid.tracking import connect
+from grid.tracking import connect, track
 
 SECRET = "not-to-be-printed-4d1e"
 SPACE = """

@@ -10,8 +10,8 @@ import pytest
 from services import SECRET, Server, database, postgres
 from trackers import SPACE, assert_whole, files_with, runs
 
-from grid import track
 from grid.tracking import __main__ as tracking
+from grid.tracking import track
 
 
 class Services(NamedTuple):

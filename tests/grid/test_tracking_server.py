@@ -13,10 +13,9 @@ import pytest
 from services import Server
 from trackers import SPACE, assert_whole, files_with
 
-from grid import track
 from grid.doctor import checks
 from grid.tracking import __main__ as tracking
-from grid.tracking import connect
+from grid.tracking import connect, track
 
 CANARY = "canary-of-the-environment-5f1c"
 

@@ -115,7 +115,7 @@ def weights(out: Path) -> dict[str, str]:
 
 
 def mlflow_runs(out: Path) -> list[Any]:
-    from grid import track
+    from grid.tracking import track
 
     connection = track.client(track.default_uri(out))
     found = connection.get_experiment_by_name(track.EXPERIMENT)

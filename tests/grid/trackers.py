@@ -5,8 +5,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from grid import track
 from grid.store import Store
+from grid.tracking import track
 
 SPACE = """
 title: a few units

@@ -12,9 +12,10 @@ import made_space
 import pandas as pd
 import pytest
 
-from grid import report, results, track
+from grid import report, results
 from grid.plan import Plan
 from grid.report.__main__ import main
+from grid.tracking import track
 from medpt.errors import InputError
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -15,9 +15,10 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from test_report import Reader, digest_of
 
-from grid import published, report, results, track
+from grid import published, report, results
 from grid.claims import verdicts
 from grid.plan import Plan
+from grid.tracking import track
 
 GOLDEN = Path(__file__).parent / "golden" / "paper"
 KEYS = [
