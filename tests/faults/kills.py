@@ -25,11 +25,7 @@ import oracle
 import psutil
 import tiny
 
-SPACE = (
-    tiny.SPACE.replace("max_steps: 8", "max_steps: 24")
-    .replace("seed: [0]", "seed: [0, 1, 2]")
-    .replace("2}", "6}")
-)
+SPACE = tiny.SPACE.replace("max_steps: 8, evaluate_every: 2", "max_steps: 24, evaluate_every: 6")
 WEIGHTS = {"trial": 10, "driver": 4, "driver that starts": 3, "raylet": 2, "gcs": 1}
 TITLES = {"trial": "ray::ImplicitFunc", "raylet": "/raylet/raylet ", "gcs": "/gcs/gcs_server "}
 EARLIEST, LATEST = 0.5, 8.0  # seconds
