@@ -16,6 +16,7 @@ from rich.table import Table
 from grid import ablations, results, terminal
 from grid.objects import place
 from grid.space import thousands
+from grid.tracking.address import tracking_uri
 from medpt.errors import InputError, did_you_mean
 from medpt.spec import CLASSIFIER
 
@@ -213,7 +214,7 @@ def parser() -> argparse.ArgumentParser:
     )
     result.add_argument("--metric", default="auc", help="auc, miou, or another of the test part")
     result.add_argument("--out", type=place, default=Path("runs"), metavar="DIR|URL")
-    result.add_argument("--tracking-uri", metavar="URI")
+    result.add_argument("--tracking-uri", type=tracking_uri, metavar="URI")
     result.add_argument("--csv", action="store_true", help="comma-separated values, for other programs")
     return result
 

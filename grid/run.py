@@ -21,6 +21,7 @@ from grid.leases import SECONDS
 from grid.objects import place
 from grid.space import Space, Trial, load
 from grid.store import Store
+from grid.tracking.address import tracking_uri
 from grid.tracking.passwords import hidden
 from medpt.data import own
 from medpt.errors import InputError
@@ -152,7 +153,9 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--out", type=place, default=Path("runs"), metavar="DIR|URL", help="results; default runs/"
     )
-    result.add_argument("--tracking-uri", metavar="URI", help="MLflow; default SQLite below --out")
+    result.add_argument(
+        "--tracking-uri", type=tracking_uri, metavar="URI", help="MLflow; default SQLite below --out"
+    )
     result.add_argument("--address", help="of a Ray cluster; default: this machine")
     result.add_argument(
         "--cpus",

@@ -49,6 +49,7 @@ def find(space: Space, data: Path | None, out: Path, *, write: bool) -> Sources:
             folders[name] = folder(space, name, data)
         except InputError as error:
             problems += [problem + _teaches(space, name) for problem in error.problems]
+    problems = list(dict.fromkeys(problems))  # a folder of all that is not there is one
     if write:
         own.record(out, plan.datasets(space))
     prints = dict.fromkeys(plan.datasets(space), ABSENT)

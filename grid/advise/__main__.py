@@ -15,6 +15,7 @@ from rich.table import Table
 
 from grid import terminal
 from grid.objects import place
+from grid.tracking.address import tracking_uri
 from medpt.errors import InputError
 
 if TYPE_CHECKING:
@@ -170,7 +171,9 @@ def parser() -> argparse.ArgumentParser:
     )
     result.add_argument("--space", required=True, metavar="NAME")
     result.add_argument("--out", type=place, default=Path("runs"), metavar="DIR|URL", help="of its runs")
-    result.add_argument("--tracking-uri", metavar="URI", help="MLflow; default SQLite below --out")
+    result.add_argument(
+        "--tracking-uri", type=tracking_uri, metavar="URI", help="MLflow; default SQLite below --out"
+    )
     result.add_argument("--backbone", metavar="NAME", help="default: that of most pre-trainings")
     result.add_argument(
         "--images", type=int, default=300, metavar="N", help="looked at of each dataset; default 300"

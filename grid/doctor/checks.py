@@ -20,6 +20,8 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
+from grid.tracking.address import ACCEPTED, is_known
+from grid.tracking.passwords import hidden
 from medpt.errors import InputError
 
 if TYPE_CHECKING:
@@ -161,17 +163,32 @@ def mounted(folder: Path, mounts: str) -> tuple[str, set[str]]:
 
 
 def tracker(uri: str) -> Finding:
-    """Whether MLflow's server answers within PATIENCE, or the folder of its database can be written."""
+    """Whether MLflow's server or database answers, or the folder of its file can be written."""
     parts = urlsplit(uri)
     if parts.password:
-        return Finding(False, "--tracking-uri holds a password: use MLFLOW_TRACKING_USERNAME and _PASSWORD")
+        better = "PGPASSWORD" if parts.scheme == "postgresql" else "MLFLOW_TRACKING_USERNAME and _PASSWORD"
+        return Finding(False, f"--tracking-uri holds a password: use {better}")
     if parts.scheme in ("http", "https"):
         return _answers(uri.rstrip("/"))
     if parts.scheme == "sqlite":
         found = writable(Path(uri.removeprefix("sqlite:///")).parent)
         return Finding(True, uri) if found.ok else found
-    accepted = "http(s)://… of `make tracking`, or sqlite:///…"
-    return Finding(False, f"--tracking-uri {uri}: {accepted} is accepted")
+    if not is_known(uri):
+        return Finding(False, f"--tracking-uri {uri}: {ACCEPTED} is accepted")
+    return _connects(uri)
+
+
+def _connects(uri: str) -> Finding:
+    """Whether a database can be reached."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from grid.tracking.connect import turn
+
+    try:
+        with turn(uri):
+            return Finding(True, uri)
+    except (SQLAlchemyError, ImportError) as error:
+        return Finding(False, f"{uri}: {hidden(str(error).splitlines()[0])}")
 
 
 def _answers(uri: str) -> Finding:

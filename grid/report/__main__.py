@@ -6,6 +6,7 @@ from pathlib import Path
 
 from grid.objects import place
 from grid.report.page import build
+from grid.tracking.address import tracking_uri
 from medpt.errors import InputError
 
 
@@ -28,7 +29,9 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--out", type=place, default=Path("runs"), metavar="DIR|URL", help="results; default runs/"
     )
-    result.add_argument("--tracking-uri", metavar="URI", help="MLflow; default SQLite below --out")
+    result.add_argument(
+        "--tracking-uri", type=tracking_uri, metavar="URI", help="MLflow; default SQLite below --out"
+    )
     return result
 
 

@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections import Counter
 from pathlib import Path
+from types import ModuleType
 
 import psutil
 import pytest
@@ -191,6 +192,23 @@ def test_a_limit_that_leaves_nothing_is_refused(limit: str, capsys: pytest.Captu
         command.main(["--space", "demo", "--limit", limit])
     assert ended.value.code == 2
     assert f"--limit: `{limit}`: 1 or more is accepted" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("uri", ["foo://bar", "file:///records", "mlruns", "sqlite://records", "http:/host"])
+@pytest.mark.parametrize("asks", [command, query])
+def test_a_tracker_of_another_kind_is_refused(
+    asks: ModuleType, uri: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        asks.main(["--space", "demo", "--tracking-uri", uri])
+    assert ended.value.code == 2
+    assert f"--tracking-uri: `{uri}`: http(s)://" in capsys.readouterr().err
+
+
+def test_one_missing_folder_of_all_data_is_one_problem(folder: Path, space: Path) -> None:
+    nowhere = folder / "nowhere"
+    output = tiny.run(space, nowhere, folder / "refused", code=2)
+    assert output.count(f"{nowhere}: no such folder") == 1
 
 
 def test_a_truncated_image_fails_what_needs_it(folder: Path, data: Path, space: Path) -> None:

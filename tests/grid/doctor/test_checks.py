@@ -191,6 +191,9 @@ def test_a_tracker_that_is_away_hangs_or_is_of_another_kind(
     monkeypatch.setattr(checks, "writable", lambda folder: Finding(False, f"{folder}: read-only"))
     assert checks.tracker(f"sqlite:///{tmp_path / 'mlflow.db'}") == Finding(False, f"{tmp_path}: read-only")
     assert not checks.tracker("file:///somewhere").ok
+    away = checks.tracker("postgresql://me@127.0.0.1:9/mlflow")
+    assert not away.ok
+    assert "refused" in away.text or "psycopg" in away.text
     ok, text = checks.tracker("http://me:secret@host:5000")
     assert not ok
     assert "secret" not in text
