@@ -1,6 +1,7 @@
 """Images a second of one training step of each network, and what each switch makes of it.
 
-    python -m bench.step [--networks unet/resnet18 ...] [--size 64] [--batch 16] [--steps 3] [--device cpu]
+    python -m bench.step [--compile] [--networks unet/resnet18 ...] [--size 64] [--batch 16] [--steps 3]
+                         [--device cpu]
 
 The baseline is eager float32 in the contiguous layout with Adam as it comes (on a GPU torch lets convolutions
 round to TF32). Each switch is added to it alone: channels_last, bf16 (autocast), fused (Adam in one kernel),
@@ -11,8 +12,8 @@ compare with the others'.
 
 One step of each warms up; then the variants take turns and the fastest of --steps counts: processor time of
 one thread on the CPU, time of the clock after synchronising on a GPU. Prints Markdown rows as they are
-measured: images a second of the baseline, then ratios, above 1 is faster. --compile names the networks that
-are compiled too, in a minute or more each; the others show a dash.
+measured: images a second of the baseline, then ratios, above 1 is faster. Without --compile, which takes a
+core for one to five minutes a network, its column has a dash.
 """
 
 import argparse
@@ -33,7 +34,6 @@ SWITCHES = ("channels_last", "bf16", "fused", "compile")
 NETWORKS = tuple(
     f"{network}/{backbone}" for network in (CLASSIFIER, *ARCHITECTURES) for backbone in BACKBONES
 )
-COMPILED = ("classifier/resnet18", "unet/resnet18")
 
 Step = Callable[[], None]
 
@@ -105,7 +105,7 @@ def seconds(step: Step, device: str) -> float:
 def rates(network: str, args: argparse.Namespace) -> dict[str, float]:
     """Images a second with each switch and with none, by name."""
     images, targets = inputs(network, args)
-    names = [BASELINE, *(name for name in SWITCHES if name != "compile" or network in args.compile)]
+    names = [BASELINE, *(name for name in SWITCHES if name != "compile" or args.compile)]
     steps = {name: training_step(network, name, images, targets) for name in names}
     for step in steps.values():
         step()
@@ -124,7 +124,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=NETWORKS, metavar="NETWORK")
-    parser.add_argument("--compile", nargs="*", choices=NETWORKS, default=COMPILED, metavar="NETWORK")
+    parser.add_argument("--compile", action="store_true", help="torch.compile as well")
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--steps", type=int, default=3)

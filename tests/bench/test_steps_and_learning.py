@@ -24,7 +24,7 @@ def run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_row_for_each_network() -> None:
     networks = ("classifier/resnet18", "etnet/shufflenet_v2")
-    done = run("step", "--networks", *networks, "--compile", "--size=32", "--batch=2", "--steps=1")
+    done = run("step", "--networks", *networks, "--size=32", "--batch=2", "--steps=1")
     assert done.returncode == 0, done.stderr
     rows = done.stdout.splitlines()[2:]
     assert [line.split()[1] for line in rows] == list(networks)
