@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -30,13 +31,15 @@ ENVIRONMENT = {
 
 
 SESSION, LOCK = "medpt-ray-", "lock"
+UNLOCKED = 60.0  # seconds after which a folder without a lock is nobody's: who makes one locks it at once
+SWEEPING = 5.0  # seconds: what was killed may write for a moment, and what it had started is killed in turn
 
 _sessions: dict[Path, TextIO] = {}  # of this process, with their locks, for an exit that cannot wait for Ray
 
 
 @contextmanager
 def local_ray(address: str | None = None, cpus: int | None = None, gpus: int | None = None) -> Iterator[None]:
-    """Ray on this machine, in a temporary folder of its own, or the cluster at `address`."""
+    """Ray on this machine, or the cluster at `address`; with a temporary folder for this process alone."""
     os.environ.update(ENVIRONMENT)
     import ray
 
@@ -44,21 +47,20 @@ def local_ray(address: str | None = None, cpus: int | None = None, gpus: int | N
     for name in ("tune", "execution"):  # a page of traceback for each unit that is tried again
         logging.getLogger(f"ray.tune.{name}").setLevel(logging.CRITICAL)
     sweep_abandoned()
-    session = None if address else _new_session()
+    session = _new_session()
     try:
         with _told(address):
-            if session is None:
-                _check_head(str(address))
+            if address:
+                _check_head(address)
                 ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
             else:
                 _start(session, cpus, gpus)
-        with nullcontext() if session is None else one_node_data():
+        with nullcontext() if address else one_node_data():
             yield
     finally:
         _shutdown()
-        if session:
-            sweep(session)
-            _sessions.pop(session).close()
+        sweep(session)
+        _sessions.pop(session).close()
 
 
 def _check_head(address: str) -> None:
@@ -117,16 +119,27 @@ def _new_session() -> Path:
 
 
 def scratch() -> Path | None:
-    """A folder that vanishes with this process's session, however that ends; None on a cluster."""
+    """A folder that vanishes with this process's session, however that ends; None without Ray."""
     return next(iter(_sessions), None)
 
 
 def sweep_abandoned() -> None:
-    """Ends and removes what drivers left that were killed: their sessions' locks are free."""
-    for lock in Path(tempfile.gettempdir()).glob(f"{SESSION}*/{LOCK}"):
-        with suppress(OSError), lock.open() as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            sweep(lock.parent)
+    """Ends and removes what drivers left that were killed: their sessions' locks are free, or gone."""
+    for session in Path(tempfile.gettempdir()).glob(f"{SESSION}*"):
+        with suppress(OSError):
+            facts = session.stat()
+            if facts.st_uid != os.getuid():
+                continue
+            if (session / LOCK).exists():
+                _sweep_if_free(session)
+            elif time.time() - facts.st_mtime > UNLOCKED:
+                sweep(session)
+
+
+def _sweep_if_free(session: Path) -> None:
+    with (session / LOCK).open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        sweep(session)
 
 
 def _start(session: Path, cpus: int | None, gpus: int | None) -> None:
@@ -148,11 +161,32 @@ def _start(session: Path, cpus: int | None, gpus: int | None) -> None:
 
 
 def sweep(session: Path) -> None:
-    """Ends what Ray left running for a session folder, and removes the folder."""
-    for process in Path("/proc").glob("[0-9]*"):
-        if int(process.name) != os.getpid() and _belongs(process, str(session)):
-            _kill(int(process.name))
-    shutil.rmtree(session, ignore_errors=True)
+    """Ends what Ray left running for a session folder, and removes the folder, its lock last: whoever is
+    killed here leaves it to the next start."""
+    until = time.monotonic() + SWEEPING
+    while session.exists() and time.monotonic() < until:
+        for process in Path("/proc").glob("[0-9]*"):
+            if int(process.name) != os.getpid() and _belongs(process, str(session)):
+                _kill(int(process.name))
+        _remove(session)
+        time.sleep(0.02)
+
+
+def _remove(session: Path) -> None:
+    """The folder, unless something was written into it meanwhile."""
+    with suppress(OSError):
+        for path in _without_lock(session):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink()
+        if not _without_lock(session):
+            (session / LOCK).unlink(missing_ok=True)
+            session.rmdir()
+
+
+def _without_lock(session: Path) -> list[Path]:
+    return [path for path in session.iterdir() if path.name != LOCK]
 
 
 def _belongs(process: Path, session: str) -> bool:

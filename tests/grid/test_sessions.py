@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,68 @@ def test_a_folder_that_is_no_session_yet_is_let_alone(tmp_path: Path) -> None:
     (tmp_path / f"{cluster.SESSION}being-made").mkdir()
     cluster.sweep_abandoned()
     assert (tmp_path / f"{cluster.SESSION}being-made").is_dir()
+
+
+def test_what_a_dying_process_wrote_after_the_lock_was_gone_goes_too(tmp_path: Path) -> None:
+    left = tmp_path / f"{cluster.SESSION}left"
+    (left / "session_1" / "logs").mkdir(parents=True)
+    (left / "session_1" / "logs" / "agent.log").write_text("the last words")
+    (left / "session_latest").symlink_to("session_1")
+    cluster.sweep_abandoned()
+    assert left.is_dir()  # somebody may be making it
+    old = time.time() - cluster.UNLOCKED - 1
+    os.utime(left, (old, old))
+    cluster.sweep_abandoned()
+    assert not left.exists()
+
+
+WRITES = """
+import os, pathlib, sys, time
+folder = pathlib.Path(sys.argv[1])
+for number in range(400):
+    folder.mkdir(exist_ok=True)
+    (folder / f"port-{number}").write_text("1")
+    time.sleep(0.005)
+"""
+
+
+def test_who_cannot_be_known_and_writes_on_is_waited_for(tmp_path: Path) -> None:
+    """Agents write where they listen, and have by then no file open that tells whose they are."""
+    abandoned = tmp_path / f"{cluster.SESSION}dead"
+    (abandoned / "session_1").mkdir(parents=True)
+    (abandoned / cluster.LOCK).touch()
+    writer = subprocess.Popen(
+        [sys.executable, "-c", WRITES.replace("sys.argv[1]", "os.environ['PLACE']")],
+        env=os.environ | {"PLACE": str(abandoned / "session_1")},
+    )
+    try:
+        while not list((abandoned / "session_1").iterdir()):
+            time.sleep(0.01)
+        cluster.sweep_abandoned()
+    finally:
+        writer.kill()
+        writer.wait()
+    cluster.sweep_abandoned()
+    assert not abandoned.exists()
+
+
+def test_whoever_dies_while_he_sweeps_leaves_the_lock_to_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    abandoned = tmp_path / f"{cluster.SESSION}dead"
+    (abandoned / "session_1").mkdir(parents=True)
+    (abandoned / cluster.LOCK).touch()
+
+    def dies(path: Path, ignore_errors: bool) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cluster.shutil, "rmtree", dies)
+        with pytest.raises(KeyboardInterrupt):
+            cluster.sweep_abandoned()
+    assert (abandoned / cluster.LOCK).exists()
+    cluster.sweep_abandoned()
+    assert not abandoned.exists()
 
 
 def test_another_driver_that_looks_at_the_same_time_is_let_alone(tmp_path: Path) -> None:
