@@ -28,7 +28,7 @@ minis: $(READY)
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow
 
-# Every row of docs/reliability.md, random kills, and that page's figures; an hour
+# Every row of docs/reliability.md, random kills, and that page's figures; an hour and a half
 KILLS ?= 200
 faults: $(READY)
 	mkdir -p build
