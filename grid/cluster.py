@@ -162,14 +162,24 @@ def _start(session: Path, cpus: int | None, gpus: int | None) -> None:
 
 def sweep(session: Path) -> None:
     """Ends what Ray left running for a session folder, and removes the folder, its lock last: whoever is
-    killed here leaves it to the next start."""
+    killed here leaves it to the next start.
+
+    It is done when nobody is there any more and nothing came back: what a process of Ray starts at the
+    moment in which it is killed makes the folder anew.
+    """
     until = time.monotonic() + SWEEPING
-    while session.exists() and time.monotonic() < until:
-        for process in Path("/proc").glob("[0-9]*"):
-            if int(process.name) != os.getpid() and _belongs(process, str(session)):
-                _kill(int(process.name))
+    while (_end_all(session) or session.exists()) and time.monotonic() < until:
         _remove(session)
         time.sleep(0.02)
+
+
+def _end_all(session: Path) -> bool:
+    """Whether there was a process to end."""
+    found = [int(process.name) for process in Path("/proc").glob("[0-9]*") if _belongs(process, str(session))]
+    others = [pid for pid in found if pid != os.getpid()]
+    for pid in others:
+        _kill(pid)
+    return bool(others)
 
 
 def _remove(session: Path) -> None:

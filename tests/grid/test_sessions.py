@@ -97,6 +97,31 @@ def test_who_cannot_be_known_and_writes_on_is_waited_for(tmp_path: Path) -> None
     assert not abandoned.exists()
 
 
+LATE = "import os, sys, time; time.sleep(0.2); os.makedirs(sys.argv[1]); time.sleep(60)"
+
+
+def test_what_is_started_by_who_is_just_killed_is_ended_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A raylet that its driver's death caught at its start: its agents make the folder anew."""
+    abandoned = tmp_path / f"{cluster.SESSION}dead"
+    abandoned.mkdir()
+    (abandoned / cluster.LOCK).touch()
+    late = [sys.executable, "-c", LATE, str(abandoned / "session_1")]
+    processes = [subprocess.Popen([*late[:2], "import time; time.sleep(60)", str(abandoned)])]
+    kill = cluster._kill
+
+    def starts_another_and_dies(pid: int) -> None:
+        if len(processes) == 1:
+            processes.append(subprocess.Popen(late))
+        kill(pid)
+
+    monkeypatch.setattr(cluster, "_kill", starts_another_and_dies)
+    cluster.sweep_abandoned()
+    assert [process.wait(10) for process in processes] == [-signal.SIGKILL] * 2
+    assert not abandoned.exists()
+
+
 def test_whoever_dies_while_he_sweeps_leaves_the_lock_to_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
