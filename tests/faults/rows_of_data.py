@@ -173,8 +173,12 @@ DATA = [
         (
             f"{PROCESSES}a_driver_that_dies_at_every_point_of_its_life_goes_on_and_leaves_nothing",
             "tests/grid/test_sessions.py::test_sessions_of_the_dead_go_and_those_of_the_living_stay",
+            "tests/grid/test_sessions.py::test_what_is_started_by_who_is_just_killed_is_ended_too",
+            "tests/grid/test_sessions.py::test_who_cannot_be_known_and_writes_on_is_waited_for",
+            "tests/grid/test_sessions.py::test_whoever_dies_while_he_sweeps_leaves_the_lock_to_the_next",
             f"{RUN}interrupt_says_how_to_go_on",
         ),
+        folders=True,
     ),
     Row(
         "a report is interrupted",

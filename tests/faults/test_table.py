@@ -3,6 +3,7 @@
 import ast
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import table
@@ -34,6 +35,21 @@ def test_the_page_is_what_the_results_say() -> None:
     assert table.filled(page, figures) == page
 
 
+def made_kills(*problems: str) -> dict[str, Any]:
+    left = sum(problem.startswith(table.FOLDER) for problem in problems)
+    return {"kills": {"trial": 5}, "spaces": 3, "folders left": left, "problems": list(problems)}
+
+
+def test_a_folder_that_was_left_is_of_the_orphans_and_a_lost_unit_of_every_kill() -> None:
+    orphans = next(number for number, row in enumerate(ROWS) if row.folders)
+    counts = [
+        table.counted({"tests": {}, "kills": made_kills(*problems)})
+        for problems in ((), ("left: a folder",), ("lost: a unit",))
+    ]
+    assert [count[0] for count in counts] == [(5, 5), (5, 5), (0, 5)]
+    assert [count[orphans] for count in counts] == [(3, 3), (2, 3), (3, 3)]
+
+
 def test_a_failure_is_shown_and_a_skipped_test_is_not_counted(tmp_path: Path) -> None:
     name = ROWS[0].tests[0]
     file, _, function = name.removesuffix(".py").partition(".py::")
@@ -41,7 +57,7 @@ def test_a_failure_is_shown_and_a_skipped_test_is_not_counted(tmp_path: Path) ->
     cases = [case % (0, ""), case % (1, "<failure/>"), case % (2, "<skipped/>")]
     junit = tmp_path / "junit.xml"
     junit.write_text(f"<testsuites><testsuite>{''.join(cases)}</testsuite></testsuites>")
-    figures = {"tests": table.outcomes(junit), "kills": {"kills": {"trial": 5}, "problems": []}}
+    figures = {"tests": table.outcomes(junit), "kills": made_kills()}
     assert figures["tests"] == {name: {"passed": 1, "failed": 1, "skipped": 1}}
     assert table.counted(figures)[0] == (6, 7)
     assert "**not as expected** | 6 of 7" in table.render(figures)
