@@ -126,14 +126,19 @@ def test_whoever_dies_while_he_sweeps_leaves_the_lock_to_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     abandoned = tmp_path / f"{cluster.SESSION}dead"
-    (abandoned / "session_1").mkdir(parents=True)
+    for number in range(30):
+        (abandoned / f"part-{number}").mkdir(parents=True)
     (abandoned / cluster.LOCK).touch()
+    remove, removed = os.rmdir, list[str]()
 
-    def dies(path: Path, ignore_errors: bool) -> None:
-        raise KeyboardInterrupt
+    def dies_at_the_last(name: str, *, dir_fd: int | None = None) -> None:
+        removed.append(name)
+        if len(removed) == 30:
+            raise KeyboardInterrupt
+        remove(name, dir_fd=dir_fd)
 
     with monkeypatch.context() as patch:
-        patch.setattr(cluster.shutil, "rmtree", dies)
+        patch.setattr(os, "rmdir", dies_at_the_last)
         with pytest.raises(KeyboardInterrupt):
             cluster.sweep_abandoned()
     assert (abandoned / cluster.LOCK).exists()
