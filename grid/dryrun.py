@@ -53,7 +53,7 @@ def _table(plan: Plan, finished: set[str], hours: dict[str, dict[str, float]]) -
         table.add_column(title, justify="left" if title == "unit" else "right")
     done = Counter(cost.work(plan.units[name]) for name in finished)
     for kind, count in Counter(map(cost.work, plan.units.values())).items():
-        spent = [f"{by_kind.get(kind, 0.0):,.1f}" for by_kind in hours.values()]
+        spent = [f"{by_kind.get(kind, 0.0):,.2f}" for by_kind in hours.values()]
         counts = [f"{n:,}" for n in (count, done[kind], count - done[kind])]
         table.add_row(LABELS.get(kind, kind), *counts, *spent)
     return table
