@@ -6,7 +6,7 @@ from functools import partial
 
 from rich.console import Console
 
-from grid import cost, extended, resources
+from grid import cost, extended, resources, sessions
 from grid.cluster import local_ray
 from grid.interrupt import leave_on_signals
 from grid.lean import loading
@@ -31,6 +31,7 @@ def execute(
 ) -> int:
     """Exit code 0 when every unit of the plan is finished, else 1."""
     store.sweep()
+    sessions.sweep_abandoned()
     todo = unfinished(plan, store, console)
     extended.check((plan.units[name] for name in todo), plan.space.settings.size)
     check_published_weights(plan, todo, options)

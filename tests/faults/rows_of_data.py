@@ -169,13 +169,14 @@ DATA = [
     Row(
         "orphans",
         "processes and folders counted after 1, 2 and 3",
-        "none, at once or after two minutes; a killed driver's folder goes with the next start",
+        "none, at once or after two minutes; what a killed driver left goes with the next command",
         (
             f"{PROCESSES}a_driver_that_dies_at_every_point_of_its_life_goes_on_and_leaves_nothing",
             "tests/grid/test_sessions.py::test_sessions_of_the_dead_go_and_those_of_the_living_stay",
             "tests/grid/test_sessions.py::test_what_is_started_by_who_is_just_killed_is_ended_too",
             "tests/grid/test_sessions.py::test_who_cannot_be_known_and_writes_on_is_waited_for",
             "tests/grid/test_sessions.py::test_whoever_dies_while_he_sweeps_leaves_the_lock_to_the_next",
+            f"{RUN}what_a_killed_driver_left_goes_though_nothing_is_left_to_do",
             f"{RUN}interrupt_says_how_to_go_on",
         ),
         folders=True,

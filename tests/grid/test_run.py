@@ -6,6 +6,7 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -17,6 +18,7 @@ import tiny
 
 from grid import query, results
 from grid import run as command
+from grid.sessions import LOCK, SESSION
 from grid.tracking import track
 
 
@@ -97,6 +99,23 @@ def test_again_there_is_nothing_to_do(reference: Path, data: Path, space: Path) 
     assert "nothing is left to do" in output
     assert set(tiny.executions(reference).values()) == {1}
     assert tiny.numbers(reference) == before
+
+
+def test_what_a_killed_driver_left_goes_though_nothing_is_left_to_do(
+    folder: Path, reference: Path, data: Path, space: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed after the last unit's marker: Ray's agents live on, and no later command starts Ray."""
+    abandoned = folder / "temporary" / f"{SESSION}dead"
+    abandoned.mkdir(parents=True)
+    (abandoned / LOCK).touch()
+    agent = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", str(abandoned)])
+    monkeypatch.setenv("TMPDIR", str(abandoned.parent))
+    try:
+        assert "nothing is left to do" in tiny.run(space, data, reference)
+        assert agent.wait(10) == -signal.SIGKILL
+    finally:
+        agent.kill()
+    assert not abandoned.exists()
 
 
 def test_one_more_seed_runs_only_what_is_new(folder: Path, reference: Path, data: Path) -> None:
