@@ -10,6 +10,7 @@ Whoever trains sees paths of a disk: what it reads is fetched first, what it wri
 """
 
 import fcntl
+import hashlib
 import logging
 import os
 import threading
@@ -54,6 +55,13 @@ class Artifacts(Protocol):
 
     def set_aside(self, digest: str, attempt: int, *, to_checkpoints: bool) -> None:
         """Takes a unit's files away: to be read again by the next attempt, or into quarantine."""
+
+
+def copy_of(url: str) -> Path:
+    """The folder of this node for what lies in a bucket: $MEDPT_COPIES, or of the user's cache."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    place = Path(os.environ.get("MEDPT_COPIES") or cache / "medpt-grid")
+    return place.absolute() / hashlib.sha256(url.rstrip("/").encode()).hexdigest()[:16]
 
 
 class OnDisk:

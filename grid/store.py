@@ -11,12 +11,10 @@
     quarantine/<digest>/     artifacts that were not what had been published
 
 Paths that a store gives are below `root`, which of a bucket is a copy on this node; it may be deleted at any
-time when nothing runs. grid/artifacts.py says where files lie in a bucket.
+time when nothing runs. grid/artifacts.py says where that is, and where files lie in the bucket.
 """
 
-import hashlib
 import json
-import os
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +23,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from grid.artifacts import Artifacts, InBucket, OnDisk
+from grid.artifacts import Artifacts, InBucket, OnDisk, copy_of
 from grid.leases import SECONDS, Lease, Leases
 from grid.objects import Bucket, Documents, Folder, is_url, reason
 from medpt import faults, files
@@ -284,13 +282,6 @@ class Store:
 
     def _stems(self, folder: str) -> set[str]:
         return {Path(name).stem for name in self.documents.names(folder) if name.endswith(".json")}
-
-
-def copy_of(url: str) -> Path:
-    """The folder of this node for what lies in a bucket: $MEDPT_COPIES, or of the user's cache."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    place = Path(os.environ.get("MEDPT_COPIES") or cache / "medpt-grid")
-    return place.absolute() / hashlib.sha256(url.rstrip("/").encode()).hexdigest()[:16]
 
 
 def _is(path: Path, expected: str | None) -> bool:
