@@ -81,7 +81,7 @@ def test_ten_commands_and_no_word_is_left(tmp_path: Path) -> None:
     subprocess.run(shlex.split(line), cwd=tmp_path, check=True)
     replaced = yaml.safe_load((tmp_path / "cluster.yaml").read_text())
     assert not re.search(r"\b(IMAGE|FILE_SYSTEM|MACHINE_IMAGE)\b", str(replaced))
-    assert replaced["docker"]["image"] == "OWNER/medpt-grid:0.3.0"
+    assert replaced["docker"]["image"] == "OWNER/medpt-grid:0.3.1"
     types = replaced["available_node_types"].values()
     assert {node["node_config"]["ImageId"] for node in types} == {"ami-…"}
     assert "fs-….efs.eu-west-1.amazonaws.com:/ /shared" in str(replaced["initialization_commands"])
