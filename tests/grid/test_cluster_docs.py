@@ -4,6 +4,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import tomllib
 from importlib import import_module
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from grid.doctor import __main__ as doctor
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "cluster.md").read_text()
+IMAGE = f"OWNER/medpt-grid:{tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']['version']}"
 
 
 def commands() -> list[str]:
@@ -81,10 +83,15 @@ def test_ten_commands_and_no_word_is_left(tmp_path: Path) -> None:
     subprocess.run(shlex.split(line), cwd=tmp_path, check=True)
     replaced = yaml.safe_load((tmp_path / "cluster.yaml").read_text())
     assert not re.search(r"\b(IMAGE|FILE_SYSTEM|MACHINE_IMAGE)\b", str(replaced))
-    assert replaced["docker"]["image"] == "OWNER/medpt-grid:0.3.1"
+    assert replaced["docker"]["image"] == IMAGE
     types = replaced["available_node_types"].values()
     assert {node["node_config"]["ImageId"] for node in types} == {"ami-…"}
     assert "fs-….efs.eu-west-1.amazonaws.com:/ /shared" in str(replaced["initialization_commands"])
+
+
+@pytest.mark.parametrize("page", ["docs/cluster.md", "deploy/Dockerfile"])
+def test_an_image_is_named_by_the_version(page: str) -> None:
+    assert set(re.findall(r"OWNER/medpt-grid:[\w.]+", (ROOT / page).read_text())) == {IMAGE}
 
 
 def test_what_the_pages_name_exists() -> None:
