@@ -29,9 +29,7 @@ SPACE = tiny.SPACE.replace("max_steps: 8, evaluate_every: 2", "max_steps: 24, ev
 WEIGHTS = {"trial": 10, "driver": 4, "driver that starts": 3, "raylet": 2, "gcs": 1}
 TITLES = {"trial": "ray::ImplicitFunc", "raylet": "/raylet/raylet ", "gcs": "/gcs/gcs_server "}
 EARLIEST, LATEST = 0.5, 8.0  # seconds
-KILLS_A_SPACE = (
-    25  # without an end to them the last unit takes most: it is killed before its first checkpoint
-)
+KILLS_A_SPACE = 25  # without an end the last unit takes most of them, before its first checkpoint
 ROUNDS = 50  # of one space
 BOUNDS = [0.25, 0.5, 1.0, 2.0, 4.0, 8.0]  # of the histogram, seconds
 
@@ -133,6 +131,7 @@ def finish(grid: Grid, tally: Tally, most: int, rng: random.Random) -> None:
         process = grid.place.start(grid.command)
         while process.poll() is None and tally.total < most:
             strike(grid, process, tally, rng)
+        wait_until(lambda: False, grid, process, tally, seconds=600)
         if process.wait(timeout=600) == 0:
             return
     tally.problems.append(f"not done after {ROUNDS} rounds: {grid.place.output()[-2000:]}")
