@@ -17,6 +17,7 @@ from typing import Any
 
 from grid import plan as planning
 from grid import space as spaces
+from grid.results import load as load_results
 from medpt.data.cards import CARDS
 from medpt.data.phantom import write as write_phantom
 from medpt.spec import KINDS, digest, from_plain, stream_seed
@@ -109,6 +110,38 @@ def tree_hash(folder: Path) -> str:
         content = files[name].read_bytes()
         total.update(f"{name}\0{len(content)}\0".encode() + content)
     return total.hexdigest()
+
+
+# Stores
+
+
+def run_grid(space: Path, data: Path, out: Path, *options: str) -> str:
+    """Run `python -m grid.run` to the end and return what it printed, without trailing spaces."""
+    files = ["--space", str(space), "--data", str(data), "--out", str(out)]
+    done = subprocess.run(
+        [sys.executable, "-m", "grid.run", *files, *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        env=os.environ | {"COLUMNS": "160"},
+    )
+    assert done.returncode == 0, done.stdout
+    return "\n".join(line.rstrip() for line in done.stdout.splitlines())
+
+
+def frame_of(space: str, out: Path) -> dict[str, Any]:
+    """Load the results of a space: its columns, and its rows with None for a missing value.
+
+    The column `run_id` is left out of the rows: MLflow draws it.
+    """
+    frame = load_results(space, out)
+    rows = frame.drop(columns="run_id").to_dict("records")
+    return {"columns": list(frame.columns), "rows": [_without_nan(row) for row in rows]}
+
+
+def _without_nan(row: Mapping[Any, Any]) -> dict[str, Any]:
+    return {str(key): None if value != value else value for key, value in row.items()}
 
 
 # Random streams
