@@ -140,6 +140,36 @@ def frame_of(space: str, out: Path) -> dict[str, Any]:
     return {"columns": list(frame.columns), "rows": [_without_nan(row) for row in rows]}
 
 
+def numbers_of(out: Path) -> dict[str, dict[str, float]]:
+    """Read the numbers of every finished unit, by digest: its metrics, and the rows of its history."""
+    return {path.stem: _numbers(out, path) for path in sorted((out / "done").glob("*.json"))}
+
+
+def _numbers(out: Path, marker: Path) -> dict[str, float]:
+    found: dict[str, float] = json.loads(marker.read_text())["metrics"]
+    history = out / "units" / marker.stem / "history.json"
+    for row in json.loads(history.read_text()) if history.exists() else []:
+        found |= {
+            f"{key} at step {row['step']}": value for key, value in row.items() if key not in ("step", "time")
+        }
+    return found
+
+
+def processor() -> dict[str, str]:
+    """Describe what decides which code PyTorch's libraries run: vendor, family, model, vector instructions.
+
+    Empty where Linux does not say.
+    """
+    try:
+        text = Path("/proc/cpuinfo").read_text().partition("\n\n")[0]
+    except OSError:
+        return {}
+    lines = dict(map(str.strip, line.split(":", 1)) for line in text.splitlines() if ":" in line)
+    vectors = [flag for flag in lines.get("flags", "").split() if flag.startswith(("avx", "amx", "fma"))]
+    names = ("vendor_id", "cpu family", "model")
+    return {name: lines.get(name, "") for name in names} | {"vectors": " ".join(sorted(vectors))}
+
+
 def _without_nan(row: Mapping[Any, Any]) -> dict[str, Any]:
     return {str(key): None if value != value else value for key, value in row.items()}
 
