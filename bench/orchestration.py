@@ -27,7 +27,7 @@ from grid.cluster import local_ray
 from grid.pending import Patience
 from grid.plan import Plan, Unit
 from grid.site import Site
-from grid.space import Settings, Space
+from grid.space.trials import Settings, Space
 from grid.store import Store
 from grid.tracking import track
 from medpt.spec import Finetune

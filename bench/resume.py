@@ -22,7 +22,7 @@ from pathlib import Path
 from bench.figure import best
 from grid import plan as planning
 from grid import sources
-from grid.space import load
+from grid.space.reader import load
 from grid.store import Store
 from medpt import files
 

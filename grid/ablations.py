@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from grid import statistics
 from grid.results import having
-from grid.space import RANDOM
+from grid.space.trials import RANDOM
 from medpt.errors import InputError
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from grid.plan import Unit
-from grid.space import METHODS
+from grid.space.trials import METHODS
 from medpt import extensions
 from medpt.errors import InputError
 from medpt.models import BACKBONES, contract

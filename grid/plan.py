@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from grid.planner import Planner, Unit, unit_from
-from grid.space import Analysis, Space, Trial
+from grid.space.trials import Analysis, Space, Trial
 from grid.starts import detected_by, source_datasets
 
 __all__ = ["Plan", "Unit", "build", "datasets", "unit_from"]

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from grid.space import IMAGENET, RANDOM, UNTRAINED, Analysis, Settings, Trial, self_supervised
+from grid.space.trials import IMAGENET, RANDOM, UNTRAINED, Analysis, Settings, Trial, self_supervised
 from grid.starts import source_architecture, source_datasets, source_protocol, takes_decoder
 from medpt import extensions
 from medpt.data import disc, leaks

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from grid.plan import Plan
-from grid.space import Trial
+from grid.space.trials import Trial
 from medpt.spec import CLASSIFIER, NO_NETWORK
 
 FOLDER = Path(__file__).parent.parent / "reports" / "paper"

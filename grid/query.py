@@ -15,7 +15,7 @@ from rich.table import Table
 
 from grid import ablations, results, terminal
 from grid.objects import place
-from grid.space import thousands
+from grid.space.trials import thousands
 from grid.tracking.address import tracking_uri
 from medpt.errors import InputError, did_you_mean
 from medpt.spec import CLASSIFIER

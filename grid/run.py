@@ -19,7 +19,8 @@ from grid.dryrun import describe
 from grid.interrupt import leave, leave_on_signals
 from grid.leases import SECONDS
 from grid.objects import place
-from grid.space import Space, Trial, load
+from grid.space.reader import load
+from grid.space.trials import Space, Trial
 from grid.store import Store
 from grid.tracking.address import tracking_uri
 from grid.tracking.passwords import hidden
@@ -101,7 +102,7 @@ def matches(trial: Trial, wanted: dict[str, set[str]]) -> bool:
 
 def conditions(text: str) -> dict[str, set[str]]:
     """`target=DRIVE,seed=0,seed=1`: any value of a key, all keys."""
-    from grid.factors import FACTORS
+    from grid.space.factors import FACTORS
 
     found: dict[str, set[str]] = {}
     for part in text.split(","):

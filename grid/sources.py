@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from grid import plan
-from grid.space import IMAGENET, Space
+from grid.space.trials import IMAGENET, Space
 from grid.starts import detected_by
 from medpt.data import open_dataset, own
 from medpt.data.cards import card

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from grid.space import UNTRAINED, Settings, Trial, self_supervised
+from grid.space.trials import UNTRAINED, Settings, Trial, self_supervised
 from medpt import selfsupervised
 from medpt.data import disc
 from medpt.data.cards import card

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 from packaging.version import Version
 
-from grid import sources, space
+from grid import sources
+from grid.space import trials
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted(path for room in ("grid", "medpt", "deploy") for path in (ROOT / room).rglob("*.py"))
@@ -183,7 +184,7 @@ datasets: {DRIVE: {folder: FOLDER}}
 
     def found(name: str) -> sources.Sources:
         (tmp_path / "small.yaml").write_text(text.replace("FOLDER", name))
-        loaded = space.load(str(tmp_path / "small.yaml"))
+        loaded = trials.load(str(tmp_path / "small.yaml"))
         return sources.find(loaded, tmp_path / "data", tmp_path / "out", write=False)
 
     outside = folder.replace("ABSOLUTE", str(tmp_path / "elsewhere"))

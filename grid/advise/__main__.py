@@ -102,7 +102,7 @@ def _offer(options: argparse.Namespace, plan: Any, frame: Any, dataset: Any) -> 
 
 def _same_weights(folder: Path | None, offer: "Offer") -> None:
     """InputError where the folder's file is not what the space's runs began with."""
-    from grid.space import IMAGENET
+    from grid.space.trials import IMAGENET
     from medpt.files import sha256
     from medpt.models.weights import published_name
 

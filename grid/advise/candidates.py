@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from grid import ablations, leaks
 from grid.evidence import Evidence
 from grid.query import METRICS
-from grid.space import IMAGENET
+from grid.space.trials import IMAGENET
 from medpt.data.cards import card
 from medpt.data.manifest import Manifest
 from medpt.errors import InputError, did_you_mean

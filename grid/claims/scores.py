@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from grid import published
 from grid.query import METRICS
-from grid.space import Trial
+from grid.space.trials import Trial
 from medpt.data.cards import CARDS, OWN, card
 from medpt.errors import InputError
 

@@ -21,7 +21,8 @@ from grid.doctor.checks import GIB, Finding
 from grid.objects import is_url
 from grid.plan import Plan
 from grid.run import parser, selected
-from grid.space import Space, load
+from grid.space.reader import load
+from grid.space.trials import Space
 from grid.store import Store
 from medpt.data import own
 from medpt.data.cards import card

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grid.evidence import Evidence
-from grid.space import thousands
+from grid.space.trials import thousands
 from medpt.analysis.cmd import PAPER_SCALES, Settings, average_cmd
 from medpt.analysis.distances import Distances, mean_matrix, measured, nearest_agreement, rank_correlation
 from medpt.data.cards import card

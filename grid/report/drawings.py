@@ -6,7 +6,7 @@ from grid.report import charts, figures, tables
 from grid.report.charts import Chart, Level, Line, Series
 from grid.report.findings import value
 from grid.report.tables import Cell, heading
-from grid.space import RANDOM
+from grid.space.trials import RANDOM
 
 
 def by_target(cells: Iterable[Cell]) -> dict[tuple[str, str], list[Cell]]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grid.report.tables import Cell, Column
-from grid.space import IMAGENET, RANDOM
+from grid.space.trials import IMAGENET, RANDOM
 
 WIDTH, HEIGHT = 340.0, 210.0
 LEFT, RIGHT, TOP, BOTTOM = 34.0, 10.0, 10.0, 24.0

@@ -8,10 +8,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from grid import published, space
+from grid import published
 from grid.evidence import Evidence, Prepared
 from grid.report.tables import NETWORKS, Cell, Column, heading
-from grid.space import Trial
+from grid.space import trials as space
+from grid.space.trials import Trial
 from medpt.data.cards import Card, card
 from medpt.data.fingerprint import fingerprint
 from medpt.data.locate import locate

@@ -16,7 +16,7 @@ from grid.report.charts import Chart
 from grid.report.places import Place
 from grid.report.provenance import Compared
 from grid.report.tables import Cell, heading
-from grid.space import RANDOM
+from grid.space.trials import RANDOM
 from grid.statistics import Interval, Summary, Test
 
 if TYPE_CHECKING:

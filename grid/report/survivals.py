@@ -13,7 +13,7 @@ from grid.report.charts import Box, Chart, Stroke
 from grid.report.figures import label, ticks
 from grid.report.provenance import SYNTHETIC
 from grid.report.tables import Cell
-from grid.space import RANDOM
+from grid.space.trials import RANDOM
 from medpt.errors import InputError
 from medpt.spec import NO_NETWORK, Slides
 from medpt.survival.patch_files import MANIFEST, CohortManifest

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from grid.query import METRIC_NAMES as METRIC_NAMES
 from grid.query import METRICS
-from grid.space import RANDOM
+from grid.space.trials import RANDOM
 from medpt.data.cards import card
 from medpt.spec import CLASSIFIER, NO_NETWORK
 from medpt.survival.needs import NEEDS

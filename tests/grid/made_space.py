@@ -9,8 +9,8 @@ import made_paper
 import numpy as np
 
 from grid import plan as planning
-from grid import space
 from grid.plan import Plan, Unit
+from grid.space import trials
 from grid.store import Store
 from grid.tracking import track
 from medpt.data import shards, signature
@@ -47,7 +47,7 @@ SCORES = {"random": 0.70, "ISIC2019": 0.76, "ADE20K": 0.73, "imagenet*": 0.79}
 def plan(folder: Path, text: str = SPACE, name: str = "made") -> Plan:
     path = folder / f"{name}.yaml"
     path.write_text(text)
-    loaded = space.load(str(path))
+    loaded = trials.load(str(path))
     prints = dict.fromkeys(planning.datasets(loaded), "f" * 64)
     weights = dict.fromkeys(("resnet18", "shufflenet_v2", "densenet121"), "e" * 64)
     return planning.build(loaded, prints, weights)

@@ -11,8 +11,9 @@ import pytest
 import tiny
 from installed import EXAMPLE, SPACE, environment, example, installed, project
 
-from grid import cost, plan, published, resources, space
+from grid import cost, plan, published, resources
 from grid.report import tables
+from grid.space import trials
 from medpt import extensions
 from medpt.errors import InputError
 from medpt.models import ARCHITECTURES, BACKBONES, architectures, backbones
@@ -30,25 +31,25 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def planned(path: Path) -> plan.Plan:
-    found = space.load(str(path))
+    found = trials.load(str(path))
     return plan.build(found, dict.fromkeys(plan.datasets(found), "print"), {})
 
 
 def test_names_of_extensions_follow_the_built_in_ones(here: Path) -> None:
     assert backbones() == (*BACKBONES, "five_blocks")
     assert architectures() == (*ARCHITECTURES, "fcn")
-    assert space.self_supervised() == space.SELF_SUPERVISED | {"SS-denoising": "denoising"}
+    assert trials.self_supervised() == trials.SELF_SUPERVISED | {"SS-denoising": "denoising"}
 
 
 def test_without_extensions_there_are_the_built_in_ones_alone() -> None:
     assert (backbones(), architectures()) == (BACKBONES, ARCHITECTURES)
-    assert space.self_supervised() == space.SELF_SUPERVISED
+    assert trials.self_supervised() == trials.SELF_SUPERVISED
 
 
 def test_the_light_list_of_methods_is_that_of_the_code() -> None:
     from medpt import pretrain
 
-    assert tuple(pretrain.METHODS) == space.METHODS
+    assert tuple(pretrain.METHODS) == trials.METHODS
 
 
 @pytest.mark.parametrize(
@@ -67,7 +68,7 @@ def test_a_name_that_is_taken_is_refused(
     other = installed(here / "other", project("other-nets", group, **{name: "other:build"}))
     monkeypatch.syspath_prepend(other)
     with pytest.raises(InputError, match=told):
-        space.load(str(tiny.written(here, SPACE)))
+        trials.load(str(tiny.written(here, SPACE)))
 
 
 @pytest.mark.parametrize(
@@ -88,7 +89,7 @@ def test_a_mistake_in_a_space_is_told_with_the_names_of_extensions(
 ) -> None:
     path = tiny.written(here, SPACE.replace(old, new))
     with pytest.raises(InputError) as caught:
-        space.load(str(path))
+        trials.load(str(path))
     (problem,) = caught.value.problems
     assert told in problem
     assert f"{path}:" in problem
@@ -158,7 +159,7 @@ def test_what_nobody_measured_has_a_cost_a_share_and_a_name() -> None:
 def test_an_extension_never_fills_a_cell_of_the_paper(
     name: dict[str, str], built_in: dict[str, str], target: str
 ) -> None:
-    trial = space.Trial("0", "random", None, "resnet18", "unet", target, 1.0, 0)
+    trial = trials.Trial("0", "random", None, "resnet18", "unet", target, 1.0, 0)
     assert published.key(replace(trial, **built_in)) in published.cells()  # type: ignore[arg-type]
     assert published.key(replace(trial, **name)) not in published.cells()  # type: ignore[arg-type]
 

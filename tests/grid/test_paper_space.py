@@ -6,15 +6,16 @@ from pathlib import Path
 import pytest
 import tiny
 
-from grid import leaks, plan, space
+from grid import leaks, plan
 from grid.published import cells, key, matching_cells
+from grid.space import trials
 from medpt.errors import InputError
 from medpt.spec import Coordinates, Features, Filters, Pretrain, Survive, Svcca
 from medpt.survival.needs import NEEDS
 
 
 def planned(name: str) -> plan.Plan:
-    found = space.load(name)
+    found = trials.load(name)
     prints = {dataset: dataset for dataset in plan.datasets(found)}
     published = {backbone: f"{backbone} of ImageNet" for backbone in ("resnet18", "densenet121")}
     return plan.build(found, prints, published)
@@ -98,7 +99,7 @@ def test_the_size_of_a_dataset_is_part_of_what_figure_2_looks_at() -> None:
 @pytest.mark.parametrize(("table", "count"), [("table5", 32), ("table6", 20)])
 def test_survival_trials_are_the_cells_of_the_paper(table: str, count: int) -> None:
     printed = {cell for cell, (name, _, _) in cells().items() if name == table}
-    ours = {key(trial) for trial in space.load(table).trials if trial.architecture != "cox"}
+    ours = {key(trial) for trial in trials.load(table).trials if trial.architecture != "cox"}
     assert len(printed) == count
     assert ours == printed
 
@@ -136,6 +137,6 @@ ANALYSIS = "analysis: {{ {0} }}\n"
 def test_a_mistake_is_told_with_its_line(tmp_path: Path, text: str, problem: str) -> None:
     path = tiny.written(tmp_path, f"title: wrong\n{text}")
     with pytest.raises(InputError) as told:
-        space.load(str(path))
+        trials.load(str(path))
     assert problem in str(told.value)
     assert f"{path}:" in str(told.value)

@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grid import plan, space, starts
+from grid import plan, starts
 from grid.published import matching_cells
+from grid.space import trials
 from medpt.spec import Finetune, Prepare, Pretrain, Protocol, canonical_json, digest, from_plain, stream_seed
 
 
 def planned(text_or_name: str = "demo", prints: dict[str, str] | None = None) -> plan.Plan:
-    found = space.load(text_or_name)
+    found = trials.load(text_or_name)
     given_prints = prints or {name: f"print of {name}" for name in plan.datasets(found)}
     return plan.build(found, given_prints, {})
 
@@ -36,7 +37,7 @@ def test_needs_come_first() -> None:
 
 
 def test_a_fingerprint_changes_what_depends_on_it() -> None:
-    prints = {name: name for name in plan.datasets(space.load("demo"))}
+    prints = {name: name for name in plan.datasets(trials.load("demo"))}
     before = set(planned(prints=prints).units)
     after = set(planned(prints=prints | {"ISIC2019": "other"}).units)
     changed = {planned(prints=prints).units[name].label for name in before - after}
@@ -51,7 +52,7 @@ def test_units_round_trip_through_json() -> None:
 
 
 def test_a_segmentation_source_is_trained_with_the_target_s_network() -> None:
-    trial = next(trial for trial in space.load("demo").trials if trial.target == "DRIVE")
+    trial = next(trial for trial in trials.load("demo").trials if trial.target == "DRIVE")
     assert starts.source_architecture(replace(trial, initialization="CHAOS-CT")) == "unet"
     assert starts.source_architecture(replace(trial, initialization="ISIC2019")) == "classifier"
     classifying = replace(trial, initialization="CHAOS-CT", architecture="classifier")
@@ -59,8 +60,8 @@ def test_a_segmentation_source_is_trained_with_the_target_s_network() -> None:
 
 
 def test_what_an_initialization_is_trained_on() -> None:
-    drive = next(trial for trial in space.load("demo").trials if trial.target == "DRIVE")
-    chest = next(trial for trial in space.load("demo").trials if trial.target != "DRIVE")
+    drive = next(trial for trial in trials.load("demo").trials if trial.target == "DRIVE")
+    chest = next(trial for trial in trials.load("demo").trials if trial.target != "DRIVE")
     told = {
         (name, trial.target): (starts.source_datasets(trial), starts.source_architecture(trial))
         for name in ("SS-Jigsaw", "SS-Context", "M3-CLS", "M3-SEG")

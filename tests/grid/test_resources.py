@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from grid import peaks, resources
 from grid.plan import Plan, Unit
 from grid.resources import FRACTIONS, GPU_SHARES, Room, Slices
-from grid.space import Settings, Space
+from grid.space.trials import Settings, Space
 from grid.store import Store
 from medpt import files
 from medpt.errors import InputError

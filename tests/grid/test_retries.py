@@ -15,7 +15,7 @@ from grid.pending import Patience
 from grid.plan import Plan, Unit
 from grid.resources import Room, Slices
 from grid.site import Site
-from grid.space import Settings, Space
+from grid.space.trials import Settings, Space
 from grid.store import Store
 from medpt import files
 from medpt.errors import DivergedError, InputError

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import tiny
 
-from grid import leaks, plan, planner, schedule, space, supply
+from grid import leaks, plan, planner, schedule, supply
 from grid.site import Site
+from grid.space import trials
 from grid.store import Store
 from medpt import files
 from medpt.data import phantom
@@ -35,7 +36,7 @@ experiments:
 
 def planned(folder: Path, initialization: str, text: str = SPACE) -> plan.Plan:
     path = tiny.written(folder, text.replace("INITIALIZATION", initialization))
-    found = space.load(str(path))
+    found = trials.load(str(path))
     return plan.build(found, {name: f"print of {name}" for name in plan.datasets(found)}, {})
 
 

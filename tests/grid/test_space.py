@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grid import space
+from grid.space import trials as space
 from medpt.errors import InputError
 
 GOOD = """

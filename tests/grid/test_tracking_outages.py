@@ -19,7 +19,8 @@ import tiny
 from trackers import assert_whole
 
 from grid import plan as planning
-from grid import run, sources, space
+from grid import run, sources
+from grid.space import trials
 from grid.store import Store
 from grid.tracking import connect, track
 
@@ -73,7 +74,7 @@ def unwell(kind: str) -> Iterator[str]:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a space of which every unit is finished, and of which no tracker knows."""
     folder = tmp_path_factory.mktemp("outages")
-    loaded = space.load(str(tiny.written(folder, SPACE)))
+    loaded = trials.load(str(tiny.written(folder, SPACE)))
     found = sources.find(loaded, None, folder / "out", write=True)
     made_space.publish(planning.build(loaded, found.fingerprints, {}), folder / "out", set(), {})
     return folder

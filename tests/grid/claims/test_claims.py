@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from grid import space
 from grid.claims import scores, statements, verdicts
 from grid.claims.verdicts import INCONCLUSIVE, NO_NUMBERS, NOT_SUPPORTED, NOT_YET, SUPPORTED, Verdict
+from grid.space import trials as space
 from medpt.data.cards import card
 from medpt.errors import InputError
 

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from grid import sources, space
+from grid import sources
 from grid.doctor import __main__ as doctor
 from grid.doctor import checks, footprint
 from grid.doctor.checks import GIB, Finding
+from grid.space import trials
 
 TEXT = """
 title: one source, one target
@@ -32,7 +33,7 @@ def wanted(folder: Path, text: str = TEXT, *more: str) -> doctor.Wanted:
     path = folder / "small.yaml"
     path.write_text(text)
     options = doctor._parser().parse_args(["--space", str(path), "--out", str(folder / "out"), *more])
-    return doctor.Wanted(options, space.load(str(path)))
+    return doctor.Wanted(options, trials.load(str(path)))
 
 
 # --- the disk -----------------------------------------------------------------------------------------------

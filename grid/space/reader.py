@@ -10,8 +10,9 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from grid.factors import FACTORS, Factors
-from grid.space import (
+from grid.space.factors import FACTORS, Factors
+from grid.space.reader import find
+from grid.space.trials import (
     IMAGENET,
     RANDOM,
     UNTRAINED,
@@ -20,7 +21,6 @@ from grid.space import (
     Settings,
     Space,
     Trial,
-    find,
     self_supervised,
 )
 from medpt.data.cards import CARDS, OWN

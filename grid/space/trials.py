@@ -1,7 +1,7 @@
 """What a space consists of: trials and analyses, with the settings that they share.
 
 A trial is one cell of the factorial for one seed; an analysis looks at data or weights and trains nothing.
-grid/space_file.py reads them from YAML.
+grid/space/reader.py reads them from YAML.
 """
 
 from collections.abc import Mapping
@@ -120,7 +120,7 @@ def load(name_or_file: str) -> Space:
 
     Raises InputError naming file, line, key and what is accepted, for all problems at once.
     """
-    from grid.space_file import read
+    from grid.space.reader import read
 
     return read(find(name_or_file))
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import product
 from typing import Any
 
-from grid.space import IMAGENET, UNTRAINED, Settings, Trial, self_supervised
+from grid.space.trials import IMAGENET, UNTRAINED, Settings, Trial, self_supervised
 from medpt.data.cards import CARDS, OWN, card
 from medpt.data.collections import COLLECTIONS
 from medpt.documents import Place

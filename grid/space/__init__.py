@@ -1,0 +1,1 @@
+"""What a space asks for: YAML files to trials and analyses."""
