@@ -28,7 +28,7 @@ from grid.pending import Patience
 from grid.plan import Plan, Unit
 from grid.site import Site
 from grid.space.trials import Settings, Space
-from grid.store import Store
+from grid.store.store import Store
 from grid.tracking import track
 from medpt.spec import Finetune
 

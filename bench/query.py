@@ -24,7 +24,7 @@ from typing import Any
 from bench.figure import best
 from grid.plan import Plan, Unit
 from grid.space.trials import Settings, Space, Trial
-from grid.store import Store
+from grid.store.store import Store
 from grid.tracking import track
 from medpt.files import write_json
 from medpt.models import ARCHITECTURES, BACKBONES

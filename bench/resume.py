@@ -23,7 +23,7 @@ from bench.figure import best
 from grid import plan as planning
 from grid import sources
 from grid.space.reader import load
-from grid.store import Store
+from grid.store.store import Store
 from medpt import files
 
 MOST = 5.0  # seconds

@@ -10,7 +10,7 @@ from statistics import median
 
 from grid import leaks
 from grid.plan import Unit
-from grid.store import Store
+from grid.store.store import Store
 from medpt.spec import Finetune, Pretrain, Protocol
 
 GMACS = {  # at 256 × 256, forward

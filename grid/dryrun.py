@@ -9,7 +9,7 @@ from grid import cost
 from grid.plan import Plan, Unit
 from grid.published import matching_cells
 from grid.sources import ABSENT, Sources
-from grid.store import Store
+from grid.store.store import Store
 
 LABELS = {  # others by their kind
     "pretrain": "pre-train",

@@ -13,7 +13,7 @@ from typing import Any
 
 from grid import leaks
 from grid.plan import Unit, unit_from
-from grid.store import Store
+from grid.store.store import Store
 from medpt import files
 from medpt.data.manifest import MANIFEST, Manifest
 from medpt.errors import InputError

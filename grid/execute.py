@@ -10,14 +10,14 @@ from grid import cost, extended, resources, sessions
 from grid.cluster import local_ray
 from grid.interrupt import leave_on_signals
 from grid.lean import loading
-from grid.objects import is_url
 from grid.pending import Patience
 from grid.plan import Plan, Unit
 from grid.progress import Progress
 from grid.run import how_to_go_on
 from grid.runners import weights_file
 from grid.site import Site
-from grid.store import Store
+from grid.store.backends import is_url
+from grid.store.store import Store
 from grid.tracking import track
 from grid.tracking.passwords import hidden
 from grid.watch import leave_without_ray, watched, witnessed

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from grid.planner import Unit
-from grid.store import Store
+from grid.store.store import Store
 from medpt import files
 from medpt.data import leaks
 from medpt.data.leaks import Leak

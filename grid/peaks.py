@@ -12,7 +12,7 @@ from typing import Any
 
 from grid.plan import Plan, Unit, unit_from
 from grid.resources import fitting
-from grid.store import Store
+from grid.store.store import Store
 from medpt.data.preprocess import output_size
 from medpt.spec import Prepare
 

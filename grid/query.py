@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from grid import ablations, results, terminal
-from grid.objects import place
 from grid.space.trials import thousands
+from grid.store.backends import place
 from grid.tracking.address import tracking_uri
 from medpt.errors import InputError, did_you_mean
 from medpt.spec import CLASSIFIER

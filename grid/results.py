@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from grid.store import Store
+from grid.store.store import Store
 from grid.tracking import record, track
 from grid.tracking.record import Run
 from medpt.data import own

@@ -17,11 +17,11 @@ from grid import plan as planning
 from grid import sources, terminal
 from grid.dryrun import describe
 from grid.interrupt import leave, leave_on_signals
-from grid.leases import SECONDS
-from grid.objects import place
 from grid.space.reader import load
 from grid.space.trials import Space, Trial
-from grid.store import Store
+from grid.store.backends import place
+from grid.store.leases import SECONDS
+from grid.store.store import Store
 from grid.tracking.address import tracking_uri
 from grid.tracking.passwords import hidden
 from medpt.data import own

@@ -10,7 +10,7 @@ from grid import leaks
 from grid.planner import Unit
 from grid.resources import allowed
 from grid.site import Site
-from grid.store import Store
+from grid.store.store import Store
 from medpt import files
 from medpt.data.leaks import Leak, Trimmed, left_out
 from medpt.errors import InputError

@@ -22,7 +22,7 @@ from grid.plan import Plan, Unit
 from grid.resources import Room, Slices, largest_node
 from grid.sessions import scratch
 from grid.site import Site
-from grid.store import Store
+from grid.store.store import Store
 from grid.supply import supply
 from grid.worker import trainable
 from medpt.data.dataset import Dataset

@@ -4,10 +4,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from grid.leases import SECONDS
+from grid.store.leases import SECONDS
 
 if TYPE_CHECKING:
-    from grid.store import Store
+    from grid.store.store import Store
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Site:
     lease_seconds: float = SECONDS
 
     def store(self) -> "Store":
-        from grid.store import Store
+        from grid.store.store import Store
 
         return Store(self.out, self.run, self.lease_seconds)
 

@@ -14,10 +14,10 @@ from typing import Protocol
 
 from grid import causes, prepare, slides, stream
 from grid.jobs import Making
-from grid.leases import Lease
 from grid.planner import Unit
 from grid.site import Site
-from grid.store import Store, SupersededError
+from grid.store.leases import Lease
+from grid.store.store import Store, SupersededError
 from grid.worker import facts
 from medpt import faults
 from medpt.data import cache

@@ -20,11 +20,11 @@ from uuid import uuid4
 
 from grid import causes, peaks
 from grid.lean import loading
-from grid.leases import Lease
 from grid.plan import Unit, unit_from
 from grid.runners import RUNNERS
 from grid.site import Site
-from grid.store import Store, SupersededError
+from grid.store.leases import Lease
+from grid.store.store import Store, SupersededError
 from medpt import faults, files
 from medpt.data import own
 from medpt.files import TEMPORARY

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from grid import terminal
-from grid.objects import place
+from grid.store.backends import place
 from grid.tracking.address import tracking_uri
 from medpt.errors import InputError
 
@@ -92,7 +92,7 @@ def _limits(options: argparse.Namespace) -> list[str]:
 def _offer(options: argparse.Namespace, plan: Any, frame: Any, dataset: Any) -> "tuple[Evidence, Offer]":
     from grid.advise.candidates import offered
     from grid.evidence import Evidence
-    from grid.store import Store
+    from grid.store.store import Store
 
     evidence = Evidence(plan, Store(options.out))
     offer = offered(evidence, frame, dataset.info.task, options.backbone)

@@ -18,12 +18,12 @@ from grid import sources, terminal
 from grid.cluster import OBJECT_STORE
 from grid.doctor import checks, footprint, machine
 from grid.doctor.checks import GIB, Finding
-from grid.objects import is_url
 from grid.plan import Plan
 from grid.run import parser, selected
 from grid.space.reader import load
 from grid.space.trials import Space
-from grid.store import Store
+from grid.store.backends import is_url
+from grid.store.store import Store
 from medpt.data import own
 from medpt.data.cards import card
 from medpt.errors import InputError

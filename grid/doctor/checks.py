@@ -25,7 +25,7 @@ from grid.tracking.passwords import hidden
 from medpt.errors import InputError
 
 if TYPE_CHECKING:
-    from grid.store import Store
+    from grid.store.store import Store
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 5.0  # seconds for a server to answer

@@ -4,8 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from grid.objects import place
 from grid.report.page import build
+from grid.store.backends import place
 from grid.tracking.address import tracking_uri
 from medpt.errors import InputError
 

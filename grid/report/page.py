@@ -29,7 +29,7 @@ from grid.report import (
 )
 from grid.report.places import PLACES
 from grid.report.sections import Facts
-from grid.store import Store
+from grid.store.store import Store
 from medpt import files
 from medpt.errors import InputError
 

@@ -14,7 +14,7 @@ from textwrap import shorten
 from typing import Any
 
 from grid.plan import Plan, Unit
-from grid.store import Store
+from grid.store.store import Store
 from grid.tracking.connect import all_runs, client, experiment, one_run
 from grid.tracking.passwords import hidden
 from grid.tracking.record import DIGEST, EXPERIMENT, PLANS, SPACE, packed

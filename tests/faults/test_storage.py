@@ -13,7 +13,7 @@ import pytest
 import tiny
 
 from grid import report
-from grid.store import Store
+from grid.store.store import Store
 from medpt import faults
 from medpt.files import TEMPORARY
 

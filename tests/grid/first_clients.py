@@ -5,7 +5,7 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 from grid.plan import Plan
-from grid.store import Store
+from grid.store.store import Store
 from grid.tracking import connect, track
 
 WAIT = 240.0

@@ -11,7 +11,7 @@ import numpy as np
 from grid import plan as planning
 from grid.plan import Plan, Unit
 from grid.space import trials
-from grid.store import Store
+from grid.store.store import Store
 from grid.tracking import track
 from medpt.data import shards, signature
 from medpt.data.cards import card

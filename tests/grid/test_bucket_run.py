@@ -9,8 +9,8 @@ import bucket_server
 import pytest
 import tiny
 
-from grid.objects import Bucket
-from grid.store import Store
+from grid.store.backends import Bucket
+from grid.store.store import Store
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import bucket_server
 import pytest
 
 from grid import runners
-from grid.objects import Bucket
-from grid.store import Store, SupersededError
+from grid.store.backends import Bucket
+from grid.store.store import Store, SupersededError
 from medpt.errors import InputError
 
 DIGEST = "a" * 64
@@ -66,7 +66,7 @@ def test_what_one_node_published_another_reads(node: Node) -> None:
 
 
 def test_notes_come_without_weights(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("grid.store.NOTES", 4)
+    monkeypatch.setattr("grid.store.store.NOTES", 4)
     published(node("one"), best=b"weights", history=b"[]")
     assert [path.name for path in node("other").notes(DIGEST)] == ["history"]
     assert not (node("other").folder(DIGEST) / "best").exists()

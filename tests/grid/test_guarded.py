@@ -13,7 +13,7 @@ from grid import cost, feed, leaks
 from grid.evidence import Evidence
 from grid.plan import Plan, Unit
 from grid.report import overlaps
-from grid.store import Store
+from grid.store.store import Store
 from medpt.data import shared_classes
 from medpt.data.cards import card
 from medpt.data.leaks import Leak, Trimmed, left_out

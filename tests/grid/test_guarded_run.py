@@ -9,7 +9,7 @@ import pytest
 import tiny
 from PIL import Image
 
-from grid.store import Store
+from grid.store.store import Store
 from medpt.data import phantom
 from medpt.data.manifest import read_index
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from grid.leases import Lease, Leases
-from grid.objects import Folder
-from grid.store import Store, SupersededError
+from grid.store.backends import Folder
+from grid.store.leases import Lease, Leases
+from grid.store.store import Store, SupersededError
 
 DIGEST = "a" * 64
 SHORT = 1.2  # seconds of a lease

@@ -14,9 +14,9 @@ from ray.cluster_utils import Cluster
 from services import SECRET, Server, database, postgres
 from trackers import assert_whole
 
-from grid.artifacts import copy_of
-from grid.objects import Bucket
-from grid.store import Store
+from grid.store.artifacts import copy_of
+from grid.store.backends import Bucket
+from grid.store.store import Store
 
 pytestmark = pytest.mark.fault  # minutes: a cluster starts for each
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import bucket_server
 import pytest
 
-from grid.objects import Bucket, Documents, Folder, is_url, place
+from grid.store.backends import Bucket, Documents, Folder, is_url, place
 from medpt.errors import InputError
 
 
@@ -60,7 +60,7 @@ def test_a_folder_shows_no_half_written_name(tmp_path: Path) -> None:
 def test_large_files_go_up_in_parts_and_come_back(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("grid.objects.LARGE", 2**20)
+    monkeypatch.setattr("grid.store.backends.LARGE", 2**20)
     content = bytes(range(256)) * 30_000
     (tmp_path / "large").write_bytes(content)
     bucket = Bucket(url)
@@ -81,7 +81,7 @@ def test_a_bucket_that_does_not_answer_is_an_infrastructure_fault(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # the discard port: nothing listens
-    monkeypatch.setitem(__import__("grid.objects").objects.RETRIES, "max_retries", 0)
+    monkeypatch.setitem(__import__("grid.store.backends").objects.RETRIES, "max_retries", 0)
     with pytest.raises(OSError, match=r"s3://.*Error"):
         Bucket(url).read("done/a.json")
 

@@ -11,7 +11,7 @@ from grid import peaks, resources
 from grid.plan import Plan, Unit
 from grid.resources import FRACTIONS, GPU_SHARES, Room, Slices
 from grid.space.trials import Settings, Space
-from grid.store import Store
+from grid.store.store import Store
 from medpt import files
 from medpt.errors import InputError
 from medpt.spec import Finetune, Prepare, Protocol

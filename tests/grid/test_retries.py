@@ -16,7 +16,7 @@ from grid.plan import Plan, Unit
 from grid.resources import Room, Slices
 from grid.site import Site
 from grid.space.trials import Settings, Space
-from grid.store import Store
+from grid.store.store import Store
 from medpt import files
 from medpt.errors import DivergedError, InputError
 from medpt.spec import Finetune

@@ -13,7 +13,7 @@ import tiny
 from grid import leaks, plan, planner, schedule, supply
 from grid.site import Site
 from grid.space import trials
-from grid.store import Store
+from grid.store.store import Store
 from medpt import files
 from medpt.data import phantom
 from medpt.data.manifest import Manifest

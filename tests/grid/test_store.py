@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from grid.store import Store
+from grid.store.store import Store
 from medpt.errors import InputError
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from grid.planner import Unit
 from grid.site import Site
-from grid.store import Store
+from grid.store.store import Store
 from grid.worker import execute
 from medpt.data import open_dataset, phantom
 from medpt.spec import NO_NETWORK, Features, Slides, Spec, Survive

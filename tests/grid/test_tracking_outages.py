@@ -21,7 +21,7 @@ from trackers import assert_whole
 from grid import plan as planning
 from grid import run, sources
 from grid.space import trials
-from grid.store import Store
+from grid.store.store import Store
 from grid.tracking import connect, track
 
 SECRET = "not-to-be-printed-4d1e"

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from grid.store import Store
+from grid.store.store import Store
 from medpt.data import phantom
 
 SPACE = """

@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from grid.store import Store
+from grid.store.store import Store
 from grid.tracking import track
 
 SPACE = """

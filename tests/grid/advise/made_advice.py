@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from grid.plan import Plan
-from grid.store import Store
+from grid.store.store import Store
 from medpt.data import shards
 from medpt.data.cards import card
 from medpt.data.manifest import ShardInfo

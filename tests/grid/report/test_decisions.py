@@ -12,7 +12,7 @@ from grid.evidence import Evidence
 from grid.plan import Plan
 from grid.report import decisions
 from grid.report.decisions import HOLDERS, MODELS
-from grid.store import Store
+from grid.store.store import Store
 from medpt.survival.needs import NEEDS
 
 SOURCES = [(file, name) for _, file, name, _ in HOLDERS.values()] + [

@@ -20,7 +20,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from grid.objects import Bucket
+from grid.store.backends import Bucket
 from medpt import files
 
 log = logging.getLogger(__name__)

@@ -4,14 +4,14 @@
     units/<digest>/          its artifacts
     failed/<digest>.json     why a unit failed, and .log, where it happened
     checkpoints/<digest>/    of units that are not finished
-    leases/<digest>/         one file an execution: who works on the unit (grid/leases.py)
+    leases/<digest>/         one file an execution: who works on the unit (grid/store/leases.py)
     live/<digest>.jsonl      metrics of a unit while it runs
     plans/<space>.json       what a space consists of
     doubts/<digest>          of a bucket: a reader found the unit's files damaged
     quarantine/<digest>/     artifacts that were not what had been published
 
 Paths that a store gives are below `root`, which of a bucket is a copy on this node; it may be deleted at any
-time when nothing runs. grid/artifacts.py says where that is, and where files lie in the bucket.
+time when nothing runs. grid/store/artifacts.py says where that is, and where files lie in the bucket.
 """
 
 import json
@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from grid.artifacts import Artifacts, InBucket, OnDisk, copy_of
-from grid.leases import SECONDS, Lease, Leases
-from grid.objects import Bucket, Documents, Folder, is_url, reason
+from grid.store.artifacts import Artifacts, InBucket, OnDisk, copy_of
+from grid.store.backends import Bucket, Documents, Folder, is_url, reason
+from grid.store.leases import SECONDS, Lease, Leases
 from medpt import faults, files
 from medpt.data import manifest
 from medpt.errors import InputError

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
-from grid.objects import Documents
+from grid.store.backends import Documents
 
 log = logging.getLogger(__name__)
 
