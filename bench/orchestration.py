@@ -25,7 +25,7 @@ from bench.figure import Figure, show
 from grid import resources
 from grid.cluster import local_ray
 from grid.pending import Patience
-from grid.plan import Plan, Unit
+from grid.plan.plan import Plan, Unit
 from grid.site import Site
 from grid.space.trials import Settings, Space
 from grid.store.store import Store

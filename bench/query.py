@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.figure import best
-from grid.plan import Plan, Unit
+from grid.plan.plan import Plan, Unit
 from grid.space.trials import Settings, Space, Trial
 from grid.store.store import Store
 from grid.tracking import track

@@ -20,8 +20,8 @@ from functools import partial
 from pathlib import Path
 
 from bench.figure import best
-from grid import plan as planning
-from grid import sources
+from grid.plan import datasets
+from grid.plan import plan as planning
 from grid.space.reader import load
 from grid.store.store import Store
 from medpt import files
@@ -54,7 +54,7 @@ def fill(space: Path, out: str | Path, count: int) -> None:
     store = Store(out)
     store.create()
     loaded = load(str(space))
-    found = sources.find(loaded, None, store.root, write=True)
+    found = datasets.find(loaded, None, store.root, write=True)
     plan = planning.build(loaded, found.fingerprints, {})
     times = {"started": 1.0, "ended": 2.0, "version": 1, "host": "bench", "attempt": 1, "artifacts": {}}
 

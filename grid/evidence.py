@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from grid import leaks
-from grid.plan import Unit, unit_from
+from grid.plan.plan import Unit, unit_from
 from grid.store.store import Store
 from medpt import files
 from medpt.data.manifest import MANIFEST, Manifest

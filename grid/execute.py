@@ -6,12 +6,13 @@ from functools import partial
 
 from rich.console import Console
 
-from grid import cost, extended, resources, sessions
+from grid import extended, resources, sessions
 from grid.cluster import local_ray
 from grid.interrupt import leave_on_signals
 from grid.lean import loading
 from grid.pending import Patience
-from grid.plan import Plan, Unit
+from grid.plan import cost
+from grid.plan.plan import Plan, Unit
 from grid.progress import Progress
 from grid.run import how_to_go_on
 from grid.runners import weights_file

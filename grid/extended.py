@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from grid.plan import Unit
+from grid.plan.plan import Unit
 from grid.space.trials import METHODS
 from medpt import extensions
 from medpt.errors import InputError

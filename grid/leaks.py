@@ -12,7 +12,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from grid.planner import Unit
+from grid.plan.planner import Unit
 from grid.store.store import Store
 from medpt import files
 from medpt.data import leaks

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from grid.plan import Plan, Unit, unit_from
+from grid.plan.plan import Plan, Unit, unit_from
 from grid.resources import fitting
 from grid.store.store import Store
 from medpt.data.preprocess import output_size

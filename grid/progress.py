@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from grid.plan import Unit
+from grid.plan.plan import Unit
 
 EVERY = 30.0  # seconds between lines where the output is no terminal
 VERBS = {

@@ -7,7 +7,7 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
-from grid.plan import Plan
+from grid.plan.plan import Plan
 from grid.space.trials import Trial
 from medpt.spec import CLASSIFIER, NO_NETWORK
 

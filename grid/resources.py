@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from grid.plan import Unit
+from grid.plan.plan import Unit
 from medpt.errors import InputError
 from medpt.spec import CLASSIFIER, Finetune, Pretrain, Spec
 

@@ -13,10 +13,11 @@ from uuid import uuid4
 
 from rich.console import Console
 
-from grid import plan as planning
-from grid import sources, terminal
+from grid import terminal
 from grid.dryrun import describe
 from grid.interrupt import leave, leave_on_signals
+from grid.plan import datasets
+from grid.plan import plan as planning
 from grid.space.reader import load
 from grid.space.trials import Space, Trial
 from grid.store.backends import place
@@ -56,15 +57,15 @@ def run(options: argparse.Namespace, console: Console) -> int:
     store = Store(options.out, run=uuid4().hex, lease_seconds=options.lease_seconds)
     if not options.dry_run:
         store.create()
-    found = sources.find(space, options.data, store.root, write=not options.dry_run)
+    found = datasets.find(space, options.data, store.root, write=not options.dry_run)
     options.imagenet_weights = options.imagenet_weights or found.weights
-    plan = planning.build(space, found.fingerprints, sources.published(space, options.imagenet_weights))
+    plan = planning.build(space, found.fingerprints, datasets.published(space, options.imagenet_weights))
     if options.dry_run:
         describe(plan, store, found, console)
         return 0
     if options.flush:
         return flushed(plan, store, found, options, console)
-    opened = sources.open_all(space, found)
+    opened = datasets.open_all(space, found)
     leave_on_signals(how_to_go_on(options))
     from grid.execute import execute
 
@@ -72,7 +73,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
 
 
 def flushed(
-    plan: planning.Plan, store: Store, found: sources.Sources, options: argparse.Namespace, console: Console
+    plan: planning.Plan, store: Store, found: datasets.Sources, options: argparse.Namespace, console: Console
 ) -> int:
     from grid.execute import flush
 

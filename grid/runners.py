@@ -7,7 +7,7 @@ from socket import gethostname
 from typing import Any
 
 from grid import leaks
-from grid.planner import Unit
+from grid.plan.planner import Unit
 from grid.resources import allowed
 from grid.site import Site
 from grid.store.store import Store

@@ -18,7 +18,7 @@ from ray.tune.search import Searcher
 
 from grid import causes, peaks
 from grid.pending import Patience
-from grid.plan import Plan, Unit
+from grid.plan.plan import Plan, Unit
 from grid.resources import Room, Slices, largest_node
 from grid.sessions import scratch
 from grid.site import Site

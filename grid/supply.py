@@ -14,7 +14,7 @@ from typing import Protocol
 
 from grid import causes, prepare, slides, stream
 from grid.jobs import Making
-from grid.planner import Unit
+from grid.plan.planner import Unit
 from grid.site import Site
 from grid.store.leases import Lease
 from grid.store.store import Store, SupersededError

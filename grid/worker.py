@@ -20,7 +20,7 @@ from uuid import uuid4
 
 from grid import causes, peaks
 from grid.lean import loading
-from grid.plan import Unit, unit_from
+from grid.plan.plan import Unit, unit_from
 from grid.runners import RUNNERS
 from grid.site import Site
 from grid.store.leases import Lease

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from packaging.version import Version
 
-from grid import sources
+from grid.plan import datasets
 from grid.space import trials
 
 ROOT = Path(__file__).parents[1]
@@ -182,10 +182,10 @@ experiments: [{initialization: [random], backbone: [resnet18], target: [DRIVE], 
 datasets: {DRIVE: {folder: FOLDER}}
 """
 
-    def found(name: str) -> sources.Sources:
+    def found(name: str) -> datasets.Sources:
         (tmp_path / "small.yaml").write_text(text.replace("FOLDER", name))
         loaded = trials.load(str(tmp_path / "small.yaml"))
-        return sources.find(loaded, tmp_path / "data", tmp_path / "out", write=False)
+        return datasets.find(loaded, tmp_path / "data", tmp_path / "out", write=False)
 
     outside = folder.replace("ABSOLUTE", str(tmp_path / "elsewhere"))
     assert "a folder below --data is accepted" in found(outside).problems[0]

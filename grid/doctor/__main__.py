@@ -13,12 +13,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from grid import plan as planning
-from grid import sources, terminal
+from grid import terminal
 from grid.cluster import OBJECT_STORE
 from grid.doctor import checks, footprint, machine
 from grid.doctor.checks import GIB, Finding
-from grid.plan import Plan
+from grid.plan import datasets as sources
+from grid.plan import plan as planning
+from grid.plan.plan import Plan
 from grid.run import parser, selected
 from grid.space.reader import load
 from grid.space.trials import Space

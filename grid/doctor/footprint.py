@@ -6,7 +6,7 @@ leave are not in it.
 
 from collections.abc import Callable, Iterable, Mapping
 
-from grid.planner import Unit
+from grid.plan.planner import Unit
 from medpt.data.cards import card
 from medpt.spec import CLASSIFIER, Finetune, Prepare, Pretrain, Slides
 from medpt.survival.patches import options_of

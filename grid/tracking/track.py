@@ -13,7 +13,7 @@ from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
-from grid.plan import Plan, Unit
+from grid.plan.plan import Plan, Unit
 from grid.store.store import Store
 from grid.tracking.connect import all_runs, client, experiment, one_run
 from grid.tracking.passwords import hidden

@@ -4,7 +4,7 @@ import os
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
-from grid.plan import Plan
+from grid.plan.plan import Plan
 from grid.store.store import Store
 from grid.tracking import connect, track
 

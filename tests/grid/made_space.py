@@ -8,8 +8,8 @@ from typing import Any
 import made_paper
 import numpy as np
 
-from grid import plan as planning
-from grid.plan import Plan, Unit
+from grid.plan import plan as planning
+from grid.plan.plan import Plan, Unit
 from grid.space import trials
 from grid.store.store import Store
 from grid.tracking import track

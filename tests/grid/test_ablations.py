@@ -17,7 +17,7 @@ from rich.console import Console
 from scipy import stats
 
 from grid import ablations, query
-from grid.plan import Plan, Unit
+from grid.plan.plan import Plan, Unit
 from grid.tracking import track
 from medpt.errors import InputError
 from medpt.spec import Finetune, stream_seed

@@ -11,7 +11,8 @@ import pytest
 import tiny
 from installed import EXAMPLE, SPACE, environment, example, installed, project
 
-from grid import cost, plan, published, resources
+from grid import published, resources
+from grid.plan import cost, plan
 from grid.report import tables
 from grid.space import trials
 from medpt import extensions

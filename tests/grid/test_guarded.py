@@ -9,9 +9,10 @@ import made_space
 import pytest
 from pyarrow import parquet
 
-from grid import cost, feed, leaks
+from grid import feed, leaks
 from grid.evidence import Evidence
-from grid.plan import Plan, Unit
+from grid.plan import cost
+from grid.plan.plan import Plan, Unit
 from grid.report import overlaps
 from grid.store.store import Store
 from medpt.data import shared_classes

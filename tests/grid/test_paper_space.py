@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import tiny
 
-from grid import leaks, plan
+from grid import leaks
+from grid.plan import plan
 from grid.published import cells, key, matching_cells
 from grid.space import trials
 from medpt.errors import InputError

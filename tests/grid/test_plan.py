@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grid import plan, starts
+from grid.plan import initialization, plan
 from grid.published import matching_cells
 from grid.space import trials
 from medpt.spec import Finetune, Prepare, Pretrain, Protocol, canonical_json, digest, from_plain, stream_seed
@@ -53,17 +53,20 @@ def test_units_round_trip_through_json() -> None:
 
 def test_a_segmentation_source_is_trained_with_the_target_s_network() -> None:
     trial = next(trial for trial in trials.load("demo").trials if trial.target == "DRIVE")
-    assert starts.source_architecture(replace(trial, initialization="CHAOS-CT")) == "unet"
-    assert starts.source_architecture(replace(trial, initialization="ISIC2019")) == "classifier"
+    assert initialization.source_architecture(replace(trial, initialization="CHAOS-CT")) == "unet"
+    assert initialization.source_architecture(replace(trial, initialization="ISIC2019")) == "classifier"
     classifying = replace(trial, initialization="CHAOS-CT", architecture="classifier")
-    assert starts.source_architecture(classifying) == "unet"
+    assert initialization.source_architecture(classifying) == "unet"
 
 
 def test_what_an_initialization_is_trained_on() -> None:
     drive = next(trial for trial in trials.load("demo").trials if trial.target == "DRIVE")
     chest = next(trial for trial in trials.load("demo").trials if trial.target != "DRIVE")
     told = {
-        (name, trial.target): (starts.source_datasets(trial), starts.source_architecture(trial))
+        (name, trial.target): (
+            initialization.source_datasets(trial),
+            initialization.source_architecture(trial),
+        )
         for name in ("SS-Jigsaw", "SS-Context", "M3-CLS", "M3-SEG")
         for trial in (replace(drive, initialization=name), replace(chest, initialization=name))
     }

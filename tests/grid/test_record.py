@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from grid import results
-from grid.plan import Plan
+from grid.plan.plan import Plan
 from grid.tracking import record, track
 from medpt.errors import InputError
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grid import peaks, resources
-from grid.plan import Plan, Unit
+from grid.plan.plan import Plan, Unit
 from grid.resources import FRACTIONS, GPU_SHARES, Room, Slices
 from grid.space.trials import Settings, Space
 from grid.store.store import Store

@@ -12,7 +12,7 @@ import pytest
 from grid import causes, schedule
 from grid.cluster import local_ray
 from grid.pending import Patience
-from grid.plan import Plan, Unit
+from grid.plan.plan import Plan, Unit
 from grid.resources import Room, Slices
 from grid.site import Site
 from grid.space.trials import Settings, Space

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import tiny
 
-from grid import leaks, plan, planner, schedule, supply
+from grid import leaks, schedule, supply
+from grid.plan import plan, planner
 from grid.site import Site
 from grid.space import trials
 from grid.store.store import Store

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from grid.planner import Unit
+from grid.plan.planner import Unit
 from grid.site import Site
 from grid.store.store import Store
 from grid.worker import execute

@@ -18,8 +18,9 @@ import services
 import tiny
 from trackers import assert_whole
 
-from grid import plan as planning
-from grid import run, sources
+from grid import run
+from grid.plan import datasets
+from grid.plan import plan as planning
 from grid.space import trials
 from grid.store.store import Store
 from grid.tracking import connect, track
@@ -75,7 +76,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a space of which every unit is finished, and of which no tracker knows."""
     folder = tmp_path_factory.mktemp("outages")
     loaded = trials.load(str(tiny.written(folder, SPACE)))
-    found = sources.find(loaded, None, folder / "out", write=True)
+    found = datasets.find(loaded, None, folder / "out", write=True)
     made_space.publish(planning.build(loaded, found.fingerprints, {}), folder / "out", set(), {})
     return folder
 

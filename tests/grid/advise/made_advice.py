@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from grid.plan import Plan
+from grid.plan.plan import Plan
 from grid.store.store import Store
 from medpt.data import shards
 from medpt.data.cards import card

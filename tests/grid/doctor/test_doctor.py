@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from grid import sources
 from grid.doctor import __main__ as doctor
 from grid.doctor import checks, footprint
 from grid.doctor.checks import GIB, Finding
+from grid.plan import datasets
 from grid.space import trials
 
 TEXT = """
@@ -99,7 +99,7 @@ def test_datasets_that_are_absent_are_named(tmp_path: Path) -> None:
 def test_imagenet_weights_that_are_absent_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     text = TEXT.replace("[random, ISIC2019]", '[random, "imagenet*"]')
-    name = sources.published_name("resnet18")
+    name = datasets.published_name("resnet18")
     found = doctor.imagenet(wanted(tmp_path, text))
     assert not found.ok
     assert name in found.text

@@ -9,7 +9,7 @@ import made_space
 import pytest
 
 from grid.evidence import Evidence
-from grid.plan import Plan
+from grid.plan.plan import Plan
 from grid.report import decisions
 from grid.report.decisions import HOLDERS, MODELS
 from grid.store.store import Store

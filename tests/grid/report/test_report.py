@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from grid import report, results
-from grid.plan import Plan
+from grid.plan.plan import Plan
 from grid.report.__main__ import main
 from grid.tracking import track
 from medpt.errors import InputError

@@ -17,7 +17,7 @@ from test_report import Reader, digest_of
 
 from grid import published, report, results
 from grid.claims import verdicts
-from grid.plan import Plan
+from grid.plan.plan import Plan
 from grid.tracking import track
 
 GOLDEN = Path(__file__).parent / "golden" / "paper"

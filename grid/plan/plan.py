@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from grid.planner import Planner, Unit, unit_from
+from grid.plan.initialization import detected_by, source_datasets
+from grid.plan.planner import Planner, Unit, unit_from
 from grid.space.trials import Analysis, Space, Trial
-from grid.starts import detected_by, source_datasets
 
 __all__ = ["Plan", "Unit", "build", "datasets", "unit_from"]
 

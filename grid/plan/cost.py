@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from statistics import median
 
 from grid import leaks
-from grid.plan import Unit
+from grid.plan.plan import Unit
 from grid.store.store import Store
 from medpt.spec import Finetune, Pretrain, Protocol
 
@@ -98,7 +98,7 @@ def middle(protocol: Protocol) -> float:
 
 def calibration(store: Store, sizes: Mapping[str, int], device: str, sample: int = 50) -> float:
     """Measured over computed seconds of finished units; 1 where there are none."""
-    from grid.plan import unit_from
+    from grid.plan.plan import unit_from
 
     ratios = []
     for name in sorted(store.finished())[:sample]:

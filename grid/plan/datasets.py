@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from grid import plan
+from grid.plan import plan
+from grid.plan.initialization import detected_by
 from grid.space.trials import IMAGENET, Space
-from grid.starts import detected_by
 from medpt.data import open_dataset, own
 from medpt.data.cards import card
 from medpt.data.dataset import Dataset

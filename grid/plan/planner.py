@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from grid.plan.initialization import source_architecture, source_datasets, source_protocol, takes_decoder
 from grid.space.trials import IMAGENET, RANDOM, UNTRAINED, Analysis, Settings, Trial, self_supervised
-from grid.starts import source_architecture, source_datasets, source_protocol, takes_decoder
 from medpt import extensions
 from medpt.data import disc, leaks
 from medpt.data.cards import card

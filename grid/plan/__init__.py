@@ -1,0 +1,1 @@
+"""Trials and analyses to units of work, named by their content; what they cost."""
