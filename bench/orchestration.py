@@ -23,7 +23,7 @@ from unittest import mock
 
 from bench.figure import Figure, show
 from grid import resources
-from grid.cluster import local_ray
+from grid.cluster.ray_session import local_ray
 from grid.pending import Patience
 from grid.plan.plan import Plan, Unit
 from grid.site import Site

@@ -6,9 +6,11 @@ from functools import partial
 
 from rich.console import Console
 
-from grid import extended, resources, sessions
-from grid.cluster import local_ray
-from grid.interrupt import leave_on_signals
+from grid import extended, resources
+from grid.cluster import temp_folders
+from grid.cluster.connection_watch import leave_without_ray, watched, witnessed
+from grid.cluster.process_exit import leave_on_signals
+from grid.cluster.ray_session import local_ray
 from grid.lean import loading
 from grid.pending import Patience
 from grid.plan import cost
@@ -21,7 +23,6 @@ from grid.store.backends import is_url
 from grid.store.store import Store
 from grid.tracking import track
 from grid.tracking.passwords import hidden
-from grid.watch import leave_without_ray, watched, witnessed
 from medpt.data.dataset import Dataset
 from medpt.errors import InputError
 from medpt.spec import Finetune
@@ -32,7 +33,7 @@ def execute(
 ) -> int:
     """Exit code 0 when every unit of the plan is finished, else 1."""
     store.sweep()
-    sessions.sweep_abandoned()
+    temp_folders.sweep_abandoned()
     todo = unfinished(plan, store, console)
     extended.check((plan.units[name] for name in todo), plan.space.settings.size)
     check_published_weights(plan, todo, options)

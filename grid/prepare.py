@@ -156,7 +156,7 @@ def prepare_one(name: str, root: Path, to: Path, options: argparse.Namespace) ->
     split: Any = options.split or ("official" if info.official_split else "random")
     spec = Prepare(dataset.info.name, fingerprint(dataset.root), canonical(pipeline), split)
     job = Job(dataset.info.name, spec, dataset, Making(to))
-    from grid.cluster import local_ray
+    from grid.cluster.ray_session import local_ray
 
     with local_ray():
         ((_, ended),) = prepare_all([job], _teller(job))

@@ -14,8 +14,8 @@ from uuid import uuid4
 from rich.console import Console
 
 from grid import terminal
+from grid.cluster.process_exit import leave, leave_on_signals
 from grid.dryrun import describe
-from grid.interrupt import leave, leave_on_signals
 from grid.plan import datasets
 from grid.plan import plan as planning
 from grid.space.reader import load

@@ -17,10 +17,10 @@ from ray import tune
 from ray.tune.search import Searcher
 
 from grid import causes, peaks
+from grid.cluster.temp_folders import scratch
 from grid.pending import Patience
 from grid.plan.plan import Plan, Unit
 from grid.resources import Room, Slices, largest_node
-from grid.sessions import scratch
 from grid.site import Site
 from grid.store.store import Store
 from grid.supply import supply

@@ -149,7 +149,7 @@ def extract_one(options: argparse.Namespace) -> CohortManifest:
     given = {key: getattr(options, key) for key in ("candidates", "box", "size")}
     patches = {key: value for key, value in given.items() if value is not None}
     job = Job(name, Slides(name, fingerprint(dataset.root), patches=patches), dataset, Making(options.to))
-    from grid.cluster import local_ray
+    from grid.cluster.ray_session import local_ray
 
     with local_ray():
         ((_, ended),) = extract_all([job], lambda slides: print(".", end="", flush=True))

@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from grid import terminal
-from grid.cluster import OBJECT_STORE
+from grid.cluster.ray_session import OBJECT_STORE
 from grid.doctor import checks, footprint, machine
 from grid.doctor.checks import GIB, Finding
 from grid.plan import datasets as sources

@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 import yaml
 
-from grid.cluster import local_ray
+from grid.cluster.ray_session import local_ray
 from medpt.errors import InputError
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from grid import feed, stream
-from grid.cluster import local_ray
+from grid.cluster.ray_session import local_ray
 from grid.jobs import Making
 from grid.prepare import Job, main, prepare_all
 from medpt.data import open_dataset, phantom, shards

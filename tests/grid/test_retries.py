@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from grid import causes, schedule
-from grid.cluster import local_ray
+from grid.cluster.ray_session import local_ray
 from grid.pending import Patience
 from grid.plan.plan import Plan, Unit
 from grid.resources import Room, Slices

@@ -18,7 +18,7 @@ import tiny
 
 from grid import query, results
 from grid import run as command
-from grid.sessions import LOCK, SESSION
+from grid.cluster.temp_folders import LOCK, SESSION
 from grid.tracking import track
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from grid.cluster import local_ray
+from grid.cluster.ray_session import local_ray
 from grid.jobs import Making
 from grid.slides import Job, extract_all, main, published, table4
 from medpt.data import open_dataset, phantom
@@ -113,7 +113,7 @@ def test_the_command_prints_table_4(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("grid.cluster.local_ray", nullcontext)
+    monkeypatch.setattr("grid.cluster.ray_session.local_ray", nullcontext)
     arguments = ["tcga-gbm", str(source), "--to", str(tmp_path / "to"), "--box", "64", "--size", "32"]
     assert main(arguments) == 0
     manifest = CohortManifest.read(tmp_path / "to")

@@ -6,14 +6,14 @@ import time
 
 import pytest
 
-from grid import watch
-from grid.watch import watched
+from grid.cluster import connection_watch
+from grid.cluster.connection_watch import watched
 
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "PERIOD", 0.05)
-    monkeypatch.setattr(watch, "PATIENCE", 0.4)
+    monkeypatch.setattr(connection_watch, "PERIOD", 0.05)
+    monkeypatch.setattr(connection_watch, "PATIENCE", 0.4)
 
 
 def test_what_listens_is_there() -> None:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from grid import sessions
-from grid.interrupt import sigterm_kept
+from grid.cluster import temp_folders
+from grid.cluster.process_exit import sigterm_kept
 from grid.lean import one_node, one_node_data
 from medpt.errors import InputError
 
@@ -34,8 +34,8 @@ def local_ray(address: str | None = None, cpus: int | None = None, gpus: int | N
     logging.getLogger("ray").setLevel(logging.ERROR)
     for name in ("tune", "execution"):  # a page of traceback for each unit that is tried again
         logging.getLogger(f"ray.tune.{name}").setLevel(logging.CRITICAL)
-    sessions.sweep_abandoned()
-    session = sessions.start()
+    temp_folders.sweep_abandoned()
+    session = temp_folders.start()
     try:
         with _told(address):
             if address:
@@ -47,7 +47,7 @@ def local_ray(address: str | None = None, cpus: int | None = None, gpus: int | N
             yield
     finally:
         _shutdown()
-        sessions.end(session)
+        temp_folders.end(session)
 
 
 def _check_head(address: str) -> None:

@@ -69,7 +69,7 @@ def _answers(host: str, port: int) -> bool:
 
 def leave_without_ray(message: str) -> None:
     """Exits with 1 and `message`, at once: nothing of Ray answers any more, and all on disk is whole."""
-    from grid.sessions import sweep_own
+    from grid.cluster.temp_folders import sweep_own
 
     dismiss()
     os.write(2, message.encode())

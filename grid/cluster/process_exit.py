@@ -16,8 +16,8 @@ def leave_on_signals(message: str) -> None:
     def leave(number: int, frame: FrameType | None) -> None:
         signal.signal(number, signal.SIG_IGN)
         os.write(1, message.encode())  # nothing that the interrupted line may be in the middle of
-        from grid.sessions import sweep_own
-        from grid.watch import dismiss
+        from grid.cluster.connection_watch import dismiss
+        from grid.cluster.temp_folders import sweep_own
 
         dismiss()
         sweep_own()

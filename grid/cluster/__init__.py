@@ -1,0 +1,1 @@
+"""Ray started or joined, its temporary folders, and how a process ends."""
