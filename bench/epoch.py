@@ -193,7 +193,7 @@ def ray_rates(folder: Path, images: int, size: int, epochs: int) -> tuple[float,
 
     ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     try:
-        from grid.jobs import quiet_ray_data
+        from grid.preparation.pipeline import quiet_ray_data
 
         quiet_ray_data()
         epoch = lambda: consume(through_ray(folder, size), images, size)  # noqa: E731

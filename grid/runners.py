@@ -174,7 +174,7 @@ def live(path: Path) -> Callable[[dict[str, float]], None]:
 
 
 def _feed(store: Store, site: Site, digest: str, device: str) -> Any:
-    from grid.feed import open_feed
+    from grid.preparation.loaders import open_feed
 
     cache = site.arrays(store) / digest
     try:

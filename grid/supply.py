@@ -12,9 +12,10 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Protocol
 
-from grid import causes, prepare, slides, stream
-from grid.jobs import Making
+from grid import causes
 from grid.plan.planner import Unit
+from grid.preparation import images, slides, streaming
+from grid.preparation.pipeline import Making
 from grid.site import Site
 from grid.store.leases import Lease
 from grid.store.store import Store, SupersededError
@@ -105,8 +106,8 @@ def _images(
         assert isinstance(unit.spec, Prepare)  # noqa: S101 - for the type checker
         detector = _detector(unit.spec.detector, store) if unit.spec.detector else None
         dataset = opened[unit.spec.dataset]
-        jobs.append(prepare.Job(name, unit.spec, dataset, _making(store, name), detector))
-    return prepare.prepare_all(jobs, on_images)
+        jobs.append(images.Job(name, unit.spec, dataset, _making(store, name), detector))
+    return images.prepare_all(jobs, on_images)
 
 
 def _detector(digest: str, store: Store) -> Detector:
@@ -171,6 +172,6 @@ def _warm(store: Store, site: Site, digest: str, manifest: Manifest) -> None:
     """Fills this node's cache while the shards are still in memory; else the first trial that reads does."""
     if cache.nbytes(manifest) <= site.cache_bytes:
         try:
-            stream.fill_cache(store.folder(digest), site.arrays(store) / digest, manifest)
-        except stream.StarvedError as error:
+            streaming.fill_cache(store.folder(digest), site.arrays(store) / digest, manifest)
+        except streaming.StarvedError as error:
             logging.getLogger(__name__).warning("%s", error)

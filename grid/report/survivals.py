@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from grid import slides
 from grid.evidence import Evidence
+from grid.preparation import slides
 from grid.report import provenance
 from grid.report.charts import Box, Chart, Stroke
 from grid.report.figures import label, ticks

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from grid import feed, stream
 from grid.cluster.ray_session import local_ray
-from grid.jobs import Making
-from grid.prepare import Job, main, prepare_all
+from grid.preparation import loaders
+from grid.preparation import streaming as stream
+from grid.preparation.images import Job, main, prepare_all
+from grid.preparation.pipeline import Making
 from medpt.data import open_dataset, phantom, shards
 from medpt.data.manifest import Manifest, verify
 from medpt.errors import InputError
@@ -94,8 +95,8 @@ def test_a_bad_image_fails_its_job_alone(ray: None, source: Path, tmp_path: Path
 
 
 def test_the_cache_holds_the_pixels_of_the_shards(prepared: Path, tmp_path: Path) -> None:
-    found = feed.open_feed(prepared, tmp_path / "cache", 2**30, "cpu")
-    again = feed.open_feed(prepared, tmp_path / "plain", 0, "cpu")
+    found = loaders.open_feed(prepared, tmp_path / "cache", 2**30, "cpu")
+    again = loaders.open_feed(prepared, tmp_path / "plain", 0, "cpu")
     rows = np.arange(len(found.index))
     for (images, labels), (streamed, same) in zip(found.scan(rows, 7), again.scan(rows, 7), strict=True):
         assert (images == streamed).all()
@@ -103,7 +104,7 @@ def test_the_cache_holds_the_pixels_of_the_shards(prepared: Path, tmp_path: Path
 
 
 def test_a_stream_gives_every_row_once_an_epoch(prepared: Path) -> None:
-    stream = feed.StreamFeed(prepared)
+    stream = loaders.StreamFeed(prepared)
     rows = stream.index.rows("train")
     steps = len(rows) // 8
     assert stream.steps_per_epoch(rows, 8) == 8 * steps
@@ -115,7 +116,7 @@ def test_a_stream_gives_every_row_once_an_epoch(prepared: Path) -> None:
 
 
 def test_a_stream_is_addressable(prepared: Path) -> None:
-    stream = feed.StreamFeed(prepared)
+    stream = loaders.StreamFeed(prepared)
     rows = stream.index.rows("train")
     steps = len(rows) // 8
     whole = list(islice(stream.batches(rows, 8, seed=1), steps + 2))
@@ -128,7 +129,7 @@ def test_a_stream_is_addressable(prepared: Path) -> None:
 
 def test_a_stream_in_another_order_is_refused(prepared: Path) -> None:
     with pytest.raises(ValueError, match="ascending"):
-        next(feed.StreamFeed(prepared).scan(np.array([3, 1]), 2))
+        next(loaders.StreamFeed(prepared).scan(np.array([3, 1]), 2))
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "missing"])
@@ -141,7 +142,7 @@ def test_a_damaged_shard_is_named(prepared: Path, tmp_path: Path, damage: str) -
     else:
         path.write_bytes(bytes(content) if damage == "flipped" else bytes(content[:-9]))
     with pytest.raises(InputError, match=path.name):
-        feed.open_feed(prepared, tmp_path / "cache", 2**30, "cpu")
+        loaders.open_feed(prepared, tmp_path / "cache", 2**30, "cpu")
     assert not (tmp_path / "cache").exists()
 
 
@@ -152,7 +153,7 @@ def test_streaming_trials_that_hold_every_cpu_do_not_hang(prepared: Path) -> Non
 
     @cluster.remote(num_cpus=1)
     def trial(seed: int) -> int:
-        stream = feed.StreamFeed(prepared)
+        stream = loaders.StreamFeed(prepared)
         batches = stream.batches(stream.index.rows("train"), 8, seed)
         return sum(len(labels) for _, labels, _ in islice(batches, 6))
 

@@ -9,10 +9,11 @@ import made_space
 import pytest
 from pyarrow import parquet
 
-from grid import feed, leaks
+from grid import leaks
 from grid.evidence import Evidence
 from grid.plan import cost
 from grid.plan.plan import Plan, Unit
+from grid.preparation import loaders
 from grid.report import overlaps
 from grid.store.store import Store
 from medpt.data import shared_classes
@@ -134,10 +135,10 @@ def test_a_streamed_set_leaves_them_out_as_well(
     def one_by_one(paths: list[Path], select: Callable[[Any, int], Any]) -> Iterator[Any]:
         return (select(parquet.read_table(path), place) for place, path in enumerate(paths))
 
-    monkeypatch.setattr(feed, "stream", one_by_one)
+    monkeypatch.setattr(loaders, "stream", one_by_one)
     source = unit(planned(tmp_path, "EyePACS", "MESSIDOR"), "EyePACS")
     made_space.finish(store, source)
-    streamed = feed.StreamFeed(store.folder(source.digest))
+    streamed = loaders.StreamFeed(store.folder(source.digest))
     found = [Leak("EyePACS", f"image-{number:03d}", "MESSIDOR", "x", "near") for number in (1, 4, 8, 29)]
     trimmed = Trimmed(streamed, left_out(found, streamed.index))
     rows = trimmed.index.rows("train")

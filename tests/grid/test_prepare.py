@@ -88,8 +88,8 @@ def test_a_preparation_that_is_killed_goes_on_where_it_was(source: Path, tmp_pat
 def test_a_mended_image_is_prepared_by_the_same_command(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from grid.jobs import Making
-    from grid.prepare import Job
+    from grid.preparation.images import Job
+    from grid.preparation.pipeline import Making
     from medpt.data import open_dataset
     from medpt.spec import Prepare
 

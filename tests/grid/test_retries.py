@@ -252,7 +252,8 @@ def test_a_starved_unit_ends_after_bounded_retries_with_that_sentence(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The measured deadlock: data tasks ask for a CPU, as they do unless told not to; the trial holds it."""
-    from grid import stream, worker
+    from grid import worker
+    from grid.preparation import streaming
 
     files.write_text(store.root / "shard", "")
 
@@ -268,8 +269,8 @@ def test_a_starved_unit_ends_after_bounded_retries_with_that_sentence(
 
         def read(unit: Unit, store: Store, site: Site, folder: Path) -> dict[str, float]:
             with mock.patch.object(Dataset, "map_batches", greedy):
-                batches = stream.stream([store.root / "shard"], lambda table, position: {})
-                return {"batches": float(len(list(stream.watched(batches, silence=1.5))))}
+                batches = streaming.stream([store.root / "shard"], lambda table, position: {})
+                return {"batches": float(len(list(streaming.watched(batches, silence=1.5))))}
 
         with mock.patch.dict(worker.RUNNERS, finetune=read):
             worker.trainable(config, site)

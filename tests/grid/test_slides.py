@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from grid.cluster.ray_session import local_ray
-from grid.jobs import Making
-from grid.slides import Job, extract_all, main, published, table4
+from grid.preparation.pipeline import Making
+from grid.preparation.slides import Job, extract_all, main, published, table4
 from medpt.data import open_dataset, phantom
 from medpt.errors import InputError
 from medpt.spec import Slides

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from grid.jobs import quiet_ray_data
+from grid.preparation.pipeline import quiet_ray_data
 from medpt.data import cache
 from medpt.data.manifest import Manifest, read_index, verify
 

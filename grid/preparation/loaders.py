@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from grid.stream import fill_cache, stream, watched
+from grid.preparation.streaming import fill_cache, stream, watched
 from medpt.data import cache
 from medpt.data.arrays import ArrayFeed, Feed
 from medpt.data.augment import ELEMENTS

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from grid.jobs import Making, carry_out, mapped
+from grid.preparation.pipeline import Making, carry_out, mapped
 from medpt.data import open_dataset, shards
 from medpt.data.cards import card
 from medpt.data.dataset import Dataset, Record
