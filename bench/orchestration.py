@@ -22,9 +22,9 @@ from typing import Any
 from unittest import mock
 
 from bench.figure import Figure, show
-from grid import resources
 from grid.cluster.ray_session import local_ray
-from grid.pending import Patience
+from grid.execution import allocation
+from grid.execution.stalled import Patience
 from grid.plan.plan import Plan, Unit
 from grid.site import Site
 from grid.space.trials import Settings, Space
@@ -45,8 +45,8 @@ def plan_of(count: int, name: str) -> Plan:
 
 
 def trainable(config: dict[str, Any], site: dict[str, Any]) -> None:
-    """What Tune calls in a worker: grid.worker's own, where fine-tuning is no work."""
-    from grid import worker
+    """What Tune calls in a worker: grid.execution.worker's own, where fine-tuning is no work."""
+    from grid.execution import worker
 
     def nothing(unit: Unit, store: Store, site: Site, folder: Path) -> dict[str, float]:
         return {"value": 0.0}
@@ -57,7 +57,7 @@ def trainable(config: dict[str, Any], site: dict[str, Any]) -> None:
 
 def ours(count: int, out: Path, *, recorded: bool) -> float:
     """Seconds from a plan to its last marker or, if `recorded`, to its last MLflow record."""
-    from grid import schedule
+    from grid.execution import scheduler
 
     plan, store = plan_of(count, "recorded" if recorded else "plain"), Store(out)
     store.create()
@@ -69,9 +69,9 @@ def ours(count: int, out: Path, *, recorded: bool) -> float:
     if recorded:
         _started(tracker)
     start = time.perf_counter()
-    with mock.patch.object(schedule, "trainable", trainable):
-        room, patience = resources.room(None, None), Patience(60, print)
-        schedule.run(plan, plan.units, store, site, {}, tracker.note, lambda images: None, room, patience)
+    with mock.patch.object(scheduler, "trainable", trainable):
+        room, patience = allocation.room(None, None), Patience(60, print)
+        scheduler.run(plan, plan.units, store, site, {}, tracker.note, lambda images: None, room, patience)
     lost = set(plan.units) - store.finished()
     assert not lost, [store.failure(name)["reason"] for name in lost & store.failures()] or "units are lost"
     if recorded:

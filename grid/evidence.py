@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from grid import leaks
+from grid.execution import leak_guard
 from grid.plan.plan import Unit, unit_from
 from grid.store.store import Store
 from medpt import files
@@ -189,7 +189,7 @@ class Evidence:
         """What a trial needs; of a guarded pre-training and the common one, that whose weights they are."""
         needs = self._needs(digest, of_data=False)  # a detector of optic discs lends no weights
         pretrained = [need for need in needs if self.units[need].kind == "pretrain"]
-        common = {need: leaks.common(self.units[need]) for need in pretrained}
+        common = {need: leak_guard.common(self.units[need]) for need in pretrained}
         return {self._common(need) or need for need in needs if need not in common.values()}
 
     def _common(self, digest: str) -> str | None:
@@ -198,7 +198,7 @@ class Evidence:
         if unit.kind != "pretrain" or digest in self.failed:
             return None
         leaked = digest in self.finished and self.marker(digest).get("metrics", {}).get("leaked_images")
-        return None if leaked else leaks.common(unit)
+        return None if leaked else leak_guard.common(unit)
 
     def _source(self, digest: str, unit: Unit, users: int) -> Source:
         if digest not in self.finished:

@@ -6,18 +6,19 @@ from functools import partial
 
 from rich.console import Console
 
-from grid import extended, resources
+from grid import extended
 from grid.cluster import temp_folders
 from grid.cluster.connection_watch import leave_without_ray, watched, witnessed
 from grid.cluster.process_exit import leave_on_signals
 from grid.cluster.ray_session import local_ray
+from grid.execution import allocation
+from grid.execution.inputs import weights_file
+from grid.execution.progress import Progress
+from grid.execution.stalled import Patience
 from grid.lean import loading
-from grid.pending import Patience
 from grid.plan import cost
 from grid.plan.plan import Plan, Unit
-from grid.progress import Progress
 from grid.run import how_to_go_on
-from grid.runners import weights_file
 from grid.site import Site
 from grid.store.backends import is_url
 from grid.store.store import Store
@@ -147,7 +148,7 @@ def carry_out(
             leave_on_signals(how_to_go_on(options))
             stack.enter_context(witnessed(ended(options)))
             stack.enter_context(watched(head(), partial(leave_without_ray, lost(options))))
-            from grid import schedule
+            from grid.execution import scheduler
         room = counted_on(options, console)
         patience = Patience(options.wait, lambda text: console.print(text, markup=False))
 
@@ -155,14 +156,14 @@ def carry_out(
             progress.note(event, unit)
             tracker.note(event, unit)
 
-        schedule.run(plan, todo, store, site, opened, tell, progress.prepared, room, patience)
+        scheduler.run(plan, todo, store, site, opened, tell, progress.prepared, room, patience)
 
 
-def counted_on(options: argparse.Namespace, console: Console) -> resources.Room:
+def counted_on(options: argparse.Namespace, console: Console) -> allocation.Room:
     """How much may be at work at once; what a cluster has only now is said, as it is for the whole run."""
-    room = resources.room(options.cpus, options.gpus)
+    room = allocation.room(options.cpus, options.gpus)
     if not options.address:
-        resources.check_gpus(room.gpus)
+        allocation.check_gpus(room.gpus)
     elif options.gpus is None and not room.gpus:
         console.print("the cluster has no GPU now, so units train on CPUs; --gpus N waits for N GPUs")
     return room

@@ -25,7 +25,7 @@ PICKLERS = {
     "medpt/data/phantom/cifar100.py",  # and written
 }
 OWN_PICKLES = {
-    "grid/causes.py"
+    "grid/execution/failures.py"
 }  # what a trial of this run raised, as Tune wrote it to a folder of this process
 PICKLES = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "jsonpickle"}
 UNPICKLING = {"read_pickle", "loads_pickle"}

@@ -26,7 +26,7 @@ from grid.advise.candidates import Candidate, Offer, Target
 from grid.advise.ranking import Evidences, Trust
 from grid.advise.samples import Sample
 from grid.evidence import Evidence
-from grid.runners import weights_file
+from grid.execution.inputs import weights_file
 from medpt import files
 from medpt.analyse import random_weights, save_arrays
 from medpt.analysis.activations import settle

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from grid import ablations, leaks
+from grid import ablations
 from grid.evidence import Evidence
+from grid.execution import leak_guard
 from grid.query import METRICS
 from grid.space.trials import IMAGENET
 from medpt.data.cards import card
@@ -115,7 +116,7 @@ def _starts(evidence: Evidence) -> Iterator[tuple[dict[str, Any], Finetune | Sur
 
 def _common(evidence: Evidence, digest: str) -> str:
     """The pre-training that left nothing out for the sake of a target."""
-    return leaks.common(evidence.units[digest]) or digest
+    return leak_guard.common(evidence.units[digest]) or digest
 
 
 def _candidates(evidence: Evidence, backbone: str) -> dict[str, Candidate]:

@@ -8,7 +8,7 @@ say otherwise.
 from collections.abc import Iterable, Mapping
 from statistics import median
 
-from grid import leaks
+from grid.execution import leak_guard
 from grid.plan.plan import Unit
 from grid.store.store import Store
 from medpt.spec import Finetune, Pretrain, Protocol
@@ -76,7 +76,9 @@ def seconds(unit: Unit, sizes: Mapping[str, int], device: str) -> float:
 
 def trains(unit: Unit) -> bool:
     """Whether most of its time goes into training."""
-    return isinstance(unit.spec, Finetune) or (isinstance(unit.spec, Pretrain) and not leaks.common(unit))
+    return isinstance(unit.spec, Finetune) or (
+        isinstance(unit.spec, Pretrain) and not leak_guard.common(unit)
+    )
 
 
 def gmacs(architecture: str, backbone: str) -> float:

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from grid import leaks
 from grid.evidence import Evidence
-from grid.leaks import Pair
+from grid.execution import leak_guard
+from grid.execution.leak_guard import Pair
 from medpt.data import shared_classes
 from medpt.data.leaks import Leak
 from medpt.data.shared_classes import Shared
@@ -19,8 +19,8 @@ def compared(evidence: Evidence) -> list[Pair]:
     for digest, unit in evidence.of_kind("pretrain"):
         assert isinstance(unit.spec, Pretrain)  # noqa: S101 - for the type checker
         if unit.spec.guards and digest in evidence.finished:
-            for plain in (evidence.json(digest, leaks.RECORD) or {}).get("pairs", []):
-                pair = leaks.from_plain(plain)
+            for plain in (evidence.json(digest, leak_guard.RECORD) or {}).get("pairs", []):
+                pair = leak_guard.from_plain(plain)
                 found[pair.source, pair.target, pair.images, pair.against] = pair
     return list(found.values())
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import bucket_server
 import pytest
 
-from grid import runners
+from grid.execution import inputs
 from grid.store.backends import Bucket
 from grid.store.store import Store, SupersededError
 from medpt.errors import InputError
@@ -126,7 +126,7 @@ def test_a_node_that_has_nothing_yet_keeps_live_metrics(node: Node) -> None:
     node("one")
     other = node("other")
     with other.followed(DIGEST):
-        runners.live(other.live(DIGEST))({"step": 2})
+        inputs.live(other.live(DIGEST))({"step": 2})
     assert node("one").live_rows(DIGEST) == '{"step": 2}\n'
 
 

@@ -11,7 +11,8 @@ import pytest
 import tiny
 from installed import EXAMPLE, SPACE, environment, example, installed, project
 
-from grid import published, resources
+from grid import published
+from grid.execution import allocation
 from grid.plan import cost, plan
 from grid.report import tables
 from grid.space import trials
@@ -144,8 +145,8 @@ def test_what_nobody_measured_has_a_cost_a_share_and_a_name() -> None:
     assert cost.gmacs("mine", "resnet18") == max(cost.GMACS[name, "resnet18"] for name in ARCHITECTURES)
     assert cost.gmacs("mine", "mine") == max(cost.GMACS.values())
     spec = Finetune("random", None, "DRIVE", "d", "mine", "unet", extensions={"backbone mine": "x 1"})
-    assert resources.gpu_share(spec) == 1.0
-    assert resources.gpu_share(replace(spec, architecture="classifier")) == 0.5
+    assert allocation.gpu_share(spec) == 1.0
+    assert allocation.gpu_share(replace(spec, architecture="classifier")) == 0.5
     assert tables.network("classifier", "mine") == "mine"
     assert tables.network("own", "mine") == "own / mine"
 

@@ -9,8 +9,8 @@ import made_space
 import pytest
 from pyarrow import parquet
 
-from grid import leaks
 from grid.evidence import Evidence
+from grid.execution import leak_guard
 from grid.plan import cost
 from grid.plan.plan import Plan, Unit
 from grid.preparation import loaders
@@ -53,8 +53,8 @@ def test_a_source_of_the_target_s_modality_is_guarded_and_shares_the_common_resu
     assert isinstance(guarded.spec, Pretrain)
     assert guarded.spec.guards == (drive.digest,)
     assert guarded.needs == (eyepacs.digest, drive.digest, common.digest)
-    assert leaks.common(guarded) == common.digest
-    assert leaks.common(common) is None
+    assert leak_guard.common(guarded) == common.digest
+    assert leak_guard.common(common) is None
     starts = {
         (entry.spec.initialization, entry.spec.dataset): plan.units[entry.spec.weights or ""].label
         for entry in plan.units.values()
@@ -95,7 +95,7 @@ def test_self_supervision_is_guarded_by_its_own_target(tmp_path: Path) -> None:
     plan = planned(tmp_path, "SS-Jigsaw", "DRIVE")
     (spec,) = pretrainings(plan).values()
     assert spec.guards == spec.data == (unit(plan, "DRIVE").digest,)
-    assert leaks.common(unit(plan, "SS-Jigsaw on DRIVE · resnet18")) is None
+    assert leak_guard.common(unit(plan, "SS-Jigsaw on DRIVE · resnet18")) is None
 
 
 def test_a_comparison_is_not_counted_as_a_training(tmp_path: Path) -> None:
@@ -120,11 +120,11 @@ def test_a_comparison_is_made_once_a_node_and_read_back(tmp_path: Path, store: S
     source, target = unit(plan, "EyePACS"), unit(plan, "MESSIDOR")
     for entry in (source, target):
         made_space.finish(store, entry)
-    first = leaks.pair(source.digest, target.digest, store, tmp_path / "cache")
+    first = leak_guard.pair(source.digest, target.digest, store, tmp_path / "cache")
     assert (first.source, first.target, first.images, first.against) == ("EyePACS", "MESSIDOR", 20, 30)
     assert first.kinds == {"identical": 20}
     store.folder(source.digest).rename(tmp_path / "away")
-    assert leaks.pair(source.digest, target.digest, store, tmp_path / "cache") == first
+    assert leak_guard.pair(source.digest, target.digest, store, tmp_path / "cache") == first
 
 
 def test_a_streamed_set_leaves_them_out_as_well(
@@ -160,7 +160,7 @@ def test_what_is_taken_over_is_the_same_file(tmp_path: Path, store: Store) -> No
     common = unit(planned(tmp_path, "EyePACS", "MESSIDOR"), "EyePACS · resnet18")
     made_space.finish(store, common)
     (tmp_path / "folder").mkdir()
-    metrics = leaks.take_over(common.digest, store, tmp_path / "folder")
+    metrics = leak_guard.take_over(common.digest, store, tmp_path / "folder")
     assert metrics == store.marker(common.digest)["metrics"]
     for name in ("history.json", "record.json"):
         assert (tmp_path / "folder" / name).samefile(store.folder(common.digest) / name)

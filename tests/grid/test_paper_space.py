@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import tiny
 
-from grid import leaks
+from grid.execution import leak_guard
 from grid.plan import plan
 from grid.published import cells, key, matching_cells
 from grid.space import trials
@@ -36,7 +36,9 @@ def test_the_paper_is_its_tables_and_figures() -> None:
     assert counts["finetune"] == 846
     assert counts["survive"] - len(cox) == 156
     assert (
-        len([unit for unit in whole.units.values() if unit.kind == "pretrain" and not leaks.common(unit)])
+        len(
+            [unit for unit in whole.units.values() if unit.kind == "pretrain" and not leak_guard.common(unit)]
+        )
         == 77
     )
     assert (counts["coordinates"], counts["svcca"], counts["filters"]) == (21, 12, 12)
@@ -57,7 +59,7 @@ def test_a_space_of_spaces_shares_their_work() -> None:
 def test_figure_6_looks_at_the_pretrainings_of_the_other_figures() -> None:
     """The U-Net of CHAOS-CT in Figure 4 is the one whose filters Figure 6b shows."""
     four, six = planned("fig4"), planned("fig6")
-    trained = {n for n, unit in four.units.items() if unit.kind == "pretrain" and not leaks.common(unit)}
+    trained = {n for n, unit in four.units.items() if unit.kind == "pretrain" and not leak_guard.common(unit)}
     assert trained <= {spec.weights for spec in of(six, Filters)}  # type: ignore[attr-defined]
 
 

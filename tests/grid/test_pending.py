@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from grid import pending
-from grid.pending import Patience
+from grid.execution import stalled
+from grid.execution.stalled import Patience
 
 MIXED = [{"CPU": 16.0}, {"CPU": 4.0, "GPU": 1.0}]
 
@@ -21,7 +21,7 @@ MIXED = [{"CPU": 16.0}, {"CPU": 4.0, "GPU": 1.0}]
     ],
 )
 def test_why_it_waits(bundle: dict[str, float], nodes: list[dict[str, float]], said: str) -> None:
-    assert said in pending.why(bundle, nodes)
+    assert said in stalled.why(bundle, nodes)
 
 
 def trial(status: str, **resources: float) -> Any:
@@ -49,6 +49,6 @@ def test_a_queue_behind_running_work_is_no_news_nor_is_having_nothing_to_start()
 
 def test_equal_wishes_are_said_once() -> None:
     asked = [{"CPU": 1.0, "GPU": 0.25}] * 3 + [{"CPU": 1.0, "GPU": 0.5}]
-    text = pending.told(61, asked, [{"CPU": 8.0}])
+    text = stalled.told(61, asked, [{"CPU": 8.0}])
     assert text.splitlines()[0] == "for 61 s no unit has been at work, and 4 wait:"
     assert text.count("0.25 GPU each") == text.count("0.5 GPU each") == 1

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grid import peaks, resources
+from grid.execution import allocation, peaks
+from grid.execution.allocation import FRACTIONS, GPU_SHARES, Room, Slices
 from grid.plan.plan import Plan, Unit
-from grid.resources import FRACTIONS, GPU_SHARES, Room, Slices
 from grid.space.trials import Settings, Space
 from grid.store.store import Store
 from medpt import files
@@ -34,8 +34,8 @@ def is_divisor(share: float) -> bool:
 
 @given(st.floats(0, 3), SIZES, SIZES)
 def test_every_share_that_is_ever_asked_for_divides_a_device(wanted: float, peak: int, device: int) -> None:
-    table = [share for pair in (*GPU_SHARES.values(), resources.UNMEASURED) for share in pair]
-    for share in (*table, resources.OTHERS, resources.fraction(wanted), resources.fitting(peak, device)):
+    table = [share for pair in (*GPU_SHARES.values(), allocation.UNMEASURED) for share in pair]
+    for share in (*table, allocation.OTHERS, allocation.fraction(wanted), allocation.fitting(peak, device)):
         assert is_divisor(share)
         assert share in FRACTIONS
     assert not is_divisor(0.15)
@@ -44,17 +44,17 @@ def test_every_share_that_is_ever_asked_for_divides_a_device(wanted: float, peak
 
 @given(st.integers(0, 192 * GIB), SIZES)
 def test_the_share_is_the_smallest_that_holds_the_peak(peak: int, device: int) -> None:
-    need = peak * resources.MARGIN + resources.CONTEXT
+    need = peak * allocation.MARGIN + allocation.CONTEXT
     holding = [share for share in FRACTIONS if share * device >= need]
-    assert resources.fitting(peak, device) == (min(holding) if holding else 1.0)
+    assert allocation.fitting(peak, device) == (min(holding) if holding else 1.0)
 
 
 @given(st.sampled_from(FRACTIONS), SIZES)
 def test_processes_that_fill_a_device_with_their_contexts_do_not_exceed_it(share: float, device: int) -> None:
-    allowed = resources.allowed(share, device)
+    allowed = allocation.allowed(share, device)
     assert 0 < allowed < share
-    if share * device > 2 * resources.CONTEXT:
-        assert round(1 / share) * (allowed * device + resources.CONTEXT) <= device * (1 + 1e-9)
+    if share * device > 2 * allocation.CONTEXT:
+        assert round(1 / share) * (allowed * device + allocation.CONTEXT) <= device * (1 + 1e-9)
 
 
 def test_a_unit_that_ran_out_gets_twice_as_much_and_no_more_than_a_device() -> None:
@@ -90,10 +90,10 @@ def test_a_run_keeps_as_much_going_as_it_counts_on() -> None:
 
 def test_gpus_that_pytorch_cannot_use_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
-    resources.check_gpus(0)
-    resources.check_gpus(1)
+    allocation.check_gpus(0)
+    allocation.check_gpus(1)
     with pytest.raises(InputError, match=r"--gpus 2: .* accepted: 0 to 1"):
-        resources.check_gpus(2)
+        allocation.check_gpus(2)
 
 
 @pytest.fixture

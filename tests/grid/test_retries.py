@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from grid import causes, schedule
 from grid.cluster.ray_session import local_ray
-from grid.pending import Patience
+from grid.execution import failures, scheduler
+from grid.execution.allocation import Room, Slices
+from grid.execution.stalled import Patience
 from grid.plan.plan import Plan, Unit
-from grid.resources import Room, Slices
 from grid.site import Site
 from grid.space.trials import Settings, Space
 from grid.store.store import Store
@@ -60,14 +60,14 @@ def torch_error(name: str, text: str = "") -> Exception:
     ],
 )
 def test_errors_have_one_cause(error: Exception, cause: str) -> None:
-    assert causes.of(error) == cause
+    assert failures.of(error) == cause
 
 
 def test_ray_s_errors_are_lost_work_but_for_its_memory_monitor() -> None:
     from ray import exceptions
 
-    assert causes.of(exceptions.ActorDiedError()) == "infrastructure"
-    assert causes.of(exceptions.OutOfMemoryError("the node ran low")) == "memory"
+    assert failures.of(exceptions.ActorDiedError()) == "infrastructure"
+    assert failures.of(exceptions.OutOfMemoryError("the node ran low")) == "memory"
 
 
 class Trials:
@@ -75,7 +75,7 @@ class Trials:
 
     def __init__(self, made: Plan, store: Store, slices: Slices) -> None:
         self.store, self.told, self.asked = store, list[str](), list[dict[str, Any]]()
-        self.units = schedule.Units(
+        self.units = scheduler.Units(
             made, made.units, store, lambda event, unit: self.told.append(event), slices
         )
 
@@ -119,13 +119,13 @@ def test_too_little_memory_is_tried_once_with_twice_the_share(store: Store) -> N
 
 def test_a_machine_that_ran_out_gives_the_unit_all_of_it(store: Store) -> None:
     trials = Trials(plan("unet"), store, Slices(largest_node=lambda: 4))
-    trials.run(lambda turn: ("memory", causes.KILLED))
+    trials.run(lambda turn: ("memory", failures.KILLED))
     assert [config["cpus"] for config in trials.asked] == [1, 4]
 
 
 def test_where_there_is_no_more_it_fails_at_once(store: Store) -> None:
     trials = Trials(plan("unet"), store, Slices(largest_node=lambda: 1))
-    trials.run(lambda turn: ("memory", causes.KILLED))
+    trials.run(lambda turn: ("memory", failures.KILLED))
     assert trials.told == ["started", "failed"]
 
 
@@ -139,7 +139,7 @@ def test_what_would_end_the_same_way_is_never_tried_again(store: Store, cause: s
 
 
 def test_the_search_is_not_over_while_a_unit_may_come_back(store: Store) -> None:
-    units = schedule.Units(made := plan("unet"), made.units, store, lambda event, unit: None)
+    units = scheduler.Units(made := plan("unet"), made.units, store, lambda event, unit: None)
     assert units.suggest("first") == {"digest": next(iter(made.units)), "cpus": 1, "gpu": 0.0}
     assert units.suggest("second") is None
     units.broke("first", "infrastructure", "lost")
@@ -147,12 +147,12 @@ def test_the_search_is_not_over_while_a_unit_may_come_back(store: Store) -> None
 
 
 def trainable(config: dict[str, Any], site: dict[str, Any]) -> None:
-    """grid.worker's own, where fine-tuning only holds its share; a unet's first time, that is too little."""
+    """grid.execution.worker's own, where fine-tuning only holds its share; a unet's first time, that is too little."""
     from unittest import mock
 
     import torch
 
-    from grid import worker
+    from grid.execution import worker
 
     def hold(unit: Unit, store: Store, site: Site, folder: Path) -> dict[str, float]:
         began = time.time()
@@ -179,7 +179,7 @@ def carried_out(made: Plan, store: Store, room: Room, patience: Patience) -> lis
     def tell(event: str, unit: Unit) -> None:
         told.append((unit.label, event))
 
-    schedule.run(made, made.units, store, site, {}, tell, lambda images: None, room, patience)
+    scheduler.run(made, made.units, store, site, {}, tell, lambda images: None, room, patience)
     return told
 
 
@@ -190,7 +190,7 @@ def by_value(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     from ray import cloudpickle
 
-    monkeypatch.setattr(schedule, "trainable", trainable)
+    monkeypatch.setattr(scheduler, "trainable", trainable)
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
     yield
     cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
@@ -252,7 +252,7 @@ def test_a_starved_unit_ends_after_bounded_retries_with_that_sentence(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The measured deadlock: data tasks ask for a CPU, as they do unless told not to; the trial holds it."""
-    from grid import worker
+    from grid.execution import worker
     from grid.preparation import streaming
 
     files.write_text(store.root / "shard", "")
@@ -275,8 +275,8 @@ def test_a_starved_unit_ends_after_bounded_retries_with_that_sentence(
         with mock.patch.dict(worker.RUNNERS, finetune=read):
             worker.trainable(config, site)
 
-    monkeypatch.setattr(schedule, "trainable", starved)
-    monkeypatch.setitem(causes.RETRIES, "infrastructure", 1)
+    monkeypatch.setattr(scheduler, "trainable", starved)
+    monkeypatch.setitem(failures.RETRIES, "infrastructure", 1)
     made = plan("unet")
     (name,) = made.units
     with local_ray(cpus=1):

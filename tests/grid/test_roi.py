@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tiny
 
-from grid import leaks, schedule, supply
+from grid.execution import data_units, leak_guard, scheduler
 from grid.plan import plan, planner
 from grid.site import Site
 from grid.space import trials
@@ -57,7 +57,7 @@ def test_the_target_alone_is_cut_and_waits_for_a_detector(tmp_path: Path) -> Non
     assert (teacher.spec.detector, teacher.needs) == (None, ())
     assert teacher.spec.pipeline == "crop_fundus(10)|resize(32)|clahe(2,8)"
     assert detector.needs == (teacher.digest,)
-    assert leaks.common(detector) is None
+    assert leak_guard.common(detector) is None
     data = {unit.spec.data for unit in made.units.values() if isinstance(unit.spec, Finetune)}
     assert data == {cut.digest}
     assert made.counts() == {"prepare": 2, "pretrain": 3, "finetune": 3}
@@ -125,7 +125,7 @@ class Race:
         self.store.create()
         self.told: list[tuple[str, str]] = []
         todo = set(made.units) if todo is None else todo
-        self.units = schedule.Units(made, todo, self.store, lambda event, unit: self.note(event, unit.label))
+        self.units = scheduler.Units(made, todo, self.store, lambda event, unit: self.note(event, unit.label))
         self.made = made
 
     def note(self, event: str, label: str) -> None:
@@ -145,10 +145,10 @@ class Race:
         board.settle(unit.digest)
 
     def run(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-        monkeypatch.setitem(supply.PIPELINES, "prepare", self.prepare)
-        monkeypatch.setattr(supply, "_publish", self.publish)
+        monkeypatch.setitem(data_units.PIPELINES, "prepare", self.prepare)
+        monkeypatch.setattr(data_units, "_publish", self.publish)
         site: Any = Site(*[""] * 3, cache_bytes=0, checkpoint_seconds=1)
-        thread = threading.Thread(target=supply.supply, args=(self.units, site, {}, print), daemon=True)
+        thread = threading.Thread(target=data_units.supply, args=(self.units, site, {}, print), daemon=True)
         thread.start()
         turn = 0
         while isinstance(config := self.units.suggest(f"trial {turn}"), dict):

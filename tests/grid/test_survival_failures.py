@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from grid.execution.worker import execute
 from grid.plan.planner import Unit
 from grid.site import Site
 from grid.store.store import Store
-from grid.worker import execute
 from medpt.data import open_dataset, phantom
 from medpt.spec import NO_NETWORK, Features, Slides, Spec, Survive
 from medpt.survival import patch_files

@@ -6,9 +6,9 @@ from pathlib import Path
 from socket import gethostname
 from typing import Any
 
-from grid import leaks
+from grid.execution import leak_guard
+from grid.execution.allocation import allowed
 from grid.plan.planner import Unit
-from grid.resources import allowed
 from grid.site import Site
 from grid.store.store import Store
 from medpt import files
@@ -23,14 +23,14 @@ def _pretrain(unit: Unit, store: Store, site: Site, folder: Path) -> dict[str, f
     assert isinstance(spec, Pretrain)  # noqa: S101 - for the type checker
     if not spec.guards:
         return _pretrain_without((), unit, store, site, folder)
-    compared = leaks.pairs(spec, store, site.arrays(store))
+    compared = leak_guard.pairs(spec, store, site.arrays(store))
     found = [leak for pair in compared for leak in pair.found]
-    same = leaks.common(unit)
+    same = leak_guard.common(unit)
     if same and not found:
-        metrics = leaks.take_over(same, store, folder)
+        metrics = leak_guard.take_over(same, store, folder)
     else:
         metrics = _pretrain_without(found, unit, store, site, folder)
-    files.write_json(folder / leaks.RECORD, leaks.record(compared))
+    files.write_json(folder / leak_guard.RECORD, leak_guard.record(compared))
     return metrics | {"leaked_images": float(len(found))}
 
 

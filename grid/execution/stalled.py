@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from grid.resources import living
+from grid.execution.allocation import living
 
 LOOK = 1.0  # seconds between looks at Tune's list of trials
 

@@ -10,8 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from grid.execution.allocation import fitting
 from grid.plan.plan import Plan, Unit, unit_from
-from grid.resources import fitting
 from grid.store.store import Store
 from medpt.data.preprocess import output_size
 from medpt.spec import Prepare

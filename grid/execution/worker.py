@@ -1,7 +1,7 @@
 """One unit of work, run by a process that Ray Tune started or reuses: from its digest to its marker.
 
 A unit that another process holds is given back, to be asked for again later. What a fault means: an
-interrupted process or a full disk is infrastructure, raised to Tune; grid/schedule.py has the unit go on from
+interrupted process or a full disk is infrastructure, raised to Tune; grid/execution/scheduler.py has the unit go on from
 its last checkpoint. A loss that is not a number, bad data, too little memory and errors in the code are put
 on record with their reason; of these only too little memory is tried once more.
 """
@@ -18,10 +18,10 @@ from functools import cache, lru_cache
 from typing import Any, Literal
 from uuid import uuid4
 
-from grid import causes, peaks
+from grid.execution import failures, peaks
+from grid.execution.inputs import RUNNERS
 from grid.lean import loading
 from grid.plan.plan import Unit, unit_from
-from grid.runners import RUNNERS
 from grid.site import Site
 from grid.store.leases import Lease
 from grid.store.store import Store, SupersededError
@@ -92,7 +92,7 @@ def execute(unit: Unit, site: Site) -> Outcome:
             log.warning("%s: %s", unit.label, error)
             return "finished" if store.is_finished(unit.digest) else "busy"
         except Exception as error:
-            if causes.is_of_ray(error):
+            if failures.is_of_ray(error):
                 raise
             _record_failure(unit, store, error)
             return "failed"
@@ -152,6 +152,6 @@ def facts(unit: Unit, metrics: dict[str, float], started: float, attempt: int) -
 
 
 def _record_failure(unit: Unit, store: Store, error: Exception) -> None:
-    store.fail(unit.digest, causes.of(error), causes.told(error), traceback.format_exc())
+    store.fail(unit.digest, failures.of(error), failures.told(error), traceback.format_exc())
     traceback.clear_frames(error.__traceback__)  # they hold the network, on a device that others share
     _give_memory_back()

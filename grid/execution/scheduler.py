@@ -16,15 +16,15 @@ from typing import Any
 from ray import tune
 from ray.tune.search import Searcher
 
-from grid import causes, peaks
 from grid.cluster.temp_folders import scratch
-from grid.pending import Patience
+from grid.execution import failures, peaks
+from grid.execution.allocation import Room, Slices, largest_node
+from grid.execution.data_units import supply
+from grid.execution.stalled import Patience
+from grid.execution.worker import trainable
 from grid.plan.plan import Plan, Unit
-from grid.resources import Room, Slices, largest_node
 from grid.site import Site
 from grid.store.store import Store
-from grid.supply import supply
-from grid.worker import trainable
 from medpt.data.dataset import Dataset
 from medpt.files import room as room_left
 from medpt.spec import DATA_KINDS
@@ -152,7 +152,7 @@ class Units(Searcher):
 
     def is_tried_again(self, unit: Unit, cause: str) -> bool:
         """Whether the same may end otherwise; where memory was too little, only with more of it."""
-        if self.retried[unit.digest, cause] >= causes.RETRIES.get(cause, 0):
+        if self.retried[unit.digest, cause] >= failures.RETRIES.get(cause, 0):
             return False
         self.retried[unit.digest, cause] += 1
         return cause != "memory" or self.slices.enlarge(unit)
@@ -187,7 +187,7 @@ class Reports(tune.Callback):
         return {}
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self.units.broke(trial.trial_id, *causes.of_trial(trial))
+        self.units.broke(trial.trial_id, *failures.of_trial(trial))
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         self.patience.look(trials)

@@ -12,14 +12,14 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Protocol
 
-from grid import causes
+from grid.execution import failures
+from grid.execution.worker import facts
 from grid.plan.planner import Unit
 from grid.preparation import images, slides, streaming
 from grid.preparation.pipeline import Making
 from grid.site import Site
 from grid.store.leases import Lease
 from grid.store.store import Store, SupersededError
-from grid.worker import facts
 from medpt import faults
 from medpt.data import cache
 from medpt.data.dataset import Dataset
@@ -32,7 +32,7 @@ Ended = tuple[str, Manifest | CohortManifest | Exception]
 
 
 class Board(Protocol):
-    """Who hears of each unit's beginning and end: the searcher of grid/schedule.py."""
+    """Who hears of each unit's beginning and end: the searcher of grid/execution/scheduler.py."""
 
     store: Store
     waiting: dict[str, Unit]
@@ -80,7 +80,7 @@ def _make(
     except Exception as error:
         logging.getLogger(__name__).exception("preparing stopped")
         for name in [name for name in mine if name in board.waiting]:
-            board.settle(name, causes.of(error), causes.told(error), traceback.format_exc())
+            board.settle(name, failures.of(error), failures.told(error), traceback.format_exc())
 
 
 def _next(board: Board) -> dict[str, Unit]:
@@ -147,7 +147,7 @@ def _publish(
 ) -> None:
     store = board.store
     if isinstance(ended, Exception):
-        store.fail(unit.digest, causes.of(ended), str(ended))
+        store.fail(unit.digest, failures.of(ended), str(ended))
     else:
         made = facts(unit, counts(ended), begun, attempt)
         faults.running(f"{unit.kind}-{unit.digest}")
