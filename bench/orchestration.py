@@ -29,7 +29,7 @@ from grid.plan.plan import Plan, Unit
 from grid.site import Site
 from grid.space.trials import Settings, Space
 from grid.store.store import Store
-from grid.tracking import track
+from grid.tracking import tracker as track
 from medpt.spec import Finetune
 
 TIMES_LESS = 10.0  # than Tune's defaults

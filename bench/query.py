@@ -25,7 +25,7 @@ from bench.figure import best
 from grid.plan.plan import Plan, Unit
 from grid.space.trials import Settings, Space, Trial
 from grid.store.store import Store
-from grid.tracking import track
+from grid.tracking import tracker as track
 from medpt.files import write_json
 from medpt.models import ARCHITECTURES, BACKBONES
 from medpt.spec import Finetune

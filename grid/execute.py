@@ -22,7 +22,7 @@ from grid.run import how_to_go_on
 from grid.site import Site
 from grid.store.backends import is_url
 from grid.store.store import Store
-from grid.tracking import track
+from grid.tracking import tracker as track
 from grid.tracking.passwords import hidden
 from medpt.data.dataset import Dataset
 from medpt.errors import InputError

@@ -16,7 +16,7 @@ from rich.table import Table
 from grid import ablations, results, terminal
 from grid.space.trials import thousands
 from grid.store.backends import place
-from grid.tracking.address import tracking_uri
+from grid.tracking.addresses import tracking_uri
 from medpt.errors import InputError, did_you_mean
 from medpt.spec import CLASSIFIER
 

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grid.store.store import Store
-from grid.tracking import record, track
-from grid.tracking.record import Run
+from grid.tracking import runs as record
+from grid.tracking import tracker
+from grid.tracking.runs import Run
 from medpt.data import own
 from medpt.data.cards import card
 from medpt.errors import InputError, did_you_mean
@@ -53,7 +54,7 @@ def load(space: str, out: str | Path = "runs", tracking_uri: str | None = None) 
 
 def _own_tracker(out: str | Path) -> str | None:
     """The database that a run without a tracker of its own leaves; None before it recorded anything."""
-    uri = track.default_uri(Store(out).root)
+    uri = tracker.default_uri(Store(out).root)
     return uri if record.database(uri).is_file() else None
 
 

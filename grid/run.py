@@ -23,7 +23,7 @@ from grid.space.trials import Space, Trial
 from grid.store.backends import place
 from grid.store.leases import SECONDS
 from grid.store.store import Store
-from grid.tracking.address import tracking_uri
+from grid.tracking.addresses import tracking_uri
 from grid.tracking.passwords import hidden
 from medpt.data import own
 from medpt.errors import InputError

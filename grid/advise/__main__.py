@@ -15,7 +15,7 @@ from rich.table import Table
 
 from grid import terminal
 from grid.store.backends import place
-from grid.tracking.address import tracking_uri
+from grid.tracking.addresses import tracking_uri
 from medpt.errors import InputError
 
 if TYPE_CHECKING:

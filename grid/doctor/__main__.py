@@ -141,7 +141,7 @@ def _on_this_machine(wanted: Wanted) -> dict[str, Check]:
 
 
 def _default_tracker(out: Path) -> str:
-    from grid.tracking.track import default_uri
+    from grid.tracking.tracker import default_uri
 
     return default_uri(out)
 

@@ -20,7 +20,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
-from grid.tracking.address import ACCEPTED, is_known
+from grid.tracking.addresses import ACCEPTED, is_known
 from grid.tracking.passwords import hidden
 from medpt.errors import InputError
 
@@ -182,7 +182,7 @@ def _connects(uri: str) -> Finding:
     """Whether a database can be reached."""
     from sqlalchemy.exc import SQLAlchemyError
 
-    from grid.tracking.connect import turn
+    from grid.tracking.client import turn
 
     try:
         with turn(uri):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from grid.report.page import build
 from grid.store.backends import place
-from grid.tracking.address import tracking_uri
+from grid.tracking.addresses import tracking_uri
 from medpt.errors import InputError
 
 

@@ -10,7 +10,7 @@ import secrets
 import sys
 from pathlib import Path
 
-from grid.tracking.connect import client
+from grid.tracking.client import client
 from grid.tracking.passwords import hidden
 from medpt import files
 from medpt.errors import InputError

@@ -6,15 +6,16 @@ from pathlib import Path
 
 from grid.plan.plan import Plan
 from grid.store.store import Store
-from grid.tracking import connect, track
+from grid.tracking import client
+from grid.tracking import tracker as track
 
 WAIT = 240.0
 
 
 def connected(barrier: Barrier, uri: str, out: Path) -> None:
     barrier.wait(WAIT)
-    connection = connect.client(uri)
-    identities = [connect.experiment(connection, out, name) for name in (track.EXPERIMENT, track.PLANS)]
+    connection = client.client(uri)
+    identities = [client.experiment(connection, out, name) for name in (track.EXPERIMENT, track.PLANS)]
     (out / f"{os.getpid()}.ids").write_text(" ".join(identities))
 
 

@@ -12,7 +12,7 @@ from grid.plan import plan as planning
 from grid.plan.plan import Plan, Unit
 from grid.space import trials
 from grid.store.store import Store
-from grid.tracking import track
+from grid.tracking import tracker as track
 from medpt.data import shards, signature
 from medpt.data.cards import card
 from medpt.data.manifest import ShardInfo

@@ -18,7 +18,7 @@ from scipy import stats
 
 from grid import ablations, query
 from grid.plan.plan import Plan, Unit
-from grid.tracking import track
+from grid.tracking import tracker
 from medpt.errors import InputError
 from medpt.spec import Finetune, stream_seed
 
@@ -38,9 +38,9 @@ def points(spec: Finetune) -> float:
 
 def record(plan: Plan, out: Path) -> None:
     """What a run leaves in MLflow, and nothing else."""
-    connection = track.client(track.default_uri(out))
-    track.record_plan(connection, out, plan)
-    experiment = track.experiment(connection, out, track.EXPERIMENT)
+    connection = tracker.client(tracker.default_uri(out))
+    tracker.record_plan(connection, out, plan)
+    experiment = tracker.experiment(connection, out, tracker.EXPERIMENT)
     for _, digest in plan.trials:
         record_one(connection, experiment, plan.units[digest])
 
@@ -48,7 +48,7 @@ def record(plan: Plan, out: Path) -> None:
 def record_one(connection: Any, experiment: str, unit: Unit) -> None:
     spec = unit.spec
     assert isinstance(spec, Finetune)
-    run = connection.create_run(experiment, run_name=unit.label, tags={track.DIGEST: unit.digest})
+    run = connection.create_run(experiment, run_name=unit.label, tags={tracker.DIGEST: unit.digest})
     failed = (spec.initialization, spec.dataset, spec.architecture, spec.seed) == FAILED
     metrics = [] if failed else [Metric("result.miou", points(spec) / 100, 0, 0)]
     connection.log_batch(run.info.run_id, metrics=metrics, params=[Param("target", spec.dataset)])

@@ -10,7 +10,8 @@ import pytest
 
 from grid import results
 from grid.plan.plan import Plan
-from grid.tracking import record, track
+from grid.tracking import runs as record
+from grid.tracking import tracker
 from medpt.errors import InputError
 
 
@@ -22,7 +23,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Plan]:
     last, lost = [digest for _, digest in plan.trials][-2:]
     store = made_space.publish(plan, out, {last}, {lost: ("error", "it broke")})
     uri = made_space.record_all(store, plan)
-    connection, runs = track.client(uri), record.by_digest(uri)
+    connection, runs = tracker.client(uri), record.by_digest(uri)
     deleted, marked = (plan.trials[n][1] for n in (0, 1))
     connection.delete_run(runs[deleted].run_id)
     connection.log_metric(runs[marked].run_id, "val_auc", float("nan"), step=99)
@@ -30,14 +31,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Plan]:
 
 
 def from_the_client(uri: str) -> list[record.Run]:
-    connection = track.client(uri)
+    connection = tracker.client(uri)
     found = connection.get_experiment_by_name(record.EXPERIMENT)
-    runs = track.all_runs(connection, found.experiment_id)
+    runs = tracker.all_runs(connection, found.experiment_id)
     return [record.Run(run.info.run_id, run.info.status, run.data.tags, run.data.metrics) for run in runs]
 
 
 def test_the_database_gives_what_the_client_gives(made: tuple[Path, Plan]) -> None:
-    uri = track.default_uri(made[0])
+    uri = tracker.default_uri(made[0])
     ours, theirs = record.by_digest(uri), from_the_client(uri)
     assert len(ours) == len(theirs) == len(made[1].units) - 2  # the deleted and the one not run
     for run in theirs:
@@ -49,7 +50,7 @@ def sorted_run(run: record.Run) -> tuple[str, str, list[tuple[str, str]], list[t
 
 
 def test_a_space_is_known_from_mlflow_alone(made: tuple[Path, Plan], tmp_path: Path) -> None:
-    uri = track.default_uri(made[0])
+    uri = tracker.default_uri(made[0])
     with_store = results.load("made", made[0])
     pd.testing.assert_frame_equal(results.load("made", tmp_path, uri), with_store)
     assert with_store["status"].value_counts().to_dict() == {"finished": 11, "missing": 2, "failed": 1}
@@ -64,9 +65,9 @@ def test_a_space_run_again_has_one_plan(made: tuple[Path, Plan], tmp_path: Path)
     out = tmp_path / "again"
     shutil.copytree(made[0], out)
     plan = made_space.plan(tmp_path, made_space.SPACE.replace("seed: [0, 1]", "seed: [0, 1, 2]"))
-    uri = track.default_uri(out)
+    uri = tracker.default_uri(out)
     for _ in range(2):
-        track.record_plan(track.client(uri), out, plan)
+        tracker.record_plan(tracker.client(uri), out, plan)
     assert [len(found["trials"]) for found in record.plans(uri).values()] == [len(plan.trials)]
 
 
@@ -80,7 +81,7 @@ def test_a_plan_survives_its_tags() -> None:
 
 def test_what_was_never_run_is_told(made: tuple[Path, Plan], tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"`mad` was not run .* did you mean made"):
-        results.load("mad", tmp_path, track.default_uri(made[0]))
+        results.load("mad", tmp_path, tracker.default_uri(made[0]))
     with pytest.raises(InputError, match="nothing was"):
         results.load("made", tmp_path)
     assert not list(tmp_path.iterdir())

@@ -12,7 +12,8 @@ import pytest
 from services import database, postgres
 from trackers import SPACE, assert_whole
 
-from grid.tracking import connect, track
+from grid.tracking import client as connect
+from grid.tracking import tracker
 
 CLIENTS = 8
 
@@ -30,7 +31,9 @@ def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 def context() -> multiprocessing.context.ForkServerContext:
     """Of processes that have loaded MLflow when they start."""
     found = multiprocessing.get_context("forkserver")
-    found.set_forkserver_preload(["grid.tracking.track", "mlflow.store.tracking.sqlalchemy_store", "psycopg"])
+    found.set_forkserver_preload(
+        ["grid.tracking.tracker", "mlflow.store.tracking.sqlalchemy_store", "psycopg"]
+    )
     return found
 
 
@@ -51,7 +54,7 @@ def test_eight_first_clients_make_one_schema_and_one_experiment(empty: str, tmp_
     assert at_once(first_clients.connected, empty, out) == [0] * CLIENTS
     assert len({path.read_text() for path in out.glob("*.ids")}) == 1
     names = [one.name for one in connect.client(empty).search_experiments()]
-    assert sorted(names) == ["Default", track.EXPERIMENT, track.PLANS]
+    assert sorted(names) == ["Default", tracker.EXPERIMENT, tracker.PLANS]
 
 
 def test_eight_drivers_of_one_store_leave_one_whole_run_a_unit(empty: str, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from grid.plan import datasets
 from grid.plan import plan as planning
 from grid.space import trials
 from grid.store.store import Store
-from grid.tracking import connect, track
+from grid.tracking import client, tracker
 
 SECRET = "not-to-be-printed-4d1e"
 SPACE = """
@@ -83,8 +83,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setattr(track, "PATIENCE", 3.0)
-    monkeypatch.setitem(connect.ENVIRONMENT, "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setattr(tracker, "PATIENCE", 3.0)
+    monkeypatch.setitem(client.ENVIRONMENT, "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     shutil.copytree(finished, tmp_path / "copy")
     kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield tmp_path / "copy"
@@ -114,16 +114,16 @@ def test_a_run_ends_well_and_says_what_the_tracker_lacks(
     assert SECRET not in printed
     assert run.main(command(folder, "--flush")) == 0
     assert f"all {units} runs of tiny are in sqlite" in capfd.readouterr().out
-    assert_whole(track.default_uri(folder / "out"), Store(folder / "out"))
+    assert_whole(tracker.default_uri(folder / "out"), Store(folder / "out"))
 
 
 @pytest.mark.fault
 def test_a_database_that_is_locked_for_25_seconds_gets_all_of_it(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(track, "PATIENCE", 60.0)
-    uri = track.default_uri(folder / "out")
-    connect.client(uri)  # its schema
+    monkeypatch.setattr(tracker, "PATIENCE", 60.0)
+    uri = tracker.default_uri(folder / "out")
+    client.client(uri)  # its schema
     locked = hold(Path(uri.removeprefix("sqlite:///")), 25)
     began = time.monotonic()
     assert run.main(command(folder, "--flush")) == 0

@@ -11,7 +11,7 @@ from services import SECRET, Server, database, postgres
 from trackers import SPACE, assert_whole, files_with, runs
 
 from grid.tracking import __main__ as tracking
-from grid.tracking import track
+from grid.tracking import tracker as track
 
 
 class Services(NamedTuple):

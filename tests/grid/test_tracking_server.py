@@ -15,7 +15,8 @@ from trackers import SPACE, assert_whole, files_with
 
 from grid.doctor import checks
 from grid.tracking import __main__ as tracking
-from grid.tracking import connect, track
+from grid.tracking import client
+from grid.tracking import tracker as track
 
 CANARY = "canary-of-the-environment-5f1c"
 
@@ -96,7 +97,7 @@ def test_killed_in_the_middle_of_a_record_it_ends_with_one_whole_run_a_unit(
     monkeypatch.setenv("MEDPT_CANARY", CANARY)
     monkeypatch.setattr(track, "PERIOD", 0.2)
     monkeypatch.setattr(track, "PATIENCE", 120.0)
-    monkeypatch.setitem(connect.ENVIRONMENT, "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    monkeypatch.setitem(client.ENVIRONMENT, "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     plan = made_space.plan(tmp_path, SPACE)
     store = made_space.publish(plan, tmp_path / "store", set(), {})
     sent: list[str] = []

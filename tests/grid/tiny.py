@@ -115,8 +115,8 @@ def weights(out: Path) -> dict[str, str]:
 
 
 def mlflow_runs(out: Path) -> list[Any]:
-    from grid.tracking import track
+    from grid.tracking import tracker
 
-    connection = track.client(track.default_uri(out))
-    found = connection.get_experiment_by_name(track.EXPERIMENT)
-    return track.all_runs(connection, found.experiment_id)
+    connection = tracker.client(tracker.default_uri(out))
+    found = connection.get_experiment_by_name(tracker.EXPERIMENT)
+    return tracker.all_runs(connection, found.experiment_id)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from grid.store.store import Store
-from grid.tracking import track
+from grid.tracking import tracker
 
 SPACE = """
 title: a few units
@@ -21,27 +21,29 @@ experiments:
 """
 
 
-def runs(uri: str, experiment: str = track.EXPERIMENT) -> tuple[Any, list[Any]]:
-    connection = track.client(uri)
-    return connection, track.all_runs(connection, connection.get_experiment_by_name(experiment).experiment_id)
+def runs(uri: str, experiment: str = tracker.EXPERIMENT) -> tuple[Any, list[Any]]:
+    connection = tracker.client(uri)
+    return connection, tracker.all_runs(
+        connection, connection.get_experiment_by_name(experiment).experiment_id
+    )
 
 
 def assert_whole(uri: str, store: Store) -> None:
     """One finished run a unit, with its parameters, its result, its files, and each step once."""
     connection, found = runs(uri)
-    assert Counter(run.data.tags[track.DIGEST] for run in found) == Counter(store.finished())
+    assert Counter(run.data.tags[tracker.DIGEST] for run in found) == Counter(store.finished())
     for run in found:
-        marker = store.marker(run.data.tags[track.DIGEST])
+        marker = store.marker(run.data.tags[tracker.DIGEST])
         assert run.info.status == "FINISHED"
         assert marker["spec"].keys() - {"protocol"} <= run.data.params.keys()
         assert {f"result.{key}" for key in marker["metrics"]} <= run.data.metrics.keys()
         assert_steps(connection, run, store)
-    assert len(runs(uri, track.PLANS)[1]) == 1
+    assert len(runs(uri, tracker.PLANS)[1]) == 1
 
 
 def assert_steps(connection: Any, run: Any, store: Store) -> None:
     """Each row of the unit's history is there once."""
-    name = run.data.tags[track.DIGEST]
+    name = run.data.tags[tracker.DIGEST]
     if "history.json" not in store.marker(name)["artifacts"]:
         return
     history = json.loads(store.artifact(name, "history.json").read_text())

@@ -15,7 +15,7 @@ import pytest
 from grid import report, results
 from grid.plan.plan import Plan
 from grid.report.__main__ import main
-from grid.tracking import track
+from grid.tracking import tracker
 from medpt.errors import InputError
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -82,7 +82,7 @@ def test_a_lost_run_leaves_a_smaller_n_and_no_silent_mean(copy: tuple[Path, Plan
     before = cell(out, "ISIC2019")
     lost = digest_of(plan, "ISIC2019 → DRIVE · unet/resnet18 · 1")
     run = results.load("made", out).set_index("digest").loc[lost, "run_id"]
-    track.client(track.default_uri(out)).delete_run(run)
+    tracker.client(tracker.default_uri(out)).delete_run(run)
     report.build("made", out)
     after = cell(out, "ISIC2019")
     assert (before["n"], after["n"], after["planned"], after["missing"]) == (2, 1, 2, 1)

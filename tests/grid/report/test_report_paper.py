@@ -18,7 +18,7 @@ from test_report import Reader, digest_of
 from grid import published, report, results
 from grid.claims import verdicts
 from grid.plan.plan import Plan
-from grid.tracking import track
+from grid.tracking import tracker
 
 GOLDEN = Path(__file__).parent / "golden" / "paper"
 KEYS = [
@@ -95,7 +95,7 @@ def test_a_lost_run_is_two_of_three_everywhere(copy: tuple[Path, Plan]) -> None:
     lost = digest_of(plan, LOST)
     frame = results.load("made", out)
     run = str(dict(zip(frame["digest"], frame["run_id"], strict=True))[lost])
-    track.client(track.default_uri(out)).delete_run(run)
+    tracker.client(tracker.default_uri(out)).delete_run(run)
     report.build("made", out)
     for key in ("figure-3a", "figure-5"):
         (row,) = table(out, key).query("initialization == 'random'").to_dict("records")

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, closing, contextmanager, nullcont
 from pathlib import Path
 from typing import Any
 
-from grid.tracking.record import SQLITE, database
+from grid.tracking.runs import SQLITE, database
 from medpt import files
 
 ENVIRONMENT = {

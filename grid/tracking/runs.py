@@ -69,7 +69,7 @@ def _runs(uri: str, experiment: str) -> list[Run]:
     """Of an experiment, the latest first; none where the tracker has no such experiment."""
     if uri.startswith(SQLITE):
         return _from_database(database(uri), experiment)
-    from grid.tracking.connect import all_runs, client
+    from grid.tracking.client import all_runs, client
 
     try:
         connection = client(uri)

@@ -15,9 +15,9 @@ from typing import Any
 
 from grid.plan.plan import Plan, Unit
 from grid.store.store import Store
-from grid.tracking.connect import all_runs, client, experiment, one_run
+from grid.tracking.client import all_runs, client, experiment, one_run
 from grid.tracking.passwords import hidden
-from grid.tracking.record import DIGEST, EXPERIMENT, PLANS, SPACE, packed
+from grid.tracking.runs import DIGEST, EXPERIMENT, PLANS, SPACE, packed
 from medpt import files
 from medpt.spec import Finetune, Pretrain
 
