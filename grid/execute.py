@@ -198,10 +198,11 @@ def conclude(plan: Plan, store: Store, uri: str, console: Console, *, recorded: 
 
 def shown(plan: Plan, store: Store, uri: str, console: Console) -> bool:
     """Whether the table could be read; a tracker may be lost after it took everything."""
-    from grid import query, results
+    from grid import query
+    from grid.results import frame
 
     try:
-        query.show(results.load(plan.space.name, store.out, uri), console)
+        query.show(frame.load(plan.space.name, store.out, uri), console)
     except InputError as error:
         console.print(str(error), markup=False)
         return False

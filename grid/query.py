@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from grid import ablations, results, terminal
+from grid import terminal
+from grid.results import effects
+from grid.results import frame as results
 from grid.space.trials import thousands
 from grid.store.backends import place
 from grid.tracking.addresses import tracking_uri
@@ -105,15 +107,15 @@ def _cells(frame: "pd.DataFrame", options: argparse.Namespace) -> "pd.DataFrame"
 
 
 def _effect(frame: "pd.DataFrame", options: argparse.Namespace) -> "pd.DataFrame":
-    return ablations.effects(frame, options.metric, options.by or ["architecture"])
+    return effects.effects(frame, options.metric, options.by or ["architecture"])
 
 
 def _best(frame: "pd.DataFrame", options: argparse.Namespace) -> "pd.DataFrame":
-    return ablations.best(frame, options.metric)
+    return effects.best(frame, options.metric)
 
 
 def _size(frame: "pd.DataFrame", options: argparse.Namespace) -> "pd.DataFrame":
-    return ablations.sample_size(frame, options.metric)
+    return effects.sample_size(frame, options.metric)
 
 
 QUESTIONS = {"cells": _cells, "effect": _effect, "best": _best, "size": _size}

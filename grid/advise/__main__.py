@@ -21,7 +21,7 @@ from medpt.errors import InputError
 if TYPE_CHECKING:
     from grid.advise.advice import Advice, Row
     from grid.advise.candidates import Offer
-    from grid.evidence import Evidence
+    from grid.results.stored_space import Evidence
     from medpt.data import Dataset
 
 
@@ -57,8 +57,8 @@ def run(options: argparse.Namespace) -> None:
 
 def checked(options: argparse.Namespace) -> "tuple[Dataset, Evidence, Offer]":
     """The target and what the space offers. InputError with the problems of all options at once."""
-    from grid import results
     from grid.advise import samples
+    from grid.results import frame as results
 
     problems = _limits(options)
     dataset = plan = frame = None
@@ -91,7 +91,7 @@ def _limits(options: argparse.Namespace) -> list[str]:
 
 def _offer(options: argparse.Namespace, plan: Any, frame: Any, dataset: Any) -> "tuple[Evidence, Offer]":
     from grid.advise.candidates import offered
-    from grid.evidence import Evidence
+    from grid.results.stored_space import Evidence
     from grid.store.store import Store
 
     evidence = Evidence(plan, Store(options.out))

@@ -25,8 +25,8 @@ from grid.advise import ranking, samples
 from grid.advise.candidates import Candidate, Offer, Target
 from grid.advise.ranking import Evidences, Trust
 from grid.advise.samples import Sample
-from grid.evidence import Evidence
 from grid.execution.inputs import weights_file
+from grid.results.stored_space import Evidence
 from medpt import files
 from medpt.analyse import random_weights, save_arrays
 from medpt.analysis.activations import settle

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from grid import ablations
-from grid.evidence import Evidence
 from grid.execution import leak_guard
 from grid.query import METRICS
+from grid.results import effects
+from grid.results.stored_space import Evidence
 from grid.space.trials import IMAGENET
 from medpt.data.cards import card
 from medpt.data.manifest import Manifest
@@ -152,7 +152,7 @@ def measured(frame: "pd.DataFrame", backbone: str, metric: str) -> Gains:
     rows = frame[frame["backbone"] == backbone]
     if metric not in rows or rows[metric].isna().all():
         return {}
-    table = ablations.effects(rows, metric, by=["target"])
+    table = effects.effects(rows, metric, by=["target"])
     found: Gains = {}
     for row in table.to_dict("records"):
         if row["effect"] == row["effect"]:  # not nan: both sides have a finished seed

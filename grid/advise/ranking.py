@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from grid.statistics import Interval, bootstrap_interval
+from grid.results.statistics import Interval, bootstrap_interval
 
 HIGHER = {"cmd": False, "logme": True, "gain": True}  # is better
 LEAST = 3  # measured targets, and initializations, below which nothing is recommended

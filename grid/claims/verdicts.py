@@ -14,10 +14,10 @@ from itertools import product
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
-from grid import statistics
 from grid.claims import scores
 from grid.claims.scores import Key, Score, Scores
 from grid.claims.statements import Block, Claim, Part, load
+from grid.results import statistics
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from grid.evidence import Evidence
+from grid.results.stored_space import Evidence
 from grid.space.trials import thousands
 from medpt.analysis.cmd import PAPER_SCALES, Settings, average_cmd
 from medpt.analysis.distances import Distances, mean_matrix, measured, nearest_agreement, rank_correlation

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from grid.evidence import Evidence
+from grid.results.stored_space import Evidence
 from medpt.spec import Spec, Survive
 
 ROOT = Path(__file__).parents[2]

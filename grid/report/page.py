@@ -8,9 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from grid import results
 from grid.claims import statements
-from grid.evidence import Evidence
 from grid.report import (
     analyses,
     charts,
@@ -29,6 +27,8 @@ from grid.report import (
 )
 from grid.report.places import PLACES
 from grid.report.sections import Facts
+from grid.results import frame as results
+from grid.results.stored_space import Evidence
 from grid.store.store import Store
 from medpt import files
 from medpt.errors import InputError

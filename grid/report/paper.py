@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from grid.claims import verdicts
 from grid.claims.verdicts import Verdict
-from grid.evidence import Evidence
 from grid.report import analyses, analysis_charts, charts, figures, sections, survivals
 from grid.report.analyses import FilterSets, Modality, Similarities
 from grid.report.charts import Chart, Stroke
@@ -14,6 +13,7 @@ from grid.report.places import PLACES, Place
 from grid.report.sections import Trials
 from grid.report.survivals import Cohort
 from grid.report.tables import Cell, cells
+from grid.results.stored_space import Evidence
 from medpt.errors import InputError
 
 if TYPE_CHECKING:

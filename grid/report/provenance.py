@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from grid import published
-from grid.evidence import Evidence, Prepared
 from grid.report.tables import NETWORKS, Cell, Column, heading
+from grid.results.stored_space import Evidence, Prepared
 from grid.space import trials as space
 from grid.space.trials import Trial
 from medpt.data.cards import Card, card

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
-from grid import statistics
 from grid.report import drawings, figures, provenance
 from grid.report.charts import Chart
 from grid.report.places import Place
 from grid.report.provenance import Compared
 from grid.report.tables import Cell, heading
+from grid.results import statistics
+from grid.results.statistics import Interval, Summary, Test
 from grid.space.trials import RANDOM
-from grid.statistics import Interval, Summary, Test
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from grid.evidence import Evidence
 from grid.preparation import slides
 from grid.report import provenance
 from grid.report.charts import Box, Chart, Stroke
 from grid.report.figures import label, ticks
 from grid.report.provenance import SYNTHETIC
 from grid.report.tables import Cell
+from grid.results.stored_space import Evidence
 from grid.space.trials import RANDOM
 from medpt.errors import InputError
 from medpt.spec import NO_NETWORK, Slides

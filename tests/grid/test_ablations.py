@@ -16,8 +16,9 @@ from mlflow.entities import Metric, Param
 from rich.console import Console
 from scipy import stats
 
-from grid import ablations, query
+from grid import query
 from grid.plan.plan import Plan, Unit
+from grid.results import effects
 from grid.tracking import tracker
 from medpt.errors import InputError
 from medpt.spec import Finetune, stream_seed
@@ -69,7 +70,7 @@ def vessels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def frame(vessels: Path) -> pd.DataFrame:
-    from grid import results
+    from grid.results import frame as results
 
     return results.load("vessels", vessels / "runs")
 
@@ -113,7 +114,7 @@ def wide(frame: Any, **factors: str) -> Any:
 
 
 def test_effects_are_means_of_paired_differences_over_targets(frame: pd.DataFrame) -> None:
-    row = of(ablations.effects(frame, "miou"), architecture="unet", initialization="ADE20K")
+    row = of(effects.effects(frame, "miou"), architecture="unet", initialization="ADE20K")
     table = wide(frame, architecture="unet")
     differences = {t: (table[t, "ADE20K"] - table[t, "random"]).dropna() for t in ("DRIVE", "HRF")}
     assert row["effect"] == pytest.approx(np.mean([d.mean() for d in differences.values()]))
@@ -125,7 +126,7 @@ def test_effects_are_means_of_paired_differences_over_targets(frame: pd.DataFram
 
 
 def test_effects_find_what_was_planted(frame: pd.DataFrame) -> None:
-    table = ablations.effects(frame, "miou", by=["target"])
+    table = effects.effects(frame, "miou", by=["target"])
     for target in ("DRIVE", "HRF"):
         for name, gain in {"imagenet*": 9, "ADE20K": 6, "EyePACS-5k": -4, "EyePACS-20k": -2}.items():
             assert of(table, target=target, initialization=name)["effect"] == pytest.approx(gain, abs=1.5)
@@ -134,7 +135,7 @@ def test_effects_find_what_was_planted(frame: pd.DataFrame) -> None:
 
 def test_a_unit_of_two_experiments_counts_once(frame: pd.DataFrame) -> None:
     twice = pd.concat([frame, frame.assign(experiment="again")])
-    pd.testing.assert_frame_equal(ablations.effects(twice, "miou"), ablations.effects(frame, "miou"))
+    pd.testing.assert_frame_equal(effects.effects(twice, "miou"), effects.effects(frame, "miou"))
     cells = query.cells(twice, ["initialization", "target"], "miou")
     pd.testing.assert_frame_equal(cells, query.cells(frame, ["initialization", "target"], "miou"))
     by_experiment = query.cells(twice, ["experiment", "initialization"], "miou")
@@ -158,7 +159,7 @@ def test_a_share_of_a_target_is_a_cell_of_its_own(frame: pd.DataFrame) -> None:
 
 
 def test_best_compares_seeds_that_all_have(frame: pd.DataFrame) -> None:
-    row = of(ablations.best(frame, "miou"), architecture="unet", target="HRF")
+    row = of(effects.best(frame, "miou"), architecture="unet", target="HRF")
     table = wide(frame, architecture="unet")["HRF"].loc[[0, 1]]
     assert (row["best"], row["second"]) == ("imagenet*", "ADE20K")
     assert (row["n"], row["planned"], row["waiting"]) == (2, 3, 0)
@@ -170,7 +171,7 @@ def test_best_compares_seeds_that_all_have(frame: pd.DataFrame) -> None:
 def test_best_is_unsure_of_equals(frame: pd.DataFrame) -> None:
     level = frame.copy()
     level["miou"] = 0.7 + np.random.default_rng(5).normal(0, 0.01, len(level))
-    table = ablations.best(level, "miou")
+    table = effects.best(level, "miou")
     assert (table["probability"] < 1).any()
     assert ((table["low"] < 0) & (table["gap"] >= 0)).any()
 
@@ -178,13 +179,13 @@ def test_best_is_unsure_of_equals(frame: pd.DataFrame) -> None:
 def test_best_without_finished_seeds_says_nothing(frame: pd.DataFrame) -> None:
     open_ = frame[(frame["target"] == "DRIVE") & (frame["architecture"] == "unet")].copy()
     open_.loc[open_["initialization"] != "random", "miou"] = np.nan
-    (row,) = ablations.best(open_, "miou").to_dict("records")
+    (row,) = effects.best(open_, "miou").to_dict("records")
     assert (row["best"], row["second"], row["waiting"]) == ("random", None, 5)
     assert math.isnan(row["probability"])
 
 
 def test_a_doubling_is_the_slope_of_the_means(frame: pd.DataFrame) -> None:
-    row = of(ablations.sample_size(frame, "miou"), architecture="unet", target="DRIVE")
+    row = of(effects.sample_size(frame, "miou"), architecture="unet", target="DRIVE")
     table = wide(frame, architecture="unet")["DRIVE"].mean()
     means = [table[f"EyePACS-{size}k"] for size in (5, 10, 20)]
     theirs = stats.linregress([0, 1, 2], means)
@@ -195,9 +196,9 @@ def test_a_doubling_is_the_slope_of_the_means(frame: pd.DataFrame) -> None:
 
 def test_mistakes_are_told(vessels: Path, frame: pd.DataFrame, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(InputError, match="--by seed: effects are told by architecture, backbone"):
-        ablations.effects(frame, "miou", by=["seed"])
+        effects.effects(frame, "miou", by=["seed"])
     with pytest.raises(InputError, match="--metric mio: no finished trial has it; did you mean miou"):
-        ablations.best(frame, "mio")
+        effects.best(frame, "mio")
     fixed = ["--space", "vessels", "--out", str(vessels / "runs"), "--metric", "miou"]
     for words, told in {
         ("--ask", "best", "--by", "target"): "--by target: --ask best has its own rows",

@@ -9,12 +9,12 @@ import made_space
 import pytest
 from pyarrow import parquet
 
-from grid.evidence import Evidence
 from grid.execution import leak_guard
 from grid.plan import cost
 from grid.plan.plan import Plan, Unit
 from grid.preparation import loaders
 from grid.report import overlaps
+from grid.results.stored_space import Evidence
 from grid.store.store import Store
 from medpt.data import shared_classes
 from medpt.data.cards import card

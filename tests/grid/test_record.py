@@ -8,8 +8,8 @@ import made_space
 import pandas as pd
 import pytest
 
-from grid import results
 from grid.plan.plan import Plan
+from grid.results import frame
 from grid.tracking import runs as record
 from grid.tracking import tracker
 from medpt.errors import InputError
@@ -51,14 +51,14 @@ def sorted_run(run: record.Run) -> tuple[str, str, list[tuple[str, str]], list[t
 
 def test_a_space_is_known_from_mlflow_alone(made: tuple[Path, Plan], tmp_path: Path) -> None:
     uri = tracker.default_uri(made[0])
-    with_store = results.load("made", made[0])
-    pd.testing.assert_frame_equal(results.load("made", tmp_path, uri), with_store)
+    with_store = frame.load("made", made[0])
+    pd.testing.assert_frame_equal(frame.load("made", tmp_path, uri), with_store)
     assert with_store["status"].value_counts().to_dict() == {"finished": 11, "missing": 2, "failed": 1}
 
 
 def test_the_database_alone_may_be_moved(made: tuple[Path, Plan], tmp_path: Path) -> None:
     shutil.copy(made[0] / "mlflow.db", tmp_path)
-    assert len(results.load("made", tmp_path)) == len(made[1].trials)
+    assert len(frame.load("made", tmp_path)) == len(made[1].trials)
 
 
 def test_a_space_run_again_has_one_plan(made: tuple[Path, Plan], tmp_path: Path) -> None:
@@ -81,12 +81,12 @@ def test_a_plan_survives_its_tags() -> None:
 
 def test_what_was_never_run_is_told(made: tuple[Path, Plan], tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"`mad` was not run .* did you mean made"):
-        results.load("mad", tmp_path, tracker.default_uri(made[0]))
+        frame.load("mad", tmp_path, tracker.default_uri(made[0]))
     with pytest.raises(InputError, match="nothing was"):
-        results.load("made", tmp_path)
+        frame.load("made", tmp_path)
     assert not list(tmp_path.iterdir())
     with pytest.raises(InputError, match=r"gone\.db: no such database"):
-        results.load("made", tmp_path, f"sqlite:///{tmp_path / 'gone.db'}")
+        frame.load("made", tmp_path, f"sqlite:///{tmp_path / 'gone.db'}")
 
 
 def test_a_file_that_is_no_record_is_told(tmp_path: Path) -> None:

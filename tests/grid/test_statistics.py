@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from grid import statistics
-from grid.statistics import Summary
+from grid.results import statistics
+from grid.results.statistics import Summary
 
 POINTS = st.integers(-9_999, 9_999).map(lambda n: n / 100)  # printed numbers, two decimals
 SEEDS = st.lists(POINTS, min_size=2, max_size=5)

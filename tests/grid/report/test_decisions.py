@@ -8,10 +8,10 @@ import made_paper
 import made_space
 import pytest
 
-from grid.evidence import Evidence
 from grid.plan.plan import Plan
 from grid.report import decisions
 from grid.report.decisions import HOLDERS, MODELS
+from grid.results.stored_space import Evidence
 from grid.store.store import Store
 from medpt.survival.needs import NEEDS
 

@@ -12,9 +12,10 @@ import made_space
 import pandas as pd
 import pytest
 
-from grid import report, results
+from grid import report
 from grid.plan.plan import Plan
 from grid.report.__main__ import main
+from grid.results import frame
 from grid.tracking import tracker
 from medpt.errors import InputError
 
@@ -81,7 +82,7 @@ def test_a_lost_run_leaves_a_smaller_n_and_no_silent_mean(copy: tuple[Path, Plan
     out, plan = copy
     before = cell(out, "ISIC2019")
     lost = digest_of(plan, "ISIC2019 → DRIVE · unet/resnet18 · 1")
-    run = results.load("made", out).set_index("digest").loc[lost, "run_id"]
+    run = frame.load("made", out).set_index("digest").loc[lost, "run_id"]
     tracker.client(tracker.default_uri(out)).delete_run(run)
     report.build("made", out)
     after = cell(out, "ISIC2019")

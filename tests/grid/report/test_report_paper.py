@@ -15,9 +15,10 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from test_report import Reader, digest_of
 
-from grid import published, report, results
+from grid import published, report
 from grid.claims import verdicts
 from grid.plan.plan import Plan
+from grid.results import frame as results
 from grid.tracking import tracker
 
 GOLDEN = Path(__file__).parent / "golden" / "paper"

@@ -9,8 +9,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from grid import statistics
-from grid.results import having
+from grid.results import statistics
+from grid.results.frame import having
 from grid.space.trials import RANDOM
 from medpt.errors import InputError
 

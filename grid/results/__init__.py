@@ -1,0 +1,1 @@
+"""Finished work as tables: frames, cells, effects and their statistics."""
