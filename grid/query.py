@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from grid import terminal
 from grid.results import effects
 from grid.results import frame as results
 from grid.space.trials import thousands
 from grid.store.backends import place
 from grid.tracking.addresses import tracking_uri
+from medpt import cli
 from medpt.errors import InputError, did_you_mean
 from medpt.spec import CLASSIFIER
 
@@ -171,7 +171,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.csv:
         table.to_csv(sys.stdout, index=False)
         return 0
-    terminal.console().print(printed(table, options))
+    cli.console().print(printed(table, options))
     return 0
 
 

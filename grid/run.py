@@ -13,9 +13,8 @@ from uuid import uuid4
 
 from rich.console import Console
 
-from grid import terminal
 from grid.cluster.process_exit import leave, leave_on_signals
-from grid.dryrun import describe
+from grid.dry_run import describe
 from grid.plan import datasets
 from grid.plan import plan as planning
 from grid.space.reader import load
@@ -25,6 +24,7 @@ from grid.store.leases import SECONDS
 from grid.store.store import Store
 from grid.tracking.addresses import tracking_uri
 from grid.tracking.passwords import hidden
+from medpt import cli
 from medpt.data import own
 from medpt.errors import InputError
 from medpt.files import room
@@ -35,7 +35,7 @@ FULL = {errno.ENOSPC, errno.EDQUOT}
 def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     options.given = sys.argv[1:] if arguments is None else arguments
-    console = terminal.console()
+    console = cli.console()
     try:
         return run(options, console)
     except InputError as error:

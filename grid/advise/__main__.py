@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from grid import terminal
 from grid.store.backends import place
 from grid.tracking.addresses import tracking_uri
+from medpt import cli
 from medpt.errors import InputError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> None:
     target = samples.of_dataset(dataset, offer.size, options.images)
     adviser = Adviser(evidence, offer, options.images, options.imagenet_weights, _told)
     advice = adviser.advise(target)
-    console = terminal.console()
+    console = cli.console()
     console.print(table(advice, target.name, offer.backbone))
     for gap in dict.fromkeys(evidence.gaps):
         console.print(f"note: {gap}", markup=False)

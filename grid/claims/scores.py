@@ -11,7 +11,7 @@ from functools import cache
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
-from grid import published
+from grid.claims import published
 from grid.query import METRICS
 from grid.space.trials import Trial
 from medpt.data.cards import CARDS, OWN, card

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from grid import published
+from grid.claims import published
 
 FOLDER = published.FOLDER.parent
 CLAIMS, ERRATA = FOLDER / "claims.yaml", FOLDER / "errata.yaml"

@@ -13,9 +13,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from grid import terminal
 from grid.cluster.ray_session import OBJECT_STORE
-from grid.doctor import checks, footprint, machine
+from grid.doctor import checks, disk_usage, machine
 from grid.doctor.checks import GIB, Finding
 from grid.plan import datasets as sources
 from grid.plan import plan as planning
@@ -25,6 +24,7 @@ from grid.space.reader import load
 from grid.space.trials import Space
 from grid.store.backends import is_url
 from grid.store.store import Store
+from medpt import cli
 from medpt.data import own
 from medpt.data.cards import card
 from medpt.errors import InputError
@@ -75,12 +75,12 @@ class Wanted:
         finished = self.store.finished()
         todo = [unit for name, unit in self.plan.units.items() if name not in finished]
         cached = self.options.cache_gb * GIB if self.options.cache is None else 0.0
-        return footprint.need(todo, self.plan.sizes, self.counts, cached, self.cpus)
+        return disk_usage.need(todo, self.plan.sizes, self.counts, cached, self.cpus)
 
 
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
-    console = terminal.console()
+    console = cli.console()
     try:
         if options.data is not None:
             own.register(options.data)

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from grid.claims.published import FOLDER as PUBLISHED
 from grid.preparation.pipeline import Making, carry_out, mapped
-from grid.published import FOLDER as PUBLISHED
 from medpt.data import open_dataset
 from medpt.data.cards import card
 from medpt.data.dataset import Dataset, Record

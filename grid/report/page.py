@@ -16,13 +16,13 @@ from grid.report import (
     exports,
     figures,
     findings,
+    images,
     overlaps,
     paper,
-    pictures,
     provenance,
     section_files,
     sections,
-    survivals,
+    survival,
     tables,
 )
 from grid.report.places import PLACES
@@ -93,8 +93,8 @@ def page(
     evidence: Evidence,
 ) -> dict[str, Any]:
     """Everything that the template shows, in the order of the page; `gaps` is last, when all was tried."""
-    data, cohorts = provenance.datasets(evidence), survivals.cohorts(evidence)
-    remarks = provenance.remarks(data) | survivals.remarks(cohorts, evidence)
+    data, cohorts = provenance.datasets(evidence), survival.cohorts(evidence)
+    remarks = provenance.remarks(data) | survival.remarks(cohorts, evidence)
     of_paper = paper.of(frame, evidence, remarks, cohorts)
     rest = tables.cells(frame[[not own for own in paper.held(frame, PLACES)]])
     contrasts = tables.contrasts(cells)
@@ -123,7 +123,7 @@ def page(
         "panels": figures.panels(rest, evidence.history, MOST_PANELS),
         "most_panels": MOST_PANELS,
         "panels_possible": len({(cell.column, cell.network) for cell in rest if cell.n}),
-        "galleries": pictures.galleries(cells, evidence.artifact, MOST_GALLERIES),
+        "galleries": images.galleries(cells, evidence.artifact, MOST_GALLERIES),
         "sources": sources,
         "doubts": findings.doubts(evidence.learned()),
         "decoders": evidence.decoders(),
@@ -153,15 +153,15 @@ def reported(frame: "pd.DataFrame") -> dict[str, str]:
     return dict(zip(failed["digest"], reasons, strict=True))
 
 
-def examples(data: list[provenance.Data], evidence: Evidence) -> dict[str, list[pictures.Example]]:
+def examples(data: list[provenance.Data], evidence: Evidence) -> dict[str, list[images.Example]]:
     """By the digest of the prepared data; once a dataset."""
-    found: dict[str, list[pictures.Example]] = {}
+    found: dict[str, list[images.Example]] = {}
     first = {entry.card.name: entry.prepared for entry in reversed(data) if entry.prepared.manifest}
     for prepared in list(first.values())[:MOST_EXAMPLES]:
         assert prepared.manifest  # noqa: S101 - for the type checker
         try:
             shard = evidence.store.file(prepared.digest, prepared.manifest.shards[0].name)
-            found[prepared.digest] = pictures.examples(shard.parent, prepared.manifest)
+            found[prepared.digest] = images.examples(shard.parent, prepared.manifest)
         except InputError as error:
             evidence.gaps += error.problems
     return found
@@ -182,7 +182,7 @@ def render(context: dict[str, Any]) -> str:
         "figures": figures,
         "findings": findings,
         "overlaps": overlaps,
-        "pictures": pictures,
+        "pictures": images,
         "charts": charts,
         "analyses": analyses,
     }

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from grid.claims import verdicts
 from grid.claims.verdicts import Verdict
-from grid.report import analyses, analysis_charts, charts, figures, sections, survivals
+from grid.report import analyses, analysis_charts, charts, figures, sections, survival
 from grid.report.analyses import FilterSets, Modality, Similarities
 from grid.report.charts import Chart, Stroke
 from grid.report.places import PLACES, Place
 from grid.report.sections import Trials
-from grid.report.survivals import Cohort
+from grid.report.survival import Cohort
 from grid.report.tables import Cell, cells
 from grid.results.stored_space import Evidence
 from medpt.errors import InputError
@@ -90,7 +90,7 @@ def held(frame: "pd.DataFrame", places: Sequence[Place]) -> list[bool]:
 def _trained(place: Place, own: list[Cell], evidence: Evidence, remarks: Mapping[str, str]) -> Section:
     content = sections.trials(place, own, remarks, evidence.history)
     if place.kind == "survival":
-        curves = survivals.curves(own, evidence, content.colours)
+        curves = survival.curves(own, evidence, content.colours)
         return Section(place, place.key, Survival(content, curves), curves)
     curves = [charts.from_panel(panel) for panel in content.panels]
     return Section(place, place.key, content, [*content.charts, *curves])

@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from grid import published
+from grid.claims import published
 from grid.report.tables import NETWORKS, Cell, Column, heading
 from grid.results.stored_space import Evidence, Prepared
 from grid.space import trials as space

@@ -14,7 +14,7 @@ from grid.report import exports, pdf
 from grid.report.analyses import FilterSets, Modality, Similarities
 from grid.report.paper import Judged, Section, Survival
 from grid.report.sections import STEPS, Facts, Row, Trials
-from grid.report.survivals import Cohort
+from grid.report.survival import Cohort
 from grid.report.tables import CELL, Column
 
 TRIALS = (

@@ -11,7 +11,7 @@ import pytest
 import tiny
 from installed import EXAMPLE, SPACE, environment, example, installed, project
 
-from grid import published
+from grid.claims import published
 from grid.execution import allocation
 from grid.plan import cost, plan
 from grid.report import tables

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import tiny
 
+from grid.claims.published import cells, key, matching_cells
 from grid.execution import leak_guard
 from grid.plan import plan
-from grid.published import cells, key, matching_cells
 from grid.space import trials
 from medpt.errors import InputError
 from medpt.spec import Coordinates, Features, Filters, Pretrain, Survive, Svcca

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from grid.claims.published import matching_cells
 from grid.plan import initialization, plan
-from grid.published import matching_cells
 from grid.space import trials
 from medpt.spec import Finetune, Prepare, Pretrain, Protocol, canonical_json, digest, from_plain, stream_seed
 

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from grid.doctor import __main__ as doctor
-from grid.doctor import checks, footprint
+from grid.doctor import checks, disk_usage
 from grid.doctor.checks import GIB, Finding
 from grid.plan import datasets
 from grid.space import trials
@@ -44,23 +44,23 @@ def test_the_need_is_that_of_the_arrays(tmp_path: Path) -> None:
     from medpt.models import build_classifier
 
     looked = wanted(tmp_path)
-    need = footprint.need(looked.plan.units.values(), looked.plan.sizes, looked.counts, 32 * GIB, 2)
+    need = disk_usage.need(looked.plan.units.values(), looked.plan.sizes, looked.counts, 32 * GIB, 2)
     skin = np.empty((25331, 64, 64, 3), np.uint8)
     vessels = [np.empty((40, 64, 64, channels), np.uint8) for channels in (3, 1)]
     assert need["caches"] == skin.nbytes + sum(part.nbytes for part in vessels)
     assert need["shards"] == pytest.approx(0.7 * need["caches"])
     state = build_classifier("resnet18", 8).state_dict().values()
     tensors = sum(tensor.numel() * tensor.element_size() for tensor in state)
-    assert need["results"] == pytest.approx(2 * tensors + footprint.SMALL * len(looked.plan.units), rel=0.02)
-    assert need["checkpoints"] == 3 * 2 * footprint.SEGMENTER * 1e6
+    assert need["results"] == pytest.approx(2 * tensors + disk_usage.SMALL * len(looked.plan.units), rel=0.02)
+    assert need["checkpoints"] == 3 * 2 * disk_usage.SEGMENTER * 1e6
 
 
 def test_subsets_and_streamed_sets_need_less(tmp_path: Path) -> None:
     part = wanted(tmp_path, TEXT.replace("backbone: [", "sample_size: [5000]\n    backbone: ["))
-    need = footprint.need(part.plan.units.values(), part.plan.sizes, part.counts, 32 * GIB, 1)
+    need = disk_usage.need(part.plan.units.values(), part.plan.sizes, part.counts, 32 * GIB, 1)
     rows = [(5000, 3), (40, 4)]
     assert need["caches"] == sum(count * 64 * 64 * channels for count, channels in rows)
-    streamed = footprint.need(part.plan.units.values(), part.plan.sizes, part.counts, 2**20, 1)
+    streamed = disk_usage.need(part.plan.units.values(), part.plan.sizes, part.counts, 2**20, 1)
     assert streamed["caches"] == 40 * 64 * 64 * 4
     assert streamed["shards"] == need["shards"]
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_report_tables import cells, made, trial
 
-from grid.report import charts, drawings, figures, pdf, sections, survivals
+from grid.report import charts, drawings, figures, pdf, sections, survival
 from grid.report.analysis_charts import free_words
 from grid.report.charts import Box, Level, Line, Series
 from grid.report.places import PLACES
@@ -53,7 +53,7 @@ def test_single_seeds_have_no_whisker() -> None:
 def test_a_curve_of_kaplan_and_meier_is_a_staircase_down() -> None:
     box = Box((0.0, 2.0), (0.0, 1.0))
     curve = {"time": [0.0, 365.25, 730.5], "survival": [1.0, 0.5, 0.25]}
-    points = survivals._steps(curve, box)
+    points = survival._steps(curve, box)
     expected = [(0, 1), (1, 1), (1, 0.5), (2, 0.5), (2, 0.25)]
     assert list(points) == [box.place(*point) for point in expected]
     assert all(b[1] >= a[1] and (a[0] == b[0] or a[1] == b[1]) for a, b in pairwise(points))

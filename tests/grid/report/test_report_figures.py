@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_report_tables import cells, made, trial
 
-from grid.report import charts, figures, pictures, provenance
+from grid.report import charts, figures, images, provenance
 from medpt.spec import Protocol
 
 NUMBERS = st.floats(-1e4, 1e4, allow_nan=False)
@@ -129,10 +129,10 @@ def test_agreement_colours_each_kind_of_pixel() -> None:
     target = np.array([[0, 1, 1, 255], [2, 0, 2, 255]], np.uint8)
     predicted = np.array([[0, 1, 0, 1], [1, 1, 2, 0]], np.uint8)
     black = np.zeros((2, 4, 3), np.uint8)
-    shown = pictures.agreement(black, target, predicted)
+    shown = images.agreement(black, target, predicted)
     correct, missed, wrong = (
-        tuple(round(pictures.OPACITY * part) for part in colour)
-        for colour in (pictures.CORRECT, pictures.MISSED, pictures.WRONG)
+        tuple(round(images.OPACITY * part) for part in colour)
+        for colour in (images.CORRECT, images.MISSED, images.WRONG)
     )
     none = (0, 0, 0)
     expected = [[none, correct, missed, none], [wrong, wrong, correct, none]]
@@ -143,7 +143,7 @@ def test_agreement_colours_each_kind_of_pixel() -> None:
 def test_data_uris_hold_the_image(size: int, kind: str, error: int) -> None:
     y, x = np.mgrid[:size, :size]
     image = np.stack([x, y, x // 2 + y // 2], axis=2).astype(np.uint8)
-    head, data = pictures.data_uri(image).split(",")
+    head, data = images.data_uri(image).split(",")
     assert head == f"data:image/{kind};base64"
     decoded = cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR)
     assert decoded is not None
@@ -151,9 +151,9 @@ def test_data_uris_hold_the_image(size: int, kind: str, error: int) -> None:
 
 
 def test_examples_show_every_class_once_before_any_twice() -> None:
-    assert pictures.chosen(np.array([0, 0, 0, 1, 1, 1])) == [0, 1, 3, 4]
-    assert pictures.chosen(np.arange(9)) == [0, 1, 2, 3, 4, 5]
-    assert pictures.chosen(np.full(9, -1)) == [0, 1, 2]
+    assert images.chosen(np.array([0, 0, 0, 1, 1, 1])) == [0, 1, 3, 4]
+    assert images.chosen(np.arange(9)) == [0, 1, 2, 3, 4, 5]
+    assert images.chosen(np.full(9, -1)) == [0, 1, 2]
 
 
 def test_every_protocol_field_has_a_meaning() -> None:

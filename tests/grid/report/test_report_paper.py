@@ -15,8 +15,8 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from test_report import Reader, digest_of
 
-from grid import published, report
-from grid.claims import verdicts
+from grid import report
+from grid.claims import published, verdicts
 from grid.plan.plan import Plan
 from grid.results import frame as results
 from grid.tracking import tracker

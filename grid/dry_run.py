@@ -5,10 +5,10 @@ from collections import Counter
 from rich.console import Console
 from rich.table import Table
 
+from grid.claims.published import matching_cells
 from grid.plan import cost
 from grid.plan.datasets import ABSENT, Sources
 from grid.plan.plan import Plan, Unit
-from grid.published import matching_cells
 from grid.store.store import Store
 
 LABELS = {  # others by their kind
