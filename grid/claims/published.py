@@ -5,13 +5,13 @@ reports/paper/*.csv hold what Wen et al. 2021 printed; they are read, never comp
 
 import csv
 from collections.abc import Iterator
-from pathlib import Path
 
+from grid import package_data
 from grid.plan.plan import Plan
 from grid.space.trials import Trial
 from medpt.spec import CLASSIFIER, NO_NETWORK
 
-FOLDER = Path(__file__).parent.parent / "reports" / "paper"
+FOLDER = package_data.folder("reports") / "paper"
 
 TARGETS = {"ChestXRay2017": "ChestXRay", "CIFAR-100": "CIFAR100"}  # our name: the paper's
 INITIALIZATIONS = {"random": "Random", "imagenet*": "ImageNet*", "REFUGE-OD": "REFUGE", NO_NETWORK: "-"}
@@ -83,3 +83,13 @@ def _rows() -> Iterator[dict[str, str]]:
     for number in (2, 3, 5, 6):
         with (FOLDER / f"table{number}.csv").open(newline="") as file:
             yield from csv.DictReader(file)
+
+
+def cohort_counts() -> dict[str, dict[str, str]]:
+    """Table 4 of the paper: dataset to row to count."""
+    found: dict[str, dict[str, str]] = {}
+    with (FOLDER / "prose.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            if row["note"].startswith("Table 4"):
+                found.setdefault(row["target"], {})[row["metric"]] = f"{int(row['mean']):,}"
+    return found

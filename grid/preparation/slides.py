@@ -1,26 +1,19 @@
 """Slides of a cohort to Parquet files of patches, in parallel over a cluster through Ray Data.
 
 A killed extraction goes on at the first slide whose file is not there. A slide that cannot be read or has no
-valid patch is listed in the manifest with the reason and stops nobody. Also a command:
-`python -m grid.slides NAME DIR --to DIR`, which prints the counts beside the paper's Table 4.
+valid patch is listed in the manifest with the reason and stops nobody. The command is
+grid/slides.py.
 """
 
-import argparse
-import csv
 import json
 import logging
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from grid.claims.published import FOLDER as PUBLISHED
 from grid.preparation.pipeline import Making, carry_out, mapped
-from medpt.data import open_dataset
-from medpt.data.cards import card
 from medpt.data.dataset import Dataset, Record
-from medpt.data.fingerprint import fingerprint
 from medpt.errors import InputError
 from medpt.spec import Slides
 from medpt.survival import patch_files
@@ -102,62 +95,3 @@ def _extract(jobs: Mapping[str, Job]) -> Iterator[dict[str, Any]]:
         return {"job": [name], "number": [number], "info": [info]}
 
     return mapped([item for job in jobs.values() for item in job.todo()], write)
-
-
-def table4(manifest: CohortManifest) -> list[str]:
-    """Our counts beside the paper's, a line each."""
-    paper = published().get(manifest.spec.dataset, {})
-    ours = manifest.table4()
-    lines = [f"{manifest.spec.dataset:<20} {'ours':>9} {'paper':>9}"]
-    return lines + [f"{name:<20} {count:>9,} {paper.get(name, '-'):>9}" for name, count in ours.items()]
-
-
-def published() -> dict[str, dict[str, str]]:
-    """Table 4 of the paper: dataset to row to count."""
-    found: dict[str, dict[str, str]] = {}
-    with (PUBLISHED / "prose.csv").open(newline="") as file:
-        for row in csv.DictReader(file):
-            if row["note"].startswith("Table 4"):
-                found.setdefault(row["target"], {})[row["metric"]] = f"{int(row['mean']):,}"
-    return found
-
-
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m grid.slides", description=__doc__.splitlines()[0])
-    parser.add_argument("name", help="the dataset, as `python -m medpt.data list` calls it")
-    parser.add_argument("folder", type=Path, help="the owner's files")
-    parser.add_argument("--to", type=Path, required=True, help="where the patches go")
-    parser.add_argument("--candidates", type=int, help="boxes a slide; default: as the paper's counts imply")
-    parser.add_argument("--box", type=int, help="side of a box in pixels of 0.5 microns; default: 512")
-    parser.add_argument("--size", type=int, help="side of a stored patch; default: 256")
-    options = parser.parse_args(arguments)
-    try:
-        manifest = extract_one(options)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
-    print("\n".join(table4(manifest)))
-    print(", ".join(f"{count:,} {reason}" for reason, count in manifest.refused().items()))
-    for problem in manifest.problems:
-        print(f"left out: {problem}")
-    return 0
-
-
-def extract_one(options: argparse.Namespace) -> CohortManifest:
-    name = card(options.name).name
-    dataset = open_dataset(name, options.folder)
-    given = {key: getattr(options, key) for key in ("candidates", "box", "size")}
-    patches = {key: value for key, value in given.items() if value is not None}
-    job = Job(name, Slides(name, fingerprint(dataset.root), patches=patches), dataset, Making(options.to))
-    from grid.cluster.ray_session import local_ray
-
-    with local_ray():
-        ((_, ended),) = extract_all([job], lambda slides: print(".", end="", flush=True))
-    print()
-    if isinstance(ended, Exception):
-        raise ended
-    return ended
-
-
-if __name__ == "__main__":
-    sys.exit(main())

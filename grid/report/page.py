@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from grid import package_data
 from grid.claims import statements
 from grid.report import (
     analyses,
@@ -36,7 +37,7 @@ from medpt.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-TEMPLATES = Path(__file__).parents[2] / "reports" / "templates"
+TEMPLATES = package_data.folder("reports") / "templates"
 PAGE = "index.html"
 MOST_SENTENCES = 12  # findings; more become a table
 MOST_PANELS = 60  # learning curves; the rest is counted

@@ -8,10 +8,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from grid import space
 from grid.claims import published
 from grid.report.tables import NETWORKS, Cell, Column, heading
 from grid.results.stored_space import Evidence, Prepared
-from grid.space import trials as space
 from grid.space.trials import Trial
 from medpt.data.cards import Card, card
 from medpt.data.fingerprint import fingerprint

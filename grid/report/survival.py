@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from grid.preparation import slides
+from grid.claims import published
 from grid.report import provenance
 from grid.report.charts import Box, Chart, Stroke
 from grid.report.figures import label, ticks
@@ -34,7 +34,7 @@ class Cohort:
     @property
     def counts(self) -> list[tuple[str, int | None, str]]:
         """(row of Table 4, ours, the paper's as text); ours None where the cohort is not prepared."""
-        paper = slides.published().get(self.dataset, {})
+        paper = published.cohort_counts().get(self.dataset, {})
         ours = self.manifest.table4() if self.manifest else dict.fromkeys(paper)
         return [(name, count, paper.get(name, "–")) for name, count in ours.items()]
 

@@ -1,1 +1,5 @@
-"""Finished work as tables: frames, cells, effects and their statistics."""
+"""Finished work as tables: frames, cells, effects and their statistics. Importing it loads no pandas."""
+
+from grid.results.frame import load
+
+__all__ = ["load"]

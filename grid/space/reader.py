@@ -10,8 +10,8 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from grid import package_data
 from grid.space.factors import FACTORS, Factors
-from grid.space.reader import find
 from grid.space.trials import (
     IMAGENET,
     RANDOM,
@@ -30,6 +30,7 @@ from medpt.errors import InputError, did_you_mean
 from medpt.spec import NO_NETWORK, Protocol
 from medpt.survival.needs import NEEDS
 
+FOLDER = package_data.folder("search_spaces")
 MAX_TRIALS = 50_000
 PHANTOM_KEYS = (
     "seed",
@@ -48,6 +49,26 @@ ANALYSIS_KEYS = {  # by kind: what names its subject, then its options
     "svcca": ("initialization", "datasets", "backbone", "images"),
     "filters": ("initialization", "backbone"),
 }
+
+
+def load(name_or_file: str) -> Space:
+    """The space of that name in search_spaces/, or of that file.
+
+    Raises InputError naming file, line, key and what is accepted, for all problems at once.
+    """
+    return read(find(name_or_file))
+
+
+def find(name_or_file: str) -> Path:
+    path = Path(name_or_file)
+    if path.suffix in {".yaml", ".yml"} or path.is_file():
+        if not path.is_file():
+            raise InputError(f"{path}: no such file")
+        return path
+    known = sorted(file.stem for file in FOLDER.glob("*.yaml"))
+    if name_or_file not in known:
+        raise InputError(f"no space is called `{name_or_file}`; {did_you_mean(name_or_file, known)}")
+    return FOLDER / f"{name_or_file}.yaml"
 
 
 def read(path: Path) -> Space:

@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from medpt import extensions, selfsupervised
-from medpt.errors import InputError, did_you_mean
 from medpt.spec import CLASSIFIER, NO_NETWORK, Protocol
 
-FOLDER = Path(__file__).parent.parent / "search_spaces"
 RANDOM, IMAGENET = "random", "imagenet*"
 UNTRAINED = (RANDOM, IMAGENET, NO_NETWORK)  # initializations that this grid does not train
 SELF_SUPERVISED = {"SS-Jigsaw": "jigsaw", "SS-Context": "context"}  # the paper's name: the method
@@ -113,25 +111,3 @@ def self_supervised() -> dict[str, str]:
 
 def thousands(count: int) -> str:
     return f"{count // 1000}k" if count % 1000 == 0 else str(count)
-
-
-def load(name_or_file: str) -> Space:
-    """The space of that name in search_spaces/, or of that file.
-
-    Raises InputError naming file, line, key and what is accepted, for all problems at once.
-    """
-    from grid.space.reader import read
-
-    return read(find(name_or_file))
-
-
-def find(name_or_file: str) -> Path:
-    path = Path(name_or_file)
-    if path.suffix in {".yaml", ".yml"} or path.is_file():
-        if not path.is_file():
-            raise InputError(f"{path}: no such file")
-        return path
-    known = sorted(file.stem for file in FOLDER.glob("*.yaml"))
-    if name_or_file not in known:
-        raise InputError(f"no space is called `{name_or_file}`; {did_you_mean(name_or_file, known)}")
-    return FOLDER / f"{name_or_file}.yaml"

@@ -70,7 +70,7 @@ def vessels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def frame(vessels: Path) -> pd.DataFrame:
-    from grid.results import frame as results
+    from grid import results
 
     return results.load("vessels", vessels / "runs")
 

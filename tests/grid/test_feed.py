@@ -11,8 +11,9 @@ import pytest
 from grid.cluster.ray_session import local_ray
 from grid.preparation import loaders
 from grid.preparation import streaming as stream
-from grid.preparation.images import Job, main, prepare_all
+from grid.preparation.images import Job, prepare_all
 from grid.preparation.pipeline import Making
+from grid.prepare import main
 from medpt.data import open_dataset, phantom, shards
 from medpt.data.manifest import Manifest, verify
 from medpt.errors import InputError

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import tiny
 
+from grid import results
 from grid.claims.published import cells, key
-from grid.results import frame as results
 from grid.space import trials
 from medpt.models.weights import published_name
 

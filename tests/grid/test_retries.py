@@ -147,7 +147,7 @@ def test_the_search_is_not_over_while_a_unit_may_come_back(store: Store) -> None
 
 
 def trainable(config: dict[str, Any], site: dict[str, Any]) -> None:
-    """grid.execution.worker's own, where fine-tuning only holds its share; a unet's first time, that is too little."""
+    """The worker's own, where fine-tuning only holds its share; a unet's first time, that is too little."""
     from unittest import mock
 
     import torch

@@ -16,10 +16,9 @@ import psutil
 import pytest
 import tiny
 
-from grid import query
+from grid import query, results
 from grid import run as command
 from grid.cluster.temp_folders import LOCK, SESSION
-from grid.results import frame as results
 from grid.tracking import tracker
 
 

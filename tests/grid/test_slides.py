@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from grid.claims.published import cohort_counts
 from grid.cluster.ray_session import local_ray
 from grid.preparation.pipeline import Making
-from grid.preparation.slides import Job, extract_all, main, published, table4
+from grid.preparation.slides import Job, extract_all
+from grid.slides import main, table4
 from medpt.data import open_dataset, phantom
 from medpt.errors import InputError
 from medpt.spec import Slides
@@ -131,7 +133,7 @@ def test_the_command_prints_table_4(
 
 
 def test_the_paper_says() -> None:
-    assert published()["TCGA-LGG"] == {
+    assert cohort_counts()["TCGA-LGG"] == {
         "patients": "387",
         "WSIs": "1,380",
         "extracted patches": "275,453",

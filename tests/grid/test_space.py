@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grid.space import trials as space
+from grid import space
+from grid.space import reader
 from medpt.errors import InputError
 
 GOOD = """
@@ -104,7 +105,7 @@ def test_unknown_space_names_the_known_ones() -> None:
         space.load("dmeo")
 
 
-@pytest.mark.parametrize("path", sorted(space.FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(reader.FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_space_of_the_repository_loads(path: Path) -> None:
     found = space.load(path.stem)
     assert found.trials or found.analyses

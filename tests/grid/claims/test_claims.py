@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from grid import space
 from grid.claims import scores, statements, verdicts
 from grid.claims.verdicts import INCONCLUSIVE, NO_NUMBERS, NOT_SUPPORTED, NOT_YET, SUPPORTED, Verdict
-from grid.space import trials as space
+from grid.space.trials import Trial
 from medpt.data.cards import card
 from medpt.errors import InputError
 
@@ -140,7 +141,7 @@ def level(start: str, target: str) -> float:
 
 
 @cache
-def trials() -> tuple[space.Trial, ...]:
+def trials() -> tuple[Trial, ...]:
     """Of all the paper's spaces, each cell once."""
     found = [trial for name in SPACES for trial in space.load(name).trials]
     return tuple({(t.label, t.backbone, t.architecture, t.target, t.target_size): t for t in found}.values())

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_report_tables import cells, made, trial
 
+from grid import space
 from grid.report import charts, drawings, figures, pdf, sections, survival
 from grid.report.analysis_charts import free_words
 from grid.report.charts import Box, Level, Line, Series
 from grid.report.places import PLACES
-from grid.space import trials as space
 
 VALUES = st.floats(-1e3, 1e3, allow_nan=False)
 POINTS = st.lists(st.tuples(st.integers(1, 10**6), VALUES, st.floats(0, 50)), min_size=1, max_size=6)

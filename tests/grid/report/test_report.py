@@ -255,7 +255,7 @@ def test_a_run_of_a_part_of_the_space_says_so(
     assert "trials of the space" not in page(out)
     larger = made_space.SPACE.replace("seed: [0, 1]", "seed: [0, 1, 2]")
     (out / "made.yaml").write_text(larger)
-    monkeypatch.setattr("grid.space.FOLDER", out)
+    monkeypatch.setattr("grid.space.reader.FOLDER", out)
     report.build("made", out)
     assert "planned with 14 of the 21 trials of the space" in page(out)
 

@@ -15,10 +15,9 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from test_report import Reader, digest_of
 
-from grid import report
+from grid import report, results
 from grid.claims import published, verdicts
 from grid.plan.plan import Plan
-from grid.results import frame as results
 from grid.tracking import tracker
 
 GOLDEN = Path(__file__).parent / "golden" / "paper"

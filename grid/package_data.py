@@ -1,0 +1,14 @@
+"""Files that the package reads: built-in spaces, the paper's numbers and claims, templates of the report."""
+
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent
+
+
+def folder(name: str) -> Path:
+    """Return the folder `search_spaces` or `reports`.
+
+    A wheel holds it inside the package, a checkout beside it.
+    """
+    inside = PACKAGE / name
+    return inside if inside.is_dir() else PACKAGE.parent / name
