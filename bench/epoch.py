@@ -37,7 +37,7 @@ from medpt.data.cards import card
 from medpt.data.manifest import Manifest
 from medpt.data.phantom.chestxray2017 import radiograph
 from medpt.data.phantom.paint import stream, to_bytes
-from medpt.spec import Prepare
+from medpt.specs import Prepare
 
 BATCH = 16
 BUFFER = 256  # rows that Ray Data shuffles

@@ -38,7 +38,8 @@ from medpt.losses import IGNORE, balanced_cross_entropy
 from medpt.metrics import mean_iou
 from medpt.models import ARCHITECTURES, BACKBONES
 from medpt.models.cenet import SMALLEST
-from medpt.spec import CLASSIFIER, Protocol
+from medpt.protocol import TrainingProtocol
+from medpt.specs import CLASSIFIER
 from medpt.tasks.segment import Segment
 from medpt.tasks.supervised import prepare
 from medpt.train import Run
@@ -111,7 +112,7 @@ def learn(network: str, args: argparse.Namespace) -> dict[str, object]:
     feed, metric = material(network, args)
     rows = feed.index.rows("train")
     architecture, _, backbone = network.partition("/")
-    protocol = Protocol(learning_rate=args.learning_rate, batch_size=len(rows), validation_fraction=0)
+    protocol = TrainingProtocol(learning_rate=args.learning_rate, batch_size=len(rows), validation_fraction=0)
     work = prepare(
         feed,
         rows,

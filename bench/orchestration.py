@@ -30,7 +30,7 @@ from grid.site import Site
 from grid.space.trials import Settings, Space
 from grid.store.store import Store
 from grid.tracking import tracker as track
-from medpt.spec import Finetune
+from medpt.specs import Finetune
 
 TIMES_LESS = 10.0  # than Tune's defaults
 MOST = 200.0  # ms a trial

@@ -22,7 +22,7 @@ from medpt.losses import balanced_cross_entropy, class_weights
 from medpt.metrics import mean_iou
 from medpt.models import ARCHITECTURES, BACKBONES, build_segmenter
 from medpt.models.cenet import SMALLEST
-from medpt.spec import Protocol
+from medpt.protocol import TrainingProtocol
 
 MARK = 0.95
 CHECK_EVERY = 10
@@ -47,7 +47,7 @@ def learn(architecture: str, args: argparse.Namespace) -> dict[str, object]:
     images, masks = disc_and_ellipse(side, args.classes)
     model = build_segmenter(architecture, args.backbone, args.classes)
     counts = torch.bincount(masks.flatten(), minlength=args.classes)
-    weights = class_weights(counts, WEIGHTING.get(architecture, "none"), Protocol().weight_clip)
+    weights = class_weights(counts, WEIGHTING.get(architecture, "none"), TrainingProtocol().weight_clip)
     optimizer = torch.optim.Adam(model.parameters(), lr=args.learning_rate)
     start, best = time.perf_counter(), 0.0
     for step in range(1, args.steps + 1):

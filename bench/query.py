@@ -28,7 +28,7 @@ from grid.store.store import Store
 from grid.tracking import tracker as track
 from medpt.files import write_json
 from medpt.models import ARCHITECTURES, BACKBONES
-from medpt.spec import Finetune
+from medpt.specs import Finetune
 
 MOST, MOST_REPORT = 5.0, 60.0  # seconds that a question and the report may take
 SIZED = product(("ImageNet", "ADE20K", "CheXpert", "EyePACS"), (5_000, 10_000, 20_000))

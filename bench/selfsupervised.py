@@ -23,7 +23,8 @@ from medpt.data.arrays import ArrayFeed, Arrays
 from medpt.data.manifest import Index
 from medpt.data.preprocess import default_pipeline
 from medpt.models import BACKBONES
-from medpt.spec import CLASSIFIER, Protocol
+from medpt.protocol import TrainingProtocol
+from medpt.specs import CLASSIFIER
 from medpt.tasks import Work, context, jigsaw
 from medpt.train import Row, fit
 
@@ -66,14 +67,14 @@ def feed_of(images: np.ndarray, groups: list[str]) -> ArrayFeed:
     return ArrayFeed(Arrays(Index(*facts, ids, splits, np.array(groups), labels, None), images, labels))
 
 
-def jigsaw_work(feed: ArrayFeed, args: argparse.Namespace, protocol: Protocol) -> Work:
+def jigsaw_work(feed: ArrayFeed, args: argparse.Namespace, protocol: TrainingProtocol) -> Work:
     rows = feed.index.rows("train")
     return jigsaw.prepare(
         feed, rows, backbone=args.backbone, protocol=protocol, seed=args.seed, permutations=PERMUTATIONS
     )
 
 
-def context_work(feed: ArrayFeed, args: argparse.Namespace, protocol: Protocol) -> Work:
+def context_work(feed: ArrayFeed, args: argparse.Namespace, protocol: TrainingProtocol) -> Work:
     rows = feed.index.rows("train")
     return context.prepare(
         feed, rows, backbone=args.backbone, architecture=args.decoder, protocol=protocol, seed=args.seed
@@ -89,7 +90,7 @@ MARKS: dict[str, tuple[Callable[..., Work], Callable[[Row], bool]]] = {
 
 def learn(method: str, feed: ArrayFeed, args: argparse.Namespace) -> dict[str, object]:
     prepare, learned = MARKS[method]
-    protocol = Protocol(
+    protocol = TrainingProtocol(
         learning_rate=args.learning_rate,
         batch_size=args.batch,
         min_steps=args.steps,

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from medpt.losses import ET_LOSSES, balanced_cross_entropy, edge_target
 from medpt.models import ARCHITECTURES, BACKBONES, build_classifier, build_segmenter
 from medpt.models.cenet import SMALLEST
-from medpt.spec import CLASSIFIER
+from medpt.specs import CLASSIFIER
 
 NUM_CLASSES = 2
 BASELINE = "eager fp32"

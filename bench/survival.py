@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from medpt import survive
 from medpt.data import open_dataset, phantom
-from medpt.spec import HANDCRAFTED, NO_NETWORK, Features, Slides, Survive
+from medpt.specs import HANDCRAFTED, NO_NETWORK, Features, Slides, Survive
 from medpt.survival import patch_files
 from medpt.survival.cohort import Cohort, open_cohort
 from medpt.survival.needs import NEEDS

@@ -17,7 +17,7 @@ from medpt.data.arrays import ArrayFeed, Arrays
 from medpt.data.manifest import Index
 from medpt.data.preprocess import default_pipeline, preprocess_pair
 from medpt.losses import WEIGHTINGS
-from medpt.spec import Protocol
+from medpt.protocol import TrainingProtocol
 from medpt.tasks.supervised import prepare
 from medpt.train import Row, fit
 
@@ -41,7 +41,7 @@ def load(folder: Path, size: int) -> ArrayFeed:
 
 def trial(feed: ArrayFeed, weighting: str, steps: int, batch: int, seed: int) -> Row:
     """Tests after every fifth of the steps; returns the last test."""
-    protocol = Protocol(
+    protocol = TrainingProtocol(
         batch_size=batch,
         min_steps=steps,
         max_steps=steps,

@@ -26,7 +26,7 @@ from grid.tracking import tracker as track
 from grid.tracking.passwords import hidden
 from medpt.data.dataset import Dataset
 from medpt.errors import InputError
-from medpt.spec import Finetune
+from medpt.specs import Finetune
 
 
 def execute(

@@ -7,7 +7,7 @@ from grid.space.trials import METHODS
 from medpt import extensions
 from medpt.errors import InputError
 from medpt.models import BACKBONES, contract
-from medpt.spec import CLASSIFIER, Finetune, Pretrain
+from medpt.specs import CLASSIFIER, Finetune, Pretrain
 
 
 def check(units: Iterable[Unit], side: int) -> None:

@@ -15,7 +15,7 @@ from medpt.data.fingerprint import fingerprint
 from medpt.data.manifest import Manifest
 from medpt.data.preprocess import ROI_KEY, canonical, pipeline_of, roi_side
 from medpt.errors import InputError
-from medpt.spec import Prepare
+from medpt.specs import Prepare
 
 
 def main(arguments: list[str] | None = None) -> int:

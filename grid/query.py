@@ -20,7 +20,7 @@ from grid.store.backends import place
 from grid.tracking.addresses import tracking_uri
 from medpt import cli
 from medpt.errors import InputError, did_you_mean
-from medpt.spec import CLASSIFIER
+from medpt.specs import CLASSIFIER
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,7 +14,7 @@ from medpt.data import open_dataset
 from medpt.data.cards import card
 from medpt.data.fingerprint import fingerprint
 from medpt.errors import InputError
-from medpt.spec import Slides
+from medpt.specs import Slides
 from medpt.survival.patch_files import CohortManifest
 
 

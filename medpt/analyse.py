@@ -30,10 +30,11 @@ from medpt.analysis.gabor import fit, gabor_score
 from medpt.data.arrays import Feed
 from medpt.errors import InputError
 from medpt.files import replacing
+from medpt.identity import stream_seed
 from medpt.models import build_encoder
 from medpt.models.encoders import Encoder
 from medpt.models.weights import ENCODER, load_encoder
-from medpt.spec import Coordinates, Filters, Svcca, stream_seed
+from medpt.specs import Coordinates, Filters, Svcca
 
 COORDINATES, SIMILARITY, FILTERS = "coordinates.npz", "svcca.npz", "filters.npz"
 BATCH = 64

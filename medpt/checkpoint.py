@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medpt import faults
+from medpt import fault_injection
 from medpt.files import TEMPORARY, remove, write_bytes
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Checkpoints:
         content = save(at_rest, metadata={"meta": json.dumps(meta)})
         path = self.folder / f"{step:010d}-{_fingerprint(content)}.safetensors"
         write_bytes(path, content)
-        faults.point("after_checkpoint")
+        fault_injection.point("after_checkpoint")
         for old in self._files()[self.keep :]:
             remove(old)
         return path

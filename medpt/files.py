@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from medpt import faults
+from medpt import fault_injection
 
 TEMPORARY = ".tmp-"
 
@@ -23,7 +23,7 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         sync(temporary)
-        faults.point(f"replacing/{path.name}")
+        fault_injection.point(f"replacing/{path.name}")
         os.replace(temporary, path)
         sync(path.parent)
     finally:

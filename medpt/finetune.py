@@ -19,7 +19,7 @@ from medpt.errors import InputError
 from medpt.files import replacing, write_json
 from medpt.models import weights
 from medpt.pretrain import HISTORY, RECORD
-from medpt.spec import Finetune
+from medpt.specs import Finetune
 from medpt.tasks import Work, supervised
 from medpt.tasks.classify import classification_metrics, scores
 from medpt.tasks.segment import full_frame_miou, predictions

@@ -16,7 +16,8 @@ from medpt.data.arrays import Feed
 from medpt.errors import InputError
 from medpt.files import write_json
 from medpt.models import contract, weights
-from medpt.spec import CLASSIFIER, SUPERVISED, Pretrain, Protocol
+from medpt.protocol import TrainingProtocol
+from medpt.specs import CLASSIFIER, SUPERVISED, Pretrain
 from medpt.tasks import Work, collection, context, jigsaw, supervised
 from medpt.train import Outcome, Row, fit, summary
 
@@ -88,7 +89,7 @@ def images_seen(work: Work, outcome: Outcome, spec: Pretrain) -> float:
 class _How(TypedDict):
     backbone: str
     architecture: str
-    protocol: Protocol
+    protocol: TrainingProtocol
     seed: int
 
 

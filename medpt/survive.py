@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from medpt.files import replacing, write_json
+from medpt.identity import stream_seed
 from medpt.models import build_encoder
 from medpt.models.weights import load_encoder
-from medpt.spec import HANDCRAFTED, Features, Survive, stream_seed
+from medpt.specs import HANDCRAFTED, Features, Survive
 from medpt.survival import models
 from medpt.survival.cohort import Cohort
 from medpt.survival.evaluate import evaluate, risk_groups

@@ -19,11 +19,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from medpt import faults
+from medpt import fault_injection
 from medpt.checkpoint import Checkpoints
 from medpt.data.augment import dihedral, normalise
 from medpt.errors import DivergedError, InputError
-from medpt.spec import Protocol, stream_seed
+from medpt.identity import stream_seed
+from medpt.protocol import TrainingProtocol
 from medpt.tasks import Task
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def fit(
     feed: Source,
     train_rows: np.ndarray,
     val_rows: np.ndarray,
-    protocol: Protocol,
+    protocol: TrainingProtocol,
     *,
     seed: int,
     device: str | torch.device = "cpu",
@@ -95,7 +96,7 @@ def fit(
     while not run.finished:
         reseed(run.device, stream_seed(seed, "step", run.step + 1))
         run.train(*next(batches))
-        faults.point(f"step/{run.step}")
+        fault_injection.point(f"step/{run.step}")
         if run.step % interval == 0 or run.step == protocol.max_steps:
             on_row(run.evaluate(feed, val_rows))
         if checkpoints and time.monotonic() - saved >= checkpoint_seconds:
@@ -110,7 +111,7 @@ class Run:
 
     model: nn.Module
     task: Task
-    protocol: Protocol
+    protocol: TrainingProtocol
     device: torch.device
     optimiser: torch.optim.Optimizer
     loss_sum: Tensor  # since the last evaluation
@@ -121,7 +122,7 @@ class Run:
     step: int = 0
 
     @classmethod
-    def start(cls, model: nn.Module, task: Task, protocol: Protocol, device: torch.device) -> Run:
+    def start(cls, model: nn.Module, task: Task, protocol: TrainingProtocol, device: torch.device) -> Run:
         on_cuda = device.type == "cuda"
         model.to(device).to(memory_format=torch.channels_last if on_cuda else torch.preserve_format).train()
         optimiser = torch.optim.Adam(model.parameters(), lr=protocol.learning_rate, fused=on_cuda)
@@ -230,7 +231,7 @@ def standing(history: list[Row], task: Task, improvement: float) -> Standing:
     return now
 
 
-def evaluation_interval(protocol: Protocol, feed: Source, train_rows: np.ndarray) -> int:
+def evaluation_interval(protocol: TrainingProtocol, feed: Source, train_rows: np.ndarray) -> int:
     """Steps from one evaluation to the next: as told, else one eightfold epoch, but 500 at the most."""
     if protocol.evaluate_every is not None:
         return protocol.evaluate_every

@@ -34,8 +34,8 @@ from medpt.analysis.cmd import DEFAULTS, cmv
 from medpt.analysis.distances import measured
 from medpt.analysis.features import transferability
 from medpt.errors import InputError
+from medpt.identity import canonical_json
 from medpt.models import build_encoder, weights
-from medpt.spec import canonical_json
 
 SETTINGS = replace(DEFAULTS, seeds=3)  # of cmd: nine networks an image, a third of what the figure takes
 VERSION = 1  # raise it when a change of code changes what is kept

@@ -17,7 +17,7 @@ from grid.space.trials import IMAGENET
 from medpt.data.cards import card
 from medpt.data.manifest import Manifest
 from medpt.errors import InputError, did_you_mean
-from medpt.spec import SUPERVISED, Finetune, Pretrain, Survive
+from medpt.specs import SUPERVISED, Finetune, Pretrain, Survive
 
 if TYPE_CHECKING:
     import pandas as pd

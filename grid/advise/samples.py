@@ -18,7 +18,7 @@ from medpt.data.cards import CARDS, OWN, Card
 from medpt.data.manifest import Manifest, damage, read_columns, read_index
 from medpt.data.preprocess import pipeline_of
 from medpt.errors import InputError
-from medpt.spec import stream_seed
+from medpt.identity import stream_seed
 
 LEAST = 2  # images
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from grid import package_data
 from grid.plan.plan import Plan
 from grid.space.trials import Trial
-from medpt.spec import CLASSIFIER, NO_NETWORK
+from medpt.specs import CLASSIFIER, NO_NETWORK
 
 FOLDER = package_data.folder("reports") / "paper"
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from grid.plan.planner import Unit
 from medpt.data.cards import card
-from medpt.spec import CLASSIFIER, Finetune, Prepare, Pretrain, Slides
+from medpt.specs import CLASSIFIER, Finetune, Prepare, Pretrain, Slides
 from medpt.survival.patches import options_of
 
 Counts = Callable[[str], Mapping[str, int]]  # images (or slides) of a dataset by part: train, test

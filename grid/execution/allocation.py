@@ -13,7 +13,7 @@ from typing import Any
 
 from grid.plan.plan import Unit
 from medpt.errors import InputError
-from medpt.spec import CLASSIFIER, Finetune, Pretrain, Spec
+from medpt.specs import CLASSIFIER, Finetune, Pretrain, Spec
 
 # What a GPU is divided into. 1 divided by each is whole, and each is whole in Ray's ten-thousandths: of
 # sixths, which Ray rounds up, only five would fit.

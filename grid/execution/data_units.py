@@ -20,12 +20,12 @@ from grid.preparation.pipeline import Making
 from grid.site import Site
 from grid.store.leases import Lease
 from grid.store.store import Store, SupersededError
-from medpt import faults
+from medpt import fault_injection
 from medpt.data import cache
 from medpt.data.dataset import Dataset
 from medpt.data.manifest import MANIFEST, Manifest
-from medpt.detector import Detector
-from medpt.spec import Prepare, Pretrain, Slides, from_plain
+from medpt.disc_detector import Detector
+from medpt.specs import Prepare, Pretrain, Slides, from_json
 from medpt.survival.patch_files import CohortManifest
 
 Ended = tuple[str, Manifest | CohortManifest | Exception]
@@ -112,7 +112,7 @@ def _images(
 
 def _detector(digest: str, store: Store) -> Detector:
     """The network that a pre-training made, for images such as it was trained on."""
-    spec = from_plain("pretrain", store.marker(digest)["spec"])
+    spec = from_json("pretrain", store.marker(digest)["spec"])
     assert isinstance(spec, Pretrain)  # noqa: S101 - for the type checker
     pipeline = Manifest.read(store.artifact(spec.data[0], MANIFEST).parent).prepare.pipeline
     return Detector(store.artifact(digest, "best.safetensors"), spec.backbone, spec.architecture, pipeline)
@@ -150,7 +150,7 @@ def _publish(
         store.fail(unit.digest, failures.of(ended), str(ended))
     else:
         made = facts(unit, counts(ended), begun, attempt)
-        faults.running(f"{unit.kind}-{unit.digest}")
+        fault_injection.running(f"{unit.kind}-{unit.digest}")
         try:
             store.publish(unit.digest, store.checkpoints(unit.digest), made)
         except SupersededError as error:

@@ -15,7 +15,7 @@ from medpt import files
 from medpt.data.leaks import Leak, Trimmed, left_out
 from medpt.errors import InputError
 from medpt.models.weights import published_name
-from medpt.spec import Coordinates, Features, Filters, Finetune, Pretrain, Survive, Svcca
+from medpt.specs import Coordinates, Features, Filters, Finetune, Pretrain, Survive, Svcca
 
 
 def _pretrain(unit: Unit, store: Store, site: Site, folder: Path) -> dict[str, float]:

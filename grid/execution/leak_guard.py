@@ -18,7 +18,7 @@ from medpt import files
 from medpt.data import leaks
 from medpt.data.leaks import Leak
 from medpt.data.manifest import MANIFEST, Manifest
-from medpt.spec import Pretrain, digest
+from medpt.specs import Pretrain, digest
 
 RECORD = "leaks.json"  # the artifact of every guarded pre-training
 

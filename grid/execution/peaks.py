@@ -14,7 +14,7 @@ from grid.execution.allocation import fitting
 from grid.plan.plan import Plan, Unit, unit_from
 from grid.store.store import Store
 from medpt.data.preprocess import output_size
-from medpt.spec import Prepare
+from medpt.specs import Prepare
 
 ALIKE = ("backbone", "architecture", "method", "model")  # fields that decide what a unit allocates
 READ = 5  # markers of one profile: its units differ only in seed and data, but an extreme may be among them

@@ -27,7 +27,7 @@ from grid.site import Site
 from grid.store.store import Store
 from medpt.data.dataset import Dataset
 from medpt.files import room as room_left
-from medpt.spec import DATA_KINDS
+from medpt.specs import DATA_KINDS
 
 log = logging.getLogger(__name__)
 

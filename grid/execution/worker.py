@@ -25,10 +25,10 @@ from grid.plan.plan import Unit, unit_from
 from grid.site import Site
 from grid.store.leases import Lease
 from grid.store.store import Store, SupersededError
-from medpt import faults, files
+from medpt import fault_injection, files
 from medpt.data import own
 from medpt.files import TEMPORARY
-from medpt.spec import DATA_KINDS, VERSIONS
+from medpt.specs import DATA_KINDS, VERSIONS
 
 log = logging.getLogger(__name__)
 
@@ -109,8 +109,8 @@ def _turn(digest: str, store: Store) -> Lease | None:
 
 def _attempt(unit: Unit, store: Store, site: Site, lease: Lease) -> None:
     started = time.time()
-    faults.running(f"{unit.kind}-{unit.digest}")
-    faults.point("unit_started")
+    fault_injection.running(f"{unit.kind}-{unit.digest}")
+    fault_injection.point("unit_started")
     folder = store.root / "units" / f"{TEMPORARY}{unit.digest[:16]}-{uuid4().hex[:8]}"
     folder.mkdir(parents=True)
     try:

@@ -11,7 +11,8 @@ from statistics import median
 from grid.execution import leak_guard
 from grid.plan.plan import Unit
 from grid.store.store import Store
-from medpt.spec import Finetune, Pretrain, Protocol
+from medpt.protocol import TrainingProtocol
+from medpt.specs import Finetune, Pretrain
 
 GMACS = {  # at 256 × 256, forward
     ("classifier", "resnet18"): 2.4,
@@ -94,7 +95,7 @@ def steps(spec: Pretrain | Finetune) -> float:
     return middle(spec.protocol)
 
 
-def middle(protocol: Protocol) -> float:
+def middle(protocol: TrainingProtocol) -> float:
     return (min(protocol.min_steps, protocol.max_steps) + protocol.max_steps) / 2
 
 

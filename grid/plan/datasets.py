@@ -13,8 +13,8 @@ from medpt.data.fingerprint import fingerprint
 from medpt.data.locate import locate
 from medpt.errors import InputError
 from medpt.files import sha256
+from medpt.identity import canonical_json
 from medpt.models.weights import published_name
-from medpt.spec import canonical_json
 
 ABSENT = "absent"
 IMAGENET_WEIGHTS, WEIGHTS = (

@@ -7,7 +7,8 @@ from medpt import selfsupervised
 from medpt.data import disc
 from medpt.data.cards import card
 from medpt.data.collections import COLLECTIONS
-from medpt.spec import CLASSIFIER, Protocol
+from medpt.protocol import TrainingProtocol
+from medpt.specs import CLASSIFIER
 
 
 def source_architecture(trial: Trial) -> str:
@@ -25,7 +26,7 @@ def source_architecture(trial: Trial) -> str:
     return "unet" if collection or trial.architecture == CLASSIFIER else trial.architecture
 
 
-def source_protocol(names: tuple[str, ...], method: str, settings: Settings) -> Protocol:
+def source_protocol(names: tuple[str, ...], method: str, settings: Settings) -> TrainingProtocol:
     """The space's, with the dataset's own validation part.
 
     Without labels and without a protocol of the space's own, the length follows the dataset's size.

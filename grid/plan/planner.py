@@ -12,7 +12,7 @@ from medpt.data import disc, leaks
 from medpt.data.cards import card
 from medpt.data.collections import COLLECTIONS
 from medpt.data.preprocess import canonical, pipeline_of, roi_pipeline
-from medpt.spec import (
+from medpt.specs import (
     CLASSIFIER,
     HANDCRAFTED,
     NO_NETWORK,
@@ -28,7 +28,7 @@ from medpt.spec import (
     Survive,
     Svcca,
     digest,
-    from_plain,
+    from_json,
 )
 from medpt.survival.needs import NEEDS
 
@@ -51,9 +51,7 @@ class Unit:
 
 
 def unit_from(plain: Mapping[str, Any]) -> Unit:
-    return Unit(
-        plain["kind"], from_plain(plain["kind"], plain["spec"]), tuple(plain["needs"]), plain["label"]
-    )
+    return Unit(plain["kind"], from_json(plain["kind"], plain["spec"]), tuple(plain["needs"]), plain["label"])
 
 
 class Planner:

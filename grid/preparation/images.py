@@ -16,9 +16,9 @@ from medpt.data.dataset import Dataset, Record
 from medpt.data.manifest import Manifest, ShardInfo
 from medpt.data.memory import kept
 from medpt.data.shards import Row
-from medpt.detector import Detector
+from medpt.disc_detector import Detector
 from medpt.errors import InputError
-from medpt.spec import Prepare
+from medpt.specs import Prepare
 
 
 @dataclass

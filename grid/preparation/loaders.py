@@ -14,7 +14,7 @@ from medpt.data import cache
 from medpt.data.arrays import ArrayFeed, Feed
 from medpt.data.augment import ELEMENTS
 from medpt.data.manifest import Index, Manifest, read_index, verify
-from medpt.spec import stream_seed
+from medpt.identity import stream_seed
 
 WINDOW = 1024  # rows that a streamed epoch shuffles at a time
 

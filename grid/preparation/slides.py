@@ -15,7 +15,7 @@ from typing import Any
 from grid.preparation.pipeline import Making, carry_out, mapped
 from medpt.data.dataset import Dataset, Record
 from medpt.errors import InputError
-from medpt.spec import Slides
+from medpt.specs import Slides
 from medpt.survival import patch_files
 from medpt.survival.patch_files import CohortManifest, SlideInfo
 from medpt.survival.patches import options_of

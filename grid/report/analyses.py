@@ -17,7 +17,7 @@ from medpt.analysis.cmd import PAPER_SCALES, Settings, average_cmd
 from medpt.analysis.distances import Distances, mean_matrix, measured, nearest_agreement, rank_correlation
 from medpt.data.cards import card
 from medpt.errors import InputError
-from medpt.spec import Coordinates, Filters, Prepare, Svcca
+from medpt.specs import Coordinates, Filters, Prepare, Svcca
 
 KINDS = {"cmd": "coordinates", "svcca": "svcca", "filters": "filters"}  # of an analysis: of its units
 COORDINATES, SIMILARITY, FILTERS = "coordinates.npz", "svcca.npz", "filters.npz"

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from grid.results.stored_space import Evidence
-from medpt.spec import Spec, Survive
+from medpt.specs import Spec, Survive
 
 ROOT = Path(__file__).parents[2]
 HOLDERS = {  # kind of unit: title, file, class, the specification's field with values that differ
     "coordinates": ("Distances of datasets", "medpt/analysis/cmd.py", "Settings", "options"),
-    "svcca": ("SVCCA", "medpt/spec.py", "Svcca", ""),
+    "svcca": ("SVCCA", "medpt/specs.py", "Svcca", ""),
     "slides": ("Patches of slides", "medpt/survival/patches.py", "PatchOptions", "patches"),
 }
 MODELS = {  # of survival, by name: title and module of each part; options that differ are the first's

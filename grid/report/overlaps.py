@@ -8,7 +8,7 @@ from grid.results.stored_space import Evidence
 from medpt.data import shared_classes
 from medpt.data.leaks import Leak
 from medpt.data.shared_classes import Shared
-from medpt.spec import Finetune, Prepare, Pretrain
+from medpt.specs import Finetune, Prepare, Pretrain
 
 TURNED = ("", "a quarter turn", "half a turn", "three quarter turns", *["mirrored"] * 4)
 

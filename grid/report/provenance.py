@@ -17,7 +17,8 @@ from medpt.data.cards import Card, card
 from medpt.data.fingerprint import fingerprint
 from medpt.data.locate import locate
 from medpt.errors import InputError
-from medpt.spec import VERSIONS, Finetune, Pretrain, Protocol
+from medpt.protocol import TrainingProtocol
+from medpt.specs import VERSIONS, Finetune, Pretrain
 
 PACKAGES = (
     "medpt-grid",
@@ -95,11 +96,13 @@ def settings(evidence: Evidence) -> list[Setting]:
             MEANINGS.get(item.name, ""),
             *(_values(item.name, used[kind], DEFAULTS[kind]) for kind in DEFAULTS),
         )
-        for item in fields(Protocol)
+        for item in fields(TrainingProtocol)
     ]
 
 
-def _values(name: str, used: list[tuple[Protocol, list[str]]], default: Protocol) -> list[Value]:
+def _values(
+    name: str, used: list[tuple[TrainingProtocol, list[str]]], default: TrainingProtocol
+) -> list[Value]:
     places: dict[Any, list[str]] = {}
     for protocol, datasets in used:
         places.setdefault(getattr(protocol, name), []).extend(datasets)

@@ -15,7 +15,7 @@ from grid.report.tables import Cell
 from grid.results.stored_space import Evidence
 from grid.space.trials import RANDOM
 from medpt.errors import InputError
-from medpt.spec import NO_NETWORK, Slides
+from medpt.specs import NO_NETWORK, Slides
 from medpt.survival.patch_files import MANIFEST, CohortManifest
 
 CURVES = "curves.json"

@@ -14,7 +14,7 @@ from grid.query import METRIC_NAMES as METRIC_NAMES
 from grid.query import METRICS
 from grid.space.trials import RANDOM
 from medpt.data.cards import card
-from medpt.spec import CLASSIFIER, NO_NETWORK
+from medpt.specs import CLASSIFIER, NO_NETWORK
 from medpt.survival.needs import NEEDS
 
 if TYPE_CHECKING:

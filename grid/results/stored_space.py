@@ -17,7 +17,8 @@ from grid.store.store import Store
 from medpt import files
 from medpt.data.manifest import MANIFEST, Manifest
 from medpt.errors import InputError
-from medpt.spec import Finetune, Prepare, Pretrain, Protocol
+from medpt.protocol import TrainingProtocol
+from medpt.specs import Finetune, Prepare, Pretrain
 
 HISTORY, RECORD = "history.json", "record.json"
 
@@ -245,9 +246,9 @@ class Evidence:
         specs = [unit.spec for _, unit in self.of_kind("finetune")]
         return sum(isinstance(spec, Finetune) and spec.transfer_decoder for spec in specs)
 
-    def protocols(self, kind: str) -> list[tuple[Protocol, list[str]]]:
+    def protocols(self, kind: str) -> list[tuple[TrainingProtocol, list[str]]]:
         """Each protocol of a kind of unit with the datasets that it was used on."""
-        found: dict[Protocol, dict[str, None]] = {}
+        found: dict[TrainingProtocol, dict[str, None]] = {}
         for _, unit in self.of_kind(kind):
             assert isinstance(unit.spec, Pretrain | Finetune)  # noqa: S101 - for the type checker
             names = unit.spec.datasets if isinstance(unit.spec, Pretrain) else (unit.spec.dataset,)

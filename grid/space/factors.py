@@ -8,11 +8,11 @@ from typing import Any
 from grid.space.trials import IMAGENET, UNTRAINED, Settings, Trial, self_supervised
 from medpt.data.cards import CARDS, OWN, card
 from medpt.data.collections import COLLECTIONS
-from medpt.documents import Place
 from medpt.errors import InputError, did_you_mean
 from medpt.models import BACKBONES, architectures, backbones
-from medpt.spec import CLASSIFIER, NO_NETWORK
+from medpt.specs import CLASSIFIER, NO_NETWORK
 from medpt.survival.needs import NEEDS
+from medpt.yaml_document import Place
 
 FACTORS: dict[str, list[Any] | None] = {  # None: must be given
     "initialization": None,

@@ -25,10 +25,11 @@ from grid.space.trials import (
 )
 from medpt.data.cards import CARDS, OWN
 from medpt.data.collections import COLLECTIONS
-from medpt.documents import Document, Place
 from medpt.errors import InputError, did_you_mean
-from medpt.spec import NO_NETWORK, Protocol
+from medpt.protocol import TrainingProtocol
+from medpt.specs import NO_NETWORK
 from medpt.survival.needs import NEEDS
+from medpt.yaml_document import Document, Place
 
 FOLDER = package_data.folder("search_spaces")
 MAX_TRIALS = 50_000
@@ -223,9 +224,9 @@ class _Reader:
                 (*place, "roi"), f"{dataset} is {modality}; `roi` is accepted with fundus photographs"
             )
 
-    def protocol(self, data: dict[str, Any], key: str, default: Protocol) -> Protocol:
+    def protocol(self, data: dict[str, Any], key: str, default: TrainingProtocol) -> TrainingProtocol:
         value = self.mapping(data.get(key), (key,))
-        known = [item.name for item in fields(Protocol)]
+        known = [item.name for item in fields(TrainingProtocol)]
         self.unknown_keys(value, known, (key,))
         given: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in value.items() if k in known

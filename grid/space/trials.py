@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from medpt import extensions, selfsupervised
-from medpt.spec import CLASSIFIER, NO_NETWORK, Protocol
+from medpt.protocol import TrainingProtocol
+from medpt.specs import CLASSIFIER, NO_NETWORK
 
 RANDOM, IMAGENET = "random", "imagenet*"
 UNTRAINED = (RANDOM, IMAGENET, NO_NETWORK)  # initializations that this grid does not train
@@ -39,8 +40,8 @@ class Settings:
     size: int = 256  # paper, section 2.2
     phantom: dict[str, Any] | None = None  # synthetic data in place of --data
     datasets: dict[str, DatasetSettings] = field(default_factory=dict)
-    pretrain: Protocol = Protocol(max_steps=60_000)
-    finetune: Protocol = Protocol()
+    pretrain: TrainingProtocol = TrainingProtocol(max_steps=60_000)
+    finetune: TrainingProtocol = TrainingProtocol()
     transfer_decoder: bool = False  # paper, 4.2: "only the encoder"
     survival: dict[str, dict[str, Any]] = field(default_factory=dict)  # options by model
 

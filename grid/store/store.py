@@ -26,7 +26,7 @@ from uuid import uuid4
 from grid.store.artifacts import Artifacts, InBucket, OnDisk, copy_of
 from grid.store.backends import Bucket, Documents, Folder, is_url, reason
 from grid.store.leases import SECONDS, Lease, Leases
-from medpt import faults, files
+from medpt import fault_injection, files
 from medpt.data import manifest
 from medpt.errors import InputError
 from medpt.survival import patch_files
@@ -176,10 +176,10 @@ class Store:
             marker = files.json_bytes(facts | {"artifacts": sums})
             for name in ("json", "log"):  # of earlier attempts; first, as a process may die after the marker
                 self.documents.remove(f"failed/{digest}.{name}")
-            faults.point("before_marker")
+            fault_injection.point("before_marker")
             if not self.documents.create(f"done/{digest}.json", marker):
                 raise SupersededError(f"{digest}: finished by another attempt than {attempt}")
-        faults.point("after_marker")
+        fault_injection.point("after_marker")
         self.known.add(digest)
         self.artifacts.forget(digest)
 

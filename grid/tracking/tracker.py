@@ -19,7 +19,7 @@ from grid.tracking.client import all_runs, client, experiment, one_run
 from grid.tracking.passwords import hidden
 from grid.tracking.runs import DIGEST, EXPERIMENT, PLANS, SPACE, packed
 from medpt import files
-from medpt.spec import Finetune, Pretrain
+from medpt.specs import Finetune, Pretrain
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medpt.errors import InputError, did_you_mean
-from medpt.spec import stream_seed
+from medpt.identity import stream_seed
 
 Points = NDArray[np.float64]
 Images = NDArray[np.uint8]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from medpt.analysis.transferability import logme
 from medpt.data.augment import normalise
 from medpt.data.dataset import IGNORE
-from medpt.spec import stream_seed
+from medpt.identity import stream_seed
 
 BATCH = 32
 PIXELS = 16  # read of an image with a mask

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from medpt.analysis.cmd import Images, Settings
 from medpt.errors import InputError
+from medpt.identity import stream_seed
 from medpt.models import build_encoder
-from medpt.spec import stream_seed
 
 BATCH = 16
 OUTPUTS = 2

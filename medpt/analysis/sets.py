@@ -18,7 +18,7 @@ from medpt.data.cards import card
 from medpt.data.locate import locate, walk
 from medpt.data.preprocess import FIRST, default_pipeline, pipeline_of, preprocess
 from medpt.errors import InputError
-from medpt.spec import stream_seed
+from medpt.identity import stream_seed
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm", ".webp")
 LEAST = 2

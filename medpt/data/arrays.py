@@ -19,7 +19,7 @@ from medpt.data.augment import ELEMENTS
 from medpt.data.cache import Arrays
 from medpt.data.manifest import Index
 from medpt.errors import InputError
-from medpt.spec import stream_seed
+from medpt.identity import stream_seed
 
 
 class Source(Protocol):

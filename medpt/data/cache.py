@@ -19,7 +19,7 @@ import numpy as np
 from medpt.data.manifest import Index, Manifest, read_index, verify
 from medpt.errors import InputError
 from medpt.files import TEMPORARY, building, remove
-from medpt.spec import canonical_json
+from medpt.identity import canonical_json
 
 INDEX = "index.npz"
 READ_ROWS = 64  # of a shard in memory at a time

@@ -15,7 +15,7 @@ from medpt.data.crops import Image, fundus_square
 from medpt.data.decode import opencv
 from medpt.data.preprocess import Point, output_size, steps
 from medpt.errors import InputError
-from medpt.spec import stream_seed
+from medpt.identity import stream_seed
 
 SOURCE = "REFUGE-OD"  # whose training images teach the disc
 THRESHOLD = 0.5  # of the disc's probability (pOSAL, Wang et al. 2019)

@@ -15,7 +15,7 @@ import numpy as np
 
 from medpt.errors import InputError
 from medpt.files import read_json, sha256, write_json
-from medpt.spec import Prepare
+from medpt.specs import Prepare
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -19,7 +19,7 @@ from medpt.errors import InputError, did_you_mean
 from medpt.files import read_json, write_json
 
 if TYPE_CHECKING:
-    from medpt.documents import Document, Place
+    from medpt.yaml_document import Document, Place
 
 FILE = "dataset.yaml"
 NEEDED = ("name", "modality", "task", "classes", "images")
@@ -105,7 +105,7 @@ def recall(folder: Path) -> None:
 
 def read(path: Path) -> Own:
     """A card. Raises InputError with every problem, each with file and line."""
-    from medpt.documents import Document
+    from medpt.yaml_document import Document
 
     return _Reader(Document(path)).own()
 

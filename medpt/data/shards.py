@@ -20,7 +20,8 @@ from medpt.data.dataset import IGNORE
 from medpt.data.manifest import FORMAT, OUTSIDE, Index, Manifest, ShardInfo, damage, read_facts, shard_info
 from medpt.errors import InputError
 from medpt.files import TEMPORARY, read_json, remove, replacing, sha256, write_json
-from medpt.spec import Prepare, canonical_json
+from medpt.identity import canonical_json
+from medpt.specs import Prepare
 
 if TYPE_CHECKING:
     import pyarrow as pa

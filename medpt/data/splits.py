@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from medpt.errors import InputError
-from medpt.spec import stream_seed
+from medpt.identity import stream_seed
 
 if TYPE_CHECKING:
     from medpt.data.dataset import Record

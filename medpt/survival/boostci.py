@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medpt.errors import InputError
-from medpt.spec import stream_seed
+from medpt.identity import stream_seed
 from medpt.survival.evaluate import kaplan_meier
 from medpt.survival.fitting import filled, without_gaps
 from medpt.survival.handcrafted import patient_vectors

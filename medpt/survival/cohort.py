@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medpt.files import building, remove, write_json
-from medpt.spec import canonical_json
+from medpt.identity import canonical_json
 from medpt.survival.patch_files import MANIFEST, NUMBERS, CohortManifest, verify
 from medpt.survival.patches import in_focus
 

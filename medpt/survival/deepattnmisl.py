@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from medpt.spec import stream_seed
+from medpt.identity import stream_seed
 from medpt.survival import clusters
 from medpt.survival.cox import cox_loss
 from medpt.survival.fitting import batches, c_index, checked, filled, need, patches, prediction, train

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from medpt.data.augment import ELEMENTS, dihedral
 from medpt.errors import InputError
-from medpt.spec import stream_seed
+from medpt.identity import stream_seed
 from medpt.survival import ridge
 from medpt.survival.clusters import CLUSTERINGS, SAMPLED_PER_PATIENT, principal, sample
 from medpt.survival.cox import cox_loss

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medpt.errors import DivergedError
-from medpt.spec import stream_seed
+from medpt.identity import stream_seed
 from medpt.survival.concordance import comparable_pairs, concordance_index, strict_concordance_index
 from medpt.survival.study import TEST, TRAIN, Study
 

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from medpt.data.augment import normalise
 from medpt.errors import DivergedError
+from medpt.identity import stream_seed
 from medpt.models import norms
-from medpt.spec import stream_seed
 
 BATCH = 64
 SETTLING_PATCHES = 2_000

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from medpt.errors import InputError
-from medpt.spec import stream_seed
+from medpt.identity import stream_seed
 from medpt.survival.fitting import filled, without_gaps
 from medpt.survival.handcrafted import patient_vectors
 from medpt.survival.study import TRAIN, Prediction, Study

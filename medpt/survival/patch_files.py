@@ -19,7 +19,8 @@ from medpt.data.dataset import Dataset, Record
 from medpt.data.manifest import ShardInfo, damage, shard_info
 from medpt.errors import InputError
 from medpt.files import read_json, replacing, sha256, write_json
-from medpt.spec import Slides, canonical_json
+from medpt.identity import canonical_json
+from medpt.specs import Slides
 from medpt.survival.patches import PatchOptions, options_of
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from medpt.data.decode import opencv
 from medpt.data.preprocess import preprocess
 from medpt.errors import InputError, did_you_mean
-from medpt.spec import stream_seed
+from medpt.identity import stream_seed
 from medpt.survival.tissue import ink
 
 MICRONS = 0.5  # a pixel: 20x

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from medpt.data.splits import stratified_order
 from medpt.errors import InputError
-from medpt.spec import stream_seed
+from medpt.identity import stream_seed
 from medpt.survival.concordance import comparable_pairs, concordance_index
 from medpt.survival.study import TEST, TRAIN, VALIDATION
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from medpt.data.augment import ELEMENTS, dihedral
 from medpt.data.decode import opencv
 from medpt.errors import InputError
-from medpt.spec import stream_seed
+from medpt.identity import stream_seed
 from medpt.survival import mtlsa
 from medpt.survival.clusters import SAMPLED_PER_PATIENT, k_centres, sample
 from medpt.survival.concordance import comparable_pairs

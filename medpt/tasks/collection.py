@@ -17,8 +17,10 @@ from torch import Tensor, nn
 from medpt.data.arrays import Feed
 from medpt.data.augment import ELEMENTS
 from medpt.errors import InputError
+from medpt.identity import stream_seed
 from medpt.models.heads import one_headed, with_heads
-from medpt.spec import CLASSIFIER, Protocol, stream_seed
+from medpt.protocol import TrainingProtocol
+from medpt.specs import CLASSIFIER
 from medpt.tasks import Batches, Task, Work, supervised
 
 ARCHITECTURES = (CLASSIFIER, "unet")
@@ -30,7 +32,7 @@ def prepare(
     *,
     backbone: str,
     architecture: str,
-    protocol: Protocol,
+    protocol: TrainingProtocol,
     seed: int,
 ) -> Work:
     """Work on the training parts of all feeds; each one's validation part and class weights are its own.

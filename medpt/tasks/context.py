@@ -16,9 +16,11 @@ from torch import Tensor, nn
 
 from medpt.data.arrays import Feed
 from medpt.errors import InputError
+from medpt.identity import stream_seed
 from medpt.models import build_segmenter
 from medpt.models.restorer import Restorer
-from medpt.spec import CLASSIFIER, Protocol, stream_seed
+from medpt.protocol import TrainingProtocol
+from medpt.specs import CLASSIFIER
 from medpt.tasks import Batches, Work, forward
 from medpt.tasks.unlabelled import fixed_generator, hold_out, integers, sizes, uniform
 
@@ -30,7 +32,7 @@ DIVISOR = 32  # of the sides that the decoder without skips paints again
 
 
 def prepare(
-    feed: Feed, rows: np.ndarray, *, backbone: str, architecture: str, protocol: Protocol, seed: int
+    feed: Feed, rows: np.ndarray, *, backbone: str, architecture: str, protocol: TrainingProtocol, seed: int
 ) -> Work:
     """Work on `rows` of a feed; validation by group.
 

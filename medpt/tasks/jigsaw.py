@@ -19,9 +19,10 @@ from torch import Tensor, nn
 from medpt.data.arrays import Feed
 from medpt.data.augment import IMAGENET_MEAN, IMAGENET_STD, normalise
 from medpt.errors import InputError
+from medpt.identity import stream_seed
 from medpt.models.jigsaw import JigsawNetwork
 from medpt.permutations import TILES, maximin, spread
-from medpt.spec import Protocol, stream_seed
+from medpt.protocol import TrainingProtocol
 from medpt.tasks import Batches, Work, forward
 from medpt.tasks.unlabelled import fixed_generator, hold_out, integers, sizes, uniform
 
@@ -36,7 +37,7 @@ SMALLEST_TILE = {"resnet18": 8, "shufflenet_v2": 8, "densenet121": 32}  # others
 
 
 def prepare(
-    feed: Feed, rows: np.ndarray, *, backbone: str, protocol: Protocol, seed: int, permutations: int
+    feed: Feed, rows: np.ndarray, *, backbone: str, protocol: TrainingProtocol, seed: int, permutations: int
 ) -> Work:
     """Work on `rows` of a feed with so many permutations; validation by group.
 

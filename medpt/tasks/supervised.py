@@ -14,9 +14,11 @@ from medpt.data.arrays import Feed
 from medpt.data.manifest import Index
 from medpt.data.splits import validation
 from medpt.errors import InputError, did_you_mean
+from medpt.identity import stream_seed
 from medpt.losses import DEFAULT_WEIGHTING, WEIGHTINGS, class_weights, edge_target
 from medpt.models import architectures, build_classifier, build_segmenter
-from medpt.spec import CLASSIFIER, Protocol, stream_seed
+from medpt.protocol import TrainingProtocol
+from medpt.specs import CLASSIFIER
 from medpt.tasks import Task, Work
 from medpt.tasks.classify import Classify
 from medpt.tasks.segment import Segment
@@ -26,7 +28,7 @@ SCAN_BATCH = 64
 
 
 def prepare(
-    feed: Feed, rows: np.ndarray, *, backbone: str, architecture: str, protocol: Protocol, seed: int
+    feed: Feed, rows: np.ndarray, *, backbone: str, architecture: str, protocol: TrainingProtocol, seed: int
 ) -> Work:
     """Work on `rows` of a feed; the validation part is cut from them by group.
 
@@ -58,7 +60,9 @@ def network(index: Index, backbone: str, architecture: str, seed: int) -> nn.Mod
     return build_segmenter(architecture, backbone, len(index.classes))
 
 
-def hold_out(index: Index, rows: np.ndarray, protocol: Protocol, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def hold_out(
+    index: Index, rows: np.ndarray, protocol: TrainingProtocol, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
     """(training rows, validation rows) of the feed, ascending; disjoint by group, stratified by class."""
     train, val = validation(labels(index, rows), index.groups[rows], protocol.validation_fraction, seed)
     return rows[train], rows[val]
@@ -69,7 +73,9 @@ def labels(index: Index, rows: np.ndarray) -> np.ndarray | None:
     return index.labels[rows] if index.task == "classification" else None
 
 
-def _task(feed: Feed, rows: np.ndarray, architecture: str, protocol: Protocol) -> tuple[Task, dict[str, Any]]:
+def _task(
+    feed: Feed, rows: np.ndarray, architecture: str, protocol: TrainingProtocol
+) -> tuple[Task, dict[str, Any]]:
     """The task with weights counted on `rows`, and the weights as a record."""
     index = feed.index
     weighting = protocol.weighting or DEFAULT_WEIGHTING[index.task]

@@ -6,10 +6,13 @@ from torch import Tensor, nn
 
 from medpt.data.manifest import Index
 from medpt.data.splits import validation
-from medpt.spec import Protocol, stream_seed
+from medpt.identity import stream_seed
+from medpt.protocol import TrainingProtocol
 
 
-def hold_out(index: Index, rows: np.ndarray, protocol: Protocol, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def hold_out(
+    index: Index, rows: np.ndarray, protocol: TrainingProtocol, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
     """(training rows, validation rows) of the feed, ascending; disjoint by group."""
     train, val = validation(None, index.groups[rows], protocol.validation_fraction, seed)
     return rows[train], rows[val]

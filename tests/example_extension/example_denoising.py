@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from medpt.data.arrays import Feed
+from medpt.identity import stream_seed
 from medpt.models.restorer import Restorer
-from medpt.spec import Pretrain, stream_seed
+from medpt.specs import Pretrain
 from medpt.tasks import Batches, Work, forward
 from medpt.tasks.unlabelled import fixed_generator, hold_out, sizes
 

@@ -16,7 +16,7 @@ import psutil
 import tiny
 
 from grid.tracking import tracker
-from medpt import faults
+from medpt import fault_injection
 from medpt.errors import InputError
 
 MARK = "MEDPT_FAULT_RUN"  # in the environment of all processes of a run, wherever they went
@@ -43,7 +43,12 @@ class Place:
     mark: str
 
     def start(self, command: list[str], fault: str = "") -> "subprocess.Popen[str]":
-        own = {MARK: self.mark, "TMPDIR": str(self.temporary), faults.VARIABLE: fault, "COLUMNS": "160"}
+        own = {
+            MARK: self.mark,
+            "TMPDIR": str(self.temporary),
+            fault_injection.VARIABLE: fault,
+            "COLUMNS": "160",
+        }
         with (self.temporary / "output").open("w") as output:
             return subprocess.Popen(
                 command,

@@ -10,7 +10,7 @@ import oracle
 import pytest
 import tiny
 
-from medpt import faults
+from medpt import fault_injection
 
 NOTE = "at:step/*,do:sleep 0,count:999"  # every step that is made
 IN_TRIALS = [
@@ -67,7 +67,7 @@ def test_trials_that_die_at_every_point_of_their_life_repeat_a_step_at_most(
         assert process.wait(timeout=900) == 0, place.output()
         assert gone(place)
         assert place.folders() == []
-    happened = faults.happened(notes)
+    happened = fault_injection.happened(notes)
     assert {fact["fault"] for fact in happened} == set(range(1 + len(IN_TRIALS)))
     assert oracle.broken(out, reference, interruptions(happened, set())) == []
     steps = Counter((fact["unit"], fact["at"]) for fact in happened if not fact["fault"])
@@ -96,7 +96,7 @@ def test_a_driver_that_dies_at_every_point_of_its_life_goes_on_and_leaves_nothin
             assert gone(place)
         assert code == 0, place.output()
         assert place.folders() == []
-    happened = faults.happened(notes)
+    happened = fault_injection.happened(notes)
     assert len(drivers) == 1 + len(IN_THE_DRIVER)
     assert oracle.broken(out, reference, interruptions(happened, drivers)) == []
 
@@ -112,7 +112,7 @@ def test_a_task_that_dies_while_a_shard_is_written_is_started_again(
         process = place.start(tiny.command(space, data, out), oracle.planned(notes, NOTE, *dying))
         assert process.wait(timeout=900) == 0, place.output()
         assert gone(place)
-    assert {fact["fault"] for fact in faults.happened(notes)} >= {1, 2}
+    assert {fact["fault"] for fact in fault_injection.happened(notes)} >= {1, 2}
     assert oracle.broken(out, reference, []) == []
 
 
@@ -125,7 +125,9 @@ def test_a_trial_that_stops_for_a_while_goes_on(
     stopping = "unit:finetune-*,at:step/4,do:stop"
     with oracle.place() as place:
         process = place.start(tiny.command(space, data, out), oracle.planned(notes, NOTE, stopping))
-        while process.poll() is None and not (stopped := [f for f in faults.happened(notes) if f["fault"]]):
+        while process.poll() is None and not (
+            stopped := [f for f in fault_injection.happened(notes) if f["fault"]]
+        ):
             time.sleep(0.1)
         time.sleep(5)
         os.kill(int(stopped[0]["pid"]), 18)

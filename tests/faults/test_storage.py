@@ -14,7 +14,7 @@ import tiny
 
 from grid import report
 from grid.store.store import Store
-from medpt import faults
+from medpt import fault_injection
 from medpt.files import TEMPORARY
 
 FEW = """
@@ -90,7 +90,7 @@ def test_a_report_that_dies_leaves_the_old_page(made: Path, tmp_path: Path) -> N
         (pages / file).write_bytes(content)
     command = [sys.executable, "-m", "grid.report", "--space", "made", "--out", str(made)]
     dying = [f"at:replacing/{name},do:kill9" for name in names]
-    environment = os.environ | {faults.VARIABLE: oracle.planned(tmp_path, *dying)}
+    environment = os.environ | {fault_injection.VARIABLE: oracle.planned(tmp_path, *dying)}
     for name in names:
         assert subprocess.run(command, check=False, env=environment).returncode == -9
         assert all((pages / file).read_bytes() in (old[file], new[file]) for file in new)

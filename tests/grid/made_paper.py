@@ -12,7 +12,8 @@ from medpt.analysis.filters import difference, panel
 from medpt.data.cards import card
 from medpt.data.manifest import ShardInfo
 from medpt.files import write_json
-from medpt.spec import Coordinates, Features, Filters, Slides, Survive, Svcca, stream_seed
+from medpt.identity import stream_seed
+from medpt.specs import Coordinates, Features, Filters, Slides, Survive, Svcca
 from medpt.survival.evaluate import Curve, RiskGroups, kaplan_meier
 from medpt.survival.patch_files import MANIFEST, CohortManifest, Patient, SlideInfo
 

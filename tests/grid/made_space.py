@@ -17,7 +17,7 @@ from medpt.data import shards, signature
 from medpt.data.cards import card
 from medpt.data.manifest import ShardInfo
 from medpt.files import sha256, write_json
-from medpt.spec import Finetune, Prepare, Pretrain, Spec
+from medpt.specs import Finetune, Prepare, Pretrain, Spec
 
 STARTED = 1_760_000_000.0
 SIZE = 32

@@ -21,7 +21,8 @@ from grid.plan.plan import Plan, Unit
 from grid.results import effects
 from grid.tracking import tracker
 from medpt.errors import InputError
-from medpt.spec import Finetune, stream_seed
+from medpt.identity import stream_seed
+from medpt.specs import Finetune
 
 PAGE = Path(__file__).parents[2] / "docs" / "queries.md"
 LEVELS = {"random": 70.0, "imagenet*": 79.0, "ADE20K": 76.0, "EyePACS": 66.0}  # and a point a doubling

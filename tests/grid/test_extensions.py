@@ -19,7 +19,7 @@ from grid.space import trials
 from medpt import extensions
 from medpt.errors import InputError
 from medpt.models import ARCHITECTURES, BACKBONES, architectures, backbones
-from medpt.spec import Finetune, from_plain
+from medpt.specs import Finetune, from_json
 
 DOCS = Path(__file__).parents[2] / "docs" / "extending.md"
 
@@ -126,7 +126,7 @@ def test_specifications_say_which_extensions_they_use(here: Path) -> None:
     assert told["random → DRIVE · unet/five_blocks · 0"] == five
     assert told["random → ChestXRay2017 · five_blocks · 0"] == five
     for unit in units:
-        assert from_plain(unit.kind, json.loads(json.dumps(asdict(unit.spec)))) == unit.spec
+        assert from_json(unit.kind, json.loads(json.dumps(asdict(unit.spec)))) == unit.spec
 
 
 def test_a_machine_with_another_version_refuses_the_unit(here: Path) -> None:

@@ -9,7 +9,7 @@ from installed import EXAMPLE, SPACE, environment, example, installed, project
 
 from medpt.errors import InputError
 from medpt.models import ARCHITECTURES, build_classifier, build_encoder, build_segmenter
-from medpt.spec import Pretrain
+from medpt.specs import Pretrain
 
 
 @pytest.fixture

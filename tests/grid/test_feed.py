@@ -17,7 +17,7 @@ from grid.prepare import main
 from medpt.data import open_dataset, phantom, shards
 from medpt.data.manifest import Manifest, verify
 from medpt.errors import InputError
-from medpt.spec import Prepare
+from medpt.specs import Prepare
 
 PIPELINE = "resize(32)|clahe(2,8)"
 

@@ -20,7 +20,7 @@ from medpt.data import shared_classes
 from medpt.data.cards import card
 from medpt.data.leaks import Leak, Trimmed, left_out
 from medpt.data.readers import chexpert
-from medpt.spec import Finetune, Pretrain
+from medpt.specs import Finetune, Pretrain
 
 BLOCK = """
 size: 32

@@ -11,7 +11,7 @@ from grid.execution import leak_guard
 from grid.plan import plan
 from grid.space import trials
 from medpt.errors import InputError
-from medpt.spec import Coordinates, Features, Filters, Pretrain, Survive, Svcca
+from medpt.specs import Coordinates, Features, Filters, Pretrain, Survive, Svcca
 from medpt.survival.needs import NEEDS
 
 

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from grid.claims.published import matching_cells
 from grid.plan import initialization, plan
 from grid.space import trials
-from medpt.spec import Finetune, Prepare, Pretrain, Protocol, canonical_json, digest, from_plain, stream_seed
+from medpt.identity import canonical_json, stream_seed
+from medpt.protocol import TrainingProtocol
+from medpt.specs import Finetune, Prepare, Pretrain, digest, from_json
 
 
 def planned(text_or_name: str = "demo", prints: dict[str, str] | None = None) -> plan.Plan:
@@ -117,8 +119,10 @@ def test_canonical_json_ignores_the_order_of_keys(value: dict[str, int], random:
 
 
 def test_numbers_have_one_spelling() -> None:
-    one = Finetune("random", None, "DRIVE", "d", "resnet18", "unet", protocol=Protocol(learning_rate=1e-4))
-    same = replace(one, protocol=Protocol(learning_rate=0.0001), target_size=1)
+    one = Finetune(
+        "random", None, "DRIVE", "d", "resnet18", "unet", protocol=TrainingProtocol(learning_rate=1e-4)
+    )
+    same = replace(one, protocol=TrainingProtocol(learning_rate=0.0001), target_size=1)
     assert digest("finetune", one) == digest("finetune", same)
     assert digest("finetune", one) != digest("finetune", replace(one, seed=1))
 
@@ -126,7 +130,7 @@ def test_numbers_have_one_spelling() -> None:
 def test_digest_is_pinned() -> None:
     """A change here makes all finished work of all users be done again: raise VERSIONS knowingly."""
     spec = Prepare("DRIVE", "f" * 64, "resize(64)")
-    assert from_plain("prepare", json.loads(json.dumps(asdict(spec)))) == spec
+    assert from_json("prepare", json.loads(json.dumps(asdict(spec)))) == spec
     assert digest("prepare", spec) == PREPARE_DIGEST
 
 

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from medpt import faults
+from medpt import fault_injection
 from medpt.data import shards
 from medpt.data.manifest import verify
 
@@ -49,7 +49,7 @@ def start(source: Path, to: Path, fault: str = "") -> "subprocess.Popen[str]":
         [*command, "--size", "48"],
         stdout=subprocess.PIPE,
         text=True,
-        env=os.environ | {faults.VARIABLE: fault},
+        env=os.environ | {fault_injection.VARIABLE: fault},
     )
 
 
@@ -91,7 +91,7 @@ def test_a_mended_image_is_prepared_by_the_same_command(
     from grid.preparation.images import Job
     from grid.preparation.pipeline import Making
     from medpt.data import open_dataset
-    from medpt.spec import Prepare
+    from medpt.specs import Prepare
 
     monkeypatch.setattr(shards, "ROWS", 200)
     image = source / "images" / "007.png"

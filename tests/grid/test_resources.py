@@ -14,14 +14,15 @@ from grid.space.trials import Settings, Space
 from grid.store.store import Store
 from medpt import files
 from medpt.errors import InputError
-from medpt.spec import Finetune, Prepare, Protocol
+from medpt.protocol import TrainingProtocol
+from medpt.specs import Finetune, Prepare
 
 GIB = 2**30
 SIZES = st.integers(4 * GIB, 192 * GIB)
 
 
 def unit(seed: int = 0, backbone: str = "resnet18", architecture: str = "unet", batch: int = 16) -> Unit:
-    protocol = Protocol(batch_size=batch)
+    protocol = TrainingProtocol(batch_size=batch)
     spec = Finetune("random", None, "DRIVE", "d", backbone, architecture, seed=seed, protocol=protocol)
     return Unit("finetune", spec, (), f"{backbone} {seed}")
 

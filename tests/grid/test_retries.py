@@ -19,7 +19,7 @@ from grid.space.trials import Settings, Space
 from grid.store.store import Store
 from medpt import files
 from medpt.errors import DivergedError, InputError
-from medpt.spec import Finetune
+from medpt.specs import Finetune
 
 
 def plan(*architectures: str) -> Plan:

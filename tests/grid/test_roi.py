@@ -19,7 +19,7 @@ from medpt import files
 from medpt.data import phantom
 from medpt.data.manifest import Manifest
 from medpt.errors import InputError
-from medpt.spec import Finetune, Prepare
+from medpt.specs import Finetune, Prepare
 
 SPACE = """
 title: cups around their discs

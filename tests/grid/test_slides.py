@@ -14,7 +14,7 @@ from grid.preparation.slides import Job, extract_all
 from grid.slides import main, table4
 from medpt.data import open_dataset, phantom
 from medpt.errors import InputError
-from medpt.spec import Slides
+from medpt.specs import Slides
 from medpt.survival import patch_files
 from medpt.survival.patch_files import CohortManifest, slide_path
 

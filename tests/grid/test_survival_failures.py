@@ -10,7 +10,7 @@ from grid.plan.planner import Unit
 from grid.site import Site
 from grid.store.store import Store
 from medpt.data import open_dataset, phantom
-from medpt.spec import NO_NETWORK, Features, Slides, Spec, Survive
+from medpt.specs import NO_NETWORK, Features, Slides, Spec, Survive
 from medpt.survival import patch_files
 
 PATCHES = Slides("TCGA-LGG", "f", {}, {"candidates": 6, "box": 32, "size": 32})

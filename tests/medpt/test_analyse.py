@@ -12,7 +12,7 @@ from medpt import analyse
 from medpt.analysis import cmd
 from medpt.analysis.cmd import Settings, cmv
 from medpt.errors import InputError
-from medpt.spec import Coordinates, Filters, Svcca
+from medpt.specs import Coordinates, Filters, Svcca
 
 SMALL = {"n": 3, "t": 4, "seeds": 2}
 

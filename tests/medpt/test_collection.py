@@ -17,17 +17,19 @@ from medpt import pretrain
 from medpt.data.augment import normalise
 from medpt.data.splits import validation
 from medpt.errors import InputError
+from medpt.identity import stream_seed
 from medpt.losses import balanced_cross_entropy
 from medpt.models import build_classifier, build_segmenter
 from medpt.models.heads import one_headed
 from medpt.models.weights import encoder_state, load, transfer_decoder, transfer_encoder
-from medpt.spec import Pretrain, Protocol, stream_seed
+from medpt.protocol import TrainingProtocol
+from medpt.specs import Pretrain
 from medpt.tasks import collection
 from medpt.tasks.collection import CollectionFeed
 from medpt.tasks.supervised import network, prepare
 from medpt.train import Run, prepared
 
-SHORT = Protocol(
+SHORT = TrainingProtocol(
     batch_size=4, patience=9, min_steps=0, max_steps=6, evaluate_every=3, validation_fraction=0.2
 )
 NAMES = ("A", "B", "C")

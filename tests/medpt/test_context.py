@@ -21,14 +21,15 @@ from medpt.models import ARCHITECTURES, BACKBONES, build_classifier, build_segme
 from medpt.models.restorer import Restorer
 from medpt.models.unet import UNet
 from medpt.models.weights import encoder_state, load, transfer_encoder
-from medpt.spec import Pretrain, Protocol
+from medpt.protocol import TrainingProtocol
+from medpt.specs import Pretrain
 from medpt.tasks import context
 from medpt.tasks.context import DRAWS, Context, rearranged, sources, swaps
 from medpt.tasks.supervised import network
 from medpt.tasks.unlabelled import uniform
 from medpt.train import fit
 
-SHORT = Protocol(
+SHORT = TrainingProtocol(
     batch_size=4, patience=9, min_steps=0, max_steps=4, evaluate_every=2, validation_fraction=0.2
 )
 SPEC = Pretrain(("Toy",), ("d",), "shufflenet_v2", "classifier", method="context", seed=1, protocol=SHORT)

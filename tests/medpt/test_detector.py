@@ -14,11 +14,12 @@ from medpt.data.cache import from_shards
 from medpt.data.cards import CARDS
 from medpt.data.dataset import Dataset, Record
 from medpt.data.preprocess import roi_pipeline
-from medpt.detector import Detector
+from medpt.disc_detector import Detector
 from medpt.errors import InputError
 from medpt.models import build_segmenter, weights
 from medpt.pretrain import BEST, run
-from medpt.spec import Prepare, Pretrain, Protocol
+from medpt.protocol import TrainingProtocol
+from medpt.specs import Prepare, Pretrain
 from medpt.tasks.segment import Segment, full_frame_miou
 from medpt.train import prepared
 
@@ -37,7 +38,7 @@ def detector(tmp_path_factory: pytest.TempPathFactory) -> Detector:
         for n, part in enumerate(shards.chunks(shards.plan(data, "official", 0, None)))
     ]
     shards.seal(folder, data.info, Prepare("REFUGE-OD", "f" * 64, PIPELINE), infos)
-    protocol = Protocol(1e-3, 8, min_steps=0, max_steps=60, evaluate_every=30)
+    protocol = TrainingProtocol(1e-3, 8, min_steps=0, max_steps=60, evaluate_every=30)
     spec = Pretrain(("REFUGE-OD",), ("d",), "shufflenet_v2", "unet", protocol=protocol)
     feed = ArrayFeed(from_shards(folder, top / "cache"))
     run(spec, [feed], top, checkpoints=top / "checkpoints")

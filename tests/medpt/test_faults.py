@@ -10,27 +10,27 @@ from pathlib import Path
 
 import pytest
 
-from medpt import faults, files
+from medpt import fault_injection, files
 
 HIT = "import sys; from medpt import faults; faults.running(sys.argv[1]); faults.point(sys.argv[2])"
 
 
 def hit(folder: Path, fault: str, unit: str, at: str) -> "subprocess.Popen[bytes]":
-    environment = os.environ | {faults.VARIABLE: f"{fault},in:{folder}"}
+    environment = os.environ | {fault_injection.VARIABLE: f"{fault},in:{folder}"}
     return subprocess.Popen([sys.executable, "-c", HIT, unit, at], env=environment)
 
 
 def test_without_the_variable_nothing_happens(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv(faults.VARIABLE, raising=False)
-    faults.point("after_checkpoint")
-    assert faults.happened(tmp_path) == []
+    monkeypatch.delenv(fault_injection.VARIABLE, raising=False)
+    fault_injection.point("after_checkpoint")
+    assert fault_injection.happened(tmp_path) == []
 
 
 def test_of_many_processes_exactly_so_many_die(tmp_path: Path) -> None:
     started = [hit(tmp_path, "at:after_*,do:kill9,count:3", "pretrain-a", "after_marker") for _ in range(8)]
     codes = [process.wait(60) for process in started]
     assert sorted(codes) == [-signal.SIGKILL] * 3 + [0] * 5
-    assert {fact["pid"] for fact in faults.happened(tmp_path)} == {
+    assert {fact["pid"] for fact in fault_injection.happened(tmp_path)} == {
         process.pid for process, code in zip(started, codes, strict=True) if code
     }
 
@@ -40,13 +40,13 @@ def test_of_many_processes_exactly_so_many_die(tmp_path: Path) -> None:
 )
 def test_another_unit_and_another_point_are_spared(unit: str, at: str, tmp_path: Path) -> None:
     assert hit(tmp_path, "unit:pretrain-*,at:after_marker,do:kill9", unit, at).wait(60) == 0
-    assert faults.happened(tmp_path) == []
+    assert fault_injection.happened(tmp_path) == []
 
 
 def test_a_stopped_process_goes_on_when_told(tmp_path: Path) -> None:
     process = hit(tmp_path, "at:step/7,do:stop", "x", "step/7")
     until = time.monotonic() + 60
-    while not faults.happened(tmp_path) and time.monotonic() < until:
+    while not fault_injection.happened(tmp_path) and time.monotonic() < until:
         time.sleep(0.05)
     time.sleep(0.3)
     assert process.poll() is None
@@ -60,7 +60,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_other(
     (tmp_path / "counted").mkdir()
     kept = tmp_path / "kept" / "page.html"
     files.write_text(kept, "old")
-    monkeypatch.setenv(faults.VARIABLE, f"at:replacing/page.*,do:raise ENOSPC,in:{tmp_path}/counted")
+    monkeypatch.setenv(fault_injection.VARIABLE, f"at:replacing/page.*,do:raise ENOSPC,in:{tmp_path}/counted")
     with pytest.raises(OSError, match="No space left") as raised:
         files.write_text(kept, "new")
     assert raised.value.errno == errno.ENOSPC
@@ -70,11 +70,11 @@ def test_a_full_disk_leaves_the_old_file_and_no_other(
 
 
 def test_a_sleeper_is_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(faults.VARIABLE, f"at:x,do:sleep 0.2,in:{tmp_path}")
+    monkeypatch.setenv(fault_injection.VARIABLE, f"at:x,do:sleep 0.2,in:{tmp_path}")
     begun = time.monotonic()
-    faults.point("x")
+    fault_injection.point("x")
     assert time.monotonic() - begun >= 0.2
-    assert faults.happened(tmp_path)[0]["at"] == "x"
+    assert fault_injection.happened(tmp_path)[0]["at"] == "x"
 
 
 @pytest.mark.parametrize(
@@ -82,6 +82,6 @@ def test_a_sleeper_is_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     ["at:x", "at:x,do:kill,in:/", "at:x,do:raise NONE,in:/", "at:x,do:kill9,in:/,where:y", "do:kill9,in:/"],
 )
 def test_what_is_no_fault_is_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(faults.VARIABLE, text)
+    monkeypatch.setenv(fault_injection.VARIABLE, text)
     with pytest.raises(ValueError, match=r"MEDPT_FAULT: .*accepted"):
-        faults.point("y")
+        fault_injection.point("y")

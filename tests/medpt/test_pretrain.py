@@ -11,9 +11,10 @@ from training_sets import shades, squares
 from medpt import pretrain
 from medpt.errors import InputError
 from medpt.models.weights import encoder_state, load
-from medpt.spec import Pretrain, Protocol
+from medpt.protocol import TrainingProtocol
+from medpt.specs import Pretrain
 
-SHORT = Protocol(
+SHORT = TrainingProtocol(
     batch_size=4, patience=9, min_steps=0, max_steps=4, evaluate_every=2, validation_fraction=0.2
 )
 SPEC = Pretrain(("Toy",), ("digest",), "resnet18", "classifier", seed=1, protocol=SHORT)

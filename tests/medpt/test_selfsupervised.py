@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from medpt import pretrain, selfsupervised
-from medpt.spec import Protocol
+from medpt.protocol import TrainingProtocol
 
 
 @pytest.mark.parametrize(
@@ -14,14 +14,14 @@ from medpt.spec import Protocol
 def test_twenty_epochs_but_no_fewer_than_5000_steps_and_no_more_than_20000(
     images: int, batch: int, steps: int
 ) -> None:
-    found = selfsupervised.protocol(images, Protocol(batch_size=batch, learning_rate=3e-4))
+    found = selfsupervised.protocol(images, TrainingProtocol(batch_size=batch, learning_rate=3e-4))
     assert (found.max_steps, found.evaluate_every, found.patience) == (steps, 250, 20)
     assert (found.learning_rate, found.batch_size) == (3e-4, batch)
     assert found.problems() == []
 
 
 def test_a_base_that_trains_longer_is_cut_to_what_its_methods_take() -> None:
-    found = selfsupervised.protocol(20, Protocol(min_steps=50_000, max_steps=60_000))
+    found = selfsupervised.protocol(20, TrainingProtocol(min_steps=50_000, max_steps=60_000))
     assert (found.min_steps, found.max_steps) == (5_000, 5_000)
 
 

@@ -12,7 +12,7 @@ from training_sets import shades, squares
 from medpt import metrics
 from medpt.errors import InputError
 from medpt.losses import ET_LOSSES, balanced_cross_entropy, edge_target
-from medpt.spec import Protocol
+from medpt.protocol import TrainingProtocol
 from medpt.tasks import forward
 from medpt.tasks.classify import Classify, scores
 from medpt.tasks.segment import Segment, image_confusions, predictions
@@ -20,7 +20,7 @@ from medpt.tasks.supervised import edge_counts, hold_out, network, prepare
 from medpt.train import fit, prepared
 
 CPU = torch.device("cpu")
-QUICK = Protocol(learning_rate=5e-2, batch_size=8, min_steps=0, max_steps=100, evaluate_every=25)
+QUICK = TrainingProtocol(learning_rate=5e-2, batch_size=8, min_steps=0, max_steps=100, evaluate_every=25)
 
 
 @pytest.fixture(autouse=True)
@@ -219,7 +219,9 @@ def test_ignored_pixels_are_on_no_side_of_an_edge() -> None:
     assert int(edge_counts(feed, np.arange(8)).sum()) == int((feed.arrays.targets[:8] != 255).sum())
 
 
-def prepare_on(feed: Any, architecture: str = "classifier", protocol: Protocol = QUICK, seed: int = 0) -> Any:
+def prepare_on(
+    feed: Any, architecture: str = "classifier", protocol: TrainingProtocol = QUICK, seed: int = 0
+) -> Any:
     rows = feed.index.rows("train")
     return prepare(feed, rows, backbone="resnet18", architecture=architecture, protocol=protocol, seed=seed)
 

@@ -16,7 +16,7 @@ from training_sets import shades, squares
 from medpt.checkpoint import Checkpoints
 from medpt.data.arrays import ArrayFeed
 from medpt.errors import DivergedError, InputError
-from medpt.spec import Protocol
+from medpt.protocol import TrainingProtocol
 from medpt.tasks.classify import Classify
 from medpt.train import Outcome, Row, Standing, evaluation_interval, fit, standing, steps_to_95, summary
 
@@ -122,7 +122,7 @@ def test_batches_of_one_train() -> None:
 
 
 def test_the_interval_is_an_eightfold_epoch_but_500_steps_at_the_most() -> None:
-    feed, default = shades(), Protocol(batch_size=16)
+    feed, default = shades(), TrainingProtocol(batch_size=16)
     assert evaluation_interval(replace(default, evaluate_every=7), feed, TRAIN) == 7
     assert evaluation_interval(default, feed, np.arange(18)) == 9
     assert evaluation_interval(default, feed, np.arange(1)) == 1

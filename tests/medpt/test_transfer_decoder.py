@@ -12,9 +12,10 @@ from medpt.errors import InputError
 from medpt.models import ARCHITECTURES, build_classifier, build_segmenter
 from medpt.models.jigsaw import JigsawNetwork
 from medpt.models.weights import load
-from medpt.spec import Finetune, Protocol, digest
+from medpt.protocol import TrainingProtocol
+from medpt.specs import Finetune, digest
 
-STILL = Protocol(
+STILL = TrainingProtocol(
     learning_rate=0.0, batch_size=4, patience=9, min_steps=0, max_steps=1, validation_fraction=0.2
 )
 SPEC = Finetune(

@@ -12,11 +12,13 @@ from torch import Tensor, nn
 from training_sets import shades
 
 from medpt.data.arrays import ArrayFeed
-from medpt.spec import Protocol
+from medpt.protocol import TrainingProtocol
 from medpt.tasks.classify import Classify, scores
 from medpt.train import Outcome, Row, fit
 
-SHORT = Protocol(learning_rate=1e-2, batch_size=4, patience=9, min_steps=0, max_steps=14, evaluate_every=3)
+SHORT = TrainingProtocol(
+    learning_rate=1e-2, batch_size=4, patience=9, min_steps=0, max_steps=14, evaluate_every=3
+)
 TRAIN, VAL, NOBODY = np.arange(9), np.arange(9, 12), np.arange(0)
 
 
@@ -42,7 +44,7 @@ class Certain(Classify):
 def train(
     feed: Any = None,
     seed: int = 0,
-    protocol: Protocol = SHORT,
+    protocol: TrainingProtocol = SHORT,
     task: Any = None,
     val_rows: np.ndarray = VAL,
     **options: Any,

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medpt.data.decode import opencv
-from medpt.spec import stream_seed
+from medpt.identity import stream_seed
 
 Canvas = NDArray[np.floating[Any]]
 Colour = Sequence[float] | NDArray[np.floating[Any]]

@@ -19,7 +19,7 @@ from medpt.data.cards import card
 from medpt.data.manifest import ShardInfo
 from medpt.files import sha256, write_json
 from medpt.models import build_encoder, weights
-from medpt.spec import Finetune, Prepare, Pretrain
+from medpt.specs import Finetune, Prepare, Pretrain
 
 SIDE, COUNT = 32, 24
 PAGE = (Path(__file__).parents[3] / "docs" / "queries.md").read_text()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from test_report_tables import cells, made, trial
 
 from grid.report import charts, figures, images, provenance
-from medpt.spec import Protocol
+from medpt.protocol import TrainingProtocol
 
 NUMBERS = st.floats(-1e4, 1e4, allow_nan=False)
 
@@ -157,6 +157,6 @@ def test_examples_show_every_class_once_before_any_twice() -> None:
 
 
 def test_every_protocol_field_has_a_meaning() -> None:
-    assert set(provenance.MEANINGS) == {item.name for item in fields(Protocol)}
-    unset = {item.name for item in fields(Protocol) if getattr(Protocol(), item.name) is None}
+    assert set(provenance.MEANINGS) == {item.name for item in fields(TrainingProtocol)}
+    unset = {item.name for item in fields(TrainingProtocol) if getattr(TrainingProtocol(), item.name) is None}
     assert set(provenance.AUTOMATIC) == unset

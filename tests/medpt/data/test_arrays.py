@@ -15,7 +15,7 @@ from medpt.data.manifest import Index, Manifest, read_index
 from medpt.data.preprocess import default_pipeline, preprocess_pair
 from medpt.errors import InputError
 from medpt.files import sha256
-from medpt.spec import Prepare
+from medpt.specs import Prepare
 
 TASKS = ["classification", "segmentation"]
 

@@ -9,7 +9,7 @@ from medpt.data.cards import Card
 from medpt.data.dataset import IGNORE, Dataset, Record
 from medpt.data.manifest import Manifest
 from medpt.errors import InputError
-from medpt.spec import Prepare
+from medpt.specs import Prepare
 
 SIZE = 12
 PIPELINE = f"resize({SIZE})"

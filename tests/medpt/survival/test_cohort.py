@@ -8,7 +8,7 @@ import pytest
 
 from medpt.data import Dataset, open_dataset, phantom
 from medpt.errors import InputError
-from medpt.spec import Slides
+from medpt.specs import Slides
 from medpt.survival import concordance_index, patch_files
 from medpt.survival.cohort import IMAGES, open_cohort
 from medpt.survival.patch_files import MANIFEST, CohortManifest, SlideInfo, finished, seal, slide_path, write

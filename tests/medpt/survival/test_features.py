@@ -56,7 +56,7 @@ def test_a_random_network_takes_its_statistics_from_one_pass_over_the_training_p
 
 
 def _drawn(rows: np.ndarray, seed: int) -> np.ndarray:
-    from medpt.spec import stream_seed
+    from medpt.identity import stream_seed
 
     return np.sort(np.random.default_rng(stream_seed(seed, "settle")).permutation(rows))
 

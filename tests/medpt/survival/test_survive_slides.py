@@ -6,7 +6,7 @@ import pytest
 from medpt import survive
 from medpt.data import Dataset, open_dataset, phantom
 from medpt.data.phantom.tcga_slides import GLASS, write_svs
-from medpt.spec import HANDCRAFTED, NO_NETWORK, Features, Slides, Survive
+from medpt.specs import HANDCRAFTED, NO_NETWORK, Features, Slides, Survive
 from medpt.survival import patch_files
 from medpt.survival.cohort import Cohort, open_cohort
 from medpt.survival.study import TEST, TRAIN

@@ -5,10 +5,12 @@ digests are the same work. Raise a kind's number in VERSIONS when a change of co
 """
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
+
+from medpt.identity import canonical_json
+from medpt.protocol import TrainingProtocol, protocol_from_json
 
 VERSIONS: dict[str, int] = {
     "prepare": 2,
@@ -28,23 +30,6 @@ CLASSIFIER = "classifier"
 SUPERVISED = "supervised"  # the method of a pre-training on its own labels
 NO_NETWORK = "none"  # the initialization of a model without a deep network
 HANDCRAFTED = "handcrafted"  # stands where the backbone does, for features without a network
-EDGE_LOSSES = ("alpha", "equal", "lovasz")
-WEIGHTINGS = ("inverse_frequency", "sqrt_inverse_frequency", "log_inverse", "none")
-
-
-def canonical_json(value: Any) -> str:
-    """One text for one value: keys sorted, no spaces, tuples as lists, 1e-4 as 0.0001 and 1.0 as 1."""
-    return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value
 
 
 def digest(kind: str, spec: Any) -> str:
@@ -53,60 +38,6 @@ def digest(kind: str, spec: Any) -> str:
     plain = {key: value for key, value in plain.items() if value is not None or key not in LATER}
     text = canonical_json({"kind": kind, "version": VERSIONS[kind], "spec": plain})
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def stream_seed(seed: int, *names: str | int) -> int:
-    """A 63-bit seed for one named use of randomness; adding a use never changes the draws of another."""
-    text = canonical_json([seed, *names])
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """How a network is trained. Every value the paper gives is its; the others are decisions."""
-
-    learning_rate: float = 1e-4  # paper, section 2.2: Adam, 1e-4, betas and eps as published
-    batch_size: int = 16  # paper, section 2.2
-    patience: int = 20  # paper: "stop improving for 20 iterations", read as 20 validations
-    improvement: float = 1e-4  # smaller gains of the validation metric are noise at four decimals
-    min_steps: int = 3_000  # tiny sets still learn when twenty validations stand still
-    max_steps: int = 30_000  # bounds a run whose metric creeps; grids need an end
-    evaluate_every: int | None = None  # None: one eightfold-expanded epoch, but 500 steps at the most
-    validation_fraction: float = 0.1  # the paper names none; stopping on the test part would leak
-    weighting: str | None = None  # None: the task's default in medpt/losses.py
-    weight_clip: tuple[float, float] = (0.1, 20.0)  # keeps a class below 1 % of pixels from ruling the loss
-    edge_loss: str = "alpha"  # of ET-Net: 0.3 of the segmentation's and 0.7 of the edges', as its authors
-
-    def problems(self) -> list[tuple[str, str]]:
-        """(field, what is wrong and what is accepted) for every value out of range."""
-        accepted = {
-            "learning_rate": (float, lambda v: 0 < v < 10, "a number above 0"),
-            "batch_size": (int, lambda v: 2 <= v <= 65_536, "a whole number from 2 (BatchNorm needs two)"),
-            "patience": (int, lambda v: v >= 1, "a whole number from 1"),
-            "improvement": (float, lambda v: v >= 0, "a number from 0"),
-            "min_steps": (int, lambda v: 0 <= v <= self.max_steps, "a whole number from 0 to max_steps"),
-            "max_steps": (int, lambda v: v >= 1, "a whole number from 1"),
-            "evaluate_every": (
-                int | None,
-                lambda v: v is None or v >= 1,
-                "a whole number from 1, or nothing",
-            ),
-            "validation_fraction": (float, lambda v: 0 <= v < 1, "a fraction from 0 to below 1"),
-            "weighting": (
-                str | None,
-                lambda v: v is None or v in WEIGHTINGS,
-                f"one of {', '.join(WEIGHTINGS)}",
-            ),
-            "edge_loss": (str, lambda v: v in EDGE_LOSSES, f"one of {', '.join(EDGE_LOSSES)}"),
-            "weight_clip": (tuple, lambda v: len(v) == 2 and 0 < v[0] <= v[1], "two numbers, low and high"),
-        }
-        found = []
-        for name, (kind, good, words) in accepted.items():
-            value = getattr(self, name)
-            kind = int | float if kind is float else kind
-            if isinstance(value, bool) or not isinstance(value, kind) or not good(value):
-                found.append((name, f"`{name}` is {value!r}; {words} is accepted"))
-        return found
 
 
 @dataclass(frozen=True)
@@ -134,7 +65,7 @@ class Pretrain:
     architecture: str  # CLASSIFIER or a segmentation network
     method: str = SUPERVISED
     seed: int = 0
-    protocol: Protocol = Protocol(max_steps=60_000)
+    protocol: TrainingProtocol = TrainingProtocol(max_steps=60_000)
     extensions: Mapping[str, str] = field(default_factory=dict)  # by medpt.extensions.versions
     guards: tuple[str, ...] = ()  # digests of Prepare: what they share with the data is not trained on
 
@@ -152,7 +83,7 @@ class Finetune:
     target_size: float = 1.0  # fraction of the training part that is used
     seed: int = 0
     transfer_decoder: bool = False  # the paper transfers the encoder alone; an ablation
-    protocol: Protocol = Protocol()
+    protocol: TrainingProtocol = TrainingProtocol()
     extensions: Mapping[str, str] = field(default_factory=dict)  # by medpt.extensions.versions
 
 
@@ -240,14 +171,9 @@ KINDS: dict[str, type[Spec]] = {
 }
 
 
-def from_plain(kind: str, plain: Mapping[str, Any]) -> Spec:
+def from_json(kind: str, plain: Mapping[str, Any]) -> Spec:
     """The specification that `dataclasses.asdict` and JSON turned into `plain`."""
     values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()}
     if "protocol" in values:
-        values["protocol"] = protocol_from(values["protocol"])
+        values["protocol"] = protocol_from_json(values["protocol"])
     return KINDS[kind](**values)
-
-
-def protocol_from(plain: Mapping[str, Any]) -> Protocol:
-    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()}
-    return Protocol(**values)
