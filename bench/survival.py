@@ -3,7 +3,7 @@
     python -m bench.survival [--cohort TCGA-LGG] [--patients 150] [--seeds 0 1 2] [--shuffles 4]
 
 Phantom slides of one cohort, whose share of dense nuclei is the hazard, go to patches, to features of a
-random ResNet-18 (or hand-crafted ones), through `medpt.survive` and to a C-index on test patients: once as
+random ResNet-18 (or hand-crafted ones), through `medpt.units.survive` and to a C-index on test patients: once as
 they are planted, and `--shuffles` times with the pairs (time, event) permuted over the patients before these
 are split, where a leak of the follow-up would show. The marks, on means over seeds: planted 0.7 or more,
 shuffled 0.5 ± 0.1. `cox` reads age and grade, which say nothing, and has to stay at 0.5 ± 0.1 in both. Exit
@@ -23,12 +23,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from medpt import survive
 from medpt.data import open_dataset, phantom
 from medpt.specs import HANDCRAFTED, NO_NETWORK, Features, Slides, Survive
 from medpt.survival import patch_files
 from medpt.survival.cohort import Cohort, open_cohort
 from medpt.survival.needs import NEEDS
+from medpt.units import survive
 
 Options = Mapping[str, Mapping[str, Any]]  # by model, what differs from its own
 

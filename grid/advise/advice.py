@@ -28,7 +28,6 @@ from grid.advise.samples import Sample
 from grid.execution.inputs import weights_file
 from grid.results.stored_space import Evidence
 from medpt import files
-from medpt.analyse import random_weights, save_arrays
 from medpt.analysis.activations import settle
 from medpt.analysis.cmd import DEFAULTS, cmv
 from medpt.analysis.distances import measured
@@ -36,6 +35,7 @@ from medpt.analysis.features import transferability
 from medpt.errors import InputError
 from medpt.identity import canonical_json
 from medpt.models import build_encoder, weights
+from medpt.units.svcca import random_weights, save_arrays
 
 SETTINGS = replace(DEFAULTS, seeds=3)  # of cmd: nine networks an image, a third of what the figure takes
 VERSION = 1  # raise it when a change of code changes what is kept

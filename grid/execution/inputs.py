@@ -37,7 +37,7 @@ def _pretrain(unit: Unit, store: Store, site: Site, folder: Path) -> dict[str, f
 def _pretrain_without(
     found: Sequence[Leak], unit: Unit, store: Store, site: Site, folder: Path
 ) -> dict[str, float]:
-    from medpt import pretrain
+    from medpt.units import pretrain
 
     spec = unit.spec
     assert isinstance(spec, Pretrain)  # noqa: S101 - for the type checker
@@ -49,7 +49,7 @@ def _pretrain_without(
 
 
 def _finetune(unit: Unit, store: Store, site: Site, folder: Path) -> dict[str, float]:
-    from medpt import finetune
+    from medpt.units import finetune
 
     spec = unit.spec
     assert isinstance(spec, Finetune)  # noqa: S101 - for the type checker
@@ -60,7 +60,7 @@ def _finetune(unit: Unit, store: Store, site: Site, folder: Path) -> dict[str, f
 
 
 def _features(unit: Unit, store: Store, site: Site, folder: Path) -> dict[str, float]:
-    from medpt import survive
+    from medpt.units import survive
 
     spec = unit.spec
     assert isinstance(spec, Features)  # noqa: S101 - for the type checker
@@ -69,7 +69,7 @@ def _features(unit: Unit, store: Store, site: Site, folder: Path) -> dict[str, f
 
 
 def _survive(unit: Unit, store: Store, site: Site, folder: Path) -> dict[str, float]:
-    from medpt import survive
+    from medpt.units import survive
 
     spec = unit.spec
     assert isinstance(spec, Survive)  # noqa: S101 - for the type checker
@@ -87,41 +87,41 @@ def _cohort(store: Store, site: Site, digest: str) -> Any:
 
 
 def _coordinates(unit: Unit, store: Store, site: Site, folder: Path) -> dict[str, float]:
-    from medpt import analyse
+    from medpt.units import svcca
 
     spec = unit.spec
     assert isinstance(spec, Coordinates)  # noqa: S101 - for the type checker
     device = _device(site)
-    return analyse.run_coordinates(spec, _feed(store, site, spec.data, device), folder, device)
+    return svcca.run_coordinates(spec, _feed(store, site, spec.data, device), folder, device)
 
 
 def _svcca(unit: Unit, store: Store, site: Site, folder: Path) -> dict[str, float]:
-    from medpt import analyse
+    from medpt.units import svcca
 
     spec = unit.spec
     assert isinstance(spec, Svcca)  # noqa: S101 - for the type checker
     device = _device(site)
     feeds = [_feed(store, site, digest, device) for digest in spec.probes]
-    return analyse.run_svcca(spec, feeds, *_before_and_after(spec, unit, store, site), folder, device)
+    return svcca.run_svcca(spec, feeds, *_before_and_after(spec, unit, store, site), folder, device)
 
 
 def _filters(unit: Unit, store: Store, site: Site, folder: Path) -> dict[str, float]:
-    from medpt import analyse
+    from medpt.units import svcca
 
     spec = unit.spec
     assert isinstance(spec, Filters)  # noqa: S101 - for the type checker
-    return analyse.run_filters(spec, *_before_and_after(spec, unit, store, site), folder)
+    return svcca.run_filters(spec, *_before_and_after(spec, unit, store, site), folder)
 
 
 def _before_and_after(spec: Svcca | Filters, unit: Unit, store: Store, site: Site) -> tuple[Any, Any]:
     """A pre-training keeps the weights that it began with; of published ones nobody has them."""
-    from medpt import analyse
     from medpt.models import weights
+    from medpt.units import svcca
 
     after = _initial(spec, unit, store, site)
     if spec.weights in unit.needs:
         return weights.load(store.artifact(spec.weights, "init.safetensors")), after
-    return analyse.random_weights(spec.backbone, spec.seed), after
+    return svcca.random_weights(spec.backbone, spec.seed), after
 
 
 RUNNERS: dict[str, Callable[[Unit, Store, Site, Path], dict[str, float]]] = {

@@ -59,9 +59,6 @@ def warm_up(store: Store, units: Iterable[Unit]) -> None:
     with loading():
         import torch
 
-        import medpt.models.encoders
-        import medpt.pretrain  # noqa: F401
-
         torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))])  # loads half of torch
     data = {unit.digest for unit in units if unit.kind in DATA_KINDS}
     until = time.monotonic() + WARM_SECONDS

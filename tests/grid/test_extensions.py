@@ -49,7 +49,7 @@ def test_without_extensions_there_are_the_built_in_ones_alone() -> None:
 
 
 def test_the_light_list_of_methods_is_that_of_the_code() -> None:
-    from medpt import pretrain
+    from medpt.units import pretrain
 
     assert tuple(pretrain.METHODS) == trials.METHODS
 

@@ -129,7 +129,7 @@ def test_a_segmentation_network_is_held_to_its_contract(here: Path, monkeypatch:
 
 
 def test_a_method_that_trains_another_encoder_is_refused(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from medpt.pretrain import prepare
+    from medpt.units.pretrain import prepare
 
     folder = installed(here / "more", project("more", "methods", wrong="wrong_method:build"))
     (folder / "wrong_method.py").write_text(

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from torch import Tensor
 from training_sets import shades, squares
 
-from medpt import pretrain
 from medpt.data.augment import normalise
 from medpt.data.splits import validation
 from medpt.errors import InputError
@@ -28,6 +27,7 @@ from medpt.tasks import collection
 from medpt.tasks.collection import CollectionFeed
 from medpt.tasks.supervised import network, prepare
 from medpt.train import Run, prepared
+from medpt.units import pretrain
 
 SHORT = TrainingProtocol(
     batch_size=4, patience=9, min_steps=0, max_steps=6, evaluate_every=3, validation_fraction=0.2

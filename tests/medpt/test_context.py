@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from training_sets import squares
 from unlabelled_sets import Watched, hills
 
-from medpt import pretrain
 from medpt.data.augment import normalise
 from medpt.errors import InputError
 from medpt.models import ARCHITECTURES, BACKBONES, build_classifier, build_segmenter
@@ -28,6 +27,7 @@ from medpt.tasks.context import DRAWS, Context, rearranged, sources, swaps
 from medpt.tasks.supervised import network
 from medpt.tasks.unlabelled import uniform
 from medpt.train import fit
+from medpt.units import pretrain
 
 SHORT = TrainingProtocol(
     batch_size=4, patience=9, min_steps=0, max_steps=4, evaluate_every=2, validation_fraction=0.2

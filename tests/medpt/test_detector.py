@@ -17,11 +17,11 @@ from medpt.data.preprocess import roi_pipeline
 from medpt.disc_detector import Detector
 from medpt.errors import InputError
 from medpt.models import build_segmenter, weights
-from medpt.pretrain import BEST, run
 from medpt.protocol import TrainingProtocol
 from medpt.specs import Prepare, Pretrain
 from medpt.tasks.segment import Segment, full_frame_miou
 from medpt.train import prepared
+from medpt.units.pretrain import BEST, run
 
 PIPELINE = "crop_fundus(10)|resize(64)|clahe(2,8)"
 

@@ -10,12 +10,13 @@ import pytest
 import torch
 from training_sets import shades, squares
 
-from medpt import finetune, metrics, pretrain
+from medpt import metrics
 from medpt.errors import InputError
 from medpt.models.weights import encoder_state, load
 from medpt.protocol import TrainingProtocol
 from medpt.specs import Finetune, Pretrain
 from medpt.tasks.supervised import network
+from medpt.units import finetune, pretrain
 
 SHORT = TrainingProtocol(
     batch_size=4, patience=9, min_steps=0, max_steps=4, evaluate_every=2, validation_fraction=0.2

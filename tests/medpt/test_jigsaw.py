@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from unlabelled_sets import Watched, hills
 
-from medpt import pretrain
 from medpt.data.augment import normalise
 from medpt.errors import InputError
 from medpt.models import ARCHITECTURES, BACKBONES, build_classifier, build_segmenter
@@ -27,6 +26,7 @@ from medpt.tasks.jigsaw import DRAWS, GREY, JITTER, LUMA, Jigsaw, Mirrored, pixe
 from medpt.tasks.supervised import network
 from medpt.tasks.unlabelled import uniform
 from medpt.train import fit
+from medpt.units import pretrain
 
 SHORT = TrainingProtocol(
     batch_size=4, patience=9, min_steps=0, max_steps=4, evaluate_every=2, validation_fraction=0.2

@@ -3,8 +3,9 @@ import sys
 
 import pytest
 
-from medpt import pretrain, selfsupervised
+from medpt import selfsupervised
 from medpt.protocol import TrainingProtocol
+from medpt.units import pretrain
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,13 @@ import pytest
 import torch
 from training_sets import shades, squares
 
-from medpt import finetune
 from medpt.errors import InputError
 from medpt.models import ARCHITECTURES, build_classifier, build_segmenter
 from medpt.models.jigsaw import JigsawNetwork
 from medpt.models.weights import load
 from medpt.protocol import TrainingProtocol
 from medpt.specs import Finetune, digest
+from medpt.units import finetune
 
 STILL = TrainingProtocol(
     learning_rate=0.0, batch_size=4, patience=9, min_steps=0, max_steps=1, validation_fraction=0.2

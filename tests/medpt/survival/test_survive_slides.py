@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from medpt import survive
 from medpt.data import Dataset, open_dataset, phantom
 from medpt.data.phantom.tcga_slides import GLASS, write_svs
 from medpt.specs import HANDCRAFTED, NO_NETWORK, Features, Slides, Survive
 from medpt.survival import patch_files
 from medpt.survival.cohort import Cohort, open_cohort
 from medpt.survival.study import TEST, TRAIN
+from medpt.units import survive
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

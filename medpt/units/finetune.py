@@ -18,12 +18,12 @@ from medpt.data.splits import subset
 from medpt.errors import InputError
 from medpt.files import replacing, write_json
 from medpt.models import weights
-from medpt.pretrain import HISTORY, RECORD
 from medpt.specs import Finetune
 from medpt.tasks import Work, supervised
 from medpt.tasks.classify import classification_metrics, scores
 from medpt.tasks.segment import full_frame_miou, predictions
 from medpt.train import Row, fit, prepared, summary
+from medpt.units.pretrain import HISTORY, RECORD
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

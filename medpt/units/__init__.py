@@ -1,0 +1,1 @@
+"""How each kind of unit runs: what it reads, trains or measures, and writes."""
