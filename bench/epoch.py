@@ -35,8 +35,8 @@ from medpt.data.arrays import ArrayFeed
 from medpt.data.cache import from_shards
 from medpt.data.cards import card
 from medpt.data.manifest import Manifest
-from medpt.data.phantom.chestxray2017 import radiograph
-from medpt.data.phantom.paint import stream, to_bytes
+from medpt.phantom.chestxray2017 import radiograph
+from medpt.phantom.paint import stream, to_bytes
 from medpt.specs import Prepare
 
 BATCH = 16

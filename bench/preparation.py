@@ -26,13 +26,13 @@ from bench.figure import Figure, best, show
 from medpt.data.crops import SMALLEST_CROP, XRAY_DARK, XRAY_FLAT, XRAY_TRIM
 from medpt.data.decode import opencv, read_image
 from medpt.data.memory import kept
-from medpt.data.phantom.chaos_ct import abdomen
-from medpt.data.phantom.chestxray2017 import radiograph
-from medpt.data.phantom.dicom import computed
-from medpt.data.phantom.fundus import fundus
-from medpt.data.phantom.paint import save, stream, to_bytes
 from medpt.data.preprocess import default_pipeline, preprocess
 from medpt.data.readers.dicom import hounsfield
+from medpt.phantom.chaos_ct import abdomen
+from medpt.phantom.chestxray2017 import radiograph
+from medpt.phantom.dicom import computed
+from medpt.phantom.fundus import fundus
+from medpt.phantom.paint import save, stream, to_bytes
 
 Pixels = NDArray[Any]
 TARGET = 3.0

@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 
 from bench.figure import Figure, best, show
 from medpt.data.decode import opencv
-from medpt.data.phantom.paint import stream
-from medpt.data.phantom.tcga_slides import tissue, write_svs
+from medpt.phantom.paint import stream
+from medpt.phantom.tcga_slides import tissue, write_svs
 from medpt.survival import patches
 from medpt.survival.patches import PatchOptions
 from medpt.survival.slides import extract

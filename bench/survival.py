@@ -23,7 +23,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from medpt.data import open_dataset, phantom
+from medpt import phantom
+from medpt.data import open_dataset
 from medpt.specs import HANDCRAFTED, NO_NETWORK, Features, Slides, Survive
 from medpt.survival import patch_files
 from medpt.survival.cohort import Cohort, open_cohort

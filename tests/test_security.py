@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 SOURCES = sorted(path for room in ("grid", "medpt", "deploy") for path in (ROOT / room).rglob("*.py"))
 PICKLERS = {
     "medpt/data/readers/cifar100.py",  # CIFAR-100 is pickles: read by a subclass that knows numpy arrays only
-    "medpt/data/phantom/cifar100.py",  # and written
+    "medpt/phantom/cifar100.py",  # and written
 }
 OWN_PICKLES = {
     "grid/execution/failures.py"

@@ -77,7 +77,7 @@ def phantom(space: Space, out: Path, *, write: bool) -> Path:
     """The folder of the space's synthetic data below `out`, which spaces with the same settings share."""
     import hashlib
 
-    from medpt.data import phantom as generator
+    from medpt import phantom as generator
 
     settings = {k: v for k, v in (space.settings.phantom or {}).items() if k != IMAGENET_WEIGHTS}
     differing = {name: entry.phantom for name, entry in space.settings.datasets.items() if entry.phantom}

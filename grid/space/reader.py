@@ -39,7 +39,7 @@ PHANTOM_KEYS = (
     "test",
     "size",
     "imagenet_weights",
-)  # medpt.data.phantom.write's; grid.sources
+)  # medpt.phantom.write's; grid.sources
 SPACE_KEYS = (
     *("title", "include", "size", "phantom", "datasets", "pretrain", "finetune", "survival"),
     *("transfer_decoder", "experiments", "analysis"),

@@ -116,7 +116,7 @@ def _prepare(options: argparse.Namespace) -> int:
 
 
 def _phantom(options: argparse.Namespace) -> int:
-    from medpt.data.phantom import write_all
+    from medpt.phantom import write_all
 
     for name, folder in write_all(options.folder, options.only, seed=options.seed).items():
         print(f"{name}: {folder}")

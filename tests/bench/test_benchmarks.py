@@ -10,10 +10,10 @@ import pytest
 
 from bench.figure import Figure, best
 from bench.preparation import opencv_clahe, peer_chest, peer_fundus
-from medpt.data.phantom.chestxray2017 import radiograph
-from medpt.data.phantom.fundus import fundus
-from medpt.data.phantom.paint import stream, to_bytes
 from medpt.data.preprocess import preprocess
+from medpt.phantom.chestxray2017 import radiograph
+from medpt.phantom.fundus import fundus
+from medpt.phantom.paint import stream, to_bytes
 
 ROOT = Path(__file__).parents[2]
 LINE = re.compile(

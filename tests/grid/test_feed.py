@@ -14,7 +14,8 @@ from grid.preparation import streaming as stream
 from grid.preparation.images import Job, prepare_all
 from grid.preparation.pipeline import Making
 from grid.prepare import main
-from medpt.data import open_dataset, phantom, shards
+from medpt import phantom
+from medpt.data import open_dataset, shards
 from medpt.data.manifest import Manifest, verify
 from medpt.errors import InputError
 from medpt.specs import Prepare

@@ -10,7 +10,7 @@ import tiny
 from PIL import Image
 
 from grid.store.store import Store
-from medpt.data import phantom
+from medpt import phantom
 from medpt.data.manifest import read_index
 
 SPACE = """

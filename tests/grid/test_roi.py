@@ -15,8 +15,7 @@ from grid.plan import plan, planner
 from grid.site import Site
 from grid.space import trials
 from grid.store.store import Store
-from medpt import files
-from medpt.data import phantom
+from medpt import files, phantom
 from medpt.data.manifest import Manifest
 from medpt.errors import InputError
 from medpt.specs import Finetune, Prepare

@@ -12,7 +12,8 @@ from grid.cluster.ray_session import local_ray
 from grid.preparation.pipeline import Making
 from grid.preparation.slides import Job, extract_all
 from grid.slides import main, table4
-from medpt.data import open_dataset, phantom
+from medpt import phantom
+from medpt.data import open_dataset
 from medpt.errors import InputError
 from medpt.specs import Slides
 from medpt.survival import patch_files

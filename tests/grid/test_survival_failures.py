@@ -9,7 +9,8 @@ from grid.execution.worker import execute
 from grid.plan.planner import Unit
 from grid.site import Site
 from grid.store.store import Store
-from medpt.data import open_dataset, phantom
+from medpt import phantom
+from medpt.data import open_dataset
 from medpt.specs import NO_NETWORK, Features, Slides, Spec, Survive
 from medpt.survival import patch_files
 

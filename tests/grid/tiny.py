@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from grid.store.store import Store
-from medpt.data import phantom
+from medpt import phantom
 
 SPACE = """
 title: the smallest grid

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from medpt import metrics
-from medpt.data import disc, open_dataset, phantom, shards
+from medpt import metrics, phantom
+from medpt.data import disc, open_dataset, shards
 from medpt.data.arrays import ArrayFeed
 from medpt.data.cache import from_shards
 from medpt.data.cards import CARDS

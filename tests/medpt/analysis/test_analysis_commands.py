@@ -7,10 +7,11 @@ import pytest
 import torch
 from PIL import Image
 
+from medpt import phantom
 from medpt.analysis import activations, cmd, gabor
 from medpt.analysis.__main__ import main
 from medpt.analysis.sets import Progress, read
-from medpt.data import phantom, preprocess
+from medpt.data import preprocess
 from medpt.errors import InputError
 from medpt.models import build_classifier, weights
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from reader_copies import SMALL
 
-from medpt.data import phantom
+from medpt import phantom
 
 
 @pytest.fixture(scope="session")

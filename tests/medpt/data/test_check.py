@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 from reader_copies import SMALL
 
-from medpt.data import CARDS, cards, check, open_dataset, phantom, survey
+from medpt import phantom
+from medpt.data import CARDS, cards, check, open_dataset, survey
 from medpt.data.__main__ import main
 from medpt.data.check import at_once, decoded
 

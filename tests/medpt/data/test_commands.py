@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medpt.data import CARDS, open_dataset, phantom
+from medpt import phantom
+from medpt.data import CARDS, open_dataset
 from medpt.data.__main__ import main
 from medpt.data.check import check
 

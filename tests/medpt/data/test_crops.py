@@ -98,8 +98,8 @@ def test_white_padding_is_what_joins_a_corner(seed: int, height: int, width: int
 def test_corners_of_turned_scans_become_black_and_tissue_stays(degrees: int, quality: int) -> None:
     import cv2
 
-    from medpt.data.phantom.oct2017 import section
-    from medpt.data.phantom.paint import stream, to_bytes
+    from medpt.phantom.oct2017 import section
+    from medpt.phantom.paint import stream, to_bytes
 
     scan = np.minimum(to_bytes(section(stream(0, "scan", degrees), 200, 300, "CNV")), 240)
     turn = cv2.getRotationMatrix2D((150, 100), degrees, 1.0)

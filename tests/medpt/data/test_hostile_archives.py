@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from test_readers_archives import packed_imagenet, write_devkit
 
-from medpt.data import open_dataset, phantom
+from medpt import phantom
+from medpt.data import open_dataset
 from medpt.data.cards import card
 from medpt.data.readers import tables
 from medpt.data.readers.imagenet_tars import DEVKIT, META, TRAIN

@@ -8,8 +8,8 @@ import pytest
 from medpt.data import CARDS, card, open_dataset
 from medpt.data.fingerprint import fingerprint
 from medpt.data.locate import find_root, locate, walk
-from medpt.data.phantom import LAYOUTS
 from medpt.errors import InputError
+from medpt.phantom import LAYOUTS
 
 
 @pytest.mark.parametrize("spelled", ["chaos_ct", "CHAOS-CT", "chaosct", "Chaos CT"])

@@ -12,9 +12,9 @@ from medpt.data import card, cards, open_dataset, own
 from medpt.data.__main__ import main
 from medpt.data.fingerprint import fingerprint
 from medpt.data.locate import locate
-from medpt.data.phantom.dicom import computed, resonance
 from medpt.data.preprocess import pipeline_of
 from medpt.errors import InputError
+from medpt.phantom.dicom import computed, resonance
 
 RNG = np.random.default_rng(0)
 CLASSIFIED = {

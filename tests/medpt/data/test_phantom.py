@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from medpt.data import CARDS, open_dataset, phantom
+from medpt import phantom
+from medpt.data import CARDS, open_dataset
 from medpt.data.locate import locate
 from medpt.data.preprocess import default_pipeline, preprocess, preprocess_pair
 from medpt.errors import InputError

@@ -12,9 +12,9 @@ from PIL import Image
 from reader_copies import problems, spoil
 
 from medpt.data import Record, open_dataset
-from medpt.data.phantom.tables import write_xls, write_xlsx
 from medpt.data.readers.messidor import CONTRADICTORY, CORRECTED, DUPLICATES
 from medpt.errors import InputError
+from medpt.phantom.tables import write_xls, write_xlsx
 
 HEADER = ("Image name", "Ophthalmologic department", "Retinopathy grade", "Risk of macular edema ")
 

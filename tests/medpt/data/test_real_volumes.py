@@ -11,9 +11,9 @@ from PIL import Image
 
 from medpt.data import open_dataset
 from medpt.data.locate import locate
-from medpt.data.phantom.dicom import computed
 from medpt.data.readers import tcga
 from medpt.errors import InputError
+from medpt.phantom.dicom import computed
 
 pytestmark = pytest.mark.real
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medpt.data import Dataset, open_dataset, phantom
+from medpt import phantom
+from medpt.data import Dataset, open_dataset
 from medpt.errors import InputError
 from medpt.specs import Slides
 from medpt.survival import concordance_index, patch_files
@@ -135,7 +136,7 @@ def test_a_slide_is_finished_while_all_that_it_is_made_from_is_the_same(
 def test_slides_that_cannot_be_used_are_listed_and_stop_nobody(dataset: Dataset, tmp_path: Path) -> None:
     import shutil
 
-    from medpt.data.phantom.tcga_slides import write_svs
+    from medpt.phantom.tcga_slides import write_svs
 
     root = shutil.copytree(dataset.root, tmp_path / "lgg")
     broken, empty = patch_files.plan(dataset)[1:3]

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from medpt.data.decode import read_image
-from medpt.data.phantom.paint import stream
-from medpt.data.phantom.tnbc import tile
 from medpt.errors import InputError
+from medpt.phantom.paint import stream
+from medpt.phantom.tnbc import tile
 from medpt.survival import patches
 from medpt.survival.patches import PatchOptions, candidates, fault, finish, focus, in_focus, options_of
 

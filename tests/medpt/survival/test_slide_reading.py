@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from medpt.data.decode import opencv
-from medpt.data.phantom.paint import stream
-from medpt.data.phantom.tcga_slides import GLASS, tissue, write_svs
 from medpt.errors import InputError
+from medpt.phantom.paint import stream
+from medpt.phantom.tcga_slides import GLASS, tissue, write_svs
 from medpt.survival import patches, slides
 from medpt.survival.patches import PatchOptions
 from medpt.survival.slides import Slide, extract, open_slide

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from medpt.data import Dataset, open_dataset, phantom
-from medpt.data.phantom.tcga_slides import GLASS, write_svs
+from medpt import phantom
+from medpt.data import Dataset, open_dataset
+from medpt.phantom.tcga_slides import GLASS, write_svs
 from medpt.specs import HANDCRAFTED, NO_NETWORK, Features, Slides, Survive
 from medpt.survival import patch_files
 from medpt.survival.cohort import Cohort, open_cohort

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from medpt.data.phantom.fundus import RETINOPATHY, develop, paint_spots, photograph
-from medpt.data.phantom.paint import debris, save, stream
+from medpt.phantom.fundus import RETINOPATHY, develop, paint_spots, photograph
+from medpt.phantom.paint import debris, save, stream
 
 GRADES = (0, 3, 1, 4, 2, 0, 4, 3, 0, 2)  # by turns; flatter than the original, where three of four are 0
 BLACK = 5  # the image, by rank, that is black

@@ -11,18 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medpt.data.cards import CARDS
-from medpt.data.phantom.paint import (
-    Colour,
-    Rng,
-    debris,
-    fractal,
-    grid,
-    save,
-    shrink,
-    smooth,
-    stream,
-    to_bytes,
-)
+from medpt.phantom.paint import Colour, Rng, debris, fractal, grid, save, shrink, smooth, stream, to_bytes
 
 CLASSES = CARDS["ADE20K-Seg"].classes
 SUPERSAMPLING = 2

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.phantom.fundus import develop, paint_optic_disc, photograph
-from medpt.data.phantom.paint import Rng, debris, save, stream
-from medpt.data.phantom.tables import write_xlsx
+from medpt.phantom.fundus import develop, paint_optic_disc, photograph
+from medpt.phantom.paint import Rng, debris, save, stream
+from medpt.phantom.tables import write_xlsx
 
 GLAUCOMA_EVERY = 3  # flatter than the original, where it is every tenth
 FOVEA = ("Fovea_X", "Fovea_Y")

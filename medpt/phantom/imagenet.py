@@ -5,7 +5,7 @@ Traps: a CMYK JPEG, a PNG named .JPEG, macOS debris.
 
 from pathlib import Path
 
-from medpt.data.phantom.objects import (
+from medpt.phantom.objects import (
     Draw,
     banana,
     canopy,
@@ -18,7 +18,7 @@ from medpt.data.phantom.objects import (
     shore,
     volcano,
 )
-from medpt.data.phantom.paint import debris, save, stream, to_bytes
+from medpt.phantom.paint import debris, save, stream, to_bytes
 
 DRAWN: dict[str, Draw] = {
     "n02782093": canopy(7, basket=True),

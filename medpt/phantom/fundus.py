@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medpt.data.decode import opencv
-from medpt.data.phantom.paint import (
+from medpt.phantom.paint import (
     Canvas,
     Colour,
     Rng,

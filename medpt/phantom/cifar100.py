@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from medpt.data.cards import CARDS
-from medpt.data.phantom.objects import (
+from medpt.phantom.objects import (
     Draw,
     bottle,
     cloud,
@@ -21,7 +21,7 @@ from medpt.data.phantom.objects import (
     tower,
     volcano,
 )
-from medpt.data.phantom.paint import shrink, stream, to_bytes
+from medpt.phantom.paint import shrink, stream, to_bytes
 
 CLASSES = CARDS["CIFAR-100"].classes
 SUPERSAMPLING = 2

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.phantom.chaos_ct import abdomen
-from medpt.data.phantom.dicom import computed
-from medpt.data.phantom.paint import Canvas, Rng, ellipse, grid, stream
+from medpt.phantom.chaos_ct import abdomen
+from medpt.phantom.dicom import computed
+from medpt.phantom.paint import Canvas, Rng, ellipse, grid, stream
 
 SLICES = 10
 WITHDRAWN = 25

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from medpt.data.phantom.paint import Canvas, Rng, debris, fractal, grid, save, smooth, stream, to_bytes
+from medpt.phantom.paint import Canvas, Rng, debris, fractal, grid, save, smooth, stream, to_bytes
 
 CLASSES = ("CNV", "DME", "DRUSEN", "NORMAL")
 FIRST = {"train": 100, "val": 5000, "test": 9000}  # numbers of patients

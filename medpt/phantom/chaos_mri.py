@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.phantom.dicom import resonance
-from medpt.data.phantom.paint import Canvas, Rng, ellipse, fractal, grid, save, stream
+from medpt.phantom.dicom import resonance
+from medpt.phantom.paint import Canvas, Rng, ellipse, fractal, grid, save, stream
 
 PATIENTS = (1, 2, 3, 5, 8, 10, 13, 15, 19, 20, 21, 22, 31, 32, 33, 34, 36, 37, 38, 39)
 SLICES = 8

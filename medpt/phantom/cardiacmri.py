@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.phantom.paint import Canvas, Rng, ellipse, fractal, grid, smooth, stream
+from medpt.phantom.paint import Canvas, Rng, ellipse, fractal, grid, smooth, stream
 
 DEPTH, FRAMES, POINTS = 8, 2, 32
 NOBODY = -99999.0

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.phantom.fundus import (
+from medpt.phantom.fundus import (
     DARK,
     RED,
     RETINOPATHY,
@@ -24,7 +24,7 @@ from medpt.data.phantom.fundus import (
     paint_spots,
     photograph,
 )
-from medpt.data.phantom.paint import debris, stream
+from medpt.phantom.paint import debris, stream
 
 GREY = (0.45, 0.42, 0.3)
 DIAGNOSES: tuple[tuple[Spots, ...], ...] = (  # by code

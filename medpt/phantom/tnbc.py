@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.phantom.paint import (
+from medpt.phantom.paint import (
     Canvas,
     Rng,
     blend,

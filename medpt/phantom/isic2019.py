@@ -10,7 +10,7 @@ import numpy as np
 
 from medpt.data.cards import CARDS
 from medpt.data.decode import opencv
-from medpt.data.phantom.paint import (
+from medpt.phantom.paint import (
     Canvas,
     Colour,
     Rng,

@@ -6,9 +6,9 @@ uncertain, rows with nothing positive, a first view that is lateral, macOS debri
 
 from pathlib import Path
 
-from medpt.data.phantom.chestxray2017 import radiograph
-from medpt.data.phantom.paint import debris, save, stream, to_bytes
 from medpt.data.readers.chexpert import FINDINGS
+from medpt.phantom.chestxray2017 import radiograph
+from medpt.phantom.paint import debris, save, stream, to_bytes
 
 COLUMNS = ("No Finding", *FINDINGS, "Support Devices")  # in the owner's order
 HEADER = ["Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", *COLUMNS]

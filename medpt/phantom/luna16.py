@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.phantom.luna import chest
-from medpt.data.phantom.paint import stream
+from medpt.phantom.luna import chest
+from medpt.phantom.paint import stream
 
 ROOT = "1.3.6.1.4.1.14519.5.2.1.6279.6001"
 DEPTH = 6

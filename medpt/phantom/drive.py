@@ -5,8 +5,8 @@ Traps: palette GIFs, macOS debris.
 
 from pathlib import Path
 
-from medpt.data.phantom.fundus import fundus
-from medpt.data.phantom.paint import debris, save, stream
+from medpt.phantom.fundus import fundus
+from medpt.phantom.paint import debris, save, stream
 
 
 def write(folder: Path, seed: int, train: int = 20, test: int = 20, size: int = 148) -> None:

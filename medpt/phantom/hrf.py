@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from medpt.data.phantom.fundus import RETINOPATHY, binary, develop, paint_spots, photograph
-from medpt.data.phantom.paint import debris, save, stream
+from medpt.phantom.fundus import RETINOPATHY, binary, develop, paint_spots, photograph
+from medpt.phantom.paint import debris, save, stream
 
 GROUPS = ("h", "g", "dr")
 

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medpt.data.decode import opencv
-from medpt.data.phantom.paint import Rng, fractal, grid, smooth
-from medpt.data.phantom.tnbc import tile
+from medpt.phantom.paint import Rng, fractal, grid, smooth
+from medpt.phantom.tnbc import tile
 
 Pixels = NDArray[np.uint8]
 TILE = 256

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from medpt.data.phantom.paint import Canvas, Rng, debris, fractal, grid, save, smooth, stream, to_bytes
+from medpt.phantom.paint import Canvas, Rng, debris, fractal, grid, save, smooth, stream, to_bytes
 
 BODY_PARTS = ("SHOULDER", "HUMERUS", "FINGER", "ELBOW", "WRIST", "FOREARM", "HAND")
 FIRST = {"train": 1, "valid": 11185}

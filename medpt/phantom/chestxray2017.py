@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from medpt.data.decode import opencv
-from medpt.data.phantom.paint import (
+from medpt.phantom.paint import (
     Canvas,
     Rng,
     debris,

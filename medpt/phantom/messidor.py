@@ -7,9 +7,9 @@ risks of oedema, macOS debris.
 
 from pathlib import Path
 
-from medpt.data.phantom.fundus import RETINOPATHY, develop, paint_spots, photograph
-from medpt.data.phantom.paint import debris, save, stream
-from medpt.data.phantom.tables import Cell, write_xls
+from medpt.phantom.fundus import RETINOPATHY, develop, paint_spots, photograph
+from medpt.phantom.paint import debris, save, stream
+from medpt.phantom.tables import Cell, write_xls
 
 HEADER = ("Image name", "Ophthalmologic department", "Retinopathy grade", "Risk of macular edema ")
 DEPARTMENTS = {

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.phantom.fundus import develop, paint_optic_disc, photograph
-from medpt.data.phantom.paint import Canvas, debris, save, stream
+from medpt.phantom.fundus import develop, paint_optic_disc, photograph
+from medpt.phantom.paint import Canvas, debris, save, stream
 
 LEVELS = np.array([0, 64, 128, 191, 255], np.uint8)
 EXPERTS = (0.35, 0.45, 0.55, 0.65)  # where each draws the line through a soft edge

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from medpt.data.decode import opencv
-from medpt.data.phantom.paint import Rng, stream
-from medpt.data.phantom.tcga_slides import mark, tissue, write_svs
+from medpt.phantom.paint import Rng, stream
+from medpt.phantom.tcga_slides import mark, tissue, write_svs
 
 SITES = {"GBM": ("02", "06", "OX"), "LGG": ("CS", "DU", "HT")}
 MEDIAN_DAYS = {"GBM": 400.0, "LGG": 2000.0}

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.phantom.paint import Canvas, Rng, debris, ellipse, fractal, grid, save, stream
+from medpt.phantom.paint import Canvas, Rng, debris, ellipse, fractal, grid, save, stream
 
 RIGHT, LEFT, TRACHEA = 3, 4, 5  # ids of LUNA16's masks, in the order that its readers know
 PADDING = -2000

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from medpt.data.phantom.paint import Canvas, Colour, Rng, blend, ellipse, fractal, grid, noise, smooth, tint
+from medpt.phantom.paint import Canvas, Colour, Rng, blend, ellipse, fractal, grid, noise, smooth, tint
 
 Draw = Callable[[Rng, Canvas, Canvas, Canvas], Canvas]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.phantom.dicom import computed
-from medpt.data.phantom.paint import Canvas, Rng, ellipse, fractal, grid, save, stream
+from medpt.phantom.dicom import computed
+from medpt.phantom.paint import Canvas, Rng, ellipse, fractal, grid, save, stream
 
 PATIENTS = (1, 2, 5, 6, 8, 10, 14, 16, 18, 19, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30)
 SLICES = 8
