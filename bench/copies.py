@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from medpt.data import CARDS, open_dataset, preprocess, signature
+from medpt.data import CARDS, image_hash, open_dataset, preprocess
 from medpt.data.decode import opencv
-from medpt.data.leaks import LIMIT
+from medpt.data.leakage import LIMIT
 from medpt.data.locate import locate
 from medpt.data.preprocess import pipeline_of
 from medpt.errors import InputError
@@ -67,7 +67,7 @@ COPIES: dict[str, Callable[[Pixels], Pixels]] = {
 
 
 def near(image: Pixels, pipeline: str) -> Pixels:
-    return np.frombuffer(signature.near(image), np.uint8)
+    return np.frombuffer(image_hash.near(image), np.uint8)
 
 
 def dhash(image: Pixels, pipeline: str) -> Pixels:
@@ -93,7 +93,7 @@ HASHES = {f"near, limit {LIMIT}": near, "dHash": dhash, "pHash": phash}
 
 def apart(a: Pixels, b: Pixels, turns: bool) -> int:
     """Bits; of near names under the turn that fits best, which the 64-bit hashes do not have."""
-    forms = signature.turned(a[None])[:, 0] if turns else a[None]
+    forms = image_hash.turned(a[None])[:, 0] if turns else a[None]
     return int(np.bitwise_count(forms ^ b).sum(axis=1).min())
 
 

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from bench.figure import Figure, best, show
 from medpt.data.crops import SMALLEST_CROP, XRAY_DARK, XRAY_FLAT, XRAY_TRIM
 from medpt.data.decode import opencv, read_image
-from medpt.data.memory import kept
+from medpt.data.glibc_memory import kept
 from medpt.data.preprocess import default_pipeline, preprocess
 from medpt.data.readers.dicom import hounsfield
 from medpt.phantom.chaos_ct import abdomen

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data import disc
+from medpt.data import optic_disc as disc
 from medpt.data.crops import Image
 from medpt.data.preprocess import Point, preprocess, roi_side
 from medpt.data.shards import Row

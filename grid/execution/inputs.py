@@ -12,7 +12,7 @@ from grid.plan.planner import Unit
 from grid.site import Site
 from grid.store.store import Store
 from medpt import files
-from medpt.data.leaks import Leak, Trimmed, left_out
+from medpt.data.leakage import Leak, Trimmed, left_out
 from medpt.errors import InputError
 from medpt.models.weights import published_name
 from medpt.specs import Coordinates, Features, Filters, Finetune, Pretrain, Survive, Svcca

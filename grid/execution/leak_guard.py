@@ -15,8 +15,8 @@ from typing import Any
 from grid.plan.planner import Unit
 from grid.store.store import Store
 from medpt import files
-from medpt.data import leaks
-from medpt.data.leaks import Leak
+from medpt.data import leakage
+from medpt.data.leakage import Leak
 from medpt.data.manifest import MANIFEST, Manifest
 from medpt.specs import Pretrain, digest
 
@@ -51,7 +51,7 @@ def pairs(spec: Pretrain, store: Store, cache: Path) -> list[Pair]:
 
 def pair(source: str, target: str, store: Store, cache: Path) -> Pair:
     """Of two preparations, by digest."""
-    path = cache / "leaks" / f"{source[:24]}-{target[:24]}-{leaks.LIMIT}.json"
+    path = cache / "leaks" / f"{source[:24]}-{target[:24]}-{leakage.LIMIT}.json"
     if not path.is_file():
         files.write_json(path, asdict(_compare(store.whole(source), store.whole(target))))
     return from_plain(files.read_json(path))
@@ -63,9 +63,9 @@ def from_plain(plain: Mapping[str, Any]) -> Pair:
 
 
 def _compare(source: Path, target: Path) -> Pair:
-    one, other = leaks.read(source), leaks.read(target)
-    training, shown = leaks.compared(one, other)
-    found = tuple(leaks.find(one, other))
+    one, other = leakage.read(source), leakage.read(target)
+    training, shown = leakage.compared(one, other)
+    found = tuple(leakage.find(one, other))
     return Pair(one.dataset, other.dataset, len(training.ids), len(shown.ids), found)
 
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from grid.space.trials import UNTRAINED, Settings, Trial, self_supervised
 from medpt import selfsupervised
-from medpt.data import disc
+from medpt.data import optic_disc
 from medpt.data.cards import card
-from medpt.data.collections import COLLECTIONS
+from medpt.data.dataset_collections import COLLECTIONS
 from medpt.protocol import TrainingProtocol
 from medpt.specs import CLASSIFIER
 
@@ -56,4 +56,4 @@ def source_datasets(trial: Trial) -> tuple[str, ...]:
 
 def detected_by(trial: Trial) -> tuple[str, ...]:
     """The dataset that teaches the detector of the target's optic discs, where it needs one."""
-    return (disc.SOURCE,) if trial.settings.of(trial.target).roi else ()
+    return (optic_disc.SOURCE,) if trial.settings.of(trial.target).roi else ()

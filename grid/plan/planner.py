@@ -8,9 +8,9 @@ from typing import Any
 from grid.plan.initialization import source_architecture, source_datasets, source_protocol, takes_decoder
 from grid.space.trials import IMAGENET, RANDOM, UNTRAINED, Analysis, Settings, Trial, self_supervised
 from medpt import extensions
-from medpt.data import disc, leaks
+from medpt.data import leakage, optic_disc
 from medpt.data.cards import card
-from medpt.data.collections import COLLECTIONS
+from medpt.data.dataset_collections import COLLECTIONS
 from medpt.data.preprocess import canonical, pipeline_of, roi_pipeline
 from medpt.specs import (
     CLASSIFIER,
@@ -111,7 +111,7 @@ class Planner:
         return self.pretrain(
             Trial(
                 "",
-                disc.SOURCE,
+                optic_disc.SOURCE,
                 None,
                 "resnet18",
                 "unet",
@@ -169,7 +169,7 @@ class Planner:
         names both data sets, hence the outcome, and no trial's name depends on the rest of its space.
         """
         common = self.weights(trial)
-        if common is None or not leaks.comparable(source_datasets(trial), trial.target):
+        if common is None or not leakage.comparable(source_datasets(trial), trial.target):
             return common
         spec = self.units[common].spec
         assert isinstance(spec, Pretrain)  # noqa: S101 - for the type checker

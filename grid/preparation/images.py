@@ -13,8 +13,8 @@ from typing import Any
 from grid.preparation.pipeline import Making, carry_out, mapped
 from medpt.data import shards
 from medpt.data.dataset import Dataset, Record
+from medpt.data.glibc_memory import kept
 from medpt.data.manifest import Manifest, ShardInfo
-from medpt.data.memory import kept
 from medpt.data.shards import Row
 from medpt.disc_detector import Detector
 from medpt.errors import InputError

@@ -6,7 +6,7 @@ from grid.execution import leak_guard
 from grid.execution.leak_guard import Pair
 from grid.results.stored_space import Evidence
 from medpt.data import shared_classes
-from medpt.data.leaks import Leak
+from medpt.data.leakage import Leak
 from medpt.data.shared_classes import Shared
 from medpt.specs import Finetune, Prepare, Pretrain
 

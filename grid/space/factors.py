@@ -7,7 +7,7 @@ from typing import Any
 
 from grid.space.trials import IMAGENET, UNTRAINED, Settings, Trial, self_supervised
 from medpt.data.cards import CARDS, OWN, card
-from medpt.data.collections import COLLECTIONS
+from medpt.data.dataset_collections import COLLECTIONS
 from medpt.errors import InputError, did_you_mean
 from medpt.models import BACKBONES, architectures, backbones
 from medpt.specs import CLASSIFIER, NO_NETWORK

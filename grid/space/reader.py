@@ -24,7 +24,7 @@ from grid.space.trials import (
     self_supervised,
 )
 from medpt.data.cards import CARDS, OWN
-from medpt.data.collections import COLLECTIONS
+from medpt.data.dataset_collections import COLLECTIONS
 from medpt.errors import InputError, did_you_mean
 from medpt.protocol import TrainingProtocol
 from medpt.specs import NO_NETWORK

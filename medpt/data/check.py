@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medpt.data.dataset import IGNORE, Dataset, Record
-from medpt.data.memory import kept
+from medpt.data.glibc_memory import kept
 from medpt.errors import InputError
 
 BONE, LARGEST_BONE = 700, 0.25  # Hounsfield units; above it lies less than this share of any slice of a body

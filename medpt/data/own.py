@@ -1,7 +1,7 @@
 """Datasets of the user's own: a folder of images with a card, `dataset.yaml`, and no code.
 
 Promises: a card is read whole or refused with every problem, each with file and line; a name means one
-dataset. What the card leaves to the files (rows, masks, pixels) is medpt.data.readers.own's. docs/own-data.md
+dataset. What the card leaves to the files (rows, masks, pixels) is medpt.data.readers.image_folder's. docs/own-data.md
 shows the format.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from medpt.data.cards import CARDS, OWN, Card, Modality, card, plain
-from medpt.data.collections import COLLECTIONS
+from medpt.data.dataset_collections import COLLECTIONS
 from medpt.data.locate import folders
 from medpt.errors import InputError, did_you_mean
 from medpt.files import read_json, write_json

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medpt.data import signature, splits
+from medpt.data import image_hash, splits
 from medpt.data.dataset import IGNORE
 from medpt.data.manifest import FORMAT, OUTSIDE, Index, Manifest, ShardInfo, damage, read_facts, shard_info
 from medpt.errors import InputError
@@ -53,7 +53,7 @@ def schema(size: int, cut: bool = False) -> pa.Schema:
 
     columns = {"id": pa.string(), "split": pa.string(), "group": pa.string(), "label": pa.int64()}
     pixels = {"image": pa.binary(size * size * 3), "mask": pa.binary(size * size)}
-    names = {name: pa.binary(signature.BYTES) for name in NAMES}
+    names = {name: pa.binary(image_hash.BYTES) for name in NAMES}
     counts = {"pixels": pa.list_(pa.int64())} | ({OUTSIDE: pa.list_(pa.float64())} if cut else {})
     return pa.schema({**columns, **names, **pixels, **counts})
 
@@ -170,7 +170,7 @@ def _pixels(
     segments = dataset.info.task == "segmentation"
     whole = dataset.mask(row.record) if segments else None
     decoded = dataset.image(row.record)
-    names = signature.exact(decoded), signature.near(decoded)
+    names = image_hash.exact(decoded), image_hash.near(decoded)
     centre = locate(decoded, row) if locate else None
     image, mask = preprocess_pair(decoded, whole, pipeline, centre)
     if mask is None or whole is None:

@@ -13,7 +13,7 @@ from grid.plan.plan import Plan, Unit
 from grid.space import trials
 from grid.store.store import Store
 from grid.tracking import tracker as track
-from medpt.data import shards, signature
+from medpt.data import image_hash, shards
 from medpt.data.cards import card
 from medpt.data.manifest import ShardInfo
 from medpt.files import sha256, write_json
@@ -104,8 +104,8 @@ def columns(task: str, classes: int) -> dict[str, list[Any]]:
         "split": ["test" if number % 3 == 0 else "train" for number in range(count)],
         "group": [f"patient-{number}" for number in range(count)],
         "label": [-1 if segments else number % classes for number in range(count)],
-        "exact": [signature.exact(image) for image, _ in pictures],
-        "near": [signature.near(image) for image, _ in pictures],
+        "exact": [image_hash.exact(image) for image, _ in pictures],
+        "near": [image_hash.near(image) for image, _ in pictures],
         "image": [image.tobytes() for image, _ in pictures],
         "mask": [mask.tobytes() if segments else None for _, mask in pictures],
         "pixels": [

@@ -18,7 +18,7 @@ from grid.results.stored_space import Evidence
 from grid.store.store import Store
 from medpt.data import shared_classes
 from medpt.data.cards import card
-from medpt.data.leaks import Leak, Trimmed, left_out
+from medpt.data.leakage import Leak, Trimmed, left_out
 from medpt.data.readers import chexpert
 from medpt.specs import Finetune, Pretrain
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from medpt import metrics, phantom
-from medpt.data import disc, open_dataset, shards
+from medpt.data import open_dataset, optic_disc, shards
 from medpt.data.arrays import ArrayFeed
 from medpt.data.cache import from_shards
 from medpt.data.cards import CARDS
@@ -77,7 +77,7 @@ def test_training_images_alone_are_shaken_and_the_cut_holds_the_disc(
     for row in rows:
         image = drishti.image(row.record)
         found = detector.find(image)
-        expected = disc.shaken(found, row.record.id, 96) if row.split == "train" else found
+        expected = optic_disc.shaken(found, row.record.id, 96) if row.split == "train" else found
         assert locate(image, row) == expected
     info = shards.write(drishti, rows, pipeline, shards.shard_path(tmp_path, 0), locate)
     assert (info.rows, info.problems) == (len(rows), ())

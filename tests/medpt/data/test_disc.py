@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from medpt.data import disc
+from medpt.data import optic_disc
 from medpt.data.crops import crop_fundus, crop_square, fundus_square
-from medpt.data.disc import Frame
+from medpt.data.optic_disc import Frame
 from medpt.data.preprocess import canonical, preprocess, preprocess_pair, roi_pipeline, roi_side, steps
 from medpt.errors import InputError
 
@@ -58,7 +58,7 @@ def test_a_place_is_found_again_in_the_photograph(height: int, width: int, pipel
         small = preprocess(image, pipeline.replace("|clahe", ""))
         green = np.maximum(small[:, :, 1].astype(float) - 40, 0)
         down, across = ndimage.center_of_mass(green)
-        back = disc.frame(image, pipeline).original((across, down))
+        back = optic_disc.frame(image, pipeline).original((across, down))
         assert back == pytest.approx((x, y), abs=0.2)
 
 
@@ -72,7 +72,7 @@ def test_the_square_of_a_fundus_is_the_one_that_is_cropped() -> None:
 
 def test_other_cuts_have_no_way_back() -> None:
     with pytest.raises(InputError, match="takes crop_fundus, resize and clahe, not crop_xray"):
-        disc.frame(np.zeros((9, 9, 3), np.uint8), "crop_xray|resize(8)")
+        optic_disc.frame(np.zeros((9, 9, 3), np.uint8), "crop_xray|resize(8)")
 
 
 @given(st.integers(0, 2**32), st.floats(0.2, 0.8))
@@ -83,7 +83,7 @@ def test_the_middle_is_that_of_the_largest_component_without_holes(seed: int, sh
     found = blobs > np.quantile(blobs, share)
     labels, count = ndimage.label(found, np.ones((3, 3)))
     areas = np.bincount(labels.ravel(), minlength=count + 1)[1:]
-    middle = disc.centre(found)
+    middle = optic_disc.centre(found)
     fillings = [ndimage.binary_fill_holes(labels == n + 1) for n in np.flatnonzero(areas == areas.max())]
     assert any(middle == pytest.approx(ndimage.center_of_mass(filled)[::-1]) for filled in fillings)
 
@@ -93,8 +93,8 @@ def test_a_vessel_across_the_disc_and_a_lesion_beside_it_do_not_move_it() -> Non
     whole = np.hypot(x - 61, y - 40) < 15
     found = whole & ~((abs(x - 66) < 3) & (abs(y - 40) < 9))
     found |= np.hypot(x - 15, y - 80) < 9
-    assert disc.centre(found) == pytest.approx((61, 40))
-    assert disc.centre(np.zeros((9, 9), bool)) is None
+    assert optic_disc.centre(found) == pytest.approx((61, 40))
+    assert optic_disc.centre(np.zeros((9, 9), bool)) is None
 
 
 def test_without_a_network_s_disc_the_brightest_blur_counts_and_no_speck() -> None:
@@ -106,16 +106,16 @@ def test_without_a_network_s_disc_the_brightest_blur_counts_and_no_speck() -> No
     )
     image[20, 20] = 255
     image[:, :, 1] = 255 - image[:, :, 0]
-    assert disc.brightest(image) == pytest.approx((92, 50), abs=1.5)
+    assert optic_disc.brightest(image) == pytest.approx((92, 50), abs=1.5)
 
 
 def test_training_images_are_cut_a_little_beside_always_alike() -> None:
-    moved = np.array([disc.shaken((100.0, 50.0), f"image {n}", 640) for n in range(400)]) - (100, 50)
+    moved = np.array([optic_disc.shaken((100.0, 50.0), f"image {n}", 640) for n in range(400)]) - (100, 50)
     assert (moved == np.rint(moved)).all()
     assert moved.min() == -16
     assert moved.max() == 16
     assert abs(moved.mean()) < 1
-    assert disc.shaken((1.0, 2.0), "a", 640) == disc.shaken((1.0, 2.0), "a", 640)
+    assert optic_disc.shaken((1.0, 2.0), "a", 640) == optic_disc.shaken((1.0, 2.0), "a", 640)
 
 
 def test_the_pipeline_cuts_first_and_needs_a_place() -> None:

@@ -9,9 +9,9 @@ import toy_data
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medpt.data import leaks, signature
+from medpt.data import image_hash, leakage
 from medpt.data.arrays import ArrayFeed, Arrays
-from medpt.data.leaks import LIMIT, Signatures
+from medpt.data.leakage import LIMIT, Signatures
 from medpt.data.manifest import Index
 from medpt.errors import InputError
 
@@ -47,8 +47,8 @@ def naive(source: np.ndarray, target: np.ndarray, limit: int) -> dict[int, tuple
 @pytest.fixture(params=["chunks", "all pairs"])
 def search(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Both ways of searching, whatever the sizes are, in blocks of few pairs."""
-    monkeypatch.setattr(leaks, "LOOKUP", 0 if request.param == "chunks" else 10**9)
-    monkeypatch.setattr(leaks, "BLOCK", 64)
+    monkeypatch.setattr(leakage, "LOOKUP", 0 if request.param == "chunks" else 10**9)
+    monkeypatch.setattr(leakage, "BLOCK", 64)
     return str(request.param)
 
 
@@ -59,7 +59,7 @@ def test_the_closest_are_those_of_comparing_every_pair(search: str, limit: int, 
     planted = [altered(target[n % 23], bits, bits) for n, bits in enumerate((0, 1, 7, 8, 30, 31, 32))]
     source = np.concatenate([names(30, 2, likely), planted, np.zeros((1, 32), np.uint8)])
     target = np.concatenate([np.zeros((2, 32), np.uint8), target, target[:1]])
-    assert leaks.closest(source, target, limit) == naive(source, target, limit)
+    assert leakage.closest(source, target, limit) == naive(source, target, limit)
 
 
 @settings(max_examples=30, deadline=None)
@@ -71,13 +71,15 @@ def test_no_name_within_the_limit_is_missed(seed: int, bits: int) -> None:
     unpacked = np.unpackbits(target[17])
     unpacked[16 * chunks + (seed + 5 * inside) % 15 + 1] ^= 1
     source = np.packbits(unpacked)[None]
-    assert leaks.closest(source, target, LIMIT) == naive(source, target, LIMIT)
+    assert leakage.closest(source, target, LIMIT) == naive(source, target, LIMIT)
 
 
 def test_two_bits_in_every_chunk_are_told_to_be_out_of_reach() -> None:
     with pytest.raises(ValueError, match="limit 32"):
-        leaks.closest(names(2, 0), names(2, 1), 32)
-    assert leaks.closest(names(0, 0), names(5, 1), 31) == leaks.closest(names(5, 0), names(0, 1), 31) == {}
+        leakage.closest(names(2, 0), names(2, 1), 32)
+    assert (
+        leakage.closest(names(0, 0), names(5, 1), 31) == leakage.closest(names(5, 0), names(0, 1), 31) == {}
+    )
 
 
 def signatures(
@@ -96,7 +98,7 @@ def signatures(
     )
 
 
-def told(found: list[leaks.Leak]) -> list[tuple[str, str, str]]:
+def told(found: list[leakage.Leak]) -> list[tuple[str, str, str]]:
     return [(leak.id, leak.kind, leak.match) for leak in found]
 
 
@@ -105,9 +107,9 @@ def test_each_leak_is_told_once_by_its_surest_kind() -> None:
     source = names(8, 2)
     source[1] = target.near[5]  # identical
     source[3] = altered(target.near[0], 20, 3)
-    source[4] = signature.turned(altered(target.near[4], 9, 4)[None])[6, 0]
+    source[4] = image_hash.turned(altered(target.near[4], 9, 4)[None])[6, 0]
     source[6] = altered(target.near[2], 60, 5)
-    found = leaks.find(signatures("EyePACS", source), target)
+    found = leakage.find(signatures("EyePACS", source), target)
     assert told(found) == [
         ("EyePACS-1", "identical", "DRIVE-5"),
         ("EyePACS-3", "near", "DRIVE-0"),
@@ -120,7 +122,7 @@ def test_each_leak_is_told_once_by_its_surest_kind() -> None:
 def test_test_images_of_the_source_are_not_looked_for() -> None:
     near = names(4, 1)
     source = signatures("EyePACS", near, ["train", "test", "test", "train"])
-    assert [leak.id for leak in leaks.find(source, signatures("DRIVE", near))] == ["EyePACS-0", "EyePACS-3"]
+    assert [leak.id for leak in leakage.find(source, signatures("DRIVE", near))] == ["EyePACS-0", "EyePACS-3"]
 
 
 def test_in_one_release_only_the_test_part_is_guarded_and_patients_count() -> None:
@@ -128,13 +130,13 @@ def test_in_one_release_only_the_test_part_is_guarded_and_patients_count() -> No
     source = signatures("STARE-CLS", near, groups=list("abcde"))
     target = signatures("STARE-SEG", near, ["train", "test", "train", "train", "test"], list("abXYd"))
     target = target.part(np.arange(5))
-    assert told(leaks.find(source, target)) == [
+    assert told(leakage.find(source, target)) == [
         ("STARE-CLS-1", "identical", "STARE-SEG-1"),
         ("STARE-CLS-3", "patient", "d"),
         ("STARE-CLS-4", "identical", "STARE-SEG-4"),
     ]
     elsewhere = signatures("DRIVE", names(5, 9), groups=list("abcde"))
-    assert leaks.find(source, elsewhere) == []
+    assert leakage.find(source, elsewhere) == []
 
 
 def test_a_dataset_s_own_training_part_is_no_leak() -> None:
@@ -142,15 +144,15 @@ def test_a_dataset_s_own_training_part_is_no_leak() -> None:
     near[5] = altered(near[0], 3, 3)
     parts = ["train"] * 4 + ["test"] * 2
     own = signatures("DRIVE", near, parts)
-    assert told(leaks.find(own, own)) == [("DRIVE-0", "near", "DRIVE-5")]
+    assert told(leakage.find(own, own)) == [("DRIVE-0", "near", "DRIVE-5")]
 
 
 def test_images_without_structure_and_other_modalities_leak_nothing() -> None:
     black = signatures("EyePACS", np.zeros((3, 32), np.uint8))
-    assert leaks.find(black, signatures("DRIVE", np.zeros((3, 32), np.uint8))) == []
+    assert leakage.find(black, signatures("DRIVE", np.zeros((3, 32), np.uint8))) == []
     near = names(3, 1)
     other = signatures("ChestXRay2017", near)
-    assert leaks.find(signatures("EyePACS", near), Signatures(**{**vars(other), "modality": "x-ray"})) == []
+    assert leakage.find(signatures("EyePACS", near), Signatures(**{**vars(other), "modality": "x-ray"})) == []
 
 
 @pytest.mark.parametrize(
@@ -165,25 +167,25 @@ def test_images_without_structure_and_other_modalities_leak_nothing() -> None:
     ],
 )
 def test_only_one_modality_can_share_images(sources: tuple[str, ...], target: str, answer: bool) -> None:
-    assert leaks.comparable(sources, target) is answer
+    assert leakage.comparable(sources, target) is answer
 
 
 def test_what_is_published_together() -> None:
-    assert leaks.one_release("STARE-CLS", "STARE-SEG")
-    assert leaks.one_release("REFUGE-CLS", "REFUGE-OD")
-    assert leaks.one_release("DRIVE", "DRIVE")
-    assert not leaks.one_release("EyePACS", "MESSIDOR")
-    assert not leaks.one_release("STARE-SEG", "DRIVE")
+    assert leakage.one_release("STARE-CLS", "STARE-SEG")
+    assert leakage.one_release("REFUGE-CLS", "REFUGE-OD")
+    assert leakage.one_release("DRIVE", "DRIVE")
+    assert not leakage.one_release("EyePACS", "MESSIDOR")
+    assert not leakage.one_release("STARE-SEG", "DRIVE")
 
 
 def test_signatures_are_read_from_a_prepared_folder(tmp_path: Path) -> None:
     data = toy_data.dataset("classification")
     toy_data.prepare(tmp_path, data)
-    found = leaks.read(tmp_path)
+    found = leakage.read(tmp_path)
     images = [data.image(one) for one in sorted(data, key=lambda one: one.id)]
     assert found.ids.tolist() == sorted(one.id for one in data)
-    assert found.near.tobytes() == b"".join(map(signature.near, images))
-    assert found.exact.tobytes() == b"".join(map(signature.exact, images))
+    assert found.near.tobytes() == b"".join(map(image_hash.near, images))
+    assert found.exact.tobytes() == b"".join(map(image_hash.exact, images))
     assert (found.splits == "test").sum() == 6
 
 
@@ -200,13 +202,13 @@ def feed() -> ArrayFeed:
 
 def test_what_leaks_is_never_drawn() -> None:
     whole = feed()
-    found = leaks.find(signatures("EyePACS", names(6, 1)), signatures("DRIVE", names(3, 1)))
+    found = leakage.find(signatures("EyePACS", names(6, 1)), signatures("DRIVE", names(3, 1)))
     assert [leak.id for leak in found] == ["EyePACS-0", "EyePACS-1", "EyePACS-2"]
-    trimmed = leaks.Trimmed(whole, leaks.left_out(found, whole.index))
+    trimmed = leakage.Trimmed(whole, leakage.left_out(found, whole.index))
     rows = trimmed.index.rows("train")
     assert rows.tolist() == [3, 4, 5]
     assert trimmed.index.rows("test").tolist() == [6, 7]
-    assert trimmed.index.rows(leaks.LEFT_OUT).tolist() == [0, 1, 2]
+    assert trimmed.index.rows(leakage.LEFT_OUT).tolist() == [0, 1, 2]
     steps = trimmed.steps_per_epoch(rows, 4)
     drawn = [images for images, _, _ in islice(trimmed.batches(rows, 4, 0), steps)]
     assert {int(image.max()) for images in drawn for image in images} == {3, 4, 5}
@@ -215,9 +217,9 @@ def test_what_leaks_is_never_drawn() -> None:
 
 def test_other_datasets_leaks_stay_with_them_and_nothing_left_is_an_error() -> None:
     index = feed().index
-    others = leaks.find(signatures("MESSIDOR", names(6, 1)), signatures("DRIVE", names(3, 1)))
+    others = leakage.find(signatures("MESSIDOR", names(6, 1)), signatures("DRIVE", names(3, 1)))
     assert len(others) == 3
-    assert leaks.left_out(others, index).splits.tolist() == index.splits.tolist()
-    everything = leaks.find(signatures("EyePACS", names(6, 1)), signatures("DRIVE", names(6, 1)))
+    assert leakage.left_out(others, index).splits.tolist() == index.splits.tolist()
+    everything = leakage.find(signatures("EyePACS", names(6, 1)), signatures("DRIVE", names(6, 1)))
     with pytest.raises(InputError, match="EyePACS: each of its training images is also an image of DRIVE"):
-        leaks.left_out(everything, index)
+        leakage.left_out(everything, index)

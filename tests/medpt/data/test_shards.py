@@ -10,7 +10,7 @@ import pytest
 from pyarrow import parquet
 from toy_data import CLASSES, PIPELINE, SIZE, dataset, image_of, mask_of, prepare
 
-from medpt.data import manifest, shards, signature
+from medpt.data import image_hash, manifest, shards
 from medpt.data.dataset import IGNORE
 from medpt.errors import InputError
 
@@ -42,7 +42,7 @@ def test_rows_hold_what_the_reader_read(tmp_path, task):
         assert (row["split"], row["group"]) == (one.split, one.group_id)
         np.testing.assert_array_equal(np.frombuffer(row["image"], np.uint8), image_of(one).ravel())
         decoded = data.image(one)
-        assert (row["exact"], row["near"]) == (signature.exact(decoded), signature.near(decoded))
+        assert (row["exact"], row["near"]) == (image_hash.exact(decoded), image_hash.near(decoded))
         if task == "classification":
             assert (row["label"], row["mask"], row["pixels"]) == (one.label, None, None)
         else:

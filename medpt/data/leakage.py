@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data import signature
+from medpt.data import image_hash
 from medpt.data.cards import card
 from medpt.data.manifest import Manifest, read_columns
 from medpt.errors import InputError
@@ -93,8 +93,8 @@ def read(folder: Path) -> Signatures:
     exact, near = (b"".join(columns[name].to_pylist()) for name in ("exact", "near"))
     return Signatures(
         *(manifest.dataset, manifest.modality, ids, splits, groups),
-        exact=np.frombuffer(exact, dtype=f"V{signature.BYTES}"),
-        near=np.frombuffer(near, dtype=np.uint8).reshape(-1, signature.BYTES),
+        exact=np.frombuffer(exact, dtype=f"V{image_hash.BYTES}"),
+        near=np.frombuffer(near, dtype=np.uint8).reshape(-1, image_hash.BYTES),
     )
 
 
@@ -133,8 +133,8 @@ def _patients(source: Signatures, target: Signatures) -> dict[int, Leak]:
 
 
 def _near(source: Signatures, target: Signatures) -> dict[int, Leak]:
-    element, images = signature.ELEMENTS, len(target.ids)
-    forms = signature.turned(target.near).reshape(element * images, signature.BYTES)
+    element, images = image_hash.ELEMENTS, len(target.ids)
+    forms = image_hash.turned(target.near).reshape(element * images, image_hash.BYTES)
     found = {}
     for row, (place, distance) in closest(source.near, forms, LIMIT).items():
         turned, match = divmod(place, images)
