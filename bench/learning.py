@@ -36,8 +36,8 @@ from medpt.data.preprocess import default_pipeline, preprocess_pair
 from medpt.errors import InputError
 from medpt.losses import IGNORE, balanced_cross_entropy
 from medpt.metrics import mean_iou
-from medpt.models import ARCHITECTURES, BACKBONES
 from medpt.models.cenet import SMALLEST
+from medpt.models.registry import ARCHITECTURES, BACKBONES
 from medpt.protocol import TrainingProtocol
 from medpt.specs import CLASSIFIER
 from medpt.tasks.segment import Segment

@@ -20,8 +20,8 @@ from torch import Tensor
 
 from medpt.losses import balanced_cross_entropy, class_weights
 from medpt.metrics import mean_iou
-from medpt.models import ARCHITECTURES, BACKBONES, build_segmenter
 from medpt.models.cenet import SMALLEST
+from medpt.models.registry import ARCHITECTURES, BACKBONES, build_segmenter
 from medpt.protocol import TrainingProtocol
 
 MARK = 0.95

@@ -27,7 +27,7 @@ from grid.space.trials import Settings, Space, Trial
 from grid.store.store import Store
 from grid.tracking import tracker as track
 from medpt.files import write_json
-from medpt.models import ARCHITECTURES, BACKBONES
+from medpt.models.registry import ARCHITECTURES, BACKBONES
 from medpt.specs import Finetune
 
 MOST, MOST_REPORT = 5.0, 60.0  # seconds that a question and the report may take

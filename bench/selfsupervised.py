@@ -22,10 +22,11 @@ from medpt.data import open_dataset, preprocess
 from medpt.data.arrays import ArrayFeed, Arrays
 from medpt.data.manifest import Index
 from medpt.data.preprocess import default_pipeline
-from medpt.models import BACKBONES
+from medpt.models.registry import BACKBONES
 from medpt.protocol import TrainingProtocol
 from medpt.specs import CLASSIFIER
-from medpt.tasks import Work, context, jigsaw
+from medpt.tasks import context, jigsaw
+from medpt.tasks.base import Work
 from medpt.train import Row, fit
 
 PERMUTATIONS = 100

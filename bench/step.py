@@ -24,8 +24,8 @@ import torch
 from torch import Tensor, nn
 
 from medpt.losses import ET_LOSSES, balanced_cross_entropy, edge_target
-from medpt.models import ARCHITECTURES, BACKBONES, build_classifier, build_segmenter
 from medpt.models.cenet import SMALLEST
+from medpt.models.registry import ARCHITECTURES, BACKBONES, build_classifier, build_segmenter
 from medpt.specs import CLASSIFIER
 
 NUM_CLASSES = 2

@@ -6,7 +6,8 @@ from grid.plan.plan import Unit
 from grid.space.trials import METHODS
 from medpt import extensions
 from medpt.errors import InputError
-from medpt.models import BACKBONES, contract
+from medpt.models import contract
+from medpt.models.registry import BACKBONES
 from medpt.specs import CLASSIFIER, Finetune, Pretrain
 
 

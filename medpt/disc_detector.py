@@ -47,7 +47,7 @@ class Detector:
         import torch
 
         from medpt.data.augment import normalise
-        from medpt.tasks import forward
+        from medpt.tasks.base import forward
 
         prepared = torch.from_numpy(preprocess(image, self.pipeline))
         with torch.inference_mode():
@@ -75,7 +75,8 @@ def _network(detector: Detector) -> "nn.Module":
     """In evaluation mode. InputError where the weights are not of that network."""
     import torch
 
-    from medpt.models import build_segmenter, weights
+    from medpt.models import weights
+    from medpt.models.registry import build_segmenter
 
     torch.set_num_threads(1)  # tasks are the parallelism
     state, network = (

@@ -25,7 +25,7 @@ from medpt.data.augment import dihedral, normalise
 from medpt.errors import DivergedError, InputError
 from medpt.identity import stream_seed
 from medpt.protocol import TrainingProtocol
-from medpt.tasks import Task
+from medpt.tasks.base import Task
 
 if TYPE_CHECKING:
     from medpt.data.arrays import Source

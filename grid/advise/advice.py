@@ -34,7 +34,8 @@ from medpt.analysis.distances import measured
 from medpt.analysis.features import transferability
 from medpt.errors import InputError
 from medpt.identity import canonical_json
-from medpt.models import build_encoder, weights
+from medpt.models import weights
+from medpt.models.registry import build_encoder
 from medpt.units.svcca import random_weights, save_arrays
 
 SETTINGS = replace(DEFAULTS, seeds=3)  # of cmd: nine networks an image, a third of what the figure takes

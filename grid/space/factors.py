@@ -9,7 +9,7 @@ from grid.space.trials import IMAGENET, UNTRAINED, Settings, Trial, self_supervi
 from medpt.data.cards import CARDS, OWN, card
 from medpt.data.dataset_collections import COLLECTIONS
 from medpt.errors import InputError, did_you_mean
-from medpt.models import BACKBONES, architectures, backbones
+from medpt.models.registry import BACKBONES, architectures, backbones
 from medpt.specs import CLASSIFIER, NO_NETWORK
 from medpt.survival.needs import NEEDS
 from medpt.yaml_document import Place

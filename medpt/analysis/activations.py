@@ -20,8 +20,9 @@ from medpt.analysis.svcca import Covariances
 from medpt.data.augment import normalise
 from medpt.errors import InputError
 from medpt.identity import stream_seed
-from medpt.models import BACKBONES, build_encoder, norms, weights
+from medpt.models import norms, weights
 from medpt.models.encoders import Encoder
+from medpt.models.registry import BACKBONES, build_encoder
 
 ROWS, ROWS_A_CHANNEL = 20_000, 40
 STATISTICS_IMAGES = 1_000  # that batch norm of an untrained network sees

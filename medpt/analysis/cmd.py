@@ -57,7 +57,7 @@ class Settings:
 
 
 def _unfit(settings: Settings) -> Iterable[tuple[str, Any, str]]:
-    from medpt.models import BACKBONES
+    from medpt.models.registry import BACKBONES
 
     choices: dict[str, tuple[Any, ...]] = {
         "network": BACKBONES,

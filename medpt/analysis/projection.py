@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from medpt.analysis.cmd import Images, Settings
 from medpt.errors import InputError
 from medpt.identity import stream_seed
-from medpt.models import build_encoder
+from medpt.models.registry import build_encoder
 
 BATCH = 16
 OUTPUTS = 2

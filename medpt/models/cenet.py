@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from medpt.models import build_encoder
 from medpt.models.layers import bn_relu, rectified, resize_to
+from medpt.models.registry import build_encoder
 
 POOLS = (2, 3, 5, 6)
 WIDTH = 64

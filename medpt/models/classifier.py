@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from medpt.models import build_encoder
+from medpt.models.registry import build_encoder
 
 
 class Classifier(nn.Module):

@@ -47,8 +47,8 @@ def _told(name: str, check: Callable[[], Iterator[str]]) -> list[str]:
 
 
 def _encoder(backbone: str, side: int) -> Iterator[str]:
-    from medpt.models import build_encoder
     from medpt.models.encoders import STRIDES
+    from medpt.models.registry import build_encoder
 
     encoder: Any = build_encoder(backbone)
     channels = getattr(encoder, "channels", None)
@@ -64,7 +64,7 @@ def _encoder(backbone: str, side: int) -> Iterator[str]:
 
 
 def _segmenter(architecture: str, backbone: str, side: int) -> Iterator[str]:
-    from medpt.models import build_segmenter
+    from medpt.models.registry import build_segmenter
 
     model = build_segmenter(architecture, backbone, CLASSES)
     yield from _foreign_encoder(model, backbone)
@@ -74,7 +74,7 @@ def _segmenter(architecture: str, backbone: str, side: int) -> Iterator[str]:
 
 
 def _foreign_encoder(model: nn.Module, backbone: str) -> Iterator[str]:
-    from medpt.models import build_encoder
+    from medpt.models.registry import build_encoder
     from medpt.models.weights import ENCODER, differences, encoder_state
 
     own = {ENCODER + name: tensor for name, tensor in build_encoder(backbone).state_dict().items()}

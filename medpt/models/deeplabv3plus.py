@@ -7,8 +7,8 @@ On a 16×16 map most taps of the branches with rates 12 and 18 fall outside: kep
 import torch
 from torch import Tensor, nn
 
-from medpt.models import build_encoder
 from medpt.models.layers import conv_bn_relu, resize_to
+from medpt.models.registry import build_encoder
 
 WIDTH = 256
 RATES = (6, 12, 18)

@@ -10,8 +10,8 @@ from functools import reduce
 import torch
 from torch import Tensor, nn
 
-from medpt.models import build_encoder
 from medpt.models.layers import conv_bn_relu, rectified, resize_to
+from medpt.models.registry import build_encoder
 
 WIDTHS = (256, 128, 64)
 EDGE = 64

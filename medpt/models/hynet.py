@@ -8,8 +8,8 @@ path of its own. Call results "HyNet (reconstruction)"; they do not replicate th
 import torch
 from torch import Tensor, nn
 
-from medpt.models import build_encoder
 from medpt.models.layers import conv_bn_relu, resize_to
+from medpt.models.registry import build_encoder
 
 WIDTH = 64
 RATES = (1, 2, 5)

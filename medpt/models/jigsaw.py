@@ -6,8 +6,8 @@ Noroozi & Favaro 2016, figure 3, on the backbones of this package.
 import torch
 from torch import Tensor, nn
 
-from medpt.models import build_encoder
-from medpt.permutations import TILES
+from medpt.models.permutations import TILES
+from medpt.models.registry import build_encoder
 
 TILE_FEATURES = 512
 

@@ -5,8 +5,8 @@ Chen et al. 2019 (context restoration, section 3.1) use a few deconvolution laye
 
 from torch import Tensor, nn
 
-from medpt.models import build_encoder
 from medpt.models.layers import bn_relu
+from medpt.models.registry import build_encoder
 from medpt.models.unet import WIDTHS
 
 

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from medpt.models import build_encoder
 from medpt.models.layers import conv_bn_relu
+from medpt.models.registry import build_encoder
 
 WIDTHS = (256, 128, 64, 32, 16)
 

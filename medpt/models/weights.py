@@ -173,7 +173,7 @@ def _expected(backbone: str) -> dict[str, Tensor]:
     """A backbone's tensors without their numbers: names, shapes, types."""
     import torch
 
-    from medpt.models import build_encoder
+    from medpt.models.registry import build_encoder
 
     with torch.device("meta"):
         return {ENCODER + name: tensor for name, tensor in build_encoder(backbone).state_dict().items()}

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from medpt.losses import balanced_cross_entropy
 from medpt.metrics import accuracy, macro_auc, micro_auc
-from medpt.tasks import Batches, forward
+from medpt.tasks.base import Batches, forward
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ from medpt.identity import stream_seed
 from medpt.models.heads import one_headed, with_heads
 from medpt.protocol import TrainingProtocol
 from medpt.specs import CLASSIFIER
-from medpt.tasks import Batches, Task, Work, supervised
+from medpt.tasks import supervised
+from medpt.tasks.base import Batches, Task, Work
 
 ARCHITECTURES = (CLASSIFIER, "unet")
 

@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from medpt.data.arrays import Feed
 from medpt.errors import InputError
 from medpt.identity import stream_seed
-from medpt.models import build_segmenter
+from medpt.models.registry import build_segmenter
 from medpt.models.restorer import Restorer
 from medpt.protocol import TrainingProtocol
 from medpt.specs import CLASSIFIER
-from medpt.tasks import Batches, Work, forward
-from medpt.tasks.unlabelled import fixed_generator, hold_out, integers, sizes, uniform
+from medpt.tasks.base import Batches, Work, forward
+from medpt.tasks.self_supervision import fixed_generator, hold_out, integers, sizes, uniform
 
 FEWEST, MOST = 10, 20  # swaps an image
 TRIES = 50  # to place two patches side by side

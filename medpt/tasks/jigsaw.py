@@ -21,10 +21,10 @@ from medpt.data.augment import IMAGENET_MEAN, IMAGENET_STD, normalise
 from medpt.errors import InputError
 from medpt.identity import stream_seed
 from medpt.models.jigsaw import JigsawNetwork
-from medpt.permutations import TILES, maximin, spread
+from medpt.models.permutations import TILES, maximin, spread
 from medpt.protocol import TrainingProtocol
-from medpt.tasks import Batches, Work, forward
-from medpt.tasks.unlabelled import fixed_generator, hold_out, integers, sizes, uniform
+from medpt.tasks.base import Batches, Work, forward
+from medpt.tasks.self_supervision import fixed_generator, hold_out, integers, sizes, uniform
 
 SMALL_SET = 1_000  # training images below which 100 permutations are told apart in place of 1,000
 EVALUATED = 256  # puzzles at least, so that a validation part of two images gives more than three values

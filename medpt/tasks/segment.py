@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from medpt.losses import ET_LOSSES, IGNORE, balanced_cross_entropy, edge_target
 from medpt.metrics import class_dice, class_iou, mean_of_defined
-from medpt.tasks import Batches, forward
+from medpt.tasks.base import Batches, forward
 
 
 @dataclass(frozen=True)

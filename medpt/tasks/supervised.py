@@ -16,10 +16,10 @@ from medpt.data.splits import validation
 from medpt.errors import InputError, did_you_mean
 from medpt.identity import stream_seed
 from medpt.losses import DEFAULT_WEIGHTING, WEIGHTINGS, class_weights, edge_target
-from medpt.models import architectures, build_classifier, build_segmenter
+from medpt.models.registry import architectures, build_classifier, build_segmenter
 from medpt.protocol import TrainingProtocol
 from medpt.specs import CLASSIFIER
-from medpt.tasks import Task, Work
+from medpt.tasks.base import Task, Work
 from medpt.tasks.classify import Classify
 from medpt.tasks.segment import Segment
 

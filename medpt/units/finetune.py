@@ -19,7 +19,8 @@ from medpt.errors import InputError
 from medpt.files import replacing, write_json
 from medpt.models import weights
 from medpt.specs import Finetune
-from medpt.tasks import Work, supervised
+from medpt.tasks import supervised
+from medpt.tasks.base import Work
 from medpt.tasks.classify import classification_metrics, scores
 from medpt.tasks.segment import full_frame_miou, predictions
 from medpt.train import Row, fit, prepared, summary

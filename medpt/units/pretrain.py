@@ -18,7 +18,8 @@ from medpt.files import write_json
 from medpt.models import contract, weights
 from medpt.protocol import TrainingProtocol
 from medpt.specs import CLASSIFIER, SUPERVISED, Pretrain
-from medpt.tasks import Work, collection, context, jigsaw, supervised
+from medpt.tasks import collection, context, jigsaw, supervised
+from medpt.tasks.base import Work
 from medpt.train import Outcome, Row, fit, summary
 
 INITIAL, BEST, HISTORY, RECORD = "init.safetensors", "best.safetensors", "history.json", "record.json"

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from medpt.files import replacing, write_json
 from medpt.identity import stream_seed
-from medpt.models import build_encoder
+from medpt.models.registry import build_encoder
 from medpt.models.weights import load_encoder
 from medpt.specs import HANDCRAFTED, Features, Survive
 from medpt.survival import models

@@ -31,8 +31,8 @@ from medpt.data.arrays import Feed
 from medpt.errors import InputError
 from medpt.files import replacing
 from medpt.identity import stream_seed
-from medpt.models import build_encoder
 from medpt.models.encoders import Encoder
+from medpt.models.registry import build_encoder
 from medpt.models.weights import ENCODER, load_encoder
 from medpt.specs import Coordinates, Filters, Svcca
 

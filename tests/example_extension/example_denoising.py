@@ -12,8 +12,8 @@ from medpt.data.arrays import Feed
 from medpt.identity import stream_seed
 from medpt.models.restorer import Restorer
 from medpt.specs import Pretrain
-from medpt.tasks import Batches, Work, forward
-from medpt.tasks.unlabelled import fixed_generator, hold_out, sizes
+from medpt.tasks.base import Batches, Work, forward
+from medpt.tasks.self_supervision import fixed_generator, hold_out, sizes
 
 NOISE = 0.5  # standard deviations of the pixels
 

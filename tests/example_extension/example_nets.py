@@ -4,8 +4,8 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from medpt.models import build_encoder
 from medpt.models.layers import bn_relu, resize_to
+from medpt.models.registry import build_encoder
 
 
 class FiveBlocks(nn.Module):

@@ -18,7 +18,7 @@ from grid.report import tables
 from grid.space import trials
 from medpt import extensions
 from medpt.errors import InputError
-from medpt.models import ARCHITECTURES, BACKBONES, architectures, backbones
+from medpt.models.registry import ARCHITECTURES, BACKBONES, architectures, backbones
 from medpt.specs import Finetune, from_json
 
 DOCS = Path(__file__).parents[2] / "docs" / "extending.md"

@@ -8,7 +8,7 @@ import tiny
 from installed import EXAMPLE, SPACE, environment, example, installed, project
 
 from medpt.errors import InputError
-from medpt.models import ARCHITECTURES, build_classifier, build_encoder, build_segmenter
+from medpt.models.registry import ARCHITECTURES, build_classifier, build_encoder, build_segmenter
 from medpt.specs import Pretrain
 
 

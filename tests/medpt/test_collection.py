@@ -18,8 +18,8 @@ from medpt.data.splits import validation
 from medpt.errors import InputError
 from medpt.identity import stream_seed
 from medpt.losses import balanced_cross_entropy
-from medpt.models import build_classifier, build_segmenter
 from medpt.models.heads import one_headed
+from medpt.models.registry import build_classifier, build_segmenter
 from medpt.models.weights import encoder_state, load, transfer_decoder, transfer_encoder
 from medpt.protocol import TrainingProtocol
 from medpt.specs import Pretrain

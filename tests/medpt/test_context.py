@@ -16,7 +16,7 @@ from unlabelled_sets import Watched, hills
 
 from medpt.data.augment import normalise
 from medpt.errors import InputError
-from medpt.models import ARCHITECTURES, BACKBONES, build_classifier, build_segmenter
+from medpt.models.registry import ARCHITECTURES, BACKBONES, build_classifier, build_segmenter
 from medpt.models.restorer import Restorer
 from medpt.models.unet import UNet
 from medpt.models.weights import encoder_state, load, transfer_encoder
@@ -24,8 +24,8 @@ from medpt.protocol import TrainingProtocol
 from medpt.specs import Pretrain
 from medpt.tasks import context
 from medpt.tasks.context import DRAWS, Context, rearranged, sources, swaps
+from medpt.tasks.self_supervision import uniform
 from medpt.tasks.supervised import network
-from medpt.tasks.unlabelled import uniform
 from medpt.train import fit
 from medpt.units import pretrain
 

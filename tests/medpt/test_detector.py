@@ -16,7 +16,8 @@ from medpt.data.dataset import Dataset, Record
 from medpt.data.preprocess import roi_pipeline
 from medpt.disc_detector import Detector
 from medpt.errors import InputError
-from medpt.models import build_segmenter, weights
+from medpt.models import weights
+from medpt.models.registry import build_segmenter
 from medpt.protocol import TrainingProtocol
 from medpt.specs import Prepare, Pretrain
 from medpt.tasks.segment import Segment, full_frame_miou

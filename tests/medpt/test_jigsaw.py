@@ -15,16 +15,16 @@ from unlabelled_sets import Watched, hills
 
 from medpt.data.augment import normalise
 from medpt.errors import InputError
-from medpt.models import ARCHITECTURES, BACKBONES, build_classifier, build_segmenter
 from medpt.models.jigsaw import JigsawNetwork
+from medpt.models.permutations import maximin
+from medpt.models.registry import ARCHITECTURES, BACKBONES, build_classifier, build_segmenter
 from medpt.models.weights import encoder_state, load, transfer_encoder
-from medpt.permutations import maximin
 from medpt.protocol import TrainingProtocol
 from medpt.specs import Pretrain
 from medpt.tasks import jigsaw
 from medpt.tasks.jigsaw import DRAWS, GREY, JITTER, LUMA, Jigsaw, Mirrored, pixels, puzzles, tile_side
+from medpt.tasks.self_supervision import uniform
 from medpt.tasks.supervised import network
-from medpt.tasks.unlabelled import uniform
 from medpt.train import fit
 from medpt.units import pretrain
 

@@ -4,7 +4,7 @@ from itertools import combinations, permutations
 import numpy as np
 import pytest
 
-from medpt.permutations import maximin, spread
+from medpt.models.permutations import maximin, spread
 
 ALL = np.array(list(permutations(range(9))))
 

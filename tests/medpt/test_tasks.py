@@ -13,7 +13,7 @@ from medpt import metrics
 from medpt.errors import InputError
 from medpt.losses import ET_LOSSES, balanced_cross_entropy, edge_target
 from medpt.protocol import TrainingProtocol
-from medpt.tasks import forward
+from medpt.tasks.base import forward
 from medpt.tasks.classify import Classify, scores
 from medpt.tasks.segment import Segment, image_confusions, predictions
 from medpt.tasks.supervised import edge_counts, hold_out, network, prepare

@@ -8,8 +8,8 @@ import torch
 from training_sets import shades, squares
 
 from medpt.errors import InputError
-from medpt.models import ARCHITECTURES, build_classifier, build_segmenter
 from medpt.models.jigsaw import JigsawNetwork
+from medpt.models.registry import ARCHITECTURES, build_classifier, build_segmenter
 from medpt.models.weights import load
 from medpt.protocol import TrainingProtocol
 from medpt.specs import Finetune, digest

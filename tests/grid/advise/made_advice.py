@@ -18,7 +18,8 @@ from medpt.data import shards
 from medpt.data.cards import card
 from medpt.data.manifest import ShardInfo
 from medpt.files import sha256, write_json
-from medpt.models import build_encoder, weights
+from medpt.models import weights
+from medpt.models.registry import build_encoder
 from medpt.specs import Finetune, Prepare, Pretrain
 
 SIDE, COUNT = 32, 24

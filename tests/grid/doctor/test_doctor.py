@@ -41,7 +41,7 @@ def wanted(folder: Path, text: str = TEXT, *more: str) -> doctor.Wanted:
 
 def test_the_need_is_that_of_the_arrays(tmp_path: Path) -> None:
     """Oracle: the arrays that the cache will hold and the tensors that the files will, counted one by one."""
-    from medpt.models import build_classifier
+    from medpt.models.registry import build_classifier
 
     looked = wanted(tmp_path)
     need = disk_usage.need(looked.plan.units.values(), looked.plan.sizes, looked.counts, 32 * GIB, 2)

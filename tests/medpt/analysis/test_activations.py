@@ -10,8 +10,9 @@ from medpt.analysis import activations, svcca
 from medpt.analysis.activations import convolutions, first_filters, layer_similarities, read_encoder, settle
 from medpt.data.augment import normalise
 from medpt.errors import InputError
-from medpt.models import build_encoder, weights
+from medpt.models import weights
 from medpt.models.encoders import Encoder
+from medpt.models.registry import build_encoder
 
 RESNET18 = [
     "conv1",

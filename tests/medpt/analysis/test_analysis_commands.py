@@ -13,7 +13,8 @@ from medpt.analysis.__main__ import main
 from medpt.analysis.sets import Progress, read
 from medpt.data import preprocess
 from medpt.errors import InputError
-from medpt.models import build_classifier, weights
+from medpt.models import weights
+from medpt.models.registry import build_classifier
 
 QUICK = ["--set", "seeds=1", "size=32", "n=5", "t=10", "inits=kaiming"]
 

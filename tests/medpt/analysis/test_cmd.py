@@ -21,7 +21,7 @@ from medpt.analysis.distances import (
 )
 from medpt.analysis.projection import Projection, linear_network
 from medpt.errors import InputError
-from medpt.models import build_encoder
+from medpt.models.registry import build_encoder
 
 SMALL = replace(DEFAULTS, n=5, t=12, seeds=1)
 

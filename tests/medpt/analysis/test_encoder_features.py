@@ -10,7 +10,7 @@ from medpt.analysis.transferability import logme
 from medpt.data.augment import normalise
 from medpt.data.dataset import IGNORE
 from medpt.errors import InputError
-from medpt.models import build_encoder
+from medpt.models.registry import build_encoder
 
 SIDE = 48
 

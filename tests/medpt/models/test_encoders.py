@@ -12,7 +12,8 @@ import torchvision
 from torch import Tensor, nn
 
 from medpt.errors import InputError
-from medpt.models import ARCHITECTURES, BACKBONES, build_classifier, build_encoder, build_segmenter, encoders
+from medpt.models import encoders
+from medpt.models.registry import ARCHITECTURES, BACKBONES, build_classifier, build_encoder, build_segmenter
 
 PARAMETERS = {"resnet18": 11_176_512, "shufflenet_v2": 1_253_604, "densenet121": 6_953_856}
 HEAD = {"resnet18": 513, "shufflenet_v2": 1025, "densenet121": 1025}

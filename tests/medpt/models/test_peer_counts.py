@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from medpt.models import build_segmenter
+from medpt.models.registry import build_segmenter
 
 PEER = {
     ("resnet18", 2): 14_328_354,

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from medpt.losses import balanced_cross_entropy, class_weights
-from medpt.models import ARCHITECTURES, BACKBONES, build_segmenter
 from medpt.models.cenet import SMALLEST, DenseAtrous, MultiKernelPool
+from medpt.models.registry import ARCHITECTURES, BACKBONES, build_segmenter
 
 # (parameters C=1, parameters C=2, decoder parameters C=2, GMAC at 256×256 with C=2)
 TABLE = {

@@ -13,7 +13,8 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from medpt.errors import InputError
-from medpt.models import ARCHITECTURES, BACKBONES, build_classifier, build_encoder, build_segmenter, weights
+from medpt.models import weights
+from medpt.models.registry import ARCHITECTURES, BACKBONES, build_classifier, build_encoder, build_segmenter
 
 TORCHVISION = {
     "resnet18": torchvision.models.resnet18,

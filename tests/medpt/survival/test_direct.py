@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medpt.errors import InputError
-from medpt.models import build_encoder
+from medpt.models.registry import build_encoder
 from medpt.survival import direct
 from medpt.survival.direct import Options, patient_vectors, phenotypes, predict, weighed
 from medpt.survival.study import TRAIN, VALIDATION, Study

@@ -6,7 +6,7 @@ import torch
 from bags import tiny_encoder
 
 from medpt.errors import DivergedError
-from medpt.models import build_encoder
+from medpt.models.registry import build_encoder
 from medpt.survival import features
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -7,7 +7,7 @@ import torch
 from bags import awkward, c_of_test, censored_validation, leaks, planted, shuffled, tiny_encoder
 
 from medpt.errors import InputError
-from medpt.models import build_encoder
+from medpt.models.registry import build_encoder
 from medpt.survival import wsisa
 from medpt.survival.study import TRAIN, Prediction, Study
 from medpt.survival.wsisa import (
