@@ -2,8 +2,8 @@
 
 A unit that another process holds is given back, to be asked for again later. What a fault means: an
 interrupted process or a full disk is infrastructure, raised to Tune; grid/execution/scheduler.py has the
-unit go on from its last checkpoint. A loss that is not a number, bad data, too little memory and errors in the code are put
-on record with their reason; of these only too little memory is tried once more.
+unit resume from its last checkpoint. A loss that is not a number, bad data, too little memory and errors in
+the code are put on record with their reason; of these only too little memory is tried once more.
 """
 
 import ctypes

@@ -1,8 +1,8 @@
 """Datasets of the user's own: a folder of images with a card, `dataset.yaml`, and no code.
 
 Promises: a card is read whole or refused with every problem, each with file and line; a name means one
-dataset. What the card leaves to the files (rows, masks, pixels) is medpt.data.readers.image_folder's. docs/own-data.md
-shows the format.
+dataset. What the card leaves to the files (rows, masks, pixels) is medpt.data.readers.image_folder's.
+docs/own-data.md shows the format.
 """
 
 import csv
