@@ -23,7 +23,7 @@ test: $(READY)
 
 # Every row of the paper's tables and figures on images, for two steps; ten minutes at most
 minis: $(READY)
-	$(BIN)/python -m pytest -m slow tests/grid/test_minis.py --durations=1
+	$(BIN)/python -m pytest -m slow tests/grid/end_to_end/test_minis.py --durations=1
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow
@@ -32,9 +32,9 @@ test-slow: $(READY)
 KILLS ?= 200
 faults: $(READY)
 	mkdir -p build
-	-$(BIN)/python -m pytest -m "" --junitxml=build/faults.xml $$($(BIN)/python tests/faults/table.py --tests)
-	-PYTHONPATH=tests/grid $(BIN)/python tests/faults/kills.py --kills $(KILLS) --json build/kills.json
-	$(BIN)/python tests/faults/table.py build/faults.xml build/kills.json
+	-$(BIN)/python -m pytest -m "" --junitxml=build/faults.xml $$(PYTHONPATH=tests/support $(BIN)/python tests/support/table.py --tests)
+	-PYTHONPATH=tests/support $(BIN)/python tests/support/kills.py --kills $(KILLS) --json build/kills.json
+	PYTHONPATH=tests/support $(BIN)/python tests/support/table.py build/faults.xml build/kills.json
 
 lint: $(READY)
 	$(BIN)/ruff format --check .

@@ -4,10 +4,10 @@
 
 Phantom slides of one cohort, whose share of dense nuclei is the hazard, go to patches, to features of a
 random ResNet-18 (or hand-crafted ones), through `medpt.units.survive` and to a C-index on test patients: once
-as they are planted, and `--shuffles` times with the pairs (time, event) permuted over the patients before these
-are split, where a leak of the follow-up would show. The marks, on means over seeds: planted 0.7 or more,
-shuffled 0.5 ± 0.1. `cox` reads age and grade, which say nothing, and has to stay at 0.5 ± 0.1 in both. Exit
-code 1 where a mark is missed. `km` and `spectral` get a learning rate of 1e-3 and few epochs, unless
+as they are planted, and `--shuffles` times with the pairs (time, event) permuted over the patients before
+these are split, where a leak of the follow-up would show. The marks, on means over seeds: planted 0.7 or
+more, shuffled 0.5 ± 0.1. `cox` reads age and grade, which say nothing, and has to stay at 0.5 ± 0.1 in both.
+Exit code 1 where a mark is missed. `km` and `spectral` get a learning rate of 1e-3 and few epochs, unless
 `--own-options`. Takes 40 minutes of one core.
 """
 

@@ -2,9 +2,9 @@
 
 A unit on a GPU may allocate its fraction of the device's memory and no more (grid/execution/inputs.py). On a
 CPU nothing caps a unit's memory. RLIMIT_DATA counts what is reserved rather than used (1.4 GB beside 0.7 GB
-of a training step), and in Ray's own threads nobody would catch what it raises. What guards the machine there is
-Ray's monitor, which ends the youngest process at 95 % of the memory: grid/execution/failures.py knows it from
-a lost one.
+of a training step), and in Ray's own threads nobody would catch what it raises. What guards the machine there
+is Ray's monitor, which ends the youngest process at 95 % of the memory: grid/execution/failures.py knows it
+from a lost one.
 """
 
 from collections.abc import Callable, Mapping

@@ -98,7 +98,7 @@ print(fingerprint(train()[0]))
 
 
 def test_a_process_with_torch_and_numpy_alone_trains_the_same_weights() -> None:
-    command = [sys.executable, "-c", PROGRAM, str(Path(__file__).parent)]
+    command = [sys.executable, "-c", PROGRAM, str(Path(__file__).parents[1] / "support")]
     other = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     assert other.stdout.strip() == fingerprint(train()[0])
 

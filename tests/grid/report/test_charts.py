@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_report_tables import cells, made, trial
+from made_cells import cells, made, trial
 
 from grid import space
 from grid.report import charts, drawings, figures, pdf, sections, survival

@@ -4,13 +4,13 @@ import html
 import json
 import re
 import shutil
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import made_space
 import pandas as pd
 import pytest
+from pages import Reader, digest_of
 
 from grid import report
 from grid.plan.plan import Plan
@@ -19,12 +19,8 @@ from grid.results import frame
 from grid.tracking import tracker
 from medpt.errors import InputError
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parents[2] / "golden" / "report"
 HOSTILE = "<script>alert('x')</script> & \"more\""
-
-
-def digest_of(plan: Plan, label: str) -> str:
-    return next(digest for digest, unit in plan.units.items() if unit.label == label)
 
 
 @pytest.fixture(scope="module")
@@ -126,30 +122,6 @@ def test_hostile_names_are_text(made: tuple[Path, Plan]) -> None:
     assert "<script>alert" not in text
     assert "&lt;script&gt;alert(" in text
     assert "made numbers &amp; &lt;b&gt;sharp&lt;/b&gt; names" in text
-
-
-class Reader(HTMLParser):
-    """Collects references and checks that elements nest."""
-
-    VOID = frozenset({"meta", "img", "br", "line", "polyline", "link", "input"})
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.references: list[str] = []
-        self.open: list[str] = []
-        self.tags: list[str] = []
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.references += [value or "" for name, value in attributes if name in ("src", "href", "srcset")]
-        self.tags.append(tag)
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
 
 
 def test_the_page_is_self_contained_and_well_formed(made: tuple[Path, Plan]) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_report_tables import cells, made, trial
+from made_cells import cells, made, trial
 
 from grid.report import charts, figures, images, provenance
 from medpt.protocol import TrainingProtocol

@@ -11,16 +11,16 @@ import made_space
 import numpy as np
 import pandas as pd
 import pytest
+from pages import Reader, digest_of
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
-from test_report import Reader, digest_of
 
 from grid import report, results
 from grid.claims import published, verdicts
 from grid.plan.plan import Plan
 from grid.tracking import tracker
 
-GOLDEN = Path(__file__).parent / "golden" / "paper"
+GOLDEN = Path(__file__).parents[2] / "golden" / "report" / "paper"
 KEYS = [
     *("figure-2", "figure-3a", "figure-3b", "table-2", "figure-5", "figure-6a", "figure-6b", "figure-7b"),
     *("table-4", "table-5", "table-6"),

@@ -7,42 +7,14 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_cells import cells, made, trial
 
 from grid.report import exports, findings, tables
-from grid.report.tables import Cell
 
 SCORES = st.lists(st.floats(0, 1), min_size=0, max_size=5)
-
-
-def trial(seed: int, value: float | None, state: str = "finished", **changes: object) -> dict[str, object]:
-    factors = {
-        "experiment": "one",
-        "initialization": "random",
-        "source": "random",
-        "sample_size": None,
-        "backbone": "resnet18",
-        "architecture": "unet",
-        "target": "DRIVE",
-        "target_size": 1.0,
-        "seed": seed,
-        "miou": value,
-        "state": state,
-    } | changes
-    return factors | {"digest": repr(sorted((k, v) for k, v in factors.items() if k != "experiment"))}
-
-
-def cells(*trials: dict[str, object]) -> list[Cell]:
-    return tables.cells(pd.DataFrame(trials))
-
-
-def made(initialization: str, values: list[float], planned: int | None = None) -> list[Cell]:
-    finished = [trial(n, v, initialization=initialization) for n, v in enumerate(values)]
-    open_seeds = range(len(values), len(values) if planned is None else planned)
-    return cells(*finished, *(trial(n, None, "missing", initialization=initialization) for n in open_seeds))
 
 
 @given(SCORES, st.integers(0, 4))

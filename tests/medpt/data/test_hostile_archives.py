@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_readers_archives import packed_imagenet, write_devkit
+from archives import packed_imagenet, write_devkit
 
 from medpt import phantom
 from medpt.data import open_dataset

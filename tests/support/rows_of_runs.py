@@ -2,15 +2,15 @@
 
 from row import Row
 
-RUN = "tests/grid/test_run.py::test_"
+RUN = "tests/grid/end_to_end/test_run.py::test_"
 PROCESSES = "tests/faults/test_processes.py::test_"
 STORAGE = "tests/faults/test_storage.py::test_"
-NODES = "tests/grid/test_nodes.py::test_"
-TRACKER = "tests/grid/test_tracking_server.py::test_"
-OUTAGES = "tests/grid/test_tracking_outages.py::test_"
-FIRST_CLIENTS = "tests/grid/test_tracking_first_clients.py::test_eight_"
-LEASES = "tests/grid/test_leases.py::test_"
-BUCKET = "tests/grid/test_bucket_store.py::test_"
+NODES = "tests/grid/end_to_end/test_nodes.py::test_"
+TRACKER = "tests/grid/tracking/test_server.py::test_"
+OUTAGES = "tests/grid/tracking/test_outages.py::test_"
+FIRST_CLIENTS = "tests/grid/tracking/test_first_clients.py::test_eight_"
+LEASES = "tests/grid/store/test_leases.py::test_"
+BUCKET = "tests/grid/store/test_bucket_store.py::test_"
 
 RUNS = [
     Row(
@@ -63,8 +63,8 @@ RUNS = [
         "a unit that asks for what no node has, until one joins",
         "says what waits and for what; goes on when it comes",
         (
-            "tests/grid/test_retries.py::test_a_gpu_that_is_counted_on_is_waited_for_and_said",
-            "tests/grid/test_pending.py::test_it_speaks_when_nothing_runs_and_ever_more_rarely",
+            "tests/grid/execution/test_retries.py::test_a_gpu_that_is_counted_on_is_waited_for_and_said",
+            "tests/grid/execution/test_stalled.py::test_it_speaks_when_nothing_runs_and_ever_more_rarely",
         ),
     ),
     Row(
@@ -74,7 +74,7 @@ RUNS = [
         (
             f"{NODES}two_drivers_on_one_store_do_each_unit_once",
             f"{LEASES}who_beats_is_left_alone",
-            "tests/grid/test_objects.py::test_of_all_who_create_a_name_one_succeeds",
+            "tests/grid/store/test_backends.py::test_of_all_who_create_a_name_one_succeeds",
             f"{BUCKET}of_two_who_publish_one_counts",
             f"{LEASES}what_is_finished_is_not_claimed",
         ),
@@ -128,7 +128,7 @@ RUNS = [
         (
             f"{STORAGE}a_full_disk_is_told_and_with_room_the_same_command_ends_well",
             f"{PROCESSES}trials_that_die_at_every_point_of_their_life_repeat_a_step_at_most",
-            "tests/medpt/test_faults.py::test_a_full_disk_leaves_the_old_file_and_no_other",
+            "tests/medpt/test_fault_injection.py::test_a_full_disk_leaves_the_old_file_and_no_other",
             "tests/grid/doctor/test_checks.py::test_a_disk_too_small",
         ),
     ),
@@ -149,7 +149,7 @@ RUNS = [
         (
             f"{PROCESSES}trials_that_die_at_every_point_of_their_life_repeat_a_step_at_most",
             f"{PROCESSES}a_task_that_dies_while_a_shard_is_written_is_started_again",
-            "tests/grid/test_store.py::test_artifacts_without_a_marker_are_replaced",
+            "tests/grid/store/test_store.py::test_artifacts_without_a_marker_are_replaced",
             "tests/medpt/data/test_shards.py::test_writer_that_dies_leaves_no_half_shard",
             f"{STORAGE}leftovers_of_the_dead_are_swept_after_an_hour",
         ),

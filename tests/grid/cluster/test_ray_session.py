@@ -15,7 +15,7 @@ import yaml
 from grid.cluster.ray_session import local_ray
 from medpt.errors import InputError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 FILES = ("cluster.yaml", "deploy/gcp.yaml")
 TWINS = {  # what the two clouds have in common
     *("cluster_name", "max_workers", "upscaling_speed", "idle_timeout_minutes", "docker", "file_mounts"),

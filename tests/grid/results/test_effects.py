@@ -24,7 +24,7 @@ from medpt.errors import InputError
 from medpt.identity import stream_seed
 from medpt.specs import Finetune
 
-PAGE = Path(__file__).parents[2] / "docs" / "queries.md"
+PAGE = Path(__file__).parents[3] / "docs" / "queries.md"
 LEVELS = {"random": 70.0, "imagenet*": 79.0, "ADE20K": 76.0, "EyePACS": 66.0}  # and a point a doubling
 FAILED = ("ADE20K", "HRF", "unet", 2)
 

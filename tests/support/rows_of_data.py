@@ -2,14 +2,14 @@
 
 from row import Row
 
-RETRIES = "tests/grid/test_retries.py::test_"
-RUN = "tests/grid/test_run.py::test_"
+RETRIES = "tests/grid/execution/test_retries.py::test_"
+RUN = "tests/grid/end_to_end/test_run.py::test_"
 PROCESSES = "tests/faults/test_processes.py::test_"
 STORAGE = "tests/faults/test_storage.py::test_"
 CHECK = "tests/medpt/data/test_"
-SPACE = "tests/grid/test_space.py::test_"
-LEASES = "tests/grid/test_leases.py::test_"
-BUCKET = "tests/grid/test_bucket_store.py::test_"
+SPACE = "tests/grid/space/test_reader.py::test_"
+LEASES = "tests/grid/store/test_leases.py::test_"
+BUCKET = "tests/grid/store/test_bucket_store.py::test_"
 ARCHIVES = "tests/medpt/data/test_hostile_archives.py::test_"
 
 DATA = [
@@ -22,7 +22,7 @@ DATA = [
             "tests/medpt/data/test_shards.py::test_every_damaged_shard_is_named_in_one_pass",
             "tests/medpt/data/test_shards.py::test_wrong_counts_are_refused",
             "tests/medpt/data/test_shards.py::test_manifest_that_is_absent_foreign_or_broken_is_refused",
-            "tests/grid/test_feed.py::test_a_damaged_shard_is_named",
+            "tests/grid/preparation/test_loaders.py::test_a_damaged_shard_is_named",
         ),
     ),
     Row(
@@ -70,7 +70,7 @@ DATA = [
         (
             "tests/medpt/test_metrics.py::test_undefined_areas_are_nan",
             "tests/medpt/test_metrics.py::test_all_pixels_ignored_is_nan",
-            "tests/grid/test_survival_failures.py::test_an_all_censored_split_is_a_failure_of_the_data",
+            "tests/grid/end_to_end/test_survival_failures.py::test_an_all_censored_split_is_a_failure_of_the_data",
             "tests/medpt/data/test_splits.py::test_one_patient_cannot_be_split",
             "tests/grid/report/test_report_tables.py::test_a_cell_is_the_mean_of_finished_seeds_alone",
             "tests/grid/report/test_report_tables.py::test_a_finished_trial_without_a_number_is_undefined_and_not_missing",
@@ -141,11 +141,11 @@ DATA = [
         "a file in the folder's place, read-only folders, a bucket that is away",
         "told at once",
         (
-            "tests/grid/test_store.py::test_a_folder_that_cannot_be_written_is_told",
+            "tests/grid/store/test_store.py::test_a_folder_that_cannot_be_written_is_told",
             "tests/grid/doctor/test_checks.py::test_a_folder_that_cannot_be_written_or_locked",
-            "tests/grid/test_objects.py::test_a_bucket_that_does_not_answer_is_an_infrastructure_fault",
+            "tests/grid/store/test_backends.py::test_a_bucket_that_does_not_answer_is_an_infrastructure_fault",
             f"{BUCKET}a_bucket_that_is_not_there_is_told",
-            "tests/grid/test_bucket_run.py::test_killed_on_one_machine_it_goes_on_on_another",
+            "tests/grid/end_to_end/test_bucket_run.py::test_killed_on_one_machine_it_goes_on_on_another",
         ),
     ),
     Row(
@@ -161,8 +161,8 @@ DATA = [
         "trials that hold every CPU and stream; the same with data tasks that ask for one",
         "no deadlock; silence is told",
         (
-            "tests/grid/test_feed.py::test_streaming_trials_that_hold_every_cpu_do_not_hang",
-            "tests/grid/test_feed.py::test_silence_is_told",
+            "tests/grid/preparation/test_loaders.py::test_streaming_trials_that_hold_every_cpu_do_not_hang",
+            "tests/grid/preparation/test_loaders.py::test_silence_is_told",
             f"{RETRIES}a_starved_unit_ends_after_bounded_retries_with_that_sentence",
         ),
     ),
@@ -172,10 +172,10 @@ DATA = [
         "none, at once or after two minutes; what a killed driver left goes with the next command",
         (
             f"{PROCESSES}a_driver_that_dies_at_every_point_of_its_life_goes_on_and_leaves_nothing",
-            "tests/grid/test_sessions.py::test_sessions_of_the_dead_go_and_those_of_the_living_stay",
-            "tests/grid/test_sessions.py::test_what_is_started_by_who_is_just_killed_is_ended_too",
-            "tests/grid/test_sessions.py::test_who_cannot_be_known_and_writes_on_is_waited_for",
-            "tests/grid/test_sessions.py::test_whoever_dies_while_he_sweeps_leaves_the_lock_to_the_next",
+            "tests/grid/cluster/test_temp_folders.py::test_sessions_of_the_dead_go_and_those_of_the_living_stay",
+            "tests/grid/cluster/test_temp_folders.py::test_what_is_started_by_who_is_just_killed_is_ended_too",
+            "tests/grid/cluster/test_temp_folders.py::test_who_cannot_be_known_and_writes_on_is_waited_for",
+            "tests/grid/cluster/test_temp_folders.py::test_whoever_dies_while_he_sweeps_leaves_the_lock_to_the_next",
             f"{RUN}what_a_killed_driver_left_goes_though_nothing_is_left_to_do",
             f"{RUN}interrupt_says_how_to_go_on",
         ),

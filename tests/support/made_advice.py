@@ -23,7 +23,7 @@ from medpt.models.registry import build_encoder
 from medpt.specs import Finetune, Prepare, Pretrain
 
 SIDE, COUNT = 32, 24
-PAGE = (Path(__file__).parents[3] / "docs" / "queries.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "queries.md").read_text()
 SPACE = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)[1]
 GREY = {  # mean of a dataset's images: sources and targets lie on one line
     "CheXpert": 40,

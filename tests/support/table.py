@@ -1,6 +1,6 @@
 """The table of docs/reliability.md, from what was measured: no figure in it is typed.
 
-`python tests/faults/table.py --tests` names the tests of all rows; `... faults.xml kills.json` takes the
+`python tests/support/table.py --tests` names the tests of all rows; `... faults.xml kills.json` takes the
 results of running them and of the campaign, and writes docs/reliability.json and the table in
 docs/reliability.md.
 """

@@ -21,7 +21,7 @@ from medpt.errors import InputError
 from medpt.models.registry import ARCHITECTURES, BACKBONES, architectures, backbones
 from medpt.specs import Finetune, from_json
 
-DOCS = Path(__file__).parents[2] / "docs" / "extending.md"
+DOCS = Path(__file__).parents[3] / "docs" / "extending.md"
 
 
 @pytest.fixture

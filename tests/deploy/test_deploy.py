@@ -1,7 +1,6 @@
 """deploy/: the Kubernetes job, the image and its lock, checked without a cluster, a daemon or a network."""
 
 import argparse
-import importlib.util
 import json
 import re
 import shlex
@@ -190,16 +189,6 @@ def test_a_cluster_runs_the_project_s_versions() -> None:
 
 
 # --- asking for machines ------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def gpus() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("gpus", DEPLOY / "gpus.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_it_waits_until_the_gpus_are_there(gpus: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:

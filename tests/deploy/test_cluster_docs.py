@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 import yaml
 from ray.scripts.scripts import cli
-from test_deploy import gpus  # noqa: F401 - a fixture
 
 from grid import run
 from grid.doctor import __main__ as doctor
@@ -49,7 +48,7 @@ def inner() -> list[str]:
     return [line.removeprefix("cd ~/medpt-grid && ") for line in quoted]
 
 
-def test_our_programs_take_theirs(gpus: object) -> None:  # noqa: F811
+def test_our_programs_take_theirs(gpus: object) -> None:
     seen = set()
     for line in inner():
         words = shlex.split(line)
