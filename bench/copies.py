@@ -67,7 +67,7 @@ COPIES: dict[str, Callable[[Pixels], Pixels]] = {
 
 
 def near(image: Pixels, pipeline: str) -> Pixels:
-    return np.frombuffer(image_hash.near(image), np.uint8)
+    return np.frombuffer(image_hash.perceptual_hash(image), np.uint8)
 
 
 def dhash(image: Pixels, pipeline: str) -> Pixels:

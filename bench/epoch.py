@@ -31,7 +31,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from bench.figure import Figure, best, show
 from medpt.data import dataset as records
 from medpt.data import shards
-from medpt.data.arrays import ArrayFeed
+from medpt.data.arrays import ArrayLoader
 from medpt.data.cache import from_shards
 from medpt.data.cards import card
 from medpt.data.manifest import Manifest
@@ -91,7 +91,7 @@ def consume(batches: Batches, images: int, size: int) -> None:
     assert (seen, ill) == (images, images // 2), (seen, ill)
 
 
-def from_cache(feed: ArrayFeed) -> Batches:
+def from_cache(feed: ArrayLoader) -> Batches:
     """PASSES epochs, each in an order of its own: one alone is too short to be timed."""
     rows = np.arange(len(feed.index))
     steps = PASSES * feed.steps_per_epoch(rows, BATCH, augment=False)
@@ -211,7 +211,7 @@ def race(folder: Path, images: int, size: int, epochs: int) -> list[Figure]:
         return passes * images / best(lambda: consume(batches(), passes * images, size), epochs)
 
     once = time.perf_counter()
-    feed = ArrayFeed(from_shards(folder / "shards", folder / "cache"))
+    feed = ArrayLoader(from_shards(folder / "shards", folder / "cache"))
     print(f"cache built in {time.perf_counter() - once:.1f} s (not counted below)", flush=True)
     cached = rate(lambda: from_cache(feed), PASSES)
     reading = Rows(manifest, folder / "shards", hold_all=False)

@@ -29,7 +29,7 @@ import torch
 import torch.nn.functional as F
 
 from medpt.data import Record, open_dataset, preprocess
-from medpt.data.arrays import ArrayFeed, Arrays
+from medpt.data.arrays import ArrayLoader, Arrays
 from medpt.data.locate import locate
 from medpt.data.manifest import Index
 from medpt.data.preprocess import default_pipeline, preprocess_pair
@@ -42,7 +42,7 @@ from medpt.protocol import TrainingProtocol
 from medpt.specs import CLASSIFIER
 from medpt.tasks.segment import Segment
 from medpt.tasks.supervised import prepare
-from medpt.train import Run
+from medpt.train import TrainingState
 
 SEGMENTED = 4
 TARGET = "DRIVE"
@@ -53,7 +53,7 @@ EVERY = 10  # steps between evaluations
 NETWORKS = (*ARCHITECTURES, *(f"{CLASSIFIER}/{backbone}" for backbone in BACKBONES))
 
 
-def segmented(name: str, folder: Path, size: int, *, whole: bool) -> ArrayFeed:
+def segmented(name: str, folder: Path, size: int, *, whole: bool) -> ArrayLoader:
     """The first SEGMENTED images of the training part, or of all where the owner made no parts."""
     data = open_dataset(name, folder)
     records = [record for record in data if record.split != "test"][:SEGMENTED]
@@ -66,7 +66,7 @@ def segmented(name: str, folder: Path, size: int, *, whole: bool) -> ArrayFeed:
     pixels = np.stack([np.bincount(mask[mask != IGNORE], minlength=len(classes)) for mask in masks])
     facts = (name, "segmentation", data.info.modality, classes, size)
     index = Index(*facts, *_names(records), np.full(len(records), -1), pixels)
-    return ArrayFeed(Arrays(index, images, masks))
+    return ArrayLoader(Arrays(index, images, masks))
 
 
 def densest(image: np.ndarray, mask: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -81,7 +81,7 @@ def densest(image: np.ndarray, mask: np.ndarray, size: int) -> tuple[np.ndarray,
     return image[square], mask[square]
 
 
-def lesions(folder: Path, size: int) -> ArrayFeed:
+def lesions(folder: Path, size: int) -> ArrayLoader:
     """The first OF_EACH_CLASS images of each of CLASSES, whose places are the labels.
 
     InputError where there are fewer.
@@ -98,7 +98,7 @@ def lesions(folder: Path, size: int) -> ArrayFeed:
     labels = np.repeat(np.arange(len(CLASSES)), OF_EACH_CLASS)
     facts = (data.info.name, "classification", data.info.modality, CLASSES, size)
     index = Index(*facts, *_names(records), labels, None)
-    return ArrayFeed(Arrays(index, images, labels))
+    return ArrayLoader(Arrays(index, images, labels))
 
 
 def _names(records: list[Record]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -122,7 +122,7 @@ def learn(network: str, args: argparse.Namespace) -> dict[str, object]:
         seed=args.seed,
     )
     run, start, best = (
-        Run.start(work.model, work.task, protocol, torch.device("cpu")),
+        TrainingState.start(work.model, work.task, protocol, torch.device("cpu")),
         time.perf_counter(),
         0.0,
     )
@@ -164,7 +164,7 @@ def free_logits(masks: np.ndarray, task: Segment, steps: int = 150) -> float:
     return mean_iou(drawn.argmax(1).numpy(), masks, classes)
 
 
-def material(network: str, args: argparse.Namespace) -> tuple[ArrayFeed, str]:
+def material(network: str, args: argparse.Namespace) -> tuple[ArrayLoader, str]:
     """The images to learn, and the metric that is to reach its mark."""
     if network.startswith(CLASSIFIER):
         return lesions(locate("ISIC2019", args.data), args.size), "macro_auc"

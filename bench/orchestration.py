@@ -24,7 +24,7 @@ from unittest import mock
 from bench.figure import Figure, show
 from grid.cluster.ray_session import local_ray
 from grid.execution import allocation
-from grid.execution.stalled import Patience
+from grid.execution.stalled import StallNotice
 from grid.plan.plan import Plan, Unit
 from grid.site import Site
 from grid.space.trials import Settings, Space
@@ -70,7 +70,7 @@ def ours(count: int, out: Path, *, recorded: bool) -> float:
         _started(tracker)
     start = time.perf_counter()
     with mock.patch.object(scheduler, "trainable", trainable):
-        room, patience = allocation.room(None, None), Patience(60, print)
+        room, patience = allocation.capacity(None, None), StallNotice(60, print)
         scheduler.run(plan, plan.units, store, site, {}, tracker.note, lambda images: None, room, patience)
     lost = set(plan.units) - store.finished()
     assert not lost, [store.failure(name)["reason"] for name in lost & store.failures()] or "units are lost"

@@ -19,15 +19,15 @@ import numpy as np
 import torch
 
 from medpt.data import open_dataset, preprocess
-from medpt.data.arrays import ArrayFeed, Arrays
+from medpt.data.arrays import ArrayLoader, Arrays
 from medpt.data.manifest import Index
 from medpt.data.preprocess import default_pipeline
 from medpt.models.registry import BACKBONES
 from medpt.protocol import TrainingProtocol
 from medpt.specs import CLASSIFIER
 from medpt.tasks import context, jigsaw
-from medpt.tasks.base import Work
-from medpt.train import Row, fit
+from medpt.tasks.base import TrainingSetup
+from medpt.train import MetricsRow, fit
 
 PERMUTATIONS = 100
 
@@ -61,35 +61,35 @@ def _hill(rng: np.random.Generator, size: int) -> np.ndarray:
     return image.clip(0, 255).astype(np.uint8)
 
 
-def feed_of(images: np.ndarray, groups: list[str]) -> ArrayFeed:
+def feed_of(images: np.ndarray, groups: list[str]) -> ArrayLoader:
     labels = np.zeros(len(images), dtype=np.int64)
     facts = ("bench", "classification", "natural", ("one", "two"), images.shape[1])
     ids, splits = np.array([f"{n:05}" for n in range(len(images))]), np.array(["train"] * len(images))
-    return ArrayFeed(Arrays(Index(*facts, ids, splits, np.array(groups), labels, None), images, labels))
+    return ArrayLoader(Arrays(Index(*facts, ids, splits, np.array(groups), labels, None), images, labels))
 
 
-def jigsaw_work(feed: ArrayFeed, args: argparse.Namespace, protocol: TrainingProtocol) -> Work:
+def jigsaw_work(feed: ArrayLoader, args: argparse.Namespace, protocol: TrainingProtocol) -> TrainingSetup:
     rows = feed.index.rows("train")
     return jigsaw.prepare(
         feed, rows, backbone=args.backbone, protocol=protocol, seed=args.seed, permutations=PERMUTATIONS
     )
 
 
-def context_work(feed: ArrayFeed, args: argparse.Namespace, protocol: TrainingProtocol) -> Work:
+def context_work(feed: ArrayLoader, args: argparse.Namespace, protocol: TrainingProtocol) -> TrainingSetup:
     rows = feed.index.rows("train")
     return context.prepare(
         feed, rows, backbone=args.backbone, architecture=args.decoder, protocol=protocol, seed=args.seed
     )
 
 
-MARKS: dict[str, tuple[Callable[..., Work], Callable[[Row], bool]]] = {
+MARKS: dict[str, tuple[Callable[..., TrainingSetup], Callable[[MetricsRow], bool]]] = {
     "jigsaw": (jigsaw_work, lambda row: row["val_accuracy"] > 10 / PERMUTATIONS),
     "context": (context_work, lambda row: row["val_mse_swapped"] < row["val_mse_identity_swapped"]),
 }
 """How a method is prepared, and when it has learned."""
 
 
-def learn(method: str, feed: ArrayFeed, args: argparse.Namespace) -> dict[str, object]:
+def learn(method: str, feed: ArrayLoader, args: argparse.Namespace) -> dict[str, object]:
     prepare, learned = MARKS[method]
     protocol = TrainingProtocol(
         learning_rate=args.learning_rate,
@@ -100,10 +100,10 @@ def learn(method: str, feed: ArrayFeed, args: argparse.Namespace) -> dict[str, o
         validation_fraction=0.2,
     )
     work = prepare(feed, args, protocol)
-    rows: list[Row] = []
+    rows: list[MetricsRow] = []
     start = time.perf_counter()
 
-    def tell(row: Row) -> None:
+    def tell(row: MetricsRow) -> None:
         rows.append({name: round(value, 4) for name, value in row.items() if name != "time"})
         print(method, rows[-1], flush=True)
         if learned(row) and not args.all_steps:

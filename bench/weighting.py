@@ -13,18 +13,18 @@ import numpy as np
 import torch
 
 from medpt.data import open_dataset
-from medpt.data.arrays import ArrayFeed, Arrays
+from medpt.data.arrays import ArrayLoader, Arrays
 from medpt.data.manifest import Index
 from medpt.data.preprocess import default_pipeline, preprocess_pair
 from medpt.losses import WEIGHTINGS
 from medpt.protocol import TrainingProtocol
 from medpt.tasks.supervised import prepare
-from medpt.train import Row, fit
+from medpt.train import MetricsRow, fit
 
 COLUMNS = ("val_miou", "val_foreground_miou", "val_image_miou", "val_dice", "val_background_miou")
 
 
-def load(folder: Path, size: int) -> ArrayFeed:
+def load(folder: Path, size: int) -> ArrayLoader:
     """DRIVE in memory, in the owner's split."""
     data = open_dataset("DRIVE", folder)
     pipeline = default_pipeline("fundus", size)
@@ -36,10 +36,10 @@ def load(folder: Path, size: int) -> ArrayFeed:
     )
     facts = (data.info.name, "segmentation", "fundus", data.info.classes, size)
     index = Index(*facts, ids, splits, groups, np.full(len(ids), -1), pixels)
-    return ArrayFeed(Arrays(index, images, masks))
+    return ArrayLoader(Arrays(index, images, masks))
 
 
-def trial(feed: ArrayFeed, weighting: str, steps: int, batch: int, seed: int) -> Row:
+def trial(feed: ArrayLoader, weighting: str, steps: int, batch: int, seed: int) -> MetricsRow:
     """Tests after every fifth of the steps; returns the last test."""
     protocol = TrainingProtocol(
         batch_size=batch,
@@ -52,7 +52,7 @@ def trial(feed: ArrayFeed, weighting: str, steps: int, batch: int, seed: int) ->
     rows, tested = feed.index.rows("train"), feed.index.rows("test")
     work = prepare(feed, rows, backbone="resnet18", architecture="unet", protocol=protocol, seed=seed)
 
-    def tell(row: Row) -> None:
+    def tell(row: MetricsRow) -> None:
         values = ", ".join(f"{row[name]:.4f}" for name in COLUMNS)
         print(f"{weighting} seed {seed} step {row['step']}: {values}", flush=True)
 
@@ -73,7 +73,7 @@ def main() -> None:
     torch.set_num_threads(1)
     feed = load(options.folder, options.size)
     print(f"step: {', '.join(COLUMNS)}")
-    final: dict[str, list[Row]] = {
+    final: dict[str, list[MetricsRow]] = {
         weighting: [trial(feed, weighting, options.steps, options.batch, seed) for seed in options.seeds]
         for weighting in options.weightings
     }

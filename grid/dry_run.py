@@ -7,7 +7,7 @@ from rich.table import Table
 
 from grid.claims.published import matching_cells
 from grid.plan import cost
-from grid.plan.datasets import ABSENT, Sources
+from grid.plan.datasets import ABSENT, SpaceDatasets
 from grid.plan.plan import Plan, Unit
 from grid.store.store import Store
 
@@ -19,7 +19,7 @@ LABELS = {  # others by their kind
 }
 
 
-def describe(plan: Plan, store: Store, found: Sources, console: Console) -> None:
+def describe(plan: Plan, store: Store, found: SpaceDatasets, console: Console) -> None:
     finished = store.finished() & set(plan.units)
     todo = [unit for name, unit in plan.units.items() if name not in finished]
     console.print(f"[bold]{plan.space.name}[/bold]: {plan.space.title}")

@@ -8,13 +8,13 @@ from rich.console import Console
 
 from grid import extended
 from grid.cluster import temp_folders
-from grid.cluster.connection_watch import leave_without_ray, watched, witnessed
-from grid.cluster.process_exit import leave_on_signals
+from grid.cluster.connection_watch import leave_without_ray, message_on_crash, watch_connection
+from grid.cluster.process_exit import exit_on_signals
 from grid.cluster.ray_session import local_ray
 from grid.execution import allocation
 from grid.execution.inputs import weights_file
 from grid.execution.progress import Progress
-from grid.execution.stalled import Patience
+from grid.execution.stalled import StallNotice
 from grid.lean import loading
 from grid.plan import cost
 from grid.plan.plan import Plan, Unit
@@ -23,7 +23,7 @@ from grid.site import Site
 from grid.store.backends import is_url
 from grid.store.store import Store
 from grid.tracking import tracker as track
-from grid.tracking.passwords import hidden
+from grid.tracking.passwords import hide_passwords
 from medpt.data.dataset import Dataset
 from medpt.errors import InputError
 from medpt.specs import Finetune
@@ -34,39 +34,39 @@ def execute(
 ) -> int:
     """Exit code 0 when every unit of the plan is finished, else 1."""
     store.sweep()
-    temp_folders.sweep_abandoned()
+    temp_folders.clean_up_abandoned()
     todo = unfinished(plan, store, console)
     extended.check((plan.units[name] for name in todo), plan.space.settings.size)
     check_published_weights(plan, todo, options)
     site = make_site(plan, store, options)
-    tracker = followed(plan, store, options)
+    tracker = start_tracker(plan, store, options)
     announce(plan, todo, console)
     if todo:
         carry_out(plan, todo, store, site, opened, tracker, options, console)
-    recorded = all_sent(tracker, console)
-    return conclude(plan, store, tracker.uri, console, recorded=recorded)
+    recorded = finish_tracking(tracker, console)
+    return report_outcome(plan, store, tracker.uri, console, recorded=recorded)
 
 
 def flush(plan: Plan, store: Store, options: argparse.Namespace, console: Console) -> int:
     """Only brings the tracker up to date. Exit code 0 when it has all that the store has, else 1."""
-    tracker = followed(plan, store, options)
-    if not all_sent(tracker, console):
+    tracker = start_tracker(plan, store, options)
+    if not finish_tracking(tracker, console):
         return 1
     ended = sum(store.is_finished(name) for name in plan.units)
-    console.print(f"all {ended} runs of {plan.space.name} are in {hidden(tracker.uri)}", markup=False)
+    console.print(f"all {ended} runs of {plan.space.name} are in {hide_passwords(tracker.uri)}", markup=False)
     return 0
 
 
-def followed(plan: Plan, store: Store, options: argparse.Namespace) -> track.Tracker:
+def start_tracker(plan: Plan, store: Store, options: argparse.Namespace) -> track.Tracker:
     tracker = track.Tracker(options.tracking_uri or track.default_uri(store.root), store, plan)
     tracker.start()
     return tracker
 
 
-def all_sent(tracker: track.Tracker, console: Console) -> bool:
+def finish_tracking(tracker: track.Tracker, console: Console) -> bool:
     unsent = tracker.finish()
     if unsent:
-        where = f"{hidden(tracker.uri)} yet ({tracker.problem})"
+        where = f"{hide_passwords(tracker.uri)} yet ({tracker.problem})"
         console.print(f"{unsent} runs are not in {where}; the same command sends them", markup=False)
     return not unsent
 
@@ -145,12 +145,12 @@ def carry_out(
         progress = stack.enter_context(Progress(console, costs))
         with loading():  # and the tracker loads MLflow
             stack.enter_context(local_ray(options.address, options.cpus, options.gpus))
-            leave_on_signals(how_to_go_on(options))
-            stack.enter_context(witnessed(ended(options)))
-            stack.enter_context(watched(head(), partial(leave_without_ray, lost(options))))
+            exit_on_signals(how_to_go_on(options))
+            stack.enter_context(message_on_crash(ended(options)))
+            stack.enter_context(watch_connection(head(), partial(leave_without_ray, lost(options))))
             from grid.execution import scheduler
         room = counted_on(options, console)
-        patience = Patience(options.wait, lambda text: console.print(text, markup=False))
+        patience = StallNotice(options.wait, lambda text: console.print(text, markup=False))
 
         def tell(event: str, unit: Unit) -> None:
             progress.note(event, unit)
@@ -159,9 +159,9 @@ def carry_out(
         scheduler.run(plan, todo, store, site, opened, tell, progress.prepared, room, patience)
 
 
-def counted_on(options: argparse.Namespace, console: Console) -> allocation.Room:
+def counted_on(options: argparse.Namespace, console: Console) -> allocation.Capacity:
     """How much may be at work at once; what a cluster has only now is said, as it is for the whole run."""
-    room = allocation.room(options.cpus, options.gpus)
+    room = allocation.capacity(options.cpus, options.gpus)
     if not options.address:
         allocation.check_gpus(room.gpus)
     elif options.gpus is None and not room.gpus:
@@ -183,11 +183,11 @@ def ended(options: argparse.Namespace) -> str:
     return f"\nended from outside, or with Ray's processes on this machine{how_to_go_on(options)}"
 
 
-def conclude(plan: Plan, store: Store, uri: str, console: Console, *, recorded: bool) -> int:
+def report_outcome(plan: Plan, store: Store, uri: str, console: Console, *, recorded: bool) -> int:
     """The table, the failures and the report's place; without the record there is no table to show."""
     from grid import report
 
-    recorded = recorded and shown(plan, store, uri, console)
+    recorded = recorded and print_results(plan, store, uri, console)
     failures = [name for name in plan.units if not store.is_finished(name)]
     for name in failures:
         console.print(failure_line(plan.units[name], store), markup=False)
@@ -196,13 +196,13 @@ def conclude(plan: Plan, store: Store, uri: str, console: Console, *, recorded: 
     return 1 if failures else 0
 
 
-def shown(plan: Plan, store: Store, uri: str, console: Console) -> bool:
+def print_results(plan: Plan, store: Store, uri: str, console: Console) -> bool:
     """Whether the table could be read; a tracker may be lost after it took everything."""
     from grid import query
     from grid.results import frame
 
     try:
-        query.show(frame.load(plan.space.name, store.out, uri), console)
+        query.print_tables(frame.load(plan.space.name, store.out, uri), console)
     except InputError as error:
         console.print(str(error), markup=False)
         return False

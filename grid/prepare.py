@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from grid.preparation.images import Job, prepare_all
-from grid.preparation.pipeline import Making
+from grid.preparation.pipeline import Destination
 from medpt.data import open_dataset
 from medpt.data.cards import card
 from medpt.data.fingerprint import fingerprint
@@ -45,7 +45,7 @@ def prepare_one(name: str, root: Path, to: Path, options: argparse.Namespace) ->
         raise InputError(f"{pipeline}: roi needs a disc detector, which only a grid trains: {ROI_KEY}")
     split: Any = options.split or ("official" if info.official_split else "random")
     spec = Prepare(dataset.info.name, fingerprint(dataset.root), canonical(pipeline), split)
-    job = Job(dataset.info.name, spec, dataset, Making(to))
+    job = Job(dataset.info.name, spec, dataset, Destination(to))
     from grid.cluster.ray_session import local_ray
 
     with local_ray():

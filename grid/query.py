@@ -51,7 +51,7 @@ def cells(frame: "pd.DataFrame", by: list[str], metric: str) -> "pd.DataFrame":
     for key in by:
         if key not in results.FACTORS:
             raise InputError(f"--by {key}: no such factor; {did_you_mean(key, results.FACTORS)}")
-    frame = results.having(frame, metric, by)
+    frame = results.with_metric(frame, metric, by)
     grouped = frame.groupby(by, sort=False, dropna=False)[metric]
     table = grouped.agg(mean="mean", std="std", n="count", planned="size").reset_index()
     table[["mean", "std"]] *= 100
@@ -71,7 +71,7 @@ def default_by(frame: "pd.DataFrame") -> list[str]:
     return [*CELL, "target_size"] if frame["target_size"].nunique() > 1 else CELL
 
 
-def show(frame: "pd.DataFrame", console: Console) -> None:
+def print_tables(frame: "pd.DataFrame", console: Console) -> None:
     """The paper's kind of table: rows are networks and initializations, columns targets."""
     for metric in METRICS.values():
         if metric in frame.columns and frame[metric].notna().any():

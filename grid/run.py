@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from rich.console import Console
 
-from grid.cluster.process_exit import leave, leave_on_signals
+from grid.cluster.process_exit import exit_on_signals, exit_process
 from grid.dry_run import describe
 from grid.plan import datasets
 from grid.plan import plan as planning
@@ -23,11 +23,11 @@ from grid.store.backends import place
 from grid.store.leases import SECONDS
 from grid.store.store import Store
 from grid.tracking.addresses import tracking_uri
-from grid.tracking.passwords import hidden
+from grid.tracking.passwords import hide_passwords
 from medpt import cli
 from medpt.data import own
 from medpt.errors import InputError
-from medpt.files import room
+from medpt.files import free_space
 
 FULL = {errno.ENOSPC, errno.EDQUOT}
 
@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
         if error.errno not in FULL:
             raise
         console.file.flush()
-        print(f"{error}; {room(Store(options.out).root)}; the same command goes on", file=sys.stderr)
+        print(f"{error}; {free_space(Store(options.out).root)}; the same command goes on", file=sys.stderr)
         return 1
 
 
@@ -66,14 +66,18 @@ def run(options: argparse.Namespace, console: Console) -> int:
     if options.flush:
         return flushed(plan, store, found, options, console)
     opened = datasets.open_all(space, found)
-    leave_on_signals(how_to_go_on(options))
+    exit_on_signals(how_to_go_on(options))
     from grid.execute import execute
 
     return execute(plan, store, opened, options, console)
 
 
 def flushed(
-    plan: planning.Plan, store: Store, found: datasets.Sources, options: argparse.Namespace, console: Console
+    plan: planning.Plan,
+    store: Store,
+    found: datasets.SpaceDatasets,
+    options: argparse.Namespace,
+    console: Console,
 ) -> int:
     from grid.execute import flush
 
@@ -133,7 +137,7 @@ def how_to_go_on(options: argparse.Namespace) -> str:
 def command(options: argparse.Namespace) -> str:
     import shlex
 
-    return shlex.join(["python", "-m", "grid.run", *map(hidden, options.given)])
+    return shlex.join(["python", "-m", "grid.run", *map(hide_passwords, options.given)])
 
 
 def parser() -> argparse.ArgumentParser:
@@ -200,4 +204,4 @@ def parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    leave(main())
+    exit_process(main())

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from grid.claims.published import cohort_counts
-from grid.preparation.pipeline import Making
+from grid.preparation.pipeline import Destination
 from grid.preparation.slides import Job, extract_all
 from medpt.data import open_dataset
 from medpt.data.cards import card
@@ -52,7 +52,9 @@ def extract_one(options: argparse.Namespace) -> CohortManifest:
     dataset = open_dataset(name, options.folder)
     given = {key: getattr(options, key) for key in ("candidates", "box", "size")}
     patches = {key: value for key, value in given.items() if value is not None}
-    job = Job(name, Slides(name, fingerprint(dataset.root), patches=patches), dataset, Making(options.to))
+    job = Job(
+        name, Slides(name, fingerprint(dataset.root), patches=patches), dataset, Destination(options.to)
+    )
     from grid.cluster.ray_session import local_ray
 
     with local_ray():

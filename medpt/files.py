@@ -86,7 +86,7 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text())
 
 
-def room(folder: Path) -> str:
+def free_space(folder: Path) -> str:
     """What the disk below a folder still takes, in words."""
     return f"{shutil.disk_usage(folder).free / 2**20:,.1f} MB free in {folder}"
 

@@ -28,43 +28,43 @@ from medpt.protocol import TrainingProtocol
 from medpt.tasks.base import Task
 
 if TYPE_CHECKING:
-    from medpt.data.arrays import Source
+    from medpt.data.arrays import BatchSource
 
-Row = dict[str, float]
+MetricsRow = dict[str, float]
 EVALUATION_BATCH = 32
 LONGEST_INTERVAL = 500  # steps: twenty evaluations of a long epoch would outlast any run
 UNCHECKED_CUDA_STEPS = 50  # reading a loss back each step would stall the device
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrainingResult:
     """`best` and `best_step` are those of the weights left in the model: the last ones without validation."""
 
     step: int
     best_step: int
     best: float
-    history: list[Row]
+    history: list[MetricsRow]
 
 
 @dataclass(frozen=True)
-class Standing:
+class EarlyStopping:
     """Where early stopping stands: the best value, its step, and the evaluations since."""
 
     best: float = math.nan
     best_step: int = 0
     stale: int = 0
 
-    def after(self, value: float, step: int, improvement: float) -> Standing:
+    def after(self, value: float, step: int, improvement: float) -> EarlyStopping:
         """`value`, higher is better, replaces the best if it exceeds it by more than `improvement`."""
         if math.isnan(self.best) or value - self.best > improvement:
-            return Standing(value, step, 0)
-        return Standing(self.best, self.best_step, self.stale + 1)
+            return EarlyStopping(value, step, 0)
+        return EarlyStopping(self.best, self.best_step, self.stale + 1)
 
 
 def fit(
     model: nn.Module,
     task: Task,
-    feed: Source,
+    feed: BatchSource,
     train_rows: np.ndarray,
     val_rows: np.ndarray,
     protocol: TrainingProtocol,
@@ -73,8 +73,8 @@ def fit(
     device: str | torch.device = "cpu",
     checkpoints: Checkpoints | None = None,
     checkpoint_seconds: float = 30.0,
-    on_row: Callable[[Row], object] = lambda row: None,
-) -> Outcome:
+    on_row: Callable[[MetricsRow], object] = lambda row: None,
+) -> TrainingResult:
     """Trains `model` in place and leaves it with the weights of its best validation metric.
 
     With validation rows it stops after `patience` evaluations in a row without improvement, not before
@@ -85,7 +85,7 @@ def fit(
     """
     if len(train_rows) == 0:
         raise InputError("no image is left to train on after the validation part was cut off")
-    run = Run.start(model, task, protocol, torch.device(device))
+    run = TrainingState.start(model, task, protocol, torch.device(device))
     if found := checkpoints and checkpoints.newest():
         run.load(*found)
     for row in run.history:
@@ -106,7 +106,7 @@ def fit(
 
 
 @dataclass
-class Run:
+class TrainingState:
     """Everything that changes while a network trains; `state` and `load` carry it across a kill."""
 
     model: nn.Module
@@ -117,12 +117,14 @@ class Run:
     loss_sum: Tensor  # since the last evaluation
     unchecked: list[Tensor] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)
-    history: list[Row] = field(default_factory=list)
-    standing: Standing = Standing()
+    history: list[MetricsRow] = field(default_factory=list)
+    standing: EarlyStopping = EarlyStopping()
     step: int = 0
 
     @classmethod
-    def start(cls, model: nn.Module, task: Task, protocol: TrainingProtocol, device: torch.device) -> Run:
+    def start(
+        cls, model: nn.Module, task: Task, protocol: TrainingProtocol, device: torch.device
+    ) -> TrainingState:
         on_cuda = device.type == "cuda"
         model.to(device).to(memory_format=torch.channels_last if on_cuda else torch.preserve_format).train()
         optimiser = torch.optim.Adam(model.parameters(), lr=protocol.learning_rate, fused=on_cuda)
@@ -162,11 +164,11 @@ class Run:
                 )
         self.unchecked.clear()
 
-    def evaluate(self, feed: Source, val_rows: np.ndarray) -> Row:
+    def evaluate(self, feed: BatchSource, val_rows: np.ndarray) -> MetricsRow:
         """Appends a row to the history and keeps the weights if they are the best so far."""
         self._check_losses()
         steps = self.step - int(self.history[-1]["step"] if self.history else 0)
-        row: Row = {"step": self.step, "train_loss": float(self.loss_sum) / steps}
+        row: MetricsRow = {"step": self.step, "train_loss": float(self.loss_sum) / steps}
         self.loss_sum.zero_()
         if len(val_rows):
             values = self.task.evaluate(self.model, prepared(feed, val_rows, self.device))
@@ -184,12 +186,12 @@ class Run:
         if self.standing.best_step == self.step:
             self.best = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
 
-    def conclude(self) -> Outcome:
+    def conclude(self) -> TrainingResult:
         if not self.best:
-            return Outcome(self.step, self.step, math.nan, self.history)
+            return TrainingResult(self.step, self.step, math.nan, self.history)
         self.model.load_state_dict(self.best)
         best = self.standing.best if self.task.higher_is_better else -self.standing.best
-        return Outcome(self.step, self.standing.best_step, best, self.history)
+        return TrainingResult(self.step, self.standing.best_step, best, self.history)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors and JSON from which `load` goes on."""
@@ -222,29 +224,29 @@ def reseed(device: torch.device, seed: int) -> None:
         torch.cuda.default_generators[number].manual_seed(seed)
 
 
-def standing(history: list[Row], task: Task, improvement: float) -> Standing:
+def standing(history: list[MetricsRow], task: Task, improvement: float) -> EarlyStopping:
     """Replays early stopping over the rows of a history that were validated."""
-    now = Standing()
+    now = EarlyStopping()
     for row in history:
         if (value := row.get(f"val_{task.metric}")) is not None:
             now = now.after(value if task.higher_is_better else -value, int(row["step"]), improvement)
     return now
 
 
-def evaluation_interval(protocol: TrainingProtocol, feed: Source, train_rows: np.ndarray) -> int:
+def evaluation_interval(protocol: TrainingProtocol, feed: BatchSource, train_rows: np.ndarray) -> int:
     """Steps from one evaluation to the next: as told, else one eightfold epoch, but 500 at the most."""
     if protocol.evaluate_every is not None:
         return protocol.evaluate_every
     return min(feed.steps_per_epoch(train_rows, protocol.batch_size, augment=True), LONGEST_INTERVAL)
 
 
-def prepared(feed: Source, rows: np.ndarray, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
+def prepared(feed: BatchSource, rows: np.ndarray, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
     """Each row once, in order, as normalised images (B, 3, S, S) and targets, on the device."""
     for images, targets in feed.scan(rows, EVALUATION_BATCH):
         yield normalise(images.to(device, non_blocking=True)), targets.to(device, non_blocking=True)
 
 
-def summary(outcome: Outcome, task: Task) -> dict[str, float]:
+def summary(outcome: TrainingResult, task: Task) -> dict[str, float]:
     """steps, best_step, and where there was validation val_METRIC and steps_to_95 (see there)."""
     steps = {"steps": float(outcome.step), "best_step": float(outcome.best_step)}
     if math.isnan(outcome.best):
@@ -252,7 +254,7 @@ def summary(outcome: Outcome, task: Task) -> dict[str, float]:
     return steps | {f"val_{task.metric}": outcome.best, "steps_to_95": float(steps_to_95(outcome, task))}
 
 
-def steps_to_95(outcome: Outcome, task: Task) -> int:
+def steps_to_95(outcome: TrainingResult, task: Task) -> int:
     """The first evaluated step whose validation metric is within 5 % of the run's own best."""
     for row in outcome.history:
         value = row[f"val_{task.metric}"]

@@ -182,7 +182,7 @@ experiments: [{initialization: [random], backbone: [resnet18], target: [DRIVE], 
 datasets: {DRIVE: {folder: FOLDER}}
 """
 
-    def found(name: str) -> datasets.Sources:
+    def found(name: str) -> datasets.SpaceDatasets:
         (tmp_path / "small.yaml").write_text(text.replace("FOLDER", name))
         loaded = trials.load(str(tmp_path / "small.yaml"))
         return datasets.find(loaded, tmp_path / "data", tmp_path / "out", write=False)

@@ -21,7 +21,6 @@ from medpt.errors import InputError
 if TYPE_CHECKING:
     from grid.advise.advice import Advice, Row
     from grid.advise.candidates import Offer
-    from grid.results.stored_space import Evidence
     from medpt.data import Dataset
 
 
@@ -55,7 +54,7 @@ def run(options: argparse.Namespace) -> None:
         write(options.csv, advice.rows)
 
 
-def checked(options: argparse.Namespace) -> "tuple[Dataset, Evidence, Offer]":
+def checked(options: argparse.Namespace) -> "tuple[Dataset, StoredSpace, Offer]":
     """The target and what the space offers. InputError with the problems of all options at once."""
     from grid.advise import samples
     from grid.results import frame as results
@@ -89,12 +88,12 @@ def _limits(options: argparse.Namespace) -> list[str]:
     return problems
 
 
-def _offer(options: argparse.Namespace, plan: Any, frame: Any, dataset: Any) -> "tuple[Evidence, Offer]":
+def _offer(options: argparse.Namespace, plan: Any, frame: Any, dataset: Any) -> "tuple[StoredSpace, Offer]":
     from grid.advise.candidates import offered
-    from grid.results.stored_space import Evidence
+    from grid.results.stored_space import StoredSpace
     from grid.store.store import Store
 
-    evidence = Evidence(plan, Store(options.out))
+    evidence = StoredSpace(plan, Store(options.out))
     offer = offered(evidence, frame, dataset.info.task, options.backbone)
     _same_weights(options.imagenet_weights, offer)
     return evidence, offer

@@ -26,7 +26,7 @@ from grid.advise.candidates import Candidate, Offer, Target
 from grid.advise.ranking import Evidences, Trust
 from grid.advise.samples import Sample
 from grid.execution.inputs import weights_file
-from grid.results.stored_space import Evidence
+from grid.results.stored_space import StoredSpace
 from medpt import files
 from medpt.analysis.activations import settle
 from medpt.analysis.cmd import DEFAULTS, cmv
@@ -75,7 +75,7 @@ class Adviser:
     """What can be computed of samples and weights; what cannot becomes a sentence in `evidence.gaps`."""
 
     def __init__(
-        self, evidence: Evidence, offer: Offer, images: int, imagenet: Path | None, tell: Tell
+        self, evidence: StoredSpace, offer: Offer, images: int, imagenet: Path | None, tell: Tell
     ) -> None:
         self.evidence, self.offer, self.images, self.tell = evidence, offer, images, tell
         self.imagenet = imagenet

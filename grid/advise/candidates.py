@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from grid.execution import leak_guard
 from grid.query import METRICS
 from grid.results import effects
-from grid.results.stored_space import Evidence
+from grid.results.stored_space import StoredSpace
 from grid.space.trials import IMAGENET
 from medpt.data.cards import card
 from medpt.data.manifest import Manifest
@@ -62,7 +62,7 @@ class Offer:
     sources: dict[str, str]
 
 
-def offered(evidence: Evidence, frame: "pd.DataFrame", task: str, backbone: str | None) -> Offer:
+def offered(evidence: StoredSpace, frame: "pd.DataFrame", task: str, backbone: str | None) -> Offer:
     """Of the backbone, or of the one with most finished initializations; targets of the task alone.
 
     Data of another size than most are left out, with a gap. Raises InputError for a backbone without a
@@ -89,7 +89,7 @@ def offered(evidence: Evidence, frame: "pd.DataFrame", task: str, backbone: str 
     return Offer(backbone, size, candidates, targets, prepared, _largest(published, prepared) | sources)
 
 
-def _backbone(evidence: Evidence, wanted: str | None) -> str:
+def _backbone(evidence: StoredSpace, wanted: str | None) -> str:
     """The wanted one, or that with the most initializations."""
     found = {(spec.backbone, trial["initialization"]) for trial, spec, _ in _starts(evidence)}
     trained = Counter(backbone for backbone, label in sorted(found) if label != IMAGENET)
@@ -100,7 +100,7 @@ def _backbone(evidence: Evidence, wanted: str | None) -> str:
     return wanted or trained.most_common(1)[0][0]
 
 
-def _starts(evidence: Evidence) -> Iterator[tuple[dict[str, Any], Finetune | Survive, str]]:
+def _starts(evidence: StoredSpace) -> Iterator[tuple[dict[str, Any], Finetune | Survive, str]]:
     """Every trial that begins with weights which are there, and their name."""
     for trial in evidence.plan["trials"]:
         spec = evidence.units[trial["digest"]].spec
@@ -114,12 +114,12 @@ def _starts(evidence: Evidence) -> Iterator[tuple[dict[str, Any], Finetune | Sur
             yield trial, spec, spec.weights
 
 
-def _common(evidence: Evidence, digest: str) -> str:
+def _common(evidence: StoredSpace, digest: str) -> str:
     """The pre-training that left nothing out for the sake of a target."""
     return leak_guard.common(evidence.units[digest]) or digest
 
 
-def _candidates(evidence: Evidence, backbone: str) -> dict[str, Candidate]:
+def _candidates(evidence: StoredSpace, backbone: str) -> dict[str, Candidate]:
     weights: dict[str, dict[str, None]] = {}
     for trial, spec, name in _starts(evidence):
         if spec.backbone == backbone:
@@ -130,13 +130,13 @@ def _candidates(evidence: Evidence, backbone: str) -> dict[str, Candidate]:
     }
 
 
-def _datasets(evidence: Evidence, weights: dict[str, None]) -> tuple[str, ...]:
+def _datasets(evidence: StoredSpace, weights: dict[str, None]) -> tuple[str, ...]:
     specs = [evidence.units[name].spec for name in weights if name in evidence.units]
     found = [name for spec in specs if isinstance(spec, Pretrain) for name in spec.datasets]
     return tuple(dict.fromkeys(found)) or (PUBLISHED,)
 
 
-def _data(evidence: Evidence, candidate: Candidate) -> list[str]:
+def _data(evidence: StoredSpace, candidate: Candidate) -> list[str]:
     specs = [evidence.units[name].spec for name in candidate.weights if name in evidence.units]
     return [name for spec in specs if isinstance(spec, Pretrain) for name in spec.data]
 
@@ -161,7 +161,7 @@ def measured(frame: "pd.DataFrame", backbone: str, metric: str) -> Gains:
 
 
 def _targets(
-    evidence: Evidence, backbone: str, task: str, gains: Gains, prepared: dict[str, Manifest]
+    evidence: StoredSpace, backbone: str, task: str, gains: Gains, prepared: dict[str, Manifest]
 ) -> list[Target]:
     """Those with gains whose data are there."""
     starts: dict[str, dict[str, dict[str, None]]] = {}

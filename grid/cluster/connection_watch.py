@@ -18,7 +18,7 @@ _witnesses: list["subprocess.Popen[str]"] = []  # of this process, for an exit t
 
 
 @contextmanager
-def witnessed(message: str) -> Iterator[None]:
+def message_on_crash(message: str) -> Iterator[None]:
     """A small process says `message` if this one ends without a word, as Ray's client ends it when the node
     that it runs on is lost: from C++, with code 1."""
     command = [sys.executable, "-S", "-c", LAST_WORDS, message]
@@ -36,7 +36,7 @@ def dismiss() -> None:
 
 
 @contextmanager
-def watched(address: str, lost: Callable[[], None]) -> Iterator[None]:
+def watch_connection(address: str, lost: Callable[[], None]) -> Iterator[None]:
     """Calls `lost` from a thread of its own once nothing has listened at HOST:PORT for PATIENCE seconds."""
     ended = threading.Event()
     thread = threading.Thread(target=_watch, args=(address, lost, ended), name="watch", daemon=True)
@@ -69,9 +69,9 @@ def _answers(host: str, port: int) -> bool:
 
 def leave_without_ray(message: str) -> None:
     """Exits with 1 and `message`, at once: nothing of Ray answers any more, and all on disk is whole."""
-    from grid.cluster.temp_folders import sweep_own
+    from grid.cluster.temp_folders import clean_up_own
 
     dismiss()
     os.write(2, message.encode())
-    sweep_own()
+    clean_up_own()
     os._exit(1)

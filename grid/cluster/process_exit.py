@@ -10,24 +10,24 @@ from typing import Any, NoReturn
 from unittest.mock import patch
 
 
-def leave_on_signals(message: str) -> None:
+def exit_on_signals(message: str) -> None:
     """Exits with 130 or 143 and `message`. Ray installs its own: call this again after it started."""
 
     def leave(number: int, frame: FrameType | None) -> None:
         signal.signal(number, signal.SIG_IGN)
         os.write(1, message.encode())  # nothing that the interrupted line may be in the middle of
         from grid.cluster.connection_watch import dismiss
-        from grid.cluster.temp_folders import sweep_own
+        from grid.cluster.temp_folders import clean_up_own
 
         dismiss()
-        sweep_own()
+        clean_up_own()
         os._exit(128 + number)
 
     signal.signal(signal.SIGINT, leave)
     signal.signal(signal.SIGTERM, leave)
 
 
-def leave(code: int) -> NoReturn:
+def exit_process(code: int) -> NoReturn:
     """Ends the process as it is: at an orderly end torch's compiler complains of what Ray's threads hold."""
     sys.stdout.flush()
     sys.stderr.flush()

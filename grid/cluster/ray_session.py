@@ -34,7 +34,7 @@ def local_ray(address: str | None = None, cpus: int | None = None, gpus: int | N
     logging.getLogger("ray").setLevel(logging.ERROR)
     for name in ("tune", "execution"):  # a page of traceback for each unit that is tried again
         logging.getLogger(f"ray.tune.{name}").setLevel(logging.CRITICAL)
-    temp_folders.sweep_abandoned()
+    temp_folders.clean_up_abandoned()
     session = temp_folders.start()
     try:
         with _told(address):

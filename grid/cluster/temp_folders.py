@@ -29,14 +29,14 @@ def start() -> Path:
 
 
 def end(session: Path) -> None:
-    sweep(session)
+    clean_up(session)
     _sessions.pop(session).close()
 
 
-def sweep_own() -> None:
+def clean_up_own() -> None:
     """Ends all that this process started through Ray, at once."""
     for session in _sessions:
-        sweep(session)
+        clean_up(session)
 
 
 def scratch() -> Path | None:
@@ -44,7 +44,7 @@ def scratch() -> Path | None:
     return next(iter(_sessions), None)
 
 
-def sweep_abandoned() -> None:
+def clean_up_abandoned() -> None:
     """Ends and removes what drivers left that were killed: their sessions' locks are free, or gone."""
     for session in Path(tempfile.gettempdir()).glob(f"{SESSION}*"):
         with suppress(OSError):
@@ -54,16 +54,16 @@ def sweep_abandoned() -> None:
             if (session / LOCK).exists():
                 _sweep_if_free(session)
             elif time.time() - facts.st_mtime > UNLOCKED:
-                sweep(session)
+                clean_up(session)
 
 
 def _sweep_if_free(session: Path) -> None:
     with (session / LOCK).open() as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        sweep(session)
+        clean_up(session)
 
 
-def sweep(session: Path) -> None:
+def clean_up(session: Path) -> None:
     """Ends what Ray left running for a session folder, and removes the folder, its lock last: whoever is
     killed here leaves it to the next start.
 

@@ -43,7 +43,7 @@ class Wanted:
         self.cpus = options.cpus or machine.usable_cpus()
 
     @cached_property
-    def found(self) -> sources.Sources:
+    def found(self) -> sources.SpaceDatasets:
         return sources.find(self.space, self.options.data, self.out, write=False)
 
     @property

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 from grid.tracking.addresses import ACCEPTED, is_known
-from grid.tracking.passwords import hidden
+from grid.tracking.passwords import hide_passwords
 from medpt.errors import InputError
 
 if TYPE_CHECKING:
@@ -182,13 +182,13 @@ def _connects(uri: str) -> Finding:
     """Whether a database can be reached."""
     from sqlalchemy.exc import SQLAlchemyError
 
-    from grid.tracking.client import turn
+    from grid.tracking.client import exclusive_access
 
     try:
-        with turn(uri):
+        with exclusive_access(uri):
             return Finding(True, uri)
     except (SQLAlchemyError, ImportError) as error:
-        return Finding(False, f"{uri}: {hidden(str(error).splitlines()[0])}")
+        return Finding(False, f"{uri}: {hide_passwords(str(error).splitlines()[0])}")
 
 
 def _answers(uri: str) -> Finding:

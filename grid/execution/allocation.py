@@ -57,7 +57,7 @@ def allowed(share: float, device: int) -> float:
 
 
 @dataclass
-class Slices:
+class Allocations:
     """What each unit of a run takes: by the table, by a measured peak, or more once it ran out of memory."""
 
     gpus: float = 0.0  # that the run counts on; 0: it trains on CPUs
@@ -87,7 +87,7 @@ class Slices:
 
 
 @dataclass(frozen=True)
-class Room:
+class Capacity:
     """How much work a run keeps going at once."""
 
     cpus: float
@@ -97,12 +97,12 @@ class Room:
         return max(1, int(self.gpus / smallest_share) if self.gpus else int(self.cpus))
 
 
-def room(cpus: int | None, gpus: int | None) -> Room:
+def capacity(cpus: int | None, gpus: int | None) -> Capacity:
     """What the user counts on, else what Ray has now: what will join a cluster, only the user knows."""
     import ray
 
     there = ray.cluster_resources()
-    return Room(
+    return Capacity(
         there.get("CPU", 1.0) if cpus is None else cpus,
         there.get("GPU", 0.0) if gpus is None else gpus,
     )

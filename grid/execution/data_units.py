@@ -16,7 +16,7 @@ from grid.execution import failures
 from grid.execution.worker import facts
 from grid.plan.planner import Unit
 from grid.preparation import images, slides, streaming
-from grid.preparation.pipeline import Making
+from grid.preparation.pipeline import Destination
 from grid.site import Site
 from grid.store.leases import Lease
 from grid.store.store import Store, SupersededError
@@ -80,7 +80,7 @@ def _make(
     except Exception as error:
         logging.getLogger(__name__).exception("preparing stopped")
         for name in [name for name in mine if name in board.waiting]:
-            board.settle(name, failures.of(error), failures.told(error), traceback.format_exc())
+            board.settle(name, failures.classify(error), failures.describe(error), traceback.format_exc())
 
 
 def _next(board: Board) -> dict[str, Unit]:
@@ -128,10 +128,10 @@ def _slides(
     return slides.extract_all(jobs)  # slides are no images
 
 
-def _making(store: Store, digest: str) -> Making:
+def _making(store: Store, digest: str) -> Destination:
     """Where data are made; in a bucket what one node wrote is found by the next attempt on any node."""
     keep, gather = partial(store.artifacts.keep, digest), partial(store.artifacts.resume, digest)
-    return Making(store.checkpoints(digest), keep, gather)
+    return Destination(store.checkpoints(digest), keep, gather)
 
 
 PIPELINES: dict[str, Callable[..., Iterator[Ended]]] = {"prepare": _images, "slides": _slides}
@@ -147,7 +147,7 @@ def _publish(
 ) -> None:
     store = board.store
     if isinstance(ended, Exception):
-        store.fail(unit.digest, failures.of(ended), str(ended))
+        store.fail(unit.digest, failures.classify(ended), str(ended))
     else:
         made = facts(unit, counts(ended), begun, attempt)
         fault_injection.running(f"{unit.kind}-{unit.digest}")

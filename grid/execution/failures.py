@@ -18,7 +18,7 @@ COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 KILLED = "the machine ran low on memory, and Ray ended the process"
 
 
-def of(error: BaseException) -> str:
+def classify(error: BaseException) -> str:
     """diverged, data, memory, infrastructure, or error: a fault of the code."""
     if isinstance(error, DivergedError):
         return "diverged"
@@ -41,7 +41,7 @@ def is_of_ray(error: BaseException) -> bool:
     return type(error).__module__.startswith("ray.")
 
 
-def of_trial(trial: Any) -> tuple[str, str, str | None]:
+def failure_of_trial(trial: Any) -> tuple[str, str, str | None]:
     """(cause, reason, where it happened) of a trial that Tune has just given up, from the files that this
     process wrote of it; the last is Ray's text with the process's traceback, None where it cannot be read.
 
@@ -57,10 +57,10 @@ def of_trial(trial: Any) -> tuple[str, str, str | None]:
         return "infrastructure", LOST, said
     cause = getattr(error, "cause", None)
     inner = cause if isinstance(cause, BaseException) else error
-    return of(inner), told(inner), said
+    return classify(inner), describe(inner), said
 
 
-def told(error: BaseException) -> str:
+def describe(error: BaseException) -> str:
     """One line for the record."""
     if is_of_ray(error):
         return f"the process was lost: {type(error).__name__}: {_last_line(str(error))}"

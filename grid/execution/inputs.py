@@ -12,7 +12,7 @@ from grid.plan.planner import Unit
 from grid.site import Site
 from grid.store.store import Store
 from medpt import files
-from medpt.data.leakage import Leak, Trimmed, left_out
+from medpt.data.leakage import FilteredLoader, Leak, left_out
 from medpt.errors import InputError
 from medpt.models.weights import published_name
 from medpt.specs import Coordinates, Features, Filters, Finetune, Pretrain, Survive, Svcca
@@ -44,7 +44,7 @@ def _pretrain_without(
     device = _device(site)
     feeds = [_feed(store, site, digest, device) for digest in spec.data]
     if found:
-        feeds = [Trimmed(feed, left_out(found, feed.index)) for feed in feeds]
+        feeds = [FilteredLoader(feed, left_out(found, feed.index)) for feed in feeds]
     return pretrain.run(spec, feeds, folder, **_training(unit, store, site, device))
 
 
@@ -174,11 +174,11 @@ def live(path: Path) -> Callable[[dict[str, float]], None]:
 
 
 def _feed(store: Store, site: Site, digest: str, device: str) -> Any:
-    from grid.preparation.loaders import open_feed
+    from grid.preparation.loaders import open_loader
 
     cache = site.arrays(store) / digest
     try:
-        return open_feed(store.whole(digest), cache, site.cache_bytes, device)
+        return open_loader(store.whole(digest), cache, site.cache_bytes, device)
     except InputError:
         store.doubt(digest)
         raise

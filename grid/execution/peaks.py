@@ -22,7 +22,7 @@ READ = 5  # markers of one profile: its units differ only in seed and data, but 
 Profile = tuple[Any, ...]
 
 
-def begin(process: Path = Path("/proc/self")) -> None:
+def reset_peaks(process: Path = Path("/proc/self")) -> None:
     """Forgets the peaks of earlier units of this process."""
     with suppress(OSError):  # a container may forbid it: then the peak is that of the process
         (process / "clear_refs").write_text("5")
@@ -30,7 +30,7 @@ def begin(process: Path = Path("/proc/self")) -> None:
         cuda.reset_peak_memory_stats()
 
 
-def taken(process: Path = Path("/proc/self")) -> dict[str, Any]:
+def measure_peaks(process: Path = Path("/proc/self")) -> dict[str, Any]:
     """Bytes: `resident`, and of a unit on a GPU `device` and that device's own `device_size`."""
     found: dict[str, Any] = {}
     status = process / "status"

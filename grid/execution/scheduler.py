@@ -18,15 +18,15 @@ from ray.tune.search import Searcher
 
 from grid.cluster.temp_folders import scratch
 from grid.execution import failures, peaks
-from grid.execution.allocation import Room, Slices, largest_node
+from grid.execution.allocation import Allocations, Capacity, largest_node
 from grid.execution.data_units import supply
-from grid.execution.stalled import Patience
+from grid.execution.stalled import StallNotice
 from grid.execution.worker import trainable
 from grid.plan.plan import Plan, Unit
 from grid.site import Site
 from grid.store.store import Store
 from medpt.data.dataset import Dataset
-from medpt.files import room as room_left
+from medpt.files import free_space as room_left
 from medpt.specs import DATA_KINDS
 
 log = logging.getLogger(__name__)
@@ -46,11 +46,11 @@ class Units(Searcher):
     """
 
     def __init__(
-        self, plan: Plan, todo: Iterable[str], store: Store, tell: Listener, slices: Slices | None = None
+        self, plan: Plan, todo: Iterable[str], store: Store, tell: Listener, slices: Allocations | None = None
     ) -> None:
         super().__init__(metric="finished", mode="max")
         self.plan, self.store, self.tell = plan, store, tell
-        self.slices = slices or Slices()
+        self.slices = slices or Allocations()
         self.retried: Counter[tuple[str, str]] = Counter()  # by unit and cause
         self.waiting = {name: self.plan.units[name] for name in plan.units if name in set(todo)}
         self.running: dict[str, str] = {}
@@ -179,7 +179,7 @@ class Units(Searcher):
 class Reports(tune.Callback):
     """What Tune's loop knows and the searcher is not told: why a trial broke, and that nothing starts."""
 
-    def __init__(self, units: Units, patience: Patience) -> None:
+    def __init__(self, units: Units, patience: StallNotice) -> None:
         self.units, self.patience = units, patience
 
     def __getstate__(self) -> dict[str, Any]:
@@ -187,7 +187,7 @@ class Reports(tune.Callback):
         return {}
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self.units.broke(trial.trial_id, *failures.of_trial(trial))
+        self.units.broke(trial.trial_id, *failures.failure_of_trial(trial))
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         self.patience.look(trials)
@@ -201,13 +201,13 @@ def run(
     opened: dict[str, Dataset],
     tell: Listener,
     on_images: Callable[[int], object],
-    room: Room,
-    patience: Patience,
+    room: Capacity,
+    patience: StallNotice,
 ) -> None:
     """Brings every unit of `todo` to its end. Ray must be initialised."""
     todo = set(todo)
     measured = peaks.shares(plan, todo, store) if room.gpus else {}
-    units = Units(plan, todo, store, tell, Slices(room.gpus, measured, largest_node))
+    units = Units(plan, todo, store, tell, Allocations(room.gpus, measured, largest_node))
     trained = [unit for unit in units.waiting.values() if unit.kind not in DATA_KINDS]
     preparing = threading.Thread(target=supply, args=(units, site, opened, on_images), daemon=True)
     preparing.start()
@@ -216,7 +216,7 @@ def run(
     preparing.join()
 
 
-def _train(units: Units, site: Site, trained: list[Unit], room: Room, patience: Patience) -> None:
+def _train(units: Units, site: Site, trained: list[Unit], room: Capacity, patience: StallNotice) -> None:
     slots = room.slots(min(units.slices.of(unit).get("GPU", 1.0) for unit in trained))
     if len(trained) < len(units.waiting):  # data first: processes can load meanwhile what they will need
         units.warm_ups = [unit.digest for unit in trained[:slots]]

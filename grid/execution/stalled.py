@@ -11,7 +11,7 @@ LOOK = 1.0  # seconds between looks at Tune's list of trials
 Bundle = Mapping[str, float]
 
 
-class Patience:
+class StallNotice:
     """Says what is waited for once no trial has run for `seconds`, then at doubled intervals."""
 
     def __init__(

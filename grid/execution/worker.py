@@ -111,10 +111,10 @@ def _attempt(unit: Unit, store: Store, site: Site, lease: Lease) -> None:
     folder = store.root / "units" / f"{TEMPORARY}{unit.digest[:16]}-{uuid4().hex[:8]}"
     folder.mkdir(parents=True)
     try:
-        peaks.begin()
+        peaks.reset_peaks()
         with store.followed(unit.digest):
             metrics = RUNNERS[unit.kind](unit, store, site, folder)
-        made = facts(unit, metrics, started, lease.attempt) | {"peak": peaks.taken()}
+        made = facts(unit, metrics, started, lease.attempt) | {"peak": peaks.measure_peaks()}
         store.publish(unit.digest, folder, made)
     finally:
         files.remove(folder)
@@ -149,6 +149,6 @@ def facts(unit: Unit, metrics: dict[str, float], started: float, attempt: int) -
 
 
 def _record_failure(unit: Unit, store: Store, error: Exception) -> None:
-    store.fail(unit.digest, failures.of(error), failures.told(error), traceback.format_exc())
+    store.fail(unit.digest, failures.classify(error), failures.describe(error), traceback.format_exc())
     traceback.clear_frames(error.__traceback__)  # they hold the network, on a device that others share
     _give_memory_back()

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from grid.plan import plan
-from grid.plan.initialization import detected_by
+from grid.plan.initialization import detector_dataset
 from grid.space.trials import IMAGENET, Space
 from medpt.data import open_dataset, own
 from medpt.data.cards import card
@@ -25,14 +25,14 @@ PHANTOM_VERSION = 1  # raise it when the generator draws other images
 
 
 @dataclass(frozen=True)
-class Sources:
+class SpaceDatasets:
     folders: dict[str, Path]
     fingerprints: dict[str, str]  # ABSENT where the folder was not found
     problems: list[str]
     weights: Path | None = None  # synthetic ones in the place of ImageNet's, where the space asks for them
 
 
-def find(space: Space, data: Path | None, out: Path, *, write: bool) -> Sources:
+def find(space: Space, data: Path | None, out: Path, *, write: bool) -> SpaceDatasets:
     """Where each dataset of the space lies; `write` makes its synthetic data where they are missing."""
     weights = None
     if data is None and space.settings.phantom is not None:
@@ -41,7 +41,7 @@ def find(space: Space, data: Path | None, out: Path, *, write: bool) -> Sources:
     if data is None:
         needs = ", ".join(plan.datasets(space))
         problem = f"--data DIR (or $MEDPT_DATA) is needed: one folder a dataset, as downloaded: {needs}"
-        return Sources({}, dict.fromkeys(plan.datasets(space), ABSENT), [problem])
+        return SpaceDatasets({}, dict.fromkeys(plan.datasets(space), ABSENT), [problem])
     folders: dict[str, Path] = {}
     problems: list[str] = []
     for name in plan.datasets(space):
@@ -53,12 +53,14 @@ def find(space: Space, data: Path | None, out: Path, *, write: bool) -> Sources:
     if write:
         own.record(out, plan.datasets(space))
     prints = dict.fromkeys(plan.datasets(space), ABSENT)
-    return Sources(folders, prints | {n: fingerprint(path) for n, path in folders.items()}, problems, weights)
+    return SpaceDatasets(
+        folders, prints | {n: fingerprint(path) for n, path in folders.items()}, problems, weights
+    )
 
 
 def _teaches(space: Space, name: str) -> str:
     """Why data are needed that no trial names."""
-    cut = sorted({trial.target for trial in space.trials if name in detected_by(trial)})
+    cut = sorted({trial.target for trial in space.trials if name in detector_dataset(trial)})
     return f"; `roi` of {', '.join(cut)} needs them: they teach the detector of optic discs" if cut else ""
 
 
@@ -105,7 +107,7 @@ def synthetic_weights(space: Space, folder: Path, *, write: bool) -> Path | None
     return target
 
 
-def open_all(space: Space, found: Sources) -> dict[str, Dataset]:
+def open_all(space: Space, found: SpaceDatasets) -> dict[str, Dataset]:
     """Every dataset, with its labels read. InputError with the problems of all of them."""
     opened: dict[str, Dataset] = {}
     problems = list(found.problems)

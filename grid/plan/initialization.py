@@ -38,7 +38,7 @@ def source_protocol(names: tuple[str, ...], method: str, settings: Settings) -> 
     return protocol if fraction is None else replace(protocol, validation_fraction=fraction)
 
 
-def takes_decoder(trial: Trial) -> bool:
+def transfers_decoder(trial: Trial) -> bool:
     """Where the space asks for it and the source was trained with the target's own network."""
     own = source_architecture(trial) == trial.architecture != CLASSIFIER
     return trial.settings.transfer_decoder and own
@@ -54,6 +54,6 @@ def source_datasets(trial: Trial) -> tuple[str, ...]:
     return collection.datasets if collection else (trial.initialization,)
 
 
-def detected_by(trial: Trial) -> tuple[str, ...]:
+def detector_dataset(trial: Trial) -> tuple[str, ...]:
     """The dataset that teaches the detector of the target's optic discs, where it needs one."""
     return (optic_disc.SOURCE,) if trial.settings.of(trial.target).roi else ()

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from grid.plan.initialization import detected_by, source_datasets
+from grid.plan.initialization import detector_dataset, source_datasets
 from grid.plan.planner import Planner, Unit, unit_from
 from grid.space.trials import Analysis, Space, Trial
 
@@ -53,5 +53,5 @@ def datasets(space: Space) -> list[str]:
     starts = [trial for entry in space.analyses for trial in entry.sources()]
     sources = {name for trial in (*space.trials, *starts) for name in source_datasets(trial)}
     analysed = {name for entry in space.analyses for name, _ in entry.datasets}
-    teachers = {name for trial in space.trials for name in detected_by(trial)}
+    teachers = {name for trial in space.trials for name in detector_dataset(trial)}
     return sorted(sources | analysed | teachers | {trial.target for trial in space.trials})

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from grid.plan.initialization import source_architecture, source_datasets, source_protocol, takes_decoder
+from grid.plan.initialization import source_architecture, source_datasets, source_protocol, transfers_decoder
 from grid.space.trials import IMAGENET, RANDOM, UNTRAINED, Analysis, Settings, Trial, self_supervised
 from medpt import extensions
 from medpt.data import leakage, optic_disc
@@ -192,7 +192,7 @@ class Planner:
             architecture=trial.architecture,
             target_size=trial.target_size,
             seed=trial.seed,
-            transfer_decoder=trained and takes_decoder(trial),
+            transfer_decoder=trained and transfers_decoder(trial),
             protocol=trial.settings.finetune,
             extensions=extensions.versions(backbone=trial.backbone, architecture=trial.architecture),
         )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from grid.preparation.pipeline import Making, carry_out, mapped
+from grid.preparation.pipeline import Destination, map_pieces, run_jobs
 from medpt.data import shards
 from medpt.data.dataset import Dataset, Record
 from medpt.data.glibc_memory import kept
@@ -28,7 +28,7 @@ class Job:
     name: str
     spec: Prepare
     dataset: Dataset
-    making: Making
+    making: Destination
     detector: Detector | None = None  # of what a pipeline with roi cuts around
     chunks: list[Any] = field(default_factory=list)
     done: dict[int, ShardInfo] = field(default_factory=dict)
@@ -90,7 +90,7 @@ def prepare_all(jobs: list[Job], on_images: Callable[[int], object] = lambda ima
 
     Ray must be initialised. A job that fails does not touch the others.
     """
-    yield from carry_out(jobs, _write_shards, lambda info: on_images(info.rows))
+    yield from run_jobs(jobs, _write_shards, lambda info: on_images(info.rows))
 
 
 def _write_shards(jobs: Mapping[str, Job]) -> Iterator[dict[str, Any]]:
@@ -115,7 +115,7 @@ def _write_shards(jobs: Mapping[str, Job]) -> Iterator[dict[str, Any]]:
             info = ShardInfo(path.name, 0, 0, "", "", tuple(error.problems))
         return {"job": [name], "number": [number], "info": [info]}
 
-    return mapped([item for job in jobs.values() for item in job.todo()], write)
+    return map_pieces([item for job in jobs.values() for item in job.todo()], write)
 
 
 def _plain(row: Row) -> tuple[dict[str, Any], str]:

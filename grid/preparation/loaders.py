@@ -11,7 +11,7 @@ from torch import Tensor
 
 from grid.preparation.streaming import fill_cache, stream, watched
 from medpt.data import cache
-from medpt.data.arrays import ArrayFeed, Feed
+from medpt.data.arrays import ArrayLoader, Loader
 from medpt.data.augment import ELEMENTS
 from medpt.data.manifest import Index, Manifest, read_index, verify
 from medpt.identity import stream_seed
@@ -19,18 +19,18 @@ from medpt.identity import stream_seed
 WINDOW = 1024  # rows that a streamed epoch shuffles at a time
 
 
-def open_feed(shard_folder: Path, cache_folder: Path, budget: int, device: str) -> Feed:
+def open_loader(shard_folder: Path, cache_folder: Path, budget: int, device: str) -> Loader:
     """A feed over the node's cache where the set takes at most `budget` bytes, else over the stream.
 
     Raises InputError naming every shard that is missing or damaged.
     """
     manifest = Manifest.read(shard_folder)
     if cache.nbytes(manifest) > budget:
-        return StreamFeed(shard_folder)
-    return ArrayFeed(fill_cache(shard_folder, cache_folder, manifest), device)
+        return StreamingLoader(shard_folder)
+    return ArrayLoader(fill_cache(shard_folder, cache_folder, manifest), device)
 
 
-class StreamFeed:
+class StreamingLoader:
     """A Feed that reads the shards through Ray Data every epoch, for sets larger than the node's cache.
 
     Shards come in an order of the epoch's own, and rows are shuffled within a window; an epoch is one pass,

@@ -21,7 +21,7 @@ def _nothing(*paths: Path) -> None:
 
 
 @dataclass(frozen=True)
-class Making:
+class Destination:
     """Where pieces are written: `keep` sees to it that they outlive this node, `gather` has them all here."""
 
     folder: Path
@@ -33,7 +33,7 @@ class Job(Protocol[Sealed]):
     """`done` holds what is known of each finished piece, by its number."""
 
     name: str
-    making: Making
+    making: Destination
     done: dict[int, Any]
 
     def start(self) -> None:
@@ -49,7 +49,7 @@ class Job(Protocol[Sealed]):
 AnyJob = TypeVar("AnyJob", bound=Job[Any])
 
 
-def carry_out(
+def run_jobs(
     jobs: Sequence[AnyJob], write: Callable[[Mapping[str, AnyJob]], Rows], tell: Callable[[Any], object]
 ) -> Iterator[tuple[str, Any]]:
     """Yields (job name, its manifest or its failure) as each job ends; `tell` hears of each piece."""
@@ -81,7 +81,7 @@ def _sealed(job: Job[Sealed]) -> Sealed | Exception:
         return error
 
 
-def mapped(items: Sequence[Mapping[str, Any]], write: Callable[[Any], Any]) -> Rows:
+def map_pieces(items: Sequence[Mapping[str, Any]], write: Callable[[Any], Any]) -> Rows:
     """`write` of each item, as a batch of one, as many at once as the cluster has CPUs."""
     import ray
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from grid.preparation.pipeline import Making, carry_out, mapped
+from grid.preparation.pipeline import Destination, map_pieces, run_jobs
 from medpt.data.dataset import Dataset, Record
 from medpt.errors import InputError
 from medpt.specs import Slides
@@ -30,7 +30,7 @@ class Job:
     name: str
     spec: Slides
     dataset: Dataset
-    making: Making
+    making: Destination
     records: list[Record] = field(default_factory=list)
     done: dict[int, SlideInfo] = field(default_factory=dict)
 
@@ -78,7 +78,7 @@ def extract_all(jobs: list[Job], on_slides: Callable[[int], object] = lambda sli
 
     Ray must be initialised. A job that fails does not touch the others.
     """
-    yield from carry_out(jobs, _extract, lambda info: on_slides(1))
+    yield from run_jobs(jobs, _extract, lambda info: on_slides(1))
 
 
 def _extract(jobs: Mapping[str, Job]) -> Iterator[dict[str, Any]]:
@@ -94,4 +94,4 @@ def _extract(jobs: Mapping[str, Job]) -> Iterator[dict[str, Any]]:
             making.keep(path, path.with_suffix(".json"))
         return {"job": [name], "number": [number], "info": [info]}
 
-    return mapped([item for job in jobs.values() for item in job.todo()], write)
+    return map_pieces([item for job in jobs.values() for item in job.todo()], write)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from grid.results.stored_space import Evidence
+from grid.results.stored_space import StoredSpace
 from grid.space.trials import thousands
 from medpt.analysis.cmd import PAPER_SCALES, Settings, average_cmd
 from medpt.analysis.distances import Distances, mean_matrix, measured, nearest_agreement, rank_correlation
@@ -152,22 +152,22 @@ class FilterSets:
     sets: tuple[FilterSet, ...]
 
 
-def entries(evidence: Evidence, kind: str) -> list[list[str]]:
+def entries(evidence: StoredSpace, kind: str) -> list[list[str]]:
     """The digests of each analysis of that kind in the plan."""
     return [entry["digests"] for entry in evidence.plan.get("analyses", []) if entry["kind"] == kind]
 
 
-def coverage(evidence: Evidence, digests: Sequence[str]) -> Coverage:
+def coverage(evidence: StoredSpace, digests: Sequence[str]) -> Coverage:
     return Coverage(len(evidence.finished.intersection(digests)), len(digests))
 
 
-def finished(evidence: Evidence) -> tuple[int, int]:
+def finished(evidence: StoredSpace) -> tuple[int, int]:
     """Units of all analyses together: (finished, planned)."""
     units = {digest for entry in evidence.plan.get("analyses", []) for digest in entry["digests"]}
     return len(units & evidence.finished), len(units)
 
 
-def arrays(evidence: Evidence, digest: str, name: str) -> Arrays | None:
+def arrays(evidence: StoredSpace, digest: str, name: str) -> Arrays | None:
     path = evidence.artifact(digest, name)
     if path is None:
         return None
@@ -179,14 +179,14 @@ def arrays(evidence: Evidence, digest: str, name: str) -> Arrays | None:
         return None
 
 
-def _finished(evidence: Evidence, digests: Sequence[str], name: str) -> Iterator[tuple[str, Any, Arrays]]:
+def _finished(evidence: StoredSpace, digests: Sequence[str], name: str) -> Iterator[tuple[str, Any, Arrays]]:
     """(digest, specification, arrays) of what can be read."""
     for digest in digests:
         if digest in evidence.finished and (found := arrays(evidence, digest, name)) is not None:
             yield digest, evidence.units[digest].spec, found
 
 
-def modality(evidence: Evidence, digests: Sequence[str]) -> Modality:
+def modality(evidence: StoredSpace, digests: Sequence[str]) -> Modality:
     """The clouds of one analysis, held against each other."""
     clouds: dict[str, Arrays] = {}
     datasets: dict[str, str] = {}
@@ -214,7 +214,7 @@ def _modality_of(dataset: str) -> str:
     return {"ct": "CT", "mri": "MRI", "oct": "OCT", "x-ray": "X-ray"}.get(name, name)
 
 
-def _label(evidence: Evidence, spec: Coordinates) -> str:
+def _label(evidence: StoredSpace, spec: Coordinates) -> str:
     prepared = evidence.units[spec.data].spec
     size = prepared.sample_size if isinstance(prepared, Prepare) else None
     return spec.dataset + (f"-{thousands(size)}" if size else "")
@@ -247,7 +247,7 @@ def _controls(clouds: dict[str, Arrays], found: Distances) -> tuple[Control, ...
     )
 
 
-def similarities(evidence: Evidence, digests: Sequence[str]) -> Similarities:
+def similarities(evidence: StoredSpace, digests: Sequence[str]) -> Similarities:
     found = [
         Layers(
             spec.initialization,
@@ -265,7 +265,7 @@ def similarities(evidence: Evidence, digests: Sequence[str]) -> Similarities:
     return Similarities(coverage(evidence, digests), tuple(found))
 
 
-def filter_sets(evidence: Evidence, digests: Sequence[str]) -> FilterSets:
+def filter_sets(evidence: StoredSpace, digests: Sequence[str]) -> FilterSets:
     found = [
         FilterSet(
             spec.initialization,

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from grid.results.stored_space import Evidence
+from grid.results.stored_space import StoredSpace
 from medpt.specs import Spec, Survive
 
 ROOT = Path(__file__).parents[2]
@@ -50,7 +50,7 @@ class Group:
     decisions: list[Decision]
 
 
-def groups(evidence: Evidence) -> list[Group]:
+def groups(evidence: StoredSpace) -> list[Group]:
     """The decisions behind the units of a plan, those with a reason."""
     holders: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
     for unit in evidence.units.values():

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from grid.execution import leak_guard
 from grid.execution.leak_guard import Pair
-from grid.results.stored_space import Evidence
+from grid.results.stored_space import StoredSpace
 from medpt.data import shared_classes
 from medpt.data.leakage import Leak
 from medpt.data.shared_classes import Shared
@@ -13,7 +13,7 @@ from medpt.specs import Finetune, Prepare, Pretrain
 TURNED = ("", "a quarter turn", "half a turn", "three quarter turns", *["mirrored"] * 4)
 
 
-def compared(evidence: Evidence) -> list[Pair]:
+def compared(evidence: StoredSpace) -> list[Pair]:
     """Every pair that a finished pre-training of the space was guarded for, once, whatever its network."""
     found = {}
     for digest, unit in evidence.of_kind("pretrain"):
@@ -39,21 +39,21 @@ class SharedClasses:
     state: str
 
 
-def classes(evidence: Evidence) -> list[SharedClasses]:
+def classes(evidence: StoredSpace) -> list[SharedClasses]:
     """The declared pairs that a fine-tuning of the space goes from and to."""
     pairs = {pair for _, unit in evidence.of_kind("finetune") for pair in _pairs(evidence, unit.spec)}
     entries = [entry for entry in shared_classes.SHARED if (entry.source, entry.target) in pairs]
     return [SharedClasses(entry, _state(evidence, entry)) for entry in entries]
 
 
-def _pairs(evidence: Evidence, spec: object) -> set[tuple[str, str]]:
+def _pairs(evidence: StoredSpace, spec: object) -> set[tuple[str, str]]:
     assert isinstance(spec, Finetune)  # noqa: S101 - for the type checker
     source = evidence.units.get(spec.weights or "")
     names = source.spec.datasets if source and isinstance(source.spec, Pretrain) else ()
     return {(name, spec.dataset) for name in names}
 
 
-def _state(evidence: Evidence, entry: Shared) -> str:
+def _state(evidence: StoredSpace, entry: Shared) -> str:
     """By the reader's options that the space gives the source."""
     specs = [unit.spec for _, unit in evidence.of_kind("prepare")]
     options = [s.options for s in specs if isinstance(s, Prepare) and s.dataset == entry.source]

@@ -29,7 +29,7 @@ from grid.report import (
 from grid.report.places import PLACES
 from grid.report.sections import Facts
 from grid.results import frame as results
-from grid.results.stored_space import Evidence
+from grid.results.stored_space import StoredSpace
 from grid.store.store import Store
 from medpt import files
 from medpt.errors import InputError
@@ -56,7 +56,7 @@ def build(space: str, out: str | Path, tracking_uri: str | None = None) -> Path:
     Each file appears by atomic replacement, the page last. Raises InputError where the space was never run.
     """
     plan = results.read_plan(space, out)
-    evidence = Evidence(plan, Store(out))
+    evidence = StoredSpace(plan, Store(out))
     frame = results.load(space, out, tracking_uri)
     frame["state"] = [evidence.state(*pair) for pair in zip(frame["digest"], frame["status"], strict=True)]
     cells, floors = tables.cells(frame), background_floors(frame)
@@ -91,7 +91,7 @@ def page(
     cells: list[tables.Cell],
     floors: dict[tables.Column, float],
     facts: Facts,
-    evidence: Evidence,
+    evidence: StoredSpace,
 ) -> dict[str, Any]:
     """Everything that the template shows, in the order of the page; `gaps` is last, when all was tried."""
     data, cohorts = provenance.datasets(evidence), survival.cohorts(evidence)
@@ -154,7 +154,7 @@ def reported(frame: "pd.DataFrame") -> dict[str, str]:
     return dict(zip(failed["digest"], reasons, strict=True))
 
 
-def examples(data: list[provenance.Data], evidence: Evidence) -> dict[str, list[images.Example]]:
+def examples(data: list[provenance.Data], evidence: StoredSpace) -> dict[str, list[images.Example]]:
     """By the digest of the prepared data; once a dataset."""
     found: dict[str, list[images.Example]] = {}
     first = {entry.card.name: entry.prepared for entry in reversed(data) if entry.prepared.manifest}

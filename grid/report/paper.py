@@ -13,7 +13,7 @@ from grid.report.places import PLACES, Place
 from grid.report.sections import Trials
 from grid.report.survival import Cohort
 from grid.report.tables import Cell, cells
-from grid.results.stored_space import Evidence
+from grid.results.stored_space import StoredSpace
 from medpt.errors import InputError
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Judged:
 
 
 def of(
-    frame: "pd.DataFrame", evidence: Evidence, remarks: Mapping[str, str], cohorts: list[Cohort]
+    frame: "pd.DataFrame", evidence: StoredSpace, remarks: Mapping[str, str], cohorts: list[Cohort]
 ) -> list[Section]:
     """The sections that the plan has anything for, in the paper's order.
 
@@ -87,7 +87,7 @@ def held(frame: "pd.DataFrame", places: Sequence[Place]) -> list[bool]:
     return [known[pair] for pair in pairs]
 
 
-def _trained(place: Place, own: list[Cell], evidence: Evidence, remarks: Mapping[str, str]) -> Section:
+def _trained(place: Place, own: list[Cell], evidence: StoredSpace, remarks: Mapping[str, str]) -> Section:
     content = sections.trials(place, own, remarks, evidence.history)
     if place.kind == "survival":
         curves = survival.curves(own, evidence, content.colours)
@@ -96,7 +96,7 @@ def _trained(place: Place, own: list[Cell], evidence: Evidence, remarks: Mapping
     return Section(place, place.key, content, [*content.charts, *curves])
 
 
-def _analysed(place: Place, evidence: Evidence) -> list[Section]:
+def _analysed(place: Place, evidence: StoredSpace) -> list[Section]:
     groups = analyses.entries(evidence, place.kind)
     if place.kind == "cmd":
         return [
@@ -158,7 +158,7 @@ def frames(
     return {name: pd.DataFrame(rows) for name, rows in known.items() if rows}
 
 
-def judged(frame: "pd.DataFrame", found: Sequence[Section], evidence: Evidence) -> list[Judged]:
+def judged(frame: "pd.DataFrame", found: Sequence[Section], evidence: StoredSpace) -> list[Judged]:
     """The paper's claims; those on our numbers where trials of one protocol are at hand, else a gap."""
     kinds: tuple[type, ...] = (Modality, Similarities, FilterSets)
     parts = ([section.content for section in found if isinstance(section.content, k)] for k in kinds)

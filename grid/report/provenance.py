@@ -11,7 +11,7 @@ from typing import Any
 from grid import space
 from grid.claims import published
 from grid.report.tables import NETWORKS, Cell, Column, heading
-from grid.results.stored_space import Evidence, Prepared
+from grid.results.stored_space import Prepared, StoredSpace
 from grid.space.trials import Trial
 from medpt.data.cards import Card, card
 from medpt.data.fingerprint import fingerprint
@@ -87,7 +87,7 @@ class Compared:
         return NETWORKS.get(self.cell.architecture, "").endswith("(reconstruction)")
 
 
-def settings(evidence: Evidence) -> list[Setting]:
+def settings(evidence: StoredSpace) -> list[Setting]:
     """Every field of the protocols with all values that the plan gives it."""
     used = {kind: evidence.protocols(kind) for kind in DEFAULTS}
     return [
@@ -164,7 +164,7 @@ class Data:
         return f"{have:,} of {published_count:,} published images"
 
 
-def datasets(evidence: Evidence) -> list[Data]:
+def datasets(evidence: StoredSpace) -> list[Data]:
     prepared = evidence.prepared()
     synthetic = phantom_fingerprints(evidence.store.root, {entry.spec.dataset for entry in prepared})
     return [
@@ -225,7 +225,7 @@ class Weighting:
     val_images: int
 
 
-def weightings(cells: Sequence[Cell], evidence: Evidence) -> list[Weighting]:
+def weightings(cells: Sequence[Cell], evidence: StoredSpace) -> list[Weighting]:
     """One for each target and share of it, from the first finished cell."""
     first: dict[Column, str] = {}
     for cell in cells:
@@ -266,7 +266,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def algorithms(evidence: Evidence) -> dict[str, str]:
+def algorithms(evidence: StoredSpace) -> dict[str, str]:
     """The version of each kind of unit that the finished results were computed by."""
     found: dict[str, set[str]] = {kind: set() for kind in VERSIONS}
     for digest, unit in evidence.units.items():

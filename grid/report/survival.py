@@ -12,7 +12,7 @@ from grid.report.charts import Box, Chart, Stroke
 from grid.report.figures import label, ticks
 from grid.report.provenance import SYNTHETIC
 from grid.report.tables import Cell
-from grid.results.stored_space import Evidence
+from grid.results.stored_space import StoredSpace
 from grid.space.trials import RANDOM
 from medpt.errors import InputError
 from medpt.specs import NO_NETWORK, Slides
@@ -53,7 +53,7 @@ class Cohort:
         return sorted(self.manifest.refused().items(), key=lambda item: -item[1]) if self.manifest else []
 
 
-def cohorts(evidence: Evidence) -> list[Cohort]:
+def cohorts(evidence: StoredSpace) -> list[Cohort]:
     found = []
     for digest, unit in evidence.of_kind("slides"):
         assert isinstance(unit.spec, Slides)  # noqa: S101 - for the type checker
@@ -67,14 +67,14 @@ def cohorts(evidence: Evidence) -> list[Cohort]:
     return found
 
 
-def remarks(found: Sequence[Cohort], evidence: Evidence) -> dict[str, str]:
+def remarks(found: Sequence[Cohort], evidence: StoredSpace) -> dict[str, str]:
     """Of each cohort, in what its data are not the owner's, as grid.provenance says it of datasets."""
     names = {cohort.dataset for cohort in found}
     made = provenance.phantom_fingerprints(evidence.store.root, names)
     return {cohort.dataset: SYNTHETIC if cohort.fingerprint in made else "" for cohort in found}
 
 
-def curves(cells: Sequence[Cell], evidence: Evidence, colours: dict[str, int]) -> list[Chart]:
+def curves(cells: Sequence[Cell], evidence: StoredSpace, colours: dict[str, int]) -> list[Chart]:
     """A chart a cohort and model: the risk groups of its best initialization and of random weights.
 
     Of the first finished seed, which is one split of the patients; a model without a network has one pair.
@@ -87,7 +87,7 @@ def curves(cells: Sequence[Cell], evidence: Evidence, colours: dict[str, int]) -
     return [chart for chart in drawn if chart]
 
 
-def _chart(group: list[Cell], evidence: Evidence, colours: dict[str, int]) -> Chart | None:
+def _chart(group: list[Cell], evidence: StoredSpace, colours: dict[str, int]) -> Chart | None:
     trained = [cell for cell in group if cell.initialization != RANDOM]
     best = max(trained, key=lambda cell: cell.mean, default=None)
     shown = [cell for cell in group if cell is best or cell.initialization == RANDOM]

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from grid.results import statistics
-from grid.results.frame import having
+from grid.results.frame import with_metric
 from grid.space.trials import RANDOM
 from medpt.errors import InputError
 
@@ -37,7 +37,7 @@ def effects(frame: "pd.DataFrame", metric: str, by: Sequence[str] = ("architectu
             raise InputError(f"--by {key}: effects are told by {', '.join(FACTORS)}")
     rows = [
         dict(zip(by, names, strict=True)) | row
-        for names, group in _groups(having(frame, metric, by), by)
+        for names, group in _groups(with_metric(frame, metric, by), by)
         for row in _effects(group, metric)
     ]
     table = pd.DataFrame(rows)
@@ -77,7 +77,7 @@ def best(frame: "pd.DataFrame", metric: str) -> "pd.DataFrame":
 
     rows = [
         dict(zip(PLACE, names, strict=True)) | _best(_by_initialization(group, metric))
-        for names, group in _groups(having(frame, metric), PLACE)
+        for names, group in _groups(with_metric(frame, metric), PLACE)
     ]
     return pd.DataFrame(rows)
 
@@ -112,7 +112,7 @@ def sample_size(frame: "pd.DataFrame", metric: str) -> "pd.DataFrame":
     sized = frame[frame["sample_size"].notna()]
     rows = [
         dict(zip(("source", *PLACE), names, strict=True)) | row
-        for names, group in _groups(having(sized, metric), ("source", *PLACE))
+        for names, group in _groups(with_metric(sized, metric), ("source", *PLACE))
         if (row := _slope(group, metric))
     ]
     return pd.DataFrame(rows)

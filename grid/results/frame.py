@@ -68,7 +68,7 @@ def _trials(space: str, out: str | Path, uri: str | None) -> list[dict[str, Any]
     return recorded[_name(space)]["trials"]
 
 
-def having(frame: "pd.DataFrame", metric: str, by: Sequence[str] = ()) -> "pd.DataFrame":
+def with_metric(frame: "pd.DataFrame", metric: str, by: Sequence[str] = ()) -> "pd.DataFrame":
     """The trials whose task has the metric, each unit of work once for each combination of `by`.
 
     InputError where no finished trial has it.

@@ -61,7 +61,7 @@ class Prepared:
 
 
 @dataclass
-class Evidence:
+class StoredSpace:
     """`plan` is what grid.results.read_plan gives; `gaps` says what could not be read."""
 
     plan: dict[str, Any]

@@ -20,7 +20,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from grid.store.backends import Bucket
+from grid.store.backends import BucketBackend
 from medpt import files
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def copy_of(url: str) -> Path:
     return place.absolute() / hashlib.sha256(url.rstrip("/").encode()).hexdigest()[:16]
 
 
-class OnDisk:
+class LocalArtifacts:
     def __init__(self, root: Path) -> None:
         self.root = root
 
@@ -92,8 +92,8 @@ class OnDisk:
             move(self.root / "units" / digest, place / digest)
 
 
-class InBucket:
-    def __init__(self, bucket: Bucket, root: Path) -> None:
+class BucketArtifacts:
+    def __init__(self, bucket: BucketBackend, root: Path) -> None:
         self.bucket, self.root = bucket, root
 
     def put(self, digest: str, attempt: int, built: Path) -> None:

@@ -40,7 +40,7 @@ def reason(error: Exception) -> str:
     return first.partition(": <?xml")[0]
 
 
-class Documents(Protocol):
+class Backend(Protocol):
     def create(self, name: str, content: bytes) -> bool:
         """Writes `name` unless it is there; whether it was this call that wrote it."""
 
@@ -59,7 +59,7 @@ class Documents(Protocol):
         """A context in which nobody else is in that of the same name, where only order keeps files apart."""
 
 
-class Folder:
+class FolderBackend:
     def __init__(self, root: Path) -> None:
         self.root = root
 
@@ -107,7 +107,7 @@ class Folder:
             yield
 
 
-class Bucket:
+class BucketBackend:
     """Objects below a URL. Credentials and endpoints come from the environment: docs/cluster.md."""
 
     def __init__(self, url: str) -> None:

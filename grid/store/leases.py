@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
-from grid.store.backends import Documents
+from grid.store.backends import Backend
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class Holder:
 
 
 class Leases:
-    def __init__(self, documents: Documents, run: str = "", seconds: float = SECONDS) -> None:
+    def __init__(self, documents: Backend, run: str = "", seconds: float = SECONDS) -> None:
         self.documents, self.run, self.seconds = documents, run, seconds
         self.seen: dict[str, tuple[bytes, float]] = {}  # what a lease last said, and since when
 

@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from grid.store.artifacts import Artifacts, InBucket, OnDisk, copy_of
-from grid.store.backends import Bucket, Documents, Folder, is_url, reason
+from grid.store.artifacts import Artifacts, BucketArtifacts, LocalArtifacts, copy_of
+from grid.store.backends import Backend, BucketBackend, FolderBackend, is_url, reason
 from grid.store.leases import SECONDS, Lease, Leases
 from medpt import fault_injection, files
 from medpt.data import manifest
@@ -47,12 +47,12 @@ class Store:
         self.out = str(out) if is_url(out) else str(Path(out).absolute())
         self.root = copy_of(self.out) if is_url(out) else Path(self.out)
         if is_url(out):
-            bucket = Bucket(self.out)
-            self.documents: Documents = bucket
-            self.artifacts: Artifacts = InBucket(bucket, self.root)
+            bucket = BucketBackend(self.out)
+            self.documents: Backend = bucket
+            self.artifacts: Artifacts = BucketArtifacts(bucket, self.root)
         else:
-            self.documents = Folder(self.root)
-            self.artifacts = OnDisk(self.root)
+            self.documents = FolderBackend(self.root)
+            self.artifacts = LocalArtifacts(self.root)
         self.leases = Leases(self.documents, run, lease_seconds)
         self.known: set[str] = set()  # seen finished: that is for ever
 

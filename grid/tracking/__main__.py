@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from grid.tracking.client import client
-from grid.tracking.passwords import hidden
+from grid.tracking.passwords import hide_passwords
 from medpt import files
 from medpt.errors import InputError
 
@@ -60,8 +60,8 @@ def check_database(uri: str) -> None:
     try:
         client(uri)
     except Exception as error:  # of SQLAlchemy, its drivers or MLflow
-        reason = hidden(error).strip().partition("\n")[0]
-        raise InputError(f"{DATABASE}={hidden(uri)}: cannot be used: {reason}") from None
+        reason = hide_passwords(error).strip().partition("\n")[0]
+        raise InputError(f"{DATABASE}={hide_passwords(uri)}: cannot be used: {reason}") from None
 
 
 def check_artifacts(place: str) -> None:
@@ -70,7 +70,9 @@ def check_artifacts(place: str) -> None:
     try:
         get_artifact_repository(place).list_artifacts()
     except Exception as error:  # of the cloud's own client
-        raise InputError(f"{ARTIFACTS}={hidden(place)}: cannot be listed: {hidden(error)}") from None
+        raise InputError(
+            f"{ARTIFACTS}={hide_passwords(place)}: cannot be listed: {hide_passwords(error)}"
+        ) from None
 
 
 def surroundings(database: str) -> dict[str, str]:

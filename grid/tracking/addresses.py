@@ -3,7 +3,7 @@
 from argparse import ArgumentTypeError
 from urllib.parse import urlsplit
 
-from grid.tracking.passwords import hidden
+from grid.tracking.passwords import hide_passwords
 
 ACCEPTED = "http(s)://… of `make tracking`, sqlite:///FILE or postgresql://…"
 
@@ -18,5 +18,5 @@ def is_known(uri: str) -> bool:
 def tracking_uri(text: str) -> str:
     """`text`, for argparse; its error names what is accepted."""
     if not is_known(text):
-        raise ArgumentTypeError(f"`{hidden(text)}`: {ACCEPTED} is accepted")
+        raise ArgumentTypeError(f"`{hide_passwords(text)}`: {ACCEPTED} is accepted")
     return text

@@ -36,7 +36,7 @@ def client(uri: str) -> Any:
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # tracebacks of what is raised, too
-    with turn(uri):
+    with exclusive_access(uri):
         if uri.startswith(SQLITE):
             make_database(database(uri))
         return MlflowClient(tracking_uri=uri)
@@ -54,7 +54,7 @@ def make_database(path: Path) -> None:
         SqlAlchemyStore(f"{SQLITE}{temporary}", str(path.parent / "mlartifacts")).engine.dispose()
 
 
-def turn(uri: str) -> AbstractContextManager[None]:
+def exclusive_access(uri: str) -> AbstractContextManager[None]:
     """Held by one process at a time; a server needs none, because it makes its schema before it answers."""
     if uri.startswith(SQLITE):
         return _locked(database(uri).with_suffix(".lock"))
@@ -113,7 +113,7 @@ def one_run(
     Drivers that write to a database take turns. Of two that ask a server at the same moment the later takes
     its own away again.
     """
-    with turn(str(connection.tracking_uri)):
+    with exclusive_access(str(connection.tracking_uri)):
         if known := found():
             return min(known, key=_age), False
         made = connection.create_run(place, run_name=label, tags=tags)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from grid.tracking.passwords import hidden
+from grid.tracking.passwords import hide_passwords
 from medpt.errors import InputError
 
 EXPERIMENT = "medpt-grid"
@@ -44,10 +44,10 @@ def by_digest(uri: str) -> dict[str, Run]:
 def plans(uri: str) -> dict[str, dict[str, Any]]:
     """By the name of a space: its `space`, `title` and `trials`, as it was last run."""
     found = {run.tags[SPACE]: run.tags for run in _runs(uri, PLANS) if PARTS in run.tags}
-    return {space: unpacked(tags) for space, tags in found.items()}
+    return {space: decode_plan(tags) for space, tags in found.items()}
 
 
-def packed(plan: dict[str, Any]) -> dict[str, str]:
+def encode_plan(plan: dict[str, Any]) -> dict[str, str]:
     """A plan's trials as tags of a run."""
     plain = {key: plan[key] for key in ("space", "title", "trials")}
     text = base64.b64encode(zlib.compress(json.dumps(plain).encode())).decode()
@@ -55,7 +55,7 @@ def packed(plan: dict[str, Any]) -> dict[str, str]:
     return {PART.format(n): part for n, part in enumerate(parts)} | {PARTS: str(len(parts))}
 
 
-def unpacked(tags: dict[str, str]) -> dict[str, Any]:
+def decode_plan(tags: dict[str, str]) -> dict[str, Any]:
     text = "".join(tags[PART.format(n)] for n in range(int(tags[PARTS])))
     return json.loads(zlib.decompress(base64.b64decode(text)))
 
@@ -76,7 +76,9 @@ def _runs(uri: str, experiment: str) -> list[Run]:
         found = connection.get_experiment_by_name(experiment)
         runs = all_runs(connection, found.experiment_id) if found else []
     except Exception as error:  # MLflow's clients raise what their transports do
-        raise InputError(f"{hidden(uri)}: the tracker does not answer ({type(error).__name__})") from None
+        raise InputError(
+            f"{hide_passwords(uri)}: the tracker does not answer ({type(error).__name__})"
+        ) from None
     return [Run(run.info.run_id, run.info.status, run.data.tags, run.data.metrics) for run in runs]
 
 

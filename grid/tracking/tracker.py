@@ -16,8 +16,8 @@ from typing import Any
 from grid.plan.plan import Plan, Unit
 from grid.store.store import Store
 from grid.tracking.client import all_runs, client, experiment, one_run
-from grid.tracking.passwords import hidden
-from grid.tracking.runs import DIGEST, EXPERIMENT, PLANS, SPACE, packed
+from grid.tracking.passwords import hide_passwords
+from grid.tracking.runs import DIGEST, EXPERIMENT, PLANS, SPACE, encode_plan
 from medpt import files
 from medpt.specs import Finetune, Pretrain
 
@@ -89,7 +89,7 @@ class Tracker:
                 self._update()
                 self.problem = None
             except Exception as error:  # any: no fault of a tracker may touch the run
-                self._complain(shorten(hidden(error), WIDTH, placeholder=" …"))
+                self._complain(shorten(hide_passwords(error), WIDTH, placeholder=" …"))
             if self.left or (stopping and self.problem is None):
                 return
             if stopping:
@@ -100,7 +100,7 @@ class Tracker:
     def _complain(self, problem: str) -> None:
         """Once for as long as it stays the same."""
         if problem != self.problem:
-            log.warning("%s: %s", hidden(self.uri), problem)
+            log.warning("%s: %s", hide_passwords(self.uri), problem)
         self.problem = problem
 
     def _update(self) -> None:
@@ -220,7 +220,7 @@ def record_plan(connection: Any, out: Path, plan: Plan) -> None:
     from mlflow.entities import RunTag
 
     name, place = plan.space.name, experiment(connection, out, PLANS)
-    tags = packed(plan.plain())
+    tags = encode_plan(plan.plain())
 
     def known() -> list[Any]:
         return [run for run in all_runs(connection, place) if run.data.tags.get(SPACE) == name]

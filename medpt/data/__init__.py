@@ -53,13 +53,13 @@ def open_dataset(name: str, root: str | Path, **options: Any) -> Dataset:
     Raises InputError with every problem of one pass: an unknown name or option, a file that is missing or
     that nobody labelled, a label that is not a class.
     """
-    dataset = survey(name, root, **options)
+    dataset = open_with_problems(name, root, **options)
     if dataset.problems:
         raise InputError(dataset.problems)
     return dataset
 
 
-def survey(name: str, root: str | Path, **options: Any) -> Dataset:
+def open_with_problems(name: str, root: str | Path, **options: Any) -> Dataset:
     """As `open_dataset`; where there are records, what the reader found wrong is told in `problems`."""
     found = own.card_of(name, Path(root))
     reader = import_module(f"medpt.data.readers.{READERS.get(found.name, 'own')}")

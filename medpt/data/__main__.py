@@ -71,10 +71,10 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from medpt.data import survey
+    from medpt.data import open_with_problems
     from medpt.data.check import at_once, decoded
 
-    dataset = survey(options.name, options.folder)
+    dataset = open_with_problems(options.name, options.folder)
     first = at_once(dataset)
     _tell(first.remarks, first.problems)
     rest, known = decoded(dataset, sys.stderr), set(first.problems)

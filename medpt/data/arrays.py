@@ -22,7 +22,7 @@ from medpt.errors import InputError
 from medpt.identity import stream_seed
 
 
-class Source(Protocol):
+class BatchSource(Protocol):
     """What a network is trained and validated on: endless shuffled batches, and one pass in order."""
 
     def batches(
@@ -42,7 +42,7 @@ class Source(Protocol):
         """Each row once in the given order: images and targets as in `batches`, the rest as last batch."""
 
 
-class Feed(Source, Protocol):
+class Loader(BatchSource, Protocol):
     """The prepared data of one dataset; its batches are images, targets and transforms."""
 
     @property
@@ -53,7 +53,7 @@ class Feed(Source, Protocol):
     ) -> Iterator[tuple[Tensor, Tensor, Tensor]]: ...
 
 
-class ArrayFeed:
+class ArrayLoader:
     """A Feed over mapped arrays, on the CPU or a CUDA device.
 
     On a CUDA device the set is kept there where it fits into half of the memory that is free at the first

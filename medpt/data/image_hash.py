@@ -33,14 +33,14 @@ ELEMENTS = 8  # of medpt.data.augment.dihedral, whose numbers `turned` follows
 Name = NDArray[np.uint8]
 
 
-def exact(image: NDArray[Any]) -> bytes:
+def exact_hash(image: NDArray[Any]) -> bytes:
     """sha256 of shape, type and pixels, 32 bytes."""
     found = hashlib.sha256(f"{image.dtype.str}{image.shape}".encode())
     found.update(np.ascontiguousarray(image).data)
     return found.digest()
 
 
-def near(image: NDArray[Any]) -> bytes:
+def perceptual_hash(image: NDArray[Any]) -> bytes:
     """255 bits and a zero, 32 bytes; all zero where the image has no structure.
 
     `image` is uint8 (H, W, 3) RGB or (H, W), or (H, W) of any other type, of which the 1st to 99th percentile

@@ -29,7 +29,6 @@ from medpt.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from medpt.data.arrays import Feed
     from medpt.data.manifest import Index
 
 LIMIT = 31  # bits; reports/LOG.md. Another one is another pretrain in medpt.spec.VERSIONS
@@ -248,10 +247,10 @@ def left_out(found: Iterable[Leak], index: "Index") -> "Index":
 
 
 @dataclass(frozen=True)
-class Trimmed:
+class FilteredLoader:
     """A feed under another index of the same rows."""
 
-    feed: "Feed"
+    feed: "Loader"
     index: "Index"
 
     def batches(

@@ -35,7 +35,7 @@ Value = tuple[int, ...]  # a grey value, or red, green and blue
 
 
 @dataclass(frozen=True)
-class Own:
+class UserDataset:
     """A card with what its reader needs.
 
     Paths are of folders and files that exist. `values` gives each class (and perhaps UNLABELLED) its grey
@@ -55,7 +55,7 @@ def register(data: Path) -> None:
 
     Raises InputError with the problems of every card, and for a name that two of them give.
     """
-    found: dict[str, Own] = {}
+    found: dict[str, UserDataset] = {}
     problems: list[str] = []
     for path in _cards(data):
         try:
@@ -103,7 +103,7 @@ def recall(folder: Path) -> None:
         OWN.setdefault(values["name"], Card(**values))
 
 
-def read(path: Path) -> Own:
+def read(path: Path) -> UserDataset:
     """A card. Raises InputError with every problem, each with file and line."""
     from medpt.yaml_document import Document
 
@@ -133,7 +133,7 @@ class _Reader:
     def problem(self, place: "Place", text: str) -> None:
         self.problems.append(f"{self.document.where(place)}: {text}")
 
-    def own(self) -> Own:
+    def own(self) -> UserDataset:
         for key in self.data:
             if key not in KEYS:
                 self.problem((key,), f"unknown key `{key}`; {did_you_mean(key, KEYS)}")
@@ -149,7 +149,7 @@ class _Reader:
         if self.problems:
             raise InputError(self.problems)
         assert images is not None  # noqa: S101 - its absence is a problem
-        return Own(info, self.home, images, labels, masks, values)
+        return UserDataset(info, self.home, images, labels, masks, values)
 
     def truth(self) -> tuple[str, ...]:
         return {"classification": ("labels",), "segmentation": ("masks",)}.get(str(self.data.get("task")), ())

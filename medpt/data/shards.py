@@ -170,7 +170,7 @@ def _pixels(
     segments = dataset.info.task == "segmentation"
     whole = dataset.mask(row.record) if segments else None
     decoded = dataset.image(row.record)
-    names = image_hash.exact(decoded), image_hash.near(decoded)
+    names = image_hash.exact_hash(decoded), image_hash.perceptual_hash(decoded)
     centre = locate(decoded, row) if locate else None
     image, mask = preprocess_pair(decoded, whole, pipeline, centre)
     if mask is None or whole is None:

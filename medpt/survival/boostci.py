@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from medpt.errors import InputError
 from medpt.identity import stream_seed
 from medpt.survival.evaluate import kaplan_meier
-from medpt.survival.fitting import filled, without_gaps
+from medpt.survival.fitting import patients_with_patches, without_gaps
 from medpt.survival.handcrafted import patient_vectors
 from medpt.survival.split import cross_validated
 from medpt.survival.study import TRAIN, Prediction, Study
@@ -35,7 +35,7 @@ def predict(study: Study, options: Options = Options()) -> Prediction:
 
     Facts: `steps` chosen, `features` used, and the `cv_c_index` of the choice.
     """
-    x, rows = patient_vectors(study), filled(study, TRAIN)
+    x, rows = patient_vectors(study), patients_with_patches(study, TRAIN)
     time, event = study.time[rows], study.event[rows]
     mean, scale = scaling(x[rows])
     x = (x - mean) / scale

@@ -15,7 +15,16 @@ from torch import Tensor, nn
 from medpt.identity import stream_seed
 from medpt.survival import clusters
 from medpt.survival.cox import cox_loss
-from medpt.survival.fitting import batches, c_index, checked, filled, need, patches, prediction, train
+from medpt.survival.fitting import (
+    batches,
+    c_index,
+    patches,
+    patients_with_patches,
+    prediction,
+    require_fields,
+    require_finite_loss,
+    train,
+)
 from medpt.survival.study import TRAIN, VALIDATION, Prediction, Study
 from medpt.train import reseed
 
@@ -69,14 +78,14 @@ def predict(study: Study, options: Options = DEFAULTS) -> Prediction:
     A patient without patches gets the median risk of the training patients. Facts: the epoch kept and its
     validation C-index, patients without patches.
     """
-    fit, validating = _Fit.start(study, options), filled(study, VALIDATION)
+    fit, validating = _Fit.start(study, options), patients_with_patches(study, VALIDATION)
     judge = lambda: -fit.loss(validating)  # noqa: E731
     standing = train(fit.network, fit.epoch, judge, options.epochs, options.patience)
     facts = {
         "epoch": float(standing.best_step),
         "val_c_index": c_index(study, validating, fit.risks(validating)),
     }
-    return prediction(study, fit.risks(filled(study)), facts)
+    return prediction(study, fit.risks(patients_with_patches(study)), facts)
 
 
 @dataclass(frozen=True)
@@ -90,7 +99,7 @@ class _Fit:
 
     @classmethod
     def start(cls, study: Study, options: Options) -> "_Fit":
-        (features,) = need(study, "features")
+        (features,) = require_fields(study, "features")
         cluster = phenotypes(study, features, options.k)
         reseed(torch.device(study.device), stream_seed(study.seed, "misl", "network"))
         network = MislNet(features.shape[1], options.k).to(study.device)
@@ -102,9 +111,11 @@ class _Fit:
     def epoch(self, number: int) -> None:
         order = np.random.default_rng(stream_seed(self.study.seed, "misl", "order", number))
         reseed(torch.device(self.study.device), stream_seed(self.study.seed, "misl", "dropout", number))
-        for batch in batches(order.permutation(filled(self.study, TRAIN)), self.options.batch_patients):
+        for batch in batches(
+            order.permutation(patients_with_patches(self.study, TRAIN)), self.options.batch_patients
+        ):
             if self.study.event[batch].any():
-                loss = checked(self._cox(batch)) + self.options.l1 * total_l1(self.network)
+                loss = require_finite_loss(self._cox(batch)) + self.options.l1 * total_l1(self.network)
                 self.optimiser.zero_grad()
                 loss.backward()
                 self.optimiser.step()
@@ -114,7 +125,7 @@ class _Fit:
         """Cox loss of all these patients together; nan where none of them died."""
         if not self.study.event[patients].any():
             return np.nan
-        return checked(self._cox(patients)).item()
+        return require_finite_loss(self._cox(patients)).item()
 
     @torch.no_grad()
     def risks(self, patients: NDArray[np.intp]) -> NDArray[np.float64]:
@@ -137,7 +148,7 @@ class _Fit:
 def phenotypes(study: Study, features: NDArray[np.float16], k: int) -> NDArray[np.intp]:
     """The cluster of every patch (n,): k-means of whitened components, fitted on training patches."""
     rng = np.random.default_rng(stream_seed(study.seed, "misl", "sample"))
-    bags = [study.bags[row] for row in filled(study, TRAIN)]
+    bags = [study.bags[row] for row in patients_with_patches(study, TRAIN)]
     rows = clusters.sample(bags, clusters.SAMPLED_PER_PATIENT, rng)
     assign = clusters.kmeans(features[rows], k, stream_seed(study.seed, "misl", "k-means"), whiten=True)
     return assign(features)

@@ -22,7 +22,15 @@ from medpt.survival import ridge
 from medpt.survival.clusters import CLUSTERINGS, SAMPLED_PER_PATIENT, principal, sample
 from medpt.survival.cox import cox_loss
 from medpt.survival.features import embed, load, pooled
-from medpt.survival.fitting import batches, c_index, checked, filled, need, prediction, train
+from medpt.survival.fitting import (
+    batches,
+    c_index,
+    patients_with_patches,
+    prediction,
+    require_fields,
+    require_finite_loss,
+    train,
+)
 from medpt.survival.study import TRAIN, VALIDATION, Prediction, Study
 from medpt.train import reseed
 
@@ -58,7 +66,7 @@ def predict(study: Study, options: Options = DEFAULTS) -> Prediction:
         raise InputError(f"clustering: {options.clustering} is none of {', '.join(CLUSTERINGS)}")
     if options.frozen:
         return _predict_frozen(study, options)
-    fit, validating = _Fit.start(study, options), filled(study, VALIDATION)
+    fit, validating = _Fit.start(study, options), patients_with_patches(study, VALIDATION)
 
     def judge() -> float:
         return c_index(study, validating, fit.risks(validating))
@@ -66,7 +74,7 @@ def predict(study: Study, options: Options = DEFAULTS) -> Prediction:
     standing = train(fit.network, fit.epoch, judge, options.epochs, options.patience, options.least_epochs)
     fit.labels = fit.history[standing.best_step]
     facts = {"epoch": float(standing.best_step), "val_c_index": standing.best}
-    return prediction(study, fit.risks(filled(study)), facts)
+    return prediction(study, fit.risks(patients_with_patches(study)), facts)
 
 
 class DirectNet(nn.Module):
@@ -94,7 +102,7 @@ class _Fit:
 
     @classmethod
     def start(cls, study: Study, options: Options) -> "_Fit":
-        features, images, encoder = need(study, "features", "images", "encoder")
+        features, images, encoder = require_fields(study, "features", "images", "encoder")
         reseed(torch.device(study.device), stream_seed(study.seed, "direct", "network"))
         network = DirectNet(encoder()).to(study.device)
         optimiser = torch.optim.Adam(network.parameters(), lr=options.learning_rate)
@@ -109,7 +117,9 @@ class _Fit:
         self.history[number] = self.labels
         rng = np.random.default_rng(stream_seed(self.study.seed, "direct", "epoch", number))
         self.network.train()
-        for batch in batches(rng.permutation(filled(self.study, TRAIN)), self.options.batch_patients):
+        for batch in batches(
+            rng.permutation(patients_with_patches(self.study, TRAIN)), self.options.batch_patients
+        ):
             if self.study.event[batch].any():
                 self._step(batch, rng)
 
@@ -124,7 +134,7 @@ class _Fit:
         images = dihedral(load(self.images, rows, device), turns)
         risk = self.network(images, weights.to(device))
         time, event = (torch.from_numpy(x[patients]).to(device) for x in (self.study.time, self.study.event))
-        loss = checked(cox_loss(risk, time, event))
+        loss = require_finite_loss(cox_loss(risk, time, event))
         self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.step()
@@ -198,13 +208,13 @@ def patient_vectors(study: Study, features: NDArray[np.floating], options: Optio
 
 
 def _predict_frozen(study: Study, options: Options) -> Prediction:
-    (features,) = need(study, "features")
-    x, rows = patient_vectors(study, features, options), filled(study, TRAIN)
+    (features,) = require_fields(study, "features")
+    x, rows = patient_vectors(study, features, options), patients_with_patches(study, TRAIN)
     seed = stream_seed(study.seed, "direct", "ridge")
     model = ridge.fit_cv(x[rows], study.time[rows], study.event[rows], seed)
-    return prediction(study, model(x[filled(study)]), {"penalty": model.penalty})
+    return prediction(study, model(x[patients_with_patches(study)]), {"penalty": model.penalty})
 
 
 def _sampled(study: Study) -> NDArray[np.intp]:
     rng = np.random.default_rng(stream_seed(study.seed, "direct", "sample"))
-    return sample([study.bags[row] for row in filled(study, TRAIN)], SAMPLED_PER_PATIENT, rng)
+    return sample([study.bags[row] for row in patients_with_patches(study, TRAIN)], SAMPLED_PER_PATIENT, rng)

@@ -11,21 +11,21 @@ from torch import Tensor, nn
 from medpt.errors import DivergedError, InputError
 from medpt.survival.concordance import comparable_pairs, concordance_index
 from medpt.survival.study import TRAIN, Prediction, Study
-from medpt.train import Standing
+from medpt.train import EarlyStopping
 
 
-def need(study: Study, *fields: str) -> list[Any]:
+def require_fields(study: Study, *fields: str) -> list[Any]:
     """These fields; raises InputError where one is not given or no training patient has a patch."""
     given = {name: getattr(study, name) for name in fields}
     problems = [f"survival study: {name}: not given" for name, value in given.items() if value is None]
-    if not len(filled(study, TRAIN)):
+    if not len(patients_with_patches(study, TRAIN)):
         problems.append("survival study: no training patient has a patch")
     if problems:
         raise InputError(problems)
     return list(given.values())
 
 
-def filled(study: Study, part: int | None = None) -> NDArray[np.intp]:
+def patients_with_patches(study: Study, part: int | None = None) -> NDArray[np.intp]:
     """The patients of a part, or of all, that have a patch."""
     rows = np.arange(len(study.patients)) if part is None else study.rows(part)
     return np.array([row for row in rows if len(study.bags[row])], np.intp)
@@ -44,7 +44,7 @@ def patches(study: Study, patients: NDArray[np.intp]) -> NDArray[np.intp]:
 def c_index(study: Study, patients: NDArray[np.intp], risk: NDArray[np.floating]) -> float:
     """Harrell's C-index of `risk` (len(patients),); nan where no two of these patients can be compared."""
     time, event = study.time[patients], study.event[patients]
-    return concordance_index(time, event, numbers(risk)) if comparable_pairs(time, event) else math.nan
+    return concordance_index(time, event, require_finite(risk)) if comparable_pairs(time, event) else math.nan
 
 
 def prediction(study: Study, risk: NDArray[np.floating], facts: Mapping[str, float]) -> Prediction:
@@ -52,9 +52,9 @@ def prediction(study: Study, risk: NDArray[np.floating], facts: Mapping[str, flo
 
     The fact `without_patches` counts these others. Raises DivergedError for a risk that is not a number.
     """
-    seen = filled(study)
+    seen = patients_with_patches(study)
     whole = np.full(len(study.patients), np.nan)
-    whole[seen] = numbers(risk)
+    whole[seen] = require_finite(risk)
     return Prediction(without_gaps(whole, study), {**facts, "without_patches": float(len(whole) - len(seen))})
 
 
@@ -63,7 +63,7 @@ def without_gaps(risk: NDArray[np.floating], study: Study) -> NDArray[np.float64
     return np.where(np.isnan(risk), np.nanmedian(risk[study.rows(TRAIN)]), risk).astype(np.float64)
 
 
-def numbers(risk: NDArray[np.floating]) -> NDArray[np.floating]:
+def require_finite(risk: NDArray[np.floating]) -> NDArray[np.floating]:
     """`risk`, or DivergedError where one is not a finite number."""
     if not np.isfinite(risk).all():
         raise DivergedError(f"{(~np.isfinite(risk)).sum()} of {len(risk)} predicted risks are not numbers")
@@ -77,14 +77,14 @@ def train(
     epochs: int,
     patience: int,
     least: int = 1,
-) -> Standing:
+) -> EarlyStopping:
     """Runs `epoch(1)`, `epoch(2)`, ... and leaves `model`, in eval mode, with its best weights by `judge()`.
 
     Higher is better; it stops after `patience` epochs without a gain. Epochs before `least` are not judged,
     the last one always is. Where `judge` gives nan (no pair of validation patients can be compared) it trains
     all `epochs` and the last weights stay.
     """
-    standing, best = Standing(best_step=epochs), dict[str, Tensor]()
+    standing, best = EarlyStopping(best_step=epochs), dict[str, Tensor]()
     for number in range(1, epochs + 1):
         model.train()
         epoch(number)
@@ -101,7 +101,7 @@ def train(
     return standing
 
 
-def checked(loss: Tensor) -> Tensor:
+def require_finite_loss(loss: Tensor) -> Tensor:
     """`loss`, or DivergedError where it is not a number."""
     if not math.isfinite(loss.item()):
         raise DivergedError(f"the Cox loss is {loss.item()}")

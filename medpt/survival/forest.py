@@ -12,7 +12,7 @@ import numpy as np
 
 from medpt.errors import InputError
 from medpt.identity import stream_seed
-from medpt.survival.fitting import filled, without_gaps
+from medpt.survival.fitting import patients_with_patches, without_gaps
 from medpt.survival.handcrafted import patient_vectors
 from medpt.survival.study import TRAIN, Prediction, Study
 
@@ -29,7 +29,7 @@ def predict(study: Study, options: Options = Options()) -> Prediction:
     Fitted on the training patients with patches; who has none gets the median risk of the training part.
     Raises InputError where scikit-survival is not installed or no training patient died.
     """
-    x, rows = patient_vectors(study), filled(study, TRAIN)
+    x, rows = patient_vectors(study), patients_with_patches(study, TRAIN)
     if not study.event[rows].any():
         raise InputError(f"rsf: none of {len(rows)} training patients died; accepted: a death or more")
     forest = _forest(study, options, x.shape[1])
@@ -37,7 +37,7 @@ def predict(study: Study, options: Options = Options()) -> Prediction:
         list(zip(study.event[rows], study.time[rows], strict=True)), [("event", "?"), ("time", "<f8")]
     )
     forest.fit(x[rows], outcome)
-    known = filled(study)
+    known = patients_with_patches(study)
     risk = np.full(len(x), np.nan)
     risk[known] = forest.predict(x[known])
     return Prediction(without_gaps(risk, study), {"trees": float(options.trees)})

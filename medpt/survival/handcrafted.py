@@ -34,11 +34,11 @@ def patient_vectors(study: Study) -> Floats:
 
     Raises InputError where the study has no `handcrafted` or no training patient has a patch.
     """
-    from medpt.survival.fitting import filled, need
+    from medpt.survival.fitting import patients_with_patches, require_fields
 
-    (vectors,) = need(study, "handcrafted")
+    (vectors,) = require_fields(study, "handcrafted")
     summary = np.full((len(study.patients), 2 * vectors.shape[1]), np.nan)
-    for row in filled(study):
+    for row in patients_with_patches(study):
         bag = vectors[study.bags[row]].astype(np.float64)
         summary[row] = np.concatenate([bag.mean(0), bag.std(0)])
     return summary

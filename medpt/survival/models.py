@@ -54,7 +54,7 @@ def _cox(study: Study, options: Options) -> Prediction:
     return _predict(baseline, study, options)
 
 
-MODELS: dict[str, Callable[[Study, Options], Prediction]] = {
+SURVIVAL_MODELS: dict[str, Callable[[Study, Options], Prediction]] = {
     "km": _km,
     "spectral": _spectral,
     "wsisa-mtlsa": _wsisa,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Needs:
+class ModelInputs:
     """`network`: a deep encoder, so an initialization; `features`: of that encoder, frozen.
 
     `handcrafted`: the vectors of medpt/survival/handcrafted.py; `pixels`: the patches themselves.
@@ -16,12 +16,12 @@ class Needs:
     pixels: bool = False
 
 
-NEEDS: dict[str, Needs] = {
-    "km": Needs(network=True, features=True, pixels=True),
-    "spectral": Needs(network=True, features=True, pixels=True),
-    "wsisa-mtlsa": Needs(network=True, pixels=True),
-    "deepattnmisl": Needs(network=True, features=True),
-    "rsf": Needs(handcrafted=True),
-    "boostci": Needs(handcrafted=True),
-    "cox": Needs(),
+NEEDS: dict[str, ModelInputs] = {
+    "km": ModelInputs(network=True, features=True, pixels=True),
+    "spectral": ModelInputs(network=True, features=True, pixels=True),
+    "wsisa-mtlsa": ModelInputs(network=True, pixels=True),
+    "deepattnmisl": ModelInputs(network=True, features=True),
+    "rsf": ModelInputs(handcrafted=True),
+    "boostci": ModelInputs(handcrafted=True),
+    "cox": ModelInputs(),
 }

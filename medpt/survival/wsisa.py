@@ -27,7 +27,15 @@ from medpt.survival.clusters import SAMPLED_PER_PATIENT, k_centres, sample
 from medpt.survival.concordance import comparable_pairs
 from medpt.survival.cox import cox_loss
 from medpt.survival.features import embed, load, pooled
-from medpt.survival.fitting import batches, c_index, checked, filled, need, prediction, train
+from medpt.survival.fitting import (
+    batches,
+    c_index,
+    patients_with_patches,
+    prediction,
+    require_fields,
+    require_finite_loss,
+    train,
+)
 from medpt.survival.study import TRAIN, VALIDATION, Prediction, Study
 from medpt.train import reseed
 
@@ -56,7 +64,7 @@ def predict(study: Study, options: Options = DEFAULTS) -> Prediction:
     others are kept. Facts: clusters kept, the best validation C-index of a cluster, those of MTLSA, patients
     without patches, and patients without any in the kept clusters, whose features are all 0.
     """
-    images, encoder = need(study, "images", "encoder")
+    images, encoder = require_fields(study, "images", "encoder")
     labels = phenotypes(study, images, options)
     experts = [
         _trained(study, images, encoder, np.flatnonzero(labels == cluster), cluster, options)
@@ -64,7 +72,11 @@ def predict(study: Study, options: Options = DEFAULTS) -> Prediction:
     ]
     scores = [expert.score for expert in experts if expert]
     kept = [expert for expert, keep in zip(filter(None, experts), selected(scores), strict=True) if keep]
-    x, everyone, fitted = patient_features(kept), filled(study), filled(study, TRAIN)
+    x, everyone, fitted = (
+        patient_features(kept),
+        patients_with_patches(study),
+        patients_with_patches(study, TRAIN),
+    )
     seed = stream_seed(study.seed, "wsisa", "mtlsa")
     found = mtlsa.predict_from(x[fitted], study.time[fitted], study.event[fitted], x[everyone], seed)
     facts = {f"mtlsa_{name}": value for name, value in found.facts.items()} | {
@@ -97,7 +109,7 @@ def phenotypes(study: Study, images: NDArray[np.uint8], options: Options) -> NDA
     from sklearn.decomposition import IncrementalPCA
 
     rng = np.random.default_rng(stream_seed(study.seed, "wsisa", "sample"))
-    rows = sample([study.bags[row] for row in filled(study, TRAIN)], SAMPLED_PER_PATIENT, rng)
+    rows = sample([study.bags[row] for row in patients_with_patches(study, TRAIN)], SAMPLED_PER_PATIENT, rng)
     axes = IncrementalPCA(min(options.components, len(rows)))
     for part in batches(np.sort(rows), CHUNK):
         axes.partial_fit(thumbnails(images, part))
@@ -155,7 +167,7 @@ def _trained(
     options: Options,
 ) -> Expert | None:
     """The expert of the patches `members`; None where Cox's loss has nothing to compare."""
-    bags = {row: members[study.patient[members] == row] for row in filled(study)}
+    bags = {row: members[study.patient[members] == row] for row in patients_with_patches(study)}
     training = np.array([row for row in study.rows(TRAIN) if len(bags.get(row, ()))], np.intp)
     if not comparable_pairs(study.time[training], study.event[training]):
         return None
@@ -164,7 +176,7 @@ def _trained(
     optimiser = torch.optim.Adam(network.parameters(), lr=options.learning_rate)
     fit = _Fit(study, options, images, bags, training, network, optimiser, cluster)
     standing = train(network, fit.epoch, fit.judge, options.epochs, options.patience)
-    counts, means = fit.summary(filled(study))
+    counts, means = fit.summary(patients_with_patches(study))
     return Expert(standing.best, counts, means)
 
 
@@ -193,14 +205,16 @@ class _Fit:
         turns = torch.from_numpy(rng.integers(ELEMENTS, size=len(rows))).to(device)
         risk = self.network(dihedral(load(self.images, rows, device), turns))
         time, event = (torch.from_numpy(x[patients]).to(device) for x in (self.study.time, self.study.event))
-        loss = checked(cox_loss(risk, time, event))
+        loss = require_finite_loss(cox_loss(risk, time, event))
         self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.step()
 
     def judge(self) -> float:
         """Validation C-index of the patients' mean patch risks."""
-        patients = np.array([row for row in filled(self.study, VALIDATION) if len(self.bags[row])], np.intp)
+        patients = np.array(
+            [row for row in patients_with_patches(self.study, VALIDATION) if len(self.bags[row])], np.intp
+        )
         _, means = self.summary(patients)
         layer = self.network.risk
         return c_index(

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from medpt.data.arrays import Source
+from medpt.data.arrays import BatchSource
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 
@@ -42,7 +42,7 @@ class Task(Protocol):
 
 
 @dataclass(frozen=True)
-class Work:
+class TrainingSetup:
     """What the training loop is given.
 
     `record` says, as JSON, how it was made (class weights, sizes); `figures` are what to read the result
@@ -51,7 +51,7 @@ class Work:
 
     model: nn.Module
     task: Task
-    feed: Source
+    feed: BatchSource
     train_rows: np.ndarray
     val_rows: np.ndarray
     record: dict[str, Any]

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from medpt.data.arrays import Feed
+from medpt.data.arrays import Loader
 from medpt.data.augment import ELEMENTS
 from medpt.errors import InputError
 from medpt.identity import stream_seed
@@ -22,20 +22,20 @@ from medpt.models.heads import one_headed, with_heads
 from medpt.protocol import TrainingProtocol
 from medpt.specs import CLASSIFIER
 from medpt.tasks import supervised
-from medpt.tasks.base import Batches, Task, Work
+from medpt.tasks.base import Batches, Task, TrainingSetup
 
 ARCHITECTURES = (CLASSIFIER, "unet")
 
 
 def prepare(
     names: Sequence[str],
-    feeds: Sequence[Feed],
+    feeds: Sequence[Loader],
     *,
     backbone: str,
     architecture: str,
     protocol: TrainingProtocol,
     seed: int,
-) -> Work:
+) -> TrainingSetup:
     """Work on the training parts of all feeds; each one's validation part and class weights are its own.
 
     InputError where tasks or architecture do not fit, a name is given twice or a set is smaller than a batch.
@@ -63,10 +63,10 @@ def prepare(
         np.concatenate([start + rows for start, rows in zip(together.starts, parts, strict=False)])
         for parts in zip(*((work.train_rows, work.val_rows) for work in works), strict=True)
     )
-    return Work(model, task, together, train_rows, val_rows, _record(names, works, model))
+    return TrainingSetup(model, task, together, train_rows, val_rows, _record(names, works, model))
 
 
-def _require_alike(names: Sequence[str], feeds: Sequence[Feed], architecture: str) -> None:
+def _require_alike(names: Sequence[str], feeds: Sequence[Loader], architecture: str) -> None:
     problems = [f"datasets: {name} is named twice" for name in sorted(set(names)) if names.count(name) > 1]
     if len(names) != len(feeds):
         problems.append(f"datasets: {len(names)} names for the data of {len(feeds)}")
@@ -80,7 +80,7 @@ def _require_alike(names: Sequence[str], feeds: Sequence[Feed], architecture: st
         raise InputError(problems)
 
 
-def _require_full_batches(names: Sequence[str], works: Sequence[Work], batch_size: int) -> None:
+def _require_full_batches(names: Sequence[str], works: Sequence[TrainingSetup], batch_size: int) -> None:
     least = -(-batch_size // ELEMENTS)
     small = [(name, len(work.train_rows)) for name, work in zip(names, works, strict=True)]
     problems = [
@@ -92,7 +92,7 @@ def _require_full_batches(names: Sequence[str], works: Sequence[Work], batch_siz
         raise InputError(problems)
 
 
-def _record(names: Sequence[str], works: Sequence[Work], model: nn.Module) -> dict[str, object]:
+def _record(names: Sequence[str], works: Sequence[TrainingSetup], model: nn.Module) -> dict[str, object]:
     return {
         "train_images": sum(len(work.train_rows) for work in works),
         "val_images": sum(len(work.val_rows) for work in works),
@@ -154,7 +154,7 @@ def _first(batches: Iterator[tuple[Tensor, Tensor]], images: int) -> Iterator[tu
 class CollectionFeed:
     """Several feeds as a source of batches; row r of feed i is row starts[i] + r here."""
 
-    feeds: tuple[Feed, ...]
+    feeds: tuple[Loader, ...]
 
     @property
     def starts(self) -> list[int]:

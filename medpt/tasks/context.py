@@ -14,14 +14,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from medpt.data.arrays import Feed
+from medpt.data.arrays import Loader
 from medpt.errors import InputError
 from medpt.identity import stream_seed
 from medpt.models.registry import build_segmenter
 from medpt.models.restorer import Restorer
 from medpt.protocol import TrainingProtocol
 from medpt.specs import CLASSIFIER
-from medpt.tasks.base import Batches, Work, forward
+from medpt.tasks.base import Batches, TrainingSetup, forward
 from medpt.tasks.self_supervision import fixed_generator, hold_out, integers, sizes, uniform
 
 FEWEST, MOST = 10, 20  # swaps an image
@@ -32,8 +32,8 @@ DIVISOR = 32  # of the sides that the decoder without skips paints again
 
 
 def prepare(
-    feed: Feed, rows: np.ndarray, *, backbone: str, architecture: str, protocol: TrainingProtocol, seed: int
-) -> Work:
+    feed: Loader, rows: np.ndarray, *, backbone: str, architecture: str, protocol: TrainingProtocol, seed: int
+) -> TrainingSetup:
     """Work on `rows` of a feed; validation by group.
 
     The decoder of a classification target has no skip connections, that of a segmentation target is the
@@ -44,7 +44,7 @@ def prepare(
     torch.manual_seed(stream_seed(seed, "init"))
     model = Restorer(backbone) if architecture == CLASSIFIER else build_segmenter("unet", backbone, 3)
     train_rows, val_rows = hold_out(feed.index, rows, protocol, seed)
-    return Work(model, Context(seed), feed, train_rows, val_rows, sizes(model, train_rows, val_rows))
+    return TrainingSetup(model, Context(seed), feed, train_rows, val_rows, sizes(model, train_rows, val_rows))
 
 
 @dataclass(frozen=True)

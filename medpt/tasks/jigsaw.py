@@ -16,14 +16,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from medpt.data.arrays import Feed
+from medpt.data.arrays import Loader
 from medpt.data.augment import IMAGENET_MEAN, IMAGENET_STD, normalise
 from medpt.errors import InputError
 from medpt.identity import stream_seed
 from medpt.models.jigsaw import JigsawNetwork
 from medpt.models.permutations import TILES, maximin, spread
 from medpt.protocol import TrainingProtocol
-from medpt.tasks.base import Batches, Work, forward
+from medpt.tasks.base import Batches, TrainingSetup, forward
 from medpt.tasks.self_supervision import fixed_generator, hold_out, integers, sizes, uniform
 
 SMALL_SET = 1_000  # training images below which 100 permutations are told apart in place of 1,000
@@ -37,8 +37,8 @@ SMALLEST_TILE = {"resnet18": 8, "shufflenet_v2": 8, "densenet121": 32}  # others
 
 
 def prepare(
-    feed: Feed, rows: np.ndarray, *, backbone: str, protocol: TrainingProtocol, seed: int, permutations: int
-) -> Work:
+    feed: Loader, rows: np.ndarray, *, backbone: str, protocol: TrainingProtocol, seed: int, permutations: int
+) -> TrainingSetup:
     """Work on `rows` of a feed with so many permutations; validation by group.
 
     Figures: `chance`, the accuracy of guessing, and `flat_tiles`, the fraction of tiles without any
@@ -55,7 +55,7 @@ def prepare(
     task = Jigsaw(seed, rounds=-(-EVALUATED // max(1, len(val_rows))))
     record = sizes(model, train_rows, val_rows) | {"permutations": describe(orders)}
     figures = {"chance": 1 / permutations, "flat_tiles": flat_tiles(feed, train_rows, model, seed)}
-    return Work(model, task, Mirrored(feed), train_rows, val_rows, record, figures)
+    return TrainingSetup(model, task, Mirrored(feed), train_rows, val_rows, record, figures)
 
 
 def permutation_count(train_images: int) -> int:
@@ -167,7 +167,7 @@ def standardised(tiles: Tensor) -> tuple[Tensor, Tensor]:
     return values.where(~constant, 0), constant.flatten(2).all(2)
 
 
-def flat_tiles(feed: Feed, rows: np.ndarray, model: JigsawNetwork, seed: int) -> float:
+def flat_tiles(feed: Loader, rows: np.ndarray, model: JigsawNetwork, seed: int) -> float:
     """The fraction of flat tiles in one puzzle of each of up to SAMPLED rows, evenly spaced."""
     sample = rows[np.unique(np.linspace(0, len(rows) - 1, SAMPLED).astype(int))]
     generator = fixed_generator(seed)
@@ -183,7 +183,7 @@ def flat_tiles(feed: Feed, rows: np.ndarray, model: JigsawNetwork, seed: int) ->
 class Mirrored:
     """A feed whose images are mirrored left to right or not, never turned: that would change the answers."""
 
-    feed: Feed
+    feed: Loader
 
     def batches(
         self, rows: np.ndarray, batch_size: int, seed: int, start: int = 0, augment: bool = True

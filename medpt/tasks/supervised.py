@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from medpt.data.arrays import Feed
+from medpt.data.arrays import Loader
 from medpt.data.manifest import Index
 from medpt.data.splits import validation
 from medpt.errors import InputError, did_you_mean
@@ -19,7 +19,7 @@ from medpt.losses import DEFAULT_WEIGHTING, WEIGHTINGS, class_weights, edge_targ
 from medpt.models.registry import architectures, build_classifier, build_segmenter
 from medpt.protocol import TrainingProtocol
 from medpt.specs import CLASSIFIER
-from medpt.tasks.base import Task, Work
+from medpt.tasks.base import Task, TrainingSetup
 from medpt.tasks.classify import Classify
 from medpt.tasks.segment import Segment
 
@@ -28,8 +28,8 @@ SCAN_BATCH = 64
 
 
 def prepare(
-    feed: Feed, rows: np.ndarray, *, backbone: str, architecture: str, protocol: TrainingProtocol, seed: int
-) -> Work:
+    feed: Loader, rows: np.ndarray, *, backbone: str, architecture: str, protocol: TrainingProtocol, seed: int
+) -> TrainingSetup:
     """Work on `rows` of a feed; the validation part is cut from them by group.
 
     Random numbers of the network's initialization come from `seed` alone, so that equal seeds give equal
@@ -43,7 +43,7 @@ def prepare(
         "val_images": len(val_rows),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
     }
-    return Work(model, task, feed, train_rows, val_rows, record)
+    return TrainingSetup(model, task, feed, train_rows, val_rows, record)
 
 
 def network(index: Index, backbone: str, architecture: str, seed: int) -> nn.Module:
@@ -74,7 +74,7 @@ def labels(index: Index, rows: np.ndarray) -> np.ndarray | None:
 
 
 def _task(
-    feed: Feed, rows: np.ndarray, architecture: str, protocol: TrainingProtocol
+    feed: Loader, rows: np.ndarray, architecture: str, protocol: TrainingProtocol
 ) -> tuple[Task, dict[str, Any]]:
     """The task with weights counted on `rows`, and the weights as a record."""
     index = feed.index
@@ -100,12 +100,12 @@ def counts(index: Index, rows: np.ndarray) -> Tensor:
     return torch.from_numpy(np.bincount(index.labels[rows], minlength=len(index.classes)))
 
 
-def edge_counts(feed: Feed, rows: np.ndarray) -> Tensor:
+def edge_counts(feed: Loader, rows: np.ndarray) -> Tensor:
     """Pixels off and on the edges of the masks of `rows`, (2,)."""
     return torch.stack(list(_edges(feed, rows))).sum(0)
 
 
-def _edges(feed: Feed, rows: np.ndarray) -> Iterator[Tensor]:
+def _edges(feed: Loader, rows: np.ndarray) -> Iterator[Tensor]:
     for _, masks in feed.scan(rows, SCAN_BATCH):
         band = edge_target(masks)
         yield torch.tensor([int((band == side).sum()) for side in (0, 1)])

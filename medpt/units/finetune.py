@@ -13,17 +13,17 @@ import torch
 
 from medpt import extensions
 from medpt.checkpoint import Checkpoints
-from medpt.data.arrays import Feed
+from medpt.data.arrays import Loader
 from medpt.data.splits import subset
 from medpt.errors import InputError
 from medpt.files import replacing, write_json
 from medpt.models import weights
 from medpt.specs import Finetune
 from medpt.tasks import supervised
-from medpt.tasks.base import Work
+from medpt.tasks.base import TrainingSetup
 from medpt.tasks.classify import classification_metrics, scores
 from medpt.tasks.segment import full_frame_miou, predictions
-from medpt.train import Row, fit, prepared, summary
+from medpt.train import MetricsRow, fit, prepared, summary
 from medpt.units.pretrain import HISTORY, RECORD
 
 if TYPE_CHECKING:
@@ -35,14 +35,14 @@ EXAMPLES = 6  # test images whose prediction is kept for the report
 
 def run(
     spec: Finetune,
-    feed: Feed,
+    feed: Loader,
     folder: Path,
     *,
     initial: "Mapping[str, Tensor] | None",
     checkpoints: Path,
     device: str = "cpu",
     checkpoint_seconds: float = 30.0,
-    on_row: Callable[[Row], object] = lambda row: None,
+    on_row: Callable[[MetricsRow], object] = lambda row: None,
 ) -> dict[str, float]:
     """Trains on the target and returns the metrics of its test part, as fractions.
 
@@ -96,7 +96,7 @@ def transfer_decoder(model: "nn.Module", initial: "Mapping[str, Tensor] | None",
     weights.transfer_decoder(model, initial or {})
 
 
-def training_rows(spec: Finetune, feed: Feed) -> np.ndarray:
+def training_rows(spec: Finetune, feed: Loader) -> np.ndarray:
     """The training part, or the nested subset of it that spec.target_size and the seed name."""
     index = feed.index
     rows, test = index.rows("train"), index.rows("test")
@@ -107,14 +107,18 @@ def training_rows(spec: Finetune, feed: Feed) -> np.ndarray:
     return rows[subset(supervised.labels(index, rows), index.groups[rows], spec.target_size, spec.seed)]
 
 
-def _test_classifier(work: Work, feed: Feed, device: torch.device, folder: Path) -> dict[str, float]:
+def _test_classifier(
+    work: TrainingSetup, feed: Loader, device: torch.device, folder: Path
+) -> dict[str, float]:
     rows = feed.index.rows("test")
     softmax, labels = scores(work.model, prepared(feed, rows, device))
     _save_arrays(folder / SCORES, scores=softmax, labels=labels, ids=feed.index.ids[rows])
     return dict(classification_metrics(softmax, labels))
 
 
-def _test_segmenter(work: Work, feed: Feed, device: torch.device, folder: Path) -> dict[str, float]:
+def _test_segmenter(
+    work: TrainingSetup, feed: Loader, device: torch.device, folder: Path
+) -> dict[str, float]:
     rows = feed.index.rows("test")
     shown = rows[:EXAMPLES]
     images, targets = (
@@ -130,7 +134,7 @@ def _test_segmenter(work: Work, feed: Feed, device: torch.device, folder: Path) 
     return found | {"full_frame_miou": full_frame_miou(work.model, prepared(feed, rows, device), outside)}
 
 
-TESTS: dict[str, Callable[[Work, Feed, torch.device, Path], dict[str, float]]] = {
+TESTS: dict[str, Callable[[TrainingSetup, Loader, torch.device, Path], dict[str, float]]] = {
     "classification": _test_classifier,
     "segmentation": _test_segmenter,
 }

@@ -12,28 +12,28 @@ import numpy as np
 
 from medpt import extensions
 from medpt.checkpoint import Checkpoints
-from medpt.data.arrays import Feed
+from medpt.data.arrays import Loader
 from medpt.errors import InputError
 from medpt.files import write_json
 from medpt.models import contract, weights
 from medpt.protocol import TrainingProtocol
 from medpt.specs import CLASSIFIER, SUPERVISED, Pretrain
 from medpt.tasks import collection, context, jigsaw, supervised
-from medpt.tasks.base import Work
-from medpt.train import Outcome, Row, fit, summary
+from medpt.tasks.base import TrainingSetup
+from medpt.train import MetricsRow, TrainingResult, fit, summary
 
 INITIAL, BEST, HISTORY, RECORD = "init.safetensors", "best.safetensors", "history.json", "record.json"
 
 
 def run(
     spec: Pretrain,
-    feeds: Sequence[Feed],
+    feeds: Sequence[Loader],
     folder: Path,
     *,
     checkpoints: Path,
     device: str = "cpu",
     checkpoint_seconds: float = 30.0,
-    on_row: Callable[[Row], object] = lambda row: None,
+    on_row: Callable[[MetricsRow], object] = lambda row: None,
 ) -> dict[str, float]:
     """Pre-trains on `feeds`, in the order of spec.datasets, and returns the metrics.
 
@@ -62,27 +62,27 @@ def run(
     return found if spec.method == SUPERVISED else found | validated(outcome)
 
 
-def prepare(spec: Pretrain, feeds: Sequence[Feed]) -> Work:
+def prepare(spec: Pretrain, feeds: Sequence[Loader]) -> TrainingSetup:
     """The work of a built-in method or of an extension's; InputError where there is none of that name.
 
     What an extension's method trains is held against the backbone before any time is spent on it.
     """
     if spec.method in METHODS:
         return METHODS[spec.method](spec, feeds)
-    work: Work = extensions.load("method", spec.method, METHODS)(spec, feeds)
+    work: TrainingSetup = extensions.load("method", spec.method, METHODS)(spec, feeds)
     if problems := contract.encoder_problems(getattr(work, "model", None), spec.backbone):
         name = extensions.described("method", spec.method)
         raise InputError(f"{name}: {problem}" for problem in problems)
     return work
 
 
-def validated(outcome: Outcome) -> dict[str, float]:
+def validated(outcome: TrainingResult) -> dict[str, float]:
     """Every validation figure of the weights that were kept."""
     rows = [row for row in outcome.history if row["step"] == outcome.best_step]
     return {name: value for row in rows for name, value in row.items() if name.startswith("val_")}
 
 
-def images_seen(work: Work, outcome: Outcome, spec: Pretrain) -> float:
+def images_seen(work: TrainingSetup, outcome: TrainingResult, spec: Pretrain) -> float:
     """Images over all steps, each view of one counted; a batch is never larger than an eightfold epoch."""
     return float(outcome.step * min(spec.protocol.batch_size, 8 * len(work.train_rows)))
 
@@ -94,7 +94,7 @@ class _How(TypedDict):
     seed: int
 
 
-def _supervised(spec: Pretrain, feeds: Sequence[Feed]) -> Work:
+def _supervised(spec: Pretrain, feeds: Sequence[Loader]) -> TrainingSetup:
     how: _How = {
         "backbone": spec.backbone,
         "architecture": spec.architecture,
@@ -106,7 +106,7 @@ def _supervised(spec: Pretrain, feeds: Sequence[Feed]) -> Work:
     return supervised.prepare(feeds[0], feeds[0].index.rows("train"), **how)
 
 
-def _jigsaw(spec: Pretrain, feeds: Sequence[Feed]) -> Work:
+def _jigsaw(spec: Pretrain, feeds: Sequence[Loader]) -> TrainingSetup:
     feed, rows = _unlabelled(spec, feeds)
     return jigsaw.prepare(
         feed,
@@ -118,7 +118,7 @@ def _jigsaw(spec: Pretrain, feeds: Sequence[Feed]) -> Work:
     )
 
 
-def _context(spec: Pretrain, feeds: Sequence[Feed]) -> Work:
+def _context(spec: Pretrain, feeds: Sequence[Loader]) -> TrainingSetup:
     feed, rows = _unlabelled(spec, feeds)
     return context.prepare(
         feed,
@@ -130,7 +130,7 @@ def _context(spec: Pretrain, feeds: Sequence[Feed]) -> Work:
     )
 
 
-def _unlabelled(spec: Pretrain, feeds: Sequence[Feed]) -> tuple[Feed, np.ndarray]:
+def _unlabelled(spec: Pretrain, feeds: Sequence[Loader]) -> tuple[Loader, np.ndarray]:
     """The one set of a self-supervised method, and its training rows."""
     problems = []
     if len(feeds) != 1:
@@ -151,7 +151,7 @@ def _unlabelled(spec: Pretrain, feeds: Sequence[Feed]) -> tuple[Feed, np.ndarray
 
 
 SHARED = (CLASSIFIER, "unet")
-METHODS: dict[str, Callable[[Pretrain, Sequence[Feed]], Work]] = {
+METHODS: dict[str, Callable[[Pretrain, Sequence[Loader]], TrainingSetup]] = {
     SUPERVISED: _supervised,
     "jigsaw": _jigsaw,
     "context": _context,

@@ -68,7 +68,7 @@ def run(
     `evaluate`, and what the fit is worth recording as `fit_*`; what is not a number is left out.
     """
     study = study_of(spec, cohort, features, initial, device)
-    prediction = models.MODELS[spec.model](study, spec.options)
+    prediction = models.SURVIVAL_MODELS[spec.model](study, spec.options)
     arrays = {
         "patients": np.array(study.patients),
         "time": study.time,
@@ -121,13 +121,13 @@ def study_of(
     if needs.handcrafted and features is not None:
         study = replace(study, handcrafted=features[rows])
     if needs.pixels:
-        study = replace(study, images=Selected(cohort.images, rows))
+        study = replace(study, images=ImageRows(cohort.images, rows))
     if needs.network:
         study = replace(study, encoder=lambda: new_encoder(spec.backbone, initial, spec.seed))
     return study
 
 
-class Selected:
+class ImageRows:
     """Rows of images (n, S, S, 3) on disk, read when asked for: a cohort's do not fit into memory."""
 
     def __init__(self, images: NDArray[np.uint8], rows: NDArray[np.intp]) -> None:

@@ -27,7 +27,7 @@ from medpt.analysis.filters import (
     spectrum_centroid,
 )
 from medpt.analysis.gabor import fit, gabor_score
-from medpt.data.arrays import Feed
+from medpt.data.arrays import Loader
 from medpt.errors import InputError
 from medpt.files import replacing
 from medpt.identity import stream_seed
@@ -42,7 +42,7 @@ BATCH = 64
 Weights = Mapping[str, Tensor]
 
 
-def run_coordinates(spec: Coordinates, feed: Feed, folder: Path, device: str = "cpu") -> dict[str, float]:
+def run_coordinates(spec: Coordinates, feed: Loader, folder: Path, device: str = "cpu") -> dict[str, float]:
     """cmv of one dataset under every init and seed, and of its controls.
 
     Writes coordinates.npz: `<init>` float64 (seeds, t, 2), `<control>|<init>` alike, `mean colour`
@@ -86,7 +86,7 @@ def _mean_colours(images: NDArray[np.uint8], settings: Settings) -> NDArray[np.f
     return np.array([subset_means(colours, seed, settings) for seed in range(settings.seeds)])
 
 
-def sampled(feed: Feed, most: int, *names: str | int) -> NDArray[np.uint8]:
+def sampled(feed: Loader, most: int, *names: str | int) -> NDArray[np.uint8]:
     """Up to `most` training images (n, S, S, 3), drawn once for each of `names`."""
     rows = feed.index.rows("train")
     if len(rows) > most:
@@ -96,7 +96,7 @@ def sampled(feed: Feed, most: int, *names: str | int) -> NDArray[np.uint8]:
 
 
 def run_svcca(
-    spec: Svcca, feeds: Sequence[Feed], before: Weights, after: Weights, folder: Path, device: str = "cpu"
+    spec: Svcca, feeds: Sequence[Loader], before: Weights, after: Weights, folder: Path, device: str = "cpu"
 ) -> dict[str, float]:
     """Similarity of each layer's channels before and after pre-training, on the same probe images.
 

@@ -62,7 +62,7 @@ def test_a_model_that_sees_the_times_of_test_patients_is_caught(
     def leaking(study: Study, options: models.Options) -> Prediction:
         return Prediction(-study.time)
 
-    monkeypatch.setitem(models.MODELS, "rsf", leaking)
+    monkeypatch.setitem(models.SURVIVAL_MODELS, "rsf", leaking)
     (row,) = measure(cohort, {"rsf": {}}, seeds=(0,), shuffles=2, folder=tmp_path)
     assert min(row.planted + row.shuffled) == 1
     assert not row.passed
@@ -92,7 +92,7 @@ def test_the_command_fails_where_a_mark_is_missed(
 ) -> None:
     monkeypatch.setattr(survival, "prepare", lambda *_: cohort)
     arguments = ["--models", "rsf", "--seeds", "0", "--shuffles", "5"]
-    monkeypatch.setitem(models.MODELS, "rsf", lambda study, _: Prediction(np.zeros(len(study.time))))
+    monkeypatch.setitem(models.SURVIVAL_MODELS, "rsf", lambda study, _: Prediction(np.zeros(len(study.time))))
     assert main(arguments) == 1
     printed = capsys.readouterr().out
     assert "| rsf | 0.500 (0.50 to 0.50) | 0.500 (0.50 to 0.50) | NO |" in printed

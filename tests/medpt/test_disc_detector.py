@@ -9,7 +9,7 @@ from torch import nn
 
 from medpt import metrics, phantom
 from medpt.data import open_dataset, optic_disc, shards
-from medpt.data.arrays import ArrayFeed
+from medpt.data.arrays import ArrayLoader
 from medpt.data.cache import from_shards
 from medpt.data.cards import CARDS
 from medpt.data.dataset import Dataset, Record
@@ -41,7 +41,7 @@ def detector(tmp_path_factory: pytest.TempPathFactory) -> Detector:
     shards.seal(folder, data.info, Prepare("REFUGE-OD", "f" * 64, PIPELINE), infos)
     protocol = TrainingProtocol(1e-3, 8, min_steps=0, max_steps=60, evaluate_every=30)
     spec = Pretrain(("REFUGE-OD",), ("d",), "shufflenet_v2", "unet", protocol=protocol)
-    feed = ArrayFeed(from_shards(folder, top / "cache"))
+    feed = ArrayLoader(from_shards(folder, top / "cache"))
     run(spec, [feed], top, checkpoints=top / "checkpoints")
     return Detector(top / BEST, "shufflenet_v2", "unet", PIPELINE)
 
@@ -147,7 +147,7 @@ def test_the_full_frame_s_iou_is_that_of_answers_put_back(tmp_path: Path, side: 
     shards.seal(tmp_path, data.info, Prepare("DRISHTI-GS", "f", pipeline, detector="d"), [info])
     arrays = from_shards(tmp_path, tmp_path / "cache")
     assert arrays.index.outside is not None
-    feed, rows = ArrayFeed(arrays), np.arange(4)
+    feed, rows = ArrayLoader(arrays), np.arange(4)
     batches = list(prepared(feed, rows, torch.device("cpu")))
     answers = [np.zeros((side, side), int) for _ in images]
     for n, image in enumerate(arrays.images):

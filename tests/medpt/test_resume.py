@@ -12,9 +12,9 @@ from training_runs import NOBODY, SHORT, VAL, KilledError, Mortal, assert_same, 
 from training_sets import shades, squares
 
 from medpt.checkpoint import Checkpoints
-from medpt.data.arrays import ArrayFeed
+from medpt.data.arrays import ArrayLoader
 from medpt.tasks.segment import Segment
-from medpt.train import Outcome, Row, fit
+from medpt.train import MetricsRow, TrainingResult, fit
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +66,7 @@ def test_a_finished_run_resumes_to_its_result_without_a_step(tmp_path: Path) -> 
 
 
 def test_a_resumed_run_tells_all_its_rows(tmp_path: Path) -> None:
-    saved, rows = Checkpoints(tmp_path), list[Row]()
+    saved, rows = Checkpoints(tmp_path), list[MetricsRow]()
     with pytest.raises(KilledError):
         train(Mortal(shades(), 8), checkpoints=saved, checkpoint_seconds=0)
     _, outcome = train(checkpoints=saved, on_row=rows.append)
@@ -104,7 +104,7 @@ def test_a_process_with_torch_and_numpy_alone_trains_the_same_weights() -> None:
 
 
 def test_segmentation_resumes_to_the_same_bits(tmp_path: Path) -> None:
-    def run(feed: Any, **options: Any) -> tuple[dict[str, Tensor], Outcome]:
+    def run(feed: Any, **options: Any) -> tuple[dict[str, Tensor], TrainingResult]:
         torch.manual_seed(0)
         model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 2, 1))
         task = Segment(torch.tensor([0.6, 3.0]))
@@ -120,7 +120,7 @@ def test_segmentation_resumes_to_the_same_bits(tmp_path: Path) -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_cuda_device_learns_the_same_task_and_resumes_close_to_it(tmp_path: Path) -> None:
-    saved, feed = Checkpoints(tmp_path), ArrayFeed(shades().arrays, "cuda")
+    saved, feed = Checkpoints(tmp_path), ArrayLoader(shades().arrays, "cuda")
     with pytest.raises(KilledError):
         train(Mortal(feed, 8), device="cuda", checkpoints=saved, checkpoint_seconds=0)
     (resumed, one), (whole, two) = train(feed, device="cuda", checkpoints=saved), train(feed, device="cuda")

@@ -14,11 +14,20 @@ from training_runs import NOBODY, SHORT, TRAIN, VAL, Scripted, network, train
 from training_sets import shades, squares
 
 from medpt.checkpoint import Checkpoints
-from medpt.data.arrays import ArrayFeed
+from medpt.data.arrays import ArrayLoader
 from medpt.errors import DivergedError, InputError
 from medpt.protocol import TrainingProtocol
 from medpt.tasks.classify import Classify
-from medpt.train import Outcome, Row, Standing, evaluation_interval, fit, standing, steps_to_95, summary
+from medpt.train import (
+    EarlyStopping,
+    MetricsRow,
+    TrainingResult,
+    evaluation_interval,
+    fit,
+    standing,
+    steps_to_95,
+    summary,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -64,12 +73,12 @@ def test_lower_is_better_where_the_task_says_so() -> None:
 
 @given(st.lists(st.sampled_from([0.1, 0.2, 0.20005, 0.3]), min_size=1, max_size=12))
 def test_standing_is_the_replay_of_the_history(values: list[float]) -> None:
-    history: list[Row] = [{"step": n + 1, "val_quality": value} for n, value in enumerate(values)]
+    history: list[MetricsRow] = [{"step": n + 1, "val_quality": value} for n, value in enumerate(values)]
     best, best_step = values[0], 1
     for step, value in enumerate(values, 1):
         if value > best + 1e-4:
             best, best_step = value, step
-    assert standing(history, Scripted([]), 1e-4) == Standing(best, best_step, len(values) - best_step)
+    assert standing(history, Scripted([]), 1e-4) == EarlyStopping(best, best_step, len(values) - best_step)
 
 
 def test_the_best_weights_are_in_the_model_at_the_end() -> None:
@@ -147,19 +156,19 @@ def test_masks_turn_with_their_images() -> None:
 
 
 def test_summary_finds_the_first_step_near_the_best() -> None:
-    history: list[Row] = [
+    history: list[MetricsRow] = [
         {"step": s, "val_auc": v} for s, v in ((10, 0.5), (20, 0.94), (30, 0.9501), (40, 1.0), (50, 0.2))
     ]
-    outcome, task = Outcome(50, 40, 1.0, history), Classify(torch.ones(2))
+    outcome, task = TrainingResult(50, 40, 1.0, history), Classify(torch.ones(2))
     assert summary(outcome, task) == {"steps": 50, "best_step": 40, "val_auc": 1.0, "steps_to_95": 30}
-    falling: list[Row] = [
+    falling: list[MetricsRow] = [
         {"step": s, "val_quality": v} for s, v in ((10, 0.5), (20, 0.22), (30, 0.205), (40, 0.2))
     ]
-    assert steps_to_95(Outcome(40, 40, 0.2, falling), Scripted([], higher_is_better=False)) == 30
+    assert steps_to_95(TrainingResult(40, 40, 0.2, falling), Scripted([], higher_is_better=False)) == 30
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_cuda_device_names_the_step_of_a_bad_loss() -> None:
     with pytest.raises(DivergedError, match="the loss is nan at step 5"):
-        train(ArrayFeed(shades().arrays, "cuda"), task=Scripted([0.1] * 9, bad_step=5), device="cuda")
+        train(ArrayLoader(shades().arrays, "cuda"), task=Scripted([0.1] * 9, bad_step=5), device="cuda")

@@ -104,8 +104,8 @@ def columns(task: str, classes: int) -> dict[str, list[Any]]:
         "split": ["test" if number % 3 == 0 else "train" for number in range(count)],
         "group": [f"patient-{number}" for number in range(count)],
         "label": [-1 if segments else number % classes for number in range(count)],
-        "exact": [image_hash.exact(image) for image, _ in pictures],
-        "near": [image_hash.near(image) for image, _ in pictures],
+        "exact": [image_hash.exact_hash(image) for image, _ in pictures],
+        "near": [image_hash.perceptual_hash(image) for image, _ in pictures],
         "image": [image.tobytes() for image, _ in pictures],
         "mask": [mask.tobytes() if segments else None for _, mask in pictures],
         "pixels": [

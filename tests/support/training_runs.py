@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from training_sets import shades
 
-from medpt.data.arrays import ArrayFeed
+from medpt.data.arrays import ArrayLoader
 from medpt.protocol import TrainingProtocol
 from medpt.tasks.classify import Classify, scores
-from medpt.train import Outcome, Row, fit
+from medpt.train import MetricsRow, TrainingResult, fit
 
 SHORT = TrainingProtocol(
     learning_rate=1e-2, batch_size=4, patience=9, min_steps=0, max_steps=14, evaluate_every=3
@@ -48,17 +48,19 @@ def train(
     task: Any = None,
     val_rows: np.ndarray = VAL,
     **options: Any,
-) -> tuple[dict[str, Tensor], Outcome]:
+) -> tuple[dict[str, Tensor], TrainingResult]:
     model, task = network(), task or Certain(torch.ones(2))
     outcome = fit(model, task, feed or shades(), TRAIN, val_rows, protocol, seed=seed, **options)
     return model.state_dict(), outcome
 
 
-def timeless(history: list[Row]) -> list[Row]:
+def timeless(history: list[MetricsRow]) -> list[MetricsRow]:
     return [{name: value for name, value in row.items() if name != "time"} for row in history]
 
 
-def assert_same(one: tuple[dict[str, Tensor], Outcome], other: tuple[dict[str, Tensor], Outcome]) -> None:
+def assert_same(
+    one: tuple[dict[str, Tensor], TrainingResult], other: tuple[dict[str, Tensor], TrainingResult]
+) -> None:
     for name, tensor in one[0].items():
         assert torch.equal(tensor, other[0][name]), name
     assert timeless(one[1].history) == timeless(other[1].history)
@@ -72,7 +74,7 @@ class KilledError(Exception):
 class Mortal:
     """A feed that dies before giving batch number `step`."""
 
-    def __init__(self, feed: ArrayFeed, step: int) -> None:
+    def __init__(self, feed: ArrayLoader, step: int) -> None:
         self.feed, self.step, self.index = feed, step, feed.index
         self.steps_per_epoch, self.scan = feed.steps_per_epoch, feed.scan
 

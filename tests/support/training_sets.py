@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from medpt.data.arrays import ArrayFeed, Arrays
+from medpt.data.arrays import ArrayLoader, Arrays
 from medpt.data.manifest import Index
 
 
@@ -23,19 +23,19 @@ def _index(
     )
 
 
-def shades(train: int = 12, test: int = 6, classes: int = 2, size: int = 32, noise: int = 120) -> ArrayFeed:
+def shades(train: int = 12, test: int = 6, classes: int = 2, size: int = 32, noise: int = 120) -> ArrayLoader:
     """Classification: the class is the brightness."""
     rng = np.random.default_rng(5)
     labels = np.arange(train + test) % classes
     level = 30 + 190 * labels // (classes - 1)
     images = level[:, None, None, None] + rng.integers(-noise, noise, (train + test, size, size, 3))
     index = _index("classification", classes, size, train, test, labels, None)
-    return ArrayFeed(Arrays(index, images.clip(0, 255).astype(np.uint8), labels))
+    return ArrayLoader(Arrays(index, images.clip(0, 255).astype(np.uint8), labels))
 
 
 def squares(
     train: int = 8, test: int = 4, classes: int = 2, size: int = 32, ignored: bool = False
-) -> ArrayFeed:
+) -> ArrayLoader:
     """Segmentation: squares as bright as their class on a dark ground; perhaps with the first row ignored."""
     rng = np.random.default_rng(6)
     masks = np.zeros((train + test, size, size), np.uint8)
@@ -46,4 +46,4 @@ def squares(
     images = level[..., None] + rng.integers(-20, 20, (*masks.shape, 3))
     masks[:, 0] = 255 if ignored else masks[:, 0]
     index = _index("segmentation", classes, size, train, test, np.full(train + test, -1), masks)
-    return ArrayFeed(Arrays(index, images.clip(0, 255).astype(np.uint8), masks))
+    return ArrayLoader(Arrays(index, images.clip(0, 255).astype(np.uint8), masks))

@@ -4,16 +4,16 @@ import numpy as np
 from torch import Tensor
 from training_sets import _index
 
-from medpt.data.arrays import ArrayFeed, Arrays
+from medpt.data.arrays import ArrayLoader, Arrays
 
 
-def hills(train: int = 16, test: int = 0, size: int = 32, labels: np.ndarray | None = None) -> ArrayFeed:
+def hills(train: int = 16, test: int = 0, size: int = 32, labels: np.ndarray | None = None) -> ArrayLoader:
     """A bright hill near the middle of a slope, with discs and noise: in every place the light falls away
     in its own direction."""
     rng = np.random.default_rng(7)
     images = np.stack([_hill(rng, size) for _ in range(train + test)])
     labels = np.arange(train + test) % 2 if labels is None else labels
-    return ArrayFeed(Arrays(_index("classification", 2, size, train, test, labels, None), images, labels))
+    return ArrayLoader(Arrays(_index("classification", 2, size, train, test, labels, None), images, labels))
 
 
 def _hill(rng: np.random.Generator, size: int) -> np.ndarray:
@@ -27,7 +27,7 @@ def _hill(rng: np.random.Generator, size: int) -> np.ndarray:
     return image.clip(0, 255).astype(np.uint8)
 
 
-class Watched(ArrayFeed):
+class Watched(ArrayLoader):
     """A feed that notes the rows whose pixels were read."""
 
     def __init__(self, arrays: Arrays) -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from medpt.data.dataset import IGNORE, Dataset, Reader, Record, Split
 from medpt.data.decode import read_ids, read_image
 from medpt.data.locate import walk
-from medpt.data.own import FILE, UNLABELLED, Own, Value, header, read
+from medpt.data.own import FILE, UNLABELLED, UserDataset, Value, header, read
 from medpt.data.readers.dicom import hounsfield, intensities
 from medpt.data.readers.tables import csv_rows
 from medpt.errors import InputError, did_you_mean
@@ -59,7 +59,7 @@ class Row:
 class _Found:
     """The files of a card against each other; `problems` grows while records are made."""
 
-    def __init__(self, own: Own, images: list[str], masks: list[str]) -> None:
+    def __init__(self, own: UserDataset, images: list[str], masks: list[str]) -> None:
         self.own, self.images, self.masks = own, images, masks
         self.problems: list[str] = []
         self.known = set(map(_stem, images))  # names of images, also of those that only the table has
@@ -158,14 +158,14 @@ class _Found:
                 yield f"{places['test']}: patient {patient} is in the train part too: {places['train']}"
 
 
-def _suffixes(own: Own) -> tuple[str, ...]:
+def _suffixes(own: UserDataset) -> tuple[str, ...]:
     """CT without a pipeline of its own is in Hounsfield units, which pictures do not hold."""
     if own.card.modality == "ct" and not own.card.pipeline:
         return (".dcm",)
     return (*PICTURES, ".dcm") if own.card.modality in DICOM else PICTURES
 
 
-def _pictures_of_ct(own: Own, images: list[str]) -> Iterator[str]:
+def _pictures_of_ct(own: UserDataset, images: list[str]) -> Iterator[str]:
     if own.card.modality == "ct" and not images and _names(own.images, PICTURES, own.masks):
         accepted = "accepted: .dcm, or with a `pipeline` without window pictures that are windowed already"
         yield f"{own.home / FILE}: ct is in Hounsfield units, and {own.images} holds pictures; {accepted}"
@@ -197,7 +197,7 @@ def _stem(name: str) -> str:
     return PurePosixPath(name).with_suffix("").as_posix() if name else ""
 
 
-def _remarks(own: Own) -> tuple[str, ...]:
+def _remarks(own: UserDataset) -> tuple[str, ...]:
     if own.labels is not None and "patient" in header(own.labels):
         return ()
     return (f"{own.labels or own.home / FILE}: no column `patient`: each image counts as a patient",)

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from grid.cluster import connection_watch
-from grid.cluster.connection_watch import watched
+from grid.cluster.connection_watch import watch_connection
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +20,7 @@ def test_what_listens_is_there() -> None:
     lost = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as server:
         host, port = server.getsockname()
-        with watched(f"{host}:{port}", lost.set):
+        with watch_connection(f"{host}:{port}", lost.set):
             assert not lost.wait(1)
 
 
@@ -28,7 +28,7 @@ def test_what_stops_listening_is_lost_once() -> None:
     calls: list[float] = []
     server = socket.create_server(("127.0.0.1", 0))
     host, port = server.getsockname()
-    with watched(f"{host}:{port}", lambda: calls.append(time.monotonic())):
+    with watch_connection(f"{host}:{port}", lambda: calls.append(time.monotonic())):
         time.sleep(0.2)
         server.close()
         closed = time.monotonic()

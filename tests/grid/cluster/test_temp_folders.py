@@ -39,7 +39,7 @@ def test_sessions_of_the_dead_go_and_those_of_the_living_stay(tmp_path: Path) ->
         renamed = subprocess.Popen(waiting, stdout=output)  # known by its log alone
     drivers[0].kill()
     drivers[0].wait()
-    temp_folders.sweep_abandoned()
+    temp_folders.clean_up_abandoned()
     assert not started[0].exists()
     assert started[1].is_dir()
     assert drivers[1].poll() is None
@@ -50,7 +50,7 @@ def test_sessions_of_the_dead_go_and_those_of_the_living_stay(tmp_path: Path) ->
 
 def test_a_folder_that_is_no_session_yet_is_let_alone(tmp_path: Path) -> None:
     (tmp_path / f"{temp_folders.SESSION}being-made").mkdir()
-    temp_folders.sweep_abandoned()
+    temp_folders.clean_up_abandoned()
     assert (tmp_path / f"{temp_folders.SESSION}being-made").is_dir()
 
 
@@ -59,11 +59,11 @@ def test_what_a_dying_process_wrote_after_the_lock_was_gone_goes_too(tmp_path: P
     (left / "session_1" / "logs").mkdir(parents=True)
     (left / "session_1" / "logs" / "agent.log").write_text("the last words")
     (left / "session_latest").symlink_to("session_1")
-    temp_folders.sweep_abandoned()
+    temp_folders.clean_up_abandoned()
     assert left.is_dir()  # somebody may be making it
     old = time.time() - temp_folders.UNLOCKED - 1
     os.utime(left, (old, old))
-    temp_folders.sweep_abandoned()
+    temp_folders.clean_up_abandoned()
     assert not left.exists()
 
 
@@ -89,11 +89,11 @@ def test_who_cannot_be_known_and_writes_on_is_waited_for(tmp_path: Path) -> None
     try:
         while not list((abandoned / "session_1").iterdir()):
             time.sleep(0.01)
-        temp_folders.sweep_abandoned()
+        temp_folders.clean_up_abandoned()
     finally:
         writer.kill()
         writer.wait()
-    temp_folders.sweep_abandoned()
+    temp_folders.clean_up_abandoned()
     assert not abandoned.exists()
 
 
@@ -117,7 +117,7 @@ def test_what_is_started_by_who_is_just_killed_is_ended_too(
         kill(pid)
 
     monkeypatch.setattr(temp_folders, "_kill", starts_another_and_dies)
-    temp_folders.sweep_abandoned()
+    temp_folders.clean_up_abandoned()
     assert [process.wait(10) for process in processes] == [-signal.SIGKILL] * 2
     assert not abandoned.exists()
 
@@ -140,9 +140,9 @@ def test_whoever_dies_while_he_sweeps_leaves_the_lock_to_the_next(
     with monkeypatch.context() as patch:
         patch.setattr(os, "rmdir", dies_at_the_last)
         with pytest.raises(KeyboardInterrupt):
-            temp_folders.sweep_abandoned()
+            temp_folders.clean_up_abandoned()
     assert (abandoned / temp_folders.LOCK).exists()
-    temp_folders.sweep_abandoned()
+    temp_folders.clean_up_abandoned()
     assert not abandoned.exists()
 
 
@@ -152,7 +152,7 @@ def test_another_driver_that_looks_at_the_same_time_is_let_alone(tmp_path: Path)
     with (abandoned / temp_folders.LOCK).open("w") as lock:
         waiting = [sys.executable, "-c", "input()"]
         looking = subprocess.Popen(waiting, stdin=subprocess.PIPE, stdout=lock)  # has the lock open
-    temp_folders.sweep_abandoned()
+    temp_folders.clean_up_abandoned()
     assert not abandoned.exists()
     assert looking.poll() is None
     looking.communicate(b"\n")

@@ -9,7 +9,7 @@ import bucket_server
 import pytest
 import tiny
 
-from grid.store.backends import Bucket
+from grid.store.backends import BucketBackend
 from grid.store.store import Store
 
 
@@ -38,7 +38,7 @@ def test_killed_on_one_machine_it_goes_on_on_another(
     monkeypatch.setenv("MEDPT_COPIES", str(tmp_path / "looks"))
     assert tiny.numbers_of(Store(url)) == tiny.numbers(on_disk)
     assert "nothing is left to do" in tiny.run(space, data, url)
-    bucket = Bucket(url)
+    bucket = BucketBackend(url)
     assert bucket.sizes("checkpoints") == {}
     finished = Store(url).finished()
     assert len(finished) == tiny.UNITS

@@ -15,7 +15,7 @@ from services import SECRET, Server, database, postgres
 from trackers import assert_whole
 
 from grid.store.artifacts import copy_of
-from grid.store.backends import Bucket
+from grid.store.backends import BucketBackend
 from grid.store.store import Store
 
 pytestmark = pytest.mark.fault  # minutes: a cluster starts for each
@@ -139,7 +139,7 @@ def test_a_node_and_the_tracker_are_killed_and_nothing_is_missing(
 
 def in_training(bucket: str) -> set[str]:
     """Units whose state is in the bucket; what is being prepared keeps shards there."""
-    names = Bucket(bucket).sizes("checkpoints")
+    names = BucketBackend(bucket).sizes("checkpoints")
     return {name.split("/")[-2] for name in names if name.endswith(".safetensors")}
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grid.execution import allocation, peaks
-from grid.execution.allocation import FRACTIONS, GPU_SHARES, Room, Slices
+from grid.execution.allocation import FRACTIONS, GPU_SHARES, Allocations, Capacity
 from grid.plan.plan import Plan, Unit
 from grid.space.trials import Settings, Space
 from grid.store.store import Store
@@ -60,7 +60,7 @@ def test_processes_that_fill_a_device_with_their_contexts_do_not_exceed_it(share
 
 def test_a_unit_that_ran_out_gets_twice_as_much_and_no_more_than_a_device() -> None:
     first, other = unit(0), unit(1)
-    slices = Slices(gpus=1.0)
+    slices = Allocations(gpus=1.0)
     seen = [slices.of(first)["GPU"]]
     while slices.enlarge(first):
         seen.append(slices.of(first)["GPU"])
@@ -69,24 +69,24 @@ def test_a_unit_that_ran_out_gets_twice_as_much_and_no_more_than_a_device() -> N
 
 
 def test_without_gpus_it_gets_a_machine_alone() -> None:
-    first, slices = unit(), Slices(largest_node=lambda: 8)
+    first, slices = unit(), Allocations(largest_node=lambda: 8)
     assert slices.of(first) == {"CPU": 1}
     assert slices.enlarge(first)
     assert slices.of(first) == {"CPU": 8}
     assert not slices.enlarge(first)
-    assert not Slices(largest_node=lambda: 1).enlarge(first)
+    assert not Allocations(largest_node=lambda: 1).enlarge(first)
 
 
 def test_a_measured_share_replaces_the_table_s() -> None:
     first = unit()
-    assert Slices(1.0, {first.digest: 0.1}).of(first)["GPU"] == 0.1
-    assert Slices(0.0, {first.digest: 0.1}).of(first) == {"CPU": 1}
+    assert Allocations(1.0, {first.digest: 0.1}).of(first)["GPU"] == 0.1
+    assert Allocations(0.0, {first.digest: 0.1}).of(first) == {"CPU": 1}
 
 
 def test_a_run_keeps_as_much_going_as_it_counts_on() -> None:
-    assert Room(cpus=16, gpus=2).slots(0.2) == 10
-    assert Room(cpus=16, gpus=0).slots(1.0) == 16
-    assert Room(cpus=0, gpus=0).slots(1.0) == 1
+    assert Capacity(cpus=16, gpus=2).slots(0.2) == 10
+    assert Capacity(cpus=16, gpus=0).slots(1.0) == 16
+    assert Capacity(cpus=0, gpus=0).slots(1.0) == 1
 
 
 def test_gpus_that_pytorch_cannot_use_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,11 +146,11 @@ def test_a_peak_is_of_one_unit_and_not_of_the_process() -> None:
     """Kernel's own count; 200 MB that come and go are seen once."""
     import numpy as np
 
-    peaks.begin()
-    before = peaks.taken()["resident"]
+    peaks.reset_peaks()
+    before = peaks.measure_peaks()["resident"]
     held = np.ones(25 * 2**20)
-    during = peaks.taken()["resident"]
+    during = peaks.measure_peaks()["resident"]
     assert during - before > 150 * 2**20
     del held
-    peaks.begin()
-    assert during - peaks.taken()["resident"] > 150 * 2**20
+    peaks.reset_peaks()
+    assert during - peaks.measure_peaks()["resident"] > 150 * 2**20

@@ -14,11 +14,11 @@ from grid.plan import cost
 from grid.plan.plan import Plan, Unit
 from grid.preparation import loaders
 from grid.report import overlaps
-from grid.results.stored_space import Evidence
+from grid.results.stored_space import StoredSpace
 from grid.store.store import Store
 from medpt.data import shared_classes
 from medpt.data.cards import card
-from medpt.data.leakage import Leak, Trimmed, left_out
+from medpt.data.leakage import FilteredLoader, Leak, left_out
 from medpt.data.readers import chexpert
 from medpt.specs import Finetune, Pretrain
 
@@ -138,9 +138,9 @@ def test_a_streamed_set_leaves_them_out_as_well(
     monkeypatch.setattr(loaders, "stream", one_by_one)
     source = unit(planned(tmp_path, "EyePACS", "MESSIDOR"), "EyePACS")
     made_space.finish(store, source)
-    streamed = loaders.StreamFeed(store.folder(source.digest))
+    streamed = loaders.StreamingLoader(store.folder(source.digest))
     found = [Leak("EyePACS", f"image-{number:03d}", "MESSIDOR", "x", "near") for number in (1, 4, 8, 29)]
-    trimmed = Trimmed(streamed, left_out(found, streamed.index))
+    trimmed = FilteredLoader(streamed, left_out(found, streamed.index))
     rows = trimmed.index.rows("train")
     kept = [number for number in range(30) if number % 3 and number not in (1, 4, 8, 29)]
     assert rows.tolist() == kept
@@ -166,7 +166,7 @@ def test_what_is_taken_over_is_the_same_file(tmp_path: Path, store: Store) -> No
         assert (tmp_path / "folder" / name).samefile(store.folder(common.digest) / name)
 
 
-def finished(plan: Plan, store: Store, leaked: float) -> Evidence:
+def finished(plan: Plan, store: Store, leaked: float) -> StoredSpace:
     for entry in plan.units.values():
         made_space.finish(store, entry)
         if isinstance(entry.spec, Pretrain) and entry.spec.guards:
@@ -174,7 +174,7 @@ def finished(plan: Plan, store: Store, leaked: float) -> Evidence:
             path.write_text(
                 path.read_text().replace('"images_seen"', f'"leaked_images": {leaked}, "images_seen"')
             )
-    return Evidence(plan.plain(), store)
+    return StoredSpace(plan.plain(), store)
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_shared_classes_say_what_the_space_does(
 ) -> None:
     block = BLOCK.format(initialization="CheXpert, EyePACS, random", target="ChestXRay2017, MESSIDOR")
     plan = made_space.plan(tmp_path, f"datasets:\n  CheXpert: {{options: {options}}}{block}")
-    found = overlaps.classes(Evidence(plan.plain(), store))
+    found = overlaps.classes(StoredSpace(plan.plain(), store))
     assert [(shared.entry.source, shared.entry.target, shared.state) for shared in found] == [
         ("CheXpert", "ChestXRay2017", state),
         ("EyePACS", "MESSIDOR", "kept"),
@@ -223,4 +223,4 @@ def test_the_table_of_classes_is_the_readers() -> None:
 
 
 def test_nothing_is_told_of_what_was_not_compared_yet(tmp_path: Path, store: Store) -> None:
-    assert overlaps.compared(Evidence(planned(tmp_path, "EyePACS", "DRIVE").plain(), store)) == []
+    assert overlaps.compared(StoredSpace(planned(tmp_path, "EyePACS", "DRIVE").plain(), store)) == []

@@ -11,8 +11,8 @@ import pytest
 
 from grid.cluster.ray_session import local_ray
 from grid.execution import failures, scheduler
-from grid.execution.allocation import Room, Slices
-from grid.execution.stalled import Patience
+from grid.execution.allocation import Allocations, Capacity
+from grid.execution.stalled import StallNotice
 from grid.plan.plan import Plan, Unit
 from grid.site import Site
 from grid.space.trials import Settings, Space
@@ -60,20 +60,20 @@ def torch_error(name: str, text: str = "") -> Exception:
     ],
 )
 def test_errors_have_one_cause(error: Exception, cause: str) -> None:
-    assert failures.of(error) == cause
+    assert failures.classify(error) == cause
 
 
 def test_ray_s_errors_are_lost_work_but_for_its_memory_monitor() -> None:
     from ray import exceptions
 
-    assert failures.of(exceptions.ActorDiedError()) == "infrastructure"
-    assert failures.of(exceptions.OutOfMemoryError("the node ran low")) == "memory"
+    assert failures.classify(exceptions.ActorDiedError()) == "infrastructure"
+    assert failures.classify(exceptions.OutOfMemoryError("the node ran low")) == "memory"
 
 
 class Trials:
     """A searcher whose trials end as a test says."""
 
-    def __init__(self, made: Plan, store: Store, slices: Slices) -> None:
+    def __init__(self, made: Plan, store: Store, slices: Allocations) -> None:
         self.store, self.told, self.asked = store, list[str](), list[dict[str, Any]]()
         self.units = scheduler.Units(
             made, made.units, store, lambda event, unit: self.told.append(event), slices
@@ -91,7 +91,7 @@ class Trials:
 
 
 def test_lost_work_is_tried_four_times_and_then_said(store: Store) -> None:
-    trials = Trials(plan("unet"), store, Slices())
+    trials = Trials(plan("unet"), store, Allocations())
     trials.run(lambda turn: ("infrastructure", f"node {turn} was lost"))
     assert trials.told == ["started", "again"] * 3 + ["started", "failed"]
     (name,) = store.failures()
@@ -105,7 +105,7 @@ def test_too_little_memory_is_tried_once_with_twice_the_share(store: Store) -> N
     def end(turn: int) -> None:
         store.fail(name, "memory", f"not enough, {turn}")
 
-    trials = Trials(made, store, Slices(gpus=1.0))
+    trials = Trials(made, store, Allocations(gpus=1.0))
     trials.run(end)
     assert [config["gpu"] for config in trials.asked] == [0.25, 0.5]
     assert trials.told == ["started", "again", "started", "failed"]
@@ -118,13 +118,13 @@ def test_too_little_memory_is_tried_once_with_twice_the_share(store: Store) -> N
 
 
 def test_a_machine_that_ran_out_gives_the_unit_all_of_it(store: Store) -> None:
-    trials = Trials(plan("unet"), store, Slices(largest_node=lambda: 4))
+    trials = Trials(plan("unet"), store, Allocations(largest_node=lambda: 4))
     trials.run(lambda turn: ("memory", failures.KILLED))
     assert [config["cpus"] for config in trials.asked] == [1, 4]
 
 
 def test_where_there_is_no_more_it_fails_at_once(store: Store) -> None:
-    trials = Trials(plan("unet"), store, Slices(largest_node=lambda: 1))
+    trials = Trials(plan("unet"), store, Allocations(largest_node=lambda: 1))
     trials.run(lambda turn: ("memory", failures.KILLED))
     assert trials.told == ["started", "failed"]
 
@@ -133,7 +133,7 @@ def test_where_there_is_no_more_it_fails_at_once(store: Store) -> None:
 def test_what_would_end_the_same_way_is_never_tried_again(store: Store, cause: str) -> None:
     made = plan("unet")
     (name,) = made.units
-    trials = Trials(made, store, Slices())
+    trials = Trials(made, store, Allocations())
     trials.run(lambda turn: store.fail(name, cause, "no"))
     assert trials.told == ["started", "failed"]
 
@@ -171,7 +171,7 @@ def trainable(config: dict[str, Any], site: dict[str, Any]) -> None:
         worker.trainable(config, site)
 
 
-def carried_out(made: Plan, store: Store, room: Room, patience: Patience) -> list[tuple[str, str]]:
+def carried_out(made: Plan, store: Store, room: Capacity, patience: StallNotice) -> list[tuple[str, str]]:
     store.write_plan(made.space.name, made.plain())
     site = Site(str(store.root), made.space.name, str(store.cache), cache_bytes=0, checkpoint_seconds=30)
     told: list[tuple[str, str]] = []
@@ -200,9 +200,9 @@ def test_units_that_run_out_on_a_gpu_get_more_of_it_and_never_more_than_all(
     store: Store, by_value: None
 ) -> None:
     made = plan("unet", "unet", "cenet", "deeplabv3plus", "deeplabv3plus", "deeplabv3plus")
-    patience = Patience(3600, pytest.fail)
+    patience = StallNotice(3600, pytest.fail)
     with local_ray(cpus=4, gpus=1):
-        told = carried_out(made, store, Room(4, 1), patience)
+        told = carried_out(made, store, Capacity(4, 1), patience)
     labels = {name: unit.label for name, unit in made.units.items()}
     shares = {labels[name]: store.marker(name)["metrics"]["share"] for name in store.finished()}
     assert shares == {"unet 0": 0.5, "unet 1": 0.5} | {f"deeplabv3plus {n}": 0.25 for n in (3, 4, 5)}
@@ -240,7 +240,7 @@ def test_a_gpu_that_is_counted_on_is_waited_for_and_said(store: Store, by_value:
 
     try:
         with local_ray(cluster.address):
-            carried_out(made := plan("deeplabv3plus"), store, Room(0, 1), Patience(2, say))
+            carried_out(made := plan("deeplabv3plus"), store, Capacity(0, 1), StallNotice(2, say))
     finally:
         ray.shutdown()
         cluster.shutdown()
@@ -280,7 +280,7 @@ def test_a_starved_unit_ends_after_bounded_retries_with_that_sentence(
     made = plan("unet")
     (name,) = made.units
     with local_ray(cpus=1):
-        told = carried_out(made, store, Room(1, 0), Patience(3600, pytest.fail))
+        told = carried_out(made, store, Capacity(1, 0), StallNotice(3600, pytest.fail))
     assert [event for _, event in told] == ["started", "again", "started", "failed"]
     failure = store.failure(name)
     assert failure["cause"] == "infrastructure"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from grid.execution import stalled
-from grid.execution.stalled import Patience
+from grid.execution.stalled import StallNotice
 
 MIXED = [{"CPU": 16.0}, {"CPU": 4.0, "GPU": 1.0}]
 
@@ -30,7 +30,7 @@ def trial(status: str, **resources: float) -> Any:
 
 def test_it_speaks_when_nothing_runs_and_ever_more_rarely() -> None:
     now, heard = [0.0], list[float]()
-    patience = Patience(10, lambda text: heard.append(now[0]), lambda: now[0], lambda: MIXED)
+    patience = StallNotice(10, lambda text: heard.append(now[0]), lambda: now[0], lambda: MIXED)
     ended, waits, runs = trial("TERMINATED"), trial("PENDING", CPU=1.0), trial("RUNNING", CPU=1.0)
     for second in range(100):
         now[0] = float(second)
@@ -40,7 +40,7 @@ def test_it_speaks_when_nothing_runs_and_ever_more_rarely() -> None:
 
 def test_a_queue_behind_running_work_is_no_news_nor_is_having_nothing_to_start() -> None:
     now, heard = [0.0], list[str]()
-    patience = Patience(10, heard.append, lambda: now[0], lambda: MIXED)
+    patience = StallNotice(10, heard.append, lambda: now[0], lambda: MIXED)
     for second in range(100):
         now[0] = float(second)
         patience.look([trial("RUNNING"), trial("PENDING", CPU=1.0)] if second % 2 else [trial("TERMINATED")])

@@ -89,7 +89,7 @@ def test_a_mended_image_is_prepared_by_the_same_command(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from grid.preparation.images import Job
-    from grid.preparation.pipeline import Making
+    from grid.preparation.pipeline import Destination
     from medpt.data import open_dataset
     from medpt.specs import Prepare
 
@@ -99,7 +99,7 @@ def test_a_mended_image_is_prepared_by_the_same_command(
     spec = Prepare("Grains", "f", "resize(8)")
 
     def prepared() -> Job:
-        job = Job("grains", spec, open_dataset("Grains", source), Making(tmp_path / "to"))
+        job = Job("grains", spec, open_dataset("Grains", source), Destination(tmp_path / "to"))
         job.start()
         for item in job.todo():
             number = item["number"]

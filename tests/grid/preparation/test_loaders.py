@@ -12,7 +12,7 @@ from grid.cluster.ray_session import local_ray
 from grid.preparation import loaders
 from grid.preparation import streaming as stream
 from grid.preparation.images import Job, prepare_all
-from grid.preparation.pipeline import Making
+from grid.preparation.pipeline import Destination
 from grid.prepare import main
 from medpt import phantom
 from medpt.data import open_dataset, shards
@@ -43,7 +43,7 @@ def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def job(source: Path, to: Path, name: str = "chest") -> Job:
     return Job(
-        name, Prepare("ChestXRay2017", "f", PIPELINE), open_dataset("ChestXRay2017", source), Making(to)
+        name, Prepare("ChestXRay2017", "f", PIPELINE), open_dataset("ChestXRay2017", source), Destination(to)
     )
 
 
@@ -97,8 +97,8 @@ def test_a_bad_image_fails_its_job_alone(ray: None, source: Path, tmp_path: Path
 
 
 def test_the_cache_holds_the_pixels_of_the_shards(prepared: Path, tmp_path: Path) -> None:
-    found = loaders.open_feed(prepared, tmp_path / "cache", 2**30, "cpu")
-    again = loaders.open_feed(prepared, tmp_path / "plain", 0, "cpu")
+    found = loaders.open_loader(prepared, tmp_path / "cache", 2**30, "cpu")
+    again = loaders.open_loader(prepared, tmp_path / "plain", 0, "cpu")
     rows = np.arange(len(found.index))
     for (images, labels), (streamed, same) in zip(found.scan(rows, 7), again.scan(rows, 7), strict=True):
         assert (images == streamed).all()
@@ -106,7 +106,7 @@ def test_the_cache_holds_the_pixels_of_the_shards(prepared: Path, tmp_path: Path
 
 
 def test_a_stream_gives_every_row_once_an_epoch(prepared: Path) -> None:
-    stream = loaders.StreamFeed(prepared)
+    stream = loaders.StreamingLoader(prepared)
     rows = stream.index.rows("train")
     steps = len(rows) // 8
     assert stream.steps_per_epoch(rows, 8) == 8 * steps
@@ -118,7 +118,7 @@ def test_a_stream_gives_every_row_once_an_epoch(prepared: Path) -> None:
 
 
 def test_a_stream_is_addressable(prepared: Path) -> None:
-    stream = loaders.StreamFeed(prepared)
+    stream = loaders.StreamingLoader(prepared)
     rows = stream.index.rows("train")
     steps = len(rows) // 8
     whole = list(islice(stream.batches(rows, 8, seed=1), steps + 2))
@@ -131,7 +131,7 @@ def test_a_stream_is_addressable(prepared: Path) -> None:
 
 def test_a_stream_in_another_order_is_refused(prepared: Path) -> None:
     with pytest.raises(ValueError, match="ascending"):
-        next(loaders.StreamFeed(prepared).scan(np.array([3, 1]), 2))
+        next(loaders.StreamingLoader(prepared).scan(np.array([3, 1]), 2))
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "missing"])
@@ -144,7 +144,7 @@ def test_a_damaged_shard_is_named(prepared: Path, tmp_path: Path, damage: str) -
     else:
         path.write_bytes(bytes(content) if damage == "flipped" else bytes(content[:-9]))
     with pytest.raises(InputError, match=path.name):
-        loaders.open_feed(prepared, tmp_path / "cache", 2**30, "cpu")
+        loaders.open_loader(prepared, tmp_path / "cache", 2**30, "cpu")
     assert not (tmp_path / "cache").exists()
 
 
@@ -155,7 +155,7 @@ def test_streaming_trials_that_hold_every_cpu_do_not_hang(prepared: Path) -> Non
 
     @cluster.remote(num_cpus=1)
     def trial(seed: int) -> int:
-        stream = loaders.StreamFeed(prepared)
+        stream = loaders.StreamingLoader(prepared)
         batches = stream.batches(stream.index.rows("train"), 8, seed)
         return sum(len(labels) for _, labels, _ in islice(batches, 6))
 

@@ -9,7 +9,7 @@ import pytest
 
 from grid.claims.published import cohort_counts
 from grid.cluster.ray_session import local_ray
-from grid.preparation.pipeline import Making
+from grid.preparation.pipeline import Destination
 from grid.preparation.slides import Job, extract_all
 from grid.slides import main, table4
 from medpt import phantom
@@ -35,7 +35,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def job(source: Path, to: Path, name: str = "gbm", **changes: object) -> Job:
     spec = Slides("TCGA-GBM", "f", patches={**PATCHES, **changes})
-    return Job(name, spec, open_dataset("TCGA-GBM", source), Making(to))
+    return Job(name, spec, open_dataset("TCGA-GBM", source), Destination(to))
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_bad_slides_are_listed_and_bad_jobs_fail_alone(ray: None, source: Path, 
 
 def test_only_cohorts_have_slides(tmp_path: Path) -> None:
     folder = phantom.write("TNBC", tmp_path / "tnbc", train=4, test=0, size=32)
-    wrong = Job("a", Slides("TNBC", "f"), open_dataset("TNBC", folder), Making(tmp_path / "to"))
+    wrong = Job("a", Slides("TNBC", "f"), open_dataset("TNBC", folder), Destination(tmp_path / "to"))
     ((_, ended),) = extract_all([wrong])
     assert isinstance(ended, InputError)
     assert str(ended) == "TNBC: segmentation; accepted: slides with survival"

@@ -11,7 +11,7 @@ import pytest
 from grid.plan.plan import Plan
 from grid.report import decisions
 from grid.report.decisions import HOLDERS, MODELS
-from grid.results.stored_space import Evidence
+from grid.results.stored_space import StoredSpace
 from grid.store.store import Store
 from medpt.survival.needs import NEEDS
 
@@ -20,8 +20,8 @@ SOURCES = [(file, name) for _, file, name, _ in HOLDERS.values()] + [
 ]
 
 
-def evidence(plan: Plan, out: Path) -> Evidence:
-    return Evidence(plan.plain(), Store(out))
+def evidence(plan: Plan, out: Path) -> StoredSpace:
+    return StoredSpace(plan.plain(), Store(out))
 
 
 @pytest.mark.parametrize(("file", "name"), sorted(set(SOURCES)))

@@ -152,7 +152,7 @@ def test_a_share_of_a_target_is_a_cell_of_its_own(frame: pd.DataFrame) -> None:
     pd.testing.assert_frame_equal(kept, whole)
     for width in (80, 200):
         console = Console(width=width, file=StringIO(), highlight=False)
-        query.show(pd.concat([frame, half]), console)
+        query.print_tables(pd.concat([frame, half]), console)
         assert isinstance(console.file, StringIO)
         printed = console.file.getvalue()
         assert "…" not in printed

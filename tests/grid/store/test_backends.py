@@ -5,7 +5,7 @@ from pathlib import Path
 import bucket_server
 import pytest
 
-from grid.store.backends import Bucket, Documents, Folder, is_url, place
+from grid.store.backends import Backend, BucketBackend, FolderBackend, is_url, place
 from medpt.errors import InputError
 
 
@@ -16,13 +16,13 @@ def url() -> Iterator[str]:
 
 
 @pytest.fixture(params=["folder", "bucket"])
-def documents(request: pytest.FixtureRequest, tmp_path: Path) -> Documents:
+def documents(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
     if request.param == "folder":
-        return Folder(tmp_path)
-    return Bucket(f"{request.getfixturevalue('url')}/{tmp_path.name}")
+        return FolderBackend(tmp_path)
+    return BucketBackend(f"{request.getfixturevalue('url')}/{tmp_path.name}")
 
 
-def test_of_all_who_create_a_name_one_succeeds(documents: Documents) -> None:
+def test_of_all_who_create_a_name_one_succeeds(documents: Backend) -> None:
     contents = [str(number).encode() for number in range(16)]
     with ThreadPoolExecutor(16) as pool:
         won = list(pool.map(lambda content: documents.create("done/a.json", content), contents))
@@ -30,20 +30,20 @@ def test_of_all_who_create_a_name_one_succeeds(documents: Documents) -> None:
     assert documents.read("done/a.json") == contents[won.index(True)]
 
 
-def test_what_is_not_there_is_none(documents: Documents) -> None:
+def test_what_is_not_there_is_none(documents: Backend) -> None:
     assert documents.read("done/a.json") is None
     assert documents.names("done") == []
     documents.remove("done/a.json")
 
 
-def test_names_are_those_of_one_folder(documents: Documents) -> None:
+def test_names_are_those_of_one_folder(documents: Backend) -> None:
     for name in ("done/b.json", "done/a.json", "done/below/c.json", "done-not/d.json"):
         documents.write(name, b"1")
     found = [name for name in documents.names("done") if name != "done/below"]  # a folder lists its folders
     assert found == ["done/a.json", "done/b.json"]
 
 
-def test_writing_replaces_and_removing_removes(documents: Documents) -> None:
+def test_writing_replaces_and_removing_removes(documents: Backend) -> None:
     documents.write("a/b", b"1")
     documents.write("a/b", b"2")
     assert documents.read("a/b") == b"2"
@@ -54,7 +54,7 @@ def test_writing_replaces_and_removing_removes(documents: Documents) -> None:
 def test_a_folder_shows_no_half_written_name(tmp_path: Path) -> None:
     (tmp_path / "done").mkdir()
     (tmp_path / "done" / ".tmp-abc").write_bytes(b"half")
-    assert Folder(tmp_path).names("done") == []
+    assert FolderBackend(tmp_path).names("done") == []
 
 
 def test_large_files_go_up_in_parts_and_come_back(
@@ -63,7 +63,7 @@ def test_large_files_go_up_in_parts_and_come_back(
     monkeypatch.setattr("grid.store.backends.LARGE", 2**20)
     content = bytes(range(256)) * 30_000
     (tmp_path / "large").write_bytes(content)
-    bucket = Bucket(url)
+    bucket = BucketBackend(url)
     bucket.upload(tmp_path / "large", "units/large")
     bucket.copy("units/large", "units/copy")
     bucket.download("units/copy", tmp_path / "back")
@@ -73,7 +73,7 @@ def test_large_files_go_up_in_parts_and_come_back(
 
 def test_a_failed_download_leaves_nothing(url: str, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        Bucket(url).download("units/none", tmp_path / "none")
+        BucketBackend(url).download("units/none", tmp_path / "none")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -83,13 +83,13 @@ def test_a_bucket_that_does_not_answer_is_an_infrastructure_fault(
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # the discard port: nothing listens
     monkeypatch.setitem(__import__("grid.store.backends").objects.RETRIES, "max_retries", 0)
     with pytest.raises(OSError, match=r"s3://.*Error"):
-        Bucket(url).read("done/a.json")
+        BucketBackend(url).read("done/a.json")
 
 
 @pytest.mark.parametrize("wrong", ["http://x/y", "s3://", "ftp://b/c", "s3:///x"])
 def test_other_places_are_refused(wrong: str) -> None:
     with pytest.raises(InputError, match=r"a folder, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX is accepted"):
-        Bucket(wrong)
+        BucketBackend(wrong)
 
 
 def test_a_place_is_a_folder_or_a_url() -> None:

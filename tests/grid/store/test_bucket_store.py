@@ -7,7 +7,7 @@ import bucket_server
 import pytest
 
 from grid.execution import inputs
-from grid.store.backends import Bucket
+from grid.store.backends import BucketBackend
 from grid.store.store import Store, SupersededError
 from medpt.errors import InputError
 
@@ -35,8 +35,8 @@ def node(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Node:
     return seen_by
 
 
-def bucket(store: Store) -> Bucket:
-    assert isinstance(store.documents, Bucket)
+def bucket(store: Store) -> BucketBackend:
+    assert isinstance(store.documents, BucketBackend)
     return store.documents
 
 
@@ -137,8 +137,8 @@ def test_shards_that_a_node_kept_are_not_sent_again(node: Node, monkeypatch: pyt
     store.artifacts.keep(DIGEST, folder / "shard-0.parquet")
     other = node("other")
     other.artifacts.resume(DIGEST)
-    upload = Bucket.upload
-    monkeypatch.setattr(Bucket, "upload", lambda *given: (sent.append(given[2]), upload(*given)))
+    upload = BucketBackend.upload
+    monkeypatch.setattr(BucketBackend, "upload", lambda *given: (sent.append(given[2]), upload(*given)))
     (other.checkpoints(DIGEST) / "manifest.json").write_text("{}")
     other.publish(DIGEST, other.checkpoints(DIGEST), {"metrics": {}, "attempt": 1})
     assert sent == [f"units/{DIGEST}/1/manifest.json"]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from grid.store.backends import Folder
+from grid.store.backends import FolderBackend
 from grid.store.leases import Lease, Leases
 from grid.store.store import Store, SupersededError
 
@@ -47,7 +47,7 @@ def holder(root: Path, run: str = "other") -> Iterator["subprocess.Popen[str]"]:
 
 
 def leases(root: Path, run: str = "mine") -> Leases:
-    return Leases(Folder(root), run, SHORT)
+    return Leases(FolderBackend(root), run, SHORT)
 
 
 def claimed_within(waiting: Leases, seconds: float) -> Lease | None:
@@ -89,7 +89,7 @@ def test_who_stalls_is_followed_after_the_time_of_a_lease(tmp_path: Path) -> Non
 def written(root: Path, **changes: object) -> None:
     """A lease of a process on another machine."""
     mine = {"host": "far", "machine": "far", "pid": 1, "born": "1", "run": "theirs", "started": 0.0}
-    Folder(root).write(f"leases/{DIGEST}/1.json", json.dumps(mine | changes).encode())
+    FolderBackend(root).write(f"leases/{DIGEST}/1.json", json.dumps(mine | changes).encode())
 
 
 @pytest.mark.parametrize("started", [0.0, 4e9], ids=["an hour behind", "ahead"])
@@ -115,7 +115,7 @@ def test_a_run_goes_on_where_a_node_of_it_was_lost(tmp_path: Path) -> None:
 
 
 def test_a_damaged_lease_is_nobody_s(tmp_path: Path) -> None:
-    Folder(tmp_path).write(f"leases/{DIGEST}/1.json", b"{")
+    FolderBackend(tmp_path).write(f"leases/{DIGEST}/1.json", b"{")
     assert leases(tmp_path).claim(DIGEST) == Lease(DIGEST, 2)
 
 

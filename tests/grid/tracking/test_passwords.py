@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grid import run
-from grid.tracking.passwords import hidden
+from grid.tracking.passwords import hide_passwords
 
 WORDS = st.text(st.characters(codec="ascii", categories=["L", "N", "P", "S"]), min_size=8)
 
@@ -16,8 +16,8 @@ WORDS = st.text(st.characters(codec="ascii", categories=["L", "N", "P", "S"]), m
 def test_no_password_of_an_address_is_printed(password: str) -> None:
     for place in (password, quote(password, safe="")):
         for text in (f"postgresql://me:{place}@host:5432/mlflow", f"('https://me:{place}@host/api', 502)"):
-            assert place not in hidden(text).replace("***", "")
-            assert "://me:***@host" in hidden(text)
+            assert place not in hide_passwords(text).replace("***", "")
+            assert "://me:***@host" in hide_passwords(text)
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_no_password_of_an_address_is_printed(password: str) -> None:
     ],
 )
 def test_what_is_no_password_stays(given: str, printed: str) -> None:
-    assert hidden(given) == printed
+    assert hide_passwords(given) == printed
 
 
 def test_the_command_that_goes_on_is_printed_without_it() -> None:

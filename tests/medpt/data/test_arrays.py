@@ -9,7 +9,7 @@ import pytest
 from toy_data import SIZE, dataset, image_of, mask_of, prepare
 
 from medpt.data import open_dataset, shards
-from medpt.data.arrays import ArrayFeed
+from medpt.data.arrays import ArrayLoader
 from medpt.data.cache import Arrays, BrokenCacheError, _columns, build, from_shards, nbytes, open_arrays
 from medpt.data.manifest import Index, Manifest, read_index
 from medpt.data.preprocess import default_pipeline, preprocess_pair
@@ -190,7 +190,7 @@ def test_real_images_from_the_owners_files_to_batches(real, tmp_path):
         assert [shards.finished(folder, n, part, pipeline) for n, part in enumerate(parts)] == infos
         manifest = shards.seal(folder, data.info, Prepare(name, "f" * 64, pipeline, sample_size=14), infos)
         assert (manifest.images["train"], manifest.problems, manifest.shared_groups) == (14, (), 0)
-        feed = ArrayFeed(from_shards(folder, tmp_path / f"{name}-cache"))
+        feed = ArrayLoader(from_shards(folder, tmp_path / f"{name}-cache"))
         places = {row.record.id: number for number, row in enumerate(rows)}
         for number, (images, targets) in enumerate(feed.scan(np.arange(len(rows)), 1)):
             record = rows[places[feed.index.ids[number]]].record

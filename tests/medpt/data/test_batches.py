@@ -9,7 +9,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from medpt.data.arrays import ArrayFeed, Arrays, Feed
+from medpt.data.arrays import ArrayLoader, Arrays, Loader
 from medpt.data.augment import dihedral
 from medpt.data.manifest import Index
 from medpt.errors import InputError
@@ -44,7 +44,7 @@ CASES = given(
 @CASES
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 def test_an_epoch_is_each_image_under_each_transform_once(count, batch_size, seed, augment, start):
-    feed, rows = ArrayFeed(toy_arrays(13)), np.arange(1, count + 1)
+    feed, rows = ArrayLoader(toy_arrays(13)), np.arange(1, count + 1)
     expanded = count * (8 if augment else 1)
     steps = feed.steps_per_epoch(rows, batch_size, augment)
     assert steps == max(1, expanded // batch_size)
@@ -61,14 +61,14 @@ def test_an_epoch_is_each_image_under_each_transform_once(count, batch_size, see
 @CASES
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 def test_a_batch_is_the_same_wherever_the_iteration_began(count, batch_size, seed, augment, start):
-    feed, rows = ArrayFeed(toy_arrays(12)), np.arange(count)
+    feed, rows = ArrayLoader(toy_arrays(12)), np.arange(count)
     through = islice(feed.batches(rows, batch_size, seed, 0, augment), start, start + 3)
     for one, two in zip(through, feed.batches(rows, batch_size, seed, start, augment), strict=False):
         assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
 
 
 def test_seeds_and_epochs_have_orders_of_their_own():
-    feed, rows = ArrayFeed(toy_arrays(16)), np.arange(16)
+    feed, rows = ArrayLoader(toy_arrays(16)), np.arange(16)
     orders = [_drawn(next(feed.batches(rows, 128, seed, start))) for seed in (0, 1) for start in (0, 1)]
     assert len({tuple(order) for order in orders}) == 4
     assert len({tuple(sorted(order)) for order in orders}) == 1
@@ -76,7 +76,7 @@ def test_seeds_and_epochs_have_orders_of_their_own():
 
 @pytest.mark.parametrize("task", TASKS)
 def test_targets_belong_to_their_images(task):
-    feed: Feed = ArrayFeed(toy_arrays(9, task))
+    feed: Loader = ArrayLoader(toy_arrays(9, task))
     for images, targets, transforms in islice(feed.batches(np.arange(9), 6, 0), 24):
         assert (images.dtype, transforms.dtype) == (torch.uint8, torch.int64)
         assert images.shape == (6, 4, 4, 3)
@@ -91,15 +91,15 @@ def test_targets_belong_to_their_images(task):
 
 def test_scan_gives_each_row_once_in_the_given_order():
     rows = np.array([5, 1, 8, 0, 3])
-    batches = list(ArrayFeed(toy_arrays(9, "classification")).scan(rows, 2))
+    batches = list(ArrayLoader(toy_arrays(9, "classification")).scan(rows, 2))
     assert [len(images) for images, _ in batches] == [2, 2, 1]
     assert torch.cat([targets for _, targets in batches]).tolist() == rows.tolist()
     assert torch.cat([images[:, 0, 0, 0] for images, _ in batches]).tolist() == rows.tolist()
-    assert list(ArrayFeed(toy_arrays(9)).scan(np.arange(0), 2)) == []
+    assert list(ArrayLoader(toy_arrays(9)).scan(np.arange(0), 2)) == []
 
 
 def test_batches_may_be_changed_without_changing_the_set():
-    feed = ArrayFeed(toy_arrays(4))
+    feed = ArrayLoader(toy_arrays(4))
     for images, targets in feed.scan(np.arange(4), 4):
         images.zero_()
         targets.zero_()
@@ -109,7 +109,7 @@ def test_batches_may_be_changed_without_changing_the_set():
 
 @pytest.mark.parametrize("row", [-1, 9])
 def test_rows_that_are_not_there(row):
-    feed = ArrayFeed(toy_arrays(9))
+    feed = ArrayLoader(toy_arrays(9))
     with pytest.raises(IndexError):
         next(feed.batches(np.array([0, row]), 2, 0))
     with pytest.raises(IndexError):
@@ -118,7 +118,7 @@ def test_rows_that_are_not_there(row):
 
 def test_no_rows_to_train_on():
     with pytest.raises(InputError, match="Toy: no images"):
-        next(ArrayFeed(toy_arrays(9)).batches(np.arange(0), 2, 0))
+        next(ArrayLoader(toy_arrays(9)).batches(np.arange(0), 2, 0))
 
 
 @pytest.mark.gpu
@@ -127,7 +127,7 @@ def test_no_rows_to_train_on():
 @pytest.mark.parametrize("free", [0, 1 << 30])
 def test_same_batches_from_a_gpu_whether_the_set_fits_or_not(monkeypatch, task, free):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, free))
-    here, there = (ArrayFeed(toy_arrays(9, task), device) for device in ("cpu", "cuda"))
+    here, there = (ArrayLoader(toy_arrays(9, task), device) for device in ("cpu", "cuda"))
     for one, two in islice(
         zip(here.batches(np.arange(9), 4, 0), there.batches(np.arange(9), 4, 0), strict=True), 40
     ):

@@ -14,7 +14,7 @@ from PIL import Image
 from reader_copies import SMALL
 
 from medpt import phantom
-from medpt.data import CARDS, cards, check, open_dataset, survey
+from medpt.data import CARDS, cards, check, open_dataset, open_with_problems
 from medpt.data.__main__ import main
 from medpt.data.check import at_once, decoded
 
@@ -148,7 +148,7 @@ def test_nothing_is_wrong_with_synthetic_copies_but_their_counts(
     name: str, copies: Path, tmp_path: Path
 ) -> None:
     shared = {"STARE-SEG": "STARE-CLS", "REFUGE-OD": "REFUGE-CLS", "ADE20K-Seg": "ADE20K"}
-    dataset = survey(name, copies / shared.get(name, name))
+    dataset = open_with_problems(name, copies / shared.get(name, name))
     whole = replace(dataset, info=replace(dataset.info, counts={}))
     assert check.check(whole, io.StringIO()).problems == []
 
@@ -235,7 +235,7 @@ def test_faults_planted_in_the_owners_layouts(
 
 def test_what_needs_no_decoding_is_told_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     top = written(tmp_path / "large", "Large", "{train: 1, test: 4}")
-    dataset = survey("Large", top)
+    dataset = open_with_problems("Large", top)
     monkeypatch.setattr(type(dataset), "image", lambda *_: pytest.fail("decoded"))
     assert at_once(dataset).problems == [f"{top}: 16 images of the train part; published: 1"]
 
@@ -262,7 +262,7 @@ def test_progress_has_a_rate_and_an_end(
 ) -> None:
     seconds = iter(range(0, 1000, 20))
     monkeypatch.setattr("time.monotonic", lambda: next(seconds))
-    dataset = survey("Timed", written(tmp_path / "timed", "Timed", "{train: 16, test: 4}"))
+    dataset = open_with_problems("Timed", written(tmp_path / "timed", "Timed", "{train: 16, test: 4}"))
     decoded(dataset, stream)
     assert "1 of 20 decoded, 0.0 a second" in stream.getvalue()
     assert "19 of 20 decoded, 0.0 a second, 21 s to go" in stream.getvalue()

@@ -89,7 +89,9 @@ def test_the_near_name_is_the_sign_of_cosines_over_the_lit_part() -> None:
     grey = cv2.cvtColor(scene(3, 128, 128), cv2.COLOR_RGB2GRAY)
     framed = np.pad(grey[10:90, 20:120], ((30, 18), (8, 20)))
     for image in (grey, framed):
-        assert bits(image_hash.near(image), naive(image).tobytes()) <= 12  # the oracle cuts at quarter pixels
+        assert (
+            bits(image_hash.perceptual_hash(image), naive(image).tobytes()) <= 12
+        )  # the oracle cuts at quarter pixels
 
 
 def test_the_exact_name_sees_a_single_level_shape_and_type() -> None:
@@ -97,9 +99,9 @@ def test_the_exact_name_sees_a_single_level_shape_and_type() -> None:
     other = image.copy()
     other[7, 9, 2] ^= 1
     alike = [image, other, image.reshape(-1, 300, 3), image.astype(np.int16)]
-    assert len({image_hash.exact(entry) for entry in alike}) == 4
-    assert image_hash.exact(image) == image_hash.exact(np.asfortranarray(image))
-    assert len(image_hash.exact(image)) == len(image_hash.near(image)) == image_hash.BYTES
+    assert len({image_hash.exact_hash(entry) for entry in alike}) == 4
+    assert image_hash.exact_hash(image) == image_hash.exact_hash(np.asfortranarray(image))
+    assert len(image_hash.exact_hash(image)) == len(image_hash.perceptual_hash(image)) == image_hash.BYTES
 
 
 @pytest.mark.parametrize("element", range(8))
@@ -107,38 +109,40 @@ def test_names_of_turned_and_mirrored_images_follow_from_the_name(element: int) 
     image = scene(2, 400, 400)
     pixels = torch.from_numpy(image.transpose(2, 0, 1).copy())[None]
     laid = dihedral(pixels, torch.tensor([element]))[0].numpy().transpose(1, 2, 0)
-    known = np.frombuffer(image_hash.near(image), np.uint8)[None]
-    assert bits(image_hash.turned(known)[element, 0].tobytes(), image_hash.near(laid)) <= 4
-    others = [bits(form[0].tobytes(), image_hash.near(laid)) for form in image_hash.turned(known)]
+    known = np.frombuffer(image_hash.perceptual_hash(image), np.uint8)[None]
+    assert bits(image_hash.turned(known)[element, 0].tobytes(), image_hash.perceptual_hash(laid)) <= 4
+    others = [bits(form[0].tobytes(), image_hash.perceptual_hash(laid)) for form in image_hash.turned(known)]
     assert sorted(others)[1] > 60
 
 
 @pytest.mark.parametrize("copy", COPIES)
 def test_copies_are_near_and_other_images_far(copy: str) -> None:
     scenes = [scene(seed) for seed in range(12)]
-    names = [image_hash.near(image) for image in scenes]
+    names = [image_hash.perceptual_hash(image) for image in scenes]
     for number, image in enumerate(scenes):
-        name = image_hash.near(COPIES[copy](image))
+        name = image_hash.perceptual_hash(COPIES[copy](image))
         assert least(names[number], name) <= LIMIT
         assert all(least(other, name) > LIMIT for other in names if other != names[number])
 
 
 @pytest.mark.parametrize("image", [np.zeros((64, 64), np.uint8), np.full((50, 70, 3), 200, np.uint8)])
 def test_an_image_without_structure_has_no_near_name(image: np.ndarray) -> None:
-    assert image_hash.near(image) == bytes(32)
+    assert image_hash.perceptual_hash(image) == bytes(32)
     assert not image_hash.turned(np.zeros((1, 32), np.uint8)).any()
 
 
 def test_hounsfield_units_and_floats_are_named_as_their_window() -> None:
     grey = cv2.cvtColor(scene(5), cv2.COLOR_RGB2GRAY)
     units = (grey.astype(np.int16) * 8 - 1000, (grey / 7).astype(np.float32))
-    assert all(bits(image_hash.near(image), image_hash.near(grey)) <= LIMIT for image in units)
-    assert image_hash.near(np.full((40, 40), -1000, np.int16)) == bytes(32)
+    assert all(
+        bits(image_hash.perceptual_hash(image), image_hash.perceptual_hash(grey)) <= LIMIT for image in units
+    )
+    assert image_hash.perceptual_hash(np.full((40, 40), -1000, np.int16)) == bytes(32)
 
 
 def test_small_images_have_names() -> None:
     tiny = scene(8, 32, 32)
-    assert least(image_hash.near(tiny), image_hash.near(scaled(tiny, 64, 64))) <= LIMIT
+    assert least(image_hash.perceptual_hash(tiny), image_hash.perceptual_hash(scaled(tiny, 64, 64))) <= LIMIT
 
 
 @pytest.mark.real
@@ -147,10 +151,10 @@ def test_real_copies_are_found_and_real_patients_kept_apart(real: Path, dataset:
     opened = open_dataset(dataset, locate(dataset, real))
     images = [opened.image(record) for record in opened.records[:10]]
     images = [image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2) for image in images]
-    names = [image_hash.near(image) for image in images]
+    names = [image_hash.perceptual_hash(image) for image in images]
     apart = [least(a, b) for n, a in enumerate(names) for b in names[:n]]
     assert min(apart, default=255) > LIMIT + 12
     for name, image in zip(names[:4], images, strict=False):
         for copy in ("jpeg 50", "half", "224 x 224", "half and jpeg 75", "black border", "mirrored"):
-            assert least(name, image_hash.near(COPIES[copy](image))) <= 12
-        assert least(name, image_hash.near(COPIES["crop of a hundredth a side"](image))) <= LIMIT
+            assert least(name, image_hash.perceptual_hash(COPIES[copy](image))) <= 12
+        assert least(name, image_hash.perceptual_hash(COPIES["crop of a hundredth a side"](image))) <= LIMIT

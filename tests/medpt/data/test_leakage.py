@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medpt.data import image_hash, leakage
-from medpt.data.arrays import ArrayFeed, Arrays
+from medpt.data.arrays import ArrayLoader, Arrays
 from medpt.data.leakage import LIMIT, Signatures
 from medpt.data.manifest import Index
 from medpt.errors import InputError
@@ -184,12 +184,12 @@ def test_signatures_are_read_from_a_prepared_folder(tmp_path: Path) -> None:
     found = leakage.read(tmp_path)
     images = [data.image(one) for one in sorted(data, key=lambda one: one.id)]
     assert found.ids.tolist() == sorted(one.id for one in data)
-    assert found.near.tobytes() == b"".join(map(image_hash.near, images))
-    assert found.exact.tobytes() == b"".join(map(image_hash.exact, images))
+    assert found.near.tobytes() == b"".join(map(image_hash.perceptual_hash, images))
+    assert found.exact.tobytes() == b"".join(map(image_hash.exact_hash, images))
     assert (found.splits == "test").sum() == 6
 
 
-def feed() -> ArrayFeed:
+def feed() -> ArrayLoader:
     """Eight images, image n all of value n; six of them to train on."""
     ids = np.array([f"EyePACS-{n}" for n in range(8)])
     splits = np.array(["train"] * 6 + ["test"] * 2)
@@ -197,14 +197,14 @@ def feed() -> ArrayFeed:
         *("EyePACS", "classification", "fundus", ("a", "b"), 4), ids, splits, ids, np.arange(8) % 2, None
     )
     images = np.broadcast_to(np.arange(8, dtype=np.uint8)[:, None, None, None], (8, 4, 4, 3)).copy()
-    return ArrayFeed(Arrays(index, images, np.arange(8) % 2))
+    return ArrayLoader(Arrays(index, images, np.arange(8) % 2))
 
 
 def test_what_leaks_is_never_drawn() -> None:
     whole = feed()
     found = leakage.find(signatures("EyePACS", names(6, 1)), signatures("DRIVE", names(3, 1)))
     assert [leak.id for leak in found] == ["EyePACS-0", "EyePACS-1", "EyePACS-2"]
-    trimmed = leakage.Trimmed(whole, leakage.left_out(found, whole.index))
+    trimmed = leakage.FilteredLoader(whole, leakage.left_out(found, whole.index))
     rows = trimmed.index.rows("train")
     assert rows.tolist() == [3, 4, 5]
     assert trimmed.index.rows("test").tolist() == [6, 7]

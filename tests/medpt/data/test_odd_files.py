@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medpt.data import cards, decode, open_dataset, preprocess, survey
+from medpt.data import cards, decode, open_dataset, open_with_problems, preprocess
 from medpt.data.check import check
 from medpt.data.decode import MAX_PIXELS, opencv
 from medpt.data.preprocess import pipeline_of
@@ -151,7 +151,7 @@ def test_a_bomb_takes_neither_memory_nor_time(size: tuple[int, int], tmp_path: P
     path.write_bytes(bomb(*size))
     decode._pillow.cache_clear()  # pytest forgets the filter that it sets
     before, start = resident(), time.process_time()
-    found = survey("Odd", tmp_path)
+    found = open_with_problems("Odd", tmp_path)
     with pytest.raises(InputError, match=rf"bomb\.png: .*more than {MAX_PIXELS:,} pixels"):
         found.image(found.records[0])
     assert time.process_time() - start < 0.5
@@ -170,16 +170,16 @@ def test_a_bomb_takes_neither_memory_nor_time(size: tuple[int, int], tmp_path: P
 def test_what_cannot_be_read_is_told_by_name(content: bytes, message: str, tmp_path: Path) -> None:
     path = dataset(tmp_path, "odd.jpg")
     path.write_bytes(content)
-    found = check(survey("Odd", tmp_path), io.StringIO())
+    found = check(open_with_problems("Odd", tmp_path), io.StringIO())
     assert found.problems == [f"{path}: {message}"]
 
 
 def test_a_truncated_file_and_32_bits_are_told_by_name(tmp_path: Path) -> None:
     path = dataset(tmp_path, "odd.tif")
     Image.fromarray(np.ones((4, 4), np.float32)).save(path)
-    (problem,) = check(survey("Odd", tmp_path), io.StringIO()).problems
+    (problem,) = check(open_with_problems("Odd", tmp_path), io.StringIO()).problems
     assert problem == f"{path}: 32-bit pixels; accepted: 8 or 16 bits a channel"
     Image.fromarray(RED).save(path)
     path.write_bytes(path.read_bytes()[:-100])
-    (problem,) = check(survey("Odd", tmp_path), io.StringIO()).problems
+    (problem,) = check(open_with_problems("Odd", tmp_path), io.StringIO()).problems
     assert problem.startswith(f"{path}: ")

@@ -67,14 +67,14 @@ def test_what_is_no_number_has_diverged() -> None:
     with pytest.raises(DivergedError, match="1 of 2 predicted risks"):
         fitting.c_index(study, np.array([0, 1]), np.array([1, np.nan]))
     with pytest.raises(DivergedError, match="the Cox loss is nan"):
-        fitting.checked(torch.tensor(math.nan))
+        fitting.require_finite_loss(torch.tensor(math.nan))
     with pytest.raises(DivergedError, match="3 of 120"):
         fitting.prediction(study, np.where(np.arange(120) < 3, np.inf, 0), {})
 
 
 def test_gaps_get_the_median_of_the_training_patients() -> None:
     study = awkward(planted(1))
-    seen = fitting.filled(study)
+    seen = fitting.patients_with_patches(study)
     assert len(seen) == 117
     risk = np.random.default_rng(0).normal(size=117)
     found = fitting.prediction(study, risk, {"a": 1.0})

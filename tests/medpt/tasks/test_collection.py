@@ -26,7 +26,7 @@ from medpt.specs import Pretrain
 from medpt.tasks import collection
 from medpt.tasks.collection import CollectionFeed
 from medpt.tasks.supervised import network, prepare
-from medpt.train import Run, prepared
+from medpt.train import TrainingState, prepared
 from medpt.units import pretrain
 
 SHORT = TrainingProtocol(
@@ -145,7 +145,7 @@ def test_parts_weights_and_validation_are_those_of_each_dataset_alone() -> None:
 @pytest.mark.parametrize("number", [0, 1, 2])
 def test_a_step_moves_what_is_shared_and_its_own_head_alone(number: int) -> None:
     made = work()
-    run = Run.start(made.model, made.task, SHORT, CPU)
+    run = TrainingState.start(made.model, made.task, SHORT, CPU)
     batches = (batch for batch in made.feed.batches(made.train_rows, 4, seed=0))
     for batch in islice((batch for batch in batches if batch[3] != number), 3):
         run.train(*batch)  # leaves momentum in the other heads
