@@ -21,6 +21,7 @@ from medpt.errors import InputError
 if TYPE_CHECKING:
     from grid.advise.advice import Advice, Row
     from grid.advise.candidates import Offer
+    from grid.results.stored_space import StoredSpace
     from medpt.data import Dataset
 
 

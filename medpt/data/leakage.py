@@ -29,6 +29,7 @@ from medpt.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from medpt.data.arrays import Loader
     from medpt.data.manifest import Index
 
 LIMIT = 31  # bits; reports/LOG.md. Another one is another pretrain in medpt.spec.VERSIONS

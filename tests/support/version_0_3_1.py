@@ -15,15 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from grid import plan as planning
-from grid import space as spaces
+from grid.plan import plan as planning
 from grid.results import load as load_results
+from grid.space import reader as spaces
 from medpt.data.cards import CARDS
-from medpt.data.phantom import write as write_phantom
-from medpt.spec import KINDS, digest, from_plain, stream_seed
+from medpt.identity import stream_seed
+from medpt.phantom import write as write_phantom
+from medpt.specs import KINDS, digest, from_json
 
 ROOT = Path(__file__).parents[2]
-PINNED = Path(__file__).parent / "pinned"
+PINNED = Path(__file__).parents[1] / "golden" / "pinned"
 WEIGHTS = {"resnet18": "f37072fd", "shufflenet_v2": "5666bf0f80", "densenet121": "a639ec97"}
 SOURCE_PACKAGES = ("grid", "medpt")
 STREAM_FUNCTION = stream_seed.__name__
@@ -72,7 +73,7 @@ def _hash_of_lines(lines: list[str]) -> str:
 
 def unit_digest(kind: str, fields: Mapping[str, Any]) -> str:
     """Build a specification from the fields of a stored plan and return its digest."""
-    return digest(kind, from_plain(kind, fields))
+    return digest(kind, from_json(kind, fields))
 
 
 def declared_kinds() -> set[str]:
