@@ -59,7 +59,7 @@ def write(
     this one; where the owner has no parts, their sum counts), `size` is the height of images in pixels; None
     is the layout's default. Raises InputError if `folder` holds something already.
     """
-    layout = import_module(f"medpt.data.phantom.{LAYOUTS[card(name).name]}")
+    layout = import_module(f"medpt.phantom.{LAYOUTS[card(name).name]}")
     given = {"train": train, "test": test, "size": size}
     target = Path(folder)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
