@@ -6,17 +6,16 @@ from medpt.data.arrays import ArrayLoader, Arrays
 from medpt.data.manifest import Index
 
 
-def _index(
-    task: str, classes: int, size: int, train: int, test: int, labels: np.ndarray, masks: np.ndarray | None
-) -> Index:
-    total = train + test
-    pixels = None
+def _index(classes: int, size: int, train: int, labels: np.ndarray, masks: np.ndarray | None) -> Index:
+    """The first `train` images are training data, the others test data; each is a patient of its own."""
+    task = "classification" if masks is None else "segmentation"
+    total, pixels = len(labels), None
     if masks is not None:
         pixels = np.stack([np.bincount(mask[mask != 255], minlength=classes) for mask in masks])
     return Index(
         *("Toy", task, "fundus", tuple("abcdefg"[:classes]), size),
         ids=np.array([f"{n:03}" for n in range(total)]),
-        splits=np.array(["train"] * train + ["test"] * test),
+        splits=np.array(["train"] * train + ["test"] * (total - train)),
         groups=np.array([f"p{n:03}" for n in range(total)]),
         labels=labels,
         pixels=pixels,
@@ -29,7 +28,7 @@ def shades(train: int = 12, test: int = 6, classes: int = 2, size: int = 32, noi
     labels = np.arange(train + test) % classes
     level = 30 + 190 * labels // (classes - 1)
     images = level[:, None, None, None] + rng.integers(-noise, noise, (train + test, size, size, 3))
-    index = _index("classification", classes, size, train, test, labels, None)
+    index = _index(classes, size, train, labels, None)
     return ArrayLoader(Arrays(index, images.clip(0, 255).astype(np.uint8), labels))
 
 
@@ -45,5 +44,5 @@ def squares(
     level = 40 + 180 * masks.astype(int) // (classes - 1)
     images = level[..., None] + rng.integers(-20, 20, (*masks.shape, 3))
     masks[:, 0] = 255 if ignored else masks[:, 0]
-    index = _index("segmentation", classes, size, train, test, np.full(train + test, -1), masks)
+    index = _index(classes, size, train, np.full(train + test, -1), masks)
     return ArrayLoader(Arrays(index, images.clip(0, 255).astype(np.uint8), masks))

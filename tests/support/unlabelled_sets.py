@@ -13,7 +13,7 @@ def hills(train: int = 16, test: int = 0, size: int = 32, labels: np.ndarray | N
     rng = np.random.default_rng(7)
     images = np.stack([_hill(rng, size) for _ in range(train + test)])
     labels = np.arange(train + test) % 2 if labels is None else labels
-    return ArrayLoader(Arrays(_index("classification", 2, size, train, test, labels, None), images, labels))
+    return ArrayLoader(Arrays(_index(2, size, train, labels, None), images, labels))
 
 
 def _hill(rng: np.random.Generator, size: int) -> np.ndarray:
