@@ -16,7 +16,7 @@ import pytest
 from packaging.version import Version
 
 from grid.plan import datasets
-from grid.space import trials
+from grid.space import reader
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted(path for room in ("grid", "medpt", "deploy") for path in (ROOT / room).rglob("*.py"))
@@ -184,7 +184,7 @@ datasets: {DRIVE: {folder: FOLDER}}
 
     def found(name: str) -> datasets.SpaceDatasets:
         (tmp_path / "small.yaml").write_text(text.replace("FOLDER", name))
-        loaded = trials.load(str(tmp_path / "small.yaml"))
+        loaded = reader.load(str(tmp_path / "small.yaml"))
         return datasets.find(loaded, tmp_path / "data", tmp_path / "out", write=False)
 
     outside = folder.replace("ABSOLUTE", str(tmp_path / "elsewhere"))

@@ -12,22 +12,20 @@ from grid import package_data
 from grid.claims import statements
 from grid.report import (
     analyses,
-    charts,
     decisions,
-    exports,
-    figures,
+    export,
     findings,
     images,
-    overlaps,
-    paper,
     provenance,
-    section_files,
     sections,
+    shared_data,
     survival,
     tables,
+    trial_section,
 )
-from grid.report.places import PLACES
-from grid.report.sections import Facts
+from grid.report.charts import panels, strokes
+from grid.report.paper_items import PAPER_ITEMS
+from grid.report.trial_section import Facts
 from grid.results import frame as results
 from grid.results.stored_space import StoredSpace
 from grid.store.store import Store
@@ -51,7 +49,7 @@ MOST_LEAKS = 100  # images left out, of each pair of datasets
 def build(space: str, out: str | Path, tracking_uri: str | None = None) -> Path:
     """Writes <out>/reports/<space>/ (beside the copies, where `out` is a bucket): index.html, table.csv,
     table.tex, trials.csv, the claims as claims.csv and, of each table and figure of the paper that the space
-    fills, what section_files names; the path of the page.
+    fills, what export.files_of names; the path of the page.
 
     Each file appears by atomic replacement, the page last. Raises InputError where the space was never run.
     """
@@ -60,18 +58,18 @@ def build(space: str, out: str | Path, tracking_uri: str | None = None) -> Path:
     frame = results.load(space, out, tracking_uri)
     frame["state"] = [evidence.state(*pair) for pair in zip(frame["digest"], frame["status"], strict=True)]
     cells, floors = tables.cells(frame), background_floors(frame)
-    facts = sections.facts(frame, tracking_uri)
+    facts = trial_section.facts(frame, tracking_uri)
     content = page(frame, cells, floors, facts, evidence)
     text = render(content)
     folder = evidence.store.root / "reports" / plan["space"]
-    files.write_text(folder / "table.csv", exports.to_csv(cells))
-    files.write_text(folder / "table.tex", exports.to_latex(cells, floors))
+    files.write_text(folder / "table.csv", export.to_csv(cells))
+    files.write_text(folder / "table.tex", export.to_latex(cells, floors))
     files.write_text(folder / "trials.csv", frame.to_csv(index=False))
     for section in content["sections"]:
-        for name, data in section_files.files_of(section, facts, floors).items():
+        for name, data in export.files_of(section, facts, floors).items():
             files.write_bytes(folder / name, data if isinstance(data, bytes) else data.encode())
     if content["judged"]:
-        files.write_text(folder / "claims.csv", section_files.claims_csv(content["judged"]))
+        files.write_text(folder / "claims.csv", export.claims_csv(content["judged"]))
     files.write_text(folder / PAGE, text)
     return folder / PAGE
 
@@ -96,8 +94,8 @@ def page(
     """Everything that the template shows, in the order of the page; `gaps` is last, when all was tried."""
     data, cohorts = provenance.datasets(evidence), survival.cohorts(evidence)
     remarks = provenance.remarks(data) | survival.remarks(cohorts, evidence)
-    of_paper = paper.of(frame, evidence, remarks, cohorts)
-    rest = tables.cells(frame[[not own for own in paper.held(frame, PLACES)]])
+    of_paper = sections.build_sections(frame, evidence, remarks, cohorts)
+    rest = tables.cells(frame[[not own for own in sections.belong_to(frame, PAPER_ITEMS)]])
     contrasts = tables.contrasts(cells)
     states = Counter(frame.drop_duplicates("digest")["state"])
     sources = evidence.sources()
@@ -109,7 +107,7 @@ def page(
         "larger_space": provenance.larger_space(evidence.plan),
         "synthetic": sorted(name for name, remark in remarks.items() if remark == provenance.SYNTHETIC),
         "sections": of_paper,
-        "judged": paper.judged(frame, of_paper, evidence) if of_paper else [],
+        "judged": sections.judge_claims(frame, of_paper, evidence) if of_paper else [],
         "most_comparisons": MOST_COMPARISONS,
         "errata": statements.errata(),
         "facts": facts,
@@ -119,9 +117,9 @@ def page(
         "targets": findings.by_target(contrasts),
         "cells": rest,
         "floors": floors,
-        "colours": figures.colours(cell.initialization for cell in rest),
-        "dots": figures.dot_plots(rest),
-        "panels": figures.panels(rest, evidence.history, MOST_PANELS),
+        "colours": panels.colours(cell.initialization for cell in rest),
+        "dots": panels.dot_plots(rest),
+        "panels": panels.panels(rest, evidence.history, MOST_PANELS),
         "most_panels": MOST_PANELS,
         "panels_possible": len({(cell.column, cell.network) for cell in rest if cell.n}),
         "galleries": images.galleries(cells, evidence.artifact, MOST_GALLERIES),
@@ -130,8 +128,8 @@ def page(
         "decoders": evidence.decoders(),
         "seconds": evidence.seconds(),
         "needed": sum(source.users for source in sources),
-        "shared_images": overlaps.compared(evidence),
-        "shared_classes": overlaps.classes(evidence),
+        "shared_images": shared_data.compared(evidence),
+        "shared_classes": shared_data.classes(evidence),
         "most_leaks": MOST_LEAKS,
         "failures": evidence.failures(reported(frame)),
         "most_failures": MOST_FAILURES,
@@ -180,11 +178,11 @@ def render(context: dict[str, Any]) -> str:
     )
     environment.globals |= {
         "tables": tables,
-        "figures": figures,
+        "figures": panels,
         "findings": findings,
-        "overlaps": overlaps,
+        "overlaps": shared_data,
         "pictures": images,
-        "charts": charts,
+        "charts": strokes,
         "analyses": analyses,
     }
     return environment.get_template("report.html.j2").render(context)

@@ -1,207 +1,172 @@
-"""What a report says of one table or figure that trains: our cells, the paper's, the tests between them.
+"""The paper's tables and figures that a space fills, each as a section of its report; and the claims."""
 
-All numbers are of the section's own experiments; p values are corrected (Holm) over the section's tests of
-one kind. Differences are in points.
-"""
-
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import mean
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from grid.report import drawings, figures, provenance
-from grid.report.charts import Chart
-from grid.report.places import Place
-from grid.report.provenance import Compared
-from grid.report.tables import Cell, heading
-from grid.results import statistics
-from grid.results.statistics import Interval, Summary, Test
-from grid.space.trials import RANDOM
+from grid.claims import verdicts
+from grid.claims.verdicts import Verdict
+from grid.report import analyses, survival, trial_section
+from grid.report.analyses import FilterSets, Modality, Similarities
+from grid.report.charts import analysis_charts, panels
+from grid.report.charts import strokes as charts
+from grid.report.charts.strokes import Chart, Stroke
+from grid.report.paper_items import PAPER_ITEMS, PaperItem
+from grid.report.survival import Cohort
+from grid.report.tables import Cell, cells
+from grid.report.trial_section import Trials
+from grid.results.stored_space import StoredSpace
+from medpt.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-STEPS = "steps_to_95"
-REPEATS = 3  # of every number that the paper printed
+
+@dataclass(frozen=True)
+class Survival:
+    """`curves` are of the risk groups."""
+
+    trials: Trials
+    curves: list[Chart]
+
+
+Content = Trials | Survival | Modality | Similarities | FilterSets | list[Cohort]
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What MLflow knows of each fine-tuning, by digest; `tracker` is its address if that can be opened."""
+class Section:
+    """`key` names its place on the page and its files; `charts` are what its PDF shows."""
 
-    rows: Mapping[str, Mapping[str, Any]]
-    tracker: str = ""
-
-    def values(self, cell: Cell, name: str) -> dict[int, float]:
-        """A recorded metric of each finished seed that has it."""
-        found = {seed: self.rows[digest].get(name) for seed, digest in cell.digests.items()}
-        return {seed: float(v) for seed, v in found.items() if v is not None and v == v}
-
-    def mean(self, cell: Cell, name: str, scale: float = 1.0) -> float:
-        known = self.values(cell, name)
-        return scale * mean(known.values()) if known else math.nan
-
-    def run(self, digest: str) -> str:
-        return str(self.rows[digest].get("run_id") or "")
-
-    def link(self, digest: str) -> str:
-        """Of the run in MLflow's own page; empty where the tracker has none."""
-        return f"{self.tracker}/#/runs/{self.run(digest)}" if self.tracker and self.run(digest) else ""
-
-    def told(self, cell: Cell) -> str:
-        """Every finished seed with its value and run, for a tooltip."""
-        seeds = sorted(cell.values.items())
-        return "\n".join(f"seed {s}: {v:.2f}, run {self.run(cell.digests[s])}" for s, v in seeds)
-
-
-def facts(frame: "pd.DataFrame", tracker: str | None) -> Facts:
-    """`frame` is what grid.results.load gives."""
-    unique = frame.drop_duplicates("digest").set_index("digest")
-    address = (tracker or "").rstrip("/")
-    return Facts(
-        unique.to_dict("index"),  # type: ignore[arg-type]
-        address if address.startswith(("http://", "https://")) else "",
-    )
-
-
-@dataclass(frozen=True)
-class Row:
-    """A cell beside the paper's; `test` is Welch's, `p` corrected; None where nothing is compared."""
-
-    cell: Cell
-    paper: Compared | None
-    test: Test | None
-    p: float
-
-
-@dataclass(frozen=True)
-class Gain:
-    """A cell against random weights of the same network, target and seeds.
-
-    `difference` is of the common seeds, `effect` Hedges' g, `test` paired by seed, `p` corrected.
-    """
-
-    cell: Cell
-    seeds: int
-    planned: int
-    difference: Interval
-    effect: Interval
-    test: Test
-    p: float
-
-
-@dataclass(frozen=True)
-class Speed:
-    """Steps to 95 % of the best validation score, over the seeds that recorded them."""
-
-    steps: float
-    n: int
-    planned: int
-
-
-@dataclass(frozen=True)
-class Speeds:
-    """By initialization and column (target and network)."""
-
-    columns: list[str]
-    rows: dict[str, dict[str, Speed]]
-
-    def least(self, column: str) -> float:
-        return min(row[column].steps for row in self.rows.values() if column in row)
-
-
-@dataclass(frozen=True)
-class Trials:
-    """`charts` redraw the paper's figure, `dots` show gains over random weights, `panels` learning curves."""
-
-    cells: list[Cell]
-    rows: list[Row]
-    gains: list[Gain]
+    place: PaperItem
+    key: str
+    content: Content
     charts: list[Chart]
-    dots: list[figures.DotPlot]
-    panels: list[figures.Panel]
-    colours: dict[str, int]
-
-    remarks: list[str]
 
     @property
-    def in_groups(self) -> list[Cell]:
-        """Cells with a finished seed, by target and network, each in the order of the cells."""
-        return [cell for group in drawings.by_target(self.cells).values() for cell in group]
+    def legend(self) -> list[Stroke]:
+        return charts.legend(self.charts)
 
-    def row(self, cell: Cell | None) -> Row | None:
-        return next((row for row in self.rows if row.cell is cell), None)
-
-    def gain(self, cell: Cell) -> Gain | None:
-        return next((gain for gain in self.gains if gain.cell is cell), None)
-
-    def speeds(self, facts: Facts) -> Speeds | None:
-        """None where no finished trial recorded them."""
-        found: dict[str, dict[str, Speed]] = {}
-        several = len({cell.network for cell in self.cells}) > 1
-        for cell in self.cells:
-            if known := facts.values(cell, STEPS):
-                column = heading(cell.column) + (f", {cell.network}" if several else "")
-                speed = Speed(mean(known.values()), len(known), cell.planned)
-                found.setdefault(cell.initialization, {})[column] = speed
-        columns = list(dict.fromkeys(column for row in found.values() for column in row))
-        return Speeds(columns, found) if found else None
+    @property
+    def drawn(self) -> bool:
+        return bool(self.charts)
 
 
-def trials(place: Place, cells: list[Cell], remarks: Mapping[str, str], history: figures.History) -> Trials:
-    """`remarks` says of each target in what its data are not the owner's, as provenance.remarks."""
-    numbers = figures.colours(cell.initialization for cell in cells)
-    if place.drawing == "sizes":
-        numbers = drawings.by_source(cells)
-    drawn = drawings.DRAWINGS[place.drawing](cells, numbers) if place.drawing else []
-    panels = [] if place.drawing == "sizes" else figures.panels(cells, history, len(cells))
-    told = [
-        f"{name}: {remarks[name]}" for name in dict.fromkeys(c.target for c in cells) if remarks.get(name)
-    ]
-    return Trials(
-        cells, rows(cells, remarks), gains(cells), drawn, figures.dot_plots(cells), panels, numbers, told
-    )
+@dataclass(frozen=True)
+class Judged:
+    """A claim on the paper's own numbers and on ours; None where ours could not be judged."""
+
+    paper: Verdict
+    ours: Verdict | None
+
+    @property
+    def has_cells(self) -> bool:
+        return self.ours is not None and self.ours.total > 0
 
 
-def rows(cells: Sequence[Cell], remarks: Mapping[str, str]) -> list[Row]:
-    printed = {id(found.cell): found for found in provenance.comparisons(cells, remarks)}
-    pairs = [(cell, printed.get(id(cell))) for cell in cells]
-    tests = [_welch(cell, paper) for cell, paper in pairs]
-    corrected = statistics.holm([test.p if test else math.nan for test in tests])
-    found = zip(pairs, tests, corrected.tolist(), strict=True)
-    return [Row(cell, paper, test, p) for (cell, paper), test, p in found]
+def build_sections(
+    frame: "pd.DataFrame", evidence: StoredSpace, remarks: Mapping[str, str], cohorts: list[Cohort]
+) -> list[Section]:
+    """The sections that the plan has anything for, in the paper's order.
+
+    `frame` is what grid.tables.cells takes; a section's cells are of its own experiments alone.
+    """
+    found = []
+    for place in PAPER_ITEMS:
+        if place.kind in ("trials", "survival"):
+            own = frame[belong_to(frame, [place])]
+            found += [_trained(place, cells(own), evidence, remarks)] if len(own) else []
+        elif place.kind == "cohorts":
+            found += [Section(place, place.key, cohorts, [])] if cohorts else []
+        else:
+            found += _analysed(place, evidence)
+    return found
 
 
-def _welch(cell: Cell, paper: Compared | None) -> Test | None:
-    if paper is None or cell.n < 2:
-        return None
-    return statistics.welch(_summary(cell), Summary(paper.mean, paper.std, REPEATS))
+def belong_to(frame: "pd.DataFrame", places: Sequence[PaperItem]) -> list[bool]:
+    """Which trials belong to any of the places."""
+    pairs = list(zip(frame["experiment"], frame["target"], strict=True))
+    known = {pair: any(place.holds(*pair) for place in places) for pair in set(pairs)}
+    return [known[pair] for pair in pairs]
 
 
-def _summary(cell: Cell) -> Summary:
-    return statistics.summary(list(cell.values.values()))
+def _trained(place: PaperItem, own: list[Cell], evidence: StoredSpace, remarks: Mapping[str, str]) -> Section:
+    content = trial_section.trials(place, own, remarks, evidence.history)
+    if place.kind == "survival":
+        curves = survival.curves(own, evidence, content.colours)
+        return Section(place, place.key, Survival(content, curves), curves)
+    curves = [charts.from_panel(panel) for panel in content.panels]
+    return Section(place, place.key, content, [*content.charts, *curves])
 
 
-def gains(cells: Sequence[Cell]) -> list[Gain]:
-    """Of every cell that shares a finished seed with random weights."""
-    random = {(cell.network, cell.column): cell for cell in cells if cell.initialization == RANDOM}
-    pairs = [(cell, random.get((cell.network, cell.column))) for cell in cells]
-    known = [(c, r) for c, r in pairs if r is not None and r is not c and c.values.keys() & r.values.keys()]
-    differences = [
-        [c.values[s] - r.values[s] for s in sorted(c.values.keys() & r.values.keys())] for c, r in known
-    ]
-    tests = [statistics.paired(seeds) for seeds in differences]
-    corrected = statistics.holm([test.p for test in tests])
+def _analysed(place: PaperItem, evidence: StoredSpace) -> list[Section]:
+    groups = analyses.entries(evidence, place.kind)
+    if place.kind == "cmd":
+        return [
+            Section(place, place.key + (f"-{n}" if n > 1 else ""), content, _modality_charts(content))
+            for n, content in enumerate((analyses.modality(evidence, group) for group in groups), start=1)
+        ]
+    digests = list(dict.fromkeys(digest for group in groups for digest in group))
+    if not digests:
+        return []
+    if place.kind == "svcca":
+        similar = analyses.similarities(evidence, digests)
+        return [Section(place, place.key, similar, layer_charts(similar))]
+    return [Section(place, place.key, analyses.filter_sets(evidence, digests), [])]
+
+
+def _modality_charts(modality: Modality) -> list[Chart]:
+    heat = analysis_charts.heat_map(modality)
+    return [*analysis_charts.scatters(modality), *([heat] if heat else [])]
+
+
+def layer_charts(found: Similarities) -> list[Chart]:
+    """One a backbone."""
+    colours = panels.colours(entry.source for entry in found.layers)
+    backbones = dict.fromkeys(entry.backbone for entry in found.layers)
     return [
-        Gain(
-            cell,
-            len(seeds),
-            max(cell.planned, other.planned),
-            statistics.mean_interval(seeds),
-            statistics.hedges_g(_summary(cell), _summary(other)),
-            test,
-            p,
-        )
-        for (cell, other), seeds, test, p in zip(known, differences, tests, corrected.tolist(), strict=True)
+        analysis_charts.layer_chart([e for e in found.layers if e.backbone == backbone], colours)
+        for backbone in backbones
     ]
+
+
+def frames(
+    modalities: Sequence[Modality], layers: Sequence[Similarities], filters: Sequence[FilterSets]
+) -> "dict[str, pd.DataFrame]":
+    """What grid.claims.verdicts asks for, of the ResNet-18 that the paper looked at."""
+    import pandas as pd
+
+    cmd = [
+        {"a": a, "b": b, "cmd": entry.between(a, b)}
+        for entry in modalities
+        if entry.found
+        for n, a in enumerate(entry.found.names)
+        for b in entry.found.names[n + 1 :]
+    ]
+    svcca = [
+        {"source": entry.source, "layer": name, "similarity": float(value)}
+        for group in layers
+        for entry in group.layers
+        if entry.backbone == "resnet18"
+        for name, value in zip(entry.names, entry.similarity, strict=True)
+    ]
+    gabor = [
+        {"source": entry.source, "filter": number, "score": float(value)}
+        for group in filters
+        for entry in group.sets
+        if entry.backbone == "resnet18"
+        for number, value in enumerate(entry.gabors)
+    ]
+    known = {"cmd": cmd, "svcca": svcca, "gabor": gabor}
+    return {name: pd.DataFrame(rows) for name, rows in known.items() if rows}
+
+
+def judge_claims(frame: "pd.DataFrame", found: Sequence[Section], evidence: StoredSpace) -> list[Judged]:
+    """The paper's claims; those on our numbers where trials of one protocol are at hand, else a gap."""
+    kinds: tuple[type, ...] = (Modality, Similarities, FilterSets)
+    parts = ([section.content for section in found if isinstance(section.content, k)] for k in kinds)
+    try:
+        ours = verdicts.judge(frame if len(frame) else None, frames(*parts))  # type: ignore[arg-type]
+    except InputError as error:
+        evidence.gaps += [f"the claims: {problem}" for problem in error.problems]
+        return [Judged(verdict, None) for verdict in verdicts.paper()]
+    return [Judged(*pair) for pair in zip(verdicts.paper(), ours, strict=True)]

@@ -8,8 +8,8 @@ from typing import Any
 
 from grid.claims import published
 from grid.report import provenance
-from grid.report.charts import Box, Chart, Stroke
-from grid.report.figures import label, ticks
+from grid.report.charts.panels import label, ticks
+from grid.report.charts.strokes import Box, Chart, Stroke
 from grid.report.provenance import SYNTHETIC
 from grid.report.tables import Cell
 from grid.results.stored_space import StoredSpace

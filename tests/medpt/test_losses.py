@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from medpt import specs
+from medpt import protocol
 from medpt.losses import (
     DEFAULT_WEIGHTING,
     ET_LOSSES,
@@ -56,7 +56,7 @@ def test_rarer_classes_weigh_more_up_to_the_clip() -> None:
 
 
 def test_weightings_are_those_of_the_specification() -> None:
-    assert set(WEIGHTINGS) == set(specs.WEIGHTINGS)
+    assert set(WEIGHTINGS) == set(protocol.WEIGHTINGS)
 
 
 def test_defaults_are_known_weightings() -> None:

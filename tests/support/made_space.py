@@ -10,7 +10,7 @@ import numpy as np
 
 from grid.plan import plan as planning
 from grid.plan.plan import Plan, Unit
-from grid.space import trials
+from grid.space import reader
 from grid.store.store import Store
 from grid.tracking import tracker as track
 from medpt.data import image_hash, shards
@@ -47,7 +47,7 @@ SCORES = {"random": 0.70, "ISIC2019": 0.76, "ADE20K": 0.73, "imagenet*": 0.79}
 def plan(folder: Path, text: str = SPACE, name: str = "made") -> Plan:
     path = folder / f"{name}.yaml"
     path.write_text(text)
-    loaded = trials.load(str(path))
+    loaded = reader.load(str(path))
     prints = dict.fromkeys(planning.datasets(loaded), "f" * 64)
     weights = dict.fromkeys(("resnet18", "shufflenet_v2", "densenet121"), "e" * 64)
     return planning.build(loaded, prints, weights)

@@ -13,7 +13,7 @@ from grid.doctor import __main__ as doctor
 from grid.doctor import checks, disk_usage
 from grid.doctor.checks import GIB, Finding
 from grid.plan import datasets
-from grid.space import trials
+from grid.space import reader
 
 TEXT = """
 title: one source, one target
@@ -33,7 +33,7 @@ def wanted(folder: Path, text: str = TEXT, *more: str) -> doctor.Wanted:
     path = folder / "small.yaml"
     path.write_text(text)
     options = doctor._parser().parse_args(["--space", str(path), "--out", str(folder / "out"), *more])
-    return doctor.Wanted(options, trials.load(str(path)))
+    return doctor.Wanted(options, reader.load(str(path)))
 
 
 # --- the disk -----------------------------------------------------------------------------------------------

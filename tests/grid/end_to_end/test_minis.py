@@ -7,7 +7,7 @@ import tiny
 
 from grid import results
 from grid.claims.published import cells, key
-from grid.space import trials
+from grid.space import reader
 from medpt.models.weights import published_name
 
 MINIS = ["table2-mini", "table3-mini", "fig3-mini", "fig4-mini", "fig5-mini", "fig7-mini"]
@@ -35,7 +35,7 @@ def test_every_row_runs(tmp_path: Path, imagenet: Path) -> None:
     tiny.run(together, None, tmp_path / "out", "--imagenet-weights", str(imagenet), seconds=3600)
     frame = results.load("minis", tmp_path / "out")
     assert set(frame["status"]) == {"finished"}
-    assert len(frame) == sum(len(trials.load(name).trials) for name in MINIS)
+    assert len(frame) == sum(len(reader.load(name).trials) for name in MINIS)
     assert (frame["auc"].notna() | frame["miou"].notna()).all()
 
 
@@ -43,6 +43,6 @@ def test_every_row_runs(tmp_path: Path, imagenet: Path) -> None:
 def test_the_mini_has_the_rows_of_the_paper(name: str, count: int) -> None:
     printed = {cell for cell, (table, _, _) in cells().items() if table == name}
     assert len(printed) == count
-    assert printed == {key(trial) for trial in trials.load(name).trials}
-    smaller = set(map(key, trials.load(f"{name}-mini").trials))
+    assert printed == {key(trial) for trial in reader.load(name).trials}
+    smaller = set(map(key, reader.load(f"{name}-mini").trials))
     assert smaller == {(model, source.removesuffix("-20k"), target) for model, source, target in printed}

@@ -13,7 +13,7 @@ import tiny
 from grid.execution import data_units, leak_guard, scheduler
 from grid.plan import plan, planner
 from grid.site import Site
-from grid.space import trials
+from grid.space import reader
 from grid.store.store import Store
 from medpt import files, phantom
 from medpt.data.manifest import Manifest
@@ -36,7 +36,7 @@ experiments:
 
 def planned(folder: Path, initialization: str, text: str = SPACE) -> plan.Plan:
     path = tiny.written(folder, text.replace("INITIALIZATION", initialization))
-    found = trials.load(str(path))
+    found = reader.load(str(path))
     return plan.build(found, {name: f"print of {name}" for name in plan.datasets(found)}, {})
 
 

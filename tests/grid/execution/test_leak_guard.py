@@ -13,7 +13,7 @@ from grid.execution import leak_guard
 from grid.plan import cost
 from grid.plan.plan import Plan, Unit
 from grid.preparation import loaders
-from grid.report import overlaps
+from grid.report import shared_data
 from grid.results.stored_space import StoredSpace
 from grid.store.store import Store
 from medpt.data import shared_classes
@@ -205,7 +205,7 @@ def test_shared_classes_say_what_the_space_does(
 ) -> None:
     block = BLOCK.format(initialization="CheXpert, EyePACS, random", target="ChestXRay2017, MESSIDOR")
     plan = made_space.plan(tmp_path, f"datasets:\n  CheXpert: {{options: {options}}}{block}")
-    found = overlaps.classes(StoredSpace(plan.plain(), store))
+    found = shared_data.classes(StoredSpace(plan.plain(), store))
     assert [(shared.entry.source, shared.entry.target, shared.state) for shared in found] == [
         ("CheXpert", "ChestXRay2017", state),
         ("EyePACS", "MESSIDOR", "kept"),
@@ -223,4 +223,4 @@ def test_the_table_of_classes_is_the_readers() -> None:
 
 
 def test_nothing_is_told_of_what_was_not_compared_yet(tmp_path: Path, store: Store) -> None:
-    assert overlaps.compared(StoredSpace(planned(tmp_path, "EyePACS", "DRIVE").plain(), store)) == []
+    assert shared_data.compared(StoredSpace(planned(tmp_path, "EyePACS", "DRIVE").plain(), store)) == []

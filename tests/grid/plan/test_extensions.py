@@ -15,7 +15,7 @@ from grid.claims import published
 from grid.execution import allocation
 from grid.plan import cost, plan
 from grid.report import tables
-from grid.space import trials
+from grid.space import reader, trials
 from medpt import extensions
 from medpt.errors import InputError
 from medpt.models.registry import ARCHITECTURES, BACKBONES, architectures, backbones
@@ -33,7 +33,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def planned(path: Path) -> plan.Plan:
-    found = trials.load(str(path))
+    found = reader.load(str(path))
     return plan.build(found, dict.fromkeys(plan.datasets(found), "print"), {})
 
 
@@ -70,7 +70,7 @@ def test_a_name_that_is_taken_is_refused(
     other = installed(here / "other", project("other-nets", group, **{name: "other:build"}))
     monkeypatch.syspath_prepend(other)
     with pytest.raises(InputError, match=told):
-        trials.load(str(tiny.written(here, SPACE)))
+        reader.load(str(tiny.written(here, SPACE)))
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_a_mistake_in_a_space_is_told_with_the_names_of_extensions(
 ) -> None:
     path = tiny.written(here, SPACE.replace(old, new))
     with pytest.raises(InputError) as caught:
-        trials.load(str(path))
+        reader.load(str(path))
     (problem,) = caught.value.problems
     assert told in problem
     assert f"{path}:" in problem

@@ -9,14 +9,14 @@ import tiny
 from grid.claims.published import cells, key, matching_cells
 from grid.execution import leak_guard
 from grid.plan import plan
-from grid.space import trials
+from grid.space import reader
 from medpt.errors import InputError
 from medpt.specs import Coordinates, Features, Filters, Pretrain, Survive, Svcca
 from medpt.survival.needs import NEEDS
 
 
 def planned(name: str) -> plan.Plan:
-    found = trials.load(name)
+    found = reader.load(name)
     prints = {dataset: dataset for dataset in plan.datasets(found)}
     published = {backbone: f"{backbone} of ImageNet" for backbone in ("resnet18", "densenet121")}
     return plan.build(found, prints, published)
@@ -102,7 +102,7 @@ def test_the_size_of_a_dataset_is_part_of_what_figure_2_looks_at() -> None:
 @pytest.mark.parametrize(("table", "count"), [("table5", 32), ("table6", 20)])
 def test_survival_trials_are_the_cells_of_the_paper(table: str, count: int) -> None:
     printed = {cell for cell, (name, _, _) in cells().items() if name == table}
-    ours = {key(trial) for trial in trials.load(table).trials if trial.architecture != "cox"}
+    ours = {key(trial) for trial in reader.load(table).trials if trial.architecture != "cox"}
     assert len(printed) == count
     assert ours == printed
 
@@ -140,6 +140,6 @@ ANALYSIS = "analysis: {{ {0} }}\n"
 def test_a_mistake_is_told_with_its_line(tmp_path: Path, text: str, problem: str) -> None:
     path = tiny.written(tmp_path, f"title: wrong\n{text}")
     with pytest.raises(InputError) as told:
-        trials.load(str(path))
+        reader.load(str(path))
     assert problem in str(told.value)
     assert f"{path}:" in str(told.value)

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 
 from grid.claims.published import matching_cells
 from grid.plan import initialization, plan
-from grid.space import trials
+from grid.space import reader
 from medpt.identity import canonical_json, stream_seed
 from medpt.protocol import TrainingProtocol
 from medpt.specs import Finetune, Prepare, Pretrain, digest, from_json
 
 
 def planned(text_or_name: str = "demo", prints: dict[str, str] | None = None) -> plan.Plan:
-    found = trials.load(text_or_name)
+    found = reader.load(text_or_name)
     given_prints = prints or {name: f"print of {name}" for name in plan.datasets(found)}
     return plan.build(found, given_prints, {})
 
@@ -39,7 +39,7 @@ def test_needs_come_first() -> None:
 
 
 def test_a_fingerprint_changes_what_depends_on_it() -> None:
-    prints = {name: name for name in plan.datasets(trials.load("demo"))}
+    prints = {name: name for name in plan.datasets(reader.load("demo"))}
     before = set(planned(prints=prints).units)
     after = set(planned(prints=prints | {"ISIC2019": "other"}).units)
     changed = {planned(prints=prints).units[name].label for name in before - after}
@@ -54,7 +54,7 @@ def test_units_round_trip_through_json() -> None:
 
 
 def test_a_segmentation_source_is_trained_with_the_target_s_network() -> None:
-    trial = next(trial for trial in trials.load("demo").trials if trial.target == "DRIVE")
+    trial = next(trial for trial in reader.load("demo").trials if trial.target == "DRIVE")
     assert initialization.source_architecture(replace(trial, initialization="CHAOS-CT")) == "unet"
     assert initialization.source_architecture(replace(trial, initialization="ISIC2019")) == "classifier"
     classifying = replace(trial, initialization="CHAOS-CT", architecture="classifier")
@@ -62,8 +62,8 @@ def test_a_segmentation_source_is_trained_with_the_target_s_network() -> None:
 
 
 def test_what_an_initialization_is_trained_on() -> None:
-    drive = next(trial for trial in trials.load("demo").trials if trial.target == "DRIVE")
-    chest = next(trial for trial in trials.load("demo").trials if trial.target != "DRIVE")
+    drive = next(trial for trial in reader.load("demo").trials if trial.target == "DRIVE")
+    chest = next(trial for trial in reader.load("demo").trials if trial.target != "DRIVE")
     told = {
         (name, trial.target): (
             initialization.source_datasets(trial),

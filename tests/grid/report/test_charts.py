@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from made_cells import cells, made, trial
 
 from grid import space
-from grid.report import charts, drawings, figures, pdf, sections, survival
-from grid.report.analysis_charts import free_words
-from grid.report.charts import Box, Level, Line, Series
-from grid.report.places import PLACES
+from grid.report import survival, trial_section
+from grid.report.charts import cell_charts, panels, pdf, strokes
+from grid.report.charts.analysis_charts import free_words
+from grid.report.charts.strokes import Box, Level, Line, Series
+from grid.report.paper_items import PAPER_ITEMS
 
 VALUES = st.floats(-1e3, 1e3, allow_nan=False)
 POINTS = st.lists(st.tuples(st.integers(1, 10**6), VALUES, st.floats(0, 50)), min_size=1, max_size=6)
@@ -22,7 +23,7 @@ POINTS = st.lists(st.tuples(st.integers(1, 10**6), VALUES, st.floats(0, 50)), mi
 @given(POINTS, VALUES, st.booleans())
 def test_lines_stay_inside_their_box(points: list[tuple[int, float, float]], level: float, log: bool) -> None:
     series = [Series("one", 1, tuple((x, y, std, "", False) for x, y, std in points))]
-    chart = charts.lines("", "", series, [Level("flat", 2, level)], "", [], log)
+    chart = strokes.lines("", "", series, [Level("flat", 2, level)], "", [], log)
     for stroke in chart.strokes:
         for x, y in stroke.points:
             assert chart.left - 0.1 <= x <= chart.width
@@ -31,13 +32,13 @@ def test_lines_stay_inside_their_box(points: list[tuple[int, float, float]], lev
 
 @given(st.integers(-1000, 1000), st.integers(-1000, 1000))
 def test_higher_values_are_drawn_higher(a: int, b: int) -> None:
-    box = Box((0, 1), charts.around([a, b]))
+    box = Box((0, 1), strokes.around([a, b]))
     assert (box.up(a) < box.up(b)) == (a > b)
 
 
 def test_rows_name_what_is_short() -> None:
     entry = Line("random (2 of 3)", 0, 70.0, 1.0, (69.0, 71.0), "random: 70.00 ± 1.41 (n = 2 of 3)", True)
-    chart = charts.rows("DRIVE", "", [entry], 70.0, "")
+    chart = strokes.rows("DRIVE", "", [entry], 70.0, "")
     assert [word.text for word in chart.words] == ["random (2 of 3)"]
     assert [dots.style for dots in chart.dots] == ["seed", "short"]
     zero, whisker = chart.strokes
@@ -46,7 +47,7 @@ def test_rows_name_what_is_short() -> None:
 
 def test_single_seeds_have_no_whisker() -> None:
     series = [Series("one", 1, ((1, 50.0, math.nan, "", False),))]
-    _, whisker = charts.lines("", "", series, [], "", []).strokes
+    _, whisker = strokes.lines("", "", series, [], "", []).strokes
     assert whisker.points[0] == whisker.points[1]
 
 
@@ -69,11 +70,11 @@ def test_names_in_a_scatter_do_not_cover_each_other(places: list[tuple[str, floa
 
 
 def test_the_papers_sources_keep_their_colours() -> None:
-    found = figures.colours(["ISIC2019", "CheXpert-20k", "imagenet*", "LUNA"])
+    found = panels.colours(["ISIC2019", "CheXpert-20k", "imagenet*", "LUNA"])
     assert found["random"] == 0
     assert (found["CheXpert-20k"], found["imagenet*"]) == (
-        figures.colours(["CheXpert"])["CheXpert"],
-        figures.colours(["EyePACS-20k", "imagenet*"])["imagenet*"],
+        panels.colours(["CheXpert"])["CheXpert"],
+        panels.colours(["EyePACS-20k", "imagenet*"])["imagenet*"],
     )
     assert len(set(found.values())) == len(found)
 
@@ -86,9 +87,9 @@ def test_figure_5_has_one_plain_colour_a_source() -> None:
         ),
         trial(0, 0.5, initialization="imagenet*", source="imagenet*"),
     )
-    found = drawings.by_source(several)
+    found = cell_charts.by_source(several)
     assert found["ImageNet-5k"] == found["ImageNet-10k"] != found["imagenet*"]
-    assert max(found.values()) <= figures.COLOURS
+    assert max(found.values()) <= panels.COLOURS
 
 
 @pytest.mark.parametrize(
@@ -109,27 +110,27 @@ def test_figure_5_has_one_plain_colour_a_source() -> None:
 def test_experiments_belong_to_the_place_that_they_name(
     experiment: str, target: str, places: list[str]
 ) -> None:
-    assert [place.name for place in PLACES if place.holds(experiment, target)] == places
+    assert [place.name for place in PAPER_ITEMS if place.holds(experiment, target)] == places
 
 
 @pytest.mark.parametrize("name", ["paper", "paper-mini"])
 def test_every_trial_of_the_paper_has_its_place(name: str) -> None:
     trials = space.load(name).trials
-    found = [place for t in trials for place in PLACES if place.holds(t.experiment, t.target)]
+    found = [place for t in trials for place in PAPER_ITEMS if place.holds(t.experiment, t.target)]
     assert len(found) == len(trials)
-    assert {place.name for place in found} == {place.name for place in PLACES if place.experiments}
+    assert {place.name for place in found} == {place.name for place in PAPER_ITEMS if place.experiments}
 
 
 def test_gains_take_common_seeds_alone() -> None:
     random = made("random", [0.5, 0.6, 0.9])
     trained = cells(*(trial(n, v, initialization="ISIC2019") for n, v in ((1, 0.7), (2, 0.92), (3, 0.1))))
-    (gain,) = sections.gains([*random, *trained])
+    (gain,) = trial_section.gains([*random, *trained])
     assert gain.seeds == 2
     assert gain.difference.estimate == pytest.approx((10 + 2) / 2)
 
 
 def test_a_pdf_is_laid_out_without_overlap() -> None:
-    one = [charts.Chart("", width=width) for width in (340, 340, 554, 340, 900)]
+    one = [strokes.Chart("", width=width) for width in (340, 340, 554, 340, 900)]
     places, width, height = pdf.layout(one)
     boxes = [(x, y, x + c.width, y + c.height) for c, (x, y) in zip(one, places, strict=True)]
     assert all(right <= width and bottom <= height for _, _, right, bottom in boxes)
@@ -139,7 +140,7 @@ def test_a_pdf_is_laid_out_without_overlap() -> None:
 
 
 def test_a_pdf_holds_the_words_and_nothing_of_the_day() -> None:
-    chart = charts.rows("DRIVE", "", [Line("random", 0, 70.0, 1.0, (69.0,), "", False)], None, "")
+    chart = strokes.rows("DRIVE", "", [Line("random", 0, 70.0, 1.0, (69.0,), "", False)], None, "")
     data = pdf.write([chart], [])
     assert data.startswith(b"%PDF")
     assert b"CreationDate" not in data

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_cells import cells, made, trial
 
-from grid.report import charts, figures, images, provenance
+from grid.report import images, provenance
+from grid.report.charts import panels, strokes
 from medpt.protocol import TrainingProtocol
 
 NUMBERS = st.floats(-1e4, 1e4, allow_nan=False)
@@ -18,7 +19,7 @@ NUMBERS = st.floats(-1e4, 1e4, allow_nan=False)
 
 @given(NUMBERS, st.floats(1e-3, 1e5), st.integers(2, 8))
 def test_ticks_are_few_even_and_inside(low: float, span: float, most: int) -> None:
-    found = figures.ticks(low, low + span, most)
+    found = panels.ticks(low, low + span, most)
     assert len(found) <= most
     slack = 1e-6 * span
     assert all(low - slack <= tick <= low + span + slack for tick in found)
@@ -26,16 +27,16 @@ def test_ticks_are_few_even_and_inside(low: float, span: float, most: int) -> No
 
 
 def test_ticks_of_a_usual_range() -> None:
-    assert figures.ticks(0, 80) == [0, 20, 40, 60, 80]
-    assert figures.ticks(-1.2, 2.3) == [-1, 0, 1, 2]
+    assert panels.ticks(0, 80) == [0, 20, 40, 60, 80]
+    assert panels.ticks(-1.2, 2.3) == [-1, 0, 1, 2]
 
 
 @given(st.integers(1, 500))
 def test_thinning_keeps_the_ends_and_the_order(length: int) -> None:
-    steps, values = figures.thinned(
+    steps, values = panels.thinned(
         (np.arange(length, dtype=np.float64), np.arange(length, dtype=np.float64) ** 2)
     )
-    assert len(steps) <= figures.POINTS
+    assert len(steps) <= panels.POINTS
     assert (steps[0], steps[-1]) == (0, length - 1)
     assert (np.diff(steps) > 0).all()
     assert (values == steps**2).all()
@@ -43,10 +44,10 @@ def test_thinning_keeps_the_ends_and_the_order(length: int) -> None:
 
 @given(st.lists(st.lists(st.floats(0, 1), min_size=1, max_size=6), min_size=1, max_size=4))
 def test_average_is_the_mean_where_every_seed_still_trained(series: list[list[float]]) -> None:
-    lines: list[figures.Line] = [
+    lines: list[panels.Line] = [
         (np.arange(10.0, 10 * len(values) + 1, 10.0), np.array(values)) for values in series
     ]
-    steps, means = figures.average(lines)
+    steps, means = panels.average(lines)
     shortest = min(map(len, series))
     assert steps.tolist() == [10.0 * n for n in range(1, shortest + 1)]
     assert means == pytest.approx([np.mean([v[n] for v in series]) for n in range(shortest)])
@@ -57,7 +58,7 @@ def test_average_interpolates_steps_of_other_seeds() -> None:
         (np.array([0.0, 10.0]), np.array([0.0, 1.0])),
         (np.array([0.0, 5.0, 10.0]), np.array([0.0, 1, 1])),
     ]
-    steps, means = figures.average(lines)
+    steps, means = panels.average(lines)
     assert steps.tolist() == [0, 5, 10]
     assert means.tolist() == [0, 0.75, 1]
 
@@ -70,38 +71,36 @@ def rows(digest: str) -> list[dict[str, float]]:
 
 
 def test_curves_stay_inside_their_box_and_rise_upwards() -> None:
-    (panel,) = figures.panels(made("random", [0.5, 0.6]), rows, most=9)
+    (panel,) = panels.panels(made("random", [0.5, 0.6]), rows, most=9)
     (curve,) = panel.curves
     points = [tuple(map(float, pair.split(","))) for pair in curve.mean.split()]
-    assert all(figures.LEFT <= x <= figures.WIDTH and 0 <= y <= figures.HEIGHT for x, y in points)
+    assert all(panels.LEFT <= x <= panels.WIDTH and 0 <= y <= panels.HEIGHT for x, y in points)
     assert points[1][1] < points[0][1]
     assert len(curve.seeds) == 2
 
 
 def test_a_single_evaluation_is_a_dot_on_the_page_and_in_the_file() -> None:
-    (panel,) = figures.panels(made("random", [0.5]), lambda digest: rows(digest)[:1], most=9)
+    (panel,) = panels.panels(made("random", [0.5]), lambda digest: rows(digest)[:1], most=9)
     (curve,) = panel.curves
     assert curve.lone == tuple(curve.mean.split(","))
-    (dots,) = charts.from_panel(panel).dots
+    (dots,) = strokes.from_panel(panel).dots
     assert dots.points == ((float(curve.lone[0]), float(curve.lone[1])),)
-    (longer,) = figures.panels(made("random", [0.5]), rows, most=9)
+    (longer,) = panels.panels(made("random", [0.5]), rows, most=9)
     assert longer.curves[0].lone == ()
-    assert charts.from_panel(longer).dots == ()
+    assert strokes.from_panel(longer).dots == ()
 
 
 def test_no_curve_without_validation() -> None:
-    assert (
-        figures.panels(made("random", [0.5]), lambda digest: [{"step": 5, "train_loss": 1.0}], most=9) == []
-    )
+    assert panels.panels(made("random", [0.5]), lambda digest: [{"step": 5, "train_loss": 1.0}], most=9) == []
 
 
 def test_panels_are_limited() -> None:
     several = cells(*(trial(0, 0.5, architecture=name) for name in ("unet", "cenet", "etnet")))
-    assert len(figures.panels(several, rows, most=2)) == 2
+    assert len(panels.panels(several, rows, most=2)) == 2
 
 
 def test_dots_are_differences_to_the_mean_of_random() -> None:
-    (plot,) = figures.dot_plots([*made("random", [0.5, 0.6]), *made("ISIC2019", [0.7, 0.6])])
+    (plot,) = panels.dot_plots([*made("random", [0.5, 0.6]), *made("ISIC2019", [0.7, 0.6])])
     ((_, (random, trained)),) = plot.groups
     assert random.mean[0] == plot.zero
     assert trained.mean[1] == "+10.00"
@@ -111,13 +110,13 @@ def test_dots_are_differences_to_the_mean_of_random() -> None:
 
 
 def test_no_dots_without_random_or_without_anything_else() -> None:
-    assert figures.dot_plots(made("ISIC2019", [0.7])) == []
-    assert figures.dot_plots([*made("random", [], 2), *made("ISIC2019", [0.7])]) == []
-    assert figures.dot_plots(made("random", [0.7, 0.6])) == []
+    assert panels.dot_plots(made("ISIC2019", [0.7])) == []
+    assert panels.dot_plots([*made("random", [], 2), *made("ISIC2019", [0.7])]) == []
+    assert panels.dot_plots(made("random", [0.7, 0.6])) == []
 
 
 def test_signs() -> None:
-    assert [figures.signed(value) for value in (1.3, -0.42, 0.001, -0.001)] == [
+    assert [panels.signed(value) for value in (1.3, -0.42, 0.001, -0.001)] == [
         "+1.30",
         "−0.42",
         "0.00",

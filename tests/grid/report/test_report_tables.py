@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_cells import cells, made, trial
 
-from grid.report import exports, findings, tables
+from grid.report import export, findings, tables
 
 SCORES = st.lists(st.floats(0, 1), min_size=0, max_size=5)
 
@@ -42,8 +42,8 @@ def test_a_value_of_an_unfinished_trial_is_no_value() -> None:
 def test_a_finished_trial_without_a_number_is_undefined_and_not_missing() -> None:
     (cell,) = cells(trial(0, float("nan")), trial(1, float("nan")))
     assert (cell.n, cell.undefined, cell.missing) == (0, 2, 0)
-    assert exports.latex_cell(cell, math.nan) == "undef (0 of 2)"
-    assert exports.to_csv([cell]).splitlines()[1].endswith(",,,0,2,0,0,2,0")
+    assert export.latex_cell(cell, math.nan) == "undef (0 of 2)"
+    assert export.to_csv([cell]).splitlines()[1].endswith(",,,0,2,0,0,2,0")
 
 
 def test_a_unit_of_two_experiments_counts_once() -> None:
@@ -94,8 +94,8 @@ def test_bold_is_the_best_of_a_block_whatever_the_others_lack() -> None:
     (table,) = tables.tables([*made("random", [], 2), *made("ISIC2019", [0.6, 0.7])])
     (block,) = table.blocks
     assert block.best(0) == pytest.approx(65)
-    assert exports.latex_cell(block.rows[0][1][0], block.best(0)) == "-- (0 of 2)"
-    assert exports.latex_cell(block.rows[1][1][0], block.best(0)) == "\\textbf{65.00} $\\pm$ 7.07"
+    assert export.latex_cell(block.rows[0][1][0], block.best(0)) == "-- (0 of 2)"
+    assert export.latex_cell(block.rows[1][1][0], block.best(0)) == "\\textbf{65.00} $\\pm$ 7.07"
 
 
 def test_sentences_say_n_of_n() -> None:
@@ -122,7 +122,7 @@ def test_the_answer_counts_verdicts_and_names_no_winner_of_a_tie() -> None:
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX here")
 def test_latex_compiles(tmp_path: Path) -> None:
     hostile = made("a_b & 50 % #1 {x} ~^\\ <$>", [0.5, 0.6])
-    (tmp_path / "table.tex").write_text(exports.to_latex(hostile, {("DRIVE", 1.0): 47.0}))
+    (tmp_path / "table.tex").write_text(export.to_latex(hostile, {("DRIVE", 1.0): 47.0}))
     document = "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\\input{table}\\end{document}"
     (tmp_path / "main.tex").write_text(document)
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "main.tex"]
@@ -130,5 +130,5 @@ def test_latex_compiles(tmp_path: Path) -> None:
 
 
 def test_latex_escapes_what_tex_would_read() -> None:
-    assert exports.escape("50%_a&b#$") == "50\\%\\_a\\&b\\#\\$"
-    assert exports.escape("\\{}") == "\\textbackslash{}\\{\\}"
+    assert export.escape("50%_a&b#$") == "50\\%\\_a\\&b\\#\\$"
+    assert export.escape("\\{}") == "\\textbackslash{}\\{\\}"

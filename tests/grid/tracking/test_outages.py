@@ -21,7 +21,7 @@ from trackers import assert_whole
 from grid import run
 from grid.plan import datasets
 from grid.plan import plan as planning
-from grid.space import trials
+from grid.space import reader
 from grid.store.store import Store
 from grid.tracking import client, tracker
 
@@ -75,7 +75,7 @@ def unwell(kind: str) -> Iterator[str]:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a space of which every unit is finished, and of which no tracker knows."""
     folder = tmp_path_factory.mktemp("outages")
-    loaded = trials.load(str(tiny.written(folder, SPACE)))
+    loaded = reader.load(str(tiny.written(folder, SPACE)))
     found = datasets.find(loaded, None, folder / "out", write=True)
     made_space.publish(planning.build(loaded, found.fingerprints, {}), folder / "out", set(), {})
     return folder

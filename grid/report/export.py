@@ -1,6 +1,6 @@
-"""The sections of a report as files: every table as CSV, cells as LaTeX, charts as PDF.
+"""A report's tables as files for other programs: CSV in long format, LaTeX for a paper, charts as PDF.
 
-Long format: one row a cell, a layer, a pair of datasets. Numbers that do not exist are empty.
+Long format has one row for each cell, layer or pair of datasets. Numbers that do not exist are empty.
 """
 
 import csv
@@ -10,12 +10,104 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from grid.claims.verdicts import Verdict
-from grid.report import exports, pdf
+from grid.query import METRIC_NAMES
 from grid.report.analyses import FilterSets, Modality, Similarities
-from grid.report.paper import Judged, Section, Survival
-from grid.report.sections import STEPS, Facts, Row, Trials
+from grid.report.charts import pdf
+from grid.report.sections import Judged, Section, Survival
 from grid.report.survival import Cohort
-from grid.report.tables import CELL, Column
+from grid.report.tables import CELL, Cell, Column, Table, heading, tables
+from grid.report.trial_section import STEPS, Facts, Row, Trials
+
+COLUMNS = (
+    *CELL,
+    "experiments",
+    "metric",
+    "mean",
+    "std",
+    "n",
+    "planned",
+    "failed",
+    "blocked",
+    "undefined",
+    "missing",
+)
+
+
+def to_csv(found: Iterable[Cell]) -> str:
+    """Long format, one row a cell; mean and std in per cent with four decimals, empty where undefined."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for cell in found:
+        factors = [getattr(cell, name) for name in CELL]
+        counts = [
+            cell.n,
+            cell.planned,
+            *(cell.states.get(state, 0) for state in ("failed", "blocked")),
+            cell.undefined,
+            cell.missing,
+        ]
+        numbers = [_number(cell.mean), _number(cell.std)]
+        writer.writerow([*factors, "+".join(cell.experiments), cell.metric, *numbers, *counts])
+    return text.getvalue()
+
+
+def _number(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.4f}"
+
+
+def to_latex(found: Sequence[Cell], floors: dict[Column, float]) -> str:
+    """A booktabs table for each metric; `floors` is the score in per cent of background everywhere."""
+    head = "% Needs \\usepackage{booktabs}. Mean and sample standard deviation over seeds, in per cent."
+    return "\n\n".join([head, *(_latex_table(table, floors) for table in tables(found))]) + "\n"
+
+
+def _latex_table(table: Table, floors: dict[Column, float]) -> str:
+    titles = ["Network", "Initialization", *map(heading, table.columns)]
+    lines = [
+        "\\begin{tabular}{ll" + "r" * len(table.columns) + "}",
+        "\\toprule",
+        f"\\multicolumn{{{len(titles)}}}{{l}}{{{METRIC_NAMES[table.metric]}, \\%}} \\\\",
+        _latex_row(map(escape, titles)),
+    ]
+    for block in table.blocks:
+        lines.append("\\midrule")
+        for number, (start, row) in enumerate(block.rows):
+            entries = [latex_cell(cell, block.best(place)) for place, cell in enumerate(row)]
+            lines.append(_latex_row([escape(block.network) if number == 0 else "", escape(start), *entries]))
+    if any(column in floors for column in table.columns):
+        values = [f"{floors[column]:.2f}" if column in floors else "" for column in table.columns]
+        lines += ["\\midrule", _latex_row(["all background", "", *values])]
+    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}"])
+
+
+def _latex_row(entries: Iterable[str]) -> str:
+    return " & ".join(entries) + " \\\\"
+
+
+def latex_cell(cell: Cell | None, best: float) -> str:
+    if cell is None:
+        return ""
+    if not cell.n:
+        return f"{cell.word or '--'} (0 of {cell.planned})"
+    value = f"\\textbf{{{cell.mean:.2f}}}" if cell.mean == best else f"{cell.mean:.2f}"
+    spread = f" $\\pm$ {cell.std:.2f}" if cell.n > 1 else ""
+    return value + spread + (f" ({cell.n} of {cell.planned})" if cell.n < cell.planned else "")
+
+
+SPECIAL = {c: f"\\{c}" for c in "&%$#_{}"} | {
+    "\\": "\\textbackslash{}",
+    "~": "\\textasciitilde{}",
+    "^": "\\textasciicircum{}",
+    "<": "\\textless{}",
+    ">": "\\textgreater{}",
+}
+
+
+def escape(text: str) -> str:
+    """LaTeX that prints `text`."""
+    return "".join(SPECIAL.get(character, character) for character in text)
+
 
 TRIALS = (
     *CELL,
@@ -52,7 +144,7 @@ def files_of(section: Section, facts: Facts, floors: dict[Column, float]) -> dic
     found: dict[str, str | bytes] = {f"{section.key}.csv": _csv(content, facts)}
     trials = content.trials if isinstance(content, Survival) else content
     if isinstance(trials, Trials):
-        found[f"{section.key}.tex"] = exports.to_latex(trials.cells, floors)
+        found[f"{section.key}.tex"] = to_latex(trials.cells, floors)
     if section.charts:
         found[f"{section.key}.pdf"] = pdf.write(section.charts, section.legend)
     return found
@@ -62,15 +154,15 @@ def _csv(content: Any, facts: Facts) -> str:
     if isinstance(content, Trials | Survival):
         return trials_csv(content, facts)
     if isinstance(content, Modality):
-        return written(("a", "b", "average_cmd"), _pairs(content))
+        return csv_text(("a", "b", "average_cmd"), _pairs(content))
     if isinstance(content, Similarities):
         columns = ("source", "backbone", "layer", "similarity", "floor", "rows", "channels")
-        return written(columns, _layers(content))
+        return csv_text(columns, _layers(content))
     if isinstance(content, FilterSets):
         names = list(dict.fromkeys(name for entry in content.sets for name in sorted(entry.metrics)))
         rows = ([e.source, e.backbone, *(e.metrics.get(name) for name in names)] for e in content.sets)
-        return written(("source", "backbone", *names), rows)
-    return written(("cohort", "row", "ours", "paper"), _counts(content))
+        return csv_text(("source", "backbone", *names), rows)
+    return csv_text(("cohort", "row", "ours", "paper"), _counts(content))
 
 
 def trials_csv(content: Trials | Survival, facts: Facts) -> str:
@@ -78,13 +170,13 @@ def trials_csv(content: Trials | Survival, facts: Facts) -> str:
     extra = SURVIVAL if isinstance(content, Survival) else {STEPS: STEPS}
     scale = 100 if isinstance(content, Survival) else 1
     rows = (
-        [*_row(row, trials), *(facts.mean(row.cell, name, scale) for name in extra.values())]
+        [*_trial_row(row, trials), *(facts.mean(row.cell, name, scale) for name in extra.values())]
         for row in trials.rows
     )
-    return written((*TRIALS, *extra), rows)
+    return csv_text((*TRIALS, *extra), rows)
 
 
-def _row(row: Row, trials: Trials) -> list[Any]:
+def _trial_row(row: Row, trials: Trials) -> list[Any]:
     cell, paper, gain = row.cell, row.paper, trials.gain(row.cell)
     printed = (paper.mean, paper.std, paper.difference) if paper else (None, None, None)
     paired: tuple[Any, ...] = (None,) * 8
@@ -126,7 +218,7 @@ def _counts(cohorts: Sequence[Cohort]) -> Iterable[list[Any]]:
 
 def claims_csv(judged: Sequence[Judged]) -> str:
     rows = ([*_stated(pair.paper), *_outcome(pair.ours)] for pair in judged)
-    return written(CLAIMS, rows)
+    return csv_text(CLAIMS, rows)
 
 
 def _stated(verdict: Verdict) -> list[Any]:
@@ -141,15 +233,15 @@ def _outcome(verdict: Verdict | None) -> list[Any]:
     return [verdict.verdict, verdict.held, verdict.total, max(known, default=None)]
 
 
-def written(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows([_text(value) for value in row] for row in rows)
+    writer.writerows([_cell_text(value) for value in row] for row in rows)
     return text.getvalue()
 
 
-def _text(value: Any) -> str:
+def _cell_text(value: Any) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     return f"{value:.6g}" if isinstance(value, float) else str(value)

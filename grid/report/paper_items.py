@@ -7,7 +7,7 @@ from medpt.data.cards import card
 
 
 @dataclass(frozen=True)
-class Place:
+class PaperItem:
     """`kind` names what is shown (a template section-KIND.html.j2); `drawing` how cells are drawn.
 
     `experiments` is a pattern that names of a place's experiments begin with; `task` that of its targets,
@@ -34,9 +34,9 @@ class Place:
         return named is not None and (not self.task or card(target).task == self.task)
 
 
-PLACES = (
-    Place("Figure 2", "How far apart datasets are before any training", "cmd"),
-    Place(
+PAPER_ITEMS = (
+    PaperItem("Figure 2", "How far apart datasets are before any training", "cmd"),
+    PaperItem(
         "Figure 3a",
         "The source's modality: classification with ResNet-18",
         "trials",
@@ -45,7 +45,7 @@ PLACES = (
         "rows",
         speeds=True,
     ),
-    Place(
+    PaperItem(
         "Figure 3b",
         "The source's modality: segmentation with U-Net on ResNet-18",
         "trials",
@@ -54,21 +54,25 @@ PLACES = (
         "rows",
         speeds=True,
     ),
-    Place("Table 2", "The source's modality with two other encoders", "trials", "table 2"),
-    Place("Figure 4", "Segmentation sources for U-Net on ResNet-18", "trials", "figure 4", drawing="rows"),
-    Place("Table 3", "Segmentation sources for four other networks", "trials", "table 3"),
-    Place("Figure 5", "The size of the source", "trials", "figure 5", drawing="sizes"),
-    Place("Figure 6a", "How far pre-training moves each layer", "svcca"),
-    Place("Figure 6b", "What becomes of the first layer's filters", "filters"),
-    Place(
+    PaperItem("Table 2", "The source's modality with two other encoders", "trials", "table 2"),
+    PaperItem(
+        "Figure 4", "Segmentation sources for U-Net on ResNet-18", "trials", "figure 4", drawing="rows"
+    ),
+    PaperItem("Table 3", "Segmentation sources for four other networks", "trials", "table 3"),
+    PaperItem("Figure 5", "The size of the source", "trials", "figure 5", drawing="sizes"),
+    PaperItem("Figure 6a", "How far pre-training moves each layer", "svcca"),
+    PaperItem("Figure 6b", "What becomes of the first layer's filters", "filters"),
+    PaperItem(
         "Figure 7a",
         "Three and six modalities against the best single source",
         "trials",
         "figure 7a",
         drawing="rows",
     ),
-    Place("Figure 7b", "How much of the target is fine-tuned on", "trials", "figure 7b", drawing="shares"),
-    Place("Table 4", "The cohorts' slides and patches", "cohorts"),
-    Place("Table 5", "Survival from clustered patches", "survival", "table 5"),
-    Place("Table 6", "Survival models of others", "survival", "table 6"),
+    PaperItem(
+        "Figure 7b", "How much of the target is fine-tuned on", "trials", "figure 7b", drawing="shares"
+    ),
+    PaperItem("Table 4", "The cohorts' slides and patches", "cohorts"),
+    PaperItem("Table 5", "Survival from clustered patches", "survival", "table 5"),
+    PaperItem("Table 6", "Survival models of others", "survival", "table 6"),
 )

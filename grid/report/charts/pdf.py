@@ -7,8 +7,8 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from grid.report.charts import RIGHT, TOP, Chart, Dots, Stroke
-from grid.report.figures import COLOURS
+from grid.report.charts.panels import COLOURS
+from grid.report.charts.strokes import RIGHT, TOP, Chart, Dots, Stroke
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

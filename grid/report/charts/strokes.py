@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from grid.query import METRIC_NAMES
-from grid.report.figures import BOTTOM as PANEL_BOTTOM
-from grid.report.figures import HEIGHT as PANEL_HEIGHT
-from grid.report.figures import LEFT as PANEL_LEFT
-from grid.report.figures import Panel, Tick, label, ticks
+from grid.report.charts.panels import BOTTOM as PANEL_BOTTOM
+from grid.report.charts.panels import HEIGHT as PANEL_HEIGHT
+from grid.report.charts.panels import LEFT as PANEL_LEFT
+from grid.report.charts.panels import Panel, Tick, label, ticks
 from grid.report.tables import heading
 
 WIDTH, HEIGHT = 340.0, 220.0

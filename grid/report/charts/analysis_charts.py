@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from grid.report.analyses import Layers, Modality
-from grid.report.charts import Box, Chart, Dots, Stroke, Tile, Word, around
-from grid.report.figures import label, ticks
+from grid.report.charts.panels import label, ticks
+from grid.report.charts.strokes import Box, Chart, Dots, Stroke, Tile, Word, around
 
 TILE, NAMES = 22.0, 92.0  # pixels of a heat map's tile, and of the names beside it
 LETTER, LINE = 5.4, 10.0  # pixels that a letter and a line of a name take

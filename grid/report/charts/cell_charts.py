@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
-from grid.report import charts, figures, tables
-from grid.report.charts import Chart, Level, Line, Series
+from grid.report import tables
+from grid.report.charts import panels, strokes
+from grid.report.charts.strokes import Chart, Level, Line, Series
 from grid.report.findings import value
 from grid.report.tables import Cell, heading
 from grid.space.trials import RANDOM
@@ -28,9 +29,9 @@ def _named(cell: Cell) -> str:
 
 def by_source(cells: Sequence[Cell]) -> dict[str, int]:
     """A plain colour a source, whatever its size: dashes are for levels here."""
-    sources = figures.colours(cell.source for cell in cells)
-    free = (n for n in range(1, len(sources) + figures.COLOURS) if n not in sources.values())
-    plain = {name: n if n <= figures.COLOURS else next(free) for name, n in sources.items()}
+    sources = panels.colours(cell.source for cell in cells)
+    free = (n for n in range(1, len(sources) + panels.COLOURS) if n not in sources.values())
+    plain = {name: n if n <= panels.COLOURS else next(free) for name, n in sources.items()}
     return {cell.initialization: plain[cell.source] for cell in cells}
 
 
@@ -53,7 +54,7 @@ def _rows_of(group: list[Cell], numbers: dict[str, int]) -> Chart:
         )
         for cell in group
     ]
-    return charts.rows(heading(group[0].column), _metric(group[0]), entries, random, "")
+    return strokes.rows(heading(group[0].column), _metric(group[0]), entries, random, "")
 
 
 def _metric(cell: Cell) -> str:
@@ -74,8 +75,8 @@ def _sizes_of(group: list[Cell], numbers: dict[str, int]) -> Chart:
         for name in dict.fromkeys(cell.source for cell in sized)
     ]
     note = "; ".join([_metric(group[0]), *(_named(cell) for cell in whole if _short(cell))])
-    at = [(size, figures.label(size)) for size in sorted(set(map(_images, sized)))]
-    return charts.lines(group[0].target, note, series, levels, "images of the source", at, logarithmic=True)
+    at = [(size, panels.label(size)) for size in sorted(set(map(_images, sized)))]
+    return strokes.lines(group[0].target, note, series, levels, "images of the source", at, logarithmic=True)
 
 
 def _over_shares(cells: Sequence[Cell], numbers: dict[str, int]) -> list[Chart]:
@@ -90,7 +91,7 @@ def _shares_of(group: list[Cell], numbers: dict[str, int]) -> Chart:
     ]
     at = [(share, f"{share:g}") for share in sorted(set(map(_share, group)))]
     note, x_name = _metric(group[0]), "% of the target's training part"
-    return charts.lines(group[0].target, note, series, [], x_name, at)
+    return strokes.lines(group[0].target, note, series, [], x_name, at)
 
 
 def _images(cell: Cell) -> float:
