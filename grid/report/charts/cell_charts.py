@@ -76,7 +76,9 @@ def _sizes_of(group: list[Cell], numbers: dict[str, int]) -> Chart:
     ]
     note = "; ".join([_metric(group[0]), *(_named(cell) for cell in whole if _short(cell))])
     at = [(size, panels.label(size)) for size in sorted(set(map(_images, sized)))]
-    return strokes.lines(group[0].target, note, series, levels, "images of the source", at, logarithmic=True)
+    return strokes.lines(
+        group[0].target, note, series, levels, strokes.Axis("images of the source", at, logarithmic=True)
+    )
 
 
 def _over_shares(cells: Sequence[Cell], numbers: dict[str, int]) -> list[Chart]:
@@ -91,7 +93,7 @@ def _shares_of(group: list[Cell], numbers: dict[str, int]) -> Chart:
     ]
     at = [(share, f"{share:g}") for share in sorted(set(map(_share, group)))]
     note, x_name = _metric(group[0]), "% of the target's training part"
-    return strokes.lines(group[0].target, note, series, [], x_name, at)
+    return strokes.lines(group[0].target, note, series, [], strokes.Axis(x_name, at))
 
 
 def _images(cell: Cell) -> float:

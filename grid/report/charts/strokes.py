@@ -142,19 +142,20 @@ class Level:
     mean: float
 
 
-def lines(
-    title: str,
-    note: str,
-    series: Sequence[Series],
-    levels: Sequence[Level],
-    x_name: str,
-    at: Sequence[Tick],
-    logarithmic: bool = False,
-) -> Chart:
-    """Means with whiskers over x, whose ticks are `at`; levels go across the whole width."""
+@dataclass(frozen=True)
+class Axis:
+    """A horizontal axis: its label, its ticks in data units, and whether it is logarithmic."""
+
+    name: str
+    ticks: Sequence[Tick]
+    logarithmic: bool = False
+
+
+def lines(title: str, note: str, series: Sequence[Series], levels: Sequence[Level], axis: Axis) -> Chart:
+    """Draw means with whiskers over x; levels go across the whole width."""
 
     def scaled(x: float) -> float:
-        return math.log(x) if logarithmic else x
+        return math.log(x) if axis.logarithmic else x
 
     known = [point for line in series for point in line.points]
     values = [mean + sign * _finite(std) for _, mean, std, _, _ in known for sign in (-1, 1)]
@@ -180,8 +181,8 @@ def lines(
     return Chart(
         title,
         note,
-        x_name,
-        x=tuple((box.across(scaled(x)), text) for x, text in at),
+        axis.name,
+        x=tuple((box.across(scaled(x)), text) for x, text in axis.ticks),
         y=tuple((box.up(value), label(value)) for value in ticks(*box.y)),
         strokes=tuple(strokes),
         dots=tuple(dots),

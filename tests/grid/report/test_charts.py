@@ -23,7 +23,7 @@ POINTS = st.lists(st.tuples(st.integers(1, 10**6), VALUES, st.floats(0, 50)), mi
 @given(POINTS, VALUES, st.booleans())
 def test_lines_stay_inside_their_box(points: list[tuple[int, float, float]], level: float, log: bool) -> None:
     series = [Series("one", 1, tuple((x, y, std, "", False) for x, y, std in points))]
-    chart = strokes.lines("", "", series, [Level("flat", 2, level)], "", [], log)
+    chart = strokes.lines("", "", series, [Level("flat", 2, level)], strokes.Axis("", [], log))
     for stroke in chart.strokes:
         for x, y in stroke.points:
             assert chart.left - 0.1 <= x <= chart.width
@@ -47,7 +47,7 @@ def test_rows_name_what_is_short() -> None:
 
 def test_single_seeds_have_no_whisker() -> None:
     series = [Series("one", 1, ((1, 50.0, math.nan, "", False),))]
-    _, whisker = strokes.lines("", "", series, [], "", []).strokes
+    _, whisker = strokes.lines("", "", series, [], strokes.Axis("", [])).strokes
     assert whisker.points[0] == whisker.points[1]
 
 
