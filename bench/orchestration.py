@@ -25,8 +25,8 @@ from bench.figure import Figure, show
 from grid.cluster.ray_session import local_ray
 from grid.execution import allocation
 from grid.execution.stalled import StallNotice
+from grid.options import RunOptions
 from grid.plan.plan import Plan, Unit
-from grid.site import Site
 from grid.space.trials import Settings, Space
 from grid.store.store import Store
 from grid.tracking import tracker as track
@@ -44,15 +44,17 @@ def plan_of(count: int, name: str) -> Plan:
     return Plan(space, {unit.digest: unit for unit in units}, ())
 
 
-def trainable(config: dict[str, Any], site: dict[str, Any]) -> None:
+def trainable(config: dict[str, Any], **sent: Any) -> None:
     """What Tune calls in a worker: grid.execution.worker's own, where fine-tuning is no work."""
     from grid.execution import worker
 
-    def nothing(unit: Unit, store: Store, site: Site, folder: Path) -> dict[str, float]:
+    def nothing(
+        unit: Unit, store: Store, options: RunOptions, gpu_share: float, folder: Path
+    ) -> dict[str, float]:
         return {"value": 0.0}
 
     with mock.patch.dict(worker.RUNNERS, finetune=nothing):
-        worker.trainable(config, site)
+        worker.trainable(config, **sent)
 
 
 def ours(count: int, out: Path, *, recorded: bool) -> float:
@@ -62,16 +64,14 @@ def ours(count: int, out: Path, *, recorded: bool) -> float:
     plan, store = plan_of(count, "recorded" if recorded else "plain"), Store(out)
     store.create()
     store.write_plan(plan.space.name, plan.plain())
-    site = Site(
-        out=store.out, plan=plan.space.name, cache=str(store.cache), cache_bytes=0, checkpoint_seconds=30
-    )
+    options = RunOptions(plan.space.name, store.out, cache_bytes=0)
     tracker = track.Tracker(track.default_uri(store.root), store, plan)
     if recorded:
         _started(tracker)
     start = time.perf_counter()
     with mock.patch.object(scheduler, "trainable", trainable):
         room, patience = allocation.capacity(None, None), StallNotice(60, print)
-        scheduler.run(plan, plan.units, store, site, {}, tracker.note, lambda images: None, room, patience)
+        scheduler.run(plan, plan.units, store, options, {}, tracker.note, lambda images: None, room, patience)
     lost = set(plan.units) - store.finished()
     assert not lost, [store.failure(name)["reason"] for name in lost & store.failures()] or "units are lost"
     if recorded:

@@ -1,12 +1,12 @@
 """A plan carried out: what is left of it is run, recorded and reported. The heavy half of grid.run."""
 
-import argparse
 from contextlib import ExitStack
 from functools import partial
 
 from rich.console import Console
 
 from grid import extended
+from grid.addresses import hide_passwords
 from grid.cluster import temp_folders
 from grid.cluster.connection_watch import leave_without_ray, message_on_crash, watch_connection
 from grid.cluster.process_exit import exit_on_signals
@@ -16,21 +16,19 @@ from grid.execution.inputs import weights_file
 from grid.execution.progress import Progress
 from grid.execution.stalled import StallNotice
 from grid.lean import loading
+from grid.options import RunOptions
 from grid.plan import cost
 from grid.plan.plan import Plan, Unit
 from grid.run import how_to_go_on
-from grid.site import Site
-from grid.store.backends import is_url
 from grid.store.store import Store
 from grid.tracking import tracker as track
-from grid.tracking.passwords import hide_passwords
 from medpt.data.dataset import Dataset
 from medpt.errors import InputError
 from medpt.specs import Finetune
 
 
 def execute(
-    plan: Plan, store: Store, opened: dict[str, Dataset], options: argparse.Namespace, console: Console
+    plan: Plan, store: Store, opened: dict[str, Dataset], options: RunOptions, console: Console
 ) -> int:
     """Exit code 0 when every unit of the plan is finished, else 1."""
     store.sweep()
@@ -38,16 +36,16 @@ def execute(
     todo = unfinished(plan, store, console)
     extended.check((plan.units[name] for name in todo), plan.space.settings.size)
     check_published_weights(plan, todo, options)
-    site = make_site(plan, store, options)
+    store.write_plan(plan.space.name, plan.plain())
     tracker = start_tracker(plan, store, options)
     announce(plan, todo, console)
     if todo:
-        carry_out(plan, todo, store, site, opened, tracker, options, console)
+        carry_out(plan, todo, store, opened, tracker, options, console)
     recorded = finish_tracking(tracker, console)
     return report_outcome(plan, store, tracker.uri, console, recorded=recorded)
 
 
-def flush(plan: Plan, store: Store, options: argparse.Namespace, console: Console) -> int:
+def flush(plan: Plan, store: Store, options: RunOptions, console: Console) -> int:
     """Only brings the tracker up to date. Exit code 0 when it has all that the store has, else 1."""
     tracker = start_tracker(plan, store, options)
     if not finish_tracking(tracker, console):
@@ -57,7 +55,7 @@ def flush(plan: Plan, store: Store, options: argparse.Namespace, console: Consol
     return 0
 
 
-def start_tracker(plan: Plan, store: Store, options: argparse.Namespace) -> track.Tracker:
+def start_tracker(plan: Plan, store: Store, options: RunOptions) -> track.Tracker:
     tracker = track.Tracker(options.tracking_uri or track.default_uri(store.root), store, plan)
     tracker.start()
     return tracker
@@ -83,7 +81,7 @@ def unfinished(plan: Plan, store: Store, console: Console) -> list[str]:
     return [name for name in plan.units if not store.is_finished(name) and name not in over]
 
 
-def check_published_weights(plan: Plan, todo: list[str], options: argparse.Namespace) -> None:
+def check_published_weights(plan: Plan, todo: list[str], options: RunOptions) -> None:
     """InputError where weights that a unit starts from cannot be had, before anything starts."""
     specs = [plan.units[name].spec for name in todo]
     backbones = {
@@ -94,32 +92,11 @@ def check_published_weights(plan: Plan, todo: list[str], options: argparse.Names
         from medpt.models import weights
 
         try:
-            folder = str(options.imagenet_weights) if options.imagenet_weights else None
-            weights.published(backbone, weights_file(folder, backbone))
+            weights.published(backbone, weights_file(options.imagenet_weights, backbone))
         except InputError as error:
             problems += error.problems
     if problems:
         raise InputError(problems)
-
-
-def make_site(plan: Plan, store: Store, options: argparse.Namespace) -> Site:
-    store.write_plan(plan.space.name, plan.plain())
-    return Site(
-        out=store.out,
-        plan=plan.space.name,
-        cache=_cache(store, options),
-        cache_bytes=int(options.cache_gb * 2**30),
-        checkpoint_seconds=options.checkpoint_seconds,
-        imagenet_weights=str(options.imagenet_weights.absolute()) if options.imagenet_weights else None,
-        run=store.leases.run,
-        lease_seconds=options.lease_seconds,
-    )
-
-
-def _cache(store: Store, options: argparse.Namespace) -> str:
-    if options.cache is None and is_url(store.out):
-        return ""
-    return str((options.cache or store.cache).absolute())
 
 
 def announce(plan: Plan, todo: list[str], console: Console) -> None:
@@ -134,10 +111,9 @@ def carry_out(
     plan: Plan,
     todo: list[str],
     store: Store,
-    site: Site,
     opened: dict[str, Dataset],
     tracker: track.Tracker,
-    options: argparse.Namespace,
+    options: RunOptions,
     console: Console,
 ) -> None:
     costs = {name: cost.seconds(plan.units[name], plan.sizes, "CPU core") for name in todo}
@@ -150,16 +126,16 @@ def carry_out(
             stack.enter_context(watch_connection(head(), partial(leave_without_ray, lost(options))))
             from grid.execution import scheduler
         room = counted_on(options, console)
-        patience = StallNotice(options.wait, lambda text: console.print(text, markup=False))
+        patience = StallNotice(options.stall_seconds, lambda text: console.print(text, markup=False))
 
         def tell(event: str, unit: Unit) -> None:
             progress.note(event, unit)
             tracker.note(event, unit)
 
-        scheduler.run(plan, todo, store, site, opened, tell, progress.prepared, room, patience)
+        scheduler.run(plan, todo, store, options, opened, tell, progress.prepared, room, patience)
 
 
-def counted_on(options: argparse.Namespace, console: Console) -> allocation.Capacity:
+def counted_on(options: RunOptions, console: Console) -> allocation.Capacity:
     """How much may be at work at once; what a cluster has only now is said, as it is for the whole run."""
     room = allocation.capacity(options.cpus, options.gpus)
     if not options.address:
@@ -175,11 +151,11 @@ def head() -> str:
     return str(ray.get_runtime_context().gcs_address)
 
 
-def lost(options: argparse.Namespace) -> str:
+def lost(options: RunOptions) -> str:
     return f"\nRay is gone{f' from {options.address}' if options.address else ''}{how_to_go_on(options)}"
 
 
-def ended(options: argparse.Namespace) -> str:
+def ended(options: RunOptions) -> str:
     return f"\nended from outside, or with Ray's processes on this machine{how_to_go_on(options)}"
 
 

@@ -7,17 +7,16 @@ import argparse
 import math
 import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
+from grid.options import add_filter_argument, add_result_arguments, command_parser
 from grid.results import effects
 from grid.results import frame as results
+from grid.space.filters import Filters
 from grid.space.trials import thousands
-from grid.store.backends import place
-from grid.tracking.addresses import tracking_uri
 from medpt import cli
 from medpt.errors import InputError, did_you_mean
 from medpt.specs import CLASSIFIER
@@ -30,7 +29,7 @@ CELL = ["initialization", "backbone", "architecture", "target"]
 METRIC_NAMES = {"auc": "micro-AUC", "miou": "mean IoU", "c_index": "C-index"}
 
 
-def where(frame: "pd.DataFrame", conditions: dict[str, set[str]]) -> "pd.DataFrame":
+def where(frame: "pd.DataFrame", conditions: Filters) -> "pd.DataFrame":
     """The rows whose factors have one of the wanted values. InputError names an unknown factor or value."""
     for key, values in conditions.items():
         if key not in results.FACTORS:
@@ -197,13 +196,9 @@ def printed(table: "pd.DataFrame", options: argparse.Namespace) -> Table:
 
 
 def parser() -> argparse.ArgumentParser:
-    from grid.run import conditions
-
-    result = argparse.ArgumentParser(
-        prog="python -m grid.query", description="Ablation tables from MLflow's record."
-    )
-    result.add_argument("--space", required=True, metavar="NAME")
-    result.add_argument("--where", type=conditions, default={}, metavar="K=V,…", help="only these trials")
+    result = command_parser("grid.query", "Ablation tables from MLflow's record.")
+    add_result_arguments(result)
+    add_filter_argument(result, "--where", dest="where")
     result.add_argument(
         "--ask",
         choices=QUESTIONS,
@@ -215,8 +210,6 @@ def parser() -> argparse.ArgumentParser:
         "--by", type=lambda text: text.split(","), metavar="K,…", help="the rows of cells or effect"
     )
     result.add_argument("--metric", default="auc", help="auc, miou, or another of the test part")
-    result.add_argument("--out", type=place, default=Path("runs"), metavar="DIR|URL")
-    result.add_argument("--tracking-uri", type=tracking_uri, metavar="URI")
     result.add_argument("--csv", action="store_true", help="comma-separated values, for other programs")
     return result
 

@@ -13,11 +13,10 @@ FILES = {path: path.read_text() for package in ("grid", "medpt") for path in (RO
 MODULES = {path: text for path, text in FILES.items() if path.name != "__init__.py"}
 
 # Today's exceptions. The lists only shrink, and are empty at the end of the redesign.
-LONG_FUNCTIONS = {"grid/report/page.py: page", "grid/run.py: parser", "medpt/units/finetune.py: run"}
+LONG_FUNCTIONS = {"grid/report/page.py: page", "medpt/units/finetune.py: run"}
 LONG_FILES = {"grid/space/reader.py"}
 SHORT_FILES = {
     "grid/package_data.py",
-    "grid/tracking/passwords.py",
     "medpt/cli.py",
     "medpt/data/readers/tcga_gbm.py",
     "medpt/data/readers/tcga_lgg.py",

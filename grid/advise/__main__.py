@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from grid.store.backends import place
-from grid.tracking.addresses import tracking_uri
+from grid.options import add_result_arguments, command_parser
 from medpt import cli
 from medpt.errors import InputError
 
@@ -162,18 +161,14 @@ def _told(line: str) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    result = argparse.ArgumentParser(
-        prog="python -m grid.advise",
-        description="Ranks the initializations of a finished space for a dataset; says how far to trust it.",
+    result = command_parser(
+        "grid.advise",
+        "Rank the initializations of a finished space for a dataset; report how far to trust it.",
     )
     result.add_argument(
         "--target", required=True, metavar="[NAME=]DIR", help="with dataset.yaml, or a known dataset's folder"
     )
-    result.add_argument("--space", required=True, metavar="NAME")
-    result.add_argument("--out", type=place, default=Path("runs"), metavar="DIR|URL", help="of its runs")
-    result.add_argument(
-        "--tracking-uri", type=tracking_uri, metavar="URI", help="MLflow; default SQLite below --out"
-    )
+    add_result_arguments(result)
     result.add_argument("--backbone", metavar="NAME", help="default: that of most pre-trainings")
     result.add_argument(
         "--images", type=int, default=300, metavar="N", help="looked at of each dataset; default 300"

@@ -202,7 +202,7 @@ class Adviser:
         if name in self.evidence.units:
             path = self.evidence.artifact(name, "best.safetensors")
             return weights.load(path) if path else None
-        file = weights_file(str(self.imagenet), self.offer.backbone) if self.imagenet else None
+        file = weights_file(self.imagenet, self.offer.backbone)
         if file is None:
             self.gap("imagenet*: no LogME without --imagenet-weights DIR")
             return None

@@ -4,7 +4,6 @@ Takes the arguments of grid.run. Exit codes: 0 all is well; 1 something is to do
 Ray is not started, no label is read and nothing is written; torch is loaded for the devices alone.
 """
 
-import argparse
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -15,20 +14,22 @@ from rich.console import Console
 
 from grid.cluster.ray_session import OBJECT_STORE
 from grid.doctor import checks, disk_usage, machine
-from grid.doctor.checks import GIB, Finding
+from grid.doctor.checks import Finding
+from grid.options import RunOptions, parse_options
 from grid.plan import datasets as sources
 from grid.plan import plan as planning
 from grid.plan.plan import Plan
-from grid.run import parser, selected
+from grid.space.filters import select_trials
 from grid.space.reader import load
 from grid.space.trials import Space
 from grid.store.backends import is_url
-from grid.store.store import Store
 from medpt import cli
 from medpt.data import own
 from medpt.data.cards import card
 from medpt.errors import InputError
 from medpt.models.weights import OPTION, published_name
+
+DESCRIPTION = "Check that all is there for the run of these arguments; print what to do where it is not."
 
 Check = Callable[[], Finding]
 
@@ -36,9 +37,9 @@ Check = Callable[[], Finding]
 class Wanted:
     """What the run that `options` describe would use."""
 
-    def __init__(self, options: argparse.Namespace, space: Space) -> None:
+    def __init__(self, options: RunOptions, space: Space) -> None:
         self.options, self.space = options, space
-        self.store = Store(options.out)
+        self.store = options.open_store()
         self.out = self.store.root
         self.cpus = options.cpus or machine.usable_cpus()
 
@@ -56,8 +57,7 @@ class Wanted:
 
     @property
     def weights(self) -> Path | None:
-        given: Path | None = self.options.imagenet_weights
-        return given or self.found.weights
+        return self.options.imagenet_weights or self.found.weights
 
     @cached_property
     def plan(self) -> Plan:
@@ -74,17 +74,17 @@ class Wanted:
     def need(self) -> Mapping[str, float]:
         finished = self.store.finished()
         todo = [unit for name, unit in self.plan.units.items() if name not in finished]
-        cached = self.options.cache_gb * GIB if self.options.cache is None else 0.0
+        cached = self.options.cache_bytes if self.options.cache is None else 0.0
         return disk_usage.need(todo, self.plan.sizes, self.counts, cached, self.cpus)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
+    options = parse_options(sys.argv[1:] if arguments is None else arguments, "grid.doctor", DESCRIPTION)
     console = cli.console()
     try:
         if options.data is not None:
             own.register(options.data)
-        wanted = Wanted(options, selected(load(options.space), options))
+        wanted = Wanted(options, select_trials(load(options.space), options.filters, options.limit))
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
@@ -176,13 +176,6 @@ def _downloads() -> Path:
     """Where torchvision keeps what it fetched."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return Path(os.environ.get("TORCH_HOME") or cache / "torch") / "hub" / "checkpoints"
-
-
-def _parser() -> argparse.ArgumentParser:
-    result = parser()
-    result.prog = "python -m grid.doctor"
-    result.description = "Says whether everything is there for the run of these arguments, and what to do."
-    return result
 
 
 if __name__ == "__main__":

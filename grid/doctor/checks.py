@@ -20,8 +20,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
-from grid.tracking.addresses import ACCEPTED, is_known
-from grid.tracking.passwords import hide_passwords
+from grid.addresses import TRACKING_URIS, hide_passwords, is_tracking_uri
 from medpt.errors import InputError
 
 if TYPE_CHECKING:
@@ -173,8 +172,8 @@ def tracker(uri: str) -> Finding:
     if parts.scheme == "sqlite":
         found = writable(Path(uri.removeprefix("sqlite:///")).parent)
         return Finding(True, uri) if found.ok else found
-    if not is_known(uri):
-        return Finding(False, f"--tracking-uri {uri}: {ACCEPTED} is accepted")
+    if not is_tracking_uri(uri):
+        return Finding(False, f"--tracking-uri {uri}: {TRACKING_URIS} is accepted")
     return _connects(uri)
 
 

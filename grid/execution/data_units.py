@@ -14,10 +14,10 @@ from typing import Protocol
 
 from grid.execution import failures
 from grid.execution.worker import facts
+from grid.options import RunOptions
 from grid.plan.planner import Unit
 from grid.preparation import images, slides, streaming
 from grid.preparation.pipeline import Destination
-from grid.site import Site
 from grid.store.leases import Lease
 from grid.store.store import Store, SupersededError
 from medpt import fault_injection
@@ -45,7 +45,7 @@ class Board(Protocol):
 
 
 def supply(
-    board: Board, site: Site, opened: Mapping[str, Dataset], on_images: Callable[[int], object]
+    board: Board, options: RunOptions, opened: Mapping[str, Dataset], on_images: Callable[[int], object]
 ) -> None:
     """Every unit of data that waits, images before slides; those that need training once it is done."""
     while ready := _next(board):
@@ -57,14 +57,14 @@ def supply(
             with ExitStack() as stack:
                 for lease in leases.values():
                     stack.enter_context(board.store.leases.beating(lease))
-                _make(board, site, {name: ready[name] for name in leases}, leases, opened, on_images)
+                _make(board, options, {name: ready[name] for name in leases}, leases, opened, on_images)
         else:
             time.sleep(1)
 
 
 def _make(
     board: Board,
-    site: Site,
+    options: RunOptions,
     mine: Mapping[str, Unit],
     leases: Mapping[str, Lease],
     opened: Mapping[str, Dataset],
@@ -76,7 +76,7 @@ def _make(
     try:
         kind = next(iter(mine.values())).kind
         for name, ended in PIPELINES[kind](mine, board.store, opened, on_images):
-            _publish(board, site, mine[name], ended, leases[name].attempt, begun)
+            _publish(board, options, mine[name], ended, leases[name].attempt, begun)
     except Exception as error:
         logging.getLogger(__name__).exception("preparing stopped")
         for name in [name for name in mine if name in board.waiting]:
@@ -139,7 +139,7 @@ PIPELINES: dict[str, Callable[..., Iterator[Ended]]] = {"prepare": _images, "sli
 
 def _publish(
     board: Board,
-    site: Site,
+    options: RunOptions,
     unit: Unit,
     ended: Manifest | CohortManifest | Exception,
     attempt: int,
@@ -157,7 +157,7 @@ def _publish(
             logging.getLogger(__name__).warning("%s: %s", unit.label, error)
             return  # it still waits, and is finished or claimed again
         if isinstance(ended, Manifest):
-            _warm(store, site, unit.digest, ended)
+            _warm(store, options, unit.digest, ended)
     board.settle(unit.digest)
 
 
@@ -168,10 +168,10 @@ def counts(manifest: Manifest | CohortManifest) -> dict[str, float]:
     return {name.replace(" ", "_"): float(count) for name, count in manifest.table4().items()}
 
 
-def _warm(store: Store, site: Site, digest: str, manifest: Manifest) -> None:
+def _warm(store: Store, options: RunOptions, digest: str, manifest: Manifest) -> None:
     """Fills this node's cache while the shards are still in memory; else the first trial that reads does."""
-    if cache.nbytes(manifest) <= site.cache_bytes:
+    if cache.nbytes(manifest) <= options.cache_bytes:
         try:
-            streaming.fill_cache(store.folder(digest), site.arrays(store) / digest, manifest)
+            streaming.fill_cache(store.folder(digest), options.cache_folder(store) / digest, manifest)
         except streaming.StarvedError as error:
             logging.getLogger(__name__).warning("%s", error)

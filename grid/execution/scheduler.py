@@ -22,8 +22,8 @@ from grid.execution.allocation import Allocations, Capacity, largest_node
 from grid.execution.data_units import supply
 from grid.execution.stalled import StallNotice
 from grid.execution.worker import trainable
+from grid.options import RunOptions
 from grid.plan.plan import Plan, Unit
-from grid.site import Site
 from grid.store.store import Store
 from medpt.data.dataset import Dataset
 from medpt.files import free_space as room_left
@@ -197,7 +197,7 @@ def run(
     plan: Plan,
     todo: Iterable[str],
     store: Store,
-    site: Site,
+    options: RunOptions,
     opened: dict[str, Dataset],
     tell: Listener,
     on_images: Callable[[int], object],
@@ -209,20 +209,23 @@ def run(
     measured = peaks.shares(plan, todo, store) if room.gpus else {}
     units = Units(plan, todo, store, tell, Allocations(room.gpus, measured, largest_node))
     trained = [unit for unit in units.waiting.values() if unit.kind not in DATA_KINDS]
-    preparing = threading.Thread(target=supply, args=(units, site, opened, on_images), daemon=True)
+    preparing = threading.Thread(target=supply, args=(units, options, opened, on_images), daemon=True)
     preparing.start()
     if trained:
-        _train(units, site, trained, room, patience)
+        _train(units, options, trained, room, patience)
     preparing.join()
 
 
-def _train(units: Units, site: Site, trained: list[Unit], room: Capacity, patience: StallNotice) -> None:
+def _train(
+    units: Units, options: RunOptions, trained: list[Unit], room: Capacity, patience: StallNotice
+) -> None:
     slots = room.slots(min(units.slices.of(unit).get("GPU", 1.0) for unit in trained))
     if len(trained) < len(units.waiting):  # data first: processes can load meanwhile what they will need
         units.warm_ups = [unit.digest for unit in trained[:slots]]
+    sent = {"options": options.for_worker(), "plan": units.plan.space.name, "run": units.store.leases.run}
     with tempfile.TemporaryDirectory(prefix="medpt-tune-", dir=scratch()) as storage:
         tune.Tuner(
-            tune.with_resources(tune.with_parameters(trainable, site=site.plain()), bundle),
+            tune.with_resources(tune.with_parameters(trainable, **sent), bundle),
             tune_config=tune.TuneConfig(
                 search_alg=units,
                 num_samples=-1,

@@ -21,8 +21,8 @@ from uuid import uuid4
 from grid.execution import failures, peaks
 from grid.execution.inputs import RUNNERS
 from grid.lean import loading
+from grid.options import RunOptions
 from grid.plan.plan import Unit, unit_from
-from grid.site import Site
 from grid.store.leases import Lease
 from grid.store.store import Store, SupersededError
 from medpt import fault_injection, files
@@ -38,19 +38,22 @@ TURN = 5.0  # seconds that a process waits for a unit that another one holds
 Outcome = Literal["finished", "failed", "busy"]
 
 
-def trainable(config: dict[str, Any], site: dict[str, Any]) -> None:
-    """What Ray Tune calls: runs the unit that `config["digest"]` names."""
+def trainable(config: dict[str, Any], options: dict[str, Any], plan: str, run: str) -> None:
+    """What Ray Tune calls: runs the unit that `config["digest"]` names, of a plan in the store.
+
+    `options` is RunOptions as JSON, `run` names the driver.
+    """
     from ray import tune
 
-    place = Site(**site, gpu_share=config["gpu"])
-    store = place.store()
+    parsed = RunOptions.from_json(options)
+    store = parsed.open_store(run)
     own.recall(store.root)
-    units = _units(Site(**site))
+    units = _units(store.out, plan)
     if config.get("warm_up"):
         warm_up(store, units.values())
         outcome = "busy"
     else:
-        outcome = execute(units[config["digest"]], place)
+        outcome = execute(units[config["digest"]], store, parsed, config["gpu"])
     tune.report({"finished": outcome == "finished", "outcome": outcome})
 
 
@@ -67,21 +70,20 @@ def warm_up(store: Store, units: Iterable[Unit]) -> None:
 
 
 @lru_cache(maxsize=4)
-def _units(site: Site) -> dict[str, Unit]:
-    plan = site.store().plan(site.plan)
+def _units(out: str, name: str) -> dict[str, Unit]:
+    plan = Store(out).plan(name)
     assert plan is not None  # noqa: S101 - the driver wrote it
     return {name: unit_from(plain) for name, plain in plan["units"].items()}
 
 
-def execute(unit: Unit, site: Site) -> Outcome:
+def execute(unit: Unit, store: Store, options: RunOptions, gpu_share: float) -> Outcome:
     """Runs the unit unless another process does or did. Raises OSError on infrastructure faults."""
-    store = site.store()
     lease = _turn(unit.digest, store)
     if lease is None:
         return "finished" if store.is_finished(unit.digest) else "busy"
     with store.leases.beating(lease):
         try:
-            _attempt(unit, store, site, lease)
+            _attempt(unit, store, options, gpu_share, lease)
             return "finished"
         except OSError:
             raise
@@ -104,7 +106,7 @@ def _turn(digest: str, store: Store) -> Lease | None:
     return lease
 
 
-def _attempt(unit: Unit, store: Store, site: Site, lease: Lease) -> None:
+def _attempt(unit: Unit, store: Store, options: RunOptions, gpu_share: float, lease: Lease) -> None:
     started = time.time()
     fault_injection.running(f"{unit.kind}-{unit.digest}")
     fault_injection.point("unit_started")
@@ -113,7 +115,7 @@ def _attempt(unit: Unit, store: Store, site: Site, lease: Lease) -> None:
     try:
         peaks.reset_peaks()
         with store.followed(unit.digest):
-            metrics = RUNNERS[unit.kind](unit, store, site, folder)
+            metrics = RUNNERS[unit.kind](unit, store, options, gpu_share, folder)
         made = facts(unit, metrics, started, lease.attempt) | {"peak": peaks.measure_peaks()}
         store.publish(unit.digest, folder, made)
     finally:

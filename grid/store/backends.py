@@ -29,11 +29,6 @@ def is_url(out: str | Path) -> bool:
     return "://" in str(out)
 
 
-def place(text: str) -> str | Path:
-    """What --out accepts, for a command line: a folder, or s3://BUCKET/… or gs://BUCKET/…"""
-    return text if is_url(text) else Path(text)
-
-
 def reason(error: Exception) -> str:
     """Of a failed operation, in one line: without the answer's body and the libraries' notes on it."""
     first = str(getattr(error, "strerror", None) or error).partition("\n")[0]

@@ -10,8 +10,8 @@ import secrets
 import sys
 from pathlib import Path
 
+from grid.addresses import hide_passwords
 from grid.tracking.client import client
-from grid.tracking.passwords import hide_passwords
 from medpt import files
 from medpt.errors import InputError
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from grid.tracking.passwords import hide_passwords
+from grid.addresses import hide_passwords
 from medpt.errors import InputError
 
 EXPERIMENT = "medpt-grid"

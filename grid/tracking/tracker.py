@@ -13,10 +13,10 @@ from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
+from grid.addresses import hide_passwords
 from grid.plan.plan import Plan, Unit
 from grid.store.store import Store
 from grid.tracking.client import all_runs, client, experiment, one_run
-from grid.tracking.passwords import hide_passwords
 from grid.tracking.runs import DIGEST, EXPERIMENT, PLANS, SPACE, encode_plan
 from medpt import files
 from medpt.specs import Finetune, Pretrain

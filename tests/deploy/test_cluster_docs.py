@@ -12,8 +12,7 @@ import pytest
 import yaml
 from ray.scripts.scripts import cli
 
-from grid import run
-from grid.doctor import __main__ as doctor
+from grid.options import parse_options
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "cluster.md").read_text()
@@ -53,9 +52,8 @@ def test_our_programs_take_theirs(gpus: object) -> None:
     for line in inner():
         words = shlex.split(line)
         if words[:2] == ["python", "-m"]:
-            parser = {"grid.run": run.parser, "grid.doctor": doctor._parser}[words[2]]
-            options = parser().parse_args(words[3:])
-            assert (str(options.out), options.address) == ("/shared/runs", "auto")
+            options = parse_options(words[3:])
+            assert (options.out, options.address) == ("/shared/runs", "auto")
             seen.add(words[2])
         elif words[0] == "python":
             assert (ROOT / words[1]).is_file()

@@ -1,6 +1,5 @@
 """deploy/: the Kubernetes job, the image and its lock, checked without a cluster, a daemon or a network."""
 
-import argparse
 import json
 import re
 import shlex
@@ -13,7 +12,7 @@ import jsonschema
 import pytest
 import yaml
 
-from grid import run
+from grid.options import parse_options
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -88,8 +87,8 @@ def test_no_trial_runs_on_the_job_s_head_and_its_gpus_are_there_at_the_start(job
 def test_the_job_s_command_is_one_that_grid_run_takes(job: dict[str, Any]) -> None:
     words = shlex.split(job["spec"]["entrypoint"])
     assert words[:3] == ["python", "-m", "grid.run"]
-    options: argparse.Namespace = run.parser().parse_args(words[3:])
-    assert str(options.out).startswith("/shared")
+    options = parse_options(words[3:])
+    assert options.out.startswith("/shared")
     assert options.address == "auto"
 
 

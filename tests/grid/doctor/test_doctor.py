@@ -12,6 +12,7 @@ from rich.console import Console
 from grid.doctor import __main__ as doctor
 from grid.doctor import checks, disk_usage
 from grid.doctor.checks import GIB, Finding
+from grid.options import parse_options
 from grid.plan import datasets
 from grid.space import reader
 
@@ -32,7 +33,7 @@ experiments:
 def wanted(folder: Path, text: str = TEXT, *more: str) -> doctor.Wanted:
     path = folder / "small.yaml"
     path.write_text(text)
-    options = doctor._parser().parse_args(["--space", str(path), "--out", str(folder / "out"), *more])
+    options = parse_options(["--space", str(path), "--out", str(folder / "out"), *more])
     return doctor.Wanted(options, reader.load(str(path)))
 
 

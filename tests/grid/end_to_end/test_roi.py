@@ -11,8 +11,8 @@ import pytest
 import tiny
 
 from grid.execution import data_units, leak_guard, scheduler
+from grid.options import RunOptions
 from grid.plan import plan, planner
-from grid.site import Site
 from grid.space import reader
 from grid.store.store import Store
 from medpt import files, phantom
@@ -139,15 +139,17 @@ class Race:
     def prepare(self, units: Mapping[str, Any], *rest: Any) -> Iterator[tuple[str, None]]:
         yield from ((name, None) for name in units)
 
-    def publish(self, board: Any, site: Any, unit: Any, *rest: Any) -> None:
+    def publish(self, board: Any, options: RunOptions, unit: Any, *rest: Any) -> None:
         self.end(unit.digest)
         board.settle(unit.digest)
 
     def run(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
         monkeypatch.setitem(data_units.PIPELINES, "prepare", self.prepare)
         monkeypatch.setattr(data_units, "_publish", self.publish)
-        site: Any = Site(*[""] * 3, cache_bytes=0, checkpoint_seconds=1)
-        thread = threading.Thread(target=data_units.supply, args=(self.units, site, {}, print), daemon=True)
+        options = RunOptions("", str(self.store.root), cache_bytes=0)
+        thread = threading.Thread(
+            target=data_units.supply, args=(self.units, options, {}, print), daemon=True
+        )
         thread.start()
         turn = 0
         while isinstance(config := self.units.suggest(f"trial {turn}"), dict):

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from grid.execution.worker import execute
+from grid.options import RunOptions
 from grid.plan.planner import Unit
-from grid.site import Site
 from grid.store.store import Store
 from medpt import phantom
 from medpt.data import open_dataset
@@ -41,7 +41,7 @@ def test_an_all_censored_split_is_a_failure_of_the_data(
     store: Store, tmp_path: Path, kind: str, spec: Spec
 ) -> None:
     unit = Unit(kind, spec, (SLIDES.digest,), kind)
-    assert execute(unit, Site(str(store.root), "", str(tmp_path), 0, 30.0)) == "failed"
+    assert execute(unit, store, RunOptions("", store.out, cache=tmp_path, cache_bytes=0), 0.0) == "failed"
     failure = store.failure(unit.digest)
     assert failure["cause"] == "data"
     lines = failure["reason"].splitlines()

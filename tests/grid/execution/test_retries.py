@@ -13,8 +13,8 @@ from grid.cluster.ray_session import local_ray
 from grid.execution import failures, scheduler
 from grid.execution.allocation import Allocations, Capacity
 from grid.execution.stalled import StallNotice
+from grid.options import RunOptions
 from grid.plan.plan import Plan, Unit
-from grid.site import Site
 from grid.space.trials import Settings, Space
 from grid.store.store import Store
 from medpt import files
@@ -146,7 +146,7 @@ def test_the_search_is_not_over_while_a_unit_may_come_back(store: Store) -> None
     assert isinstance(units.suggest("third"), dict)
 
 
-def trainable(config: dict[str, Any], site: dict[str, Any]) -> None:
+def trainable(config: dict[str, Any], **sent: Any) -> None:
     """The worker's own, where fine-tuning only holds its share; a unet's first time, that is too little."""
     from unittest import mock
 
@@ -154,32 +154,34 @@ def trainable(config: dict[str, Any], site: dict[str, Any]) -> None:
 
     from grid.execution import worker
 
-    def hold(unit: Unit, store: Store, site: Site, folder: Path) -> dict[str, float]:
+    def hold(
+        unit: Unit, store: Store, options: RunOptions, gpu_share: float, folder: Path
+    ) -> dict[str, float]:
         began = time.time()
         time.sleep(0.5)
-        row = {"share": site.gpu_share, "began": began, "ended": time.time()}
+        row = {"share": gpu_share, "began": began, "ended": time.time()}
         row |= {"label": unit.label, "pid": os.getpid()}
         with (store.root / "held.jsonl").open("a") as file:
             file.write(json.dumps(row) + "\n")
-        if site.gpu_share < 0.5 and unit.label.startswith(("unet", "cenet")):
+        if gpu_share < 0.5 and unit.label.startswith(("unet", "cenet")):
             raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
         if unit.label.startswith("cenet"):
             raise torch.cuda.OutOfMemoryError("still too little")
-        return {"share": site.gpu_share}
+        return {"share": gpu_share}
 
     with mock.patch.dict(worker.RUNNERS, finetune=hold):
-        worker.trainable(config, site)
+        worker.trainable(config, **sent)
 
 
 def carried_out(made: Plan, store: Store, room: Capacity, patience: StallNotice) -> list[tuple[str, str]]:
     store.write_plan(made.space.name, made.plain())
-    site = Site(str(store.root), made.space.name, str(store.cache), cache_bytes=0, checkpoint_seconds=30)
+    options = RunOptions(made.space.name, store.out, cache_bytes=0)
     told: list[tuple[str, str]] = []
 
     def tell(event: str, unit: Unit) -> None:
         told.append((unit.label, event))
 
-    scheduler.run(made, made.units, store, site, {}, tell, lambda images: None, room, patience)
+    scheduler.run(made, made.units, store, options, {}, tell, lambda images: None, room, patience)
     return told
 
 
@@ -257,7 +259,7 @@ def test_a_starved_unit_ends_after_bounded_retries_with_that_sentence(
 
     files.write_text(store.root / "shard", "")
 
-    def starved(config: dict[str, Any], site: dict[str, Any]) -> None:
+    def starved(config: dict[str, Any], **sent: Any) -> None:
         from unittest import mock
 
         from ray.data import Dataset
@@ -267,13 +269,15 @@ def test_a_starved_unit_ends_after_bounded_retries_with_that_sentence(
         def greedy(data: Any, *arguments: Any, **options: Any) -> Any:
             return ours(data, *arguments, **options | {"num_cpus": 1})
 
-        def read(unit: Unit, store: Store, site: Site, folder: Path) -> dict[str, float]:
+        def read(
+            unit: Unit, store: Store, options: RunOptions, gpu_share: float, folder: Path
+        ) -> dict[str, float]:
             with mock.patch.object(Dataset, "map_batches", greedy):
                 batches = streaming.stream([store.root / "shard"], lambda table, position: {})
                 return {"batches": float(len(list(streaming.watched(batches, silence=1.5))))}
 
         with mock.patch.dict(worker.RUNNERS, finetune=read):
-            worker.trainable(config, site)
+            worker.trainable(config, **sent)
 
     monkeypatch.setattr(scheduler, "trainable", starved)
     monkeypatch.setitem(failures.RETRIES, "infrastructure", 1)

@@ -5,7 +5,8 @@ from pathlib import Path
 import bucket_server
 import pytest
 
-from grid.store.backends import Backend, BucketBackend, FolderBackend, is_url, place
+from grid.store import backends
+from grid.store.backends import Backend, BucketBackend, FolderBackend, is_url
 from medpt.errors import InputError
 
 
@@ -81,7 +82,7 @@ def test_a_bucket_that_does_not_answer_is_an_infrastructure_fault(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # the discard port: nothing listens
-    monkeypatch.setitem(__import__("grid.store.backends").objects.RETRIES, "max_retries", 0)
+    monkeypatch.setitem(backends.RETRIES, "max_retries", 0)
     with pytest.raises(OSError, match=r"s3://.*Error"):
         BucketBackend(url).read("done/a.json")
 
@@ -92,7 +93,5 @@ def test_other_places_are_refused(wrong: str) -> None:
         BucketBackend(wrong)
 
 
-def test_a_place_is_a_folder_or_a_url() -> None:
-    assert place("runs") == Path("runs")
-    assert place("s3://bucket/runs") == "s3://bucket/runs"
+def test_folder_is_not_a_url() -> None:
     assert not is_url(Path("runs"))

@@ -1,0 +1,23 @@
+"""Addresses that a user gives: which of MLflow are accepted; passwords hidden in all that is printed."""
+
+import re
+from urllib.parse import urlsplit
+
+TRACKING_URIS = "http(s)://… of `make tracking`, sqlite:///FILE or postgresql://…"
+OF_USER = re.compile(r"(://[^/?#:@\s]*:)\S+(?=@)")
+OF_QUERY = re.compile(r"([?&](?:ssl)?password=)[^&\s'\"]+")
+
+
+def is_tracking_uri(uri: str) -> bool:
+    """Whether `uri` is of a kind that MLflow's record may have; TRACKING_URIS names them."""
+    parts = urlsplit(uri)
+    if parts.scheme == "sqlite":
+        return uri.startswith("sqlite:///") and len(parts.path) > 1
+    return parts.scheme in ("http", "https", "postgresql") and bool(parts.netloc)
+
+
+def hide_passwords(text: object) -> str:
+    """Return `text` with *** in place of every password in its addresses; it hides too much rather than
+    too little.
+    """
+    return OF_QUERY.sub(r"\1***", OF_USER.sub(r"\1***", str(text)))

@@ -1,0 +1,271 @@
+"""The options of a run, and the command-line arguments that several commands share.
+
+RunOptions is all that the command line says of a run. It is plain data: workers receive it as JSON. Nothing
+in it changes the result of a unit. Defaults stand in the dataclass; the parser shows them.
+"""
+
+import argparse
+import os
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from grid.addresses import TRACKING_URIS, hide_passwords, is_tracking_uri
+from grid.space.filters import Filters, parse_filters
+from grid.store import leases
+from grid.store.backends import is_url
+from medpt.errors import InputError
+
+if TYPE_CHECKING:
+    from grid.store.store import Store
+
+T = TypeVar("T")
+
+GIB = 2**30
+PATHS = ("data", "cache", "imagenet_weights")
+WIDTH = 24  # characters for the names of options in the help
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What a run works on, where its results go, and what it may use. Folders are absolute."""
+
+    space: str  # a name of search_spaces/, or the path of a YAML file
+    out: str  # a folder, or the URL of a bucket
+    data: Path | None = None  # one folder per dataset, as downloaded
+    tracking_uri: str | None = None  # None: a SQLite file below `out`
+    address: str | None = None  # of a Ray cluster; None: this machine
+    cpus: int | None = None  # None: all that Ray finds at the start
+    gpus: int | None = None
+    stall_seconds: float = 60.0  # without a start of any unit, after which the run prints why
+    cache: Path | None = None  # on each node, for prepared arrays; None: below `out`
+    cache_bytes: int = 32 * GIB  # larger datasets are streamed in every epoch
+    checkpoint_seconds: float = 30.0
+    lease_seconds: float = leases.SECONDS
+    imagenet_weights: Path | None = None  # a folder with torchvision's files
+    filters: Filters = field(default_factory=dict, hash=False)
+    limit: int | None = None
+    dry_run: bool = False
+    flush: bool = False
+    command: str = ""  # to repeat this run; passwords are hidden
+
+    def open_store(self, run: str = "") -> "Store":
+        """Return the store of the results; `run` names the driver that claims units in it."""
+        from grid.store.store import Store
+
+        return Store(self.out, run, self.lease_seconds)
+
+    def cache_folder(self, store: "Store") -> Path:
+        """Return the folder for prepared arrays on this node."""
+        return self.cache or store.cache
+
+    def for_worker(self) -> dict[str, Any]:
+        """Return the options as JSON without the tracker's address, which may hold a password."""
+        return replace(self, tracking_uri=None).to_json()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the options as values that JSON can hold."""
+        values = asdict(self)
+        return values | {name: str(values[name]) for name in PATHS if values[name] is not None}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "RunOptions":
+        """Return the options that `to_json` wrote."""
+        paths = {name: Path(values[name]) for name in PATHS if values[name] is not None}
+        filters = {key: tuple(accepted) for key, accepted in values["filters"].items()}
+        return cls(**{**values, **paths, "filters": filters})
+
+
+def parse_options(
+    arguments: list[str], module: str = "grid.run", description: str = "Run the trials of a space."
+) -> RunOptions:
+    """Return the options of a command line; exit with code 2 and a message where one is not accepted."""
+    values = vars(run_parser(module, description).parse_args(arguments))
+    command = shlex.join(["python", "-m", module, *map(hide_passwords, arguments)])
+    return RunOptions(**values, command=command)
+
+
+def run_parser(module: str, description: str) -> argparse.ArgumentParser:
+    """Return the parser of grid.run and grid.doctor, which take the same arguments."""
+    parser = command_parser(module, description)
+    _add_what(parser.add_argument_group("what to run"))
+    _add_where(parser.add_argument_group("where data and results are"))
+    _add_machines(parser.add_argument_group("what the run may use"))
+    _add_faults(parser.add_argument_group("how it recovers from faults"))
+    return parser
+
+
+def command_parser(module: str, description: str) -> argparse.ArgumentParser:
+    """Return a parser for `python -m MODULE` whose help is aligned as that of every command."""
+
+    def formatter(prog: str) -> argparse.HelpFormatter:
+        return argparse.HelpFormatter(prog, max_help_position=WIDTH)
+
+    return argparse.ArgumentParser(
+        prog=f"python -m {module}", description=description, formatter_class=formatter
+    )
+
+
+def add_result_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of commands that read the results of a space."""
+    parser.add_argument("--space", required=True, metavar="NAME", help="a space that was run")
+    _add_out(parser)
+
+
+def _add_out(group: argparse._ActionsContainer) -> None:
+    group.add_argument(
+        "--out",
+        type=_folder_or_url,
+        default="runs",
+        metavar="DIR|URL",
+        help="results: a folder, s3://… or gs://… (default: %(default)s)",
+    )
+    group.add_argument(
+        "--tracking-uri",
+        type=_argument(_tracking_uri),
+        metavar="URI",
+        help="MLflow's server or database (default: a SQLite file in --out)",
+    )
+
+
+def _add_what(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--space", required=True, metavar="NAME|FILE", help="a space of search_spaces/, or a YAML file"
+    )
+    add_filter_argument(group, "--filter", dest="filters")
+    group.add_argument(
+        "--limit", type=_argument(_positive), metavar="N", help="run only the first N trials (default: all)"
+    )
+    group.add_argument("--dry-run", action="store_true", help="print what would be run; run nothing")
+    group.add_argument("--flush", action="store_true", help="send MLflow what it lacks; run nothing")
+
+
+def add_filter_argument(group: argparse._ActionsContainer, name: str, dest: str) -> None:
+    """Add an option that keeps the trials with given values of factors."""
+    group.add_argument(
+        name,
+        dest=dest,
+        type=_argument(parse_filters),
+        default={},
+        metavar="K=V,…",
+        help="only trials with these values, such as target=DRIVE,seed=0 (default: all)",
+    )
+
+
+def _add_where(group: argparse._ArgumentGroup) -> None:
+    data = os.environ.get("MEDPT_DATA")
+    group.add_argument(
+        "--data",
+        type=_folder,
+        default=data or None,
+        metavar="DIR",
+        help="one folder per dataset, as downloaded (default: $MEDPT_DATA)",
+    )
+    _add_out(group)
+    group.add_argument(
+        "--imagenet-weights",
+        type=_folder,
+        metavar="DIR",
+        help="torchvision's weight files (default: torchvision downloads them)",
+    )
+    group.add_argument(
+        "--cache", type=_folder, metavar="DIR", help="prepared arrays, on each node (default: OUT/cache)"
+    )
+    group.add_argument(
+        "--cache-gb",
+        dest="cache_bytes",
+        type=_argument(_gigabytes),
+        default=RunOptions.cache_bytes,
+        metavar="GB",
+        help=f"larger datasets are streamed in every epoch (default: {RunOptions.cache_bytes / GIB:g})",
+    )
+
+
+def _add_machines(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--address", metavar="HOST:PORT", help="a Ray cluster, or `auto` on one of its nodes (default: none)"
+    )
+    group.add_argument(
+        "--cpus",
+        type=_argument(_count),
+        metavar="N",
+        help="CPUs to use; of a cluster, also those that are still to join (default: all there are)",
+    )
+    group.add_argument(
+        "--gpus",
+        type=_argument(_count),
+        metavar="N",
+        help="GPUs to use, likewise; 0 trains on CPUs (default: all there are)",
+    )
+
+
+def _add_faults(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--wait",
+        dest="stall_seconds",
+        type=float,
+        default=RunOptions.stall_seconds,
+        metavar="SECONDS",
+        help="print why nothing starts after this time (default: %(default)g)",
+    )
+    group.add_argument(
+        "--checkpoint-seconds",
+        type=float,
+        default=RunOptions.checkpoint_seconds,
+        metavar="SECONDS",
+        help="time between checkpoints: what a killed unit repeats at most (default: %(default)g)",
+    )
+    group.add_argument(
+        "--lease-seconds",
+        type=float,
+        default=RunOptions.lease_seconds,
+        metavar="SECONDS",
+        help="time after which another machine takes over the units of a lost one (default: %(default)g)",
+    )
+
+
+def _argument(parse: Callable[[str], T]) -> Callable[[str], T]:
+    """Return `parse` with its InputError as the one that argparse prints beside the option's name."""
+
+    def parse_argument(text: str) -> T:
+        try:
+            return parse(text)
+        except InputError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return parse_argument
+
+
+def _folder(text: str) -> Path:
+    return Path(text).absolute()
+
+
+def _folder_or_url(text: str) -> str:
+    return text if is_url(text) else str(_folder(text))
+
+
+def _tracking_uri(text: str) -> str:
+    if not is_tracking_uri(text):
+        raise InputError(f"`{hide_passwords(text)}`: {TRACKING_URIS} is accepted")
+    return text
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise InputError(f"`{text}`: a whole number from 0 is accepted")
+    return int(text)
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise InputError(f"`{text}`: 1 or more is accepted")
+    return int(text)
+
+
+def _gigabytes(text: str) -> int:
+    try:
+        return int(float(text) * GIB)
+    except (ValueError, OverflowError):
+        raise InputError(f"`{text}`: a number is accepted") from None

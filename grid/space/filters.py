@@ -1,0 +1,42 @@
+"""Which trials of a space to run: the conditions of --filter and the number of --limit."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from grid.space.factors import FACTORS
+from grid.space.trials import Space, Trial
+from medpt.errors import InputError
+
+Filters = Mapping[str, tuple[str, ...]]  # accepted values by factor
+
+
+def parse_filters(text: str) -> Filters:
+    """Return the conditions of `target=DRIVE,seed=0,seed=1`: all factors must match, with any of their
+    values. Raises InputError for an unknown factor.
+    """
+    filters: dict[str, tuple[str, ...]] = {}
+    for condition in text.split(","):
+        key, equals, value = condition.partition("=")
+        if not equals or key not in FACTORS:
+            raise InputError(f"`{condition}`: use key=value with a key of {', '.join(FACTORS)}")
+        filters[key] = (*filters.get(key, ()), value)
+    return filters
+
+
+def select_trials(space: Space, filters: Filters, limit: int | None) -> Space:
+    """Return the space with the first `limit` trials that match `filters`, and without its analyses.
+
+    Without filters and limit the space stays as it is. Raises InputError where no trial is left.
+    """
+    if not filters and limit is None:
+        return space
+    trials = tuple(trial for trial in space.trials if matches(trial, filters))[:limit]
+    if not trials:
+        raise InputError(f"--filter leaves none of the {len(space.trials)} trials of `{space.name}`")
+    return replace(space, trials=trials, analyses=())
+
+
+def matches(trial: Trial, filters: Filters) -> bool:
+    """Whether each filtered factor of the trial has one of the accepted values."""
+    factors = trial.factors()
+    return all(str(factors[key]) in values for key, values in filters.items())

@@ -1,0 +1,130 @@
+"""RunOptions: parsed from a command line, sent as JSON, and described by --help."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from grid.options import RunOptions, parse_options
+
+PATHS = st.none() | st.sampled_from([Path("/data"), Path("/data/of me")])
+COUNTS = st.none() | st.integers(min_value=0)
+SECONDS = st.floats(min_value=0, allow_infinity=False)
+OPTIONS = st.builds(
+    RunOptions,
+    space=st.text(),
+    out=st.sampled_from(["/runs", "s3://bucket/runs"]),
+    data=PATHS,
+    tracking_uri=st.none() | st.text(),
+    address=st.none() | st.text(),
+    cpus=COUNTS,
+    gpus=COUNTS,
+    stall_seconds=SECONDS,
+    cache=PATHS,
+    cache_bytes=st.integers(min_value=0),
+    checkpoint_seconds=SECONDS,
+    lease_seconds=SECONDS,
+    imagenet_weights=PATHS,
+    filters=st.dictionaries(st.text(), st.lists(st.text()).map(tuple)),
+    limit=COUNTS,
+    dry_run=st.booleans(),
+    flush=st.booleans(),
+    command=st.text(),
+)
+
+
+@given(options=OPTIONS)
+def test_options_round_trip_through_json(options: RunOptions) -> None:
+    assert RunOptions.from_json(json.loads(json.dumps(options.to_json()))) == options
+
+
+def test_command_line_sets_every_field() -> None:
+    line = (
+        "--space demo --out runs --data images --tracking-uri http://host:5000 --address auto --cpus 4 "
+        "--gpus 0 --wait 5 --cache cache --cache-gb 0.5 --checkpoint-seconds 10 --lease-seconds 20 "
+        "--imagenet-weights w --filter target=DRIVE,seed=0,seed=1 --limit 3 --dry-run --flush"
+    )
+    here = Path.cwd()
+    assert parse_options(line.split()) == RunOptions(
+        space="demo",
+        out=str(here / "runs"),
+        data=here / "images",
+        tracking_uri="http://host:5000",
+        address="auto",
+        cpus=4,
+        gpus=0,
+        stall_seconds=5.0,
+        cache=here / "cache",
+        cache_bytes=2**29,
+        checkpoint_seconds=10.0,
+        lease_seconds=20.0,
+        imagenet_weights=here / "w",
+        filters={"target": ("DRIVE",), "seed": ("0", "1")},
+        limit=3,
+        dry_run=True,
+        flush=True,
+        command=f"python -m grid.run {line}",
+    )
+
+
+def test_options_left_out_have_the_defaults_of_the_dataclass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MEDPT_DATA", raising=False)
+    command = "python -m grid.run --space demo"
+    assert parse_options(["--space", "demo"]) == RunOptions(
+        "demo", str(Path("runs").absolute()), command=command
+    )
+
+
+def test_data_folder_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MEDPT_DATA", str(tmp_path))
+    assert parse_options(["--space", "demo"]).data == tmp_path
+
+
+def test_out_of_a_bucket_stays_a_url() -> None:
+    assert parse_options(["--space", "demo", "--out", "s3://bucket/runs"]).out == "s3://bucket/runs"
+
+
+def test_command_hides_passwords_and_workers_receive_none() -> None:
+    options = parse_options(["--space", "demo", "--tracking-uri", "https://me:secret@host"])
+    assert options.command == "python -m grid.run --space demo --tracking-uri 'https://me:***@host'"
+    assert options.tracking_uri == "https://me:secret@host"
+    sent = options.for_worker()
+    assert "secret" not in json.dumps(sent)
+    assert RunOptions.from_json(sent).open_store().out == options.out
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "accepted"),
+    [
+        ("--limit", "0", "1 or more"),
+        ("--cpus", "-1", "a whole number from 0"),
+        ("--gpus", "half", "a whole number from 0"),
+        ("--cache-gb", "large", "a number"),
+        ("--tracking-uri", "ftp://me:secret@host", "http(s)://"),
+        ("--filter", "colour=red", "key of initialization"),
+        ("--filter", "seed", "key of initialization"),
+    ],
+)
+def test_bad_values_are_refused_with_what_is_accepted(
+    option: str, value: str, accepted: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse_options(["--space", "demo", option, value])
+    assert ended.value.code == 2
+    message = capsys.readouterr().err
+    assert f"{option}: `{value.replace('secret', '***')}`: " in message
+    assert accepted in message
+
+
+@pytest.mark.parametrize("module", ["run", "doctor", "query", "report", "advise"])
+def test_help_fits_80_columns_and_shows_defaults(module: str) -> None:
+    environment = {"COLUMNS": "80", "PATH": "", "MEDPT_DATA": ""}
+    command = [sys.executable, "-m", f"grid.{module}", "--help"]
+    text = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
+    assert max(map(len, text.splitlines())) <= 80
+    assert "(default: runs)" in text
+    assert "None" not in text
