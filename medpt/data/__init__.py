@@ -62,7 +62,7 @@ def open_dataset(name: str, root: str | Path, **options: Any) -> Dataset:
 def open_with_problems(name: str, root: str | Path, **options: Any) -> Dataset:
     """As `open_dataset`; where there are records, what the reader found wrong is told in `problems`."""
     found = own.card_of(name, Path(root))
-    reader = import_module(f"medpt.data.readers.{READERS.get(found.name, 'own')}")
+    reader = import_module(f"medpt.data.readers.{READERS.get(found.name, 'image_folder')}")
     _known_options(found.name, reader.open, options)
     dataset: Dataset = reader.open(found.home or Path(root), **options)
     return dataset
