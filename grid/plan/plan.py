@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from grid.plan.initialization import detector_dataset, source_datasets
+from grid.plan.initialization import detector_dataset
 from grid.plan.planner import Planner, Unit, unit_from
+from grid.space.protocols import Values, protocol_values, source_protocol_values
+from grid.space.sources import source_datasets
 from grid.space.trials import Analysis, Space, Trial
 
 __all__ = ["Plan", "Unit", "build", "datasets", "unit_from"]
@@ -22,6 +24,7 @@ class Plan:
     trials: tuple[tuple[Trial, str], ...]  # with the digest of what measures it
     analyses: tuple[tuple[Analysis, tuple[str, ...]], ...] = ()  # with the digests of their units
     sizes: Mapping[str, int] = field(default_factory=dict)  # side in pixels, by the digest of a preparation
+    protocols: Mapping[str, Values] = field(default_factory=dict)  # by the hash that trials have
 
     def counts(self) -> Counter[str]:
         return Counter(unit.kind for unit in self.units.values())
@@ -32,6 +35,7 @@ class Plan:
             "title": self.space.title,
             "trials": [trial.factors() | {"digest": name} for trial, name in self.trials],
             "analyses": [{"kind": entry.kind, "digests": names} for entry, names in self.analyses],
+            "protocols": self.protocols,
             "units": {name: unit.plain() for name, unit in self.units.items()},
         }
 
@@ -45,13 +49,27 @@ def build(space: Space, fingerprints: Mapping[str, str], published: Mapping[str,
     planner = Planner(fingerprints, published)
     trials = {trial: planner.trial(trial) for trial in space.trials}
     analyses = {entry: tuple(planner.analysis(entry)) for entry in space.analyses}
-    return Plan(space, planner.units, tuple(trials.items()), tuple(analyses.items()), planner.sizes)
+    return Plan(
+        space, planner.units, tuple(trials.items()), tuple(analyses.items()), planner.sizes, protocols(space)
+    )
+
+
+def protocols(space: Space) -> dict[str, Values]:
+    """Return the values that each protocol of the space's trials has, by hash."""
+    target = {trial.protocol: trial for trial in space.trials}
+    source = {trial.source_protocol: trial for trial in space.trials if trial.source_protocol}
+    values = {name: protocol_values(trial) for name, trial in target.items()}
+    return values | {name: source_protocol_values(trial) for name, trial in source.items()}
 
 
 def datasets(space: Space) -> list[str]:
     """Every dataset a space reads: sources, targets, what is analysed and what finds optic discs."""
     starts = [trial for entry in space.analyses for trial in entry.sources()]
-    sources = {name for trial in (*space.trials, *starts) for name in source_datasets(trial)}
+    sources = {
+        name
+        for trial in (*space.trials, *starts)
+        for name in source_datasets(trial.initialization, trial.target)
+    }
     analysed = {name for entry in space.analyses for name, _ in entry.datasets}
     teachers = {name for trial in space.trials for name in detector_dataset(trial)}
     return sorted(sources | analysed | teachers | {trial.target for trial in space.trials})

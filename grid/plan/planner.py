@@ -5,8 +5,17 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from grid.plan.initialization import source_architecture, source_datasets, source_protocol, transfers_decoder
-from grid.space.trials import IMAGENET, RANDOM, UNTRAINED, Analysis, Settings, Trial, self_supervised
+from grid.plan.initialization import source_protocol
+from grid.space.sources import can_transfer_decoder, source_architecture, source_datasets
+from grid.space.trials import (
+    IMAGENET,
+    RANDOM,
+    UNTRAINED,
+    Analysis,
+    Settings,
+    Trial,
+    self_supervised,
+)
 from medpt import extensions
 from medpt.data import leakage, optic_disc
 from medpt.data.cards import card
@@ -124,7 +133,7 @@ class Planner:
 
     def source(self, trial: Trial) -> tuple[str, ...]:
         """The digests of the data that the trial's initialization is trained on."""
-        names, settings = source_datasets(trial), trial.settings
+        names, settings = source_datasets(trial.initialization, trial.target), trial.settings
         if collection := COLLECTIONS.get(trial.initialization):
             at_most = trial.sample_size or collection.at_most
             return tuple(self.prepare(name, settings, at_most=at_most) for name in names)
@@ -133,7 +142,8 @@ class Planner:
         return tuple(self.prepare(name, settings, trial.sample_size) for name in names)
 
     def pretrain(self, trial: Trial) -> str:
-        architecture, names = source_architecture(trial), source_datasets(trial)
+        architecture = source_architecture(trial.initialization, trial.architecture)
+        names = source_datasets(trial.initialization, trial.target)
         key = (trial.label, names, trial.backbone, architecture, id(trial.settings))
         if key not in self.memory:
             data, settings = self.source(trial), trial.settings
@@ -169,7 +179,9 @@ class Planner:
         names both data sets, hence the outcome, and no trial's name depends on the rest of its space.
         """
         common = self.weights(trial)
-        if common is None or not leakage.comparable(source_datasets(trial), trial.target):
+        if common is None or not leakage.comparable(
+            source_datasets(trial.initialization, trial.target), trial.target
+        ):
             return common
         spec = self.units[common].spec
         assert isinstance(spec, Pretrain)  # noqa: S101 - for the type checker
@@ -183,6 +195,7 @@ class Planner:
         data = self.target(trial)
         weights = self.guarded(trial, data)
         trained = trial.initialization not in UNTRAINED
+        decoder = trained and can_transfer_decoder(trial.initialization, trial.architecture)
         spec = Finetune(
             initialization=trial.label,
             weights=weights,
@@ -192,7 +205,7 @@ class Planner:
             architecture=trial.architecture,
             target_size=trial.target_size,
             seed=trial.seed,
-            transfer_decoder=trained and transfers_decoder(trial),
+            transfer_decoder=trial.settings.transfer_decoder and decoder,
             protocol=trial.settings.finetune,
             extensions=extensions.versions(backbone=trial.backbone, architecture=trial.architecture),
         )

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from grid.space.trials import task_of
 from grid.store.store import Store
 from grid.tracking import runs as record
 from grid.tracking import tracker
 from grid.tracking.runs import Run
 from medpt.data import own
-from medpt.data.cards import card
 from medpt.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ FACTORS = (
     "target_size",
     "seed",
 )
+PROTOCOLS = ("protocol", "source_protocol")
 STATES = {"FINISHED": "finished", "FAILED": "failed", "RUNNING": "running"}
 
 
@@ -35,21 +36,31 @@ def load(space: str, out: str | Path = "runs", tracking_uri: str | None = None) 
     What the space consists of is read from `out` or, where that knows nothing of it, from MLflow's record;
     what became of each trial, from MLflow's record alone.
 
-    Columns: the factors; `status` ("finished", "failed", "running", "missing"); the metrics of the test part
+    Columns: the factors; `protocol` and `source_protocol`, the hashes of the settings that the trial and its
+    pre-training depend on ("" in a store of version 0.3.1, `source_protocol` also where nothing is
+    pre-trained); `task`; `status` ("finished", "failed", "running", "missing"); the metrics of the test part
     as fractions (auc, miou, ...; nan where the trial is not finished or has another task); `seconds`;
-    `failure`; `digest` and `run_id` of its fine-tuning. Raises InputError where the space was never run.
+    `failure`; `digest` and `run_id` of its fine-tuning. `frame.attrs["protocols"]` gives the settings of each
+    hash, for grid.space.protocols.describe_difference. Raises InputError where the space was never run.
     """
     import pandas as pd
 
     uri = tracking_uri or _own_tracker(out)
-    trials = _trials(space, out, uri)
+    plan = _plan(space, out, uri)
     runs = record.by_digest(uri) if uri else {}
-    rows = [trial | _result(runs.get(trial["digest"])) for trial in trials]
+    rows = [_row(trial) | _result(runs.get(trial["digest"])) for trial in plan["trials"]]
     frame = pd.DataFrame(rows)
-    first = [*FACTORS, "status"]
+    first = [*FACTORS, *PROTOCOLS, "task", "status"]
     last = ["seconds", "failure", "digest", "run_id"]
     metrics = sorted(set(frame.columns) - set(first) - set(last))
-    return frame.reindex(columns=[*first, *metrics, *last])  # also of a space without trials
+    frame = frame.reindex(columns=[*first, *metrics, *last])  # also of a space without trials
+    frame.attrs["protocols"] = plan.get("protocols", {})
+    return frame
+
+
+def _row(trial: dict[str, Any]) -> dict[str, Any]:
+    """A trial of version 0.3.1 has no protocols, and its architecture tells its task."""
+    return {"protocol": "", "source_protocol": "", "task": task_of(trial["architecture"])} | trial
 
 
 def _own_tracker(out: str | Path) -> str | None:
@@ -58,14 +69,14 @@ def _own_tracker(out: str | Path) -> str | None:
     return uri if record.database(uri).is_file() else None
 
 
-def _trials(space: str, out: str | Path, uri: str | None) -> list[dict[str, Any]]:
+def _plan(space: str, out: str | Path, uri: str | None) -> dict[str, Any]:
     if _name(space) in Store(out).plans():
-        return read_plan(space, out)["trials"]
+        return read_plan(space, out)
     recorded = record.plans(uri) if uri else {}
     if _name(space) not in recorded:
         known = sorted({*recorded, *Store(out).plans()})
         raise InputError(f"`{space}` was not run into {out}; {_hint(space, known)}")
-    return recorded[_name(space)]["trials"]
+    return recorded[_name(space)]
 
 
 def with_metric(frame: "pd.DataFrame", metric: str, by: Sequence[str] = ()) -> "pd.DataFrame":
@@ -76,8 +87,7 @@ def with_metric(frame: "pd.DataFrame", metric: str, by: Sequence[str] = ()) -> "
     if metric not in frame.columns:
         known = [name for name in frame.columns if frame[name].dtype == float]
         raise InputError(f"--metric {metric}: no finished trial has it; {did_you_mean(metric, known)}")
-    tasks = frame["target"].map({name: card(name).task for name in frame["target"].unique()})
-    frame = frame[tasks.isin(set(tasks[frame[metric].notna()]))]
+    frame = frame[frame["task"].isin(set(frame["task"][frame[metric].notna()]))]
     return frame.drop_duplicates(["digest", *by])
 
 

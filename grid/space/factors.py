@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
+from grid.space.protocols import protocol_hash, protocol_values, source_protocol_values
 from grid.space.trials import IMAGENET, UNTRAINED, Settings, Trial, self_supervised
 from medpt.data.cards import CARDS, OWN, card
 from medpt.data.dataset_collections import COLLECTIONS
@@ -150,11 +152,30 @@ class Factors:
 
 
 def expand(name: str, factors: dict[str, list[Any]], settings: Settings) -> Iterator[Trial]:
+    """Yield the product of a block's factors as trials, each with the hashes of its protocols."""
+    hashes: dict[tuple[str, str, str], tuple[str, str]] = {}
+    for trial in _product(name, factors, settings):
+        key = (trial.initialization, trial.architecture, trial.target)
+        if key not in hashes:
+            values = protocol_values(trial), source_protocol_values(trial)
+            hashes[key] = protocol_hash(values[0]), protocol_hash(values[1])
+        yield replace(trial, protocol=hashes[key][0], source_protocol=hashes[key][1])
+
+
+def _product(name: str, factors: dict[str, list[Any]], settings: Settings) -> Iterator[Trial]:
     unsized = (*UNTRAINED, *self_supervised())
-    for start, size, *rest in product(*(factors[key] for key in FACTORS)):
+    for (source, own_size), size, *rest in product(*(factors[key] for key in FACTORS)):
         backbone, architecture, target, target_size, seed = rest
-        source, own_size = start
-        size = None if source in unsized else own_size or size
-        if card(target).task == "classification":
-            architecture = CLASSIFIER
-        yield Trial(name, source, size, backbone, architecture, target, target_size, seed, settings)
+        task = card(target).task
+        yield Trial(
+            experiment=name,
+            initialization=source,
+            sample_size=None if source in unsized else own_size or size,
+            backbone=backbone,
+            architecture=CLASSIFIER if task == "classification" else architecture,
+            target=target,
+            target_size=target_size,
+            seed=seed,
+            task=task,
+            settings=settings,
+        )

@@ -5,13 +5,14 @@ grid/space/reader.py reads them from YAML.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from medpt import extensions, selfsupervised
 from medpt.protocol import TrainingProtocol
 from medpt.specs import CLASSIFIER, NO_NETWORK
+from medpt.survival.needs import NEEDS
 
 RANDOM, IMAGENET = "random", "imagenet*"
 UNTRAINED = (RANDOM, IMAGENET, NO_NETWORK)  # initializations that this grid does not train
@@ -61,6 +62,9 @@ class Trial:
     target: str
     target_size: float
     seed: int
+    task: str = ""
+    protocol: str = ""  # names the settings that its result depends on: grid/space/protocols.py
+    source_protocol: str = ""  # the same of its pre-training; "" where the grid trains none
     settings: Settings = field(repr=False, compare=False, default=Settings())
 
     @property
@@ -69,7 +73,7 @@ class Trial:
         return self.initialization + (f"-{thousands(self.sample_size)}" if self.sample_size else "")
 
     def factors(self) -> dict[str, Any]:
-        names = ("experiment", "sample_size", "backbone", "architecture", "target", "target_size", "seed")
+        names = [item.name for item in fields(self) if item.name not in ("initialization", "settings")]
         return {"initialization": self.label, "source": self.initialization} | {
             name: getattr(self, name) for name in names
         }
@@ -89,7 +93,7 @@ class Analysis:
     def sources(self) -> list[Trial]:
         """Each initialization as a trial without a target, which is all that its pre-training needs."""
         return [
-            Trial(self.kind, source, size, self.backbone, CLASSIFIER, "", 1.0, 0, self.settings)
+            Trial(self.kind, source, size, self.backbone, CLASSIFIER, "", 1.0, 0, settings=self.settings)
             for source, size in self.initializations
         ]
 
@@ -108,6 +112,13 @@ def self_supervised() -> dict[str, str]:
     """The method of each initialization without labels; one of an extension is called "SS-" and its name."""
     known = extensions.names("method", METHODS)
     return SELF_SUPERVISED | {f"SS-{name}": name for name in known if name not in METHODS}
+
+
+def task_of(architecture: str) -> str:
+    """Return the task of the targets that an architecture takes."""
+    if architecture == CLASSIFIER:
+        return "classification"
+    return "survival" if architecture in NEEDS else "segmentation"
 
 
 def thousands(count: int) -> str:

@@ -48,8 +48,8 @@ def plans(uri: str) -> dict[str, dict[str, Any]]:
 
 
 def encode_plan(plan: dict[str, Any]) -> dict[str, str]:
-    """A plan's trials as tags of a run."""
-    plain = {key: plan[key] for key in ("space", "title", "trials")}
+    """Return a plan's trials and protocols as tags of a run."""
+    plain = {key: plan[key] for key in ("space", "title", "trials", "protocols")}
     text = base64.b64encode(zlib.compress(json.dumps(plain).encode())).decode()
     parts = [text[start : start + PART_LENGTH] for start in range(0, len(text), PART_LENGTH)]
     return {PART.format(n): part for n, part in enumerate(parts)} | {PARTS: str(len(parts))}

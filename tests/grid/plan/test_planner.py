@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grid.claims.published import matching_cells
-from grid.plan import initialization, plan
+from grid.plan import plan
 from grid.space import reader
+from grid.space.sources import source_architecture, source_datasets
 from medpt.identity import canonical_json, stream_seed
 from medpt.protocol import TrainingProtocol
 from medpt.specs import Finetune, Prepare, Pretrain, digest, from_json
@@ -54,11 +55,9 @@ def test_units_round_trip_through_json() -> None:
 
 
 def test_a_segmentation_source_is_trained_with_the_target_s_network() -> None:
-    trial = next(trial for trial in reader.load("demo").trials if trial.target == "DRIVE")
-    assert initialization.source_architecture(replace(trial, initialization="CHAOS-CT")) == "unet"
-    assert initialization.source_architecture(replace(trial, initialization="ISIC2019")) == "classifier"
-    classifying = replace(trial, initialization="CHAOS-CT", architecture="classifier")
-    assert initialization.source_architecture(classifying) == "unet"
+    assert source_architecture("CHAOS-CT", "deeplabv3plus") == "deeplabv3plus"
+    assert source_architecture("ISIC2019", "unet") == "classifier"
+    assert source_architecture("CHAOS-CT", "classifier") == "unet"
 
 
 def test_what_an_initialization_is_trained_on() -> None:
@@ -66,8 +65,8 @@ def test_what_an_initialization_is_trained_on() -> None:
     chest = next(trial for trial in reader.load("demo").trials if trial.target != "DRIVE")
     told = {
         (name, trial.target): (
-            initialization.source_datasets(trial),
-            initialization.source_architecture(trial),
+            source_datasets(trial.initialization, trial.target),
+            source_architecture(trial.initialization, trial.architecture),
         )
         for name in ("SS-Jigsaw", "SS-Context", "M3-CLS", "M3-SEG")
         for trial in (replace(drive, initialization=name), replace(chest, initialization=name))

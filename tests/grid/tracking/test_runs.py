@@ -73,7 +73,7 @@ def test_a_space_run_again_has_one_plan(made: tuple[Path, Plan], tmp_path: Path)
 
 def test_a_plan_survives_its_tags() -> None:
     trials = [{"target": f"Daten-{n}", "digest": f"{n:064x}", "size": n * 7919} for n in range(3_000)]
-    tags = record.encode_plan({"space": "große", "title": "", "trials": trials, "units": {}})
+    tags = record.encode_plan({"space": "große", "title": "", "trials": trials, "protocols": {}})
     assert len(tags) > 2
     assert max(map(len, tags.values())) <= record.PART_LENGTH
     assert record.decode_plan(tags)["trials"] == trials

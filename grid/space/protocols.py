@@ -1,0 +1,88 @@
+"""The protocol of a trial: the settings that its result depends on, named by a hash of their values.
+
+Trials under other settings are other trials, even where all factors are equal. Where data come from
+(`folder`, `phantom`) is not a setting here: other data change the digests of the units.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from grid.space.sources import can_transfer_decoder, source_datasets
+from grid.space.trials import Settings, Trial
+from medpt.data import optic_disc
+from medpt.identity import canonical_json
+
+Values = Mapping[str, Any]  # by the name of the setting, such as `learning_rate` or `pretrain.learning_rate`
+
+HEADLINE_METRICS = {"classification": "auc", "segmentation": "miou", "survival": "c_index"}
+IMAGE_KEYS = ("split", "pipeline", "options")  # of an entry of `datasets`, for every image dataset
+SLIDE_KEYS = ("options", "patches")
+DIGITS = 8
+
+
+def protocol_values(trial: Trial) -> Values:
+    """Return the settings that the fine-tuning of `trial` depends on, without those that are None."""
+    settings, entry = trial.settings, asdict(trial.settings.of(trial.target))
+    values: dict[str, Any] = {"metric": HEADLINE_METRICS[trial.task]}
+    if trial.task == "survival":
+        model = settings.survival.get(trial.architecture, {})
+        return _flat(values | {key: entry[key] for key in SLIDE_KEYS} | {trial.architecture: model})
+    values |= {"size": settings.size, **asdict(settings.finetune)}
+    values |= {key: entry[key] for key in (*IMAGE_KEYS, "roi")}
+    return _flat(values | (_pretraining(settings, (optic_disc.SOURCE,)) if entry["roi"] else {}))
+
+
+def source_protocol_values(trial: Trial) -> Values:
+    """Return the settings that the pre-training of `trial` depends on; empty where it has none."""
+    names = source_datasets(trial.initialization, trial.target)
+    if not names:
+        return {}
+    decoder = trial.settings.transfer_decoder and can_transfer_decoder(
+        trial.initialization, trial.architecture
+    )
+    return _flat(_pretraining(trial.settings, names) | {"transfer_decoder": decoder})
+
+
+def protocol_hash(values: Values) -> str:
+    """Return eight hexadecimal digits of the values' SHA-256, or "" for no values."""
+    return hashlib.sha256(canonical_json(values).encode()).hexdigest()[:DIGITS] if values else ""
+
+
+def describe_difference(protocols: Mapping[str, Values], hashes: Iterable[str]) -> dict[str, str]:
+    """Describe each protocol by the settings in which the given ones differ: `learning_rate 0.001`.
+
+    `protocols` gives the values by hash; a hash that it lacks (of a store of version 0.3.1) counts as a
+    protocol without values. The texts are empty where nothing differs.
+    """
+    found = {name: protocols.get(name, {}) for name in hashes}
+    keys = list(dict.fromkeys(key for values in found.values() for key in values))
+    differing = [key for key in keys if len({canonical_json(v.get(key)) for v in found.values()}) > 1]
+    return {
+        name: ", ".join(f"{key} {_text(values.get(key))}" for key in differing)
+        for name, values in found.items()
+    }
+
+
+def _pretraining(settings: Settings, names: tuple[str, ...]) -> dict[str, Any]:
+    """A collection is validated on the protocol's fraction, a single dataset on its own where it has one."""
+    keys = (*IMAGE_KEYS, "validation_fraction") if len(names) == 1 else IMAGE_KEYS
+    entries = {name: asdict(settings.of(name)) for name in names}
+    return {"pretrain": asdict(settings.pretrain)} | {
+        name: {key: entry[key] for key in keys} for name, entry in entries.items()
+    }
+
+
+def _flat(values: Values, prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            found |= _flat(value, f"{prefix}{key}.")
+        elif value is not None:
+            found[prefix + key] = list(value) if isinstance(value, tuple) else value
+    return found
+
+
+def _text(value: Any) -> str:
+    return "none" if value is None else value if isinstance(value, str) else canonical_json(value)
