@@ -195,8 +195,8 @@ datasets: {DRIVE: {folder: FOLDER}}
 
 LISTENING = """
 import json, os, psutil
-from grid import cluster
-with cluster.local_ray(None, 1):
+from grid.cluster.ray_session import local_ray
+with local_ray(None, 1):
     import ray
     ray.get(ray.remote(num_cpus=0)(lambda: 1).remote())
     here = [psutil.Process(), *psutil.Process().children(recursive=True)]

@@ -43,11 +43,11 @@ def test_what_stops_listening_is_lost_once() -> None:
         ("os._exit(1)", "last words"),
         ("os.kill(os.getpid(), 9)", "last words"),
         ("pass", ""),
-        ("watch.dismiss(); os._exit(1)", ""),
+        ("connection_watch.dismiss(); os._exit(1)", ""),
         ("raise SystemExit(3)", ""),
     ],
 )
 def test_who_ends_without_a_word_has_a_witness(end: str, told: str) -> None:
-    lines = f"import os\nfrom grid import watch\nwith watch.witnessed('last words'):\n    {end}\n"
+    lines = f"import os\nfrom grid.cluster import connection_watch\nwith connection_watch.message_on_crash('last words'):\n    {end}\n"
     ended = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True)
     assert ended.stderr == told

@@ -12,7 +12,7 @@ import pytest
 
 from grid.cluster import temp_folders
 
-WAITS = "from grid import sessions; print(sessions.start(), flush=True); input()"
+WAITS = "from grid.cluster import temp_folders; print(temp_folders.start(), flush=True); input()"
 
 
 @pytest.fixture(autouse=True)
