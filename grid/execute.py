@@ -15,7 +15,6 @@ from grid.execution import allocation
 from grid.execution.inputs import weights_file
 from grid.execution.progress import Progress
 from grid.execution.stalled import StallNotice
-from grid.lean import loading
 from grid.options import RunOptions
 from grid.plan import cost
 from grid.plan.plan import Plan, Unit
@@ -119,12 +118,12 @@ def carry_out(
     costs = {name: cost.seconds(plan.units[name], plan.sizes, "CPU core") for name in todo}
     with ExitStack() as stack:
         progress = stack.enter_context(Progress(console, costs))
-        with loading():  # and the tracker loads MLflow
-            stack.enter_context(local_ray(options.address, options.cpus, options.gpus))
-            exit_on_signals(how_to_go_on(options))
-            stack.enter_context(message_on_crash(ended(options)))
-            stack.enter_context(watch_connection(head(), partial(leave_without_ray, lost(options))))
-            from grid.execution import scheduler
+        stack.enter_context(local_ray(options.address, options.cpus, options.gpus))
+        exit_on_signals(how_to_go_on(options))
+        stack.enter_context(message_on_crash(ended(options)))
+        stack.enter_context(watch_connection(head(), partial(leave_without_ray, lost(options))))
+        from grid.execution import scheduler
+
         room = counted_on(options, console)
         patience = StallNotice(options.stall_seconds, lambda text: console.print(text, markup=False))
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NoReturn
-from unittest.mock import patch
 
 
 def exit_on_signals(message: str) -> None:
@@ -35,12 +34,15 @@ def exit_process(code: int) -> NoReturn:
 
 
 @contextmanager
-def sigterm_kept() -> Iterator[None]:
-    """Lets nobody replace SIGTERM's handler: Ray's own turns the signal into an exception that gets lost."""
+def keep_sigterm_handler() -> Iterator[None]:
+    """Keep SIGTERM's handler while Ray starts: Ray's own handler exits with 15 and without the message."""
     install = signal.signal
 
-    def keeping(number: int, handler: Any) -> Any:
+    def keep(number: int, handler: Any) -> Any:
         return signal.getsignal(number) if number == signal.SIGTERM else install(number, handler)
 
-    with patch.object(signal, "signal", keeping):
+    signal.signal = keep  # type: ignore[assignment]
+    try:
         yield
+    finally:
+        signal.signal = install

@@ -4,12 +4,11 @@ import gc
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 
 from grid.cluster import temp_folders
-from grid.cluster.process_exit import sigterm_kept
-from grid.lean import one_node, one_node_data
+from grid.cluster.process_exit import keep_sigterm_handler
 from medpt.errors import InputError
 
 OBJECT_STORE = 512 * 2**20  # shards are small and stream; two cores need no more
@@ -23,12 +22,14 @@ ENVIRONMENT = {
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
+LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # no other machines: listen on 127.0.0.1 alone
 
 
 @contextmanager
 def local_ray(address: str | None = None, cpus: int | None = None, gpus: int | None = None) -> Iterator[None]:
     """Ray on this machine, or the cluster at `address`; with a temporary folder for this process alone."""
-    os.environ.update(ENVIRONMENT)
+    # Ray reads some of them when it is imported
+    os.environ.update(ENVIRONMENT if address else ENVIRONMENT | LOOPBACK)
     import ray
 
     logging.getLogger("ray").setLevel(logging.ERROR)
@@ -43,8 +44,7 @@ def local_ray(address: str | None = None, cpus: int | None = None, gpus: int | N
                 ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
             else:
                 _start(session, cpus, gpus)
-        with nullcontext() if address else one_node_data():
-            yield
+        yield
     finally:
         _shutdown()
         temp_folders.end(session)
@@ -92,7 +92,7 @@ def _shutdown() -> None:
 def _start(session: Path, cpus: int | None, gpus: int | None) -> None:
     import ray
 
-    with sigterm_kept(), one_node():
+    with keep_sigterm_handler():
         ray.init(
             address="local",
             num_cpus=cpus,

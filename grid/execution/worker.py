@@ -20,7 +20,6 @@ from uuid import uuid4
 
 from grid.execution import failures, peaks
 from grid.execution.inputs import RUNNERS
-from grid.lean import loading
 from grid.options import RunOptions
 from grid.plan.plan import Unit, unit_from
 from grid.store.leases import Lease
@@ -59,10 +58,9 @@ def trainable(config: dict[str, Any], options: dict[str, Any], plan: str, run: s
 
 def warm_up(store: Store, units: Iterable[Unit]) -> None:
     """Loads what training needs and waits for the first data, as Tune keeps one idle process, not several."""
-    with loading():
-        import torch
+    import torch
 
-        torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))])  # loads half of torch
+    torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))])  # loads half of torch
     data = {unit.digest for unit in units if unit.kind in DATA_KINDS}
     until = time.monotonic() + WARM_SECONDS
     while time.monotonic() < until and not data & store.finished():

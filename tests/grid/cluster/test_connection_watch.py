@@ -9,6 +9,13 @@ import pytest
 from grid.cluster import connection_watch
 from grid.cluster.connection_watch import watch_connection
 
+WATCHED = """
+import os
+from grid.cluster import connection_watch
+with connection_watch.message_on_crash('last words'):
+    {}
+"""
+
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,6 +55,6 @@ def test_what_stops_listening_is_lost_once() -> None:
     ],
 )
 def test_who_ends_without_a_word_has_a_witness(end: str, told: str) -> None:
-    lines = f"import os\nfrom grid.cluster import connection_watch\nwith connection_watch.message_on_crash('last words'):\n    {end}\n"
+    lines = WATCHED.format(end)
     ended = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True)
     assert ended.stderr == told
