@@ -199,15 +199,17 @@ from grid.cluster.ray_session import local_ray
 with local_ray(None, 1):
     import ray
     ray.get(ray.remote(num_cpus=0)(lambda: 1).remote())
-    here = [psutil.Process(), *psutil.Process().children(recursive=True)]
-    sockets = [one for process in here for one in process.net_connections("inet")]
-    told = sorted({one.laddr.ip for one in sockets if one.status == psutil.CONN_LISTEN})
-    print(json.dumps([len(here), told, ray.nodes()[0]["NodeManagerAddress"], os.environ["RAY_AUTH_MODE"]]))
+    ray.data.range(4).map(lambda row: row, num_cpus=0).materialize()
+    processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
+    sockets = [(process.name(), one) for process in processes for one in process.net_connections("inet")]
+    listening = [(name, one.laddr.ip) for name, one in sockets if one.status == psutil.CONN_LISTEN]
+    node = ray.nodes()[0]["NodeManagerAddress"]
+    print(json.dumps([len(processes), listening, node, os.environ["RAY_AUTH_MODE"]]))
 """
 
 
 def test_a_local_run_listens_on_loopback_alone() -> None:
-    """All that Ray starts for a run on this machine: its head, its node, its agents, its workers."""
+    """All that Ray starts for a run on this machine: head, node, agents, workers, Ray Data's actors."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     done = subprocess.run(
         [sys.executable, "-c", LISTENING],
@@ -218,11 +220,11 @@ def test_a_local_run_listens_on_loopback_alone() -> None:
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
-    processes, addresses, node, mode = json.loads(done.stdout.splitlines()[-1])
+    processes, listening, node, mode = json.loads(done.stdout.splitlines()[-1])
     assert mode == "token"
-    assert processes >= 4
-    assert addresses
-    assert {address.removeprefix("::ffff:") for address in addresses} == {"127.0.0.1"}
+    assert processes >= 8
+    assert {name for name, _ in listening} >= {"gcs_server", "raylet", "ray::RuntimeEnvAgent"}
+    assert {address.removeprefix("::ffff:") for _, address in listening} == {"127.0.0.1"}
     assert node == "127.0.0.1"
 
 
