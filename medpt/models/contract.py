@@ -1,98 +1,126 @@
-"""Whether an extension's networks are what medpt.models promises: found out before hours are spent on them.
+"""Checks that extensions are what medpt expects of them, before hours are spent on training.
 
-Every network is built and shown two black images. Importing this module does not import torch.
+Each network is built once and applied to two black images. Importing this module does not import torch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from medpt import extensions, selfsupervised
 from medpt.errors import InputError
-from medpt.extensions import described
+from medpt.models.registry import BACKBONES, build_encoder, build_segmenter
+from medpt.models.weights import ENCODER, differences, encoder_state
+from medpt.specs import CLASSIFIER, SUPERVISED, Finetune, Pretrain, Spec
 
 if TYPE_CHECKING:
     from torch import nn
 
 CLASSES = 3
+METHODS = (SUPERVISED, *selfsupervised.METHODS)
 
 
-def backbone_problems(backbone: str, side: int) -> list[str]:
-    """What is wrong with a backbone for images of `side` pixels, a line each."""
-    return _told(described("backbone", backbone), lambda: _encoder(backbone, side))
+def check_extensions(specs: Iterable[Spec], size: int) -> None:
+    """Load every extension that `specs` use, build its networks and apply them to images of `size` pixels.
+
+    Raises InputError with the problems of all extensions, one line each.
+    """
+    trained = [spec for spec in specs if isinstance(spec, Pretrain | Finetune) and spec.extensions]
+    methods = {spec.method for spec in trained if isinstance(spec, Pretrain)} - set(METHODS)
+    backbones = {
+        name: backbone_problems(name, size) for name in {spec.backbone for spec in trained} - set(BACKBONES)
+    }
+    networks = {(spec.architecture, spec.backbone) for spec in trained if spec.architecture != CLASSIFIER}
+    problems = [problem for name in sorted(methods) for problem in method_problems(name)]
+    problems += [problem for name in sorted(backbones) for problem in backbones[name]]
+    for architecture, backbone in sorted(networks):
+        if not backbones.get(backbone):
+            problems += segmenter_problems(architecture, backbone, size)
+    if problems:
+        raise InputError(problems)
 
 
-def segmenter_problems(architecture: str, backbone: str, side: int) -> list[str]:
-    """What is wrong with an architecture on a backbone that is right, a line each."""
-    name = f"{described('architecture', architecture)} on {described('backbone', backbone)}"
-    return _told(name, lambda: _segmenter(architecture, backbone, side))
+def method_problems(name: str) -> list[str]:
+    """Return why the pre-training method `name` cannot be loaded, a line each."""
+    try:
+        extensions.load("method", name, METHODS)
+    except InputError as error:
+        return error.problems
+    return []
+
+
+def backbone_problems(backbone: str, size: int) -> list[str]:
+    """Return what is wrong with a backbone for images of `size` pixels, a line each."""
+    return _problems(extensions.described("backbone", backbone), lambda: _check_encoder(backbone, size))
+
+
+def segmenter_problems(architecture: str, backbone: str, size: int) -> list[str]:
+    """Return what is wrong with an architecture on a backbone that has no problems, a line each."""
+    on = extensions.described("backbone", backbone)
+    name = f"{extensions.described('architecture', architecture)} on {on}"
+    return _problems(name, lambda: _check_segmenter(architecture, backbone, size))
 
 
 def encoder_problems(model: Any, backbone: str) -> list[str]:
-    """Where `encoder.*` of a network is not the backbone's encoder, tensor by tensor."""
+    """Return how the tensors `encoder.*` of a network differ from those of `build_encoder(backbone)`."""
     from torch import nn
 
     if not isinstance(model, nn.Module):
-        return [f"{_kind(model)} is no network (torch.nn.Module)"]
-    return list(_foreign_encoder(model, backbone))
+        return [f"{_type(model)} is not a network (torch.nn.Module)"]
+    return list(_check_tensors(model, backbone))
 
 
-def _told(name: str, check: Callable[[], Iterator[str]]) -> list[str]:
+def _problems(name: str, check: Callable[[], Iterator[str]]) -> list[str]:
     try:
         return [f"{name}: {problem}" for problem in check()]
     except InputError as error:
         return error.problems
-    except Exception as error:  # whatever foreign code does
+    except Exception as error:  # an extension's code may raise anything
         return [f"{name}: {type(error).__name__}: {' '.join(str(error).split())}"]
 
 
-def _encoder(backbone: str, side: int) -> Iterator[str]:
+def _check_encoder(backbone: str, size: int) -> Iterator[str]:
     from medpt.models.encoders import STRIDES
-    from medpt.models.registry import build_encoder
 
     encoder: Any = build_encoder(backbone)
     channels = getattr(encoder, "channels", None)
     if not isinstance(channels, list | tuple) or len(channels) != len(STRIDES):
         yield f"`channels` is {channels!r}; the widths of five maps are accepted"
         return
-    wanted = [
-        (2, width, side // stride, side // stride) for width, stride in zip(channels, STRIDES, strict=True)
+    expected = [
+        (2, width, size // stride, size // stride) for width, stride in zip(channels, STRIDES, strict=True)
     ]
-    given = _shapes(_shown(encoder, side))
-    if given != wanted:
-        yield f"gives {given} for 2 images of {side} pixels; {wanted} is accepted"
+    given = _shapes(_apply(encoder, size))
+    if given != expected:
+        yield f"gives {given} for 2 images of {size} pixels; {expected} is accepted"
 
 
-def _segmenter(architecture: str, backbone: str, side: int) -> Iterator[str]:
-    from medpt.models.registry import build_segmenter
-
+def _check_segmenter(architecture: str, backbone: str, size: int) -> Iterator[str]:
     model = build_segmenter(architecture, backbone, CLASSES)
-    yield from _foreign_encoder(model, backbone)
-    given, wanted = _shapes(_shown(model, side)), (2, CLASSES, side, side)
-    if given[:1] != [wanted]:
-        yield f"gives {given} for 2 images of {side} pixels and {CLASSES} classes; {wanted} is accepted"
+    yield from _check_tensors(model, backbone)
+    given, expected = _shapes(_apply(model, size)), (2, CLASSES, size, size)
+    if given[:1] != [expected]:
+        yield f"gives {given} for 2 images of {size} pixels and {CLASSES} classes; {expected} is accepted"
 
 
-def _foreign_encoder(model: nn.Module, backbone: str) -> Iterator[str]:
-    from medpt.models.registry import build_encoder
-    from medpt.models.weights import ENCODER, differences, encoder_state
-
-    own = {ENCODER + name: tensor for name, tensor in build_encoder(backbone).state_dict().items()}
-    yield from differences(own, encoder_state(model.state_dict()))
+def _check_tensors(model: nn.Module, backbone: str) -> Iterator[str]:
+    expected = {ENCODER + name: tensor for name, tensor in build_encoder(backbone).state_dict().items()}
+    yield from differences(expected, encoder_state(model.state_dict()))
 
 
-def _shown(model: nn.Module, side: int) -> Any:
+def _apply(model: nn.Module, size: int) -> Any:
     import torch
 
     model.eval()
     with torch.no_grad():
-        return model(torch.zeros(2, 3, side, side))
+        return model(torch.zeros(2, 3, size, size))
 
 
 def _shapes(outputs: Any) -> list[Any]:
-    found = outputs if isinstance(outputs, list | tuple) else [outputs]
-    return [tuple(item.shape) if hasattr(item, "shape") else _kind(item) for item in found]
+    values = outputs if isinstance(outputs, list | tuple) else [outputs]
+    return [tuple(value.shape) if hasattr(value, "shape") else _type(value) for value in values]
 
 
-def _kind(value: Any) -> str:
+def _type(value: Any) -> str:
     return type(value).__name__

@@ -170,8 +170,8 @@ def test_unknown_names_say_what_is_known() -> None:
 
 def test_names_are_known_without_torch_and_have_builders() -> None:
     code = (
-        "import sys, medpt.models, medpt.models.weights as w;"
-        "print(*[w.published_name(b) for b in medpt.models.BACKBONES], *medpt.models.ARCHITECTURES);"
+        "import sys, medpt.models.registry as r, medpt.models.weights as w;"
+        "print(*[w.published_name(b) for b in r.BACKBONES], *r.ARCHITECTURES);"
         "print('torch' in sys.modules)"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -186,7 +186,7 @@ def test_networks_need_torch_torchvision_and_numpy_alone() -> None:
     absent = ("safetensors", "cv2", "pandas", "pyarrow", "sklearn", "scipy", "ray", "mlflow", "pydicom")
     code = (
         f"import sys; [sys.modules.__setitem__(name, None) for name in {absent}];"
-        "import torch; from medpt.models import ARCHITECTURES, build_classifier, build_segmenter;"
+        "import torch; from medpt.models.registry import ARCHITECTURES, build_classifier, build_segmenter;"
         "build_classifier('resnet18', 2);"
         "[build_segmenter(a, 'shufflenet_v2', 2) for a in ARCHITECTURES]"
     )
