@@ -152,49 +152,49 @@ class FilterSets:
     sets: tuple[FilterSet, ...]
 
 
-def entries(evidence: StoredSpace, kind: str) -> list[list[str]]:
+def entries(stored: StoredSpace, kind: str) -> list[list[str]]:
     """The digests of each analysis of that kind in the plan."""
-    return [entry["digests"] for entry in evidence.plan.get("analyses", []) if entry["kind"] == kind]
+    return [entry["digests"] for entry in stored.plan.get("analyses", []) if entry["kind"] == kind]
 
 
-def coverage(evidence: StoredSpace, digests: Sequence[str]) -> Coverage:
-    return Coverage(len(evidence.finished.intersection(digests)), len(digests))
+def coverage(stored: StoredSpace, digests: Sequence[str]) -> Coverage:
+    return Coverage(len(stored.finished.intersection(digests)), len(digests))
 
 
-def finished(evidence: StoredSpace) -> tuple[int, int]:
+def finished(stored: StoredSpace) -> tuple[int, int]:
     """Units of all analyses together: (finished, planned)."""
-    units = {digest for entry in evidence.plan.get("analyses", []) for digest in entry["digests"]}
-    return len(units & evidence.finished), len(units)
+    units = {digest for entry in stored.plan.get("analyses", []) for digest in entry["digests"]}
+    return len(units & stored.finished), len(units)
 
 
-def arrays(evidence: StoredSpace, digest: str, name: str) -> Arrays | None:
-    path = evidence.artifact(digest, name)
+def arrays(stored: StoredSpace, digest: str, name: str) -> Arrays | None:
+    path = stored.artifact(digest, name)
     if path is None:
         return None
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            return dict(stored)
+        with np.load(path, allow_pickle=False) as saved:
+            return dict(saved)
     except (OSError, ValueError):
-        evidence.gaps.append(f"{evidence.units[digest].label}: {name} holds no arrays")
+        stored.gaps.append(f"{stored.units[digest].label}: {name} holds no arrays")
         return None
 
 
-def _finished(evidence: StoredSpace, digests: Sequence[str], name: str) -> Iterator[tuple[str, Any, Arrays]]:
+def _finished(stored: StoredSpace, digests: Sequence[str], name: str) -> Iterator[tuple[str, Any, Arrays]]:
     """(digest, specification, arrays) of what can be read."""
     for digest in digests:
-        if digest in evidence.finished and (found := arrays(evidence, digest, name)) is not None:
-            yield digest, evidence.units[digest].spec, found
+        if digest in stored.finished and (found := arrays(stored, digest, name)) is not None:
+            yield digest, stored.units[digest].spec, found
 
 
-def modality(evidence: StoredSpace, digests: Sequence[str]) -> Modality:
+def modality(stored: StoredSpace, digests: Sequence[str]) -> Modality:
     """The clouds of one analysis, held against each other."""
     clouds: dict[str, Arrays] = {}
     datasets: dict[str, str] = {}
     options: dict[str, Any] = {}
-    for _, spec, stored in _finished(evidence, digests, COORDINATES):
-        name = _label(evidence, spec)
-        clouds[name], datasets[name], options = stored, spec.dataset, dict(spec.options)
-    done = coverage(evidence, digests)
+    for _, spec, saved in _finished(stored, digests, COORDINATES):
+        name = _label(stored, spec)
+        clouds[name], datasets[name], options = saved, spec.dataset, dict(spec.options)
+    done = coverage(stored, digests)
     if len(clouds) < 2:
         return Modality(done, None)
     settings = Settings(**options)
@@ -203,7 +203,7 @@ def modality(evidence: StoredSpace, digests: Sequence[str]) -> Modality:
         found = _measured(clouds, (wanted or list(clouds))[0], settings, "")
         controls = _controls(clouds, found)
     except InputError as error:
-        evidence.gaps += [f"Figure 2: {problem}" for problem in error.problems]
+        stored.gaps += [f"Figure 2: {problem}" for problem in error.problems]
         return Modality(done, None)
     return Modality(done, found, tuple(_modality_of(datasets[name]) for name in clouds), controls)
 
@@ -214,23 +214,23 @@ def _modality_of(dataset: str) -> str:
     return {"ct": "CT", "mri": "MRI", "oct": "OCT", "x-ray": "X-ray"}.get(name, name)
 
 
-def _label(evidence: StoredSpace, spec: Coordinates) -> str:
-    prepared = evidence.units[spec.data].spec
+def _label(stored: StoredSpace, spec: Coordinates) -> str:
+    prepared = stored.units[spec.data].spec
     size = prepared.sample_size if isinstance(prepared, Prepare) else None
     return spec.dataset + (f"-{thousands(size)}" if size else "")
 
 
 def _measured(clouds: dict[str, Arrays], reference: str, settings: Settings, prefix: str) -> Distances:
     stacked = {
-        init: np.stack([stored[f"{prefix}{init}"] for stored in clouds.values()], axis=1)
+        init: np.stack([saved[f"{prefix}{init}"] for saved in clouds.values()], axis=1)
         for init in settings.inits
     }
-    images = tuple(int(stored["images"]) for stored in clouds.values())
+    images = tuple(int(saved["images"]) for saved in clouds.values())
     return measured(stacked, tuple(clouds), images, reference, settings)
 
 
 def _controls(clouds: dict[str, Arrays], found: Distances) -> tuple[Control, ...]:
-    colours = np.stack([stored["mean colour"] for stored in clouds.values()], axis=1)
+    colours = np.stack([saved["mean colour"] for saved in clouds.values()], axis=1)
     others: dict[str, Matrix] = {
         "mean colours alone, without any network": mean_matrix(colours, found.settings),
         "average pool: the network exactly linear": _measured(
@@ -247,34 +247,34 @@ def _controls(clouds: dict[str, Arrays], found: Distances) -> tuple[Control, ...
     )
 
 
-def similarities(evidence: StoredSpace, digests: Sequence[str]) -> Similarities:
+def similarities(stored: StoredSpace, digests: Sequence[str]) -> Similarities:
     found = [
         Layers(
             spec.initialization,
             spec.backbone,
-            tuple(map(str, stored["layers"])),
-            stored["similarity"],
-            stored["floor"],
-            stored["rows"],
-            stored["channels"],
-            evidence.marker(digest).get("metrics", {}).get("probe_images", math.nan),
+            tuple(map(str, saved["layers"])),
+            saved["similarity"],
+            saved["floor"],
+            saved["rows"],
+            saved["channels"],
+            stored.marker(digest).get("metrics", {}).get("probe_images", math.nan),
         )
-        for digest, spec, stored in _finished(evidence, digests, SIMILARITY)
+        for digest, spec, saved in _finished(stored, digests, SIMILARITY)
         if isinstance(spec, Svcca)
     ]
-    return Similarities(coverage(evidence, digests), tuple(found))
+    return Similarities(coverage(stored, digests), tuple(found))
 
 
-def filter_sets(evidence: StoredSpace, digests: Sequence[str]) -> FilterSets:
+def filter_sets(stored: StoredSpace, digests: Sequence[str]) -> FilterSets:
     found = [
         FilterSet(
             spec.initialization,
             spec.backbone,
-            {name: stored[name][::PIXELS, ::PIXELS] for name in SHOWN},
-            stored.get("after gabor", np.empty(0)),
-            evidence.marker(digest).get("metrics", {}),
+            {name: saved[name][::PIXELS, ::PIXELS] for name in SHOWN},
+            saved.get("after gabor", np.empty(0)),
+            stored.marker(digest).get("metrics", {}),
         )
-        for digest, spec, stored in _finished(evidence, digests, FILTERS)
+        for digest, spec, saved in _finished(stored, digests, FILTERS)
         if isinstance(spec, Filters)
     ]
-    return FilterSets(coverage(evidence, digests), tuple(found))
+    return FilterSets(coverage(stored, digests), tuple(found))

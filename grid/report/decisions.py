@@ -50,10 +50,10 @@ class Group:
     decisions: list[Decision]
 
 
-def groups(evidence: StoredSpace) -> list[Group]:
+def groups(stored: StoredSpace) -> list[Group]:
     """The decisions behind the units of a plan, those with a reason."""
     holders: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
-    for unit in evidence.units.values():
+    for unit in stored.units.values():
         for title, file, name, given in _holders(unit.kind, unit.spec):
             holders.setdefault((title, file, name), []).append(given)
     return [

@@ -54,14 +54,14 @@ def build(space: str, out: str | Path, tracking_uri: str | None = None) -> Path:
     Each file appears by atomic replacement, the page last. Raises InputError where the space was never run.
     """
     plan = results.read_plan(space, out)
-    evidence = StoredSpace(plan, Store(out))
+    stored = StoredSpace(plan, Store(out))
     frame = results.load(space, out, tracking_uri)
-    frame["state"] = [evidence.state(*pair) for pair in zip(frame["digest"], frame["status"], strict=True)]
+    frame["state"] = [stored.state(*pair) for pair in zip(frame["digest"], frame["status"], strict=True)]
     cells, floors = tables.cells(frame), background_floors(frame)
     facts = trial_section.facts(frame, tracking_uri)
-    content = page(frame, cells, floors, facts, evidence)
+    content = page(frame, cells, floors, facts, stored)
     text = render(content)
-    folder = evidence.store.root / "reports" / plan["space"]
+    folder = stored.store.root / "reports" / plan["space"]
     files.write_text(folder / "table.csv", export.to_csv(cells))
     files.write_text(folder / "table.tex", export.to_latex(cells, floors))
     files.write_text(folder / "trials.csv", frame.to_csv(index=False))
@@ -89,25 +89,25 @@ def page(
     cells: list[tables.Cell],
     floors: dict[tables.Column, float],
     facts: Facts,
-    evidence: StoredSpace,
+    stored: StoredSpace,
 ) -> dict[str, Any]:
     """Everything that the template shows, in the order of the page; `gaps` is last, when all was tried."""
-    data, cohorts = provenance.datasets(evidence), survival.cohorts(evidence)
-    remarks = provenance.remarks(data) | survival.remarks(cohorts, evidence)
-    of_paper = sections.build_sections(frame, evidence, remarks, cohorts)
+    data, cohorts = provenance.datasets(stored), survival.cohorts(stored)
+    notes = provenance.notes(data) | survival.notes(cohorts, stored)
+    of_paper = sections.build_sections(frame, stored, notes, cohorts)
     rest = tables.cells(frame[[not own for own in sections.belong_to(frame, PAPER_ITEMS)]])
     contrasts = tables.contrasts(cells)
     states = Counter(frame.drop_duplicates("digest")["state"])
-    sources = evidence.sources()
+    sources = stored.sources()
     return {
-        "plan": evidence.plan,
+        "plan": stored.plan,
         "states": states,
-        "last_result": evidence.last_result(),
-        "coverage": findings.coverage(states, len(frame), analyses.finished(evidence)),
-        "larger_space": provenance.larger_space(evidence.plan),
-        "synthetic": sorted(name for name, remark in remarks.items() if remark == provenance.SYNTHETIC),
+        "last_result": stored.last_result(),
+        "coverage": findings.coverage(states, len(frame), analyses.finished(stored)),
+        "larger_space": provenance.larger_space(stored.plan),
+        "synthetic": sorted(name for name, note in notes.items() if note == provenance.SYNTHETIC),
         "sections": of_paper,
-        "judged": sections.judge_claims(frame, of_paper, evidence) if of_paper else [],
+        "judged": sections.judge_claims(frame, of_paper, stored) if of_paper else [],
         "most_comparisons": MOST_COMPARISONS,
         "errata": statements.errata(),
         "facts": facts,
@@ -119,29 +119,29 @@ def page(
         "floors": floors,
         "colours": panels.colours(cell.initialization for cell in rest),
         "dots": panels.dot_plots(rest),
-        "panels": panels.panels(rest, evidence.history, MOST_PANELS),
+        "panels": panels.panels(rest, stored.history, MOST_PANELS),
         "most_panels": MOST_PANELS,
         "panels_possible": len({(cell.column, cell.network) for cell in rest if cell.n}),
-        "galleries": images.galleries(cells, evidence.artifact, MOST_GALLERIES),
+        "galleries": images.galleries(cells, stored.artifact, MOST_GALLERIES),
         "sources": sources,
-        "doubts": findings.doubts(evidence.learned()),
-        "decoders": evidence.decoders(),
-        "seconds": evidence.seconds(),
+        "doubts": findings.doubts(stored.learned()),
+        "decoders": stored.decoders(),
+        "seconds": stored.seconds(),
         "needed": sum(source.users for source in sources),
-        "shared_images": shared_data.compared(evidence),
-        "shared_classes": shared_data.classes(evidence),
+        "shared_images": shared_data.compared(stored),
+        "shared_classes": shared_data.classes(stored),
         "most_leaks": MOST_LEAKS,
-        "failures": evidence.failures(reported(frame)),
+        "failures": stored.failures(reported(frame)),
         "most_failures": MOST_FAILURES,
-        "compared": provenance.comparisons(rest, remarks),
-        "settings": provenance.settings(evidence),
-        "decisions": decisions.groups(evidence),
+        "compared": provenance.comparisons(rest, notes),
+        "settings": provenance.settings(stored),
+        "decisions": decisions.groups(stored),
         "data": data,
-        "examples": examples(data, evidence),
-        "weightings": provenance.weightings(cells, evidence),
-        "algorithms": provenance.algorithms(evidence),
+        "examples": examples(data, stored),
+        "weightings": provenance.weightings(cells, stored),
+        "algorithms": provenance.algorithms(stored),
         "versions": provenance.versions(),
-        "gaps": list(dict.fromkeys(evidence.gaps)),
+        "gaps": list(dict.fromkeys(stored.gaps)),
     }
 
 
@@ -152,17 +152,17 @@ def reported(frame: "pd.DataFrame") -> dict[str, str]:
     return dict(zip(failed["digest"], reasons, strict=True))
 
 
-def examples(data: list[provenance.Data], evidence: StoredSpace) -> dict[str, list[images.Example]]:
+def examples(data: list[provenance.Data], stored: StoredSpace) -> dict[str, list[images.Example]]:
     """By the digest of the prepared data; once a dataset."""
     found: dict[str, list[images.Example]] = {}
     first = {entry.card.name: entry.prepared for entry in reversed(data) if entry.prepared.manifest}
     for prepared in list(first.values())[:MOST_EXAMPLES]:
         assert prepared.manifest  # noqa: S101 - for the type checker
         try:
-            shard = evidence.store.file(prepared.digest, prepared.manifest.shards[0].name)
+            shard = stored.store.file(prepared.digest, prepared.manifest.shards[0].name)
             found[prepared.digest] = images.examples(shard.parent, prepared.manifest)
         except InputError as error:
-            evidence.gaps += error.problems
+            stored.gaps += error.problems
     return found
 
 

@@ -70,13 +70,13 @@ class Setting:
 
 @dataclass(frozen=True)
 class Compared:
-    """A cell beside the paper's, in per cent; `remark` says in what the data differ from the owner's."""
+    """A cell beside the paper's, in per cent; `note` says in what the data differ from the owner's."""
 
     cell: Cell
     table: str
     mean: float
     std: float
-    remark: str
+    note: str
 
     @property
     def difference(self) -> float:
@@ -87,9 +87,9 @@ class Compared:
         return NETWORKS.get(self.cell.architecture, "").endswith("(reconstruction)")
 
 
-def settings(evidence: StoredSpace) -> list[Setting]:
+def settings(stored: StoredSpace) -> list[Setting]:
     """Every field of the protocols with all values that the plan gives it."""
-    used = {kind: evidence.protocols(kind) for kind in DEFAULTS}
+    used = {kind: stored.protocols(kind) for kind in DEFAULTS}
     return [
         Setting(
             item.name,
@@ -152,7 +152,7 @@ class Data:
         return "pixels" if self.card.task == "segmentation" else "images"
 
     @property
-    def remark(self) -> str:
+    def note(self) -> str:
         """In what the data are not what the owner published; empty where they are, or where it is unknown."""
         if self.synthetic:
             return SYNTHETIC
@@ -164,20 +164,20 @@ class Data:
         return f"{have:,} of {published_count:,} published images"
 
 
-def datasets(evidence: StoredSpace) -> list[Data]:
-    prepared = evidence.prepared()
-    synthetic = phantom_fingerprints(evidence.store.root, {entry.spec.dataset for entry in prepared})
+def datasets(stored: StoredSpace) -> list[Data]:
+    prepared = stored.prepared()
+    synthetic = phantom_fingerprints(stored.store.root, {entry.spec.dataset for entry in prepared})
     return [
         Data(prepared, card(prepared.spec.dataset), prepared.spec.fingerprint in synthetic)
         for prepared in prepared
     ]
 
 
-def remarks(data: Sequence[Data]) -> dict[str, str]:
+def notes(data: Sequence[Data]) -> dict[str, str]:
     """Of each dataset, in what its data are not the owner's; the first word of any that is prepared twice."""
     found: dict[str, str] = {}
     for entry in data:
-        found[entry.card.name] = found.get(entry.card.name) or entry.remark
+        found[entry.card.name] = found.get(entry.card.name) or entry.note
     return found
 
 
@@ -193,18 +193,18 @@ def phantom_fingerprints(out: Path, names: Iterable[str]) -> set[str]:
     return found
 
 
-def comparisons(cells: Sequence[Cell], remarks: Mapping[str, str]) -> list[Compared]:
+def comparisons(cells: Sequence[Cell], notes: Mapping[str, str]) -> list[Compared]:
     """The finished cells that the paper printed; none on synthetic data, which the paper did not use.
 
-    `remarks` says by target in what its data are not the owner's (`Data.remark`).
+    `notes` says by target in what its data are not the owner's (`Data.note`).
     """
     printed = published.cells()
     found = []
     for cell in cells:
-        if cell.target_size == 1 and cell.n and remarks.get(cell.target) != SYNTHETIC:
+        if cell.target_size == 1 and cell.n and notes.get(cell.target) != SYNTHETIC:
             key = published.key(_trial(cell))
             if key in printed:
-                found.append(Compared(cell, *printed[key], remarks.get(cell.target, "")))
+                found.append(Compared(cell, *printed[key], notes.get(cell.target, "")))
     return found
 
 
@@ -225,13 +225,13 @@ class Weighting:
     val_images: int
 
 
-def weightings(cells: Sequence[Cell], evidence: StoredSpace) -> list[Weighting]:
+def weightings(cells: Sequence[Cell], stored: StoredSpace) -> list[Weighting]:
     """One for each target and share of it, from the first finished cell."""
     first: dict[Column, str] = {}
     for cell in cells:
         if cell.digests and card(cell.target).task != "survival":
             first.setdefault(cell.column, next(iter(cell.digests.values())))
-    records = {column: evidence.record(digest) for column, digest in first.items()}
+    records = {column: stored.record(digest) for column, digest in first.items()}
     return [
         Weighting(
             heading(column),
@@ -266,10 +266,10 @@ def versions() -> dict[str, str]:
     return found
 
 
-def algorithms(evidence: StoredSpace) -> dict[str, str]:
+def algorithms(stored: StoredSpace) -> dict[str, str]:
     """The version of each kind of unit that the finished results were computed by."""
     found: dict[str, set[str]] = {kind: set() for kind in VERSIONS}
-    for digest, unit in evidence.units.items():
-        if digest in evidence.finished:
-            found[unit.kind].add(str(evidence.marker(digest).get("version", "unknown")))
+    for digest, unit in stored.units.items():
+        if digest in stored.finished:
+            found[unit.kind].add(str(stored.marker(digest).get("version", "unknown")))
     return {kind: ", ".join(sorted(names)) or "–" for kind, names in found.items()}

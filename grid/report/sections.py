@@ -35,9 +35,9 @@ Content = Trials | Survival | Modality | Similarities | FilterSets | list[Cohort
 
 @dataclass(frozen=True)
 class Section:
-    """`key` names its place on the page and its files; `charts` are what its PDF shows."""
+    """`key` names its anchor on the page and its files; `charts` are what its PDF shows."""
 
-    place: PaperItem
+    item: PaperItem
     key: str
     content: Content
     charts: list[Chart]
@@ -64,54 +64,54 @@ class Judged:
 
 
 def build_sections(
-    frame: "pd.DataFrame", evidence: StoredSpace, remarks: Mapping[str, str], cohorts: list[Cohort]
+    frame: "pd.DataFrame", stored: StoredSpace, notes: Mapping[str, str], cohorts: list[Cohort]
 ) -> list[Section]:
     """The sections that the plan has anything for, in the paper's order.
 
     `frame` is what grid.tables.cells takes; a section's cells are of its own experiments alone.
     """
     found = []
-    for place in PAPER_ITEMS:
-        if place.kind in ("trials", "survival"):
-            own = frame[belong_to(frame, [place])]
-            found += [_trained(place, cells(own), evidence, remarks)] if len(own) else []
-        elif place.kind == "cohorts":
-            found += [Section(place, place.key, cohorts, [])] if cohorts else []
+    for item in PAPER_ITEMS:
+        if item.kind in ("trials", "survival"):
+            own = frame[belong_to(frame, [item])]
+            found += [_trained(item, cells(own), stored, notes)] if len(own) else []
+        elif item.kind == "cohorts":
+            found += [Section(item, item.key, cohorts, [])] if cohorts else []
         else:
-            found += _analysed(place, evidence)
+            found += _analysed(item, stored)
     return found
 
 
-def belong_to(frame: "pd.DataFrame", places: Sequence[PaperItem]) -> list[bool]:
-    """Which trials belong to any of the places."""
+def belong_to(frame: "pd.DataFrame", items: Sequence[PaperItem]) -> list[bool]:
+    """Which trials belong to any of the items."""
     pairs = list(zip(frame["experiment"], frame["target"], strict=True))
-    known = {pair: any(place.holds(*pair) for place in places) for pair in set(pairs)}
+    known = {pair: any(item.holds(*pair) for item in items) for pair in set(pairs)}
     return [known[pair] for pair in pairs]
 
 
-def _trained(place: PaperItem, own: list[Cell], evidence: StoredSpace, remarks: Mapping[str, str]) -> Section:
-    content = trial_section.trials(place, own, remarks, evidence.history)
-    if place.kind == "survival":
-        curves = survival.curves(own, evidence, content.colours)
-        return Section(place, place.key, Survival(content, curves), curves)
+def _trained(item: PaperItem, own: list[Cell], stored: StoredSpace, notes: Mapping[str, str]) -> Section:
+    content = trial_section.trials(item, own, notes, stored.history)
+    if item.kind == "survival":
+        curves = survival.curves(own, stored, content.colours)
+        return Section(item, item.key, Survival(content, curves), curves)
     curves = [charts.from_panel(panel) for panel in content.panels]
-    return Section(place, place.key, content, [*content.charts, *curves])
+    return Section(item, item.key, content, [*content.charts, *curves])
 
 
-def _analysed(place: PaperItem, evidence: StoredSpace) -> list[Section]:
-    groups = analyses.entries(evidence, place.kind)
-    if place.kind == "cmd":
+def _analysed(item: PaperItem, stored: StoredSpace) -> list[Section]:
+    groups = analyses.entries(stored, item.kind)
+    if item.kind == "cmd":
         return [
-            Section(place, place.key + (f"-{n}" if n > 1 else ""), content, _modality_charts(content))
-            for n, content in enumerate((analyses.modality(evidence, group) for group in groups), start=1)
+            Section(item, item.key + (f"-{n}" if n > 1 else ""), content, _modality_charts(content))
+            for n, content in enumerate((analyses.modality(stored, group) for group in groups), start=1)
         ]
     digests = list(dict.fromkeys(digest for group in groups for digest in group))
     if not digests:
         return []
-    if place.kind == "svcca":
-        similar = analyses.similarities(evidence, digests)
-        return [Section(place, place.key, similar, layer_charts(similar))]
-    return [Section(place, place.key, analyses.filter_sets(evidence, digests), [])]
+    if item.kind == "svcca":
+        similar = analyses.similarities(stored, digests)
+        return [Section(item, item.key, similar, layer_charts(similar))]
+    return [Section(item, item.key, analyses.filter_sets(stored, digests), [])]
 
 
 def _modality_charts(modality: Modality) -> list[Chart]:
@@ -160,13 +160,13 @@ def frames(
     return {name: pd.DataFrame(rows) for name, rows in known.items() if rows}
 
 
-def judge_claims(frame: "pd.DataFrame", found: Sequence[Section], evidence: StoredSpace) -> list[Judged]:
+def judge_claims(frame: "pd.DataFrame", found: Sequence[Section], stored: StoredSpace) -> list[Judged]:
     """The paper's claims; those on our numbers where trials of one protocol are at hand, else a gap."""
     kinds: tuple[type, ...] = (Modality, Similarities, FilterSets)
     parts = ([section.content for section in found if isinstance(section.content, k)] for k in kinds)
     try:
         ours = verdicts.judge(frame if len(frame) else None, frames(*parts))  # type: ignore[arg-type]
     except InputError as error:
-        evidence.gaps += [f"the claims: {problem}" for problem in error.problems]
+        stored.gaps += [f"the claims: {problem}" for problem in error.problems]
         return [Judged(verdict, None) for verdict in verdicts.paper()]
     return [Judged(*pair) for pair in zip(verdicts.paper(), ours, strict=True)]

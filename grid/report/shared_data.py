@@ -13,13 +13,13 @@ from medpt.specs import Finetune, Prepare, Pretrain
 TURNED = ("", "a quarter turn", "half a turn", "three quarter turns", *["mirrored"] * 4)
 
 
-def compared(evidence: StoredSpace) -> list[Pair]:
+def compared(stored: StoredSpace) -> list[Pair]:
     """Every pair that a finished pre-training of the space was guarded for, once, whatever its network."""
     found = {}
-    for digest, unit in evidence.of_kind("pretrain"):
+    for digest, unit in stored.of_kind("pretrain"):
         assert isinstance(unit.spec, Pretrain)  # noqa: S101 - for the type checker
-        if unit.spec.guards and digest in evidence.finished:
-            for plain in (evidence.json(digest, leak_guard.RECORD) or {}).get("pairs", []):
+        if unit.spec.guards and digest in stored.finished:
+            for plain in (stored.json(digest, leak_guard.RECORD) or {}).get("pairs", []):
                 pair = leak_guard.from_plain(plain)
                 found[pair.source, pair.target, pair.images, pair.against] = pair
     return list(found.values())
@@ -39,23 +39,23 @@ class SharedClasses:
     state: str
 
 
-def classes(evidence: StoredSpace) -> list[SharedClasses]:
+def classes(stored: StoredSpace) -> list[SharedClasses]:
     """The declared pairs that a fine-tuning of the space goes from and to."""
-    pairs = {pair for _, unit in evidence.of_kind("finetune") for pair in _pairs(evidence, unit.spec)}
+    pairs = {pair for _, unit in stored.of_kind("finetune") for pair in _pairs(stored, unit.spec)}
     entries = [entry for entry in shared_classes.SHARED if (entry.source, entry.target) in pairs]
-    return [SharedClasses(entry, _state(evidence, entry)) for entry in entries]
+    return [SharedClasses(entry, _state(stored, entry)) for entry in entries]
 
 
-def _pairs(evidence: StoredSpace, spec: object) -> set[tuple[str, str]]:
+def _pairs(stored: StoredSpace, spec: object) -> set[tuple[str, str]]:
     assert isinstance(spec, Finetune)  # noqa: S101 - for the type checker
-    source = evidence.units.get(spec.weights or "")
+    source = stored.units.get(spec.weights or "")
     names = source.spec.datasets if source and isinstance(source.spec, Pretrain) else ()
     return {(name, spec.dataset) for name in names}
 
 
-def _state(evidence: StoredSpace, entry: Shared) -> str:
+def _state(stored: StoredSpace, entry: Shared) -> str:
     """By the reader's options that the space gives the source."""
-    specs = [unit.spec for _, unit in evidence.of_kind("prepare")]
+    specs = [unit.spec for _, unit in stored.of_kind("prepare")]
     options = [s.options for s in specs if isinstance(s, Prepare) and s.dataset == entry.source]
     left_out = [set(o.get("exclude", shared_classes.excluded(entry.source))) for o in options]
     return "left out" if left_out and all(names >= set(entry.classes) for names in left_out) else "kept"

@@ -53,28 +53,28 @@ class Cohort:
         return sorted(self.manifest.refused().items(), key=lambda item: -item[1]) if self.manifest else []
 
 
-def cohorts(evidence: StoredSpace) -> list[Cohort]:
+def cohorts(stored: StoredSpace) -> list[Cohort]:
     found = []
-    for digest, unit in evidence.of_kind("slides"):
+    for digest, unit in stored.of_kind("slides"):
         assert isinstance(unit.spec, Slides)  # noqa: S101 - for the type checker
         manifest = None
-        if digest in evidence.finished:
+        if digest in stored.finished:
             try:
-                manifest = CohortManifest.read(evidence.store.file(digest, MANIFEST).parent)
+                manifest = CohortManifest.read(stored.store.file(digest, MANIFEST).parent)
             except InputError as error:
-                evidence.gaps += error.problems
+                stored.gaps += error.problems
         found.append(Cohort(digest, unit.spec.dataset, unit.spec.fingerprint, manifest))
     return found
 
 
-def remarks(found: Sequence[Cohort], evidence: StoredSpace) -> dict[str, str]:
+def notes(found: Sequence[Cohort], stored: StoredSpace) -> dict[str, str]:
     """Of each cohort, in what its data are not the owner's, as grid.provenance says it of datasets."""
     names = {cohort.dataset for cohort in found}
-    made = provenance.phantom_fingerprints(evidence.store.root, names)
+    made = provenance.phantom_fingerprints(stored.store.root, names)
     return {cohort.dataset: SYNTHETIC if cohort.fingerprint in made else "" for cohort in found}
 
 
-def curves(cells: Sequence[Cell], evidence: StoredSpace, colours: dict[str, int]) -> list[Chart]:
+def curves(cells: Sequence[Cell], stored: StoredSpace, colours: dict[str, int]) -> list[Chart]:
     """A chart a cohort and model: the risk groups of its best initialization and of random weights.
 
     Of the first finished seed, which is one split of the patients; a model without a network has one pair.
@@ -83,16 +83,16 @@ def curves(cells: Sequence[Cell], evidence: StoredSpace, colours: dict[str, int]
     for cell in cells:
         if cell.n:
             groups.setdefault((cell.target, cell.network), []).append(cell)
-    drawn = (_chart(group, evidence, colours) for group in groups.values())
+    drawn = (_chart(group, stored, colours) for group in groups.values())
     return [chart for chart in drawn if chart]
 
 
-def _chart(group: list[Cell], evidence: StoredSpace, colours: dict[str, int]) -> Chart | None:
+def _chart(group: list[Cell], stored: StoredSpace, colours: dict[str, int]) -> Chart | None:
     trained = [cell for cell in group if cell.initialization != RANDOM]
     best = max(trained, key=lambda cell: cell.mean, default=None)
     shown = [cell for cell in group if cell is best or cell.initialization == RANDOM]
-    stored = [(cell, evidence.json(cell.digests[min(cell.digests)], CURVES)) for cell in shown]
-    known = [(cell, groups) for cell, groups in stored if groups]
+    saved = [(cell, stored.json(cell.digests[min(cell.digests)], CURVES)) for cell in shown]
+    known = [(cell, groups) for cell, groups in saved if groups]
     if not known:
         return None
     last = max(max(groups[side]["time"]) for _, groups in known for side in ("low", "high")) / DAYS

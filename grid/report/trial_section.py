@@ -125,7 +125,7 @@ class Trials:
     panels: list[figures.Panel]
     colours: dict[str, int]
 
-    remarks: list[str]
+    notes: list[str]
 
     @property
     def in_groups(self) -> list[Cell]:
@@ -151,25 +151,21 @@ class Trials:
         return Speeds(columns, found) if found else None
 
 
-def trials(
-    place: PaperItem, cells: list[Cell], remarks: Mapping[str, str], history: figures.History
-) -> Trials:
-    """`remarks` says of each target in what its data are not the owner's, as provenance.remarks."""
+def trials(item: PaperItem, cells: list[Cell], notes: Mapping[str, str], history: figures.History) -> Trials:
+    """`notes` says of each target in what its data are not the owner's, as provenance.notes."""
     numbers = figures.colours(cell.initialization for cell in cells)
-    if place.drawing == "sizes":
+    if item.drawing == "sizes":
         numbers = cell_charts.by_source(cells)
-    drawn = cell_charts.DRAWINGS[place.drawing](cells, numbers) if place.drawing else []
-    panels = [] if place.drawing == "sizes" else figures.panels(cells, history, len(cells))
-    told = [
-        f"{name}: {remarks[name]}" for name in dict.fromkeys(c.target for c in cells) if remarks.get(name)
-    ]
+    drawn = cell_charts.DRAWINGS[item.drawing](cells, numbers) if item.drawing else []
+    panels = [] if item.drawing == "sizes" else figures.panels(cells, history, len(cells))
+    told = [f"{name}: {notes[name]}" for name in dict.fromkeys(c.target for c in cells) if notes.get(name)]
     return Trials(
-        cells, rows(cells, remarks), gains(cells), drawn, figures.dot_plots(cells), panels, numbers, told
+        cells, rows(cells, notes), gains(cells), drawn, figures.dot_plots(cells), panels, numbers, told
     )
 
 
-def rows(cells: Sequence[Cell], remarks: Mapping[str, str]) -> list[Row]:
-    printed = {id(found.cell): found for found in provenance.comparisons(cells, remarks)}
+def rows(cells: Sequence[Cell], notes: Mapping[str, str]) -> list[Row]:
+    printed = {id(found.cell): found for found in provenance.comparisons(cells, notes)}
     pairs = [(cell, printed.get(id(cell))) for cell in cells]
     tests = [_welch(cell, paper) for cell, paper in pairs]
     corrected = statistics.holm([test.p if test else math.nan for test in tests])

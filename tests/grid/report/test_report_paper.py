@@ -242,7 +242,7 @@ def test_the_claims_of_the_paper_are_judged(made: tuple[Path, Plan]) -> None:
     assert rows.loc["C19", "ours"] == "not decidable yet"
     assert rows["held"].to_dict()["C20"] > 0
     text = section(made[0], "claims")
-    assert "errors and gaps of the paper" in text
+    assert "errors and omissions of the paper" in text
     assert all(f'<th scope="row">{name}</th>' in text for name in rows.index)
 
 
