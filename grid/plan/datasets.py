@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from grid.plan import plan
-from grid.plan.initialization import detector_dataset
+from grid.plan.initialization import detector_dataset, requests
 from grid.space.trials import IMAGENET, Space
 from medpt.data import open_dataset, own
 from medpt.data.cards import card
@@ -130,8 +130,7 @@ def published(space: Space, folder: Path | None) -> dict[str, str]:
 
 
 def imagenet_backbones(space: Space) -> list[str]:
-    starts = [*space.trials, *(trial for entry in space.analyses for trial in entry.sources())]
-    return sorted({trial.backbone for trial in starts if trial.initialization == IMAGENET})
+    return sorted({each.backbone for each in requests(space) if each.initialization == IMAGENET})
 
 
 def _weights_name(backbone: str, folder: Path | None) -> str:

@@ -1,26 +1,90 @@
-"""What a trial starts from: the datasets, network and protocol of its pre-training."""
+"""What a trial starts from: the request for a pre-training, and the protocol that it is trained by."""
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
-from grid.space.trials import Settings, Trial
+from grid.space.sources import source_architecture, source_datasets
+from grid.space.trials import Analysis, Settings, Space, Trial, initialization_label, self_supervised
 from medpt import selfsupervised
 from medpt.data import optic_disc
 from medpt.data.cards import card
 from medpt.protocol import TrainingProtocol
+from medpt.specs import CLASSIFIER, SUPERVISED
 
 
-def source_protocol(names: tuple[str, ...], method: str, settings: Settings) -> TrainingProtocol:
-    """The space's, with the dataset's own validation part.
+@dataclass(frozen=True)
+class PretrainRequest:
+    """The initialization that a trial or an analysis asks for.
+
+    `architecture` is the target's. `target` is "" where nothing is fine-tuned.
+    """
+
+    initialization: str
+    sample_size: int | None
+    backbone: str
+    architecture: str
+    target: str
+    settings: Settings = field(repr=False, compare=False)
+
+    @property
+    def label(self) -> str:
+        return initialization_label(self.initialization, self.sample_size)
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        return source_datasets(self.initialization, self.target)
+
+    @property
+    def source_architecture(self) -> str:
+        return source_architecture(self.initialization, self.architecture)
+
+    @property
+    def method(self) -> str:
+        return self_supervised().get(self.initialization, SUPERVISED)
+
+
+def trial_request(trial: Trial) -> PretrainRequest:
+    return PretrainRequest(
+        trial.initialization,
+        trial.sample_size,
+        trial.backbone,
+        trial.architecture,
+        trial.target,
+        trial.settings,
+    )
+
+
+def analysis_requests(analysis: Analysis) -> list[PretrainRequest]:
+    """Return one request for each initialization that the analysis compares."""
+    return [
+        PretrainRequest(source, size, analysis.backbone, CLASSIFIER, "", analysis.settings)
+        for source, size in analysis.initializations
+    ]
+
+
+def requests(space: Space) -> list[PretrainRequest]:
+    """Return the requests of all trials and analyses of a space."""
+    asked = [request for analysis in space.analyses for request in analysis_requests(analysis)]
+    return [*map(trial_request, space.trials), *asked]
+
+
+def detector_request(settings: Settings) -> PretrainRequest:
+    """Return the request for the network that finds optic discs."""
+    return PretrainRequest(optic_disc.SOURCE, None, "resnet18", "unet", "", settings)
+
+
+def source_protocol(request: PretrainRequest) -> TrainingProtocol:
+    """Return the space's protocol, with the validation fraction of the dataset where it has its own.
 
     Without labels and without a protocol of the space's own, the length follows the dataset's size.
     """
+    names, settings = request.datasets, request.settings
     protocol = settings.pretrain
-    if method in selfsupervised.METHODS and protocol == Settings().pretrain:
+    if request.method in selfsupervised.METHODS and protocol == Settings().pretrain:
         protocol = selfsupervised.protocol(card(names[0]).counts.get("train", 0), protocol)
     fraction = settings.of(names[0]).validation_fraction if len(names) == 1 else None
     return protocol if fraction is None else replace(protocol, validation_fraction=fraction)
 
 
 def detector_dataset(trial: Trial) -> tuple[str, ...]:
-    """The dataset that teaches the detector of the target's optic discs, where it needs one."""
+    """Return the dataset that teaches the detector of the target's optic discs, where it needs one."""
     return (optic_disc.SOURCE,) if trial.settings.of(trial.target).roi else ()

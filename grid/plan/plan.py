@@ -6,13 +6,15 @@ Nothing heavy is imported here: a plan of a thousand trials is made in well unde
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
-from grid.plan.initialization import detector_dataset
+from grid.plan.initialization import detector_dataset, requests
 from grid.plan.planner import Planner, Unit, unit_from
 from grid.space.protocols import Values, protocol_values, source_protocol_values
-from grid.space.sources import source_datasets
 from grid.space.trials import Analysis, Space, Trial
+from medpt.data.preprocess import output_size
+from medpt.specs import Prepare
 
 __all__ = ["Plan", "Unit", "build", "datasets", "unit_from"]
 
@@ -23,8 +25,13 @@ class Plan:
     units: dict[str, Unit]  # by digest, needs first
     trials: tuple[tuple[Trial, str], ...]  # with the digest of what measures it
     analyses: tuple[tuple[Analysis, tuple[str, ...]], ...] = ()  # with the digests of their units
-    sizes: Mapping[str, int] = field(default_factory=dict)  # side in pixels, by the digest of a preparation
     protocols: Mapping[str, Values] = field(default_factory=dict)  # by the hash that trials have
+
+    @cached_property
+    def sizes(self) -> dict[str, int]:
+        """The side in pixels of the images of each prepared dataset, by its digest."""
+        specs = {name: unit.spec for name, unit in self.units.items()}
+        return {name: output_size(spec.pipeline) for name, spec in specs.items() if isinstance(spec, Prepare)}
 
     def counts(self) -> Counter[str]:
         return Counter(unit.kind for unit in self.units.values())
@@ -47,11 +54,9 @@ def build(space: Space, fingerprints: Mapping[str, str], published: Mapping[str,
     backbone; both enter the digests.
     """
     planner = Planner(fingerprints, published)
-    trials = {trial: planner.trial(trial) for trial in space.trials}
-    analyses = {entry: tuple(planner.analysis(entry)) for entry in space.analyses}
-    return Plan(
-        space, planner.units, tuple(trials.items()), tuple(analyses.items()), planner.sizes, protocols(space)
-    )
+    trials = {trial: planner.add_trial(trial) for trial in space.trials}
+    analyses = {entry: tuple(planner.add_analysis(entry)) for entry in space.analyses}
+    return Plan(space, planner.units, tuple(trials.items()), tuple(analyses.items()), protocols(space))
 
 
 def protocols(space: Space) -> dict[str, Values]:
@@ -63,13 +68,8 @@ def protocols(space: Space) -> dict[str, Values]:
 
 
 def datasets(space: Space) -> list[str]:
-    """Every dataset a space reads: sources, targets, what is analysed and what finds optic discs."""
-    starts = [trial for entry in space.analyses for trial in entry.sources()]
-    sources = {
-        name
-        for trial in (*space.trials, *starts)
-        for name in source_datasets(trial.initialization, trial.target)
-    }
-    analysed = {name for entry in space.analyses for name, _ in entry.datasets}
-    teachers = {name for trial in space.trials for name in detector_dataset(trial)}
-    return sorted(sources | analysed | teachers | {trial.target for trial in space.trials})
+    """Return every dataset that a space reads: sources, targets, analysed ones, and the detector's."""
+    sources = {name for request in requests(space) for name in request.datasets}
+    analysed = {name for analysis in space.analyses for name, _ in analysis.datasets}
+    detectors = {name for trial in space.trials for name in detector_dataset(trial)}
+    return sorted(sources | analysed | detectors | {trial.target for trial in space.trials})

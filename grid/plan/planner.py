@@ -5,19 +5,17 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from grid.plan.initialization import source_protocol
-from grid.space.sources import can_transfer_decoder, source_architecture, source_datasets
-from grid.space.trials import (
-    IMAGENET,
-    RANDOM,
-    UNTRAINED,
-    Analysis,
-    Settings,
-    Trial,
-    self_supervised,
+from grid.plan.initialization import (
+    PretrainRequest,
+    analysis_requests,
+    detector_request,
+    source_protocol,
+    trial_request,
 )
+from grid.space.sources import can_transfer_decoder
+from grid.space.trials import IMAGENET, RANDOM, UNTRAINED, Analysis, Settings, Trial
 from medpt import extensions
-from medpt.data import leakage, optic_disc
+from medpt.data import leakage
 from medpt.data.cards import card
 from medpt.data.dataset_collections import COLLECTIONS
 from medpt.data.preprocess import canonical, pipeline_of, roi_pipeline
@@ -69,18 +67,28 @@ class Planner:
     def __init__(self, fingerprints: Mapping[str, str], published: Mapping[str, str]) -> None:
         self.fingerprints, self.published = fingerprints, published
         self.units: dict[str, Unit] = {}
-        self.known: dict[Unit, str] = {}
-        self.memory: dict[tuple[Any, ...], str] = {}
-        self.sizes: dict[str, int] = {}
+        self.pretrainings: dict[str, Pretrain] = {}
+        self.known: dict[tuple[Any, ...], str] = {}  # digests of data and pre-trainings by what asks for them
 
-    def trial(self, trial: Trial) -> str:
-        return self.survive(trial) if card(trial.target).task == "survival" else self.finetune(trial)
+    def add_trial(self, trial: Trial) -> str:
+        return self.add_survive(trial) if trial.task == "survival" else self.add_finetune(trial)
+
+    def add_analysis(self, analysis: Analysis) -> Iterator[str]:
+        if analysis.kind == "cmd":
+            yield from (self.add_coordinates(*dataset, analysis) for dataset in analysis.datasets)
+        for request in analysis_requests(analysis):
+            is_svcca = analysis.kind == "svcca"
+            yield self.add_svcca(request, analysis) if is_svcca else self.add_filters(request)
 
     def add(self, unit: Unit) -> str:
         self.units.setdefault(unit.digest, unit)
         return unit.digest
 
-    def prepare(
+    def planned(self, *digests: str | None) -> tuple[str, ...]:
+        """Return those that name units of the plan; published weights are not trained by it."""
+        return tuple(dict.fromkeys(name for name in digests if name in self.units))
+
+    def add_data(
         self,
         dataset: str,
         settings: Settings,
@@ -90,112 +98,108 @@ class Planner:
         roi: int | None = None,
     ) -> str:
         key = (dataset, sample_size, at_most, roi, id(settings))
-        if key not in self.memory:
-            own = settings.of(dataset)
-            detector = self.detector(settings) if roi else None
-            whole = own.pipeline or pipeline_of(card(dataset), settings.size)
+        if key not in self.known:
+            entry = settings.of(dataset)
+            detector = self.add_pretrain(detector_request(settings)) if roi else None
             spec = Prepare(
                 dataset=dataset,
                 fingerprint=self.fingerprints[dataset],
-                pipeline=roi_pipeline(roi, settings.size) if roi else canonical(whole),
-                split=own.split or ("official" if card(dataset).official_split else "random"),
-                options=own.options,
+                pipeline=_pipeline(dataset, settings, roi),
+                split=entry.split or ("official" if card(dataset).official_split else "random"),
+                options=entry.options,
                 sample_size=sample_size,
                 at_most=at_most,
                 detector=detector,
             )
             label = sized(dataset, sample_size, at_most) + (" around the optic disc" if roi else "")
-            needs = (detector,) if detector else ()
-            self.memory[key] = self.add(Unit("prepare", spec, needs, label))
-            self.sizes[self.memory[key]] = settings.size
-        return self.memory[key]
+            self.known[key] = self.add(Unit("prepare", spec, self.planned(detector), label))
+        return self.known[key]
 
-    def target(self, trial: Trial, sample_size: int | None = None) -> str:
-        """The data of the trial's target; it alone is cut around the optic disc, where the space says so."""
-        roi = trial.settings.of(trial.target).roi
-        return self.prepare(trial.target, trial.settings, sample_size, roi=roi)
+    def add_target(self, request: PretrainRequest, sample_size: int | None = None) -> str:
+        """Only the target is cut to a square around the optic disc, where its entry has `roi`."""
+        roi = request.settings.of(request.target).roi
+        return self.add_data(request.target, request.settings, sample_size, roi=roi)
 
-    def detector(self, settings: Settings) -> str:
-        """The pre-training that finds optic discs: as a source it would be the same."""
-        return self.pretrain(
-            Trial(
-                "",
-                optic_disc.SOURCE,
-                None,
-                "resnet18",
-                "unet",
-                target="",
-                target_size=1.0,
-                seed=0,
-                settings=settings,
-            )
+    def add_sources(self, request: PretrainRequest) -> tuple[str, ...]:
+        """Return the digests of the data that the initialization is trained on."""
+        if request.method != SUPERVISED:
+            return (self.add_target(request, request.sample_size),)
+        size, settings = request.sample_size, request.settings
+        if collection := COLLECTIONS.get(request.initialization):
+            at_most = size or collection.at_most
+            return tuple(self.add_data(name, settings, at_most=at_most) for name in request.datasets)
+        return tuple(self.add_data(name, settings, size) for name in request.datasets)
+
+    def add_pretrain(self, request: PretrainRequest) -> str:
+        key = (
+            request.label,
+            request.datasets,
+            request.backbone,
+            request.source_architecture,
+            id(request.settings),
+        )
+        if key not in self.known:
+            data = self.add_sources(request)
+            labelled = request.method == SUPERVISED
+            spec = self._pretrain(request, data, () if labelled else (self.add_target(request),))
+            name = request.label if labelled else f"{request.label} on {request.target}"
+            label = f"{name} · {network(spec.backbone, spec.architecture)}"
+            self.known[key] = self.add(Unit("pretrain", spec, self.planned(*data, *spec.guards), label))
+            self.pretrainings[self.known[key]] = spec
+        return self.known[key]
+
+    def _pretrain(self, request: PretrainRequest, data: tuple[str, ...], guards: tuple[str, ...]) -> Pretrain:
+        architecture, method = request.source_architecture, request.method
+        return Pretrain(
+            datasets=request.datasets,
+            data=data,
+            backbone=request.backbone,
+            architecture=architecture,
+            method=method,
+            protocol=source_protocol(request),
+            extensions=extensions.versions(
+                backbone=request.backbone, architecture=architecture, method=method
+            ),
+            guards=guards,
         )
 
-    def source(self, trial: Trial) -> tuple[str, ...]:
-        """The digests of the data that the trial's initialization is trained on."""
-        names, settings = source_datasets(trial.initialization, trial.target), trial.settings
-        if collection := COLLECTIONS.get(trial.initialization):
-            at_most = trial.sample_size or collection.at_most
-            return tuple(self.prepare(name, settings, at_most=at_most) for name in names)
-        if trial.initialization in self_supervised():
-            return (self.target(trial, trial.sample_size),)
-        return tuple(self.prepare(name, settings, trial.sample_size) for name in names)
+    def guarded_weights(self, request: PretrainRequest, target: str) -> str | None:
+        """Return what names weights that have seen no image and no patient of the target's test set.
 
-    def pretrain(self, trial: Trial) -> str:
-        architecture = source_architecture(trial.initialization, trial.architecture)
-        names = source_datasets(trial.initialization, trial.target)
-        key = (trial.label, names, trial.backbone, architecture, id(trial.settings))
-        if key not in self.memory:
-            data, settings = self.source(trial), trial.settings
-            method = self_supervised().get(trial.initialization, SUPERVISED)
-            guards = (self.target(trial),) if method != SUPERVISED else ()
-            spec = Pretrain(
-                datasets=names,
-                data=data,
-                backbone=trial.backbone,
-                architecture=architecture,
-                method=method,
-                protocol=source_protocol(names, method, settings),
-                extensions=extensions.versions(
-                    backbone=trial.backbone, architecture=architecture, method=method
-                ),
-                guards=guards,
-            )
-            name = (
-                f"{trial.label} on {trial.target}"
-                if len(names) == 1 and spec.method != SUPERVISED
-                else trial.label
-            )
-            label = f"{name} · {network(trial.backbone, architecture)}"
-            needs = tuple(dict.fromkeys((*data, *guards)))
-            self.memory[key] = self.add(Unit("pretrain", spec, needs, label))
-        return self.memory[key]
-
-    def guarded(self, trial: Trial, target: str) -> str | None:
-        """The weights for one target, whose images and patients they have not seen.
-
-        Where the source can show some, a pre-training of its own: the common one again if nothing is shared
-        (medpt.data.leaks), else without what is. Which of the two is known only after preparation; the digest
-        names both data sets, hence the outcome, and no trial's name depends on the rest of its space.
+        `target` is the digest of the target's data. Where the source can show some of them, that is a
+        leakage-guarded pre-training: the unguarded one again if they share nothing (medpt.data.leakage), else
+        without what they share. Which of the two is known only after preparation; the digest names both
+        datasets, hence the outcome, and no trial's digest depends on the rest of its space.
         """
-        common = self.weights(trial)
-        if common is None or not leakage.comparable(
-            source_datasets(trial.initialization, trial.target), trial.target
-        ):
-            return common
-        spec = self.units[common].spec
-        assert isinstance(spec, Pretrain)  # noqa: S101 - for the type checker
-        if spec.guards:
-            return common
-        label = f"{trial.label} for {trial.target} · {network(spec.backbone, spec.architecture)}"
-        needs = tuple(dict.fromkeys((*spec.data, target, common)))
+        unguarded = self.weights(request)
+        spec = self.pretrainings.get(unguarded or "")
+        if unguarded is None or spec is None or spec.guards:
+            return unguarded
+        if not leakage.comparable(request.datasets, request.target):
+            return unguarded
+        label = f"{request.label} for {request.target} · {network(spec.backbone, spec.architecture)}"
+        needs = self.planned(*spec.data, target, unguarded)
         return self.add(Unit("pretrain", replace(spec, guards=(target,)), needs, label))
 
-    def finetune(self, trial: Trial) -> str:
-        data = self.target(trial)
-        weights = self.guarded(trial, data)
-        trained = trial.initialization not in UNTRAINED
-        decoder = trained and can_transfer_decoder(trial.initialization, trial.architecture)
+    def weights(self, request: PretrainRequest) -> str | None:
+        """Return what names the weights that are asked for; None for random ones."""
+        if request.initialization not in UNTRAINED:
+            return self.add_pretrain(request)
+        return self.published.get(request.backbone) if request.initialization == IMAGENET else None
+
+    def analysed_weights(self, request: PretrainRequest) -> str:
+        weights = self.weights(request)
+        if weights is None:
+            raise ValueError(f"{request.label} on {request.backbone} has no weights to analyse")
+        return weights
+
+    def add_finetune(self, trial: Trial) -> str:
+        request = trial_request(trial)
+        data = self.add_target(request)
+        weights = self.guarded_weights(request, data)
+        decoder = trial.settings.transfer_decoder and can_transfer_decoder(
+            trial.initialization, trial.architecture
+        )
         spec = Finetune(
             initialization=trial.label,
             weights=weights,
@@ -205,43 +209,33 @@ class Planner:
             architecture=trial.architecture,
             target_size=trial.target_size,
             seed=trial.seed,
-            transfer_decoder=trial.settings.transfer_decoder and decoder,
+            transfer_decoder=decoder,
             protocol=trial.settings.finetune,
             extensions=extensions.versions(backbone=trial.backbone, architecture=trial.architecture),
         )
-        needs = (data, weights) if trained and weights else (data,)
-        net = network(trial.backbone, trial.architecture)
         share = f" {trial.target_size:.0%}" if trial.target_size < 1 else ""
-        return self.add(
-            Unit("finetune", spec, needs, f"{trial.label} → {trial.target}{share} · {net} · {trial.seed}")
-        )
+        net = network(trial.backbone, trial.architecture)
+        label = f"{trial.label} → {trial.target}{share} · {net} · {trial.seed}"
+        return self.add(Unit("finetune", spec, self.planned(data, weights), label))
 
-    def weights(self, trial: Trial) -> str | None:
-        """What names the weights that the trial starts from; None for random ones."""
-        if trial.initialization not in UNTRAINED:
-            return self.pretrain(trial)
-        return self.published.get(trial.backbone) if trial.initialization == IMAGENET else None
-
-    def slides(self, dataset: str, settings: Settings) -> str:
-        own = settings.of(dataset)
-        spec = Slides(dataset, self.fingerprints[dataset], own.options, own.patches)
+    def add_slides(self, dataset: str, settings: Settings) -> str:
+        entry = settings.of(dataset)
+        spec = Slides(dataset, self.fingerprints[dataset], entry.options, entry.patches)
         return self.add(Unit("slides", spec, (), f"{dataset} (slides)"))
 
-    def features(self, trial: Trial, data: str, weights: str | None) -> str:
-        """Those of random weights differ by seed, all others are shared by the seeds."""
-        plain = trial.initialization == NO_NETWORK
-        backbone = HANDCRAFTED if plain else trial.backbone
+    def add_features(self, trial: Trial, data: str, weights: str | None) -> str:
+        """Features of random weights differ by seed; all others are shared by the seeds."""
+        handcrafted = trial.initialization == NO_NETWORK
+        backbone = HANDCRAFTED if handcrafted else trial.backbone
         seed = trial.seed if trial.initialization == RANDOM else 0
         spec = Features(trial.label, weights, trial.target, data, backbone, seed)
-        label = f"{backbone if plain else trial.label} features of {trial.target} · {backbone}"
-        return self.add(Unit("features", spec, self.needs(data, weights), label))
+        label = f"{backbone if handcrafted else trial.label} features of {trial.target} · {backbone}"
+        return self.add(Unit("features", spec, self.planned(data, weights), label))
 
-    def survive(self, trial: Trial) -> str:
-        needs, data = NEEDS[trial.architecture], self.slides(trial.target, trial.settings)
-        weights = self.weights(trial)
-        reads = needs.features or needs.handcrafted
-        features = self.features(trial, data, weights) if reads else None
-        options = trial.settings.survival.get(trial.architecture, {})
+    def add_survive(self, trial: Trial) -> str:
+        reads, data = NEEDS[trial.architecture], self.add_slides(trial.target, trial.settings)
+        weights = self.weights(trial_request(trial))
+        features = self.add_features(trial, data, weights) if reads.features or reads.handcrafted else None
         spec = Survive(
             model=trial.architecture,
             initialization=trial.label,
@@ -249,45 +243,37 @@ class Planner:
             dataset=trial.target,
             data=data,
             features=features,
-            backbone=trial.backbone if needs.network else HANDCRAFTED,
+            backbone=trial.backbone if reads.network else HANDCRAFTED,
             seed=trial.seed,
-            options=options,
+            options=trial.settings.survival.get(trial.architecture, {}),
         )
-        net = f"{trial.architecture}/{trial.backbone}" if needs.network else trial.architecture
+        net = f"{trial.architecture}/{trial.backbone}" if reads.network else trial.architecture
         label = f"{trial.label} → {trial.target} · {net} · {trial.seed}"
-        return self.add(Unit("survive", spec, self.needs(data, weights, features), label))
+        return self.add(Unit("survive", spec, self.planned(data, weights, features), label))
 
-    def needs(self, *digests: str | None) -> tuple[str, ...]:
-        """Those that name units of the plan; published weights are not trained by it."""
-        return tuple(name for name in digests if name in self.units)
-
-    def analysis(self, entry: Analysis) -> Iterator[str]:
-        if entry.kind == "cmd":
-            yield from (self.coordinates(*dataset, entry) for dataset in entry.datasets)
-        for trial in entry.sources():
-            yield self.svcca(trial, entry) if entry.kind == "svcca" else self.filters(trial)
-
-    def coordinates(self, dataset: str, sample_size: int | None, entry: Analysis) -> str:
-        data = self.prepare(dataset, entry.settings, sample_size)
-        spec = Coordinates(dataset, data, options=entry.options)
+    def add_coordinates(self, dataset: str, sample_size: int | None, analysis: Analysis) -> str:
+        data = self.add_data(dataset, analysis.settings, sample_size)
+        spec = Coordinates(dataset, data, options=analysis.options)
         return self.add(Unit("coordinates", spec, (data,), f"cmd · {dataset}"))
 
-    def svcca(self, trial: Trial, entry: Analysis) -> str:
-        probes = tuple(self.prepare(name, entry.settings, size) for name, size in entry.datasets)
-        weights = self.weights(trial)
-        assert weights is not None  # noqa: S101 - random weights are refused by the space
-        spec = Svcca(trial.label, weights, trial.backbone, probes, **entry.options)
-        return self.add(
-            Unit("svcca", spec, self.needs(*probes, weights), f"svcca · {trial.label} · {trial.backbone}")
-        )
+    def add_svcca(self, request: PretrainRequest, analysis: Analysis) -> str:
+        probes = tuple(self.add_data(name, analysis.settings, size) for name, size in analysis.datasets)
+        weights = self.analysed_weights(request)
+        spec = Svcca(request.label, weights, request.backbone, probes, **analysis.options)
+        label = f"svcca · {request.label} · {request.backbone}"
+        return self.add(Unit("svcca", spec, self.planned(*probes, weights), label))
 
-    def filters(self, trial: Trial) -> str:
-        weights = self.weights(trial)
-        assert weights is not None  # noqa: S101 - random weights are refused by the space
-        spec = Filters(trial.label, weights, trial.backbone)
-        return self.add(
-            Unit("filters", spec, self.needs(weights), f"filters · {trial.label} · {trial.backbone}")
-        )
+    def add_filters(self, request: PretrainRequest) -> str:
+        weights = self.analysed_weights(request)
+        spec = Filters(request.label, weights, request.backbone)
+        label = f"filters · {request.label} · {request.backbone}"
+        return self.add(Unit("filters", spec, self.planned(weights), label))
+
+
+def _pipeline(dataset: str, settings: Settings, roi: int | None) -> str:
+    if roi:
+        return roi_pipeline(roi, settings.size)
+    return canonical(settings.of(dataset).pipeline or pipeline_of(card(dataset), settings.size))
 
 
 def sized(dataset: str, sample_size: int | None, at_most: int | None) -> str:

@@ -33,5 +33,7 @@ def source_architecture(initialization: str, architecture: str) -> str:
 
 
 def can_transfer_decoder(initialization: str, architecture: str) -> bool:
-    """Whether the source was trained with the segmentation network of the target."""
+    """Whether the grid trains the source with the segmentation network of the target."""
+    if initialization in UNTRAINED:
+        return False
     return source_architecture(initialization, architecture) == architecture != CLASSIFIER

@@ -70,7 +70,7 @@ class Trial:
     @property
     def label(self) -> str:
         """The initialization as the tables write it: "CheXpert-20k" for 20,000 images of CheXpert."""
-        return self.initialization + (f"-{thousands(self.sample_size)}" if self.sample_size else "")
+        return initialization_label(self.initialization, self.sample_size)
 
     def factors(self) -> dict[str, Any]:
         names = [item.name for item in fields(self) if item.name not in ("initialization", "settings")]
@@ -89,13 +89,6 @@ class Analysis:
     backbone: str = "resnet18"
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
     settings: Settings = field(repr=False, compare=False, default=Settings())
-
-    def sources(self) -> list[Trial]:
-        """Each initialization as a trial without a target, which is all that its pre-training needs."""
-        return [
-            Trial(self.kind, source, size, self.backbone, CLASSIFIER, "", 1.0, 0, settings=self.settings)
-            for source, size in self.initializations
-        ]
 
 
 @dataclass(frozen=True)
@@ -119,6 +112,10 @@ def task_of(architecture: str) -> str:
     if architecture == CLASSIFIER:
         return "classification"
     return "survival" if architecture in NEEDS else "segmentation"
+
+
+def initialization_label(initialization: str, sample_size: int | None) -> str:
+    return initialization + (f"-{thousands(sample_size)}" if sample_size else "")
 
 
 def thousands(count: int) -> str:
