@@ -91,10 +91,10 @@ def animation(path: Path) -> np.ndarray:
 READ: dict[str, tuple[str, Callable[[Path], np.ndarray]]] = {
     "16-bit PNG or TIFF as a picture": ("deep.png", deep),
     "CMYK JPEG": ("print.jpg", cmyk),
-    "JPEG turned by EXIF": ("phone.jpg", turned),
+    "JPEG rotated by EXIF": ("phone.jpg", turned),
     "transparency": ("clear.png", clear),
     "palette": ("palette.png", palette),
-    "animation, TIFF of several pages": ("pages.tif", animation),
+    "animation, TIFF with several pages": ("pages.tif", animation),
 }
 
 
