@@ -8,7 +8,8 @@ ROOT = Path(__file__).parents[1]
 
 
 def make(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(["make", *arguments], cwd=ROOT, capture_output=True, text=True)
+    command = ["make", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
 
 
 def test_help_lists_every_target() -> None:
