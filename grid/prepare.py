@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from grid.preparation.images import Job, prepare_all
+from grid.preparation.images import ShardJob, prepare_all
 from grid.preparation.pipeline import Destination
 from medpt.data import open_dataset
 from medpt.data.cards import card
@@ -45,7 +45,7 @@ def prepare_one(name: str, root: Path, to: Path, options: argparse.Namespace) ->
         raise InputError(f"{pipeline}: roi needs a disc detector, which only a grid trains: {ROI_KEY}")
     split: Any = options.split or ("official" if info.official_split else "random")
     spec = Prepare(dataset.info.name, fingerprint(dataset.root), canonical(pipeline), split)
-    job = Job(dataset.info.name, spec, dataset, Destination(to))
+    job = ShardJob(dataset.info.name, spec, dataset, Destination(to))
     from grid.cluster.ray_session import local_ray
 
     with local_ray():
@@ -55,7 +55,7 @@ def prepare_one(name: str, root: Path, to: Path, options: argparse.Namespace) ->
     return ended
 
 
-def _teller(job: Job) -> Callable[[int], None]:
+def _teller(job: ShardJob) -> Callable[[int], None]:
     """Prints, shard by shard, how far the job is, its rate since now and the time to go."""
     start, made = time.monotonic(), 0
 

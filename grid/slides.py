@@ -9,7 +9,7 @@ from pathlib import Path
 
 from grid.claims.published import cohort_counts
 from grid.preparation.pipeline import Destination
-from grid.preparation.slides import Job, extract_all
+from grid.preparation.slides import PatchJob, extract_all
 from medpt.data import open_dataset
 from medpt.data.cards import card
 from medpt.data.fingerprint import fingerprint
@@ -52,7 +52,7 @@ def extract_one(options: argparse.Namespace) -> CohortManifest:
     dataset = open_dataset(name, options.folder)
     given = {key: getattr(options, key) for key in ("candidates", "box", "size")}
     patches = {key: value for key, value in given.items() if value is not None}
-    job = Job(
+    job = PatchJob(
         name, Slides(name, fingerprint(dataset.root), patches=patches), dataset, Destination(options.to)
     )
     from grid.cluster.ray_session import local_ray

@@ -106,7 +106,7 @@ def _images(
         assert isinstance(unit.spec, Prepare)  # noqa: S101 - for the type checker
         detector = _detector(unit.spec.detector, store) if unit.spec.detector else None
         dataset = opened[unit.spec.dataset]
-        jobs.append(images.Job(name, unit.spec, dataset, _making(store, name), detector))
+        jobs.append(images.ShardJob(name, unit.spec, dataset, _making(store, name), detector))
     return images.prepare_all(jobs, on_images)
 
 
@@ -124,7 +124,7 @@ def _slides(
     jobs = []
     for name, unit in units.items():
         assert isinstance(unit.spec, Slides)  # noqa: S101 - for the type checker
-        jobs.append(slides.Job(name, unit.spec, opened[unit.spec.dataset], _making(store, name)))
+        jobs.append(slides.PatchJob(name, unit.spec, opened[unit.spec.dataset], _making(store, name)))
     return slides.extract_all(jobs)  # slides are no images
 
 

@@ -1,1 +1,1 @@
-"""Data for training, by Ray Data: images to shards, slides to patches, shards to batches."""
+"""Prepared data by Ray Data: images to shards, slides to patches, shards to batches."""

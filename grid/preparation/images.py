@@ -1,6 +1,6 @@
-"""Owner's files to Parquet shards, in parallel over a cluster through Ray Data.
+"""Original files to Parquet shards, in parallel over a cluster through Ray Data.
 
-One pipeline writes the shards of all datasets that a plan lacks; a killed preparation goes on at the first
+One pipeline writes the missing shards of all datasets of a plan. A killed preparation resumes at the first
 shard that is not there. The command is grid/prepare.py.
 """
 
@@ -22,44 +22,47 @@ from medpt.specs import Prepare
 
 
 @dataclass
-class Job:
-    """One dataset in the making."""
+class ShardJob:
+    """One dataset that is prepared."""
 
     name: str
     spec: Prepare
     dataset: Dataset
-    making: Destination
-    detector: Detector | None = None  # of what a pipeline with roi cuts around
+    destination: Destination
+    detector: Detector | None = None  # of what a pipeline with roi is centred on
     chunks: list[Any] = field(default_factory=list)
     done: dict[int, ShardInfo] = field(default_factory=dict)
 
     def start(self) -> None:
+        """Plan the shards and find those that are there already."""
         spec = self.spec
         rows = shards.plan(self.dataset, spec.split, spec.split_seed, spec.sample_size, spec.at_most)
         self.chunks = shards.chunks(rows)
         self.folder.mkdir(parents=True, exist_ok=True)
         for number, chunk in enumerate(self.chunks):
             info = shards.finished(self.folder, number, chunk, self.spec.pipeline)
-            if info is not None and not info.problems:  # images may have been mended since
+            if info is not None and not info.problems:  # the images may have been repaired since
                 self.done[number] = info
 
     def todo(self) -> list[dict[str, Any]]:
+        """Return an item for each missing shard: the job's name, the shard's number and rows."""
         return [
-            {"job": self.name, "number": number, "rows": json.dumps([_plain(row) for row in chunk])}
+            {"job": self.name, "number": number, "rows": json.dumps([_row_to_json(row) for row in chunk])}
             for number, chunk in enumerate(self.chunks)
             if number not in self.done
         ]
 
     def write(self, rows: list[Row], path: Path) -> ShardInfo:
+        """Write one shard and upload it."""
         pipeline = self.spec.pipeline
         locate = self.detector.locator(pipeline) if self.detector else None
         info = shards.write(self.dataset, rows, pipeline, path, locate)
-        self.making.keep(path, path.with_suffix(".json"))
+        self.destination.upload(path, path.with_suffix(".json"))
         return info
 
     @property
     def folder(self) -> Path:
-        return self.making.folder
+        return self.destination.folder
 
     @property
     def images(self) -> int:
@@ -73,8 +76,8 @@ class Job:
     def complete(self) -> bool:
         return len(self.done) == len(self.chunks)
 
-    def seal(self) -> Manifest:
-        """The manifest, written; InputError with every image that could not be read."""
+    def write_manifest(self) -> Manifest:
+        """Write the manifest and return it. Raise InputError with every image that could not be read."""
         infos = [self.done[number] for number in range(len(self.chunks))]
         problems = [problem for info in infos for problem in info.problems]
         if problems:
@@ -82,18 +85,17 @@ class Job:
         return shards.seal(self.folder, self.dataset.info, self.spec, infos)
 
 
-Event = tuple[str, Manifest | Exception]
+def prepare_all(
+    jobs: list[ShardJob], on_images: Callable[[int], object] = lambda images: None
+) -> Iterator[tuple[str, Manifest | Exception]]:
+    """Yield (job name, its manifest or its error) as each job ends; `on_images` counts prepared images.
 
-
-def prepare_all(jobs: list[Job], on_images: Callable[[int], object] = lambda images: None) -> Iterator[Event]:
-    """Yields (job name, its manifest or its failure) as each job ends. `on_images` counts prepared images.
-
-    Ray must be initialised. A job that fails does not touch the others.
+    Ray must be initialised. A job that fails does not affect the others.
     """
     yield from run_jobs(jobs, _write_shards, lambda info: on_images(info.rows))
 
 
-def _write_shards(jobs: Mapping[str, Job]) -> Iterator[dict[str, Any]]:
+def _write_shards(jobs: Mapping[str, ShardJob]) -> Iterator[dict[str, Any]]:
     import ray
 
     # Rows travel with the items, so that a task gets the reader without the whole list of records.
@@ -118,5 +120,5 @@ def _write_shards(jobs: Mapping[str, Job]) -> Iterator[dict[str, Any]]:
     return map_pieces([item for job in jobs.values() for item in job.todo()], write)
 
 
-def _plain(row: Row) -> tuple[dict[str, Any], str]:
+def _row_to_json(row: Row) -> tuple[dict[str, Any], str]:
     return row.record.to_json(), row.split

@@ -1,4 +1,4 @@
-"""Prepared shards to a trainer: from the node's cache, or streamed afresh every epoch."""
+"""The loader of a prepared dataset: over arrays in the node's cache, or streaming its shards every epoch."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from grid.preparation.streaming import fill_cache, stream, watched
+from grid.preparation.streaming import fill_cache, stream, with_timeout
 from medpt.data import cache
 from medpt.data.arrays import ArrayLoader, Loader
 from medpt.data.augment import ELEMENTS
@@ -20,9 +20,9 @@ WINDOW = 1024  # rows that a streamed epoch shuffles at a time
 
 
 def open_loader(shard_folder: Path, cache_folder: Path, budget: int, device: str) -> Loader:
-    """A feed over the node's cache where the set takes at most `budget` bytes, else over the stream.
+    """Return a loader over the node's cache if the arrays take at most `budget` bytes, else a streaming one.
 
-    Raises InputError naming every shard that is missing or damaged.
+    Raise InputError with every shard that is missing or damaged.
     """
     manifest = Manifest.read(shard_folder)
     if cache.nbytes(manifest) > budget:
@@ -31,11 +31,11 @@ def open_loader(shard_folder: Path, cache_folder: Path, budget: int, device: str
 
 
 class StreamingLoader:
-    """A Feed that reads the shards through Ray Data every epoch, for sets larger than the node's cache.
+    """A Loader that reads the shards through Ray Data every epoch, for datasets larger than the node's cache.
 
-    Shards come in an order of the epoch's own, and rows are shuffled within a window; an epoch is one pass,
-    each image under one transform. Batches are addressable: starting at batch n reads and drops those before
-    it in its epoch. The order differs from ArrayFeed's, so a set's numbers depend on how it was fed.
+    Each epoch has its own order of shards, and rows are shuffled within a window of WINDOW rows. An epoch is
+    one pass, each image under one transform. Batches are addressable: starting at batch n reads and drops
+    those before it in its epoch. The order differs from ArrayLoader's, so that results depend on the loader.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -66,7 +66,7 @@ class StreamingLoader:
     def scan(self, rows: np.ndarray, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
         wanted = np.asarray(rows)
         if np.any(np.diff(wanted) < 0):
-            raise ValueError("a stream gives rows in ascending order only")
+            raise ValueError("a streaming loader scans rows in ascending order only")
         shards = [n for n, (low, high) in enumerate(self.spans) if np.any((low <= wanted) & (wanted < high))]
         stream = _rows(self._read(wanted, shards))
         for group in _grouped(stream, batch_size):
@@ -77,10 +77,10 @@ class StreamingLoader:
     ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         order = generator.permutation(len(self.spans)).tolist()
         shuffled = _shuffled(_rows(self._read(rows, order)), generator)
-        whole = len(rows) >= batch_size
+        drops_last = len(rows) >= batch_size
         for group in _grouped(shuffled, batch_size):
             transforms = generator.integers(ELEMENTS if augment else 1, size=len(group))
-            if len(group) == batch_size or not whole:
+            if len(group) == batch_size or not drops_last:
                 yield *self._tensors(group), torch.from_numpy(transforms)
 
     def _read(self, rows: np.ndarray, order: list[int]) -> Iterator[dict[str, Any]]:
@@ -90,10 +90,10 @@ class StreamingLoader:
         }
 
         def select(table: Any, position: int) -> dict[str, Any]:
-            return _whole_rows(table.take(wanted[position]))
+            return _columns(table.take(wanted[position]))
 
         paths = [self.folder / self.manifest.shards[n].name for n in order]
-        return watched(stream(paths, select))
+        return with_timeout(stream(paths, select))
 
     def _tensors(self, group: list[dict[str, Any]]) -> tuple[Tensor, Tensor]:
         size = self.index.size
@@ -104,7 +104,7 @@ class StreamingLoader:
         return torch.from_numpy(images), torch.from_numpy(masks)
 
 
-def _whole_rows(table: Any) -> dict[str, Any]:
+def _columns(table: Any) -> dict[str, Any]:
     return {
         name: np.array(table.column(name).to_pylist(), dtype=object) for name in ("label", "image", "mask")
     }
@@ -117,16 +117,16 @@ def _rows(batches: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 def _shuffled(rows: Iterator[Any], generator: np.random.Generator) -> Iterator[Any]:
-    """Each row leaves a window of WINDOW rows at random as the next one enters it."""
+    """Yield a random row of a window of WINDOW rows as each further row enters it."""
     window: list[Any] = []
     for row in rows:
         if len(window) < WINDOW:
             window.append(row)
             continue
-        place = int(generator.integers(WINDOW))
-        window[place], row = row, window[place]
+        position = int(generator.integers(WINDOW))
+        window[position], row = row, window[position]
         yield row
-    yield from (window[place] for place in generator.permutation(len(window)))
+    yield from (window[position] for position in generator.permutation(len(window)))
 
 
 def _grouped(rows: Iterator[Any], size: int) -> Iterator[list[Any]]:

@@ -1,7 +1,7 @@
 """Slides of a cohort to Parquet files of patches, in parallel over a cluster through Ray Data.
 
-A killed extraction goes on at the first slide whose file is not there. A slide that cannot be read or has no
-valid patch is listed in the manifest with the reason and stops nobody. The command is
+A killed extraction resumes at the first slide whose file is not there. A slide that cannot be read or has no
+valid patch is listed in the manifest with the reason, and does not affect the others. The command is
 grid/slides.py.
 """
 
@@ -24,18 +24,21 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class Job:
-    """One cohort in the making."""
+class PatchJob:
+    """One cohort whose patches are extracted."""
 
     name: str
     spec: Slides
     dataset: Dataset
-    making: Destination
+    destination: Destination
     records: list[Record] = field(default_factory=list)
     done: dict[int, SlideInfo] = field(default_factory=dict)
 
     def start(self) -> None:
-        """Raises InputError for options that are not accepted and for a dataset without survival."""
+        """Find the slides whose files are there already.
+
+        Raise InputError for options that are not accepted and for a dataset without survival.
+        """
         options_of(self.spec.dataset, self.spec.patches)
         if self.dataset.info.task != "survival":
             raise InputError(f"{self.spec.dataset}: {self.dataset.info.task}; accepted: slides with survival")
@@ -47,6 +50,7 @@ class Job:
                 self.done[number] = info
 
     def todo(self) -> list[dict[str, Any]]:
+        """Return an item for each slide that is left: the job's name, the slide's number and record."""
         return [
             {"job": self.name, "number": number, "record": json.dumps(record.to_json())}
             for number, record in enumerate(self.records)
@@ -55,43 +59,42 @@ class Job:
 
     @property
     def folder(self) -> Path:
-        return self.making.folder
+        return self.destination.folder
 
     @property
     def complete(self) -> bool:
         return len(self.done) == len(self.records)
 
-    def seal(self) -> CohortManifest:
-        """The manifest, written; InputError where no slide has a patch."""
+    def write_manifest(self) -> CohortManifest:
+        """Write the manifest and return it. Raise InputError if no slide has a patch."""
         infos = [self.done[number] for number in range(len(self.records))]
         manifest = patch_files.seal(self.folder, self.dataset, self.spec, infos)
         for problem in manifest.problems:
-            log.warning("%s: slide left out: %s", self.spec.dataset, problem)
+            log.warning("%s: slide excluded: %s", self.spec.dataset, problem)
         return manifest
 
 
-Event = tuple[str, CohortManifest | Exception]
+def extract_all(
+    jobs: list[PatchJob], on_slides: Callable[[int], object] = lambda slides: None
+) -> Iterator[tuple[str, CohortManifest | Exception]]:
+    """Yield (job name, its manifest or its error) as each job ends; `on_slides` counts finished slides.
 
-
-def extract_all(jobs: list[Job], on_slides: Callable[[int], object] = lambda slides: None) -> Iterator[Event]:
-    """Yields (job name, its manifest or its failure) as each job ends. `on_slides` counts finished slides.
-
-    Ray must be initialised. A job that fails does not touch the others.
+    Ray must be initialised. A job that fails does not affect the others.
     """
     yield from run_jobs(jobs, _extract, lambda info: on_slides(1))
 
 
-def _extract(jobs: Mapping[str, Job]) -> Iterator[dict[str, Any]]:
-    places = {name: (job.making, job.dataset.root, job.spec) for name, job in jobs.items()}
+def _extract(jobs: Mapping[str, PatchJob]) -> Iterator[dict[str, Any]]:
+    parts = {name: (job.destination, job.dataset.root, job.spec) for name, job in jobs.items()}
 
     def write(batch: Any) -> Any:
         name, number = batch["job"][0], int(batch["number"][0])
-        making, root, spec = places[name]
+        destination, root, spec = parts[name]
         record = Record.from_json(json.loads(batch["record"][0]))
-        info = patch_files.write(making.folder, root, record, spec)
+        info = patch_files.write(destination.folder, root, record, spec)
         if info.file.name:
-            path = making.folder / info.file.name
-            making.keep(path, path.with_suffix(".json"))
+            path = destination.folder / info.file.name
+            destination.upload(path, path.with_suffix(".json"))
         return {"job": [name], "number": [number], "info": [info]}
 
     return map_pieces([item for job in jobs.values() for item in job.todo()], write)

@@ -1,7 +1,7 @@
 """Prepared shards through Ray Data, in order: once into the node's cache, or to a reader of every epoch.
 
-Data tasks ask for no CPU, so that a trial that holds the last one can never wait for a task that cannot
-start (measured: with one CPU a task, two trials on two cores hang for ever).
+Data tasks ask for no CPU. A trial that holds the last CPU would otherwise wait for a task that cannot start
+(measured: with one CPU per task, two trials on two cores hang for ever).
 """
 
 import queue
@@ -16,36 +16,35 @@ from grid.preparation.pipeline import quiet_ray_data
 from medpt.data import cache
 from medpt.data.manifest import Manifest, read_index, verify
 
-SILENCE = 120.0  # seconds without a batch after which a trial gives up
-
+TIMEOUT = 120.0  # seconds without a batch after which a trial gives up
 
 STARVED = (
-    "no batch of data for {:.0f} s: Ray Data's tasks get no room on this machine beside the trials (they "
-    "need memory, no CPU), or the storage does not answer; fewer trials leave more room: --cpus, --gpus"
+    "no batch of data for {:.0f} s: the tasks of Ray Data cannot start on this machine beside the trials "
+    "(they need memory, no CPU), or the storage does not answer; use --cpus or --gpus for fewer trials"
 )
 
 
 class StarvedError(OSError):
-    """No batch came for too long: an infrastructure fault, tried again as often as any other."""
+    """No batch came for too long: an infrastructure fault, retried as often as any other."""
 
 
 def fill_cache(shard_folder: Path, cache_folder: Path, manifest: Manifest) -> cache.Arrays:
-    """The node's arrays, streamed from the shards where they are not there yet; one process builds them."""
+    """Return the node's arrays. One process streams them from the shards if they are not there."""
 
     def verified() -> Iterator[dict[str, Any]]:
         verify(shard_folder)
-        yield from watched(stream([shard_folder / shard.name for shard in manifest.shards], _whole))
+        yield from with_timeout(stream([shard_folder / shard.name for shard in manifest.shards], _all_rows))
 
     cache.build(cache_folder, manifest, read_index(shard_folder), verified())
     return cache.open_arrays(cache_folder)
 
 
-def _whole(table: Any, position: int) -> dict[str, Any]:
+def _all_rows(table: Any, position: int) -> dict[str, Any]:
     return {name: np.array(table.column(name).to_pylist(), dtype=object) for name in ("id", "image", "mask")}
 
 
 def stream(paths: list[Path], select: Callable[[Any, int], dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """One batch of columns a shard, in the order of `paths`."""
+    """Yield one batch of columns per shard, in the order of `paths`; `select` makes it from the table."""
     import ray
 
     quiet_ray_data()
@@ -65,29 +64,29 @@ def stream(paths: list[Path], select: Callable[[Any, int], dict[str, Any]]) -> I
     yield from batches
 
 
-def watched(batches: Iterator[Any], silence: float = SILENCE) -> Iterator[Any]:
-    """The same batches; StarvedError where the next one takes longer than `silence` seconds."""
-    asked, answers = queue.SimpleQueue[bool](), queue.SimpleQueue[Any]()
-    # A daemon: one that waits for ever must not keep its process, as a pool's thread would.
-    threading.Thread(target=_answer, args=(batches, asked, answers), name="batches", daemon=True).start()
+def with_timeout(batches: Iterator[Any], seconds: float = TIMEOUT) -> Iterator[Any]:
+    """Yield the batches. Raise StarvedError if the next one takes longer than `seconds`."""
+    requests, answers = queue.SimpleQueue[bool](), queue.SimpleQueue[Any]()
+    # A daemon thread: one that waits for ever must not keep its process alive, as a pool's thread would.
+    threading.Thread(target=_answer, args=(batches, requests, answers), name="batches", daemon=True).start()
     try:
         while True:
-            asked.put(True)
-            batch, error = answers.get(timeout=silence)
+            requests.put(True)
+            batch, error = answers.get(timeout=seconds)
             if isinstance(error, StopIteration):
                 return
             if error is not None:
                 raise error
             yield batch
     except queue.Empty:
-        raise StarvedError(STARVED.format(silence)) from None
+        raise StarvedError(STARVED.format(seconds)) from None
     finally:
-        asked.put(False)
+        requests.put(False)
 
 
-def _answer(batches: Iterator[Any], asked: Any, answers: Any) -> None:
-    """One batch, or what was raised in its place, for each that is asked for."""
-    while asked.get():
+def _answer(batches: Iterator[Any], requests: Any, answers: Any) -> None:
+    """Put a batch, or the error in its place, into `answers` for each true request."""
+    while requests.get():
         try:
             answers.put((next(batches), None))
         except BaseException as error:

@@ -1,4 +1,4 @@
-"""`medpt.data prepare`: killed and run again, and with images that were mended in between."""
+"""`medpt.data prepare`: killed and run again, and with images that were repaired in between."""
 
 import os
 import subprocess
@@ -54,7 +54,7 @@ def start(source: Path, to: Path, fault: str = "") -> "subprocess.Popen[str]":
 
 
 def kill_all(process: "subprocess.Popen[str]") -> None:
-    """Ray's processes as well: they would go on for a moment."""
+    """Kill Ray's processes as well: they would work on for a moment."""
     started = psutil.Process(process.pid)
     for one in [started, *started.children(recursive=True)]:
         with suppress(psutil.NoSuchProcess):
@@ -62,7 +62,7 @@ def kill_all(process: "subprocess.Popen[str]") -> None:
     process.communicate()
 
 
-def test_a_preparation_that_is_killed_goes_on_where_it_was(source: Path, tmp_path: Path) -> None:
+def test_prepare_command_resumes_after_a_kill(source: Path, tmp_path: Path) -> None:
     to = tmp_path / "shards"
     process = start(source, to, f"at:replacing/shard-00002.parquet,do:sleep 600,in:{tmp_path}")
     deadline = time.monotonic() + 120
@@ -73,10 +73,10 @@ def test_a_preparation_that_is_killed_goes_on_where_it_was(source: Path, tmp_pat
     assert finished
     assert not (to / "manifest.json").exists()
     again = start(source, to)
-    told, _ = again.communicate(timeout=300)
+    output, _ = again.communicate(timeout=300)
     assert again.returncode == 0
     assert {name: (to / name).stat().st_mtime_ns for name in finished} == finished
-    lines = [line for line in told.splitlines() if "to go" in line]
+    lines = [line for line in output.splitlines() if "to go" in line]
     assert len(lines) == 4 - len(finished)
     assert lines[-1].startswith(f"{COUNT} of {COUNT} images, ")
     assert lines[-1].endswith(" a second, 0 s to go")
@@ -85,21 +85,21 @@ def test_a_preparation_that_is_killed_goes_on_where_it_was(source: Path, tmp_pat
     assert manifest.prepare.pipeline == "resize(48)|clahe(2,8)"
 
 
-def test_a_mended_image_is_prepared_by_the_same_command(
+def test_shard_job_prepares_a_repaired_image(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from grid.preparation.images import Job
+    from grid.preparation.images import ShardJob
     from grid.preparation.pipeline import Destination
     from medpt.data import open_dataset
     from medpt.specs import Prepare
 
     monkeypatch.setattr(shards, "ROWS", 200)
     image = source / "images" / "007.png"
-    whole = image.read_bytes()
+    complete = image.read_bytes()
     spec = Prepare("Grains", "f", "resize(8)")
 
-    def prepared() -> Job:
-        job = Job("grains", spec, open_dataset("Grains", source), Destination(tmp_path / "to"))
+    def prepared() -> ShardJob:
+        job = ShardJob("grains", spec, open_dataset("Grains", source), Destination(tmp_path / "to"))
         job.start()
         for item in job.todo():
             number = item["number"]
@@ -107,8 +107,8 @@ def test_a_mended_image_is_prepared_by_the_same_command(
             job.done[number] = shards.write(job.dataset, job.chunks[number], spec.pipeline, path)
         return job
 
-    image.write_bytes(whole[:50])
+    image.write_bytes(complete[:50])
     with pytest.raises(ValueError, match=r"Grains: images/007\.png: .*truncated"):
-        prepared().seal()
-    image.write_bytes(whole)
-    assert prepared().seal().rows == COUNT
+        prepared().write_manifest()
+    image.write_bytes(complete)
+    assert prepared().write_manifest().rows == COUNT

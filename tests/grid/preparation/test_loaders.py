@@ -1,4 +1,4 @@
-"""Ray Data's side: shards written and resumed, streamed once or every epoch, and never a trial starved."""
+"""Shards through Ray Data: written, resumed, cached, streamed, and trials that never starve."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from grid.cluster.ray_session import local_ray
-from grid.preparation import loaders
-from grid.preparation import streaming as stream
-from grid.preparation.images import Job, prepare_all
+from grid.preparation import loaders, streaming
+from grid.preparation.images import ShardJob, prepare_all
 from grid.preparation.pipeline import Destination
 from grid.prepare import main
 from medpt import phantom
@@ -41,8 +40,8 @@ def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shards, "ROWS", 16)
 
 
-def job(source: Path, to: Path, name: str = "chest") -> Job:
-    return Job(
+def job(source: Path, to: Path, name: str = "chest") -> ShardJob:
+    return ShardJob(
         name, Prepare("ChestXRay2017", "f", PIPELINE), open_dataset("ChestXRay2017", source), Destination(to)
     )
 
@@ -54,21 +53,21 @@ def prepared(ray: None, source: Path, tmp_path: Path, small_shards: None) -> Pat
     return tmp_path / "shards"
 
 
-def test_shards_are_those_of_a_plain_loop(prepared: Path, source: Path, tmp_path: Path) -> None:
+def test_prepare_all_writes_the_shards_of_a_plain_loop(prepared: Path, source: Path, tmp_path: Path) -> None:
     alone = job(source, tmp_path / "alone")
     alone.start()
     for number, rows in enumerate(alone.chunks):
         path = shards.shard_path(alone.folder, number)
         alone.done[number] = shards.write(alone.dataset, rows, PIPELINE, path)
-    alone.seal()
+    alone.write_manifest()
     names = {path.name for path in prepared.iterdir()}
     assert len(names) == 2 * 4 + 1
     for name in names:
         assert (prepared / name).read_bytes() == (alone.folder / name).read_bytes()
 
 
-def test_a_killed_preparation_writes_only_what_is_missing(prepared: Path, source: Path) -> None:
-    """What a kill leaves: some shards whole, one cut, no manifest."""
+def test_prepare_all_resumes_at_missing_shards(prepared: Path, source: Path) -> None:
+    """What a kill leaves: some complete shards, one cut, no manifest."""
     (prepared / "manifest.json").unlink()
     shards.shard_path(prepared, 1).unlink()
     cut = shards.shard_path(prepared, 2)
@@ -82,7 +81,7 @@ def test_a_killed_preparation_writes_only_what_is_missing(prepared: Path, source
     verify(prepared)
 
 
-def test_a_bad_image_fails_its_job_alone(ray: None, source: Path, tmp_path: Path) -> None:
+def test_prepare_all_fails_only_the_job_with_bad_images(ray: None, source: Path, tmp_path: Path) -> None:
     import shutil
 
     broken = Path(shutil.copytree(source, tmp_path / "broken"))
@@ -96,7 +95,7 @@ def test_a_bad_image_fails_its_job_alone(ray: None, source: Path, tmp_path: Path
     assert len(failure.problems) == 3
 
 
-def test_the_cache_holds_the_pixels_of_the_shards(prepared: Path, tmp_path: Path) -> None:
+def test_array_and_streaming_loaders_scan_the_same_pixels(prepared: Path, tmp_path: Path) -> None:
     found = loaders.open_loader(prepared, tmp_path / "cache", 2**30, "cpu")
     again = loaders.open_loader(prepared, tmp_path / "plain", 0, "cpu")
     rows = np.arange(len(found.index))
@@ -105,37 +104,37 @@ def test_the_cache_holds_the_pixels_of_the_shards(prepared: Path, tmp_path: Path
         assert (labels == same).all()
 
 
-def test_a_stream_gives_every_row_once_an_epoch(prepared: Path) -> None:
-    stream = loaders.StreamingLoader(prepared)
-    rows = stream.index.rows("train")
+def test_streaming_loader_gives_every_row_once_per_epoch(prepared: Path) -> None:
+    loader = loaders.StreamingLoader(prepared)
+    rows = loader.index.rows("train")
     steps = len(rows) // 8
-    assert stream.steps_per_epoch(rows, 8) == 8 * steps
-    epoch = list(islice(stream.batches(rows, 8, seed=1), steps))
+    assert loader.steps_per_epoch(rows, 8) == 8 * steps
+    epoch = list(islice(loader.batches(rows, 8, seed=1), steps))
     seen = Counter(image.numpy().tobytes() for images, _, _ in epoch for image in images)
-    wanted = Counter(image.numpy().tobytes() for images, _ in stream.scan(rows, 8) for image in images)
+    wanted = Counter(image.numpy().tobytes() for images, _ in loader.scan(rows, 8) for image in images)
     assert seen == wanted
     assert {int(t) for _, _, transforms in epoch for t in transforms} > {0, 1, 2, 3}
 
 
-def test_a_stream_is_addressable(prepared: Path) -> None:
-    stream = loaders.StreamingLoader(prepared)
-    rows = stream.index.rows("train")
+def test_streaming_loader_starts_at_any_batch(prepared: Path) -> None:
+    loader = loaders.StreamingLoader(prepared)
+    rows = loader.index.rows("train")
     steps = len(rows) // 8
-    whole = list(islice(stream.batches(rows, 8, seed=1), steps + 2))
+    complete = list(islice(loader.batches(rows, 8, seed=1), steps + 2))
     for start in (1, steps - 1, steps, steps + 1):
-        part = next(stream.batches(rows, 8, seed=1, start=start))
-        assert all((a == b).all() for a, b in zip(part, whole[start], strict=True))
-    other = next(stream.batches(rows, 8, seed=2))
-    assert not (other[0] == whole[0][0]).all()
+        part = next(loader.batches(rows, 8, seed=1, start=start))
+        assert all((a == b).all() for a, b in zip(part, complete[start], strict=True))
+    other = next(loader.batches(rows, 8, seed=2))
+    assert not (other[0] == complete[0][0]).all()
 
 
-def test_a_stream_in_another_order_is_refused(prepared: Path) -> None:
+def test_streaming_loader_refuses_to_scan_in_descending_order(prepared: Path) -> None:
     with pytest.raises(ValueError, match="ascending"):
         next(loaders.StreamingLoader(prepared).scan(np.array([3, 1]), 2))
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "missing"])
-def test_a_damaged_shard_is_named(prepared: Path, tmp_path: Path, damage: str) -> None:
+def test_open_loader_names_a_damaged_shard(prepared: Path, tmp_path: Path, damage: str) -> None:
     path = shards.shard_path(prepared, 1)
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
@@ -155,14 +154,14 @@ def test_streaming_trials_that_hold_every_cpu_do_not_hang(prepared: Path) -> Non
 
     @cluster.remote(num_cpus=1)
     def trial(seed: int) -> int:
-        stream = loaders.StreamingLoader(prepared)
-        batches = stream.batches(stream.index.rows("train"), 8, seed)
+        loader = loaders.StreamingLoader(prepared)
+        batches = loader.batches(loader.index.rows("train"), 8, seed)
         return sum(len(labels) for _, labels, _ in islice(batches, 6))
 
     assert cluster.get([trial.remote(seed) for seed in range(4)], timeout=180) == [48] * 4
 
 
-def test_silence_is_told() -> None:
+def test_with_timeout_raises_starved_error_without_a_batch() -> None:
     import time
 
     def slow() -> Iterator[int]:
@@ -170,14 +169,13 @@ def test_silence_is_told() -> None:
         time.sleep(5)
         yield 2
 
-    batches = stream.watched(slow(), silence=0.2)
+    batches = streaming.with_timeout(slow(), seconds=0.2)
     assert next(batches) == 1
-    with pytest.raises(stream.StarvedError, match="no batch of data"):
+    with pytest.raises(streaming.StarvedError, match="no batch of data"):
         next(batches)
 
 
-def test_the_command_refuses_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_prepare_command_refuses_a_missing_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["DRIVE", str(tmp_path / "none"), "--to", str(tmp_path / "to")]) == 2
-    told = capsys.readouterr().err
-    assert str(tmp_path / "none") in told
+    assert str(tmp_path / "none") in capsys.readouterr().err
     assert not (tmp_path / "to").exists()

@@ -1,4 +1,4 @@
-"""Slides through Ray Data: bytes as of a plain loop, resumed by slide, and no bad slide stops the rest."""
+"""Patches through Ray Data: the files of a plain loop, resumed by slide; bad slides do not affect others."""
 
 import shutil
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ import pytest
 from grid.claims.published import cohort_counts
 from grid.cluster.ray_session import local_ray
 from grid.preparation.pipeline import Destination
-from grid.preparation.slides import Job, extract_all
+from grid.preparation.slides import PatchJob, extract_all
 from grid.slides import main, table4
 from medpt import phantom
 from medpt.data import open_dataset
@@ -33,9 +33,9 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return phantom.write("TCGA-GBM", tmp_path_factory.mktemp("slides") / "gbm", train=5, test=0, size=96)
 
 
-def job(source: Path, to: Path, name: str = "gbm", **changes: object) -> Job:
+def job(source: Path, to: Path, name: str = "gbm", **changes: object) -> PatchJob:
     spec = Slides("TCGA-GBM", "f", patches={**PATCHES, **changes})
-    return Job(name, spec, open_dataset("TCGA-GBM", source), Destination(to))
+    return PatchJob(name, spec, open_dataset("TCGA-GBM", source), Destination(to))
 
 
 @pytest.fixture
@@ -47,24 +47,26 @@ def prepared(ray: None, source: Path, tmp_path: Path) -> Path:
     return tmp_path / "patches"
 
 
-def test_files_are_those_of_a_plain_loop(prepared: Path, source: Path, tmp_path: Path) -> None:
+def test_extract_all_writes_the_files_of_a_plain_loop(prepared: Path, source: Path, tmp_path: Path) -> None:
     alone = job(source, tmp_path / "alone")
     alone.start()
     for number, record in enumerate(alone.records):
         alone.done[number] = patch_files.write(alone.folder, alone.dataset.root, record, alone.spec)
-    alone.seal()
+    alone.write_manifest()
     names = {path.name for path in prepared.iterdir()}
     assert names == {path.name for path in alone.folder.iterdir()}
     for name in names:
         assert (prepared / name).read_bytes() == (alone.folder / name).read_bytes()
 
 
-def test_a_killed_extraction_reads_only_what_is_missing(prepared: Path, source: Path) -> None:
-    """What a kill leaves: some files whole, one cut, one without its JSON, no manifest."""
+def test_extract_all_resumes_at_missing_slides(prepared: Path, source: Path) -> None:
+    """What a kill leaves: some complete files, one cut, one without its JSON, no manifest."""
     (prepared / "cohort.json").unlink()
-    first, cut, unsaid, absent = (slide_path(prepared, r) for r in job(source, prepared).dataset.records[:4])
+    first, cut, unlisted, absent = (
+        slide_path(prepared, r) for r in job(source, prepared).dataset.records[:4]
+    )
     cut.write_bytes(cut.read_bytes()[:50])
-    unsaid.with_suffix(".json").unlink()
+    unlisted.with_suffix(".json").unlink()
     absent.unlink()
     before = first.stat().st_mtime_ns
     seen: list[int] = []
@@ -77,7 +79,7 @@ def test_a_killed_extraction_reads_only_what_is_missing(prepared: Path, source: 
     assert again == ended
 
 
-def test_bad_slides_are_listed_and_bad_jobs_fail_alone(ray: None, source: Path, tmp_path: Path) -> None:
+def test_extract_all_lists_bad_slides_and_fails_bad_jobs(ray: None, source: Path, tmp_path: Path) -> None:
     spoilt, unusable = (shutil.copytree(source, tmp_path / name) for name in ("spoilt", "unusable"))
     slides = sorted(unusable.rglob("*.svs"))
     for path in slides:
@@ -101,15 +103,15 @@ def test_bad_slides_are_listed_and_bad_jobs_fail_alone(ray: None, source: Path, 
     assert "unknown option 'boxes'" in str(ended["wrong"])
 
 
-def test_only_cohorts_have_slides(tmp_path: Path) -> None:
+def test_extract_all_refuses_a_dataset_without_survival(tmp_path: Path) -> None:
     folder = phantom.write("TNBC", tmp_path / "tnbc", train=4, test=0, size=32)
-    wrong = Job("a", Slides("TNBC", "f"), open_dataset("TNBC", folder), Destination(tmp_path / "to"))
+    wrong = PatchJob("a", Slides("TNBC", "f"), open_dataset("TNBC", folder), Destination(tmp_path / "to"))
     ((_, ended),) = extract_all([wrong])
     assert isinstance(ended, InputError)
     assert str(ended) == "TNBC: segmentation; accepted: slides with survival"
 
 
-def test_the_command_prints_table_4(
+def test_slides_command_prints_table_4(
     ray: None,
     source: Path,
     tmp_path: Path,
@@ -133,7 +135,7 @@ def test_the_command_prints_table_4(
     assert "no such folder" in capsys.readouterr().err
 
 
-def test_the_paper_says() -> None:
+def test_cohort_counts_of_the_paper() -> None:
     assert cohort_counts()["TCGA-LGG"] == {
         "patients": "387",
         "WSIs": "1,380",
