@@ -23,8 +23,6 @@ from unittest import mock
 
 from bench.figure import Figure, show
 from grid.cluster.ray_session import local_ray
-from grid.execution import allocation
-from grid.execution.stalled import StallNotice
 from grid.options import RunOptions
 from grid.plan.plan import Plan, Unit
 from grid.space.trials import Settings, Space
@@ -70,8 +68,8 @@ def ours(count: int, out: Path, *, recorded: bool) -> float:
         _started(tracker)
     start = time.perf_counter()
     with mock.patch.object(scheduler, "trainable", trainable):
-        room, patience = allocation.capacity(None, None), StallNotice(60, print)
-        scheduler.run(plan, plan.units, store, options, {}, tracker.note, lambda images: None, room, patience)
+        listeners = scheduler.RunListeners([tracker.note], lambda images: None, print)
+        scheduler.run_units(plan, plan.units, store, options, {}, listeners)
     lost = set(plan.units) - store.finished()
     assert not lost, [store.failure(name)["reason"] for name in lost & store.failures()] or "units are lost"
     if recorded:

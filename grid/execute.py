@@ -14,7 +14,6 @@ from grid.cluster.ray_session import local_ray
 from grid.execution import allocation
 from grid.execution.inputs import weights_file
 from grid.execution.progress import Progress
-from grid.execution.stalled import StallNotice
 from grid.options import RunOptions
 from grid.plan import cost
 from grid.plan.plan import Plan, Unit
@@ -124,24 +123,22 @@ def carry_out(
         stack.enter_context(watch_connection(head(), partial(leave_without_ray, lost(options))))
         from grid.execution import scheduler
 
-        room = counted_on(options, console)
-        patience = StallNotice(options.stall_seconds, lambda text: console.print(text, markup=False))
+        check_capacity(options, console)
+        listeners = scheduler.RunListeners(
+            on_event=(progress.on_event, tracker.note),
+            on_images=progress.on_images,
+            on_stall=lambda text: console.print(text, markup=False),
+        )
+        scheduler.run_units(plan, set(todo), store, options, opened, listeners)
 
-        def tell(event: str, unit: Unit) -> None:
-            progress.note(event, unit)
-            tracker.note(event, unit)
 
-        scheduler.run(plan, todo, store, options, opened, tell, progress.prepared, room, patience)
-
-
-def counted_on(options: RunOptions, console: Console) -> allocation.Capacity:
-    """How much may be at work at once; what a cluster has only now is said, as it is for the whole run."""
-    room = allocation.capacity(options.cpus, options.gpus)
+def check_capacity(options: RunOptions, console: Console) -> None:
+    """Raise InputError for GPUs that PyTorch cannot use; print if a cluster without GPUs trains on CPUs."""
+    capacity = allocation.capacity(options.cpus, options.gpus)
     if not options.address:
-        allocation.check_gpus(room.gpus)
-    elif options.gpus is None and not room.gpus:
+        allocation.check_gpus(capacity.gpus)
+    elif options.gpus is None and not capacity.gpus:
         console.print("the cluster has no GPU now, so units train on CPUs; --gpus N waits for N GPUs")
-    return room
 
 
 def head() -> str:

@@ -1,21 +1,22 @@
-"""Prepared data for a plan, made beside the training: images to shards, slides to patches, then published.
+"""The data units of a run, prepared beside the training: images to shards, slides to patches, then published.
 
-A unit that fails does not touch the others; what stops a whole pipeline fails the units that were left in it.
+A unit that fails does not affect the others. An error that stops a whole pipeline fails the units that it had
+left.
 """
 
 import logging
-import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
-from typing import Protocol
 
 from grid.execution import failures
-from grid.execution.worker import facts
+from grid.execution.coordinator import Coordinator
+from grid.execution.failures import TrialFailure
+from grid.execution.worker import Outcome, facts
 from grid.options import RunOptions
-from grid.plan.planner import Unit
+from grid.plan.plan import Unit
 from grid.preparation import images, slides, streaming
 from grid.preparation.pipeline import Destination
 from grid.store.leases import Lease
@@ -28,150 +29,130 @@ from medpt.disc_detector import Detector
 from medpt.specs import Prepare, Pretrain, Slides, from_json
 from medpt.survival.patch_files import CohortManifest
 
-Ended = tuple[str, Manifest | CohortManifest | Exception]
+log = logging.getLogger(__name__)
+
+Prepared = Manifest | CohortManifest
+Pipeline = Callable[[Sequence[Unit]], Iterator[tuple[str, Prepared | Exception]]]
+Publish = Callable[[Unit, Prepared, int, float], Outcome]  # unit, its manifest, attempt, time of the start
 
 
-class Board(Protocol):
-    """Who hears of each unit's beginning and end: the searcher of grid/execution/scheduler.py."""
-
-    store: Store
-    waiting: dict[str, Unit]
-    lock: threading.Condition
-    tell: Callable[[str, Unit], object]
-
-    def settle(self, name: str, cause: str = "", reason: str = "", trace: str | None = None) -> None: ...
-
-    def drop_blocked(self) -> None: ...
-
-
-def supply(
-    board: Board, options: RunOptions, opened: Mapping[str, Dataset], on_images: Callable[[int], object]
+def prepare_data_units(
+    coordinator: Coordinator, store: Store, pipelines: Mapping[str, Pipeline], publish: Publish
 ) -> None:
-    """Every unit of data that waits, images before slides; those that need training once it is done."""
-    while ready := _next(board):
-        leases = {name: lease for name in ready if (lease := board.store.claim(name))}
-        for name in ready.keys() - leases.keys():
-            if board.store.is_finished(name):  # by another driver
-                board.settle(name)
-        if leases:
-            with ExitStack() as stack:
-                for lease in leases.values():
-                    stack.enter_context(board.store.leases.beating(lease))
-                _make(board, options, {name: ready[name] for name in leases}, leases, opened, on_images)
-        else:
-            time.sleep(1)
+    """Prepare the data units of a run by kind, as each becomes ready; return once none is left."""
+    while taken := coordinator.take_data_units():
+        with ExitStack() as stack:
+            for _, lease in taken:
+                stack.enter_context(store.leases.beating(lease))
+            _prepare(coordinator, taken, pipelines, publish)
 
 
-def _make(
-    board: Board,
-    options: RunOptions,
-    mine: Mapping[str, Unit],
-    leases: Mapping[str, Lease],
-    opened: Mapping[str, Dataset],
-    on_images: Callable[[int], object],
+def _prepare(
+    coordinator: Coordinator,
+    taken: Sequence[tuple[Unit, Lease]],
+    pipelines: Mapping[str, Pipeline],
+    publish: Publish,
 ) -> None:
-    begun = time.time()
-    for unit in mine.values():
-        board.tell("started", unit)
+    started, units = time.time(), [unit for unit, _ in taken]
+    left = {unit.digest: (unit, lease) for unit, lease in taken}
     try:
-        kind = next(iter(mine.values())).kind
-        for name, ended in PIPELINES[kind](mine, board.store, opened, on_images):
-            _publish(board, options, mine[name], ended, leases[name].attempt, begun)
+        for digest, prepared in pipelines[units[0].kind](units):
+            result = _result(*left[digest], prepared, started, publish)
+            del left[digest]
+            coordinator.data_unit_ended(digest, result)
+        if left:
+            raise RuntimeError("the pipeline ended without a result")
     except Exception as error:
-        logging.getLogger(__name__).exception("preparing stopped")
-        for name in [name for name in mine if name in board.waiting]:
-            board.settle(name, failures.classify(error), failures.describe(error), traceback.format_exc())
+        labels = ", ".join(unit.label for unit, _ in left.values())
+        log.exception("data preparation stopped; %d units failed: %s", len(left), labels)
+        failure = TrialFailure(failures.classify(error), failures.describe(error), traceback.format_exc())
+        for digest in left:
+            coordinator.data_unit_ended(digest, failure)
 
 
-def _next(board: Board) -> dict[str, Unit]:
-    """Units of one kind that can be made now, once there are some; none when no unit of data waits."""
-    with board.lock:
-        while waiting := {name: unit for name, unit in board.waiting.items() if unit.kind in PIPELINES}:
-            ready = {
-                name: unit for name, unit in waiting.items() if all(map(board.store.is_finished, unit.needs))
-            }
-            for kind in PIPELINES:
-                if mine := {name: unit for name, unit in ready.items() if unit.kind == kind}:
-                    return mine
-            board.lock.wait(1)
-            board.drop_blocked()
-    return {}
+def _result(
+    unit: Unit, lease: Lease, prepared: Prepared | Exception, started: float, publish: Publish
+) -> Outcome | TrialFailure:
+    if isinstance(prepared, Exception):
+        return TrialFailure(failures.classify(prepared), str(prepared))
+    return publish(unit, prepared, lease.attempt, started)
 
 
-def _images(
-    units: Mapping[str, Unit], store: Store, opened: Mapping[str, Dataset], on_images: Callable[[int], object]
-) -> Iterator[Ended]:
+def data_pipelines(
+    store: Store, datasets: Mapping[str, Dataset], on_images: Callable[[int], object]
+) -> dict[str, Pipeline]:
+    """Return the pipeline of each kind of data unit; `on_images` counts prepared images."""
+    return {
+        "prepare": partial(_prepare_images, store, datasets, on_images),
+        "slides": partial(_extract_patches, store, datasets),
+    }
+
+
+def _prepare_images(
+    store: Store, datasets: Mapping[str, Dataset], on_images: Callable[[int], object], units: Sequence[Unit]
+) -> Iterator[tuple[str, Prepared | Exception]]:
     jobs = []
-    for name, unit in units.items():
-        assert isinstance(unit.spec, Prepare)  # noqa: S101 - for the type checker
-        detector = _detector(unit.spec.detector, store) if unit.spec.detector else None
-        dataset = opened[unit.spec.dataset]
-        jobs.append(images.ShardJob(name, unit.spec, dataset, _making(store, name), detector))
+    for unit in units:
+        if isinstance(unit.spec, Prepare):
+            detector = _detector(unit.spec.detector, store) if unit.spec.detector else None
+            destination = _destination(store, unit.digest)
+            dataset = datasets[unit.spec.dataset]
+            jobs.append(images.ShardJob(unit.digest, unit.spec, dataset, destination, detector))
     return images.prepare_all(jobs, on_images)
 
 
+def _extract_patches(
+    store: Store, datasets: Mapping[str, Dataset], units: Sequence[Unit]
+) -> Iterator[tuple[str, Prepared | Exception]]:
+    jobs = []
+    for unit in units:
+        if isinstance(unit.spec, Slides):
+            destination = _destination(store, unit.digest)
+            jobs.append(slides.PatchJob(unit.digest, unit.spec, datasets[unit.spec.dataset], destination))
+    return slides.extract_all(jobs)
+
+
 def _detector(digest: str, store: Store) -> Detector:
-    """The network that a pre-training made, for images such as it was trained on."""
+    """Return the network of a pre-training, for images like those it was trained on."""
     spec = from_json("pretrain", store.marker(digest)["spec"])
     assert isinstance(spec, Pretrain)  # noqa: S101 - for the type checker
     pipeline = Manifest.read(store.artifact(spec.data[0], MANIFEST).parent).prepare.pipeline
     return Detector(store.artifact(digest, "best.safetensors"), spec.backbone, spec.architecture, pipeline)
 
 
-def _slides(
-    units: Mapping[str, Unit], store: Store, opened: Mapping[str, Dataset], on_images: Callable[[int], object]
-) -> Iterator[Ended]:
-    jobs = []
-    for name, unit in units.items():
-        assert isinstance(unit.spec, Slides)  # noqa: S101 - for the type checker
-        jobs.append(slides.PatchJob(name, unit.spec, opened[unit.spec.dataset], _making(store, name)))
-    return slides.extract_all(jobs)  # slides are no images
+def _destination(store: Store, digest: str) -> Destination:
+    """Return where the pieces of a unit are written; a bucket has them for the next attempt on any node."""
+    upload, download_all = partial(store.artifacts.keep, digest), partial(store.artifacts.resume, digest)
+    return Destination(store.checkpoints(digest), upload, download_all)
 
 
-def _making(store: Store, digest: str) -> Destination:
-    """Where data are made; in a bucket what one node wrote is found by the next attempt on any node."""
-    keep, gather = partial(store.artifacts.keep, digest), partial(store.artifacts.resume, digest)
-    return Destination(store.checkpoints(digest), keep, gather)
+def publish_data(
+    store: Store, options: RunOptions, unit: Unit, prepared: Prepared, attempt: int, started: float
+) -> Outcome:
+    """Publish what a pipeline has written, then fill this node's cache while files are still in memory."""
+    made = facts(unit, counts(prepared), started, attempt)
+    fault_injection.running(f"{unit.kind}-{unit.digest}")
+    try:
+        store.publish(unit.digest, store.checkpoints(unit.digest), made)
+    except SupersededError as error:
+        log.warning("%s: %s", unit.label, error)
+        return "taken"
+    if isinstance(prepared, Manifest):
+        _fill_cache(store, options, unit.digest, prepared)
+    return "finished"
 
 
-PIPELINES: dict[str, Callable[..., Iterator[Ended]]] = {"prepare": _images, "slides": _slides}
-
-
-def _publish(
-    board: Board,
-    options: RunOptions,
-    unit: Unit,
-    ended: Manifest | CohortManifest | Exception,
-    attempt: int,
-    begun: float,
-) -> None:
-    store = board.store
-    if isinstance(ended, Exception):
-        store.fail(unit.digest, failures.classify(ended), str(ended))
-    else:
-        made = facts(unit, counts(ended), begun, attempt)
-        fault_injection.running(f"{unit.kind}-{unit.digest}")
-        try:
-            store.publish(unit.digest, store.checkpoints(unit.digest), made)
-        except SupersededError as error:
-            logging.getLogger(__name__).warning("%s: %s", unit.label, error)
-            return  # it still waits, and is finished or claimed again
-        if isinstance(ended, Manifest):
-            _warm(store, options, unit.digest, ended)
-    board.settle(unit.digest)
-
-
-def counts(manifest: Manifest | CohortManifest) -> dict[str, float]:
-    """What there is of a dataset: images and shards, or the rows of the paper's Table 4."""
+def counts(manifest: Prepared) -> dict[str, float]:
+    """Return the metrics of prepared data: images and shards, or the rows of the paper's Table 4."""
     if isinstance(manifest, Manifest):
         return {"images": float(manifest.rows), "shards": float(len(manifest.shards))}
     return {name.replace(" ", "_"): float(count) for name, count in manifest.table4().items()}
 
 
-def _warm(store: Store, options: RunOptions, digest: str, manifest: Manifest) -> None:
-    """Fills this node's cache while the shards are still in memory; else the first trial that reads does."""
+def _fill_cache(store: Store, options: RunOptions, digest: str, manifest: Manifest) -> None:
+    """Fill this node's cache; where it fails, the first trial that reads the data does."""
     if cache.nbytes(manifest) <= options.cache_bytes:
         try:
             streaming.fill_cache(store.folder(digest), options.cache_folder(store) / digest, manifest)
         except streaming.StarvedError as error:
-            logging.getLogger(__name__).warning("%s", error)
+            log.warning("could not fill the cache of %s: %s", digest, error)

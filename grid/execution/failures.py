@@ -1,25 +1,77 @@
-"""Why a unit did not finish, from what was raised, and how often that is tried again in one run."""
+"""Why a unit did not finish, and whether it is tried again in the same run."""
 
 import pickle
 import re
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from grid.execution.allocation import Allocation, Allocations
+from grid.plan.plan import Unit
 from medpt.errors import DivergedError, InputError
 
-RETRIES = {"infrastructure": 3, "memory": 1}  # whatever else there is would end the same way again
+Cause = Literal["diverged", "data", "memory", "infrastructure", "error"]  # "error": a fault of the code
 
-# What CUDA and PyTorch's allocators say where they raise no error of their own kind for it.
-EXHAUSTED = ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
+RETRIES: dict[Cause, int] = {"infrastructure": 3, "memory": 1}  # the other causes would end the same way
 
-KILLING = "killed due to the node running low on memory"  # in the words of Ray's monitor
+# What the allocators of CUDA and PyTorch say where they do not raise an error of their own type.
+MEMORY_MESSAGES = ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
+
+KILLED_BY_RAY = "killed due to the node running low on memory"  # in the message of Ray's memory monitor
+KILLED = "the machine ran low on memory, and Ray ended the process"
 LOST = "the process died or a file could not be written"
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-KILLED = "the machine ran low on memory, and Ray ended the process"
 
 
-def classify(error: BaseException) -> str:
-    """diverged, data, memory, infrastructure, or error: a fault of the code."""
+@dataclass(frozen=True)
+class TrialFailure:
+    """A failure as the driver sees it; `trace` is the text of the traceback, None where there is none."""
+
+    cause: Cause
+    reason: str
+    trace: str | None = None
+
+
+@dataclass(frozen=True)
+class Retry:
+    """The unit is run again, with `allocation`."""
+
+    allocation: Allocation
+
+
+@dataclass(frozen=True)
+class GiveUp:
+    """The unit has failed for this run."""
+
+
+class RetryPolicy:
+    """Decides which failed units are run again; counts the retries of each unit by cause."""
+
+    def __init__(self, allocations: Allocations) -> None:
+        self._allocations = allocations
+        self._retries: Counter[tuple[str, Cause]] = Counter()
+
+    def allocation_for(self, unit: Unit) -> Allocation:
+        """Return what the next trial of `unit` gets."""
+        return self._allocations.allocation_for(unit)
+
+    def decide(self, unit: Unit, cause: Cause) -> Retry | GiveUp:
+        """Return whether `unit`, which failed for `cause`, is run again.
+
+        Lost work is retried as it was, up to the bound in RETRIES; too little memory only with a larger
+        allocation than before. Every other cause would end the same way again.
+        """
+        if self._retries[unit.digest, cause] >= RETRIES.get(cause, 0):
+            return GiveUp()
+        if cause == "memory" and not self._allocations.increase(unit):
+            return GiveUp()
+        self._retries[unit.digest, cause] += 1
+        return Retry(self._allocations.allocation_for(unit))
+
+
+def classify(error: BaseException) -> Cause:
+    """Return the cause that an exception stands for."""
     if isinstance(error, DivergedError):
         return "diverged"
     if isinstance(error, InputError):
@@ -30,41 +82,46 @@ def classify(error: BaseException) -> str:
 
 
 def is_memory(error: BaseException) -> bool:
-    """Too little of a device's memory or of the machine's; Ray's own error of that name is the machine's."""
+    """Return whether the memory of a device or of the machine was too small.
+
+    Ray's own OutOfMemoryError is the machine's.
+    """
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in EXHAUSTED)
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in MEMORY_MESSAGES)
 
 
 def is_of_ray(error: BaseException) -> bool:
-    """A process, a node or an object was lost."""
+    """Return whether Ray raised the error: a process, a node or an object was lost."""
     return type(error).__module__.startswith("ray.")
 
 
-def failure_of_trial(trial: Any) -> tuple[str, str, str | None]:
-    """(cause, reason, where it happened) of a trial that Tune has just given up, from the files that this
-    process wrote of it; the last is Ray's text with the process's traceback, None where it cannot be read.
-
-    Tune keeps what a trial raised as a pickle, and as text alone that Ray's monitor ended its process.
-    """
-    said = None
-    try:
-        said = COLOURS.sub("", Path(trial.error_file).read_text())
-        if trial.pickled_error_file is None:
-            return ("memory", KILLED, said) if KILLING in said else ("infrastructure", _last_line(said), said)
-        error = pickle.loads(Path(trial.pickled_error_file).read_bytes())  # noqa: S301 - of our own folder
-    except (OSError, EOFError, TypeError, pickle.UnpicklingError):  # the disk is full, as a rule
-        return "infrastructure", LOST, said
-    cause = getattr(error, "cause", None)
-    inner = cause if isinstance(cause, BaseException) else error
-    return classify(inner), describe(inner), said
-
-
 def describe(error: BaseException) -> str:
-    """One line for the record."""
+    """Return the reason of a failure in one line."""
     if is_of_ray(error):
         return f"the process was lost: {type(error).__name__}: {_last_line(str(error))}"
     return str(error) if isinstance(error, DivergedError | InputError) else f"{type(error).__name__}: {error}"
+
+
+def failure_of_trial(trial: Any) -> TrialFailure:
+    """Return the failure of a trial that Tune has just given up, from the files that Tune wrote about it.
+
+    Tune stores what a trial raised as a pickle. That Ray's monitor ended its process it stores only as text.
+    The trace is Ray's text with the traceback of the process; None where the file cannot be read.
+    """
+    text = None
+    try:
+        text = COLOURS.sub("", Path(trial.error_file).read_text())
+        if trial.pickled_error_file is None:
+            if KILLED_BY_RAY in text:
+                return TrialFailure("memory", KILLED, text)
+            return TrialFailure("infrastructure", _last_line(text), text)
+        error = pickle.loads(Path(trial.pickled_error_file).read_bytes())  # noqa: S301 - this process wrote it
+    except (OSError, EOFError, TypeError, pickle.UnpicklingError):  # most often because the disk is full
+        return TrialFailure("infrastructure", LOST, text)
+    cause = getattr(error, "cause", None)
+    inner = cause if isinstance(cause, BaseException) else error
+    return TrialFailure(classify(inner), describe(inner), text)
 
 
 def _last_line(text: str) -> str:

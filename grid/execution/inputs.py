@@ -7,7 +7,7 @@ from socket import gethostname
 from typing import Any
 
 from grid.execution import leak_guard
-from grid.execution.allocation import allowed
+from grid.execution.allocation import usable_share
 from grid.options import RunOptions
 from grid.plan.planner import Unit
 from grid.store.store import Store
@@ -211,5 +211,5 @@ def _device(gpu_share: float) -> str:
         raise OSError(f"PyTorch can use no GPU on {gethostname()}, and the unit was given one of its GPUs")
     torch.cuda.empty_cache()
     size = torch.cuda.get_device_properties(0).total_memory
-    torch.cuda.set_per_process_memory_fraction(allowed(gpu_share, size))
+    torch.cuda.set_per_process_memory_fraction(usable_share(gpu_share, size))
     return "cuda"

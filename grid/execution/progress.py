@@ -1,4 +1,4 @@
-"""What a person at the terminal sees: one line that moves, or a line now and then in a log."""
+"""The progress of a run: one line that changes on a terminal, or a line every half minute in a log."""
 
 import threading
 import time
@@ -9,9 +9,10 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from grid.execution.coordinator import Event
 from grid.plan.plan import Unit
 
-EVERY = 30.0  # seconds between lines where the output is no terminal
+LOG_SECONDS = 30.0  # between lines where the output is not a terminal
 VERBS = {
     "prepare": "preparing",
     "pretrain": "pre-training",
@@ -23,11 +24,14 @@ VERBS = {
     "svcca": "measuring",
     "filters": "measuring",
 }
-SAID = {"failed": "failed", "again": "interrupted, tried again:"}
+PRINTED = {"failed": "failed", "retried": "interrupted, retried:"}  # events that get a line of their own
 
 
 class Progress:
-    """Counts units as they start and end; `costs` are relative and only weigh the time that is left."""
+    """Counts units as they start and end.
+
+    `costs` has each unit of the run by digest; they are relative and only weigh the time that is left.
+    """
 
     def __init__(self, console: Console, costs: Mapping[str, float]) -> None:
         self.console, self.costs = console, dict(costs)
@@ -49,34 +53,35 @@ class Progress:
         self.thread.join()
         self.console.print(self.line())
 
-    def note(self, event: str, unit: Unit) -> None:
+    def on_event(self, event: Event, unit: Unit) -> None:
+        """Count an event of a unit; failures and retries are printed."""
         with self.lock:
             if event == "started":
                 self.running[unit.digest] = unit
-                return
-            self.running.pop(unit.digest, None)
-            if event == "busy":  # another driver works on it
-                return
-            if event != "again":
+            else:
+                self.running.pop(unit.digest, None)
+            if event in ("finished", "failed", "blocked"):
                 self.ended[event] += 1
                 self.spent += self.costs.get(unit.digest, 0.0)
-        if event in SAID:
-            self.console.print(f"[red]{SAID[event]}[/red] {VERBS[unit.kind]} {unit.label}")
+        if event in PRINTED:
+            self.console.print(f"[red]{PRINTED[event]}[/red] {VERBS[unit.kind]} {unit.label}")
 
-    def prepared(self, images: int) -> None:
+    def on_images(self, images: int) -> None:
+        """Count prepared images."""
         with self.lock:
             self.images += images
 
     def line(self) -> Text:
+        """Return the counts, the time taken and left, and what is running."""
         with self.lock:
             done, total = sum(self.ended.values()), len(self.costs)
             elapsed = time.monotonic() - self.started
-            parts = [f"{done}/{total} units", clock(elapsed)]
+            parts = [f"{done}/{total} units", duration(elapsed)]
             if done and done < total:
                 parts.append(f"{done / elapsed * 60:.1f} units/min")
             if self.spent and done < total:
                 left = elapsed * (sum(self.costs.values()) - self.spent) / self.spent
-                parts.append(f"about {clock(left)} left, until {ending(left)}")
+                parts.append(f"about {duration(left)} left, until {end_time(left)}")
             if self.images and any(unit.kind == "prepare" for unit in self.running.values()):
                 parts.append(f"{self.images:,} images prepared")
             parts += [f"{VERBS[unit.kind]} {unit.label}" for unit in list(self.running.values())[:2]]
@@ -84,7 +89,7 @@ class Progress:
 
     def _show(self) -> None:
         if not self.console.is_terminal:
-            while not self.stop.wait(EVERY):
+            while not self.stop.wait(LOG_SECONDS):
                 self.console.print(self.line())
             return
         with Live(self.line(), console=self.console, transient=True, auto_refresh=False) as live:
@@ -92,12 +97,14 @@ class Progress:
                 live.update(self.line(), refresh=True)
 
 
-def clock(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Return a time as `3:07` or `2 h 05 min`."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes}:{rest:02d}"
 
 
-def ending(seconds: float) -> str:
+def end_time(seconds: float) -> str:
+    """Return the time of day in `seconds` from now, with the date if that is a day away."""
     form = "%H:%M" if seconds < 86_400 else "%a %d %b %H:%M"
     return time.strftime(form, time.localtime(time.time() + seconds))

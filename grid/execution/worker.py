@@ -18,7 +18,8 @@ from functools import cache, lru_cache
 from typing import Any, Literal
 from uuid import uuid4
 
-from grid.execution import failures, peaks
+from grid.execution import failures
+from grid.execution.allocation import measure_peaks, reset_peaks
 from grid.execution.inputs import RUNNERS
 from grid.options import RunOptions
 from grid.plan.plan import Unit, unit_from
@@ -34,7 +35,7 @@ log = logging.getLogger(__name__)
 WARM_SECONDS = 60.0  # that a process without work is kept while data are prepared
 
 TURN = 5.0  # seconds that a process waits for a unit that another one holds
-Outcome = Literal["finished", "failed", "busy"]
+Outcome = Literal["finished", "failed", "taken"]
 
 
 def trainable(config: dict[str, Any], options: dict[str, Any], plan: str, run: str) -> None:
@@ -50,7 +51,7 @@ def trainable(config: dict[str, Any], options: dict[str, Any], plan: str, run: s
     units = _units(store.out, plan)
     if config.get("warm_up"):
         warm_up(store, units.values())
-        outcome = "busy"
+        outcome = "taken"
     else:
         outcome = execute(units[config["digest"]], store, parsed, config["gpu"])
     tune.report({"finished": outcome == "finished", "outcome": outcome})
@@ -78,7 +79,7 @@ def execute(unit: Unit, store: Store, options: RunOptions, gpu_share: float) -> 
     """Runs the unit unless another process does or did. Raises OSError on infrastructure faults."""
     lease = _turn(unit.digest, store)
     if lease is None:
-        return "finished" if store.is_finished(unit.digest) else "busy"
+        return "finished" if store.is_finished(unit.digest) else "taken"
     with store.leases.beating(lease):
         try:
             _attempt(unit, store, options, gpu_share, lease)
@@ -87,7 +88,7 @@ def execute(unit: Unit, store: Store, options: RunOptions, gpu_share: float) -> 
             raise
         except SupersededError as error:
             log.warning("%s: %s", unit.label, error)
-            return "finished" if store.is_finished(unit.digest) else "busy"
+            return "finished" if store.is_finished(unit.digest) else "taken"
         except Exception as error:
             if failures.is_of_ray(error):
                 raise
@@ -111,10 +112,10 @@ def _attempt(unit: Unit, store: Store, options: RunOptions, gpu_share: float, le
     folder = store.root / "units" / f"{TEMPORARY}{unit.digest[:16]}-{uuid4().hex[:8]}"
     folder.mkdir(parents=True)
     try:
-        peaks.reset_peaks()
+        reset_peaks()
         with store.followed(unit.digest):
             metrics = RUNNERS[unit.kind](unit, store, options, gpu_share, folder)
-        made = facts(unit, metrics, started, lease.attempt) | {"peak": peaks.measure_peaks()}
+        made = facts(unit, metrics, started, lease.attempt) | {"peak": measure_peaks()}
         store.publish(unit.digest, folder, made)
     finally:
         files.remove(folder)

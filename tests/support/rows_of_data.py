@@ -2,7 +2,7 @@
 
 from row import Row
 
-RETRIES = "tests/grid/execution/test_retries.py::test_"
+EXECUTION = "tests/grid/execution/test_"
 RUN = "tests/grid/end_to_end/test_run.py::test_"
 PROCESSES = "tests/faults/test_processes.py::test_"
 STORAGE = "tests/faults/test_storage.py::test_"
@@ -22,7 +22,7 @@ DATA = [
             "tests/medpt/data/test_shards.py::test_every_damaged_shard_is_named_in_one_pass",
             "tests/medpt/data/test_shards.py::test_wrong_counts_are_refused",
             "tests/medpt/data/test_shards.py::test_manifest_that_is_absent_foreign_or_broken_is_refused",
-            "tests/grid/preparation/test_loaders.py::test_a_damaged_shard_is_named",
+            "tests/grid/preparation/test_loaders.py::test_open_loader_names_a_damaged_shard",
         ),
     ),
     Row(
@@ -52,16 +52,18 @@ DATA = [
         "Python's, PyTorch's and Ray's errors for it; trials that end by them",
         "tried once more with a machine alone, then failed as memory",
         (
-            f"{RETRIES}errors_have_one_cause",
-            f"{RETRIES}ray_s_errors_are_lost_work_but_for_its_memory_monitor",
-            f"{RETRIES}a_machine_that_ran_out_gives_the_unit_all_of_it",
+            f"{EXECUTION}failures.py::test_classify_gives_each_error_one_cause",
+            f"{EXECUTION}failures.py::test_classify_counts_ray_errors_as_lost_work_except_its_memory_monitor",
+            f"{EXECUTION}coordinator.py::test_unit_that_ray_killed_gets_the_largest_machine_alone",
         ),
     ),
     Row(
         "a device's memory runs out",
         "torch's error, raised below half of a GPU that only Ray believes in",
         "tried once more with twice the share, then failed as memory; never more than one GPU in all",
-        (f"{RETRIES}units_that_run_out_on_a_gpu_get_more_of_it_and_never_more_than_all",),
+        (
+            f"{EXECUTION}scheduler.py::test_units_out_of_gpu_memory_get_twice_the_share_and_the_device_is_never_exceeded",
+        ),
     ),
     Row(
         "a test part without what a metric needs",
@@ -159,11 +161,11 @@ DATA = [
     Row(
         "data tasks find no CPU",
         "trials that hold every CPU and stream; the same with data tasks that ask for one",
-        "no deadlock; silence is told",
+        "no deadlock; a trial without data fails and says why",
         (
             "tests/grid/preparation/test_loaders.py::test_streaming_trials_that_hold_every_cpu_do_not_hang",
-            "tests/grid/preparation/test_loaders.py::test_silence_is_told",
-            f"{RETRIES}a_starved_unit_ends_after_bounded_retries_with_that_sentence",
+            "tests/grid/preparation/test_loaders.py::test_with_timeout_raises_starved_error_without_a_batch",
+            f"{EXECUTION}scheduler.py::test_starved_unit_fails_after_bounded_retries_and_says_why",
         ),
     ),
     Row(

@@ -63,8 +63,8 @@ RUNS = [
         "a unit that asks for what no node has, until one joins",
         "says what waits and for what; goes on when it comes",
         (
-            "tests/grid/execution/test_retries.py::test_a_gpu_that_is_counted_on_is_waited_for_and_said",
-            "tests/grid/execution/test_stalled.py::test_it_speaks_when_nothing_runs_and_ever_more_rarely",
+            "tests/grid/execution/test_scheduler.py::test_run_waits_for_a_gpu_that_joins_late_and_reports_it",
+            "tests/grid/execution/test_stalled.py::test_stall_notice_reports_at_doubled_intervals_while_nothing_runs",
         ),
     ),
     Row(

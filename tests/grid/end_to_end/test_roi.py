@@ -2,7 +2,7 @@
 
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 import tiny
 
-from grid.execution import data_units, leak_guard, scheduler
-from grid.options import RunOptions
+from grid.execution import data_units, leak_guard
+from grid.execution.allocation import Allocations
+from grid.execution.coordinator import Coordinator
+from grid.execution.failures import RetryPolicy
 from grid.plan import plan, planner
 from grid.space import reader
 from grid.store.store import Store
@@ -117,18 +119,18 @@ def test_preparing_without_a_grid_refuses_to_cut_around_discs(tmp_path: Path) ->
 
 
 class Race:
-    """A plan carried out without Ray: preparation in its thread, training by whoever asks for work."""
+    """A plan run without Ray: preparation in its thread, training by the test."""
 
     def __init__(self, made: plan.Plan, root: Path, broken: set[str], todo: set[str] | None = None) -> None:
-        self.store, self.broken = Store(root), broken
+        self.made, self.store, self.broken = made, Store(root), broken
         self.store.create()
-        self.told: list[tuple[str, str]] = []
-        todo = set(made.units) if todo is None else todo
-        self.units = scheduler.Units(made, todo, self.store, lambda event, unit: self.note(event, unit.label))
-        self.made = made
+        self.events: list[tuple[str, str]] = []
+        names = set(made.units) if todo is None else todo
+        policy = RetryPolicy(Allocations())
+        self.coordinator = Coordinator(made, names, self.store, policy, [self.hear])
 
-    def note(self, event: str, label: str) -> None:
-        self.told.append((event, label))
+    def hear(self, event: str, unit: planner.Unit) -> None:
+        self.events.append((event, unit.label))
 
     def end(self, name: str) -> None:
         if self.made.units[name].label in self.broken:
@@ -136,40 +138,34 @@ class Race:
         else:
             files.write_json(self.store.root / "done" / f"{name}.json", {})
 
-    def prepare(self, units: Mapping[str, Any], *rest: Any) -> Iterator[tuple[str, None]]:
-        yield from ((name, None) for name in units)
+    def prepare(self, units: Sequence[planner.Unit]) -> Iterator[tuple[str, Any]]:
+        yield from ((unit.digest, None) for unit in units)
 
-    def publish(self, board: Any, options: RunOptions, unit: Any, *rest: Any) -> None:
+    def publish(self, unit: planner.Unit, *rest: Any) -> Any:
         self.end(unit.digest)
-        board.settle(unit.digest)
+        return "finished"
 
-    def run(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-        monkeypatch.setitem(data_units.PIPELINES, "prepare", self.prepare)
-        monkeypatch.setattr(data_units, "_publish", self.publish)
-        options = RunOptions("", str(self.store.root), cache_bytes=0)
-        thread = threading.Thread(
-            target=data_units.supply, args=(self.units, options, {}, print), daemon=True
-        )
+    def run(self) -> list[tuple[str, str]]:
+        arguments = (self.coordinator, self.store, {"prepare": self.prepare}, self.publish)
+        thread = threading.Thread(target=data_units.prepare_data_units, args=arguments, daemon=True)
         thread.start()
         turn = 0
-        while isinstance(config := self.units.suggest(f"trial {turn}"), dict):
+        while config := self.coordinator.next_trial(f"trial {turn}"):
             self.end(config["digest"])
-            self.units.on_trial_complete(f"trial {turn}")
+            self.coordinator.trial_ended(f"trial {turn}", "finished")
             turn += 1
         thread.join(10)
         assert not thread.is_alive()
-        return self.told
+        return self.events
 
 
 CUT, TEACHER, DETECTOR = "DRISHTI-GS around the optic disc", "REFUGE-OD", "REFUGE-OD · unet/resnet18"
 TRIAL = "random → DRISHTI-GS · unet/resnet18 · 0"
 
 
-def test_data_that_need_training_are_prepared_after_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    told = Race(planned(tmp_path, "random"), tmp_path / "out", set()).run(monkeypatch)
-    assert told == [
+def test_data_that_need_training_are_prepared_after_it(tmp_path: Path) -> None:
+    events = Race(planned(tmp_path, "random"), tmp_path / "out", set()).run()
+    assert events == [
         (event, label) for label in (TEACHER, DETECTOR, CUT, TRIAL) for event in ("started", "finished")
     ]
 
@@ -178,21 +174,17 @@ def test_data_that_need_training_are_prepared_after_it(
     ("broken", "lost"),
     [(TEACHER, [DETECTOR, CUT, TRIAL]), (DETECTOR, [CUT, TRIAL]), (CUT, [TRIAL])],
 )
-def test_what_needs_a_unit_that_fails_is_not_waited_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str, lost: list[str]
-) -> None:
-    told = Race(planned(tmp_path, "random"), tmp_path / "out", {broken}).run(monkeypatch)
-    assert [label for event, label in told if event == "blocked"] == lost
-    assert ("failed", broken) in told
+def test_what_needs_a_unit_that_fails_is_not_waited_for(tmp_path: Path, broken: str, lost: list[str]) -> None:
+    events = Race(planned(tmp_path, "random"), tmp_path / "out", {broken}).run()
+    assert [label for event, label in events if event == "blocked"] == lost
+    assert ("failed", broken) in events
 
 
-def test_a_detector_that_diverged_before_is_not_waited_for_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_detector_that_diverged_before_is_not_waited_for_again(tmp_path: Path) -> None:
     made = planned(tmp_path, "random")
     todo = {name for name, unit in made.units.items() if unit.label != DETECTOR}
-    told = Race(made, tmp_path / "out", set(), todo).run(monkeypatch)
-    assert [label for event, label in told if event == "blocked"] == [CUT, TRIAL]
+    events = Race(made, tmp_path / "out", set(), todo).run()
+    assert [label for event, label in events if event == "blocked"] == [CUT, TRIAL]
 
 
 @pytest.mark.slow

@@ -1,0 +1,182 @@
+"""Runs of units with real Ray: more memory after a lack of it, machines that come late, starved trials."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_units import plan_of, trial_unit
+
+from grid.cluster.ray_session import local_ray
+from grid.execution import failures, scheduler
+from grid.execution.scheduler import RunListeners
+from grid.options import RunOptions
+from grid.plan.plan import Plan, Unit
+from grid.store.store import Store
+from medpt import files
+
+
+def plan(*architectures: str) -> Plan:
+    return plan_of(trial_unit(number, (), name) for number, name in enumerate(architectures))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    made = Store(tmp_path)
+    made.create()
+    return made
+
+
+def trainable(config: dict[str, Any], **sent: Any) -> None:
+    """The worker's own, where fine-tuning only holds its share, which is too little for a unet at first."""
+    from unittest import mock
+
+    import torch
+
+    from grid.execution import worker
+
+    def hold(
+        unit: Unit, store: Store, options: RunOptions, gpu_share: float, folder: Path
+    ) -> dict[str, float]:
+        began = time.time()
+        time.sleep(0.5)
+        row = {"share": gpu_share, "began": began, "ended": time.time()}
+        row |= {"label": unit.label, "pid": os.getpid()}
+        with (store.root / "held.jsonl").open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        if gpu_share < 0.5 and unit.label.startswith(("unet", "cenet")):
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        if unit.label.startswith("cenet"):
+            raise torch.cuda.OutOfMemoryError("still too little")
+        return {"share": gpu_share}
+
+    with mock.patch.dict(worker.RUNNERS, finetune=hold):
+        worker.trainable(config, **sent)
+
+
+def run_units(
+    made: Plan, store: Store, on_stall: Callable[[str], object] = pytest.fail, **options: Any
+) -> list[tuple[str, str]]:
+    """Run a plan, and return the events of its units."""
+    store.write_plan(made.space.name, made.plain())
+    given = RunOptions(made.space.name, store.out, cache_bytes=0, **options)
+    events: list[tuple[str, str]] = []
+
+    def hear(event: str, unit: Unit) -> None:
+        events.append((unit.label, event))
+
+    listeners = RunListeners([hear], lambda images: None, on_stall)
+    scheduler.run_units(made, set(made.units), store, given, {}, listeners)
+    return events
+
+
+@pytest.fixture
+def by_value(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Send this module to the processes of Ray, which cannot import it."""
+    from ray import cloudpickle
+
+    monkeypatch.setattr(scheduler, "trainable", trainable)
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    yield
+    cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+
+
+def test_units_out_of_gpu_memory_get_twice_the_share_and_the_device_is_never_exceeded(
+    store: Store, by_value: None
+) -> None:
+    made = plan("unet", "unet", "cenet", "deeplabv3plus", "deeplabv3plus", "deeplabv3plus")
+    with local_ray(cpus=4, gpus=1):
+        events = run_units(made, store, cpus=4, gpus=1, stall_seconds=3600)
+    labels = {name: unit.label for name, unit in made.units.items()}
+    shares = {labels[name]: store.marker(name)["metrics"]["share"] for name in store.finished()}
+    assert shares == {"unet 0": 0.5, "unet 1": 0.5} | {f"deeplabv3plus {n}": 0.25 for n in (3, 4, 5)}
+    (failed,) = store.failures()
+    assert labels[failed] == "cenet 2"
+    assert store.failure(failed)["cause"] == "memory"
+    assert "still too little" in store.failure(failed)["reason"]
+    of_failed = [event for label, event in events if label == "cenet 2"]
+    assert of_failed == ["started", "retried", "started", "failed"]
+    assert store.marker(next(iter(store.finished())))["peak"]["resident"] > 2**20
+    assert heaviest(store) <= 1.0
+
+
+def heaviest(store: Store) -> float:
+    """Return the largest sum of shares that were held at one time."""
+    rows = [json.loads(line) for line in (store.root / "held.jsonl").read_text().splitlines()]
+    assert len(rows) == 9  # three units twice, three once
+    return max(
+        sum(row["share"] for row in rows if row["began"] <= moment["began"] < row["ended"]) for moment in rows
+    )
+
+
+@pytest.mark.fault
+def test_run_waits_for_a_gpu_that_joins_late_and_reports_it(store: Store, by_value: None) -> None:
+    """The fault: a spot machine that never comes. Here it comes once the driver has reported the stall."""
+    import ray
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "num_gpus": 0})
+    notices: list[str] = []
+
+    def report(text: str) -> None:
+        notices.append(text)
+        if len(notices) == 1:
+            cluster.add_node(num_cpus=1, num_gpus=1)
+
+    try:
+        with local_ray(cluster.address):
+            run_units(made := plan("deeplabv3plus"), store, report, cpus=0, gpus=1, stall_seconds=2)
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+    assert store.finished() == set(made.units)
+    assert "1 CPU and 0.25 GPU each: none of the cluster's 1 machines has as much GPU" in notices[0]
+
+
+def test_starved_unit_fails_after_bounded_retries_and_says_why(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The measured deadlock: data tasks ask for a CPU, which is Ray's default, and the trial holds it."""
+    from grid.execution import worker
+    from grid.preparation import streaming
+
+    files.write_text(store.root / "shard", "")
+
+    def starved(config: dict[str, Any], **sent: Any) -> None:
+        from unittest import mock
+
+        from ray.data import Dataset
+
+        ours = Dataset.map_batches
+
+        def greedy(data: Any, *arguments: Any, **options: Any) -> Any:
+            return ours(data, *arguments, **options | {"num_cpus": 1})
+
+        def read(
+            unit: Unit, store: Store, options: RunOptions, gpu_share: float, folder: Path
+        ) -> dict[str, float]:
+            with mock.patch.object(Dataset, "map_batches", greedy):
+                batches = streaming.stream([store.root / "shard"], lambda table, position: {})
+                return {"batches": float(len(list(streaming.with_timeout(batches, seconds=1.5))))}
+
+        with mock.patch.dict(worker.RUNNERS, finetune=read):
+            worker.trainable(config, **sent)
+
+    monkeypatch.setattr(scheduler, "trainable", starved)
+    monkeypatch.setitem(failures.RETRIES, "infrastructure", 1)
+    made = plan("unet")
+    (name,) = made.units
+    with local_ray(cpus=1):
+        events = run_units(made, store, cpus=1, gpus=0, stall_seconds=3600)
+    assert [event for _, event in events] == ["started", "retried", "started", "failed"]
+    failure = store.failure(name)
+    assert failure["cause"] == "infrastructure"
+    assert "tasks of Ray Data cannot start on this machine beside the trials" in failure["reason"]
+    assert "use --cpus or --gpus for fewer trials" in failure["reason"]
+    trace = store.log_of(name) or ""
+    assert "in with_timeout" in trace
+    assert "\x1b" not in trace
