@@ -170,11 +170,11 @@ def report_outcome(plan: Plan, store: Store, uri: str, console: Console, *, reco
 
 def print_results(plan: Plan, store: Store, uri: str, console: Console) -> bool:
     """Whether the table could be read; a tracker may be lost after it took everything."""
-    from grid import query
-    from grid.results import frame
+    from grid import results
+    from grid.report.tables import print_tables
 
     try:
-        query.print_tables(frame.load(plan.space.name, store.out, uri), console)
+        print_tables(results.find_cells(results.load(plan.space.name, store.out, uri)), console)
     except InputError as error:
         console.print(str(error), markup=False)
         return False

@@ -9,31 +9,30 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from grid import results
 from grid.options import add_filter_argument, add_result_arguments, command_parser
 from grid.results import effects
-from grid.results import frame as results
+from grid.results.display import format_mean
+from grid.results.frame import FACTORS
 from grid.space.filters import Filters
 from grid.space.trials import thousands
 from medpt import cli
 from medpt.errors import InputError, did_you_mean
-from medpt.specs import CLASSIFIER
 
 if TYPE_CHECKING:
     import pandas as pd
 
-METRICS = {"classification": "auc", "segmentation": "miou", "survival": "c_index"}  # what the paper reports
-CELL = ["initialization", "backbone", "architecture", "target"]
-METRIC_NAMES = {"auc": "micro-AUC", "miou": "mean IoU", "c_index": "C-index"}
+BY = ("initialization", "backbone", "architecture", "target")  # first columns of a cell
 
 
 def where(frame: "pd.DataFrame", conditions: Filters) -> "pd.DataFrame":
     """The rows whose factors have one of the wanted values. InputError names an unknown factor or value."""
     for key, values in conditions.items():
-        if key not in results.FACTORS:
-            raise InputError(f"--where {key}: no such factor; {did_you_mean(key, results.FACTORS)}")
+        if key not in FACTORS:
+            raise InputError(f"--where {key}: no such factor; {did_you_mean(key, FACTORS)}")
         known = frame[key].astype(str)
         for value in values:
             if value not in set(known):
@@ -42,67 +41,8 @@ def where(frame: "pd.DataFrame", conditions: Filters) -> "pd.DataFrame":
     return frame
 
 
-def cells(frame: "pd.DataFrame", by: list[str], metric: str) -> "pd.DataFrame":
-    """One row a combination of the factors `by`: mean and std (ddof 1) in per cent, n finished of `planned`.
-
-    Combinations whose trials have no such metric (another task) are left out.
-    """
-    for key in by:
-        if key not in results.FACTORS:
-            raise InputError(f"--by {key}: no such factor; {did_you_mean(key, results.FACTORS)}")
-    frame = results.with_metric(frame, metric, by)
-    grouped = frame.groupby(by, sort=False, dropna=False)[metric]
-    table = grouped.agg(mean="mean", std="std", n="count", planned="size").reset_index()
-    table[["mean", "std"]] *= 100
-    return table
-
-
-def written(mean: float, std: float, n: int, planned: int) -> str:
-    """`82.13 ± 1.40`, with `(2 of 3)` where seeds are missing."""
-    if n == 0:
-        return f"– (0 of {planned})"
-    spread = f" ± {std:.2f}" if n > 1 else ""
-    return f"{mean:.2f}{spread}" + (f" ({n} of {planned})" if n < planned else "")
-
-
-def default_by(frame: "pd.DataFrame") -> list[str]:
-    """The factors of a cell: what is left to spread are its seeds."""
-    return [*CELL, "target_size"] if frame["target_size"].nunique() > 1 else CELL
-
-
-def print_tables(frame: "pd.DataFrame", console: Console) -> None:
-    """The paper's kind of table: rows are networks and initializations, columns targets."""
-    for metric in METRICS.values():
-        if metric in frame.columns and frame[metric].notna().any():
-            console.print(_wide(frame, metric))
-
-
-def _wide(frame: "pd.DataFrame", metric: str) -> Table:
-    rows = cells(frame, [*CELL, "target_size"], metric)
-    rows["network"] = [_network(*pair) for pair in zip(rows["architecture"], rows["backbone"], strict=True)]
-    rows["place"] = [_place(*pair) for pair in zip(rows["target"], rows["target_size"], strict=True)]
-    values = rows[["mean", "std", "n", "planned"]].itertuples(index=False)
-    rows["text"] = [written(*entry) for entry in values]
-    table = Table(title=f"{METRIC_NAMES[metric]}, %", title_justify="left", box=None, padding=(0, 2, 0, 0))
-    index = ["network", "initialization"]
-    wide = rows.pivot_table("text", index, "place", aggfunc="first", sort=False, fill_value="")
-    for title in (*wide.index.names, *wide.columns):
-        table.add_column(str(title), overflow="fold")
-    for names, texts in zip(wide.index, wide.to_numpy(), strict=True):
-        table.add_row(*map(str, names), *map(str, texts))
-    return table
-
-
-def _network(architecture: str, backbone: str) -> str:
-    return backbone if architecture == CLASSIFIER else f"{architecture}/{backbone}"
-
-
-def _place(target: str, share: float) -> str:
-    return target if share == 1 else f"{target} {100 * share:g} %"
-
-
 def _cells(frame: "pd.DataFrame", options: argparse.Namespace) -> "pd.DataFrame":
-    return cells(frame, options.by or default_by(frame), options.metric)
+    return results.cells(frame, options.metric, options.by or BY)
 
 
 def _effect(frame: "pd.DataFrame", options: argparse.Namespace) -> "pd.DataFrame":
@@ -126,7 +66,7 @@ TAKES_BY = ("cells", "effect")
 
 Row = Mapping[str, Any]
 COLUMNS: dict[str, Callable[[Row], str]] = {  # how columns that belong together are shown
-    "mean ± std": lambda row: written(row["mean"], row["std"], row["n"], row["planned"]),
+    "mean ± std": lambda row: format_mean(row["mean"], row["std"], row["n"], row["planned"]),
     "over random": lambda row: interval(row["effect"], row["low"], row["high"]),
     "p (Holm)": lambda row: probability(row["p_holm"]),
     "places": lambda row: f"{row['places']} of {row['of']}",
@@ -136,7 +76,7 @@ COLUMNS: dict[str, Callable[[Row], str]] = {  # how columns that belong together
     "sizes": lambda row: f"{row['sizes']}, {thousands(row['smallest'])} to {thousands(row['largest'])}",
     "seeds": lambda row: f"{row['n']} of {row['planned']}",
 }
-NAMES = (*results.FACTORS, "best", "second")  # columns that are shown as they are
+NAMES = (*FACTORS, "settings", "best", "second")  # columns that are shown as they are
 SHOWN = {
     "cells": ("mean ± std", "seeds"),
     "effect": ("over random", "p (Holm)", "places", "seeds"),
@@ -191,7 +131,7 @@ def printed(table: "pd.DataFrame", options: argparse.Namespace) -> Table:
     rows: list[dict[str, Any]] = table.to_dict("records")  # type: ignore[assignment]
     for row in rows:
         values = (COLUMNS[title](row) for title in SHOWN[options.ask])
-        shown.add_row(*(str(row[name]) for name in names), *values)
+        shown.add_row(*(Text(str(row[name])) for name in names), *map(Text, values))
     return shown
 
 

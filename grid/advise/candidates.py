@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from grid.execution import leak_guard
-from grid.query import METRICS
 from grid.results import effects
+from grid.results.cells import HEADLINE_METRICS
 from grid.results.stored_space import StoredSpace
 from grid.space.trials import IMAGENET
 from medpt.data.cards import card
@@ -84,7 +84,7 @@ def offered(evidence: StoredSpace, frame: "pd.DataFrame", task: str, backbone: s
     ]
     sources = _largest([name for name in known if name in prepared], prepared)
     published = [name for name, manifest in prepared.items() if manifest.dataset == PUBLISHED]
-    gains = measured(frame, backbone, METRICS[task])
+    gains = measured(frame, backbone, HEADLINE_METRICS[task])
     targets = _targets(evidence, backbone, task, gains, prepared)
     return Offer(backbone, size, candidates, targets, prepared, _largest(published, prepared) | sources)
 

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 from grid import package_data
 from grid.plan.plan import Plan
+from grid.results import display
+from grid.results.cells import CellKey
 from grid.space.trials import Trial
 from medpt.specs import CLASSIFIER, NO_NETWORK
 
@@ -15,22 +17,8 @@ FOLDER = package_data.folder("reports") / "paper"
 
 TARGETS = {"ChestXRay2017": "ChestXRay", "CIFAR-100": "CIFAR100"}  # our name: the paper's
 INITIALIZATIONS = {"random": "Random", "imagenet*": "ImageNet*", "REFUGE-OD": "REFUGE", NO_NETWORK: "-"}
-BACKBONES = {"resnet18": "ResNet-18", "shufflenet_v2": "ShuffleNet V2", "densenet121": "DenseNet-121"}
-ARCHITECTURES = {
-    "unet": "U-Net",
-    "deeplabv3plus": "DeepLabV3+",
-    "cenet": "CE-Net",
-    "hynet": "HyNet",
-    "etnet": "ET-Net",
-}
-CLUSTERINGS = {"km": "KM", "spectral": "SP"}  # of table 5, behind the backbone
-SURVIVAL = {
-    "wsisa-mtlsa": "WSISA + MTLSA",
-    "deepattnmisl": "DeepAttnMISL",
-    "rsf": "RSF",
-    "boostci": "BoostCI",
-    "cox": "Cox (clinical)",
-}
+NETWORKS = display.NETWORKS | display.SURVIVAL_MODELS | {"hynet": "HyNet", "cox": "Cox (clinical)"}
+CLUSTERINGS = ("km", "spectral")  # of table 5, named behind the backbone
 
 Key = tuple[str, str, str]  # model, initialization, target as the paper writes them
 
@@ -47,30 +35,40 @@ def cells() -> dict[Key, tuple[str, float, float]]:
     }
 
 
-def key(trial: Trial) -> Key:
-    """The paper's cell that the trial is one seed of, whether it was printed or not."""
-    initialization = INITIALIZATIONS.get(trial.label, trial.label)
-    return model(trial), initialization, TARGETS.get(trial.target, trial.target)
+def key_of_cell(cell: CellKey) -> Key:
+    """Return the paper's name of a cell, whether it was printed or not."""
+    return _key(cell.initialization, cell.backbone, cell.architecture, cell.target)
 
 
-def model(trial: Trial) -> str:
-    """Table 2 names the backbone (a classifier, or U-Net on it), table 3 the network on ResNet-18.
+def key_of_trial(trial: Trial) -> Key:
+    """Return the paper's name of the cell that the trial is one seed of."""
+    return _key(trial.label, trial.backbone, trial.architecture, trial.target)
 
-    Table 5 names the backbone and the clustering, table 6 the model on ResNet-18.
+
+def _key(label: str, backbone: str, architecture: str, target: str) -> Key:
+    initialization = INITIALIZATIONS.get(label, label)
+    return model(backbone, architecture), initialization, TARGETS.get(target, target)
+
+
+def model(backbone: str, architecture: str) -> str:
+    """Return the paper's name of a network.
+
+    Table 2 names the backbone (a classifier, or U-Net on it), table 3 the network on ResNet-18; table 5 the
+    backbone and the clustering, table 6 the model on ResNet-18.
     """
-    backbone = BACKBONES.get(trial.backbone, f"{trial.backbone} (extension)")
-    if trial.architecture in (CLASSIFIER, "unet"):
-        return backbone
-    if trial.architecture in CLUSTERINGS:
-        return f"{backbone} + {CLUSTERINGS[trial.architecture]}"
-    network = (ARCHITECTURES | SURVIVAL).get(trial.architecture, f"{trial.architecture} (extension)")
-    return network if trial.backbone == "resnet18" else f"{network} on {backbone}"
+    encoder = display.BACKBONES.get(backbone, f"{backbone} (extension)")
+    if architecture in (CLASSIFIER, "unet"):
+        return encoder
+    if architecture in CLUSTERINGS:
+        return f"{encoder} + {NETWORKS[architecture]}"
+    network = NETWORKS.get(architecture, f"{architecture} (extension)")
+    return network if backbone == "resnet18" else f"{network} on {encoder}"
 
 
 def matching_cells(plan: Plan) -> list[str]:
     """`table2: 72 of 72` for each table that the plan's trials have cells in."""
     printed = cells()
-    filled = {key(trial) for trial, _ in plan.trials if trial.target_size == 1} & set(printed)
+    filled = {key_of_trial(trial) for trial, _ in plan.trials if trial.target_size == 1} & set(printed)
     tables: dict[str, list[int]] = {}
     for name, (table, _, _) in printed.items():
         count = tables.setdefault(table, [0, 0])

@@ -3,17 +3,14 @@
 Scores are in points (per cent); steps and cmd as they are.
 """
 
-import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
 from grid.claims import published
-from grid.query import METRICS
-from grid.space.trials import Trial
+from grid.results.cells import Cell, CellKey, find_cells
 from medpt.data.cards import CARDS, OWN, card
 from medpt.errors import InputError
 
@@ -28,20 +25,18 @@ ANALYSES = {  # the columns of each analysis
     "cmd": ("a", "b", "cmd"),
 }
 
-NAMES = ("backbone", "architecture", "initialization", "target", "target_size")  # of a cell, in our frames
-
 Key = tuple[str, str, str, float]  # model, initialization, target, share of the target
 
 
 @dataclass(frozen=True)
 class Score:
-    """`values` by seed (of filters: by number), empty where only a summary is known; std has ddof 1."""
+    """`values` by repeat (of filters: by number), empty where only a summary is known; std has ddof 1."""
 
     mean: float
     std: float | None
     n: int
     planned: int
-    values: Mapping[int, float] = field(default_factory=dict)
+    values: Mapping[Any, float] = field(default_factory=dict)
 
 
 Scores = dict[Key, Score]
@@ -53,45 +48,34 @@ def printed() -> Scores:
 
 
 def from_trials(frame: "pd.DataFrame", measure: str) -> Scores:
-    """`score` takes the test metric that the paper reports, in points; else `measure` is a column as it is.
+    """Return the cells with a finished repeat, by the paper's names.
 
-    Each unit of work is counted once; cells without a finished seed are left out. InputError where two units
-    claim one seed of one cell, as where spaces of different protocols are laid together.
+    `score` takes the headline metric of each task, in points; any other `measure` is a column as it is.
+    Raises InputError where cells of two protocols have one name, as of spaces that were laid together.
     """
-    units: dict[Key, dict[int, tuple[str, float]]] = {}
-    problems = []
-    for row, value in zip(frame.to_dict("records"), _values(frame, measure), strict=True):
-        seeds = units.setdefault(_key(*(row[name] for name in NAMES)), {})
-        unit = seeds.setdefault(row["seed"], (row["digest"], value))
-        if unit[0] != row["digest"]:
-            problems.append(f"{_key(*(row[name] for name in NAMES))} seed {row['seed']}: two units have it")
+    if measure != "score" and (measure not in frame.columns or frame[measure].isna().all()):
+        return {}
+    named: dict[Key, list[Cell]] = {}
+    for cell in find_cells(frame, None if measure == "score" else measure):
+        named.setdefault(_key(cell.key), []).append(cell)
+    problems = [_ambiguous(key, cells) for key, cells in named.items() if len(cells) > 1]
     if problems:
         raise InputError(problems)
-    return {key: _finished(seeds) for key, seeds in units.items() if any(v == v for _, v in seeds.values())}
+    return {key: _score_of(cell) for key, (cell,) in named.items() if cell.n}
 
 
-def _values(frame: "pd.DataFrame", measure: str) -> list[float]:
-    if measure != "score":
-        return frame[measure].tolist() if measure in frame.columns else [math.nan] * len(frame)
-    metrics = {name: METRICS[card(name).task] for name in frame["target"].unique()}
-    columns = {name: (100 * frame[name]).tolist() for name in METRICS.values() if name in frame.columns}
-    unknown = [math.nan] * len(frame)
-    return [columns.get(metrics[name], unknown)[row] for row, name in enumerate(frame["target"])]
+def _key(key: CellKey) -> Key:
+    return *published.key_of_cell(key), float(key.target_size)
 
 
-def _finished(seeds: dict[int, tuple[str, float]]) -> Score:
-    return _score({seed: value for seed, (_, value) in seeds.items() if value == value}, len(seeds))
+def _ambiguous(key: Key, cells: Sequence[Cell]) -> str:
+    model, initialization, target, _ = key
+    settings = "; ".join(cell.differences for cell in cells)
+    return f"{model} · {initialization} → {target}: {len(cells)} cells under several protocols ({settings})"
 
 
-def _score(values: dict[int, float], planned: int) -> Score:
-    numbers = list(values.values())
-    return Score(mean(numbers), stdev(numbers) if len(numbers) > 1 else None, len(numbers), planned, values)
-
-
-@cache
-def _key(backbone: str, architecture: str, initialization: str, target: str, share: float) -> Key:
-    trial = Trial("", initialization, None, backbone, architecture, target, share, 0)
-    return (*published.key(trial), float(share))
+def _score_of(cell: Cell) -> Score:
+    return Score(cell.mean, cell.std if cell.n > 1 else None, cell.n, cell.planned, cell.values)
 
 
 def from_analysis(name: str, frame: "pd.DataFrame") -> Scores:
@@ -119,7 +103,9 @@ def _gabor(frame: "pd.DataFrame") -> Scores:
     found = {}
     for source, group in frame.groupby("source", sort=False):
         values = dict(zip(group["filter"], 100 * group["score"].astype(float), strict=True))
-        found["conv1", _label(source), "filters", 1.0] = _score(values, len(values))
+        spread = stdev(values.values()) if len(values) > 1 else None
+        score = Score(mean(values.values()), spread, len(values), len(values), values)
+        found["conv1", _label(source), "filters", 1.0] = score
     return found
 
 

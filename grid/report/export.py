@@ -10,16 +10,19 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from grid.claims.verdicts import Verdict
-from grid.query import METRIC_NAMES
 from grid.report.analyses import FilterSets, Modality, Similarities
 from grid.report.charts import pdf
 from grid.report.sections import Judged, Section, Survival
 from grid.report.survival import Cohort
-from grid.report.tables import CELL, Cell, Column, Table, heading, tables
+from grid.report.tables import Table, tables
 from grid.report.trial_section import STEPS, Facts, Row, Trials
+from grid.results.cells import Cell, Column
+from grid.results.display import METRIC_NAMES, column_name, format_cell
 
+FACTORS = ("architecture", "backbone", "initialization", "source", "sample_size", "target", "target_size")
 COLUMNS = (
-    *CELL,
+    *FACTORS,
+    "settings",
     "experiments",
     "metric",
     "mean",
@@ -39,7 +42,7 @@ def to_csv(found: Iterable[Cell]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     for cell in found:
-        factors = [getattr(cell, name) for name in CELL]
+        factors = [*(getattr(cell.key, name) for name in FACTORS), cell.differences]
         counts = [
             cell.n,
             cell.planned,
@@ -63,7 +66,7 @@ def to_latex(found: Sequence[Cell], floors: dict[Column, float]) -> str:
 
 
 def _latex_table(table: Table, floors: dict[Column, float]) -> str:
-    titles = ["Network", "Initialization", *map(heading, table.columns)]
+    titles = ["Network", "Initialization", *(column_name(*column) for column in table.columns)]
     lines = [
         "\\begin{tabular}{ll" + "r" * len(table.columns) + "}",
         "\\toprule",
@@ -72,9 +75,9 @@ def _latex_table(table: Table, floors: dict[Column, float]) -> str:
     ]
     for block in table.blocks:
         lines.append("\\midrule")
-        for number, (start, row) in enumerate(block.rows):
+        for number, (label, row) in enumerate(block.rows):
             entries = [latex_cell(cell, block.best(place)) for place, cell in enumerate(row)]
-            lines.append(_latex_row([escape(block.network) if number == 0 else "", escape(start), *entries]))
+            lines.append(_latex_row([escape(block.network) if number == 0 else "", escape(label), *entries]))
     if any(column in floors for column in table.columns):
         values = [f"{floors[column]:.2f}" if column in floors else "" for column in table.columns]
         lines += ["\\midrule", _latex_row(["all background", "", *values])]
@@ -86,13 +89,11 @@ def _latex_row(entries: Iterable[str]) -> str:
 
 
 def latex_cell(cell: Cell | None, best: float) -> str:
+    """Write a cell with its mean in bold where that is `best`; nothing where the table has no cell."""
     if cell is None:
         return ""
-    if not cell.n:
-        return f"{cell.word or '--'} (0 of {cell.planned})"
-    value = f"\\textbf{{{cell.mean:.2f}}}" if cell.mean == best else f"{cell.mean:.2f}"
-    spread = f" $\\pm$ {cell.std:.2f}" if cell.n > 1 else ""
-    return value + spread + (f" ({cell.n} of {cell.planned})" if cell.n < cell.planned else "")
+    text, mean = format_cell(cell, "latex"), f"{cell.mean:.2f}"
+    return f"\\textbf{{{mean}}}{text.removeprefix(mean)}" if cell.mean == best else text
 
 
 SPECIAL = {c: f"\\{c}" for c in "&%$#_{}"} | {
@@ -110,7 +111,8 @@ def escape(text: str) -> str:
 
 
 TRIALS = (
-    *CELL,
+    *FACTORS,
+    "settings",
     "metric",
     "mean",
     "std",
@@ -185,7 +187,8 @@ def _trial_row(row: Row, trials: Trials) -> list[Any]:
         ends = (x for i in intervals for x in (i.estimate, i.low, i.high))
         paired = (*ends, gain.test.p, gain.p)
     return [
-        *(getattr(cell, name) for name in CELL),
+        *(getattr(cell.key, name) for name in FACTORS),
+        cell.differences,
         cell.metric,
         cell.mean,
         cell.std,

@@ -3,8 +3,9 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from grid.query import METRIC_NAMES
-from grid.report.tables import VERDICTS, Cell, Column, Contrast
+from grid.report.tables import VERDICTS, Contrast
+from grid.results.cells import Column
+from grid.results.display import METRIC_NAMES, format_cell
 
 STATES = {  # of a trial that is not finished, in words
     "failed": "failed",
@@ -70,7 +71,7 @@ def answer(found: Sequence[Contrast]) -> str:
     text = (
         f"Over {_count(len(compared), 'pair')} of target and network, the best pre-training {_join(parts)}."
     )
-    winners = Counter(contrast.best.initialization for contrast in compared if contrast.best)
+    winners = Counter(contrast.best.label for contrast in compared if contrast.best)
     name, wins = winners.most_common(1)[0]
     tied = [other for other, count in winners.items() if count == wins]
     if len(tied) > 1:
@@ -81,27 +82,18 @@ def answer(found: Sequence[Contrast]) -> str:
 def sentence(contrast: Contrast) -> str:
     """The best pre-training of one network on one target against random weights."""
     best, random = contrast.best, contrast.random
-    if best is None and random is None:
-        return "no seed is finished."
-    if best is None:
-        return f"no pre-training has a finished seed; random weights have {value(random)}."
     if random is None:
-        return f"{best.initialization} is best with {value(best)}; random weights have no finished seed."
+        if best is None:
+            return "no seed is finished."
+        return f"{best.label} is best with {format_cell(best)}; random weights have no finished seed."
+    if best is None:
+        return f"no pre-training has a finished seed; random weights have {format_cell(random)}."
     verdict, points = VERDICTS[contrast.verdict], f"{abs(contrast.gain):.2f} points"
     if contrast.gain <= 0:
-        nearest = f"the nearest pre-training, {best.initialization} with {value(best)}, is {points} below"
-        return f"random weights are best with {value(random)}; {nearest}: {verdict}."
-    above = f"{points} above random weights with {value(random)}"
-    return f"{best.initialization} is best with {value(best)}, {above}: {verdict}."
-
-
-def value(cell: Cell | None) -> str:
-    """`76.65 ± 0.92 (n = 2)`, with the planned number where seeds are missing."""
-    if cell is None:
-        return "–"
-    spread = f" ± {cell.std:.2f}" if cell.n > 1 else ""
-    count = f"n = {cell.n}" + (f" of {cell.planned}" if cell.n < cell.planned else "")
-    return f"{cell.mean:.2f}{spread} ({count})"
+        nearest = f"the nearest pre-training, {best.label} with {format_cell(best)}, is {points} below"
+        return f"random weights are best with {format_cell(random)}; {nearest}: {verdict}."
+    above = f"{points} above random weights with {format_cell(random)}"
+    return f"{best.label} is best with {format_cell(best)}, {above}: {verdict}."
 
 
 def doubts(pretrained: Iterable[tuple[str, Mapping[str, float]]]) -> list[str]:

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from grid.report.tables import Cell, Contrast, contrasts
+from grid.report.tables import Contrast, contrasts
+from grid.results.cells import Cell
 from medpt.data.decode import opencv
 from medpt.data.manifest import Manifest
 from medpt.errors import InputError
@@ -74,8 +75,9 @@ def _gallery(contrast: Contrast, artifact: Callable[[str, str], Path | None]) ->
     loaded, seeds = {}, {}
     for role, cell in (("random", contrast.random), ("best", contrast.best)):
         if cell:
-            seeds[role] = min(cell.digests)
-            if path := artifact(cell.digests[seeds[role]], PREDICTIONS):
+            repeat = min(cell.digests)
+            seeds[role] = repeat.seed
+            if path := artifact(cell.digests[repeat], PREDICTIONS):
                 loaded[role] = _arrays(path)
     if not loaded:
         return None

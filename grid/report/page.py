@@ -27,6 +27,8 @@ from grid.report.charts import panels, strokes
 from grid.report.paper_items import PAPER_ITEMS
 from grid.report.trial_section import Facts
 from grid.results import frame as results
+from grid.results.cells import Cell, Column, find_cells
+from grid.results.display import BACKBONES, METRIC_NAMES, column_name, format_cell
 from grid.results.stored_space import StoredSpace
 from grid.store.store import Store
 from medpt import files
@@ -57,7 +59,7 @@ def build(space: str, out: str | Path, tracking_uri: str | None = None) -> Path:
     stored = StoredSpace(plan, Store(out))
     frame = results.load(space, out, tracking_uri)
     frame["state"] = [stored.state(*pair) for pair in zip(frame["digest"], frame["status"], strict=True)]
-    cells, floors = tables.cells(frame), background_floors(frame)
+    cells, floors = find_cells(frame), background_floors(frame)
     facts = trial_section.facts(frame, tracking_uri)
     content = page(frame, cells, floors, facts, stored)
     text = render(content)
@@ -74,9 +76,9 @@ def build(space: str, out: str | Path, tracking_uri: str | None = None) -> Path:
     return folder / PAGE
 
 
-def background_floors(frame: "pd.DataFrame") -> dict[tables.Column, float]:
+def background_floors(frame: "pd.DataFrame") -> dict[Column, float]:
     """The mean IoU, in per cent, of answering background everywhere; a fact of each target's test part."""
-    floors: dict[tables.Column, float] = {}
+    floors: dict[Column, float] = {}
     if "background_miou" in frame.columns:
         known = frame.dropna(subset=["background_miou"])
         columns = zip(known["target"], known["target_size"], known["background_miou"], strict=True)
@@ -86,8 +88,8 @@ def background_floors(frame: "pd.DataFrame") -> dict[tables.Column, float]:
 
 def page(
     frame: "pd.DataFrame",
-    cells: list[tables.Cell],
-    floors: dict[tables.Column, float],
+    cells: list[Cell],
+    floors: dict[Column, float],
     facts: Facts,
     stored: StoredSpace,
 ) -> dict[str, Any]:
@@ -95,7 +97,7 @@ def page(
     data, cohorts = provenance.datasets(stored), survival.cohorts(stored)
     notes = provenance.notes(data) | survival.notes(cohorts, stored)
     of_paper = sections.build_sections(frame, stored, notes, cohorts)
-    rest = tables.cells(frame[[not own for own in sections.belong_to(frame, PAPER_ITEMS)]])
+    rest = find_cells(frame[[not own for own in sections.belong_to(frame, PAPER_ITEMS)]])
     contrasts = tables.contrasts(cells)
     states = Counter(frame.drop_duplicates("digest")["state"])
     sources = stored.sources()
@@ -117,7 +119,7 @@ def page(
         "targets": findings.by_target(contrasts),
         "cells": rest,
         "floors": floors,
-        "colours": panels.colours(cell.initialization for cell in rest),
+        "colours": panels.colours(cell.label for cell in rest),
         "dots": panels.dot_plots(rest),
         "panels": panels.panels(rest, stored.history, MOST_PANELS),
         "most_panels": MOST_PANELS,
@@ -178,6 +180,10 @@ def render(context: dict[str, Any]) -> str:
     )
     environment.globals |= {
         "tables": tables,
+        "column_name": column_name,
+        "format_cell": format_cell,
+        "BACKBONES": BACKBONES,
+        "METRIC_NAMES": METRIC_NAMES,
         "figures": panels,
         "findings": findings,
         "overlaps": shared_data,

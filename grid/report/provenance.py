@@ -10,9 +10,9 @@ from typing import Any
 
 from grid import space
 from grid.claims import published
-from grid.report.tables import NETWORKS, Cell, Column, heading
+from grid.results.cells import Cell, Column
+from grid.results.display import NETWORKS, column_name
 from grid.results.stored_space import Prepared, StoredSpace
-from grid.space.trials import Trial
 from medpt.data.cards import Card, card
 from medpt.data.fingerprint import fingerprint
 from medpt.data.locate import locate
@@ -84,7 +84,7 @@ class Compared:
 
     @property
     def is_reconstruction(self) -> bool:
-        return NETWORKS.get(self.cell.architecture, "").endswith("(reconstruction)")
+        return NETWORKS.get(self.cell.key.architecture, "").endswith("(reconstruction)")
 
 
 def settings(stored: StoredSpace) -> list[Setting]:
@@ -201,16 +201,11 @@ def comparisons(cells: Sequence[Cell], notes: Mapping[str, str]) -> list[Compare
     printed = published.cells()
     found = []
     for cell in cells:
-        if cell.target_size == 1 and cell.n and notes.get(cell.target) != SYNTHETIC:
-            key = published.key(_trial(cell))
+        if cell.key.target_size == 1 and cell.n and notes.get(cell.key.target) != SYNTHETIC:
+            key = published.key_of_cell(cell.key)
             if key in printed:
-                found.append(Compared(cell, *printed[key], notes.get(cell.target, "")))
+                found.append(Compared(cell, *printed[key], notes.get(cell.key.target, "")))
     return found
-
-
-def _trial(cell: Cell) -> Trial:
-    factors = (cell.source, cell.sample_size, cell.backbone, cell.architecture, cell.target, cell.target_size)
-    return Trial(cell.experiments[0], *factors, seed=min(cell.values))
 
 
 @dataclass(frozen=True)
@@ -229,12 +224,12 @@ def weightings(cells: Sequence[Cell], stored: StoredSpace) -> list[Weighting]:
     """One for each target and share of it, from the first finished cell."""
     first: dict[Column, str] = {}
     for cell in cells:
-        if cell.digests and card(cell.target).task != "survival":
+        if cell.digests and card(cell.key.target).task != "survival":
             first.setdefault(cell.column, next(iter(cell.digests.values())))
     records = {column: stored.record(digest) for column, digest in first.items()}
     return [
         Weighting(
-            heading(column),
+            column_name(*column),
             record["weighting"],
             min(record["class_weights"]),
             max(record["class_weights"]),

@@ -13,8 +13,8 @@ from grid.report.charts import strokes as charts
 from grid.report.charts.strokes import Chart, Stroke
 from grid.report.paper_items import PAPER_ITEMS, PaperItem
 from grid.report.survival import Cohort
-from grid.report.tables import Cell, cells
 from grid.report.trial_section import Trials
+from grid.results.cells import Cell, find_cells
 from grid.results.stored_space import StoredSpace
 from medpt.errors import InputError
 
@@ -68,13 +68,13 @@ def build_sections(
 ) -> list[Section]:
     """The sections that the plan has anything for, in the paper's order.
 
-    `frame` is what grid.tables.cells takes; a section's cells are of its own experiments alone.
+    `frame` is what find_cells takes; a section's cells are of its own experiments alone.
     """
     found = []
     for item in PAPER_ITEMS:
         if item.kind in ("trials", "survival"):
             own = frame[belong_to(frame, [item])]
-            found += [_trained(item, cells(own), stored, notes)] if len(own) else []
+            found += [_trained(item, find_cells(own), stored, notes)] if len(own) else []
         elif item.kind == "cohorts":
             found += [Section(item, item.key, cohorts, [])] if cohorts else []
         else:

@@ -11,7 +11,7 @@ from grid.report import provenance
 from grid.report.charts.panels import label, ticks
 from grid.report.charts.strokes import Box, Chart, Stroke
 from grid.report.provenance import SYNTHETIC
-from grid.report.tables import Cell
+from grid.results.cells import Cell
 from grid.results.stored_space import StoredSpace
 from grid.space.trials import RANDOM
 from medpt.errors import InputError
@@ -82,15 +82,15 @@ def curves(cells: Sequence[Cell], stored: StoredSpace, colours: dict[str, int]) 
     groups: dict[tuple[str, str], list[Cell]] = {}
     for cell in cells:
         if cell.n:
-            groups.setdefault((cell.target, cell.network), []).append(cell)
+            groups.setdefault((cell.key.target, cell.network), []).append(cell)
     drawn = (_chart(group, stored, colours) for group in groups.values())
     return [chart for chart in drawn if chart]
 
 
 def _chart(group: list[Cell], stored: StoredSpace, colours: dict[str, int]) -> Chart | None:
-    trained = [cell for cell in group if cell.initialization != RANDOM]
+    trained = [cell for cell in group if cell.key.initialization != RANDOM]
     best = max(trained, key=lambda cell: cell.mean, default=None)
-    shown = [cell for cell in group if cell is best or cell.initialization == RANDOM]
+    shown = [cell for cell in group if cell is best or cell.key.initialization == RANDOM]
     saved = [(cell, stored.json(cell.digests[min(cell.digests)], CURVES)) for cell in shown]
     known = [(cell, groups) for cell, groups in saved if groups]
     if not known:
@@ -100,7 +100,7 @@ def _chart(group: list[Cell], stored: StoredSpace, colours: dict[str, int]) -> C
     strokes = [
         Stroke(
             _steps(groups[side], box),
-            colours[cell.initialization],
+            colours[cell.label],
             "mean",
             f"{_name(cell)}, {side} risk",
             dashed=side == "high",
@@ -111,8 +111,8 @@ def _chart(group: list[Cell], stored: StoredSpace, colours: dict[str, int]) -> C
     note = "; ".join(f"{_name(cell)} {_p(groups)}" for cell, groups in known)
     cell = known[0][0]
     return Chart(
-        f"{cell.target}, {cell.network}",
-        f"{note}; seed {min(cell.digests)}",
+        f"{cell.key.target}, {cell.network}",
+        f"{note}; seed {min(cell.digests).seed}",
         "years",
         x=tuple((box.across(value), label(value)) for value in ticks(*box.x)),
         y=tuple((box.up(value), label(value)) for value in ticks(*box.y, most=6)),
@@ -121,7 +121,7 @@ def _chart(group: list[Cell], stored: StoredSpace, colours: dict[str, int]) -> C
 
 
 def _name(cell: Cell) -> str:
-    return "no network" if cell.initialization == NO_NETWORK else cell.initialization
+    return "no network" if cell.key.initialization == NO_NETWORK else cell.label
 
 
 def _p(groups: dict[str, Any]) -> str:

@@ -16,8 +16,9 @@ from grid.report.charts import panels as figures
 from grid.report.charts.strokes import Chart
 from grid.report.paper_items import PaperItem
 from grid.report.provenance import Compared
-from grid.report.tables import Cell, heading
 from grid.results import statistics
+from grid.results.cells import Cell, Repeat
+from grid.results.display import column_name
 from grid.results.statistics import Interval, Summary, Test
 from grid.space.trials import RANDOM
 
@@ -35,10 +36,10 @@ class Facts:
     rows: Mapping[str, Mapping[str, Any]]
     tracker: str = ""
 
-    def values(self, cell: Cell, name: str) -> dict[int, float]:
-        """A recorded metric of each finished seed that has it."""
-        found = {seed: self.rows[digest].get(name) for seed, digest in cell.digests.items()}
-        return {seed: float(v) for seed, v in found.items() if v is not None and v == v}
+    def values(self, cell: Cell, name: str) -> dict[Repeat, float]:
+        """Return a recorded metric of each finished repeat that has it."""
+        found = {repeat: self.rows[digest].get(name) for repeat, digest in cell.digests.items()}
+        return {repeat: float(v) for repeat, v in found.items() if v is not None and v == v}
 
     def mean(self, cell: Cell, name: str, scale: float = 1.0) -> float:
         known = self.values(cell, name)
@@ -53,8 +54,8 @@ class Facts:
 
     def told(self, cell: Cell) -> str:
         """Every finished seed with its value and run, for a tooltip."""
-        seeds = sorted(cell.values.items())
-        return "\n".join(f"seed {s}: {v:.2f}, run {self.run(cell.digests[s])}" for s, v in seeds)
+        pairs = sorted(cell.values.items())
+        return "\n".join(f"seed {r.seed}: {v:.2f}, run {self.run(cell.digests[r])}" for r, v in pairs)
 
 
 def facts(frame: "pd.DataFrame", tracker: str | None) -> Facts:
@@ -144,21 +145,23 @@ class Trials:
         several = len({cell.network for cell in self.cells}) > 1
         for cell in self.cells:
             if known := facts.values(cell, STEPS):
-                column = heading(cell.column) + (f", {cell.network}" if several else "")
+                column = column_name(*cell.column) + (f", {cell.network}" if several else "")
                 speed = Speed(mean(known.values()), len(known), cell.planned)
-                found.setdefault(cell.initialization, {})[column] = speed
+                found.setdefault(cell.label, {})[column] = speed
         columns = list(dict.fromkeys(column for row in found.values() for column in row))
         return Speeds(columns, found) if found else None
 
 
 def trials(item: PaperItem, cells: list[Cell], notes: Mapping[str, str], history: figures.History) -> Trials:
     """`notes` says of each target in what its data are not the owner's, as provenance.notes."""
-    numbers = figures.colours(cell.initialization for cell in cells)
+    numbers = figures.colours(cell.label for cell in cells)
     if item.drawing == "sizes":
         numbers = cell_charts.by_source(cells)
     drawn = cell_charts.DRAWINGS[item.drawing](cells, numbers) if item.drawing else []
     panels = [] if item.drawing == "sizes" else figures.panels(cells, history, len(cells))
-    told = [f"{name}: {notes[name]}" for name in dict.fromkeys(c.target for c in cells) if notes.get(name)]
+    told = [
+        f"{name}: {notes[name]}" for name in dict.fromkeys(c.key.target for c in cells) if notes.get(name)
+    ]
     return Trials(
         cells, rows(cells, notes), gains(cells), drawn, figures.dot_plots(cells), panels, numbers, told
     )
@@ -185,7 +188,7 @@ def _summary(cell: Cell) -> Summary:
 
 def gains(cells: Sequence[Cell]) -> list[Gain]:
     """Of every cell that shares a finished seed with random weights."""
-    random = {(cell.network, cell.column): cell for cell in cells if cell.initialization == RANDOM}
+    random = {(cell.network, cell.column): cell for cell in cells if cell.key.initialization == RANDOM}
     pairs = [(cell, random.get((cell.network, cell.column))) for cell in cells]
     known = [(c, r) for c, r in pairs if r is not None and r is not c and c.values.keys() & r.values.keys()]
     differences = [

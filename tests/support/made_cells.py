@@ -2,8 +2,7 @@
 
 import pandas as pd
 
-from grid.report import tables
-from grid.report.tables import Cell
+from grid.results.cells import Cell, find_cells
 
 
 def trial(seed: int, value: float | None, state: str = "finished", **changes: object) -> dict[str, object]:
@@ -24,7 +23,7 @@ def trial(seed: int, value: float | None, state: str = "finished", **changes: ob
 
 
 def cells(*trials: dict[str, object]) -> list[Cell]:
-    return tables.cells(pd.DataFrame(trials))
+    return find_cells(pd.DataFrame(trials))
 
 
 def made(initialization: str, values: list[float], planned: int | None = None) -> list[Cell]:

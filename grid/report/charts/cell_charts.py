@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
-from grid.report import tables
 from grid.report.charts import panels, strokes
 from grid.report.charts.strokes import Chart, Level, Line, Series
-from grid.report.findings import value
-from grid.report.tables import Cell, heading
+from grid.results.cells import Cell
+from grid.results.display import METRIC_NAMES, bracketed, column_name, format_cell
 from grid.space.trials import RANDOM
 
 
@@ -15,7 +14,7 @@ def by_target(cells: Iterable[Cell]) -> dict[tuple[str, str], list[Cell]]:
     found: dict[tuple[str, str], list[Cell]] = {}
     for cell in cells:
         if cell.n:
-            found.setdefault((cell.target, cell.network), []).append(cell)
+            found.setdefault((cell.key.target, cell.network), []).append(cell)
     return found
 
 
@@ -24,15 +23,15 @@ def _short(cell: Cell) -> bool:
 
 
 def _named(cell: Cell) -> str:
-    return cell.initialization + (f" ({cell.n} of {cell.planned})" if _short(cell) else "")
+    return cell.label + (f" ({cell.n} of {cell.planned})" if _short(cell) else "")
 
 
 def by_source(cells: Sequence[Cell]) -> dict[str, int]:
     """A plain colour a source, whatever its size: dashes are for levels here."""
-    sources = panels.colours(cell.source for cell in cells)
+    sources = panels.colours(cell.key.source for cell in cells)
     free = (n for n in range(1, len(sources) + panels.COLOURS) if n not in sources.values())
     plain = {name: n if n <= panels.COLOURS else next(free) for name, n in sources.items()}
-    return {cell.initialization: plain[cell.source] for cell in cells}
+    return {cell.label: plain[cell.key.source] for cell in cells}
 
 
 def _as_rows(cells: Sequence[Cell], numbers: dict[str, int]) -> list[Chart]:
@@ -41,24 +40,24 @@ def _as_rows(cells: Sequence[Cell], numbers: dict[str, int]) -> list[Chart]:
 
 
 def _rows_of(group: list[Cell], numbers: dict[str, int]) -> Chart:
-    random = next((cell.mean for cell in group if cell.initialization == RANDOM), None)
+    random = next((cell.mean for cell in group if cell.key.initialization == RANDOM), None)
     entries = [
         Line(
             _named(cell),
-            numbers[cell.initialization],
+            numbers[cell.label],
             cell.mean,
             cell.std,
             tuple(cell.values.values()),
-            f"{cell.initialization}: {value(cell)}",
+            f"{cell.label}: {format_cell(cell)}",
             _short(cell),
         )
         for cell in group
     ]
-    return strokes.rows(heading(group[0].column), _metric(group[0]), entries, random, "")
+    return strokes.rows(column_name(*group[0].column), _metric(group[0]), entries, random, "")
 
 
 def _metric(cell: Cell) -> str:
-    return f"{cell.network} · {tables.METRIC_NAMES[cell.metric]}, %"
+    return f"{cell.network} · {METRIC_NAMES[cell.metric]}, %"
 
 
 def _over_sizes(cells: Sequence[Cell], numbers: dict[str, int]) -> list[Chart]:
@@ -67,17 +66,17 @@ def _over_sizes(cells: Sequence[Cell], numbers: dict[str, int]) -> list[Chart]:
 
 
 def _sizes_of(group: list[Cell], numbers: dict[str, int]) -> Chart:
-    whole = [cell for cell in group if not cell.sample_size]
-    levels = [Level(cell.initialization, numbers[cell.initialization], cell.mean) for cell in whole]
-    sized = [cell for cell in group if cell.sample_size]
+    whole = [cell for cell in group if not cell.key.sample_size]
+    levels = [Level(cell.label, numbers[cell.label], cell.mean) for cell in whole]
+    sized = [cell for cell in group if cell.key.sample_size]
     series = [
-        _series(name, numbers, [cell for cell in sized if cell.source == name], _images)
-        for name in dict.fromkeys(cell.source for cell in sized)
+        _series(name, numbers, [cell for cell in sized if _source(cell) == name], _images)
+        for name in dict.fromkeys(map(_source, sized))
     ]
     note = "; ".join([_metric(group[0]), *(_named(cell) for cell in whole if _short(cell))])
     at = [(size, panels.label(size)) for size in sorted(set(map(_images, sized)))]
     return strokes.lines(
-        group[0].target, note, series, levels, strokes.Axis("images of the source", at, logarithmic=True)
+        group[0].key.target, note, series, levels, strokes.Axis("images of the source", at, logarithmic=True)
     )
 
 
@@ -88,28 +87,32 @@ def _over_shares(cells: Sequence[Cell], numbers: dict[str, int]) -> list[Chart]:
 
 def _shares_of(group: list[Cell], numbers: dict[str, int]) -> Chart:
     series = [
-        _series(name, numbers, [cell for cell in group if cell.initialization == name], _share)
-        for name in dict.fromkeys(cell.initialization for cell in group)
+        _series(name, numbers, [cell for cell in group if cell.label == name], _share)
+        for name in dict.fromkeys(cell.label for cell in group)
     ]
     at = [(share, f"{share:g}") for share in sorted(set(map(_share, group)))]
     note, x_name = _metric(group[0]), "% of the target's training part"
-    return strokes.lines(group[0].target, note, series, [], strokes.Axis(x_name, at))
+    return strokes.lines(group[0].key.target, note, series, [], strokes.Axis(x_name, at))
+
+
+def _source(cell: Cell) -> str:
+    return bracketed(cell.key.source, cell.source_settings)
 
 
 def _images(cell: Cell) -> float:
-    return float(cell.sample_size or 0)
+    return float(cell.key.sample_size or 0)
 
 
 def _share(cell: Cell) -> float:
-    return 100 * cell.target_size
+    return 100 * cell.key.target_size
 
 
 def _series(name: str, numbers: dict[str, int], members: list[Cell], x: Callable[[Cell], float]) -> Series:
     points = (
-        (x(cell), cell.mean, cell.std, f"{cell.initialization}: {value(cell)}", _short(cell))
+        (x(cell), cell.mean, cell.std, f"{cell.label}: {format_cell(cell)}", _short(cell))
         for cell in sorted(members, key=x)
     )
-    return Series(name, numbers[members[0].initialization], tuple(points))
+    return Series(name, numbers[members[0].label], tuple(points))
 
 
 DRAWINGS = {"rows": _as_rows, "sizes": _over_sizes, "shares": _over_shares}

@@ -12,7 +12,7 @@ from itertools import count
 import numpy as np
 from numpy.typing import NDArray
 
-from grid.report.tables import Cell, Column
+from grid.results.cells import Cell, Column
 from grid.space.trials import IMAGENET, RANDOM
 
 WIDTH, HEIGHT = 340.0, 210.0
@@ -124,7 +124,7 @@ def signed(value: float) -> str:
 
 def panels(cells: Sequence[Cell], history: History, most: int) -> list[Panel]:
     """Validation metric against step, one panel a target and network with any curve, at most `most`."""
-    numbers = colours(cell.initialization for cell in cells)
+    numbers = colours(cell.label for cell in cells)
     groups: dict[tuple[Column, str], list[Cell]] = {}
     for cell in cells:
         if cell.metric != "c_index":  # survival models record no curve
@@ -132,7 +132,7 @@ def panels(cells: Sequence[Cell], history: History, most: int) -> list[Panel]:
     columns = dict.fromkeys(column for column, _ in groups)
     found: list[Panel] = []
     for _, group in sorted(groups.items(), key=lambda item: list(columns).index(item[0][0])):
-        lines = {cell.initialization: list(_lines(cell, history)) for cell in group}
+        lines = {cell.label: list(_lines(cell, history)) for cell in group}
         if any(lines.values()) and len(found) < most:
             found.append(_panel(group[0], lines, numbers))
     return found
@@ -198,7 +198,7 @@ def dot_plots(cells: Sequence[Cell]) -> list[DotPlot]:
 
     Networks whose random weights have no finished seed are left out.
     """
-    numbers = colours(cell.initialization for cell in cells)
+    numbers = colours(cell.label for cell in cells)
     columns: dict[Column, dict[str, list[Cell]]] = {}
     for cell in cells:
         columns.setdefault(cell.column, {}).setdefault(cell.network, []).append(cell)
@@ -207,7 +207,10 @@ def dot_plots(cells: Sequence[Cell]) -> list[DotPlot]:
 
 def _dot_plot(networks: dict[str, list[Cell]], numbers: dict[str, int]) -> DotPlot | None:
     base = {
-        name: cell.mean for name, group in networks.items() for cell in group if cell.initialization == RANDOM
+        name: cell.mean
+        for name, group in networks.items()
+        for cell in group
+        if cell.key.initialization == RANDOM
     }
     groups = {
         name: [cell for cell in group if cell.n]
@@ -220,7 +223,7 @@ def _dot_plot(networks: dict[str, list[Cell]], numbers: dict[str, int]) -> DotPl
         for cell in group
         for value in cell.values.values()
     ]
-    if not shifts or all(cell.initialization == RANDOM for group in groups.values() for cell in group):
+    if not shifts or all(cell.key.initialization == RANDOM for group in groups.values() for cell in group):
         return None
     margin = max(0.06 * (max(shifts) - min(shifts)), 0.05)
     low, high = min(shifts) - margin, max(shifts) + margin
@@ -230,11 +233,11 @@ def _dot_plot(networks: dict[str, list[Cell]], numbers: dict[str, int]) -> DotPl
 
     def strip(cell: Cell, zero: float) -> Strip:
         seeds = [
-            (place(value - zero), f"seed {seed}: {value:.2f} ({signed(value - zero)})")
-            for seed, value in sorted(cell.values.items())
+            (place(value - zero), f"seed {repeat.seed}: {value:.2f} ({signed(value - zero)})")
+            for repeat, value in sorted(cell.values.items())
         ]
         mean = (place(cell.mean - zero), signed(cell.mean - zero))
-        return Strip(cell.initialization, numbers[cell.initialization], cell.n, cell.planned, mean, seeds)
+        return Strip(cell.label, numbers[cell.label], cell.n, cell.planned, mean, seeds)
 
     first = next(iter(networks.values()))[0]
     strips = [(name, [strip(cell, base[name]) for cell in group]) for name, group in groups.items()]

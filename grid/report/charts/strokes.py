@@ -7,12 +7,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from grid.query import METRIC_NAMES
 from grid.report.charts.panels import BOTTOM as PANEL_BOTTOM
 from grid.report.charts.panels import HEIGHT as PANEL_HEIGHT
 from grid.report.charts.panels import LEFT as PANEL_LEFT
 from grid.report.charts.panels import Panel, Tick, label, ticks
-from grid.report.tables import heading
+from grid.results.display import METRIC_NAMES, column_name
 
 WIDTH, HEIGHT = 340.0, 220.0
 LEFT, RIGHT, TOP, BOTTOM = 38.0, 12.0, 10.0, 38.0
@@ -247,7 +246,7 @@ def from_panel(panel: Panel) -> Chart:
         for text in texts
     ]
     return Chart(
-        heading(panel.column),
+        column_name(*panel.column),
         f"{panel.network} · {METRIC_NAMES[panel.metric]}, %",
         "steps",
         height=PANEL_HEIGHT,

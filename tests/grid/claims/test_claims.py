@@ -272,7 +272,7 @@ def test_far_apart_is_not_near() -> None:
 def test_trials_of_two_protocols_are_not_mixed() -> None:
     frame = planted()
     again = frame.head(1).assign(digest="another")
-    with pytest.raises(InputError, match="two units have it"):
+    with pytest.raises(InputError, match="2 units are seed"):
         verdicts.judge(pd.concat([frame, again]), {})
 
 

@@ -6,7 +6,7 @@ import pytest
 import tiny
 
 from grid import results
-from grid.claims.published import cells, key
+from grid.claims.published import cells, key_of_trial
 from grid.space import reader
 from medpt.models.weights import published_name
 
@@ -43,6 +43,6 @@ def test_every_row_runs(tmp_path: Path, imagenet: Path) -> None:
 def test_the_mini_has_the_rows_of_the_paper(name: str, count: int) -> None:
     printed = {cell for cell, (table, _, _) in cells().items() if table == name}
     assert len(printed) == count
-    assert printed == {key(trial) for trial in reader.load(name).trials}
-    smaller = set(map(key, reader.load(f"{name}-mini").trials))
+    assert printed == {key_of_trial(trial) for trial in reader.load(name).trials}
+    smaller = set(map(key_of_trial, reader.load(f"{name}-mini").trials))
     assert smaller == {(model, source.removesuffix("-20k"), target) for model, source, target in printed}

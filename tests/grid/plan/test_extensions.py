@@ -162,8 +162,8 @@ def test_an_extension_never_fills_a_cell_of_the_paper(
     name: dict[str, str], built_in: dict[str, str], target: str
 ) -> None:
     trial = trials.Trial("0", "random", None, "resnet18", "unet", target, 1.0, 0)
-    assert published.key(replace(trial, **built_in)) in published.cells()  # type: ignore[arg-type]
-    assert published.key(replace(trial, **name)) not in published.cells()  # type: ignore[arg-type]
+    assert published.key_of_trial(replace(trial, **built_in)) in published.cells()  # type: ignore[arg-type]
+    assert published.key_of_trial(replace(trial, **name)) not in published.cells()  # type: ignore[arg-type]
 
 
 def test_a_dry_run_knows_extensions_and_imports_none(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import tiny
 
-from grid.claims.published import cells, key, matching_cells
+from grid.claims.published import cells, key_of_trial, matching_cells
 from grid.execution import leak_guard
 from grid.plan import plan
 from grid.space import reader
@@ -102,7 +102,7 @@ def test_the_size_of_a_dataset_is_part_of_what_figure_2_looks_at() -> None:
 @pytest.mark.parametrize(("table", "count"), [("table5", 32), ("table6", 20)])
 def test_survival_trials_are_the_cells_of_the_paper(table: str, count: int) -> None:
     printed = {cell for cell, (name, _, _) in cells().items() if name == table}
-    ours = {key(trial) for trial in reader.load(table).trials if trial.architecture != "cox"}
+    ours = {key_of_trial(trial) for trial in reader.load(table).trials if trial.architecture != "cox"}
     assert len(printed) == count
     assert ours == printed
 

@@ -37,7 +37,7 @@ def test_higher_values_are_drawn_higher(a: int, b: int) -> None:
 
 
 def test_rows_name_what_is_short() -> None:
-    entry = Line("random (2 of 3)", 0, 70.0, 1.0, (69.0, 71.0), "random: 70.00 ± 1.41 (n = 2 of 3)", True)
+    entry = Line("random (2 of 3)", 0, 70.0, 1.0, (69.0, 71.0), "random: 70.00 ± 1.41 (2 of 3)", True)
     chart = strokes.rows("DRIVE", "", [entry], 70.0, "")
     assert [word.text for word in chart.words] == ["random (2 of 3)"]
     assert [dots.style for dots in chart.dots] == ["seed", "short"]

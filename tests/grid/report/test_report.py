@@ -96,8 +96,8 @@ def test_failed_blocked_and_not_run_differ(made: tuple[Path, Plan]) -> None:
     assert [cell(made[0], "ISIC2019", "hynet")[name] for name in counts] == [1, 2, 1, 0, 0]
     assert [cell(made[0], "random")[name] for name in counts] == [1, 2, 0, 0, 1]
     text = page(made[0])
-    assert "blocked <small>0 of 2</small>" in text
-    assert "1 of 2, 1 failed" in text
+    assert 'blocked <small class="short">0 of 2</small>' in text
+    assert '<small class="short">1 of 2</small> <small class="short">1 failed</small>' in text
     assert "10 of 14 trials are finished; 1 failed, 2 could not start" in text
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from made_cells import cells, made, trial
 
 from grid.report import export, findings, tables
+from grid.results.cells import Repeat
 
 SCORES = st.lists(st.floats(0, 1), min_size=0, max_size=5)
 
@@ -35,7 +36,7 @@ def test_a_cell_is_the_mean_of_finished_seeds_alone(values: list[float], lost: i
 
 def test_a_value_of_an_unfinished_trial_is_no_value() -> None:
     (cell,) = cells(trial(0, 0.5), trial(1, 0.9, "running"), trial(2, float("nan")))
-    assert cell.values == {0: 50.0}
+    assert cell.values == {Repeat(0, 0, 0): 50.0}
     assert (cell.n, cell.planned) == (1, 3)
 
 
@@ -101,8 +102,8 @@ def test_bold_is_the_best_of_a_block_whatever_the_others_lack() -> None:
 def test_sentences_say_n_of_n() -> None:
     (contrast,) = tables.contrasts([*made("random", [0.7, 0.7], 3), *made("ISIC2019", [0.8, 0.8])])
     assert findings.sentence(contrast) == (
-        "ISIC2019 is best with 80.00 ± 0.00 (n = 2), 10.00 points above random weights with "
-        "70.00 ± 0.00 (n = 2 of 3): more than one standard deviation."
+        "ISIC2019 is best with 80.00 ± 0.00, 10.00 points above random weights with "
+        "70.00 ± 0.00 (2 of 3): more than one standard deviation."
     )
 
 

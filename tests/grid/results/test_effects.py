@@ -16,8 +16,9 @@ from mlflow.entities import Metric, Param
 from rich.console import Console
 from scipy import stats
 
-from grid import query
+from grid import query, results
 from grid.plan.plan import Plan, Unit
+from grid.report.tables import print_tables
 from grid.results import effects
 from grid.tracking import tracker
 from medpt.errors import InputError
@@ -71,8 +72,6 @@ def vessels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def frame(vessels: Path) -> pd.DataFrame:
-    from grid import results
-
     return results.load("vessels", vessels / "runs")
 
 
@@ -137,22 +136,21 @@ def test_effects_find_what_was_planted(frame: pd.DataFrame) -> None:
 def test_a_unit_of_two_experiments_counts_once(frame: pd.DataFrame) -> None:
     twice = pd.concat([frame, frame.assign(experiment="again")])
     pd.testing.assert_frame_equal(effects.effects(twice, "miou"), effects.effects(frame, "miou"))
-    cells = query.cells(twice, ["initialization", "target"], "miou")
-    pd.testing.assert_frame_equal(cells, query.cells(frame, ["initialization", "target"], "miou"))
-    by_experiment = query.cells(twice, ["experiment", "initialization"], "miou")
+    pd.testing.assert_frame_equal(results.cells(twice, "miou"), results.cells(frame, "miou"))
+    by_experiment = results.cells(twice, "miou", ["experiment", "initialization"])
     assert set(by_experiment["experiment"]) == {"sources", "again"}
 
 
 def test_a_share_of_a_target_is_a_cell_of_its_own(frame: pd.DataFrame) -> None:
     """Never one mean over two sizes, whose spread would pass for that of seeds; at any width."""
     half = frame.assign(target_size=0.5, miou=frame["miou"] - 0.2)
-    both = query.cells(pd.concat([frame, half]), query.default_by(pd.concat([frame, half])), "miou")
-    whole = query.cells(frame, query.default_by(frame), "miou")
+    both = results.cells(pd.concat([frame, half]), "miou", query.BY)
+    whole = results.cells(frame, "miou", query.BY)
     kept = both[both["target_size"] == 1].drop(columns="target_size").reset_index(drop=True)
     pd.testing.assert_frame_equal(kept, whole)
     for width in (80, 200):
         console = Console(width=width, file=StringIO(), highlight=False)
-        query.print_tables(pd.concat([frame, half]), console)
+        print_tables(results.find_cells(pd.concat([frame, half])), console)
         assert isinstance(console.file, StringIO)
         printed = console.file.getvalue()
         assert "…" not in printed

@@ -1,0 +1,295 @@
+"""The definition of a cell: which trials make it, its mean and its spread.
+
+A cell is one initialization of one network on one target under one protocol; its trials differ in their seeds
+alone. Every table, sentence, chart, comparison and claim takes its cells from here. Values are in per cent.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from math import nan
+from statistics import mean, stdev
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from grid.results.display import bracketed, network_id, network_name
+from grid.results.frame import FACTORS
+from grid.results.statistics import mean_interval
+from medpt.data.cards import card
+from medpt.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+HEADLINE_METRICS = {"classification": "auc", "segmentation": "miou", "survival": "c_index"}  # by task
+UNSCALED = ("steps", "best_step", "steps_to_95", "seconds", "pairs")  # metrics that are counts, not fractions
+
+TrialState = Literal["finished", "failed", "blocked", "unrecorded", "running", "missing"]
+Column = tuple[str, float]  # of a table: the target and the share of its training images
+Row = dict[str, Any]  # of the frame: one trial
+
+
+class Repeat(NamedTuple):
+    """What the trials of one cell differ in; this version pre-trains once and has no folds."""
+
+    pretrain_seed: int
+    fold: int
+    seed: int
+
+
+class ComparisonGroup(NamedTuple):
+    """What cells have in common whose initializations are compared."""
+
+    architecture: str
+    backbone: str
+    target: str
+    target_size: float
+    protocol: str
+
+
+@dataclass(frozen=True)
+class CellKey:
+    """The factors of a cell. `protocol` and `source_protocol` are hashes, "" where none was recorded."""
+
+    initialization: str  # with the sample size, such as "CheXpert-20k"
+    source: str
+    sample_size: int | None
+    backbone: str
+    architecture: str
+    target: str
+    target_size: float
+    protocol: str = ""
+    source_protocol: str = ""
+
+    @property
+    def group(self) -> ComparisonGroup:
+        return ComparisonGroup(*(getattr(self, name) for name in ComparisonGroup._fields))
+
+
+@dataclass(frozen=True)
+class Cell:
+    """All trials with one key, each unit counted once.
+
+    `values` are in per cent, of finished repeats alone; `digests` names their units. `states` counts all
+    `planned` repeats. `settings` and `source_settings` say in what the protocols of fine-tuning and
+    pre-training differ from those of other cells (`learning_rate 0.001`); empty where nothing differs.
+    """
+
+    key: CellKey
+    metric: str
+    values: Mapping[Repeat, float]
+    digests: Mapping[Repeat, str]
+    states: Mapping[TrialState, int]
+    planned: int
+    experiments: tuple[str, ...]
+    settings: str = ""
+    source_settings: str = ""
+
+    @property
+    def n(self) -> int:
+        return len(self.values)
+
+    @property
+    def mean(self) -> float:
+        """Mean over finished repeats; nan where there are none."""
+        return mean(self.values.values()) if self.values else nan
+
+    @property
+    def std(self) -> float:
+        """Sample standard deviation (ddof 1); nan below two finished repeats."""
+        return stdev(self.values.values()) if self.n > 1 else nan
+
+    @property
+    def label(self) -> str:
+        """The initialization as a row names it: `CheXpert-20k [pretrain.learning_rate 0.001]`."""
+        return bracketed(self.key.initialization, self.source_settings)
+
+    @property
+    def network(self) -> str:
+        """The network as people write it: `U-Net / ResNet-18 [learning_rate 0.001]`."""
+        return bracketed(network_name(self.key.architecture, self.key.backbone), self.settings)
+
+    @property
+    def network_id(self) -> str:
+        """The network as spaces and filters write it: `unet/resnet18 [learning_rate 0.001]`."""
+        return bracketed(network_id(self.key.architecture, self.key.backbone), self.settings)
+
+    @property
+    def differences(self) -> str:
+        """In what both protocols differ from those of other cells."""
+        return ", ".join(filter(None, (self.settings, self.source_settings)))
+
+    @property
+    def column(self) -> Column:
+        return self.key.target, self.key.target_size
+
+    @property
+    def undefined(self) -> int:
+        """Repeats that finished without a number, such as the AUC of a test set of one class."""
+        return self.states.get("finished", 0) - self.n
+
+    @property
+    def missing(self) -> int:
+        """Repeats that neither finished nor failed nor wait for a unit that failed."""
+        return self.planned - sum(self.states.get(state, 0) for state in ("finished", "failed", "blocked"))
+
+    @property
+    def word(self) -> str:
+        """Why there is no mean: "failed", "blocked", "undef", or "" where the cell was not run."""
+        if state := next((state for state in ("failed", "blocked") if self.states.get(state)), ""):
+            return state
+        return "undef" if self.undefined else ""
+
+
+KEY = tuple(item.name for item in fields(CellKey))
+PROTOCOLS = ("protocol", "source_protocol")
+SUMMARY = ("metric", "mean", "std", "low", "high", "n", "planned")
+
+
+def find_cells(frame: "pd.DataFrame", metric: str | None = None) -> list[Cell]:
+    """Return the cells of a frame as `grid.results.load` gives it, in the order of its trials.
+
+    `metric` is a column of the frame, by default the headline metric of each task; trials whose task does not
+    have it are left out. A column `state` (`StoredSpace.state`) goes before `status`. Raises InputError for
+    an unknown metric, and where two units are the same repeat of one cell.
+    """
+    grouped: dict[CellKey, dict[str, list[Row]]] = {}
+    for trial in _with_metric(_rows(frame), metric):
+        units = grouped.setdefault(_key(trial), {})
+        units.setdefault(trial["digest"], []).append(trial)
+    _check_repeats(grouped)
+    settings = _differences(grouped, frame.attrs.get("protocols", {}))
+    return [_cell(key, list(units.values()), metric, settings[key]) for key, units in grouped.items()]
+
+
+def _rows(frame: "pd.DataFrame") -> list[Row]:
+    """The trials with None for what is not there. A frame without protocols has one."""
+    rows: list[Row] = frame.astype(object).where(frame.notna(), None).to_dict("records")  # type: ignore[assignment]
+    return [dict.fromkeys(PROTOCOLS, "") | row for row in rows]
+
+
+def _with_metric(rows: list[Row], metric: str | None) -> list[Row]:
+    """Drop the trials whose task does not have `metric`."""
+    if metric is None:
+        return rows
+    tasks = {_task(row) for row in rows if row.get(metric) is not None}
+    if not tasks:
+        known = sorted({name for row in rows for name, value in row.items() if isinstance(value, float)})
+        raise InputError(f"--metric {metric}: no finished trial has it; {did_you_mean(metric, known)}")
+    return [row for row in rows if _task(row) in tasks]
+
+
+def _task(row: Row) -> str:
+    return card(row["target"]).task
+
+
+def _key(row: Row) -> CellKey:
+    factors = {name: row[name] for name in KEY}
+    size = factors["sample_size"]
+    return CellKey(**factors | {"sample_size": int(size) if size else None})
+
+
+def _repeat(row: Row) -> Repeat:
+    return Repeat(0, 0, row["seed"])
+
+
+def _check_repeats(grouped: Mapping[CellKey, Mapping[str, list[Row]]]) -> None:
+    """Raise InputError where two units are one repeat, whose protocols the record does not tell apart."""
+    problems = [
+        f"{key.initialization} → {key.target}, {network_id(key.architecture, key.backbone)}: {count} units "
+        f"are seed {repeat.seed} of one cell, and their settings are not recorded; run the same command again"
+        for key, units in grouped.items()
+        for repeat, count in Counter(_repeat(rows[0]) for rows in units.values()).items()
+        if count > 1
+    ]
+    if problems:
+        raise InputError(problems)
+
+
+def _cell(key: CellKey, units: list[list[Row]], metric: str | None, settings: tuple[str, str]) -> Cell:
+    rows = [unit[0] for unit in units]
+    name = metric or HEADLINE_METRICS[_task(rows[0])]
+    scale = 1 if name in UNSCALED else 100
+    states: list[TrialState] = [_state(row, name) for row in rows]
+    pairs = zip(rows, states, strict=True)
+    finished = [row for row, state in pairs if state == "finished" and row.get(name) is not None]
+    return Cell(
+        key=key,
+        metric=name,
+        values={_repeat(row): scale * float(row[name]) for row in finished},
+        digests={_repeat(row): row["digest"] for row in finished},
+        states=Counter(states),
+        planned=len(rows),
+        experiments=tuple(dict.fromkeys(row["experiment"] for unit in units for row in unit)),
+        settings=settings[0],
+        source_settings=settings[1],
+    )
+
+
+def _state(row: Row, metric: str) -> TrialState:
+    """A frame without states has values of finished trials alone."""
+    known: TrialState | None = row.get("state") or row.get("status")
+    return known or ("missing" if row.get(metric) is None else "finished")
+
+
+def _differences(keys: Iterable[CellKey], protocols: Mapping[str, Any]) -> dict[CellKey, tuple[str, str]]:
+    """Say of each cell in what its two protocols differ from those of its network and target, and source."""
+    own: dict[Any, dict[str, None]] = {}
+    sources: dict[Any, dict[str, None]] = {}
+    for key in keys:
+        own.setdefault(key.group[:-1], {})[key.protocol] = None
+        sources.setdefault((key.initialization, key.group[:-1]), {})[key.source_protocol] = None
+    return {
+        key: (
+            _difference(key.protocol, own[key.group[:-1]], protocols),
+            _difference(key.source_protocol, sources[key.initialization, key.group[:-1]], protocols),
+        )
+        for key in keys
+    }
+
+
+def _difference(protocol: str, others: Iterable[str], protocols: Mapping[str, Any]) -> str:
+    if len(list(others)) == 1:
+        return ""
+    return f"protocol {protocol or 'unknown'}"
+
+
+def cells(
+    frame: "pd.DataFrame", metric: str | None = None, by: Sequence[str] | None = None
+) -> "pd.DataFrame":
+    """Return one row a cell: its factors, metric, mean, std, low, high, n and planned.
+
+    `mean`, `std` (ddof 1) and [low, high], Student's 95 % interval of the mean over repeats, are in per cent.
+    `by` names the factors to show, by default all. What else tells cells apart is shown as well, so that a
+    mean is never over anything but repeats; `settings` says in what protocols differ. `seed` and `experiment`
+    divide the cells. `metric` and errors as in `find_cells`; InputError also for an unknown factor.
+    """
+    import pandas as pd
+
+    for name in by or ():
+        if name not in FACTORS:
+            raise InputError(f"--by {name}: no such factor; {did_you_mean(name, FACTORS)}")
+    parts = [name for name in by or () if name in ("experiment", "seed")]
+    groups = frame.groupby(parts, sort=False) if parts else [((), frame)]
+    rows = [
+        dict(zip(parts, names, strict=True)) | _summary(cell)
+        for names, part in groups
+        for cell in find_cells(part, metric)
+    ]
+    return pd.DataFrame(rows, columns=[*_columns(rows, by), *SUMMARY])
+
+
+def _summary(cell: Cell) -> Row:
+    interval = mean_interval(list(cell.values.values()))
+    numbers = {"mean": cell.mean, "std": cell.std, "low": interval.low, "high": interval.high}
+    counts = {"n": cell.n, "planned": cell.planned}
+    return asdict(cell.key) | {"settings": cell.differences, "metric": cell.metric} | numbers | counts
+
+
+def _columns(rows: list[Row], by: Sequence[str] | None) -> list[str]:
+    """`by`, then each factor that differs between rows that are equal in the columns before it."""
+    columns = [*KEY, "settings"] if by is None else list(by)
+    for name in (*KEY[:-2], "settings"):
+        known = [tuple(row[column] for column in columns) for row in rows]
+        if len({(*names, row[name]) for names, row in zip(known, rows, strict=True)}) > len(set(known)):
+            columns.append(name)
+    return columns

@@ -1,0 +1,93 @@
+"""How cells are written, and how tables, charts and sentences name metrics, networks and targets."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from medpt.specs import CLASSIFIER
+from medpt.survival.needs import NEEDS
+
+if TYPE_CHECKING:
+    from grid.results.cells import Cell
+
+Style = Literal["text", "latex", "html"]
+
+METRIC_NAMES = {"auc": "micro-AUC", "miou": "mean IoU", "c_index": "C-index"}
+NETWORKS = {
+    "unet": "U-Net",
+    "deeplabv3plus": "DeepLabV3+",
+    "cenet": "CE-Net",
+    "hynet": "HyNet (reconstruction)",
+    "etnet": "ET-Net",
+}
+BACKBONES = {"resnet18": "ResNet-18", "shufflenet_v2": "ShuffleNet V2", "densenet121": "DenseNet-121"}
+SURVIVAL_MODELS = {  # the first two stand behind the backbone, as in the paper's table 5
+    "km": "KM",
+    "spectral": "SP",
+    "wsisa-mtlsa": "WSISA + MTLSA",
+    "deepattnmisl": "DeepAttnMISL",
+    "rsf": "RSF",
+    "boostci": "BoostCI",
+    "cox": "Cox on clinical data (not in the paper)",
+}
+
+
+def network_name(architecture: str, backbone: str) -> str:
+    """Return the name that people write: `U-Net / ResNet-18`; names of extensions stay as they are."""
+    encoder = BACKBONES.get(backbone, backbone)
+    if needs := NEEDS.get(architecture):
+        model = SURVIVAL_MODELS[architecture]
+        if needs.network and needs.features and needs.pixels:
+            return f"{encoder} + {model}"
+        return f"{model} / {encoder}" if needs.network else model
+    return (
+        encoder if architecture == CLASSIFIER else f"{NETWORKS.get(architecture, architecture)} / {encoder}"
+    )
+
+
+def network_id(architecture: str, backbone: str) -> str:
+    """Return the name that the terminal shows, of words that spaces and filters take: `unet/resnet18`."""
+    return backbone if architecture == CLASSIFIER else f"{architecture}/{backbone}"
+
+
+def bracketed(name: str, settings: str) -> str:
+    """Return `name`, with the settings behind it where it has any."""
+    return f"{name} [{settings}]" if settings else name
+
+
+def column_name(target: str, target_size: float) -> str:
+    """Return `DRIVE`, or `DRIVE, 10 %` where that share of its training images is used."""
+    return target if target_size == 1 else f"{target}, {100 * target_size:g} %"
+
+
+@dataclass(frozen=True)
+class _Form:
+    """The parts of a written cell: each takes its text or number in place of {}."""
+
+    spread: str
+    count: str
+    none: str  # in place of a mean
+
+
+FORMS: dict[Style, _Form] = {
+    "text": _Form(" ± {:.2f}", " ({})", "–"),
+    "latex": _Form(" $\\pm$ {:.2f}", " ({})", "--"),
+    "html": _Form(' <span class="pm">± {:.2f}</span>', ' <small class="short">{}</small>', "–"),
+}
+
+
+def format_mean(mean: float, std: float, n: int, planned: int, style: Style = "text") -> str:
+    """Write a mean as `82.13 ± 1.40 (2 of 3)`, with the count only where repeats are not finished."""
+    form, count = FORMS[style], f"{n} of {planned}"
+    if not n:
+        return form.none + form.count.format(count)
+    spread = form.spread.format(std) if n > 1 else ""
+    return f"{mean:.2f}{spread}" + (form.count.format(count) if n < planned else "")
+
+
+def format_cell(cell: "Cell", style: Style = "text") -> str:
+    """Write a cell as `format_mean` does; without a mean as `failed (0 of 3)`, `blocked` or `undef`.
+
+    `undef` is a metric that finished repeats do not have, such as the AUC of a test set of one class.
+    """
+    text = format_mean(cell.mean, cell.std, cell.n, cell.planned, style)
+    return text if cell.n or not cell.word else text.replace(FORMS[style].none, cell.word, 1)
