@@ -16,7 +16,7 @@ DATA = [
     Row(
         "a prepared shard is cut, altered or gone, counts are wrong",
         "bytes edited, files removed",
-        "named before training; that shard alone is prepared again",
+        "named before training; only that shard is prepared again",
         (
             f"{RUN}damaged_results_are_made_again",
             "tests/medpt/data/test_shards.py::test_every_damaged_shard_is_named_in_one_pass",
@@ -26,9 +26,9 @@ DATA = [
         ),
     ),
     Row(
-        "odd images: empty, cut, 16 bits, CMYK, alpha, turned, a bomb",
+        "odd images: empty, cut, 16 bits, CMYK, alpha, rotated, a bomb",
         "such files",
-        "read right, or named and left out; a bomb takes neither memory nor time",
+        "read correctly, or named and excluded; a bomb takes neither memory nor time",
         (
             f"{CHECK}odd_files.py::test_odd_but_sound_files_are_read",
             f"{CHECK}odd_files.py::test_a_bomb_takes_neither_memory_nor_time",
@@ -38,9 +38,9 @@ DATA = [
         ),
     ),
     Row(
-        "the loss is no number",
+        "the loss is not a number",
         "a learning rate of 9; NaN at a step",
-        "fails once, with the step; not tried again; the rest goes on",
+        "fails once, with the step; not retried; other units continue",
         (
             f"{RUN}a_diverging_unit_fails_once_and_the_rest_goes_on",
             "tests/medpt/test_train.py::test_a_loss_that_is_no_number_ends_the_run_and_names_the_step",
@@ -49,8 +49,8 @@ DATA = [
     ),
     Row(
         "memory runs out",
-        "Python's, PyTorch's and Ray's errors for it; trials that end by them",
-        "tried once more with a machine alone, then failed as memory",
+        "Python's, PyTorch's and Ray's errors; trials that end with them",
+        "retried once, alone on a machine; then failed with cause memory",
         (
             f"{EXECUTION}failures.py::test_classify_gives_each_error_one_cause",
             f"{EXECUTION}failures.py::test_classify_counts_ray_errors_as_lost_work_except_its_memory_monitor",
@@ -59,16 +59,16 @@ DATA = [
     ),
     Row(
         "a device's memory runs out",
-        "torch's error, raised below half of a GPU that only Ray believes in",
-        "tried once more with twice the share, then failed as memory; never more than one GPU in all",
+        "torch's error, raised below half of a GPU that only Ray was told of",
+        "retried once with twice the share, then failed with cause memory; never more than one GPU in total",
         (
             f"{EXECUTION}scheduler.py::test_units_out_of_gpu_memory_get_twice_the_share_and_the_device_is_never_exceeded",
         ),
     ),
     Row(
-        "a test part without what a metric needs",
+        "a test set without what a metric needs",
         "one class, no pixel, all censored, one patient",
-        "not a number, or refused with words; never 0",
+        "undefined, or refused with a message; never 0",
         (
             "tests/medpt/test_metrics.py::test_undefined_areas_are_nan",
             "tests/medpt/test_metrics.py::test_all_pixels_ignored_is_nan",
@@ -80,8 +80,8 @@ DATA = [
     ),
     Row(
         "a bad space",
-        "tabs, keys twice or unknown, aliases that multiply, python tags, a million trials",
-        "refused with line and what is accepted",
+        "tabs, duplicate or unknown keys, aliases that multiply, Python tags, a million trials",
+        "refused with the line and what is accepted",
         (
             f"{SPACE}a_mistake_is_told",
             f"{SPACE}all_mistakes_in_one_pass",
@@ -92,7 +92,7 @@ DATA = [
     Row(
         "a bad table of labels",
         "columns, classes, ids, patients, encodings",
-        "all told in one pass, by line",
+        "all reported in one pass, by line",
         (
             f"{CHECK}own.py::test_every_mistake_of_a_table_is_told_with_its_line",
             f"{CHECK}own.py::test_tables_that_cannot_be_read",
@@ -114,8 +114,8 @@ DATA = [
         ),
     ),
     Row(
-        "weights that are code",
-        "a pickle that would run",
+        "weights that contain code",
+        "a pickle that would run code",
         "never run",
         (
             "tests/medpt/models/test_weights.py::test_no_code_runs_from_a_published_file",
@@ -125,7 +125,7 @@ DATA = [
     Row(
         "hostile names",
         "dots, quotes, markup, 300 letters",
-        "refused, or text; paths are digests",
+        "refused, or shown as text; paths are digests",
         (
             f"{ARCHIVES}a_hostile_name_is_no_dataset",
             "tests/test_security.py::test_a_space_reads_below_the_data_alone",
@@ -135,13 +135,13 @@ DATA = [
     Row(
         "a clock jumps",
         "leases written at other times",
-        "nobody compares clocks",
+        "clocks are never compared",
         (f"{LEASES}no_clock_is_compared",),
     ),
     Row(
         "storage that cannot be written or reached",
-        "a file in the folder's place, read-only folders, a bucket that is away",
-        "told at once",
+        "a file in place of the folder, read-only folders, an unavailable bucket",
+        "reported at once",
         (
             "tests/grid/store/test_store.py::test_a_folder_that_cannot_be_written_is_told",
             "tests/grid/doctor/test_checks.py::test_a_folder_that_cannot_be_written_or_locked",
@@ -153,15 +153,15 @@ DATA = [
     Row(
         "the code has changed",
         "a kind's version raised",
-        "what depends on it is done again, nothing else; the old results stay",
+        "only what depends on it is run again; old results are kept",
         (
             "tests/faults/test_versions.py::test_a_raised_version_does_again_what_depends_on_it_and_keeps_the_old",
         ),
     ),
     Row(
-        "data tasks find no CPU",
-        "trials that hold every CPU and stream; the same with data tasks that ask for one",
-        "no deadlock; a trial without data fails and says why",
+        "data tasks find no free CPU",
+        "streaming trials that hold every CPU; the same with data tasks that request one",
+        "no deadlock; a trial without data fails with the reason",
         (
             "tests/grid/preparation/test_loaders.py::test_streaming_trials_that_hold_every_cpu_do_not_hang",
             "tests/grid/preparation/test_loaders.py::test_with_timeout_raises_starved_error_without_a_batch",
@@ -171,7 +171,7 @@ DATA = [
     Row(
         "orphans",
         "processes and folders counted after 1, 2 and 3",
-        "none, at once or after two minutes; what a killed driver left goes with the next command",
+        "none, at once or after two minutes; the next command removes what a killed driver left",
         (
             f"{PROCESSES}a_driver_that_dies_at_every_point_of_its_life_goes_on_and_leaves_nothing",
             "tests/grid/cluster/test_temp_folders.py::test_sessions_of_the_dead_go_and_those_of_the_living_stay",
@@ -186,7 +186,7 @@ DATA = [
     Row(
         "a report is interrupted",
         "kill -9 between its files",
-        "the old page is whole; the next command writes the new one",
+        "the old page is complete; the next command writes the new one",
         (f"{STORAGE}a_report_that_dies_leaves_the_old_page",),
     ),
 ]

@@ -16,7 +16,7 @@ RUNS = [
     Row(
         "a trial's process dies",
         "kill -9 at seven named points; at random",
-        "goes on from its last checkpoint; one step at most is made twice",
+        "resumes from its last checkpoint; at most one step is repeated",
         (
             f"{PROCESSES}trials_that_die_at_every_point_of_their_life_repeat_a_step_at_most",
             f"{RUN}a_killed_trial_goes_on_from_its_checkpoint",
@@ -28,7 +28,7 @@ RUNS = [
     Row(
         "the driver dies",
         "kill -9 at six named points; at random",
-        "the same command ends with the same numbers",
+        "the same command finishes with the same numbers",
         (
             f"{PROCESSES}a_driver_that_dies_at_every_point_of_its_life_goes_on_and_leaves_nothing",
             f"{RUN}killed_drivers_lose_and_repeat_nothing",
@@ -38,13 +38,13 @@ RUNS = [
     Row(
         "SIGINT, SIGTERM to the driver",
         "the signal",
-        "code 130 or 143 at once, and how to go on",
+        "exit code 130 or 143 at once, with how to resume",
         (f"{RUN}interrupt_says_how_to_go_on",),
     ),
     Row(
         "a node dies",
         "kill -9 of its raylet",
-        "the unit moves to another node; alone, the same command goes on",
+        "the unit moves to another node; without one, the same command resumes",
         (
             f"{NODES}a_unit_moves_when_its_node_is_lost",
             f"{NODES}a_node_and_the_tracker_are_killed_and_nothing_is_missing",
@@ -54,14 +54,14 @@ RUNS = [
     Row(
         "Ray's head dies",
         "kill -9 of the GCS",
-        "one sentence; the same command goes on",
+        "one sentence; the same command resumes",
         (f"{NODES}a_lost_head_is_one_sentence_and_the_next_run_finishes",),
         ("gcs",),
     ),
     Row(
-        "a node never comes",
-        "a unit that asks for what no node has, until one joins",
-        "says what waits and for what; goes on when it comes",
+        "a node never joins",
+        "a unit that requests what no node has, until one joins",
+        "reports what waits for what; continues when the node joins",
         (
             "tests/grid/execution/test_scheduler.py::test_run_waits_for_a_gpu_that_joins_late_and_reports_it",
             "tests/grid/execution/test_stalled.py::test_stall_notice_reports_at_doubled_intervals_while_nothing_runs",
@@ -70,7 +70,7 @@ RUNS = [
     Row(
         "two processes want one unit",
         "both claim, both publish; eight create one name; a folder and a bucket",
-        "one works on it, one result counts",
+        "one process works on it, one result counts",
         (
             f"{NODES}two_drivers_on_one_store_do_each_unit_once",
             f"{LEASES}who_beats_is_left_alone",
@@ -82,7 +82,7 @@ RUNS = [
     Row(
         "the holder of a unit dies or stalls",
         "SIGSTOP, SIGCONT of a trial's process",
-        "it goes on, or another takes over and the late result does not count",
+        "it continues, or another process takes over and the late result is discarded",
         (
             f"{PROCESSES}a_trial_that_stops_for_a_while_goes_on",
             f"{LEASES}who_was_killed_is_followed_at_once",
@@ -93,13 +93,13 @@ RUNS = [
     Row(
         "the tracking server dies in the middle of a record",
         "kill -9 between two requests, started again",
-        "one whole run a unit, no row twice",
+        "one complete run per unit, no row twice",
         (f"{TRACKER}killed_in_the_middle_of_a_record_it_ends_with_one_whole_run_a_unit",),
     ),
     Row(
         "the tracking server is away",
         "nobody listens; it answers 500; it hangs",
-        "training goes on; the end waits 15 s and says what is missing; the same command or --flush sends it",
+        "training continues; the end waits 15 s and reports what is missing; the same command or --flush sends it",
         (
             f"{RUN}a_tracker_that_is_away_costs_nothing",
             f"{OUTAGES}a_run_ends_well_and_says_what_the_tracker_lacks",
@@ -115,7 +115,7 @@ RUNS = [
     Row(
         "eight first clients of an empty database",
         "eight processes on SQLite and on PostgreSQL; eight drivers of one store",
-        "one schema, one experiment, one whole run a unit",
+        "one schema, one experiment, one complete run per unit",
         (
             f"{FIRST_CLIENTS}first_clients_make_one_schema_and_one_experiment",
             f"{FIRST_CLIENTS}drivers_of_one_store_leave_one_whole_run_a_unit",
@@ -124,7 +124,7 @@ RUNS = [
     Row(
         "the disk is full",
         "a tmpfs too small for the networks; ENOSPC at a named point",
-        "the unit fails as infrastructure and says how much room there is; with room the same command ends",
+        "the unit fails with cause infrastructure and the free space; with enough space the same command finishes",
         (
             f"{STORAGE}a_full_disk_is_told_and_with_room_the_same_command_ends_well",
             f"{PROCESSES}trials_that_die_at_every_point_of_their_life_repeat_a_step_at_most",
@@ -135,7 +135,7 @@ RUNS = [
     Row(
         "a checkpoint is cut or altered",
         "every length, bits flipped",
-        "quarantined; the one before is used; the same bits at the end",
+        "moved to quarantine; the previous one is used; equal bits at the end",
         (
             "tests/medpt/test_checkpoint.py::test_a_cut_file_gives_way_to_the_one_before",
             "tests/medpt/test_checkpoint.py::test_a_flipped_bit_anywhere_is_seen",
@@ -145,7 +145,7 @@ RUNS = [
     Row(
         "death between a temporary file and its name, between artifacts and marker",
         "kill -9 at these points",
-        "done again; leftovers are swept",
+        "run again; leftovers are removed",
         (
             f"{PROCESSES}trials_that_die_at_every_point_of_their_life_repeat_a_step_at_most",
             f"{PROCESSES}a_task_that_dies_while_a_shard_is_written_is_started_again",
