@@ -99,7 +99,7 @@ RUNS = [
     Row(
         "the tracking server is away",
         "nobody listens; it answers 500; it hangs",
-        "training continues; the end waits 15 s and reports what is missing; the same command or --flush sends it",
+        "training continues; the run waits 15 s at its end and lists what is missing; --flush sends it",
         (
             f"{RUN}a_tracker_that_is_away_costs_nothing",
             f"{OUTAGES}a_run_ends_well_and_says_what_the_tracker_lacks",
@@ -124,7 +124,7 @@ RUNS = [
     Row(
         "the disk is full",
         "a tmpfs too small for the networks; ENOSPC at a named point",
-        "the unit fails with cause infrastructure and the free space; with enough space the same command finishes",
+        "the unit fails with cause infrastructure and the free space; the next run finishes",
         (
             f"{STORAGE}a_full_disk_is_told_and_with_room_the_same_command_ends_well",
             f"{PROCESSES}trials_that_die_at_every_point_of_their_life_repeat_a_step_at_most",
