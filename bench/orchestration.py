@@ -38,7 +38,7 @@ def plan_of(count: int, name: str) -> Plan:
     """Units that need nothing, of digests that differ by name and seed."""
     space = Space(name, "units that do nothing", Path(name), Settings(), ())
     specs = [Finetune(name, None, "DRIVE", "0" * 64, "resnet18", "unet", seed=n) for n in range(count)]
-    units = [Unit("finetune", spec, (), f"{name} {spec.seed}") for spec in specs]
+    units = [Unit(spec, (), f"{name} {spec.seed}") for spec in specs]
     return Plan(space, {unit.digest: unit for unit in units}, ())
 
 

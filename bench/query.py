@@ -57,7 +57,7 @@ def plan_of(count: int) -> Plan:
         spec = Finetune(
             trial.label, "0" * 64, trial.target, "1" * 64, trial.backbone, trial.architecture, seed=trial.seed
         )
-        planned.append((trial, Unit("finetune", spec, (), f"{trial.label} → {trial.target}")))
+        planned.append((trial, Unit(spec, (), f"{trial.label} → {trial.target}")))
     space = Space("bench", "thousands of runs", Path("bench"), Settings(), ())
     return Plan(
         space,
@@ -75,7 +75,7 @@ def finish(store: Store, unit: Unit) -> None:
     write_json(built / "history.json", curve)
     metrics = dict.fromkeys(("miou", "foreground_miou", "dice", "image_miou", "steps", "best_step"), 0.5)
     times = {"started": 1.0, "ended": 2.0, "version": 1, "metrics": metrics, "host": "bench", "attempt": 1}
-    store.publish(unit.digest, built, unit.plain() | times | {"digest": unit.digest})
+    store.publish(unit.digest, built, unit.to_json() | times | {"digest": unit.digest})
 
 
 def record_one(store: Store, plan: Plan) -> str:

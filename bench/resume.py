@@ -59,7 +59,7 @@ def fill(space: Path, out: str | Path, count: int) -> None:
     times = {"started": 1.0, "ended": 2.0, "version": 1, "host": "bench", "attempt": 1, "artifacts": {}}
 
     def mark(digest: str) -> None:
-        marker = plan.units[digest].plain() | times | {"digest": digest, "metrics": {"auc": 0.5}}
+        marker = plan.units[digest].to_json() | times | {"digest": digest, "metrics": {"auc": 0.5}}
         assert store.documents.create(f"done/{digest}.json", files.json_bytes(marker))
 
     with ThreadPoolExecutor(16) as pool:

@@ -11,13 +11,6 @@ from grid.plan.datasets import ABSENT, SpaceDatasets
 from grid.plan.plan import Plan, Unit
 from grid.store.store import Store
 
-LABELS = {  # others by their kind
-    "pretrain": "pre-train",
-    "compare": "leak check",
-    "finetune": "fine-tune",
-    "coordinates": "cmd",
-}
-
 
 def describe(plan: Plan, store: Store, found: SpaceDatasets, console: Console) -> None:
     finished = store.finished() & set(plan.units)
@@ -49,11 +42,11 @@ def _hours(plan: Plan, todo: list[Unit], store: Store) -> dict[str, dict[str, fl
 
 def _table(plan: Plan, finished: set[str], hours: dict[str, dict[str, float]]) -> Table:
     table = Table(box=None, padding=(0, 2))
-    for title in ("unit", "planned", "finished", "to do", *(f"{device} hours" for device in hours)):
-        table.add_column(title, justify="left" if title == "unit" else "right")
-    done = Counter(cost.work(plan.units[name]) for name in finished)
-    for kind, count in Counter(map(cost.work, plan.units.values())).items():
-        spent = [f"{by_kind.get(kind, 0.0):,.2f}" for by_kind in hours.values()]
-        counts = [f"{n:,}" for n in (count, done[kind], count - done[kind])]
-        table.add_row(LABELS.get(kind, kind), *counts, *spent)
+    for heading in ("unit", "planned", "finished", "to do", *(f"{device} hours" for device in hours)):
+        table.add_column(heading, justify="left" if heading == "unit" else "right")
+    done = Counter(cost.title(plan.units[name]) for name in finished)
+    for title, count in Counter(map(cost.title, plan.units.values())).items():
+        spent = [f"{by_title.get(title, 0.0):,.2f}" for by_title in hours.values()]
+        counts = [f"{n:,}" for n in (count, done[title], count - done[title])]
+        table.add_row(title, *counts, *spent)
     return table

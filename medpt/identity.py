@@ -3,7 +3,28 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any
+
+
+def to_json(record: Any) -> dict[str, Any]:
+    """Return the fields of a dataclass by name, those of nested dataclasses as mappings.
+
+    Fields that the class names in `omitted_when_none` are left out while they are None: a result keeps its
+    name when a field is added whose None is what was done before.
+    """
+    omitted = getattr(record, "omitted_when_none", ())
+    values = {field.name: getattr(record, field.name) for field in fields(record)}
+    return {
+        name: to_json(value) if is_dataclass(value) else value
+        for name, value in values.items()
+        if value is not None or name not in omitted
+    }
+
+
+def digest(value: Any) -> str:
+    """Return the SHA-256 of the value's canonical JSON: 64 hexadecimal digits."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
 def canonical_json(value: Any) -> str:
@@ -23,5 +44,4 @@ def _plain(value: Any) -> Any:
 
 def stream_seed(seed: int, *names: str | int) -> int:
     """A 63-bit seed for one named use of randomness; adding a use never changes the draws of another."""
-    text = canonical_json([seed, *names])
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+    return int(digest([seed, *names])[:16], 16) >> 1

@@ -55,7 +55,8 @@ class TrainingProtocol:
                 found.append((name, f"`{name}` is {value!r}; {words} is accepted"))
         return found
 
-
-def protocol_from_json(plain: Mapping[str, Any]) -> TrainingProtocol:
-    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()}
-    return TrainingProtocol(**values)
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "TrainingProtocol":
+        """Build a protocol from the mapping that a specification's JSON has of it."""
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**fields)

@@ -1,63 +1,105 @@
-"""What determines a result, as plain data: frozen dataclasses that round-trip through JSON.
+"""What determines a result, as plain data: one frozen dataclass for each kind of unit.
 
-The hash of a specification is the name of its result, wherever and whenever it is computed: equal
-digests are the same work. Raise a kind's number in VERSIONS when a change of code changes its numbers.
+The digest of a specification names its result, wherever and whenever it is computed: equal digests are the
+same work. Raise the `version` of a class when a change of code changes its numbers.
 """
 
-import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, ClassVar, Literal, Self
 
-from medpt.identity import canonical_json
-from medpt.protocol import TrainingProtocol, protocol_from_json
-
-VERSIONS: dict[str, int] = {
-    "prepare": 2,
-    "pretrain": 1,
-    "finetune": 1,
-    "slides": 1,
-    "features": 1,
-    "survive": 2,
-    "coordinates": 1,
-    "svcca": 1,
-    "filters": 1,
-}
-LATER = ("detector",)  # fields that came after results had names: None is as if they were not there
-DATA_KINDS = ("prepare", "slides")  # the owner's files to what trainers read; every other kind computes
+from medpt.identity import digest, to_json
+from medpt.protocol import TrainingProtocol
 
 CLASSIFIER = "classifier"
 SUPERVISED = "supervised"  # the method of a pre-training on its own labels
 NO_NETWORK = "none"  # the initialization of a model without a deep network
 HANDCRAFTED = "handcrafted"  # stands where the backbone does, for features without a network
 
-
-def digest(kind: str, spec: Any) -> str:
-    """64 hexadecimal digits that name the result of `spec` under today's version of `kind`."""
-    plain = spec if isinstance(spec, Mapping) else asdict(spec)
-    plain = {key: value for key, value in plain.items() if value is not None or key not in LATER}
-    text = canonical_json({"kind": kind, "version": VERSIONS[kind], "spec": plain})
-    return hashlib.sha256(text.encode()).hexdigest()
+SPECS: "dict[str, type[UnitSpec]]" = {}  # the class of each kind, in the order of their definition
 
 
 @dataclass(frozen=True)
-class Prepare:
+class UnitSpec(ABC):
+    """One kind of unit: its fields determine the result, its class variables describe the kind.
+
+    A unit that prepares data is run by Ray Data; every other one by `run` of `medpt.units.<kind>`.
+    """
+
+    kind: ClassVar[str]
+    version: ClassVar[int]
+    title: ClassVar[str]  # of its row in the table of --dry-run
+    verb: ClassVar[str]  # of the progress line, such as "fine-tuning"
+    makes_data: ClassVar[bool] = False
+    typical_seconds: ClassVar[float] = 0.0  # of a kind that does not train, within a factor of ten
+    networks_kept: ClassVar[int] = 0  # copies of the network among a finished unit's artifacts
+    omitted_when_none: ClassVar[tuple[str, ...]] = ()  # fields that are younger than stored results
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        SPECS[cls.kind] = cls
+
+    @abstractmethod
+    def inputs(self) -> tuple[str, ...]:
+        """Return the digests of what must be finished first, data before weights.
+
+        Some may name nothing that is planned: published weights, and what is only used where it is planned.
+        """
+
+    @cached_property
+    def digest(self) -> str:
+        """The 64 hexadecimal digits that name the result under today's version of the kind."""
+        return digest({"kind": self.kind, "version": self.version, "spec": self.to_json()})
+
+    def to_json(self) -> dict[str, Any]:
+        return to_json(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Build a specification from what `to_json` and JSON made of one."""
+        parsed: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        if "protocol" in parsed:
+            parsed["protocol"] = TrainingProtocol.from_json(parsed["protocol"])
+        return cls(**parsed)
+
+
+@dataclass(frozen=True)
+class Prepare(UnitSpec):
     """A dataset, read by its reader and preprocessed into shards."""
 
+    kind = "prepare"
+    version = 2
+    title = "prepare"
+    verb = "preparing"
+    makes_data = True
+    typical_seconds = 60.0
+    omitted_when_none = ("detector",)
+
     dataset: str
-    fingerprint: str  # of the owner's files, medpt.data.fingerprint
+    fingerprint: str  # of the original files, by medpt.data.fingerprint
     pipeline: str
     split: Literal["official", "random"] = "official"
     options: Mapping[str, Any] = field(default_factory=dict)  # of the reader
     sample_size: int | None = None  # training images kept, nested and class-stratified; None: all
-    at_most: int | None = None  # the same, but a smaller set stays whole
+    at_most: int | None = None  # the same, but a smaller set keeps all
     split_seed: int = 0  # one split shared by every row of a table
     detector: str | None = None  # digest of the Pretrain that finds what a pipeline with roi cuts around
 
+    def inputs(self) -> tuple[str, ...]:
+        return (self.detector,) if self.detector else ()
+
 
 @dataclass(frozen=True)
-class Pretrain:
+class Pretrain(UnitSpec):
     """One pre-training, shared by every trial that starts from it."""
+
+    kind = "pretrain"
+    version = 1
+    title = "pre-train"
+    verb = "pre-training"
+    networks_kept = 2
 
     datasets: tuple[str, ...]
     data: tuple[str, ...]  # digests of Prepare, in the order of `datasets`
@@ -69,10 +111,24 @@ class Pretrain:
     extensions: Mapping[str, str] = field(default_factory=dict)  # by medpt.extensions.versions
     guards: tuple[str, ...] = ()  # digests of Prepare: what they share with the data is not trained on
 
+    @cached_property
+    def unguarded(self) -> "Pretrain":
+        """The same pre-training on all images; its result is the same where the guards share none."""
+        return replace(self, guards=())
+
+    def inputs(self) -> tuple[str, ...]:
+        common = (self.unguarded.digest,) if self.guards else ()
+        return (*self.data, *self.guards, *common)
+
 
 @dataclass(frozen=True)
-class Finetune:
+class Finetune(UnitSpec):
     """One cell of a table for one seed: a network trained and tested on the target."""
+
+    kind = "finetune"
+    version = 1
+    title = "fine-tune"
+    verb = "fine-tuning"
 
     initialization: str  # as in the tables: "random", "imagenet*", "CheXpert-20k", ...
     weights: str | None  # digest of a Pretrain, sha256 of published weights, or None for random
@@ -80,16 +136,26 @@ class Finetune:
     data: str  # digest of Prepare
     backbone: str
     architecture: str
-    target_size: float = 1.0  # fraction of the training part that is used
+    target_size: float = 1.0  # fraction of the training set that is used
     seed: int = 0
-    transfer_decoder: bool = False  # the paper transfers the encoder alone; an ablation
+    transfer_decoder: bool = False  # an ablation; the paper transfers the encoder alone
     protocol: TrainingProtocol = TrainingProtocol()
     extensions: Mapping[str, str] = field(default_factory=dict)  # by medpt.extensions.versions
 
+    def inputs(self) -> tuple[str, ...]:
+        return (self.data, self.weights) if self.weights else (self.data,)
+
 
 @dataclass(frozen=True)
-class Slides:
-    """The patches of a cohort's slides, with what says whether a patch is worth looking at."""
+class Slides(UnitSpec):
+    """The patches of a cohort's slides, with the measures that tell tissue from background."""
+
+    kind = "slides"
+    version = 1
+    title = "slides"
+    verb = "cutting"
+    makes_data = True
+    typical_seconds = 3_600.0
 
     dataset: str
     fingerprint: str
@@ -97,10 +163,19 @@ class Slides:
     patches: Mapping[str, Any] = field(default_factory=dict)  # of medpt.survival.patches
     seed: int = 0  # of the candidates; all models see the same patches
 
+    def inputs(self) -> tuple[str, ...]:
+        return ()
+
 
 @dataclass(frozen=True)
-class Features:
-    """What a frozen encoder makes of every patch of a cohort."""
+class Features(UnitSpec):
+    """The features that a frozen encoder computes of every patch of a cohort."""
+
+    kind = "features"
+    version = 1
+    title = "features"
+    verb = "computing"
+    typical_seconds = 600.0
 
     initialization: str
     weights: str | None  # as in Finetune
@@ -109,10 +184,19 @@ class Features:
     backbone: str
     seed: int = 0  # of random weights; trained ones are the same for all seeds
 
+    def inputs(self) -> tuple[str, ...]:
+        return (self.data, self.weights) if self.weights else (self.data,)
+
 
 @dataclass(frozen=True)
-class Survive:
+class Survive(UnitSpec):
     """One survival model on one cohort, for one split of its patients."""
+
+    kind = "survive"
+    version = 2
+    title = "survive"
+    verb = "fitting"
+    typical_seconds = 600.0
 
     model: str  # of medpt.survival.models
     initialization: str  # NO_NETWORK where the model has none
@@ -124,20 +208,38 @@ class Survive:
     seed: int = 0  # of the split and of the fit, the same for all models
     options: Mapping[str, Any] = field(default_factory=dict)  # of the model, where they are not its own
 
+    def inputs(self) -> tuple[str, ...]:
+        return tuple(name for name in (self.data, self.weights, self.features) if name)
+
 
 @dataclass(frozen=True)
-class Coordinates:
-    """Where random linear networks put the subset means of one dataset (paper, equation 1)."""
+class Coordinates(UnitSpec):
+    """The coordinates of one dataset's subset means under random linear networks (paper, equation 1)."""
+
+    kind = "coordinates"
+    version = 1
+    title = "cmd"
+    verb = "measuring"
+    typical_seconds = 60.0
 
     dataset: str
     data: str  # digest of Prepare
-    images: int = 2_000  # of its training part that subsets are drawn from; more cost and change nothing
+    images: int = 2_000  # of the training set that subsets are drawn from; more change nothing
     options: Mapping[str, Any] = field(default_factory=dict)  # of medpt.analysis.cmd
+
+    def inputs(self) -> tuple[str, ...]:
+        return (self.data,)
 
 
 @dataclass(frozen=True)
-class Svcca:
+class Svcca(UnitSpec):
     """How far pre-training moved each layer's representation of the same probe images (paper, Figure 6a)."""
+
+    kind = "svcca"
+    version = 1
+    title = "svcca"
+    verb = "measuring"
+    typical_seconds = 120.0
 
     initialization: str
     weights: str  # digest of a Pretrain, or sha256 of published weights
@@ -146,34 +248,24 @@ class Svcca:
     images: int = 2_000  # of all probes together
     seed: int = 0
 
+    def inputs(self) -> tuple[str, ...]:
+        return (*self.probes, self.weights)
+
 
 @dataclass(frozen=True)
-class Filters:
+class Filters(UnitSpec):
     """The first layer's filters before and after pre-training (paper, Figure 6b)."""
+
+    kind = "filters"
+    version = 1
+    title = "filters"
+    verb = "measuring"
+    typical_seconds = 30.0
 
     initialization: str
     weights: str
     backbone: str
     seed: int = 0
 
-
-Spec = Prepare | Pretrain | Finetune | Slides | Features | Survive | Coordinates | Svcca | Filters
-KINDS: dict[str, type[Spec]] = {
-    "prepare": Prepare,
-    "pretrain": Pretrain,
-    "finetune": Finetune,
-    "slides": Slides,
-    "features": Features,
-    "survive": Survive,
-    "coordinates": Coordinates,
-    "svcca": Svcca,
-    "filters": Filters,
-}
-
-
-def from_json(kind: str, plain: Mapping[str, Any]) -> Spec:
-    """The specification that `dataclasses.asdict` and JSON turned into `plain`."""
-    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()}
-    if "protocol" in values:
-        values["protocol"] = protocol_from_json(values["protocol"])
-    return KINDS[kind](**values)
+    def inputs(self) -> tuple[str, ...]:
+        return (self.weights,)

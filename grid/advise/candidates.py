@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from grid.execution import leak_guard
 from grid.results import effects
 from grid.results.cells import HEADLINE_METRICS
 from grid.results.stored_space import StoredSpace
@@ -108,22 +107,24 @@ def _starts(evidence: StoredSpace) -> Iterator[tuple[dict[str, Any], Finetune | 
         if spec.weights in evidence.units:
             source = evidence.units[spec.weights].spec
             labelled = isinstance(source, Pretrain) and source.method == SUPERVISED
-            if labelled and _common(evidence, spec.weights) in evidence.finished:
+            if labelled and _unguarded(evidence, spec.weights) in evidence.finished:
                 yield trial, spec, spec.weights
         elif spec.weights and trial["initialization"] == IMAGENET:
             yield trial, spec, spec.weights
 
 
-def _common(evidence: StoredSpace, digest: str) -> str:
-    """The pre-training that left nothing out for the sake of a target."""
-    return leak_guard.common(evidence.units[digest]) or digest
+def _unguarded(evidence: StoredSpace, digest: str) -> str:
+    """Return the pre-training on all images that a guarded one may repeat, else the pre-training itself."""
+    unit = evidence.units[digest]
+    unguarded = unit.spec.unguarded.digest if isinstance(unit.spec, Pretrain) else digest
+    return unguarded if unguarded in unit.needs else digest
 
 
 def _candidates(evidence: StoredSpace, backbone: str) -> dict[str, Candidate]:
     weights: dict[str, dict[str, None]] = {}
     for trial, spec, name in _starts(evidence):
         if spec.backbone == backbone:
-            trained = _common(evidence, name) if name in evidence.units else name
+            trained = _unguarded(evidence, name) if name in evidence.units else name
             weights.setdefault(trial["initialization"], {})[trained] = None
     return {
         label: Candidate(label, tuple(names), _datasets(evidence, names)) for label, names in weights.items()

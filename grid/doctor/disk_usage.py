@@ -20,7 +20,6 @@ MEGABYTES = {  # of a classifier's weights in float32, by backbone
     "densenet121": 28.2,
 }
 SEGMENTER = 75.0  # the middle of the networks: 7 to 156
-KEPT = {Pretrain: 2, Finetune: 0}  # copies of the weights among a finished unit's artifacts
 RUNNING = 3  # copies in a checkpoint: weights and Adam's two moments
 SMALL = 2e6  # bytes of metrics, scores and pictures of any unit
 
@@ -34,7 +33,8 @@ def need(
     """
     units = list(units)
     raw = [raw_bytes(unit, sizes, counts) for unit in units]
-    copies = [(KEPT[type(u.spec)], weights(u.spec)) for u in units if isinstance(u.spec, Pretrain | Finetune)]
+    specs = [unit.spec for unit in units]
+    copies = [(s.networks_kept, weights(s)) for s in specs if isinstance(s, Pretrain | Finetune)]
     largest = sorted(size for _, size in copies)[-at_once:]
     return {
         "shards": SHARDED * sum(raw),

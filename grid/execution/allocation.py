@@ -18,11 +18,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from grid.plan.plan import Plan, Unit, unit_from
+from grid.plan.plan import Plan, Unit
 from grid.store.store import Store
 from medpt.data.preprocess import output_size
 from medpt.errors import InputError
-from medpt.specs import CLASSIFIER, Finetune, Prepare, Pretrain, Spec
+from medpt.specs import CLASSIFIER, Finetune, Prepare, Pretrain, UnitSpec
 
 # What a GPU is divided into. 1 divided by each is whole, and each is whole in Ray's ten-thousandths: of
 # sixths, which Ray rounds up, only five would fit.
@@ -137,7 +137,7 @@ def living_nodes() -> list[dict[str, float]]:
     return [node["Resources"] for node in nodes if node["Alive"]]
 
 
-def gpu_share(spec: Spec) -> float:
+def gpu_share(spec: UnitSpec) -> float:
     """Return the fraction of a GPU for units that were never measured."""
     if not isinstance(spec, Pretrain | Finetune):
         return DEFAULT_SHARE
@@ -220,7 +220,7 @@ def _planned_units(store: Store) -> Iterable[dict[str, Unit]]:
     for space in store.plans():
         plan = store.plan(space)
         if plan is not None:
-            yield {name: unit_from(plain) for name, plain in plan["units"].items()}
+            yield {name: Unit.from_json(plain) for name, plain in plan["units"].items()}
 
 
 def _share(marker: Mapping[str, Any]) -> float:

@@ -26,7 +26,7 @@ from medpt.data import cache
 from medpt.data.dataset import Dataset
 from medpt.data.manifest import MANIFEST, Manifest
 from medpt.disc_detector import Detector
-from medpt.specs import Prepare, Pretrain, Slides, from_json
+from medpt.specs import Prepare, Pretrain, Slides
 from medpt.survival.patch_files import CohortManifest
 
 log = logging.getLogger(__name__)
@@ -114,8 +114,7 @@ def _extract_patches(
 
 def _detector(digest: str, store: Store) -> Detector:
     """Return the network of a pre-training, for images like those it was trained on."""
-    spec = from_json("pretrain", store.marker(digest)["spec"])
-    assert isinstance(spec, Pretrain)  # noqa: S101 - for the type checker
+    spec = Pretrain.from_json(store.marker(digest)["spec"])
     pipeline = Manifest.read(store.artifact(spec.data[0], MANIFEST).parent).prepare.pipeline
     return Detector(store.artifact(digest, "best.safetensors"), spec.backbone, spec.architecture, pipeline)
 

@@ -27,8 +27,8 @@ def _pretrain(
         return _pretrain_without((), unit, store, options, gpu_share, folder)
     compared = leak_guard.pairs(spec, store, options.cache_folder(store))
     found = [leak for pair in compared for leak in pair.found]
-    same = leak_guard.common(unit)
-    if same and not found:
+    same = spec.unguarded.digest
+    if same in unit.needs and not found:
         metrics = leak_guard.take_over(same, store, folder)
     else:
         metrics = _pretrain_without(found, unit, store, options, gpu_share, folder)

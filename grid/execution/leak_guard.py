@@ -7,18 +7,17 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-from grid.plan.planner import Unit
 from grid.store.store import Store
 from medpt import files
 from medpt.data import leakage
 from medpt.data.leakage import Leak
 from medpt.data.manifest import MANIFEST, Manifest
-from medpt.specs import Pretrain, digest
+from medpt.specs import Pretrain
 
 RECORD = "leaks.json"  # the artifact of every guarded pre-training
 
@@ -72,13 +71,6 @@ def _compare(source: Path, target: Path) -> Pair:
 def record(compared: Sequence[Pair]) -> dict[str, Any]:
     """What RECORD holds."""
     return {"pairs": [asdict(entry) for entry in compared]}
-
-
-def common(unit: Unit) -> str | None:
-    """The digest of the same pre-training without guards, where the plan has it."""
-    assert isinstance(unit.spec, Pretrain)  # noqa: S101 - for the type checker
-    name = digest("pretrain", replace(unit.spec, guards=()))
-    return name if unit.spec.guards and name in unit.needs else None
 
 
 def take_over(name: str, store: Store, folder: Path) -> dict[str, float]:

@@ -13,17 +13,6 @@ from grid.execution.coordinator import Event
 from grid.plan.plan import Unit
 
 LOG_SECONDS = 30.0  # between lines where the output is not a terminal
-VERBS = {
-    "prepare": "preparing",
-    "pretrain": "pre-training",
-    "finetune": "fine-tuning",
-    "slides": "cutting",
-    "features": "computing",
-    "survive": "fitting",
-    "coordinates": "measuring",
-    "svcca": "measuring",
-    "filters": "measuring",
-}
 PRINTED = {"failed": "failed", "retried": "interrupted, retried:"}  # events that get a line of their own
 
 
@@ -64,7 +53,7 @@ class Progress:
                 self.ended[event] += 1
                 self.spent += self.costs.get(unit.digest, 0.0)
         if event in PRINTED:
-            self.console.print(f"[red]{PRINTED[event]}[/red] {VERBS[unit.kind]} {unit.label}")
+            self.console.print(f"[red]{PRINTED[event]}[/red] {unit.spec.verb} {unit.label}")
 
     def on_images(self, images: int) -> None:
         """Count prepared images."""
@@ -84,7 +73,7 @@ class Progress:
                 parts.append(f"about {duration(left)} left, until {end_time(left)}")
             if self.images and any(unit.kind == "prepare" for unit in self.running.values()):
                 parts.append(f"{self.images:,} images prepared")
-            parts += [f"{VERBS[unit.kind]} {unit.label}" for unit in list(self.running.values())[:2]]
+            parts += [f"{unit.spec.verb} {unit.label}" for unit in list(self.running.values())[:2]]
         return Text(" · ".join(parts), no_wrap=True, overflow="ellipsis")
 
     def _show(self) -> None:

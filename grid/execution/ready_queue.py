@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 
 from grid.plan.plan import Unit
-from medpt.specs import DATA_KINDS
+from medpt.specs import SPECS
 
 
 class ReadyQueue:
@@ -31,20 +31,21 @@ class ReadyQueue:
     @property
     def has_data_units(self) -> bool:
         """Whether a unit that prepares data waits, ready or not."""
-        return any(unit.kind in DATA_KINDS for unit in self._waiting.values())
+        return any(unit.spec.makes_data for unit in self._waiting.values())
 
     def next_trial(self, now: float) -> str | None:
         """Start the first ready unit that computes, and return its digest; None if none is ready."""
         for digest, unit in self._waiting.items():
-            if unit.kind not in DATA_KINDS and self._is_ready(unit, now):
+            if not unit.spec.makes_data and self._is_ready(unit, now):
                 self._start(digest)
                 return digest
         return None
 
     def next_data_units(self, now: float) -> list[str]:
         """Start the ready data units of one kind, and return their digests; images come first."""
-        ready = [unit for unit in self._waiting.values() if self._is_ready(unit, now)]
-        for kind in DATA_KINDS:
+        data_units = [unit for unit in self._waiting.values() if unit.spec.makes_data]
+        ready = [unit for unit in data_units if self._is_ready(unit, now)]
+        for kind in SPECS:
             if digests := [unit.digest for unit in ready if unit.kind == kind]:
                 for digest in digests:
                     self._start(digest)

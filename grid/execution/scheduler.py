@@ -26,7 +26,6 @@ from grid.options import RunOptions
 from grid.plan.plan import Plan
 from grid.store.store import Store
 from medpt.data.dataset import Dataset
-from medpt.specs import DATA_KINDS
 
 AHEAD = 2  # trials that wait beside the running ones, so that a process which becomes free starts one at once
 
@@ -105,7 +104,7 @@ def run_units(
         daemon=True,
     )
     preparing.start()
-    trials = [unit for name, unit in plan.units.items() if name in todo and unit.kind not in DATA_KINDS]
+    trials = [unit for name, unit in plan.units.items() if name in todo and not unit.spec.makes_data]
     if trials:
         slots = capacity.slots(min(allocations.allocation_for(unit).gpu or 1.0 for unit in trials))
         if len(trials) < len(todo):  # data come first: meanwhile processes can load what they will need

@@ -22,13 +22,12 @@ from grid.execution import failures
 from grid.execution.allocation import measure_peaks, reset_peaks
 from grid.execution.inputs import RUNNERS
 from grid.options import RunOptions
-from grid.plan.plan import Unit, unit_from
+from grid.plan.plan import Unit
 from grid.store.leases import Lease
 from grid.store.store import Store, SupersededError
 from medpt import fault_injection, files
 from medpt.data import own
 from medpt.files import TEMPORARY
-from medpt.specs import DATA_KINDS, VERSIONS
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +61,7 @@ def warm_up(store: Store, units: Iterable[Unit]) -> None:
     import torch
 
     torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))])  # loads half of torch
-    data = {unit.digest for unit in units if unit.kind in DATA_KINDS}
+    data = {unit.digest for unit in units if unit.spec.makes_data}
     until = time.monotonic() + WARM_SECONDS
     while time.monotonic() < until and not data & store.finished():
         time.sleep(0.5)
@@ -72,7 +71,7 @@ def warm_up(store: Store, units: Iterable[Unit]) -> None:
 def _units(out: str, name: str) -> dict[str, Unit]:
     plan = Store(out).plan(name)
     assert plan is not None  # noqa: S101 - the driver wrote it
-    return {name: unit_from(plain) for name, plain in plan["units"].items()}
+    return {name: Unit.from_json(plain) for name, plain in plan["units"].items()}
 
 
 def execute(unit: Unit, store: Store, options: RunOptions, gpu_share: float) -> Outcome:
@@ -138,9 +137,9 @@ def _keep_modules() -> None:
 
 def facts(unit: Unit, metrics: dict[str, float], started: float, attempt: int) -> dict[str, Any]:
     """What a marker says beside its artifacts."""
-    return unit.plain() | {
+    return unit.to_json() | {
         "digest": unit.digest,
-        "version": VERSIONS[unit.kind],
+        "version": unit.spec.version,
         "metrics": metrics,
         "host": socket.gethostname(),
         "attempt": attempt,

@@ -8,7 +8,6 @@ say otherwise.
 from collections.abc import Iterable, Mapping
 from statistics import median
 
-from grid.execution import leak_guard
 from grid.plan.plan import Unit
 from grid.store.store import Store
 from medpt.protocol import TrainingProtocol
@@ -35,51 +34,44 @@ GMACS = {  # at 256 × 256, forward
     ("etnet", "densenet121"): 4.6,
 }
 GFLOPS = {"CPU core": 40.0, "GPU": 8_000.0}  # achieved on these networks; one core measured, a GPU assumed
-GUESSES = {  # seconds; they only tell a unit of this kind from a training of hours
-    "prepare": 60.0,
-    "slides": 3_600.0,
-    "features": 600.0,
-    "survive": 600.0,
-    "coordinates": 60.0,
-    "svcca": 120.0,
-    "filters": 30.0,
-}
-COMPARING = "compare"
-COMPARED = 20.0  # of a guarded pre-training, which shares nothing with its target as a rule
+LEAK_CHECK = "leak check"  # a guarded pre-training
+LEAK_CHECK_SECONDS = 20.0  # as a rule it shares nothing with its target and is not trained
 
 
 def estimate(units: Iterable[Unit], sizes: Mapping[str, int], store: Store, device: str) -> dict[str, float]:
-    """Hours of one `device` by the work of a unit. `sizes` gives the side of a digest's images in pixels."""
+    """Return hours of one `device` by title of the work; `sizes` has the side in pixels of prepared data."""
     units = list(units)
     hours: dict[str, float] = {}
     factor = calibration(store, sizes, device)
     for unit in units:
-        hours[work(unit)] = hours.get(work(unit), 0.0) + seconds(unit, sizes, device) * factor / 3600
+        hours[title(unit)] = hours.get(title(unit), 0.0) + seconds(unit, sizes, device) * factor / 3600
     return hours
 
 
-def work(unit: Unit) -> str:
-    """A unit's kind; COMPARING for a pre-training that trains only where its source gives a target away."""
-    return unit.kind if unit.kind != "pretrain" or trains(unit) else COMPARING
+def title(unit: Unit) -> str:
+    """Return the title of the unit's kind, or LEAK_CHECK for what trains only if it finds shared images."""
+    is_leak_check = isinstance(unit.spec, Pretrain) and not trains(unit)
+    return LEAK_CHECK if is_leak_check else unit.spec.title
 
 
 def seconds(unit: Unit, sizes: Mapping[str, int], device: str) -> float:
-    """By arithmetic alone."""
+    """Return the seconds that the arithmetic gives a unit, before any calibration."""
     spec = unit.spec
     if not isinstance(spec, Pretrain | Finetune):
-        return GUESSES[unit.kind]
+        return spec.typical_seconds
     if not trains(unit):
-        return COMPARED
+        return LEAK_CHECK_SECONDS
     side = sizes.get(unit.needs[0], 256) / 256
     step = 6 * gmacs(spec.architecture, spec.backbone) * side**2 * spec.protocol.batch_size
     return steps(spec) * step / GFLOPS[device]
 
 
 def trains(unit: Unit) -> bool:
-    """Whether most of its time goes into training."""
-    return isinstance(unit.spec, Finetune) or (
-        isinstance(unit.spec, Pretrain) and not leak_guard.common(unit)
-    )
+    """Whether most of the unit's time goes into training."""
+    spec = unit.spec
+    if isinstance(spec, Pretrain):
+        return spec.unguarded.digest not in unit.needs
+    return isinstance(spec, Finetune)
 
 
 def gmacs(architecture: str, backbone: str) -> float:
@@ -101,12 +93,9 @@ def middle(protocol: TrainingProtocol) -> float:
 
 def calibration(store: Store, sizes: Mapping[str, int], device: str, sample: int = 50) -> float:
     """Measured over computed seconds of finished units; 1 where there are none."""
-    from grid.plan.plan import unit_from
-
     ratios = []
-    for name in sorted(store.finished())[:sample]:
-        marker = store.marker(name)
-        if trains(unit_from(marker)):
-            computed = seconds(unit_from(marker), sizes, device)
-            ratios.append((marker["ended"] - marker["started"]) / computed)
+    for marker in map(store.marker, sorted(store.finished())[:sample]):
+        unit = Unit.from_json(marker)
+        if trains(unit):
+            ratios.append((marker["ended"] - marker["started"]) / seconds(unit, sizes, device))
     return median(ratios) if ratios else 1.0

@@ -10,13 +10,13 @@ from functools import cached_property
 from typing import Any
 
 from grid.plan.initialization import detector_dataset, requests
-from grid.plan.planner import Planner, Unit, unit_from
+from grid.plan.planner import Planner, Unit
 from grid.space.protocols import Values, protocol_values, source_protocol_values
 from grid.space.trials import Analysis, Space, Trial
 from medpt.data.preprocess import output_size
 from medpt.specs import Prepare
 
-__all__ = ["Plan", "Unit", "build", "datasets", "unit_from"]
+__all__ = ["Plan", "Unit", "build", "datasets"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Plan:
             "trials": [trial.factors() | {"digest": name} for trial, name in self.trials],
             "analyses": [{"kind": entry.kind, "digests": names} for entry, names in self.analyses],
             "protocols": self.protocols,
-            "units": {name: unit.plain() for name, unit in self.units.items()},
+            "units": {name: unit.to_json() for name, unit in self.units.items()},
         }
 
 

@@ -1,8 +1,7 @@
 """Each trial and analysis as units of work: what they need first, equal ones once."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, replace
 from typing import Any
 
 from grid.plan.initialization import (
@@ -23,6 +22,7 @@ from medpt.specs import (
     CLASSIFIER,
     HANDCRAFTED,
     NO_NETWORK,
+    SPECS,
     SUPERVISED,
     Coordinates,
     Features,
@@ -31,11 +31,9 @@ from medpt.specs import (
     Prepare,
     Pretrain,
     Slides,
-    Spec,
     Survive,
     Svcca,
-    digest,
-    from_json,
+    UnitSpec,
 )
 from medpt.survival.needs import NEEDS
 
@@ -44,21 +42,26 @@ from medpt.survival.needs import NEEDS
 class Unit:
     """One piece of work; equal digests are the same work, in whatever space they appear."""
 
-    kind: str
-    spec: Spec
-    needs: tuple[str, ...]
+    spec: UnitSpec
+    needs: tuple[str, ...]  # digests of the units that must be finished first
     label: str
 
-    @cached_property
+    @property
+    def kind(self) -> str:
+        return self.spec.kind
+
+    @property
     def digest(self) -> str:
-        return digest(self.kind, self.spec)
+        return self.spec.digest
 
-    def plain(self) -> dict[str, Any]:
-        return {"kind": self.kind, "spec": asdict(self.spec), "needs": self.needs, "label": self.label}
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": self.kind, "spec": self.spec.to_json(), "needs": self.needs, "label": self.label}
 
-
-def unit_from(plain: Mapping[str, Any]) -> Unit:
-    return Unit(plain["kind"], from_json(plain["kind"], plain["spec"]), tuple(plain["needs"]), plain["label"])
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Unit":
+        """Build a unit from its entry in a plan or from the marker of its result."""
+        spec = SPECS[values["kind"]].from_json(values["spec"])
+        return cls(spec, tuple(values["needs"]), values["label"])
 
 
 class Planner:
@@ -80,13 +83,12 @@ class Planner:
             is_svcca = analysis.kind == "svcca"
             yield self.add_svcca(request, analysis) if is_svcca else self.add_filters(request)
 
-    def add(self, unit: Unit) -> str:
-        self.units.setdefault(unit.digest, unit)
-        return unit.digest
-
-    def planned(self, *digests: str | None) -> tuple[str, ...]:
-        """Return those that name units of the plan; published weights are not trained by it."""
-        return tuple(dict.fromkeys(name for name in digests if name in self.units))
+    def add(self, spec: UnitSpec, label: str) -> str:
+        """Plan a unit unless it is planned, and return its digest; it needs those of its inputs that are."""
+        if spec.digest not in self.units:
+            needs = dict.fromkeys(name for name in spec.inputs() if name in self.units)
+            self.units[spec.digest] = Unit(spec, tuple(needs), label)
+        return spec.digest
 
     def add_data(
         self,
@@ -112,7 +114,7 @@ class Planner:
                 detector=detector,
             )
             label = sized(dataset, sample_size, at_most) + (" around the optic disc" if roi else "")
-            self.known[key] = self.add(Unit("prepare", spec, self.planned(detector), label))
+            self.known[key] = self.add(spec, label)
         return self.known[key]
 
     def add_target(self, request: PretrainRequest, sample_size: int | None = None) -> str:
@@ -144,7 +146,7 @@ class Planner:
             spec = self._pretrain(request, data, () if labelled else (self.add_target(request),))
             name = request.label if labelled else f"{request.label} on {request.target}"
             label = f"{name} · {network(spec.backbone, spec.architecture)}"
-            self.known[key] = self.add(Unit("pretrain", spec, self.planned(*data, *spec.guards), label))
+            self.known[key] = self.add(spec, label)
             self.pretrainings[self.known[key]] = spec
         return self.known[key]
 
@@ -178,8 +180,7 @@ class Planner:
         if not leakage.comparable(request.datasets, request.target):
             return unguarded
         label = f"{request.label} for {request.target} · {network(spec.backbone, spec.architecture)}"
-        needs = self.planned(*spec.data, target, unguarded)
-        return self.add(Unit("pretrain", replace(spec, guards=(target,)), needs, label))
+        return self.add(replace(spec, guards=(target,)), label)
 
     def weights(self, request: PretrainRequest) -> str | None:
         """Return what names the weights that are asked for; None for random ones."""
@@ -215,13 +216,12 @@ class Planner:
         )
         share = f" {trial.target_size:.0%}" if trial.target_size < 1 else ""
         net = network(trial.backbone, trial.architecture)
-        label = f"{trial.label} → {trial.target}{share} · {net} · {trial.seed}"
-        return self.add(Unit("finetune", spec, self.planned(data, weights), label))
+        return self.add(spec, f"{trial.label} → {trial.target}{share} · {net} · {trial.seed}")
 
     def add_slides(self, dataset: str, settings: Settings) -> str:
         entry = settings.of(dataset)
         spec = Slides(dataset, self.fingerprints[dataset], entry.options, entry.patches)
-        return self.add(Unit("slides", spec, (), f"{dataset} (slides)"))
+        return self.add(spec, f"{dataset} (slides)")
 
     def add_features(self, trial: Trial, data: str, weights: str | None) -> str:
         """Features of random weights differ by seed; all others are shared by the seeds."""
@@ -230,7 +230,7 @@ class Planner:
         seed = trial.seed if trial.initialization == RANDOM else 0
         spec = Features(trial.label, weights, trial.target, data, backbone, seed)
         label = f"{backbone if handcrafted else trial.label} features of {trial.target} · {backbone}"
-        return self.add(Unit("features", spec, self.planned(data, weights), label))
+        return self.add(spec, label)
 
     def add_survive(self, trial: Trial) -> str:
         reads, data = NEEDS[trial.architecture], self.add_slides(trial.target, trial.settings)
@@ -248,26 +248,23 @@ class Planner:
             options=trial.settings.survival.get(trial.architecture, {}),
         )
         net = f"{trial.architecture}/{trial.backbone}" if reads.network else trial.architecture
-        label = f"{trial.label} → {trial.target} · {net} · {trial.seed}"
-        return self.add(Unit("survive", spec, self.planned(data, weights, features), label))
+        return self.add(spec, f"{trial.label} → {trial.target} · {net} · {trial.seed}")
 
     def add_coordinates(self, dataset: str, sample_size: int | None, analysis: Analysis) -> str:
         data = self.add_data(dataset, analysis.settings, sample_size)
         spec = Coordinates(dataset, data, options=analysis.options)
-        return self.add(Unit("coordinates", spec, (data,), f"cmd · {dataset}"))
+        return self.add(spec, f"cmd · {dataset}")
 
     def add_svcca(self, request: PretrainRequest, analysis: Analysis) -> str:
         probes = tuple(self.add_data(name, analysis.settings, size) for name, size in analysis.datasets)
         weights = self.analysed_weights(request)
         spec = Svcca(request.label, weights, request.backbone, probes, **analysis.options)
-        label = f"svcca · {request.label} · {request.backbone}"
-        return self.add(Unit("svcca", spec, self.planned(*probes, weights), label))
+        return self.add(spec, f"svcca · {request.label} · {request.backbone}")
 
     def add_filters(self, request: PretrainRequest) -> str:
         weights = self.analysed_weights(request)
         spec = Filters(request.label, weights, request.backbone)
-        label = f"filters · {request.label} · {request.backbone}"
-        return self.add(Unit("filters", spec, self.planned(weights), label))
+        return self.add(spec, f"filters · {request.label} · {request.backbone}")
 
 
 def _pipeline(dataset: str, settings: Settings, roi: int | None) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from grid.results.stored_space import StoredSpace
-from medpt.specs import Spec, Survive
+from medpt.specs import Survive, UnitSpec
 
 ROOT = Path(__file__).parents[2]
 HOLDERS = {  # kind of unit: title, file, class, the specification's field with values that differ
@@ -62,7 +62,7 @@ def groups(stored: StoredSpace) -> list[Group]:
     ]
 
 
-def _holders(kind: str, spec: Spec) -> Iterable[tuple[str, str, str, Mapping[str, Any]]]:
+def _holders(kind: str, spec: UnitSpec) -> Iterable[tuple[str, str, str, Mapping[str, Any]]]:
     if isinstance(spec, Survive):
         for part, (title, module) in enumerate(MODELS.get(spec.model, [])):
             yield title, f"medpt/survival/{module}.py", "Options", {} if part else spec.options

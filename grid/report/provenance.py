@@ -18,7 +18,7 @@ from medpt.data.fingerprint import fingerprint
 from medpt.data.locate import locate
 from medpt.errors import InputError
 from medpt.protocol import TrainingProtocol
-from medpt.specs import VERSIONS, Finetune, Pretrain
+from medpt.specs import SPECS, Finetune, Pretrain
 
 PACKAGES = (
     "medpt-grid",
@@ -263,7 +263,7 @@ def versions() -> dict[str, str]:
 
 def algorithms(stored: StoredSpace) -> dict[str, str]:
     """The version of each kind of unit that the finished results were computed by."""
-    found: dict[str, set[str]] = {kind: set() for kind in VERSIONS}
+    found: dict[str, set[str]] = {kind: set() for kind in SPECS}
     for digest, unit in stored.units.items():
         if digest in stored.finished:
             found[unit.kind].add(str(stored.marker(digest).get("version", "unknown")))

@@ -11,8 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from grid.execution import leak_guard
-from grid.plan.plan import Unit, unit_from
+from grid.plan.plan import Unit
 from grid.store.store import Store
 from medpt import files
 from medpt.data.manifest import MANIFEST, Manifest
@@ -71,7 +70,7 @@ class StoredSpace:
 
     @cached_property
     def units(self) -> dict[str, Unit]:
-        return {digest: unit_from(plain) for digest, plain in self.plan["units"].items()}
+        return {digest: Unit.from_json(plain) for digest, plain in self.plan["units"].items()}
 
     @cached_property
     def finished(self) -> set[str]:
@@ -189,17 +188,18 @@ class StoredSpace:
     def _starts(self, digest: str) -> set[str]:
         """What a trial needs; of a guarded pre-training and the common one, that whose weights they are."""
         needs = self._needs(digest, of_data=False)  # a detector of optic discs lends no weights
-        pretrained = [need for need in needs if self.units[need].kind == "pretrain"]
-        common = {need: leak_guard.common(self.units[need]) for need in pretrained}
-        return {self._common(need) or need for need in needs if need not in common.values()}
+        specs = [self.units[need].spec for need in needs]
+        unguarded = {spec.unguarded.digest for spec in specs if isinstance(spec, Pretrain) and spec.guards}
+        return {self._common(need) or need for need in needs - unguarded}
 
     def _common(self, digest: str) -> str | None:
         """The pre-training that this one is again; None where it shares images with its target, or failed."""
         unit = self.units[digest]
-        if unit.kind != "pretrain" or digest in self.failed:
+        if not isinstance(unit.spec, Pretrain) or digest in self.failed:
             return None
         leaked = digest in self.finished and self.marker(digest).get("metrics", {}).get("leaked_images")
-        return None if leaked else leak_guard.common(unit)
+        unguarded = unit.spec.unguarded.digest
+        return unguarded if unguarded in unit.needs and not leaked else None
 
     def _source(self, digest: str, unit: Unit, users: int) -> Source:
         if digest not in self.finished:

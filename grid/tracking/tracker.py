@@ -246,7 +246,7 @@ def _milliseconds(seconds: float) -> int:
 def _params(unit: Unit) -> list[Any]:
     from mlflow.entities import Param
 
-    values = unit.plain()["spec"]
+    values = unit.spec.to_json()
     protocol = values.pop("protocol", {})
     flat = values | {f"protocol.{key}": value for key, value in protocol.items()} | _names(unit)
     return [Param(key, str(value)[:6000]) for key, value in flat.items()]

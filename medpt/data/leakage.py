@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from medpt.data.arrays import Loader
     from medpt.data.manifest import Index
 
-LIMIT = 31  # bits; reports/LOG.md. Another one is another pretrain in medpt.spec.VERSIONS
+LIMIT = 31  # bits; reports/LOG.md. Another one is another Pretrain.version
 CHUNKS = 16  # of 16 bits: 31 differing bits leave a chunk with at most one
 PROBES = np.array([0, *(1 << np.arange(16))], dtype=np.uint16)
 LOOKUP = 8  # a pair looked up costs so many of those compared in passing

@@ -12,7 +12,7 @@ from medpt import extensions, selfsupervised
 from medpt.errors import InputError
 from medpt.models.registry import BACKBONES, build_encoder, build_segmenter
 from medpt.models.weights import ENCODER, differences, encoder_state
-from medpt.specs import CLASSIFIER, SUPERVISED, Finetune, Pretrain, Spec
+from medpt.specs import CLASSIFIER, SUPERVISED, Finetune, Pretrain, UnitSpec
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,7 +21,7 @@ CLASSES = 3
 METHODS = (SUPERVISED, *selfsupervised.METHODS)
 
 
-def check_extensions(specs: Iterable[Spec], size: int) -> None:
+def check_extensions(specs: Iterable[UnitSpec], size: int) -> None:
     """Load every extension that `specs` use, build its networks and apply them to images of `size` pixels.
 
     Raises InputError with the problems of all extensions, one line each.

@@ -5,7 +5,7 @@ from pathlib import Path
 import made_space
 import pytest
 
-from medpt import specs
+from medpt.specs import Pretrain
 
 TEXT = """
 title: two units of each kind
@@ -23,7 +23,7 @@ def test_a_raised_version_does_again_what_depends_on_it_and_keeps_the_old(
 ) -> None:
     before = made_space.plan(tmp_path, TEXT)
     store = made_space.publish(before, tmp_path / "out", set(), {})
-    monkeypatch.setitem(specs.VERSIONS, "pretrain", specs.VERSIONS["pretrain"] + 1)
+    monkeypatch.setattr(Pretrain, "version", Pretrain.version + 1)
     after = made_space.plan(tmp_path, TEXT)
     todo = {after.units[name].label for name in after.units if not store.is_finished(name)}
     assert todo == {"ISIC2019 · shufflenet_v2", "ISIC2019 → DRIVE · unet/shufflenet_v2 · 0"}

@@ -76,7 +76,7 @@ def publish(plan: Plan, out: Path, gain: Gain = by_distance, dead: tuple[str, ..
         built.mkdir()
         metrics = _written(unit.spec, built, gain, dead)
         facts = {"digest": digest, "version": 1, "metrics": metrics, "host": "made", "attempt": 1}
-        store.publish(digest, built, unit.plain() | facts | {"started": 0.0, "ended": 1.0, "attempt": 1})
+        store.publish(digest, built, unit.to_json() | facts | {"started": 0.0, "ended": 1.0, "attempt": 1})
     made_space.record_all(store, plan)
     return store
 

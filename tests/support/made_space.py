@@ -17,7 +17,7 @@ from medpt.data import image_hash, shards
 from medpt.data.cards import card
 from medpt.data.manifest import ShardInfo
 from medpt.files import sha256, write_json
-from medpt.specs import Finetune, Prepare, Pretrain, Spec
+from medpt.specs import Finetune, Prepare, Pretrain, UnitSpec
 
 STARTED = 1_760_000_000.0
 SIZE = 32
@@ -72,10 +72,10 @@ def finish(store: Store, unit: Unit) -> None:
     metrics = write(unit.kind, unit.spec, built)
     times = {"started": STARTED, "ended": STARTED + 12.5}
     facts = {"digest": unit.digest, "version": 1, "metrics": metrics, "host": "made", "attempt": 1}
-    store.publish(unit.digest, built, unit.plain() | facts | times)
+    store.publish(unit.digest, built, unit.to_json() | facts | times)
 
 
-def write(kind: str, spec: Spec, built: Path) -> dict[str, float]:
+def write(kind: str, spec: UnitSpec, built: Path) -> dict[str, float]:
     """The artifacts of a unit; its metrics."""
     own: dict[str, Callable[[Any, Path], dict[str, float]]]
     own = {"prepare": prepare, "pretrain": pretrain, "finetune": finetune}

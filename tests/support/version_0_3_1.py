@@ -21,7 +21,7 @@ from grid.space import reader as spaces
 from medpt.data.cards import CARDS
 from medpt.identity import stream_seed
 from medpt.phantom import write as write_phantom
-from medpt.specs import KINDS, digest, from_json
+from medpt.specs import SPECS
 
 ROOT = Path(__file__).parents[2]
 PINNED = Path(__file__).parents[1] / "golden" / "pinned"
@@ -73,12 +73,12 @@ def _hash_of_lines(lines: list[str]) -> str:
 
 def unit_digest(kind: str, fields: Mapping[str, Any]) -> str:
     """Build a specification from the fields of a stored plan and return its digest."""
-    return digest(kind, from_json(kind, fields))
+    return SPECS[kind].from_json(fields).digest
 
 
 def declared_kinds() -> set[str]:
     """List the kinds of units that the project has."""
-    return set(KINDS)
+    return set(SPECS)
 
 
 # Synthetic data

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import tiny
 
-from grid.execution import data_units, leak_guard
+from grid.execution import data_units
 from grid.execution.allocation import Allocations
 from grid.execution.coordinator import Coordinator
 from grid.execution.failures import RetryPolicy
-from grid.plan import plan, planner
+from grid.plan import cost, plan, planner
 from grid.space import reader
 from grid.store.store import Store
 from medpt import files, phantom
@@ -58,7 +58,7 @@ def test_the_target_alone_is_cut_and_waits_for_a_detector(tmp_path: Path) -> Non
     assert (teacher.spec.detector, teacher.needs) == (None, ())
     assert teacher.spec.pipeline == "crop_fundus(10)|resize(32)|clahe(2,8)"
     assert detector.needs == (teacher.digest,)
-    assert leak_guard.common(detector) is None
+    assert cost.trains(detector)
     data = {unit.spec.data for unit in made.units.values() if isinstance(unit.spec, Finetune)}
     assert data == {cut.digest}
     assert made.counts() == {"prepare": 2, "pretrain": 3, "finetune": 3}

@@ -11,11 +11,11 @@ from grid.plan.planner import Unit
 from grid.store.store import Store
 from medpt import phantom
 from medpt.data import open_dataset
-from medpt.specs import NO_NETWORK, Features, Slides, Spec, Survive
+from medpt.specs import NO_NETWORK, Features, Slides, Survive, UnitSpec
 from medpt.survival import patch_files
 
 PATCHES = Slides("TCGA-LGG", "f", {}, {"candidates": 6, "box": 32, "size": 32})
-SLIDES = Unit("slides", PATCHES, (), "slides")
+SLIDES = Unit(PATCHES, (), "slides")
 FEATURES = Features("random", None, "TCGA-LGG", SLIDES.digest, "resnet18")
 COX = Survive("cox", NO_NETWORK, None, "TCGA-LGG", SLIDES.digest, None, NO_NETWORK)
 
@@ -38,9 +38,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 @pytest.mark.parametrize(("kind", "spec"), [("survive", COX), ("features", FEATURES)])
 def test_an_all_censored_split_is_a_failure_of_the_data(
-    store: Store, tmp_path: Path, kind: str, spec: Spec
+    store: Store, tmp_path: Path, kind: str, spec: UnitSpec
 ) -> None:
-    unit = Unit(kind, spec, (SLIDES.digest,), kind)
+    unit = Unit(spec, (SLIDES.digest,), kind)
     assert execute(unit, store, RunOptions("", store.out, cache=tmp_path, cache_bytes=0), 0.0) == "failed"
     failure = store.failure(unit.digest)
     assert failure["cause"] == "data"

@@ -24,7 +24,7 @@ SIZES = st.integers(4 * GIB, 192 * GIB)
 def unit(seed: int = 0, backbone: str = "resnet18", architecture: str = "unet", batch: int = 16) -> Unit:
     protocol = TrainingProtocol(batch_size=batch)
     spec = Finetune("random", None, "DRIVE", "d", backbone, architecture, seed=seed, protocol=protocol)
-    return Unit("finetune", spec, (), f"{backbone} {seed}")
+    return Unit(spec, (), f"{backbone} {seed}")
 
 
 def is_divisor(share: float) -> bool:
@@ -136,9 +136,9 @@ def test_measured_shares_ignore_units_that_ran_on_a_cpu(store: Store) -> None:
 def test_profile_contains_the_side_of_the_images() -> None:
     sides = {}
     for size in (128, 256):
-        data = Unit("prepare", Prepare("DRIVE", "f", f"resize({size})"), (), "DRIVE")
+        data = Unit(Prepare("DRIVE", "f", f"resize({size})"), (), "DRIVE")
         spec = Finetune("random", None, "DRIVE", data.digest, "resnet18", "unet")
-        sides[size] = allocation.profile(Unit("finetune", spec, (data.digest,), ""), {data.digest: data})
+        sides[size] = allocation.profile(Unit(spec, (data.digest,), ""), {data.digest: data})
     assert sides[128] != sides[256]
     assert sides[128][:-1] == sides[256][:-1]
 

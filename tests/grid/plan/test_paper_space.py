@@ -7,8 +7,8 @@ import pytest
 import tiny
 
 from grid.claims.published import cells, key_of_trial, matching_cells
-from grid.execution import leak_guard
 from grid.plan import plan
+from grid.plan.cost import trains
 from grid.space import reader
 from medpt.errors import InputError
 from medpt.specs import Coordinates, Features, Filters, Pretrain, Survive, Svcca
@@ -35,12 +35,7 @@ def test_the_paper_is_its_tables_and_figures() -> None:
     cox = [spec for spec in of(whole, Survive) if spec.model == "cox"]  # type: ignore[attr-defined]
     assert counts["finetune"] == 846
     assert counts["survive"] - len(cox) == 156
-    assert (
-        len(
-            [unit for unit in whole.units.values() if unit.kind == "pretrain" and not leak_guard.common(unit)]
-        )
-        == 77
-    )
+    assert len([unit for unit in whole.units.values() if unit.kind == "pretrain" and trains(unit)]) == 77
     assert (counts["coordinates"], counts["svcca"], counts["filters"]) == (21, 12, 12)
     assert matching_cells(whole) == [
         "table2 72 of 72",
@@ -59,7 +54,7 @@ def test_a_space_of_spaces_shares_their_work() -> None:
 def test_figure_6_looks_at_the_pretrainings_of_the_other_figures() -> None:
     """The U-Net of CHAOS-CT in Figure 4 is the one whose filters Figure 6b shows."""
     four, six = planned("fig4"), planned("fig6")
-    trained = {n for n, unit in four.units.items() if unit.kind == "pretrain" and not leak_guard.common(unit)}
+    trained = {digest for digest, unit in four.units.items() if unit.kind == "pretrain" and trains(unit)}
     assert trained <= {spec.weights for spec in of(six, Filters)}  # type: ignore[attr-defined]
 
 

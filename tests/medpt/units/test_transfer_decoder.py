@@ -12,7 +12,7 @@ from medpt.models.jigsaw import JigsawNetwork
 from medpt.models.registry import ARCHITECTURES, build_classifier, build_segmenter
 from medpt.models.weights import load
 from medpt.protocol import TrainingProtocol
-from medpt.specs import Finetune, digest
+from medpt.specs import Finetune
 from medpt.units import finetune
 
 STILL = TrainingProtocol(
@@ -112,4 +112,4 @@ def test_a_classifier_has_no_decoder_to_transfer(tmp_path: Path) -> None:
 
 
 def test_the_option_names_another_result() -> None:
-    assert digest("finetune", SPEC) != digest("finetune", replace(SPEC, transfer_decoder=False))
+    assert SPEC.digest != replace(SPEC, transfer_decoder=False).digest
