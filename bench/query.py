@@ -26,6 +26,7 @@ from grid.plan.plan import Plan, Unit
 from grid.space.trials import Settings, Space, Trial
 from grid.store.store import Store
 from grid.tracking import tracker as track
+from grid.tracking.runs import DIGEST
 from medpt.files import write_json
 from medpt.models.registry import ARCHITECTURES, BACKBONES
 from medpt.specs import Finetune
@@ -85,7 +86,8 @@ def record_one(store: Store, plan: Plan) -> str:
     tracker = track.Tracker(track.default_uri(store.root), store, plan)
     tracker.start()
     assert tracker.finish() == 0, tracker.problem
-    return tracker.runs[digest][0]
+    assert tracker.recorder
+    return tracker.recorder.runs[digest][0]
 
 
 def rows_of(connection: sqlite3.Connection, table: str, run: str) -> tuple[list[str], list[tuple[Any, ...]]]:
@@ -127,7 +129,7 @@ def copied(
         "backbone": unit.spec.backbone,
         "architecture": unit.spec.architecture,
         "seed": str(unit.spec.seed),
-        track.DIGEST: digest,
+        DIGEST: digest,
     }
     if table in ("params", "tags") and row["key"] in factors:
         row["value"] = factors[row["key"]]

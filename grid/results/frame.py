@@ -8,6 +8,7 @@ from grid.space.trials import task_of
 from grid.store.store import Store
 from grid.tracking import runs as record
 from grid.tracking import tracker
+from grid.tracking.client import sqlite_file
 from grid.tracking.runs import Run
 from medpt.data import own
 from medpt.errors import InputError, did_you_mean
@@ -66,7 +67,7 @@ def _row(trial: dict[str, Any]) -> dict[str, Any]:
 def _own_tracker(out: str | Path) -> str | None:
     """The database that a run without a tracker of its own leaves; None before it recorded anything."""
     uri = tracker.default_uri(Store(out).root)
-    return uri if record.database(uri).is_file() else None
+    return uri if sqlite_file(uri).is_file() else None
 
 
 def _plan(space: str, out: str | Path, uri: str | None) -> dict[str, Any]:

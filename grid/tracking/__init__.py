@@ -1,1 +1,1 @@
-"""MLflow's record of a run: written, read, how it is reached, and the server that `make tracking` starts."""
+"""MLflow's record of a run: written, read, and served by `make tracking`."""

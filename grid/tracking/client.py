@@ -1,7 +1,8 @@
-"""MLflow's client on a file, a database or a server, fit for many first users at once.
+"""MLflow's client for a SQLite file, a PostgreSQL database or a server.
 
-The first client of an empty database makes MLflow's schema and the first run its experiments. MLflow lets
-several try at the same time, and all but one fail half-way; here they take turns.
+The first client of an empty database creates MLflow's schema, and the first run of each kind its experiment.
+MLflow does not lock either step: of several processes that try at the same time all but one fail. Here they
+take turns.
 """
 
 import fcntl
@@ -12,9 +13,9 @@ from contextlib import AbstractContextManager, closing, contextmanager, nullcont
 from pathlib import Path
 from typing import Any
 
-from grid.tracking.runs import SQLITE, database
 from medpt import files
 
+SQLITE = "sqlite:///"
 ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
@@ -24,45 +25,57 @@ ENVIRONMENT = {
     "GIT_PYTHON_REFRESH": "quiet",
 }
 CONNECT_SECONDS = 10  # for PostgreSQL to answer
-TURN = 0x6D656470742D6772  # the number of our advisory lock: "medpt-gr"
+LOCK_NUMBER = 0x6D656470742D6772  # of PostgreSQL's advisory lock: "medpt-gr"
 
 
 def client(uri: str) -> Any:
-    """MLflow's client, with waits that a run can bear and without its chatter."""
+    """Return MLflow's client for `uri`, with short timeouts and few log messages."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient
 
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # tracebacks of what is raised, too
+    # It logs the traceback of every error that it raises
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     with exclusive_access(uri):
         if uri.startswith(SQLITE):
-            make_database(database(uri))
+            create_schema(sqlite_file(uri))
         return MlflowClient(tracking_uri=uri)
 
 
-def make_database(path: Path) -> None:
-    """MLflow's schema in SQLite, whole or absent: what a kill leaves half-made no MLflow can use or mend."""
+def sqlite_file(uri: str) -> Path:
+    """Return the file that a SQLite address names."""
+    return Path(uri.removeprefix(SQLITE).partition("?")[0])
+
+
+def create_schema(path: Path) -> None:
+    """Create MLflow's schema in a SQLite file that is missing or empty.
+
+    The file appears when it is complete: MLflow can neither use nor repair a schema that is half there.
+    """
     if path.is_file() and path.stat().st_size:
         return
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    for left in path.parent.glob(f"{files.TEMPORARY}{path.name}-*"):  # by a kill: it is our turn
-        files.remove(left)
+    for leftover in path.parent.glob(f"{files.TEMPORARY}{path.name}-*"):  # of a process that was killed
+        files.remove(leftover)
     with files.replacing(path) as temporary:
         SqlAlchemyStore(f"{SQLITE}{temporary}", str(path.parent / "mlartifacts")).engine.dispose()
 
 
 def exclusive_access(uri: str) -> AbstractContextManager[None]:
-    """Held by one process at a time; a server needs none, because it makes its schema before it answers."""
+    """Return a lock on a database that one process holds at a time.
+
+    A server needs none, as it creates its schema before it answers.
+    """
     if uri.startswith(SQLITE):
-        return _locked(database(uri).with_suffix(".lock"))
-    return _advisory(uri) if uri.startswith("postgresql") else nullcontext()
+        return _lock_file(sqlite_file(uri).with_suffix(".lock"))
+    return _lock_database(uri) if uri.startswith("postgresql") else nullcontext()
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _lock_file(path: Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -70,17 +83,20 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _advisory(uri: str) -> Iterator[None]:
+def _lock_database(uri: str) -> Iterator[None]:
     from sqlalchemy import NullPool, create_engine, text
 
     engine = create_engine(uri, poolclass=NullPool, connect_args={"connect_timeout": CONNECT_SECONDS})
-    with closing(engine.connect()) as connection:  # freed with the connection, also by kill -9
-        connection.execute(text("SELECT pg_advisory_lock(:turn)"), {"turn": TURN})
+    with closing(engine.connect()) as connection:  # the lock ends with the connection, also by kill -9
+        connection.execute(text("SELECT pg_advisory_lock(:number)"), {"number": LOCK_NUMBER})
         yield
 
 
-def experiment(connection: Any, out: Path, name: str) -> str:
-    """The id of the experiment of that name; made where it is missing."""
+def experiment_id(connection: Any, out: Path, name: str) -> str:
+    """Return the id of an experiment; create it if it is missing.
+
+    In a SQLite file its artifacts are kept in `out`.
+    """
     from mlflow.exceptions import MlflowException
 
     if found := connection.get_experiment_by_name(name):
@@ -90,38 +106,39 @@ def experiment(connection: Any, out: Path, name: str) -> str:
     try:
         return str(connection.create_experiment(name, artifact_location=location))
     except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":  # else another was faster
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":  # otherwise another process created it meanwhile
             raise
     return str(connection.get_experiment_by_name(name).experiment_id)
 
 
-def all_runs(connection: Any, experiment_id: str) -> list[Any]:
+def all_runs(connection: Any, experiment: str) -> list[Any]:
+    """Return all runs of the experiment with this id."""
     runs, token = [], None
     while True:
-        page = connection.search_runs([experiment_id], max_results=10_000, page_token=token)
+        page = connection.search_runs([experiment], max_results=10_000, page_token=token)
         runs.extend(page)
         token = page.token
         if not token:
             return runs
 
 
-def one_run(
-    connection: Any, place: str, label: str, tags: dict[str, str], found: Callable[[], list[Any]]
+def find_or_create_run(
+    connection: Any, experiment: str, name: str, tags: dict[str, str], find: Callable[[], list[Any]]
 ) -> tuple[Any, bool]:
-    """The first run of an experiment that `found` finds, or one with `tags`; whether it was made just now.
+    """Return the oldest run that `find` returns, and whether it was created here.
 
-    Drivers that write to a database take turns. Of two that ask a server at the same moment the later takes
-    its own away again.
+    If there is none, create one with `name` and `tags`. Processes that share a database take turns. Two that
+    ask a server at the same moment may both create a run; the later one deletes its own.
     """
     with exclusive_access(str(connection.tracking_uri)):
-        if known := found():
+        if known := find():
             return min(known, key=_age), False
-        made = connection.create_run(place, run_name=label, tags=tags)
-        first = min(found(), key=_age)
-    if first.info.run_id == made.info.run_id:
-        return first, True
-    connection.delete_run(made.info.run_id)
-    return first, False
+        created = connection.create_run(experiment, run_name=name, tags=tags)
+        oldest = min(find(), key=_age)
+    if oldest.info.run_id == created.info.run_id:
+        return oldest, True
+    connection.delete_run(created.info.run_id)
+    return oldest, False
 
 
 def _age(run: Any) -> tuple[int, str]:

@@ -1,8 +1,8 @@
-"""MLflow's record, read: one run a unit by its digest, and what each space consisted of.
+"""Read MLflow's record: the run of each unit, and the trials of each space.
 
-A tracker that is a SQLite file is read as the database that it is, in a tenth of the time that MLflow's
-client takes to start; the tables are those of the MLflow that requirements.lock pins. Any other tracker is
-asked through the client. Nothing is written, and a database that is not there is not made.
+A SQLite file is read directly, in a tenth of the time that MLflow's client takes to start; its tables are
+those of the version of MLflow in requirements.lock. Databases and servers are read through the client.
+Nothing is written, and a missing file is not created.
 """
 
 import base64
@@ -16,19 +16,19 @@ from pathlib import Path
 from typing import Any
 
 from grid.addresses import hide_passwords
+from grid.tracking.client import SQLITE, all_runs, client, sqlite_file
 from medpt.errors import InputError
 
-EXPERIMENT = "medpt-grid"
-PLANS = "medpt-grid plans"  # an experiment of its own: in EXPERIMENT a run is a unit
+EXPERIMENT = "medpt-grid"  # one run per unit
+PLANS = "medpt-grid plans"  # one run per space
 DIGEST, SPACE = "medpt.digest", "medpt.space"
 PART, PARTS = "medpt.plan.{:04d}", "medpt.plan.parts"
-PART_LENGTH = 5_000  # characters, what every MLflow takes in one tag
-SQLITE = "sqlite:///"
+PART_LENGTH = 5_000  # characters; every version of MLflow accepts them in one tag
 
 
 @dataclass(frozen=True)
 class Run:
-    """`metrics` holds the last value of each; `status` is MLflow's word."""
+    """A run of MLflow, with its own word for the status and the last value of each metric."""
 
     run_id: str
     status: str
@@ -37,12 +37,15 @@ class Run:
 
 
 def by_digest(uri: str) -> dict[str, Run]:
-    """The runs of all units that the tracker knows. InputError where it does not answer."""
+    """Return the runs of all units that MLflow knows, by digest.
+
+    Raises InputError if it does not answer or the file is not a database of MLflow.
+    """
     return {run.tags[DIGEST]: run for run in _runs(uri, EXPERIMENT) if DIGEST in run.tags}
 
 
 def plans(uri: str) -> dict[str, dict[str, Any]]:
-    """By the name of a space: its `space`, `title` and `trials`, as it was last run."""
+    """Return what `encode_plan` recorded of each space when it was last run, by its name."""
     found = {run.tags[SPACE]: run.tags for run in _runs(uri, PLANS) if PARTS in run.tags}
     return {space: decode_plan(tags) for space, tags in found.items()}
 
@@ -56,29 +59,21 @@ def encode_plan(plan: dict[str, Any]) -> dict[str, str]:
 
 
 def decode_plan(tags: dict[str, str]) -> dict[str, Any]:
+    """Return what `encode_plan` put into tags."""
     text = "".join(tags[PART.format(n)] for n in range(int(tags[PARTS])))
     return json.loads(zlib.decompress(base64.b64decode(text)))
 
 
-def database(uri: str) -> Path:
-    """The file that a URI of SQLite names."""
-    return Path(uri.removeprefix(SQLITE).partition("?")[0])
-
-
 def _runs(uri: str, experiment: str) -> list[Run]:
-    """Of an experiment, the latest first; none where the tracker has no such experiment."""
+    """Return the runs of an experiment, the latest first; none if there is no such experiment."""
     if uri.startswith(SQLITE):
-        return _from_database(database(uri), experiment)
-    from grid.tracking.client import all_runs, client
-
+        return _read_file(sqlite_file(uri), experiment)
     try:
         connection = client(uri)
         found = connection.get_experiment_by_name(experiment)
         runs = all_runs(connection, found.experiment_id) if found else []
-    except Exception as error:  # MLflow's clients raise what their transports do
-        raise InputError(
-            f"{hide_passwords(uri)}: the tracker does not answer ({type(error).__name__})"
-        ) from None
+    except Exception as error:  # MLflow's clients raise the errors of their transports
+        raise InputError(f"{hide_passwords(uri)}: MLflow does not answer ({type(error).__name__})") from None
     return [Run(run.info.run_id, run.info.status, run.data.tags, run.data.metrics) for run in runs]
 
 
@@ -92,26 +87,26 @@ WHERE experiments.name = ? AND runs.lifecycle_stage = 'active'
 """
 
 
-def _from_database(path: Path, experiment: str) -> list[Run]:
+def _read_file(path: Path, experiment: str) -> list[Run]:
     if not path.is_file():
-        raise InputError(f"{path}: no such database of a tracker")
+        raise InputError(f"{path}: no such database of MLflow; --tracking-uri names another")
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             runs = connection.execute(RUNS, (experiment,)).fetchall()
-            tags = _grouped(connection.execute(OF_RUNS.format("tags", "value"), (experiment,)))
+            tags = _by_run(connection.execute(OF_RUNS.format("tags", "value"), (experiment,)))
             value = "CASE is_nan WHEN 0 THEN value END"
-            metrics = _grouped(connection.execute(OF_RUNS.format("latest_metrics", value), (experiment,)))
+            metrics = _by_run(connection.execute(OF_RUNS.format("latest_metrics", value), (experiment,)))
     except sqlite3.Error as error:
-        raise InputError(f"{path}: not a database of MLflow, or one that is in use ({error})") from error
-    return [Run(name, status, tags.get(name, {}), _numbers(metrics.get(name, {}))) for name, status in runs]
+        raise InputError(f"{path}: not a database of MLflow, or in use ({error})") from error
+    return [Run(name, status, tags.get(name, {}), _values(metrics.get(name, {}))) for name, status in runs]
 
 
-def _grouped(rows: Iterable[tuple[str, str, Any]]) -> dict[str, dict[str, Any]]:
+def _by_run(rows: Iterable[tuple[str, str, Any]]) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for run, key, value in rows:
         found.setdefault(run, {})[key] = value
     return found
 
 
-def _numbers(values: dict[str, float | None]) -> dict[str, float]:
+def _values(values: dict[str, float | None]) -> dict[str, float]:
     return {key: float("nan") if value is None else value for key, value in values.items()}

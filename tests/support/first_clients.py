@@ -1,4 +1,4 @@
-"""What each of many processes does at the same moment; light, because each of them imports it."""
+"""What each of several processes does at the same moment; light, because each of them imports it."""
 
 import os
 from multiprocessing.synchronize import Barrier
@@ -6,21 +6,22 @@ from pathlib import Path
 
 from grid.plan.plan import Plan
 from grid.store.store import Store
-from grid.tracking import client
 from grid.tracking import tracker as track
+from grid.tracking.client import client, experiment_id
+from grid.tracking.runs import EXPERIMENT, PLANS
 
 WAIT = 240.0
 
 
-def connected(barrier: Barrier, uri: str, out: Path) -> None:
+def connect(barrier: Barrier, uri: str, out: Path) -> None:
     barrier.wait(WAIT)
-    connection = client.client(uri)
-    identities = [client.experiment(connection, out, name) for name in (track.EXPERIMENT, track.PLANS)]
+    connection = client(uri)
+    identities = [experiment_id(connection, out, name) for name in (EXPERIMENT, PLANS)]
     (out / f"{os.getpid()}.ids").write_text(" ".join(identities))
 
 
-def recorded(barrier: Barrier, uri: str, out: Path, plan: Plan) -> None:
-    track.PATIENCE = WAIT  # eight on a busy machine
+def send_units(barrier: Barrier, uri: str, out: Path, plan: Plan) -> None:
+    track.PATIENCE = WAIT  # on a busy machine
     tracker = track.Tracker(uri, Store(out), plan)
     barrier.wait(WAIT)
     tracker.start()

@@ -16,6 +16,8 @@ import psutil
 import tiny
 
 from grid.tracking import tracker
+from grid.tracking.client import client
+from grid.tracking.runs import DIGEST
 from medpt import fault_injection
 from medpt.errors import InputError
 
@@ -149,13 +151,13 @@ def executions(folder: Path) -> list[dict[str, Any]]:
 def unrecorded(out: Path) -> list[str]:
     """Units without exactly one finished MLflow run that has every row of the history once."""
     runs, markers = tiny.mlflow_runs(out), tiny.markers(out)
-    names = Counter(run.data.tags[tracker.DIGEST] for run in runs)
+    names = Counter(run.data.tags[DIGEST] for run in runs)
     problems = [
         f"{names[name]} MLflow runs: {name}" for name in names.keys() | markers.keys() if names[name] != 1
     ]
-    connection = tracker.client(tracker.default_uri(out))
+    connection = client(tracker.default_uri(out))
     for run in runs:
-        name = run.data.tags[tracker.DIGEST]
+        name = run.data.tags[DIGEST]
         history = out / "units" / name / "history.json"
         rows = json.loads(history.read_text()) if history.exists() else []
         sent = connection.get_metric_history(run.info.run_id, "train_loss") if rows else []

@@ -8,7 +8,7 @@ STORAGE = "tests/faults/test_storage.py::test_"
 NODES = "tests/grid/end_to_end/test_nodes.py::test_"
 TRACKER = "tests/grid/tracking/test_server.py::test_"
 OUTAGES = "tests/grid/tracking/test_outages.py::test_"
-FIRST_CLIENTS = "tests/grid/tracking/test_first_clients.py::test_eight_"
+FIRST_CLIENTS = "tests/grid/tracking/test_first_clients.py::test_"
 LEASES = "tests/grid/store/test_leases.py::test_"
 BUCKET = "tests/grid/store/test_bucket_store.py::test_"
 
@@ -94,7 +94,7 @@ RUNS = [
         "the tracking server dies in the middle of a record",
         "kill -9 between two requests, started again",
         "one complete run per unit, no row twice",
-        (f"{TRACKER}killed_in_the_middle_of_a_record_it_ends_with_one_whole_run_a_unit",),
+        (f"{TRACKER}server_killed_in_the_middle_of_a_record_gets_one_complete_run_per_unit",),
     ),
     Row(
         "the tracking server is away",
@@ -102,23 +102,23 @@ RUNS = [
         "training continues; the run waits 15 s at its end and lists what is missing; --flush sends it",
         (
             f"{RUN}a_tracker_that_is_away_costs_nothing",
-            f"{OUTAGES}a_run_ends_well_and_says_what_the_tracker_lacks",
-            f"{OUTAGES}no_unit_waits_for_a_tracker_that_hangs",
+            f"{OUTAGES}run_succeeds_and_reports_what_the_tracker_lacks",
+            f"{OUTAGES}no_unit_waits_for_a_hanging_tracker",
         ),
     ),
     Row(
         "the database is locked",
         "another process holds it for 25 s",
         "sent later",
-        (f"{OUTAGES}a_database_that_is_locked_for_25_seconds_gets_all_of_it",),
+        (f"{OUTAGES}database_locked_for_25_seconds_gets_every_record",),
     ),
     Row(
         "eight first clients of an empty database",
         "eight processes on SQLite and on PostgreSQL; eight drivers of one store",
         "one schema, one experiment, one complete run per unit",
         (
-            f"{FIRST_CLIENTS}first_clients_make_one_schema_and_one_experiment",
-            f"{FIRST_CLIENTS}drivers_of_one_store_leave_one_whole_run_a_unit",
+            f"{FIRST_CLIENTS}first_clients_create_one_schema_and_one_experiment",
+            f"{FIRST_CLIENTS}drivers_of_one_store_create_one_complete_run_per_unit",
         ),
     ),
     Row(

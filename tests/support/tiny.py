@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from grid.store.store import Store
+from grid.tracking.client import all_runs, client
+from grid.tracking.runs import EXPERIMENT
 from medpt import phantom
 
 SPACE = """
@@ -117,6 +119,6 @@ def weights(out: Path) -> dict[str, str]:
 def mlflow_runs(out: Path) -> list[Any]:
     from grid.tracking import tracker
 
-    connection = tracker.client(tracker.default_uri(out))
-    found = connection.get_experiment_by_name(tracker.EXPERIMENT)
-    return tracker.all_runs(connection, found.experiment_id)
+    connection = client(tracker.default_uri(out))
+    found = connection.get_experiment_by_name(EXPERIMENT)
+    return all_runs(connection, found.experiment_id)

@@ -1,4 +1,4 @@
-"""The oracle of every test with a tracker: it holds what the store holds, each thing once."""
+"""What every test with a tracker must find: MLflow has what the store has, each thing once."""
 
 import json
 from collections import Counter
@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from grid.store.store import Store
-from grid.tracking import tracker
+from grid.tracking.client import all_runs, client
+from grid.tracking.runs import DIGEST, EXPERIMENT, PLANS
 
 SPACE = """
 title: a few units
@@ -21,29 +22,28 @@ experiments:
 """
 
 
-def runs(uri: str, experiment: str = tracker.EXPERIMENT) -> tuple[Any, list[Any]]:
-    connection = tracker.client(uri)
-    return connection, tracker.all_runs(
-        connection, connection.get_experiment_by_name(experiment).experiment_id
-    )
+def runs(uri: str, experiment: str = EXPERIMENT) -> tuple[Any, list[Any]]:
+    """Return a client and the runs of an experiment."""
+    connection = client(uri)
+    return connection, all_runs(connection, connection.get_experiment_by_name(experiment).experiment_id)
 
 
-def assert_whole(uri: str, store: Store) -> None:
-    """One finished run a unit, with its parameters, its result, its files, and each step once."""
+def assert_complete(uri: str, store: Store) -> None:
+    """Assert one finished run per unit, with its parameters, its result, its files, and each step once."""
     connection, found = runs(uri)
-    assert Counter(run.data.tags[tracker.DIGEST] for run in found) == Counter(store.finished())
+    assert Counter(run.data.tags[DIGEST] for run in found) == Counter(store.finished())
     for run in found:
-        marker = store.marker(run.data.tags[tracker.DIGEST])
+        marker = store.marker(run.data.tags[DIGEST])
         assert run.info.status == "FINISHED"
         assert marker["spec"].keys() - {"protocol"} <= run.data.params.keys()
         assert {f"result.{key}" for key in marker["metrics"]} <= run.data.metrics.keys()
         assert_steps(connection, run, store)
-    assert len(runs(uri, tracker.PLANS)[1]) == 1
+    assert len(runs(uri, PLANS)[1]) == 1
 
 
 def assert_steps(connection: Any, run: Any, store: Store) -> None:
-    """Each row of the unit's history is there once."""
-    name = run.data.tags[tracker.DIGEST]
+    """Assert that each row of the unit's history is there once."""
+    name = run.data.tags[DIGEST]
     if "history.json" not in store.marker(name)["artifacts"]:
         return
     history = json.loads(store.artifact(name, "history.json").read_text())
@@ -54,6 +54,7 @@ def assert_steps(connection: Any, run: Any, store: Store) -> None:
 
 
 def files_with(secret: str, *folders: Path) -> list[Path]:
+    """Return the files below the folders that contain `secret`."""
     files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
     assert files
     return [path for path in files if secret.encode() in path.read_bytes()]

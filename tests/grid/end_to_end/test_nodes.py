@@ -12,7 +12,7 @@ import pytest
 import tiny
 from ray.cluster_utils import Cluster
 from services import SECRET, Server, database, postgres
-from trackers import assert_whole
+from trackers import assert_complete
 
 from grid.store.artifacts import copy_of
 from grid.store.backends import BucketBackend
@@ -133,7 +133,7 @@ def test_a_node_and_the_tracker_are_killed_and_nothing_is_missing(
         tiny.run(space, data, bucket, "--tracking-uri", tracker.uri)  # sends what the tracker may lack
         assert tiny.numbers_of(store) == expected
         assert 1 <= sum(store.leases.newest(name) - 1 for name in expected) <= 2  # what ran on the node
-        assert_whole(tracker.uri, store)
+        assert_complete(tracker.uri, store)
         tracker.kill()
 
 

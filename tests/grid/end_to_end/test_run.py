@@ -20,6 +20,8 @@ from grid import query, results
 from grid import run as command
 from grid.cluster.temp_folders import LOCK, SESSION
 from grid.tracking import tracker
+from grid.tracking.client import client
+from grid.tracking.runs import DIGEST
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +58,7 @@ def test_every_unit_ran_once(reference: Path) -> None:
 
 def test_mlflow_has_one_finished_run_a_unit(reference: Path) -> None:
     runs = tiny.mlflow_runs(reference)
-    assert Counter(run.data.tags[tracker.DIGEST] for run in runs) == Counter(list(tiny.markers(reference)))
+    assert Counter(run.data.tags[DIGEST] for run in runs) == Counter(list(tiny.markers(reference)))
     assert {run.info.status for run in runs} == {"FINISHED"}
     tuned = [run for run in runs if run.data.tags["medpt.kind"] == "finetune"]
     assert {run.data.params["target"] for run in tuned} == {"ChestXRay2017", "DRIVE"}
@@ -64,9 +66,9 @@ def test_mlflow_has_one_finished_run_a_unit(reference: Path) -> None:
 
 
 def test_mlflow_has_every_row_once(reference: Path) -> None:
-    connection = tracker.client(tracker.default_uri(reference))
+    connection = client(tracker.default_uri(reference))
     for run in tiny.mlflow_runs(reference):
-        history = reference / "units" / run.data.tags[tracker.DIGEST] / "history.json"
+        history = reference / "units" / run.data.tags[DIGEST] / "history.json"
         if history.exists():
             rows = json.loads(history.read_text())
             sent = connection.get_metric_history(run.info.run_id, "train_loss")
@@ -311,7 +313,7 @@ def assert_equal_runs(out: Path, reference: Path, kills: int) -> None:
     extra = {name: count - 1 for name, count in tiny.executions(out).items()}
     assert all(0 <= more <= kills for more in extra.values())
     runs = tiny.mlflow_runs(out)
-    assert Counter(run.data.tags[tracker.DIGEST] for run in runs) == Counter(list(tiny.markers(out)))
+    assert Counter(run.data.tags[DIGEST] for run in runs) == Counter(list(tiny.markers(out)))
     assert {run.info.status for run in runs} == {"FINISHED"}
 
 

@@ -19,6 +19,7 @@ from grid import report, results
 from grid.claims import published, verdicts
 from grid.plan.plan import Plan
 from grid.tracking import tracker
+from grid.tracking.client import client
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "report" / "paper"
 KEYS = [
@@ -95,7 +96,7 @@ def test_a_lost_run_is_two_of_three_everywhere(copy: tuple[Path, Plan]) -> None:
     lost = digest_of(plan, LOST)
     frame = results.load("made", out)
     run = str(dict(zip(frame["digest"], frame["run_id"], strict=True))[lost])
-    tracker.client(tracker.default_uri(out)).delete_run(run)
+    client(tracker.default_uri(out)).delete_run(run)
     report.build("made", out)
     for key in ("figure-3a", "figure-5"):
         (row,) = table(out, key).query("initialization == 'random'").to_dict("records")

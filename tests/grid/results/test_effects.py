@@ -21,6 +21,9 @@ from grid.plan.plan import Plan, Unit
 from grid.report.tables import print_tables
 from grid.results import effects
 from grid.tracking import tracker
+from grid.tracking.client import client, experiment_id
+from grid.tracking.recorder import record_plan
+from grid.tracking.runs import DIGEST, EXPERIMENT
 from medpt.errors import InputError
 from medpt.identity import stream_seed
 from medpt.specs import Finetune
@@ -41,9 +44,9 @@ def points(spec: Finetune) -> float:
 
 def record(plan: Plan, out: Path) -> None:
     """What a run leaves in MLflow, and nothing else."""
-    connection = tracker.client(tracker.default_uri(out))
-    tracker.record_plan(connection, out, plan)
-    experiment = tracker.experiment(connection, out, tracker.EXPERIMENT)
+    connection = client(tracker.default_uri(out))
+    record_plan(connection, out, plan)
+    experiment = experiment_id(connection, out, EXPERIMENT)
     for _, digest in plan.trials:
         record_one(connection, experiment, plan.units[digest])
 
@@ -51,7 +54,7 @@ def record(plan: Plan, out: Path) -> None:
 def record_one(connection: Any, experiment: str, unit: Unit) -> None:
     spec = unit.spec
     assert isinstance(spec, Finetune)
-    run = connection.create_run(experiment, run_name=unit.label, tags={tracker.DIGEST: unit.digest})
+    run = connection.create_run(experiment, run_name=unit.label, tags={DIGEST: unit.digest})
     failed = (spec.initialization, spec.dataset, spec.architecture, spec.seed) == FAILED
     metrics = [] if failed else [Metric("result.miou", points(spec) / 100, 0, 0)]
     connection.log_batch(run.info.run_id, metrics=metrics, params=[Param("target", spec.dataset)])

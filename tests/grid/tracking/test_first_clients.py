@@ -1,4 +1,4 @@
-"""Eight processes meet an empty database at once: one schema, one experiment, one run a unit."""
+"""Several processes use an empty database at once: one schema, one experiment, one run per unit."""
 
 import multiprocessing
 import multiprocessing.context
@@ -10,10 +10,10 @@ import first_clients
 import made_space
 import pytest
 from services import database, postgres
-from trackers import SPACE, assert_whole
+from trackers import SPACE, assert_complete
 
-from grid.tracking import client as connect
-from grid.tracking import tracker
+from grid.tracking.client import client
+from grid.tracking.runs import EXPERIMENT, PLANS
 
 CLIENTS = 8
 
@@ -29,7 +29,7 @@ def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 
 def context() -> multiprocessing.context.ForkServerContext:
-    """Of processes that have loaded MLflow when they start."""
+    """Return a context whose processes have loaded MLflow when they start."""
     found = multiprocessing.get_context("forkserver")
     found.set_forkserver_preload(
         ["grid.tracking.tracker", "mlflow.store.tracking.sqlalchemy_store", "psycopg"]
@@ -38,38 +38,38 @@ def context() -> multiprocessing.context.ForkServerContext:
 
 
 def at_once(work: Callable[..., None], *arguments: object) -> list[int | None]:
-    """Exit codes of CLIENTS processes that start together."""
+    """Return the exit codes of CLIENTS processes that start `work` together."""
     barrier = context().Barrier(CLIENTS)
     clients = [context().Process(target=work, args=(barrier, *arguments)) for _ in range(CLIENTS)]
-    for client in clients:
-        client.start()
-    for client in clients:
-        client.join(240)
-    return [client.exitcode for client in clients]
+    for process in clients:
+        process.start()
+    for process in clients:
+        process.join(240)
+    return [process.exitcode for process in clients]
 
 
-def test_eight_first_clients_make_one_schema_and_one_experiment(empty: str, tmp_path: Path) -> None:
+def test_first_clients_create_one_schema_and_one_experiment(empty: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
-    assert at_once(first_clients.connected, empty, out) == [0] * CLIENTS
+    assert at_once(first_clients.connect, empty, out) == [0] * CLIENTS
     assert len({path.read_text() for path in out.glob("*.ids")}) == 1
-    names = [one.name for one in connect.client(empty).search_experiments()]
-    assert sorted(names) == ["Default", tracker.EXPERIMENT, tracker.PLANS]
+    names = [one.name for one in client(empty).search_experiments()]
+    assert sorted(names) == ["Default", EXPERIMENT, PLANS]
 
 
-def test_eight_drivers_of_one_store_leave_one_whole_run_a_unit(empty: str, tmp_path: Path) -> None:
+def test_drivers_of_one_store_create_one_complete_run_per_unit(empty: str, tmp_path: Path) -> None:
     plan = made_space.plan(tmp_path, SPACE)
     store = made_space.publish(plan, tmp_path / "store", set(), {})
-    assert at_once(first_clients.recorded, empty, store.root, plan) == [0] * CLIENTS
-    assert_whole(empty, store)
+    assert at_once(first_clients.send_units, empty, store.root, plan) == [0] * CLIENTS
+    assert_complete(empty, store)
 
 
-def test_a_client_killed_while_it_makes_the_schema_leaves_none_or_all_of_it(tmp_path: Path) -> None:
-    """SQLite's tables come one by one; MLflow goes on with none of them or with all."""
+def test_client_killed_while_it_creates_the_schema_leaves_no_database(tmp_path: Path) -> None:
+    """SQLite's tables come one by one; MLflow cannot use a part of them."""
     place = tmp_path / "new" / "mlflow.db"
     uri = f"sqlite:///{place}"
     alone = context().Barrier(1)
-    client = context().Process(target=first_clients.connected, args=(alone, uri, tmp_path))
+    client = context().Process(target=first_clients.connect, args=(alone, uri, tmp_path))
     client.start()
     growing = "new/*mlflow.db*[!l]"  # without the journal, which comes and goes
     while not any(file.stat().st_size > 200_000 for file in tmp_path.glob(growing)):
@@ -78,6 +78,6 @@ def test_a_client_killed_while_it_makes_the_schema_leaves_none_or_all_of_it(tmp_
     client.kill()
     client.join()
     assert not place.exists()
-    first_clients.connected(alone, uri, tmp_path)
+    first_clients.connect(alone, uri, tmp_path)
     assert len(list(tmp_path.glob("*.ids"))) == 1
     assert sorted(file.name for file in place.parent.iterdir()) == ["mlflow.db", "mlflow.lock"]

@@ -1,4 +1,4 @@
-"""A tracker that is absent, answers 500, hangs or is locked: the run ends well, the rest is sent later."""
+"""A tracker that is absent, answers 500, hangs or is locked: the run succeeds, the rest is sent later."""
 
 import shutil
 import signal
@@ -16,7 +16,7 @@ import made_space
 import pytest
 import services
 import tiny
-from trackers import assert_whole
+from trackers import assert_complete
 
 from grid import run
 from grid.plan import datasets
@@ -59,8 +59,8 @@ class Hanging(Refusing):
 
 
 @contextmanager
-def unwell(kind: str) -> Iterator[str]:
-    """host:port of a tracker that is not one."""
+def faulty_tracker(kind: str) -> Iterator[str]:
+    """Yield host:port of a tracker with a fault."""
     if kind == "absent":
         yield f"127.0.0.1:{services.free_port()}"
         return
@@ -73,7 +73,7 @@ def unwell(kind: str) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a space of which every unit is finished, and of which no tracker knows."""
+    """A folder with a space whose units are all finished and not in any tracker."""
     folder = tmp_path_factory.mktemp("outages")
     loaded = reader.load(str(tiny.written(folder, SPACE)))
     found = datasets.find(loaded, None, folder / "out", write=True)
@@ -97,28 +97,28 @@ def command(folder: Path, *more: str) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", ["absent", "refusing", "hanging"])
-def test_a_run_ends_well_and_says_what_the_tracker_lacks(
+def test_run_succeeds_and_reports_what_the_tracker_lacks(
     kind: str, folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     units = len(Store(folder / "out").finished())
-    with unwell(kind) as place:
+    with faulty_tracker(kind) as place:
         uri = f"http://me:{SECRET}@{place}"
         began = time.monotonic()
         assert run.main(command(folder, "--tracking-uri", uri)) == 0
         assert time.monotonic() - began < 60
         assert run.main(command(folder, "--flush", "--tracking-uri", uri)) == 1
     printed = "".join(capfd.readouterr())
-    told = f"{units} runs are not in http://me:***@{place} yet"
-    assert printed.count(told) == 2
+    expected = f"{units} runs are not in http://me:***@{place} yet"
+    assert printed.count(expected) == 2
     assert printed.count("the same command sends them") == 2
     assert SECRET not in printed
     assert run.main(command(folder, "--flush")) == 0
     assert f"all {units} runs of tiny are in sqlite" in capfd.readouterr().out
-    assert_whole(tracker.default_uri(folder / "out"), Store(folder / "out"))
+    assert_complete(tracker.default_uri(folder / "out"), Store(folder / "out"))
 
 
 @pytest.mark.fault
-def test_a_database_that_is_locked_for_25_seconds_gets_all_of_it(
+def test_database_locked_for_25_seconds_gets_every_record(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tracker, "PATIENCE", 60.0)
@@ -129,7 +129,7 @@ def test_a_database_that_is_locked_for_25_seconds_gets_all_of_it(
     assert run.main(command(folder, "--flush")) == 0
     assert time.monotonic() - began > 20
     assert locked.wait(60) == 0
-    assert_whole(uri, Store(folder / "out"))
+    assert_complete(uri, Store(folder / "out"))
 
 
 HOLD = """
@@ -143,7 +143,7 @@ connection.execute("ROLLBACK")
 
 
 def hold(path: Path, seconds: float) -> "subprocess.Popen[str]":
-    """Another process that has the database for itself; returns once it has."""
+    """Start a process that locks the database, and return it once it has."""
     words = [sys.executable, "-c", HOLD, str(path), str(seconds)]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
     assert process.stdout
@@ -154,9 +154,9 @@ def hold(path: Path, seconds: float) -> "subprocess.Popen[str]":
 
 
 @pytest.mark.slow
-def test_no_unit_waits_for_a_tracker_that_hangs(tmp_path: Path) -> None:
+def test_no_unit_waits_for_a_hanging_tracker(tmp_path: Path) -> None:
     data, space_file = tiny.data(tmp_path / "data"), tiny.written(tmp_path)
-    with unwell("hanging") as place:
+    with faulty_tracker("hanging") as place:
         output = tiny.run(space_file, data, tmp_path / "hung", "--tracking-uri", f"http://{place}")
         exited = time.time()
     assert f"{tiny.UNITS} runs are not in http://{place} yet" in output
@@ -170,6 +170,6 @@ def test_no_unit_waits_for_a_tracker_that_hangs(tmp_path: Path) -> None:
 
 
 def spent(out: Path) -> float:
-    """From the first unit's start to the last one's end."""
+    """Return the seconds from the first unit's start to the last one's end."""
     markers = tiny.markers(out).values()
     return max(marker["ended"] for marker in markers) - min(marker["started"] for marker in markers)

@@ -1,17 +1,21 @@
-"""`make tracking` on a real PostgreSQL, with artifacts in S3: the record is whole, no secret is in it."""
+"""`make tracking` on a real PostgreSQL with artifacts in S3: the record is complete and holds no secret."""
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import bucket_server
 import made_space
 import pytest
 from services import SECRET, Server, database, postgres
-from trackers import SPACE, assert_whole, files_with, runs
+from trackers import SPACE, assert_complete, files_with, runs
 
+from grid.plan.plan import Plan
+from grid.store.store import Store
 from grid.tracking import __main__ as tracking
 from grid.tracking import tracker as track
+from grid.tracking.recorder import Recorder
+from grid.tracking.runs import DIGEST
 
 
 class Services(NamedTuple):
@@ -34,7 +38,7 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
         server.kill()
 
 
-def test_a_record_in_postgresql_and_s3_is_whole_and_sending_it_again_adds_nothing(
+def test_record_in_postgresql_and_s3_is_complete_and_resending_adds_nothing(
     services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "admin")
@@ -43,13 +47,13 @@ def test_a_record_in_postgresql_and_s3_is_whole_and_sending_it_again_adds_nothin
     store = made_space.publish(plan, tmp_path / "store", set(), {})
     uri = services.server.uri
     send(uri, store, plan)
-    assert_whole(uri, store)
+    assert_complete(uri, store)
     connection, found = runs(uri)
-    for run in found:  # what a server that lost its last minutes makes of them
+    for run in found:  # as after a server that lost its last minutes
         connection.update_run(run.info.run_id, status="RUNNING")
-    monkeypatch.setattr(track.Tracker, "_know", forgetful)
+    monkeypatch.setattr(Recorder, "_remember", forget_steps)
     send(uri, store, plan)
-    assert_whole(uri, store)
+    assert_complete(uri, store)
     keys = objects(services.bucket)
     assert sum(key.endswith("history.json") for key in keys) == sum(
         (store.folder(name) / "history.json").is_file() for name in store.finished()
@@ -57,7 +61,7 @@ def test_a_record_in_postgresql_and_s3_is_whole_and_sending_it_again_adds_nothin
 
 
 def objects(place: str) -> list[str]:
-    """Keys below s3://BUCKET/PREFIX."""
+    """Return the keys below s3://BUCKET/PREFIX."""
     import boto3
 
     bucket, _, prefix = place.removeprefix("s3://").partition("/")
@@ -66,12 +70,12 @@ def objects(place: str) -> list[str]:
     ]
 
 
-def forgetful(self: track.Tracker, run: object) -> None:
-    """Knows the run but not what it holds, so that everything is sent once more."""
-    self.runs[run.data.tags[track.DIGEST]] = (run.info.run_id, run.info.status)  # type: ignore[attr-defined]
+def forget_steps(self: Recorder, run: Any) -> None:
+    """Remember the run but not what it holds, so that everything is sent once more."""
+    self.runs[run.data.tags[DIGEST]] = (run.info.run_id, run.info.status)
 
 
-def send(uri: str, store: track.Store, plan: track.Plan) -> None:
+def send(uri: str, store: Store, plan: Plan) -> None:
     tracker = track.Tracker(uri, store, plan)
     tracker.start()
     assert tracker.finish() == 0, tracker.problem
@@ -86,17 +90,17 @@ def test_no_secret_is_printed_stored_or_among_the_arguments(services: Services) 
 
 @pytest.mark.usefixtures("services")
 @pytest.mark.parametrize(
-    ("name", "value", "told"),
+    ("name", "value", "reason"),
     [
         ("MEDPT_TRACKING_DB", f"postgresql://me:{SECRET}@127.0.0.1:9/mlflow", "refused"),
         ("MEDPT_TRACKING_DB", f"oracle://me:{SECRET}@127.0.0.1/mlflow", "oracle"),
         ("MEDPT_TRACKING_ARTIFACTS", "s3://nobody-made-this", "bucket"),
     ],
 )
-def test_what_cannot_be_used_is_told_in_one_line(
+def test_unusable_address_is_reported_in_one_line(
     name: str,
     value: str,
-    told: str,
+    reason: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -106,5 +110,5 @@ def test_what_cannot_be_used_is_told_in_one_line(
     printed = capsys.readouterr()
     assert printed.err.count("\n") == 1
     assert name in printed.err
-    assert told in printed.err
+    assert reason in printed.err
     assert SECRET not in printed.err + printed.out

@@ -1,4 +1,4 @@
-"""MLflow's record as it is read: the database gives what the client gives, and alone it is enough."""
+"""Reading MLflow's record: the SQLite file gives what the client gives, and is enough without the store."""
 
 import shutil
 import sqlite3
@@ -12,6 +12,8 @@ from grid.plan.plan import Plan
 from grid.results import frame
 from grid.tracking import runs as record
 from grid.tracking import tracker
+from grid.tracking.client import all_runs, client
+from grid.tracking.recorder import record_plan
 from medpt.errors import InputError
 
 
@@ -23,24 +25,24 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Plan]:
     last, lost = [digest for _, digest in plan.trials][-2:]
     store = made_space.publish(plan, out, {last}, {lost: ("error", "it broke")})
     uri = made_space.record_all(store, plan)
-    connection, runs = tracker.client(uri), record.by_digest(uri)
+    connection, runs = client(uri), record.by_digest(uri)
     deleted, marked = (plan.trials[n][1] for n in (0, 1))
     connection.delete_run(runs[deleted].run_id)
     connection.log_metric(runs[marked].run_id, "val_auc", float("nan"), step=99)
     return out, plan
 
 
-def from_the_client(uri: str) -> list[record.Run]:
-    connection = tracker.client(uri)
+def read_by_client(uri: str) -> list[record.Run]:
+    connection = client(uri)
     found = connection.get_experiment_by_name(record.EXPERIMENT)
-    runs = tracker.all_runs(connection, found.experiment_id)
+    runs = all_runs(connection, found.experiment_id)
     return [record.Run(run.info.run_id, run.info.status, run.data.tags, run.data.metrics) for run in runs]
 
 
-def test_the_database_gives_what_the_client_gives(made: tuple[Path, Plan]) -> None:
+def test_file_gives_what_the_client_gives(made: tuple[Path, Plan]) -> None:
     uri = tracker.default_uri(made[0])
-    ours, theirs = record.by_digest(uri), from_the_client(uri)
-    assert len(ours) == len(theirs) == len(made[1].units) - 2  # the deleted and the one not run
+    ours, theirs = record.by_digest(uri), read_by_client(uri)
+    assert len(ours) == len(theirs) == len(made[1].units) - 2  # one was deleted, one was not run
     for run in theirs:
         assert repr(sorted_run(ours[run.tags[record.DIGEST]])) == repr(sorted_run(run))
 
@@ -49,29 +51,29 @@ def sorted_run(run: record.Run) -> tuple[str, str, list[tuple[str, str]], list[t
     return run.run_id, run.status, sorted(run.tags.items()), sorted(run.metrics.items())
 
 
-def test_a_space_is_known_from_mlflow_alone(made: tuple[Path, Plan], tmp_path: Path) -> None:
+def test_space_is_read_from_mlflow_without_the_store(made: tuple[Path, Plan], tmp_path: Path) -> None:
     uri = tracker.default_uri(made[0])
     with_store = frame.load("made", made[0])
     pd.testing.assert_frame_equal(frame.load("made", tmp_path, uri), with_store)
     assert with_store["status"].value_counts().to_dict() == {"finished": 11, "missing": 2, "failed": 1}
 
 
-def test_the_database_alone_may_be_moved(made: tuple[Path, Plan], tmp_path: Path) -> None:
+def test_database_file_can_be_moved(made: tuple[Path, Plan], tmp_path: Path) -> None:
     shutil.copy(made[0] / "mlflow.db", tmp_path)
     assert len(frame.load("made", tmp_path)) == len(made[1].trials)
 
 
-def test_a_space_run_again_has_one_plan(made: tuple[Path, Plan], tmp_path: Path) -> None:
+def test_space_that_is_run_again_has_one_plan(made: tuple[Path, Plan], tmp_path: Path) -> None:
     out = tmp_path / "again"
     shutil.copytree(made[0], out)
     plan = made_space.plan(tmp_path, made_space.SPACE.replace("seed: [0, 1]", "seed: [0, 1, 2]"))
     uri = tracker.default_uri(out)
     for _ in range(2):
-        tracker.record_plan(tracker.client(uri), out, plan)
+        record_plan(client(uri), out, plan)
     assert [len(found["trials"]) for found in record.plans(uri).values()] == [len(plan.trials)]
 
 
-def test_a_plan_survives_its_tags() -> None:
+def test_plan_is_decoded_from_its_tags() -> None:
     trials = [{"target": f"Daten-{n}", "digest": f"{n:064x}", "size": n * 7919} for n in range(3_000)]
     tags = record.encode_plan({"space": "große", "title": "", "trials": trials, "protocols": {}})
     assert len(tags) > 2
@@ -79,7 +81,7 @@ def test_a_plan_survives_its_tags() -> None:
     assert record.decode_plan(tags)["trials"] == trials
 
 
-def test_what_was_never_run_is_told(made: tuple[Path, Plan], tmp_path: Path) -> None:
+def test_space_that_was_never_run_is_refused(made: tuple[Path, Plan], tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"`mad` was not run .* did you mean made"):
         frame.load("mad", tmp_path, tracker.default_uri(made[0]))
     with pytest.raises(InputError, match="nothing was"):
@@ -89,7 +91,7 @@ def test_what_was_never_run_is_told(made: tuple[Path, Plan], tmp_path: Path) -> 
         frame.load("made", tmp_path, f"sqlite:///{tmp_path / 'gone.db'}")
 
 
-def test_a_file_that_is_no_record_is_told(tmp_path: Path) -> None:
+def test_file_that_is_no_database_of_mlflow_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "mlflow.db"
     path.write_text("this is no database, and long enough to be looked at as one")
     with pytest.raises(InputError, match="not a database of MLflow"):

@@ -1,4 +1,4 @@
-"""`make tracking` as documented: who it lets in, and killed between two requests of one unit's record."""
+"""`make tracking` as documented: who can access it, and a kill between two requests of one unit's record."""
 
 import os
 import time
@@ -11,12 +11,13 @@ from urllib.request import Request, urlopen
 import made_space
 import pytest
 from services import Server
-from trackers import SPACE, assert_whole, files_with
+from trackers import SPACE, assert_complete, files_with
 
 from grid.doctor import checks
 from grid.tracking import __main__ as tracking
 from grid.tracking import client
 from grid.tracking import tracker as track
+from grid.tracking.recorder import Recorder
 
 CANARY = "canary-of-the-environment-5f1c"
 
@@ -30,13 +31,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture
-def known(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the lines that it prints say."""
+def credentials(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set the variables that the server's printed lines set."""
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "admin")
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", server.password)
 
 
 def status(server: Server, name: str = "", password: str = "", **headers: str) -> int:
+    """Return the HTTP status of a request."""
     address = f"{server.uri}/api/2.0/mlflow/experiments/search?max_results=1"
     if name:
         headers["Authorization"] = f"Basic {b64encode(f'{name}:{password}'.encode()).decode()}"
@@ -47,7 +49,7 @@ def status(server: Server, name: str = "", password: str = "", **headers: str) -
         return error.code
 
 
-def test_it_listens_on_loopback_and_answers_no_foreign_host(server: Server) -> None:
+def test_server_listens_on_loopback_and_refuses_other_hosts(server: Server) -> None:
     assert server.hosts() == {"127.0.0.1"}
     me = ("admin", server.password)
     assert status(server, *me) == 200
@@ -55,7 +57,7 @@ def test_it_listens_on_loopback_and_answers_no_foreign_host(server: Server) -> N
     assert status(server, *me, Host=f"evil.example:{server.uri.rpartition(':')[2]}") == 403
 
 
-def test_it_asks_who_you_are(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_server_requires_name_and_password(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     assert status(server) == 401
     assert status(server, "admin", "wrong") == 401
     assert "MLFLOW_TRACKING_USERNAME" in checks.tracker(server.uri).text
@@ -64,7 +66,7 @@ def test_it_asks_who_you_are(server: Server, monkeypatch: pytest.MonkeyPatch) ->
     assert checks.tracker(server.uri).ok
 
 
-def test_its_password_is_the_owner_s_alone(server: Server) -> None:
+def test_password_is_readable_by_its_owner_alone(server: Server) -> None:
     folder = server.out / "tracking"
     assert folder.stat().st_mode & 0o077 == 0
     assert files_with(server.password, server.out) == [folder / "password"]
@@ -74,24 +76,24 @@ def test_its_password_is_the_owner_s_alone(server: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    ("more", "told"),
+    ("more", "message"),
     [
         (["--no-login", "--host=0.0.0.0"], "--no-login with --host"),
         (["--no-login", "--host", "10.0.0.1"], "--no-login with --host"),
         (["--disable-security-middleware"], "any web page"),
     ],
 )
-def test_it_is_not_opened_by_mistake(
-    more: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_options_that_open_the_server_are_refused(
+    more: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert tracking.main(["--out", str(tmp_path / "out"), *more]) == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.fault
-@pytest.mark.usefixtures("known")
-def test_killed_in_the_middle_of_a_record_it_ends_with_one_whole_run_a_unit(
+@pytest.mark.usefixtures("credentials")
+def test_server_killed_in_the_middle_of_a_record_gets_one_complete_run_per_unit(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MEDPT_CANARY", CANARY)
@@ -101,16 +103,16 @@ def test_killed_in_the_middle_of_a_record_it_ends_with_one_whole_run_a_unit(
     plan = made_space.plan(tmp_path, SPACE)
     store = made_space.publish(plan, tmp_path / "store", set(), {})
     sent: list[str] = []
-    send = track.Tracker._send_result
+    send = Recorder._send_result
 
-    def killing(self: track.Tracker, name: str, run_id: str) -> None:
-        """The third unit's rows are there, its result is not."""
+    def kill_at_third(self: Recorder, name: str, run_id: str) -> None:
+        """Kill the server when the third unit's metrics are there and its result is not."""
         sent.append(name)
         if len(sent) == 3:
             server.kill()
         send(self, name, run_id)
 
-    monkeypatch.setattr(track.Tracker, "_send_result", killing)
+    monkeypatch.setattr(Recorder, "_send_result", kill_at_third)
     tracker = track.Tracker(server.uri, store, plan)
     tracker.start()
     until = time.monotonic() + 120
@@ -120,10 +122,10 @@ def test_killed_in_the_middle_of_a_record_it_ends_with_one_whole_run_a_unit(
     assert 0 < len(tracker.unsent) < len(plan.units)
     server.start()
     assert tracker.finish() == 0
-    assert_whole(server.uri, store)
+    assert_complete(server.uri, store)
     again = track.Tracker(server.uri, store, plan)
     again.start()
     assert again.finish() == 0
-    assert_whole(server.uri, store)
+    assert_complete(server.uri, store)
     assert os.environ["MEDPT_CANARY"] == CANARY
     assert files_with(CANARY, store.root, server.out) == []

@@ -1,0 +1,167 @@
+"""Copy units from the store to MLflow: one run per unit, found by the unit's digest.
+
+Nothing is sent twice. A run gets only the metrics of steps that it lacks, and a result only until MLflow has
+it as finished.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from grid.plan.plan import Plan, Unit
+from grid.store.store import Store
+from grid.tracking.client import all_runs, experiment_id, find_or_create_run
+from grid.tracking.runs import DIGEST, EXPERIMENT, PLANS, SPACE, encode_plan
+from medpt import files
+from medpt.specs import Finetune, Pretrain
+
+HISTORY = "history.json"
+MAX_METRICS, MAX_TAGS = 1_000, 100  # in one request, MLflow's limits
+MAX_PARAM, MAX_TAG = 6_000, 5_000  # characters
+
+
+class Recorder:
+    """Writes the units of a plan; `on_answer` is called after each of several requests."""
+
+    def __init__(self, connection: Any, store: Store, plan: Plan, on_answer: Callable[[], object]) -> None:
+        """Record the plan, and read which units MLflow has already."""
+        self.connection, self.store, self.plan, self.on_answer = connection, store, plan, on_answer
+        self.runs: dict[str, tuple[str, str]] = {}  # digest: (run id, status)
+        self.last_steps: dict[str, int] = {}  # digest: last step that MLflow has
+        self.experiment = experiment_id(connection, store.root, EXPERIMENT)
+        record_plan(connection, store.root, plan)
+        for run in all_runs(connection, self.experiment):
+            if DIGEST in run.data.tags:
+                self._remember(run)
+
+    def record(self, digest: str) -> None:
+        """Send everything about a unit that has ended."""
+        finished, run_id = self.store.is_finished(digest), self._run_id(digest)
+        if self.runs[digest][1] == "FINISHED":
+            return
+        if finished:
+            self.send_metrics(digest)
+            self._send_result(digest, run_id)
+        elif digest in self.store.failures():
+            failure = self.store.failure(digest)
+            reason = f"{failure['cause']}: {failure['reason']}"
+            self.connection.set_tag(run_id, "medpt.failure", reason[:MAX_TAG])
+        status = "FINISHED" if finished else "FAILED"
+        self.connection.set_terminated(run_id, status, _milliseconds(self._end_time(digest)))
+        self.runs[digest] = (run_id, status)
+
+    def send_metrics(self, digest: str) -> None:
+        """Send the metrics of the steps that MLflow lacks.
+
+        The metric "step" is the last of each row, so that its value shows which rows arrived completely.
+        """
+        from mlflow.entities import Metric
+
+        run_id, last = self._run_id(digest), self.last_steps.get(digest, -1)
+        rows = [row for row in self._history(digest) if row["step"] > last]
+        metrics = [
+            Metric(key, value, _milliseconds(row["time"]), int(row["step"]))
+            for row in rows
+            for key, value in sorted(row.items(), key=lambda item: item[0] == "step")
+            if key != "time"
+        ]
+        for start in range(0, len(metrics), MAX_METRICS):
+            self.connection.log_batch(run_id, metrics=metrics[start : start + MAX_METRICS])
+            self.on_answer()
+        if rows:
+            self.last_steps[digest] = int(rows[-1]["step"])
+
+    def _run_id(self, digest: str) -> str:
+        """Return the id of the unit's run, and create the run if it is missing."""
+        if digest not in self.runs:
+            unit = self.plan.units[digest]
+            tags = {DIGEST: digest, "medpt.kind": unit.kind, SPACE: self.plan.space.name}
+            run, created = find_or_create_run(
+                self.connection, self.experiment, unit.label, tags, lambda: self._find_runs(digest)
+            )
+            self._remember(run)
+            if created:
+                self.connection.log_batch(run.info.run_id, params=_params(unit))
+        return self.runs[digest][0]
+
+    def _find_runs(self, digest: str) -> list[Any]:
+        return list(self.connection.search_runs([self.experiment], f"tags.`{DIGEST}` = '{digest}'"))
+
+    def _remember(self, run: Any) -> None:
+        digest = run.data.tags[DIGEST]
+        self.runs[digest] = (run.info.run_id, run.info.status)
+        self.last_steps[digest] = int(run.data.metrics.get("step", -1))
+
+    def _end_time(self, digest: str) -> float:
+        return float(self.store.marker(digest)["ended"]) if self.store.is_finished(digest) else time.time()
+
+    def _history(self, digest: str) -> list[dict[str, float]]:
+        if not self.store.is_finished(digest):
+            return _complete_rows(self.store.live_rows(digest))
+        if HISTORY not in self.store.marker(digest)["artifacts"]:
+            return []
+        return files.read_json(self.store.artifact(digest, HISTORY))
+
+    def _send_result(self, digest: str, run_id: str) -> None:
+        """Send the final metrics and the small files; weights and pixels stay in the store."""
+        from mlflow.entities import Metric, RunTag
+
+        marker = self.store.marker(digest)
+        ended = _milliseconds(marker["ended"])
+        results = marker["metrics"] | {"seconds": marker["ended"] - marker["started"]}
+        metrics = [Metric(f"result.{key}", float(value), ended, 0) for key, value in results.items()]
+        tags = [RunTag("medpt.version", str(marker["version"])), RunTag("medpt.host", marker["host"])]
+        # The parameters again: a process may have been killed before it sent them
+        params = _params(self.plan.units[digest])
+        self.connection.log_batch(run_id, metrics=metrics, params=params, tags=tags)
+        for file in self.store.notes(digest):
+            self.connection.log_artifact(run_id, str(file))
+            self.on_answer()
+
+
+def record_plan(connection: Any, out: Path, plan: Plan) -> None:
+    """Record the trials of a space, for those who have MLflow alone; one run per space."""
+    from mlflow.entities import RunTag
+
+    name, experiment = plan.space.name, experiment_id(connection, out, PLANS)
+    tags = encode_plan(plan.plain())
+
+    def find() -> list[Any]:
+        return [run for run in all_runs(connection, experiment) if run.data.tags.get(SPACE) == name]
+
+    run, _ = find_or_create_run(connection, experiment, name, {SPACE: name}, find)
+    if tags.items() <= run.data.tags.items():
+        return
+    rows = [RunTag(key, value) for key, value in tags.items()]
+    for start in range(0, len(rows), MAX_TAGS):
+        connection.log_batch(run.info.run_id, tags=rows[start : start + MAX_TAGS])
+    connection.set_terminated(run.info.run_id)
+
+
+def _complete_rows(text: str) -> list[dict[str, float]]:
+    """Return the rows of a file to which another process may be appending, less an incomplete last line."""
+    return [json.loads(line) for line in text.split("\n")[:-1]]
+
+
+def _milliseconds(seconds: float) -> int:
+    return int(seconds * 1000)
+
+
+def _params(unit: Unit) -> list[Any]:
+    from mlflow.entities import Param
+
+    values = unit.spec.to_json()
+    protocol = values.pop("protocol", {})
+    flat = values | {f"protocol.{key}": value for key, value in protocol.items()} | _factors(unit)
+    return [Param(key, str(value)[:MAX_PARAM]) for key, value in flat.items()]
+
+
+def _factors(unit: Unit) -> dict[str, str]:
+    """Return the factors that a query names differently than the specification."""
+    if isinstance(unit.spec, Finetune):
+        return {"target": unit.spec.dataset}
+    if isinstance(unit.spec, Pretrain):
+        return {"source": "+".join(unit.spec.datasets)}
+    return {}
