@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from medpt.data import CARDS, image_hash, open_dataset, preprocess
+from medpt.data import card, image_hash, open_dataset, preprocess
 from medpt.data.decode import opencv
 from medpt.data.leakage import LIMIT
 from medpt.data.locate import locate
@@ -105,7 +105,7 @@ def measure(name: str, folder: Path, most: int) -> None:
         image if image.ndim == 3 else np.repeat(image[..., None], 3, 2)
         for image in map(dataset.image, records)
     ]
-    pipeline = pipeline_of(CARDS[name], 256)
+    pipeline = pipeline_of(card(name), 256)
     print(f"\n{name}: {len(images)} images of {len({record.group_id for record in records})} patients")
     for title, hashed in HASHES.items():
         names = [hashed(image, pipeline) for image in images]

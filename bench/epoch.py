@@ -33,7 +33,7 @@ from medpt.data import dataset as records
 from medpt.data import shards
 from medpt.data.arrays import ArrayLoader
 from medpt.data.cache import from_shards
-from medpt.data.cards import card
+from medpt.data.catalog import card
 from medpt.data.manifest import Manifest
 from medpt.phantom.chestxray2017 import radiograph
 from medpt.phantom.paint import stream, to_bytes

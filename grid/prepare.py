@@ -10,7 +10,7 @@ from typing import Any
 from grid.preparation.images import ShardJob, prepare_all
 from grid.preparation.pipeline import Destination
 from medpt.data import open_dataset
-from medpt.data.cards import card
+from medpt.data.catalog import card
 from medpt.data.fingerprint import fingerprint
 from medpt.data.manifest import Manifest
 from medpt.data.preprocess import ROI_KEY, canonical, pipeline_of, roi_side

@@ -11,7 +11,7 @@ from grid.claims.published import cohort_counts
 from grid.preparation.pipeline import Destination
 from grid.preparation.slides import PatchJob, extract_all
 from medpt.data import open_dataset
-from medpt.data.cards import card
+from medpt.data.catalog import card
 from medpt.data.fingerprint import fingerprint
 from medpt.errors import InputError
 from medpt.specs import Slides

@@ -13,7 +13,7 @@ from grid.results import effects
 from grid.results.cells import HEADLINE_METRICS
 from grid.results.stored_space import StoredSpace
 from grid.space.trials import IMAGENET
-from medpt.data.cards import card
+from medpt.data.catalog import card
 from medpt.data.manifest import Manifest
 from medpt.errors import InputError, did_you_mean
 from medpt.specs import SUPERVISED, Finetune, Pretrain, Survive

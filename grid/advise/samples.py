@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data import Dataset, open_dataset, own
-from medpt.data.cards import CARDS, OWN, Card
+from medpt.data import Dataset, catalog, open_dataset, own
+from medpt.data.card import DatasetCard
+from medpt.data.catalog import OWN
 from medpt.data.manifest import Manifest, damage, read_columns, read_index
 from medpt.data.preprocess import pipeline_of
 from medpt.errors import InputError
@@ -52,14 +53,16 @@ def target(text: str) -> Dataset:
     return open_dataset(info.name, folder)
 
 
-def _of(folder: Path) -> Card:
+def _of(folder: Path) -> DatasetCard:
     """The card that lies in the folder, else the one known dataset that is published in such a folder."""
     if (folder / own.FILE).is_file():
         found = own.read(folder / own.FILE).card
         OWN[found.name] = found
         return found
     name = folder.resolve().name
-    known = [entry for entry in CARDS.values() if name.lower() in map(str.lower, entry.folders)]
+    known = [
+        entry for entry in map(catalog.card, catalog.names()) if name.lower() in map(str.lower, entry.folders)
+    ]
     if len(known) == 1:
         return known[0]
     names = " or ".join(f"{entry.name}={folder}" for entry in known)

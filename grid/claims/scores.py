@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from grid.claims import published
 from grid.results.cells import Cell, CellKey, find_cells
-from medpt.data.cards import CARDS, OWN, card
+from medpt.data import catalog
+from medpt.data.catalog import OWN, card
 from medpt.errors import InputError
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def _cmd(frame: "pd.DataFrame") -> Scores:
 
 
 def _modality(dataset: str) -> str:
-    return card(dataset if dataset in (*CARDS, *OWN) else re.sub(r"-\d+k?$", "", dataset)).modality
+    return card(dataset if dataset in (*catalog.names(), *OWN) else re.sub(r"-\d+k?$", "", dataset)).modality
 
 
 def _label(source: Any) -> str:

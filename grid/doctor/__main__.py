@@ -25,7 +25,7 @@ from grid.space.trials import Space
 from grid.store.backends import is_url
 from medpt import cli
 from medpt.data import own
-from medpt.data.cards import card
+from medpt.data.catalog import card
 from medpt.errors import InputError
 from medpt.models.weights import OPTION, published_name
 

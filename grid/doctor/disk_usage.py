@@ -7,7 +7,7 @@ leave are not in it.
 from collections.abc import Callable, Iterable, Mapping
 
 from grid.plan.planner import Unit
-from medpt.data.cards import card
+from medpt.data.catalog import card
 from medpt.specs import CLASSIFIER, Finetune, Prepare, Pretrain, Slides
 from medpt.survival.patches import options_of
 

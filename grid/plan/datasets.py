@@ -7,7 +7,7 @@ from grid.plan import plan
 from grid.plan.initialization import detector_dataset, requests
 from grid.space.trials import IMAGENET, Space
 from medpt.data import open_dataset, own
-from medpt.data.cards import card
+from medpt.data.catalog import card
 from medpt.data.dataset import Dataset
 from medpt.data.fingerprint import fingerprint
 from medpt.data.locate import locate

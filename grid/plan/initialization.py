@@ -6,7 +6,7 @@ from grid.space.sources import source_architecture, source_datasets
 from grid.space.trials import Analysis, Settings, Space, Trial, initialization_label, self_supervised
 from medpt import selfsupervised
 from medpt.data import optic_disc
-from medpt.data.cards import card
+from medpt.data.catalog import card
 from medpt.protocol import TrainingProtocol
 from medpt.specs import CLASSIFIER, SUPERVISED
 

@@ -15,7 +15,7 @@ from grid.space.sources import can_transfer_decoder
 from grid.space.trials import IMAGENET, RANDOM, UNTRAINED, Analysis, Settings, Trial
 from medpt import extensions
 from medpt.data import leakage
-from medpt.data.cards import card
+from medpt.data.catalog import card
 from medpt.data.dataset_collections import COLLECTIONS
 from medpt.data.preprocess import canonical, pipeline_of, roi_pipeline
 from medpt.specs import (

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from medpt.data.cards import card
+from medpt.data.catalog import card
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from grid.claims import published
 from grid.results.cells import Cell, Column
 from grid.results.display import NETWORKS, column_name
 from grid.results.stored_space import Prepared, StoredSpace
-from medpt.data.cards import Card, card
+from medpt.data.card import DatasetCard
+from medpt.data.catalog import card
 from medpt.data.fingerprint import fingerprint
 from medpt.data.locate import locate
 from medpt.errors import InputError
@@ -132,7 +133,7 @@ class Data:
     """A prepared dataset beside its card; `counts` holds (class, training, test), the largest first."""
 
     prepared: Prepared
-    card: Card
+    card: DatasetCard
     synthetic: bool
 
     @cached_property

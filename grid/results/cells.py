@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from grid.results.display import bracketed, network_id, network_name
 from grid.results.frame import FACTORS
 from grid.results.statistics import mean_interval
-from medpt.data.cards import card
+from medpt.data.catalog import card
 from medpt.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:

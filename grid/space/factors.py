@@ -8,13 +8,14 @@ from typing import Any
 
 from grid.space.protocols import protocol_hash, protocol_values, source_protocol_values
 from grid.space.trials import IMAGENET, UNTRAINED, Settings, Trial, self_supervised
-from medpt.data.cards import CARDS, OWN, card
+from medpt.data import catalog
+from medpt.data.catalog import OWN, card
 from medpt.data.dataset_collections import COLLECTIONS
 from medpt.errors import InputError, did_you_mean
 from medpt.models.registry import BACKBONES, architectures, backbones
 from medpt.specs import CLASSIFIER, NO_NETWORK
 from medpt.survival.needs import NEEDS
-from medpt.yaml_document import Place
+from medpt.yaml_document import KeyPath as Place
 
 FACTORS: dict[str, list[Any] | None] = {  # None: must be given
     "initialization": None,
@@ -115,12 +116,12 @@ class Factors:
         if text in COLLECTIONS or text in self_supervised():
             return text, None
         sized = re.fullmatch(r"(.+)-(\d+)k", text)
-        if sized and text not in (*CARDS, *OWN):
+        if sized and text not in (*catalog.names(), *OWN):
             return self.dataset(sized[1], place), int(sized[2]) * 1000
         try:
             return self.dataset_with_images(card(text).name, place), None
         except InputError:
-            known = [*UNTRAINED, *self_supervised(), *COLLECTIONS, *CARDS, *OWN]
+            known = [*UNTRAINED, *self_supervised(), *COLLECTIONS, *catalog.names(), *OWN]
             self.problem(place, f"unknown initialization `{text}`; {did_you_mean(text, known)}")
             return text, None
 

@@ -23,13 +23,15 @@ from grid.space.trials import (
     Trial,
     self_supervised,
 )
-from medpt.data.cards import CARDS, OWN
+from medpt.data import catalog
+from medpt.data.catalog import OWN, card
 from medpt.data.dataset_collections import COLLECTIONS
 from medpt.errors import InputError, did_you_mean
 from medpt.protocol import TrainingProtocol
 from medpt.specs import NO_NETWORK
 from medpt.survival.needs import NEEDS
-from medpt.yaml_document import Document, Place
+from medpt.yaml_document import Document
+from medpt.yaml_document import KeyPath as Place
 
 FOLDER = package_data.folder("search_spaces")
 MAX_TRIALS = 50_000
@@ -216,10 +218,8 @@ class _Reader:
         if "roi" not in value:
             return
         self.factors.number("roi", value["roi"], int, 32, 4096, (*place, "roi"))
-        modality = next(
-            (info.modality for info in (*CARDS.values(), *OWN.values()) if info.name == dataset), None
-        )
-        if modality not in ("fundus", None):
+        known = dataset in (*catalog.names(), *OWN)
+        if known and (modality := card(dataset).modality) != "fundus":
             self.problem(
                 (*place, "roi"), f"{dataset} is {modality}; `roi` is accepted with fundus photographs"
             )

@@ -1,7 +1,7 @@
 """What an initialization stands for: the datasets and the network of its pre-training."""
 
 from grid.space.trials import UNTRAINED, self_supervised
-from medpt.data.cards import card
+from medpt.data.catalog import card
 from medpt.data.dataset_collections import COLLECTIONS
 from medpt.specs import CLASSIFIER
 

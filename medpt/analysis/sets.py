@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medpt.data import open_dataset, own
-from medpt.data.cards import card
+from medpt.data.catalog import card
 from medpt.data.locate import locate, walk
 from medpt.data.preprocess import FIRST, default_pipeline, pipeline_of, preprocess
 from medpt.errors import InputError

@@ -9,42 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from medpt.data import own
-from medpt.data.cards import CARDS, Card, card
+from medpt.data.card import DatasetCard
+from medpt.data.catalog import card
 from medpt.data.dataset import Dataset, Record
 from medpt.data.preprocess import preprocess
 from medpt.errors import InputError, did_you_mean
 
-__all__ = ["CARDS", "Card", "Dataset", "Record", "card", "open_dataset", "preprocess", "survey"]
-
-READERS = {
-    "ChestXRay2017": "chestxray2017",
-    "CheXpert": "chexpert",
-    "MURA": "mura",
-    "ISIC2019": "isic2019",
-    "DRIVE": "drive",
-    "EyePACS": "eyepacs",
-    "MESSIDOR": "messidor",
-    "STARE-CLS": "stare_cls",
-    "STARE-SEG": "stare_seg",
-    "HRF": "hrf",
-    "DRISHTI-GS": "drishti",
-    "REFUGE-OD": "refuge_od",
-    "REFUGE-CLS": "refuge_cls",
-    "OCT2017": "oct2017",
-    "CHAOS-CT": "chaos_ct",
-    "CHAOS-MRI": "chaos_mri",
-    "LUNA": "luna",
-    "LUNA16": "luna16",
-    "NIH-CT-82": "nih_ct_82",
-    "CardiacMRI": "cardiacmri",
-    "TNBC": "tnbc",
-    "TCGA-LGG": "tcga_lgg",
-    "TCGA-GBM": "tcga_gbm",
-    "ADE20K": "ade20k",
-    "ADE20K-Seg": "ade20k_seg",
-    "CIFAR-100": "cifar100",
-    "ImageNet": "imagenet",
-}
+__all__ = ["Dataset", "DatasetCard", "Record", "card", "open_dataset", "open_with_problems", "preprocess"]
 
 
 def open_dataset(name: str, root: str | Path, **options: Any) -> Dataset:
@@ -62,7 +33,7 @@ def open_dataset(name: str, root: str | Path, **options: Any) -> Dataset:
 def open_with_problems(name: str, root: str | Path, **options: Any) -> Dataset:
     """As `open_dataset`; where there are records, what the reader found wrong is told in `problems`."""
     found = own.card_of(name, Path(root))
-    reader = import_module(f"medpt.data.readers.{READERS.get(found.name, 'image_folder')}")
+    reader = import_module(f"medpt.data.readers.{found.reader}")
     _known_options(found.name, reader.open, options)
     dataset: Dataset = reader.open(found.home or Path(root), **options)
     return dataset

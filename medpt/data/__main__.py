@@ -5,8 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from medpt.data import own
-from medpt.data.cards import CARDS, OWN
+from medpt.data import catalog, own
+from medpt.data.catalog import OWN, card
 from medpt.errors import InputError
 
 BAD_INPUT = 2
@@ -59,7 +59,7 @@ def _list(options: argparse.Namespace) -> int:
     rows: list[tuple[str, ...]] = [("NAME", "MODALITY", "TASK", "CLASSES", "TRAIN", "TEST", "LICENCE")]
     if options.data is not None:
         own.register(options.data)
-    for entry in (*CARDS.values(), *OWN.values()):
+    for entry in (*map(card, catalog.names()), *OWN.values()):
         classes = str(len(entry.classes)) if entry.classes else "in its files"
         published = (entry.counts.get(part) for part in ("train", "test"))
         counts = (f"{count:,}" if count else "-" for count in published)

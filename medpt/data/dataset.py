@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.cards import Card
+from medpt.data.card import DatasetCard
 from medpt.errors import InputError
 
 IGNORE = 255  # the class id of mask pixels that nobody labelled
@@ -64,7 +64,7 @@ class Dataset:
     refuses a dataset that has any, `medpt.data.check` goes on with the records that there are.
     """
 
-    info: Card
+    info: DatasetCard
     root: Path
     records: tuple[Record, ...]
     read_image: Reader

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medpt.data import image_hash
-from medpt.data.cards import card
+from medpt.data.catalog import card
 from medpt.data.manifest import Manifest, read_columns
 from medpt.errors import InputError
 

@@ -4,7 +4,8 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from medpt.data.cards import Card, card
+from medpt.data.card import DatasetCard
+from medpt.data.catalog import card
 from medpt.errors import InputError
 
 DEBRIS = {"__macosx", ".ds_store", "thumbs.db", "desktop.ini"}
@@ -98,6 +99,6 @@ def locate(name: str, data: Path) -> Path:
     raise InputError(_missing(found, data))
 
 
-def _missing(found: Card, data: Path) -> str:
+def _missing(found: DatasetCard, data: Path) -> str:
     names = " or ".join(found.folders)
     return f"{found.name}: no folder {names} in {data} or one level below; the data come from {found.source}"

@@ -12,14 +12,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from medpt.data.cards import CARDS, OWN, Card, Modality, card, plain
+from medpt.data import catalog
+from medpt.data.card import DatasetCard, Modality
+from medpt.data.catalog import OWN, card, plain
 from medpt.data.dataset_collections import COLLECTIONS
 from medpt.data.locate import folders
 from medpt.errors import InputError, did_you_mean
 from medpt.files import read_json, write_json
 
 if TYPE_CHECKING:
-    from medpt.yaml_document import Document, Place
+    from medpt.yaml_document import Document, KeyPath
 
 FILE = "dataset.yaml"
 NEEDED = ("name", "modality", "task", "classes", "images")
@@ -42,7 +44,7 @@ class UserDataset:
     value or colour in the masks; empty: masks hold class ids.
     """
 
-    card: Card
+    card: DatasetCard
     home: Path
     images: Path
     labels: Path | None
@@ -80,9 +82,9 @@ def _cards(data: Path) -> list[Path]:
     return [place / FILE for place in places if (place / FILE).is_file()]
 
 
-def card_of(name: str, data: Path) -> Card:
+def card_of(name: str, data: Path) -> DatasetCard:
     """The card of a dataset that is built in, or an own one at or below `data`. Raises InputError."""
-    if plain(name) not in map(plain, CARDS):
+    if plain(name) not in map(plain, catalog.names()):
         register(data)
     return card(name)
 
@@ -100,7 +102,7 @@ def recall(folder: Path) -> None:
         values: dict[str, Any] = {
             key: tuple(v) if isinstance(v, list) else v for key, v in read_json(path).items()
         }
-        OWN.setdefault(values["name"], Card(**values))
+        OWN.setdefault(values["name"], DatasetCard(**values))
 
 
 def read(path: Path) -> UserDataset:
@@ -130,7 +132,7 @@ class _Reader:
         if not isinstance(plain_data, dict):
             self.problem((), "not a mapping of keys to values")
 
-    def problem(self, place: "Place", text: str) -> None:
+    def problem(self, place: "KeyPath", text: str) -> None:
         self.problems.append(f"{self.document.where(place)}: {text}")
 
     def own(self) -> UserDataset:
@@ -154,8 +156,8 @@ class _Reader:
     def truth(self) -> tuple[str, ...]:
         return {"classification": ("labels",), "segmentation": ("masks",)}.get(str(self.data.get("task")), ())
 
-    def card(self, labels: Path | None) -> Card:
-        return Card(
+    def card(self, labels: Path | None) -> DatasetCard:
+        return DatasetCard(
             name=self.name(),
             title=f"{self.data.get('name')}, a dataset of the user's own",
             modality=self.one_of("modality", get_args(Modality)),
@@ -183,7 +185,7 @@ class _Reader:
         name = self.text("name")
         if not name:
             return name
-        taken = {plain(known): known for known in (*CARDS, *COLLECTIONS)}
+        taken = {plain(known): known for known in (*catalog.names(), *COLLECTIONS)}
         if not NAME.fullmatch(name):
             accepted = "a letter, then up to 39 letters, digits, and _ . - are accepted"
             self.problem(("name",), f"`name` is {name!r}; {accepted}")

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.cards import Card
+from medpt.data.card import DatasetCard
 from medpt.data.crops import (
     Image,
     Mask,
@@ -72,7 +72,7 @@ def default_pipeline(modality: str, size: int = 256) -> str:
     return canonical("|".join([*FIRST[modality], f"resize({size})", "clahe(2.0,8)"]))
 
 
-def pipeline_of(info: Card, size: int = 256) -> str:
+def pipeline_of(info: DatasetCard, size: int = 256) -> str:
     """The canonical pipeline of a dataset: its card's, with its resize to `size`, or its modality's."""
     if not info.pipeline:
         return default_pipeline(info.modality, size)

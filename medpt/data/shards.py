@@ -26,7 +26,7 @@ from medpt.specs import Prepare
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from medpt.data.cards import Card
+    from medpt.data.card import DatasetCard
     from medpt.data.dataset import Dataset, Record
 
 ROWS = 192  # a shard: 38 MB of images at 256 x 256, 50 MB with masks, before compression
@@ -82,7 +82,7 @@ def plan(
     return [Row(records[row], str(parts[row])) for row in np.sort(np.concatenate([kept, training]))]
 
 
-def _check_labels(records: Sequence[Record], info: Card) -> None:
+def _check_labels(records: Sequence[Record], info: DatasetCard) -> None:
     known = range(len(info.classes))
     wrong = [record for record in records if record.label not in known]
     if wrong:
@@ -239,7 +239,7 @@ def _digest(value: Any) -> str:
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
-def seal(folder: Path, info: Card, prepare: Prepare, shards: Sequence[ShardInfo]) -> Manifest:
+def seal(folder: Path, info: DatasetCard, prepare: Prepare, shards: Sequence[ShardInfo]) -> Manifest:
     """Writes manifest.json over finished shards, given in their order: from now on the data are prepared.
 
     What killed writers left in the folder is removed.

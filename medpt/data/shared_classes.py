@@ -9,10 +9,10 @@ it knows nothing.
 
 from dataclasses import dataclass
 
-from medpt.data.cards import CARDS
+from medpt.data.catalog import card
 
 GRADES = "every grade of diabetic retinopathy"
-ALIKE = tuple(sorted({*CARDS["ADE20K-Seg"].classes} & {*CARDS["CIFAR-100"].classes}))
+ALIKE = tuple(sorted({*card("ADE20K-Seg").classes} & {*card("CIFAR-100").classes}))
 
 
 @dataclass(frozen=True)

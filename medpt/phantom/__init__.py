@@ -9,39 +9,10 @@ from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 
-from medpt.data.cards import CARDS, card
+from medpt.data import catalog
+from medpt.data.catalog import card
 from medpt.errors import InputError
 from medpt.files import building
-
-LAYOUTS = {
-    "ChestXRay2017": "chestxray2017",
-    "CheXpert": "chexpert",
-    "MURA": "mura",
-    "ISIC2019": "isic2019",
-    "DRIVE": "drive",
-    "EyePACS": "eyepacs",
-    "MESSIDOR": "messidor",
-    "STARE-CLS": "stare",
-    "STARE-SEG": "stare",
-    "HRF": "hrf",
-    "DRISHTI-GS": "drishti",
-    "REFUGE-OD": "refuge",
-    "REFUGE-CLS": "refuge",
-    "OCT2017": "oct2017",
-    "CHAOS-CT": "chaos_ct",
-    "CHAOS-MRI": "chaos_mri",
-    "LUNA": "luna",
-    "LUNA16": "luna16",
-    "NIH-CT-82": "nih_ct_82",
-    "CardiacMRI": "cardiacmri",
-    "TNBC": "tnbc",
-    "TCGA-LGG": "tcga_lgg",
-    "TCGA-GBM": "tcga_gbm",
-    "ADE20K": "ade20k",
-    "ADE20K-Seg": "ade20k",
-    "CIFAR-100": "cifar100",
-    "ImageNet": "imagenet",
-}
 
 
 def write(
@@ -59,7 +30,7 @@ def write(
     this one; where the owner has no parts, their sum counts), `size` is the height of images in pixels; None
     is the layout's default. Raises InputError if `folder` holds something already.
     """
-    layout = import_module(f"medpt.phantom.{LAYOUTS[card(name).name]}")
+    layout = import_module(f"medpt.phantom.{card(name).phantom}")
     given = {"train": train, "test": test, "size": size}
     target = Path(folder)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
@@ -77,7 +48,7 @@ def write_all(folder: str | Path, names: Iterable[str] | None = None, *, seed: i
     Names of the same files (ADE20K and ADE20K-Seg, the two of STARE, the two of REFUGE) share one folder.
     Raises InputError, before anything is written, if one of the folders holds something already.
     """
-    cards = [card(name) for name in (CARDS if names is None else names)]
+    cards = [card(name) for name in (catalog.names() if names is None else names)]
     places = {entry.name: Path(folder) / entry.folders[0] for entry in cards}
     taken = sorted({str(place) for place in places.values() if place.exists()})
     if taken:

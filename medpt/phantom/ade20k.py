@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.cards import CARDS
+from medpt.data.catalog import card
 from medpt.phantom.paint import Colour, Rng, debris, fractal, grid, save, shrink, smooth, stream, to_bytes
 
-CLASSES = CARDS["ADE20K-Seg"].classes
+CLASSES = card("ADE20K-Seg").classes
 SUPERSAMPLING = 2
 RARE = {5: "misc", 11: "lighthouse"}  # of the training numbers: no class comes of them
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from medpt.data.cards import CARDS
+from medpt.data.catalog import card
 from medpt.phantom.objects import (
     Draw,
     bottle,
@@ -23,7 +23,7 @@ from medpt.phantom.objects import (
 )
 from medpt.phantom.paint import shrink, stream, to_bytes
 
-CLASSES = CARDS["CIFAR-100"].classes
+CLASSES = card("CIFAR-100").classes
 SUPERSAMPLING = 2
 DRAWN: dict[str, Draw] = {
     "apple": round_fruit((0.75, 0.16, 0.14), 0.0),

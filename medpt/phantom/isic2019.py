@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from medpt.data.cards import CARDS
+from medpt.data.catalog import card
 from medpt.data.decode import opencv
 from medpt.phantom.paint import (
     Canvas,
@@ -26,7 +26,7 @@ from medpt.phantom.paint import (
     to_bytes,
 )
 
-CLASSES = CARDS["ISIC2019"].classes
+CLASSES = card("ISIC2019").classes
 SHARES = (0.18, 0.25, 0.14, 0.09, 0.12, 0.07, 0.08, 0.07)  # of MEL ... SCC; flatter than the original
 SITES = ("anterior torso", "upper extremity", "head/neck", "")
 SKIN: tuple[Colour, ...] = ((0.86, 0.68, 0.58), (0.8, 0.6, 0.5), (0.9, 0.74, 0.66), (0.72, 0.52, 0.42))

@@ -11,7 +11,7 @@ from medpt import metrics, phantom
 from medpt.data import open_dataset, optic_disc, shards
 from medpt.data.arrays import ArrayLoader
 from medpt.data.cache import from_shards
-from medpt.data.cards import CARDS
+from medpt.data.catalog import card
 from medpt.data.dataset import Dataset, Record
 from medpt.data.preprocess import roi_pipeline
 from medpt.disc_detector import Detector
@@ -129,7 +129,7 @@ def test_the_full_frame_s_iou_is_that_of_answers_put_back(tmp_path: Path, side: 
         Record("DRISHTI-GS", str(n), str(n), str(n), mask_path="m", split="test") for n in range(4)
     )
     data = Dataset(
-        CARDS["DRISHTI-GS"],
+        card("DRISHTI-GS"),
         tmp_path,
         records,
         lambda root, record: images[int(record.id)],

@@ -15,7 +15,7 @@ from PIL import Image
 from grid.plan.plan import Plan
 from grid.store.store import Store
 from medpt.data import shards
-from medpt.data.cards import card
+from medpt.data.catalog import card
 from medpt.data.manifest import ShardInfo
 from medpt.files import sha256, write_json
 from medpt.models import weights

@@ -9,7 +9,7 @@ import numpy as np
 
 from medpt.analysis.cmd import INITS
 from medpt.analysis.filters import difference, panel
-from medpt.data.cards import card
+from medpt.data.catalog import card
 from medpt.data.manifest import ShardInfo
 from medpt.files import write_json
 from medpt.identity import stream_seed

@@ -14,7 +14,7 @@ from grid.space import reader
 from grid.store.store import Store
 from grid.tracking import tracker as track
 from medpt.data import image_hash, shards
-from medpt.data.cards import card
+from medpt.data.catalog import card
 from medpt.data.manifest import ShardInfo
 from medpt.files import sha256, write_json
 from medpt.specs import Finetune, Prepare, Pretrain, UnitSpec

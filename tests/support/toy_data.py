@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from medpt.data import shards
-from medpt.data.cards import Card
+from medpt.data.card import DatasetCard
 from medpt.data.dataset import IGNORE, Dataset, Record
 from medpt.data.manifest import Manifest
 from medpt.errors import InputError
@@ -62,8 +62,8 @@ def dataset(task: str, count: int = 24, broken: tuple[int, ...] = (), order: int
     return Dataset(_card(task), Path(), tuple(records), read_image, lambda root, one: mask_of(one))
 
 
-def _card(task: str) -> Card:
-    return Card("Toy", "", "natural", task, CLASSES, {}, {}, True, "", "", "", (), "")  # type: ignore[arg-type]
+def _card(task: str) -> DatasetCard:
+    return DatasetCard("Toy", "", "natural", task, CLASSES, {}, {}, True, "", "", "", (), "")  # type: ignore[arg-type]
 
 
 def prepare(folder: Path, data: Dataset, sample_size: int | None = None) -> Manifest:

@@ -18,7 +18,7 @@ from typing import Any
 from grid.plan import plan as planning
 from grid.results import load as load_results
 from grid.space import reader as spaces
-from medpt.data.cards import CARDS
+from medpt.data import catalog
 from medpt.identity import stream_seed
 from medpt.phantom import write as write_phantom
 from medpt.specs import SPECS
@@ -86,7 +86,7 @@ def declared_kinds() -> set[str]:
 
 def dataset_names() -> list[str]:
     """List the built-in datasets."""
-    return sorted(CARDS)
+    return sorted(catalog.names())
 
 
 def write_synthetic_data(sizes: Mapping[str, Mapping[str, int]], folder: Path) -> None:

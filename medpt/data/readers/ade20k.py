@@ -9,13 +9,13 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from medpt.data.cards import CARDS
+from medpt.data.catalog import card
 from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.locate import child, read_text
 from medpt.data.readers import ade20k_full, sceneparse
 from medpt.errors import InputError
 
-CARD = CARDS["ADE20K"]
+CARD = card("ADE20K")
 SCENES = "sceneCategories.txt"
 NO_SCENE = ade20k_full.NO_SCENE
 Images = dict[str, tuple[str, Split]]

@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.cards import CARDS
+from medpt.data.catalog import card
 from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.decode import read_ids
 from medpt.data.locate import files
 from medpt.data.readers import ade20k_full, sceneparse
 from medpt.errors import InputError
 
-CARD = CARDS["ADE20K-Seg"]
+CARD = card("ADE20K-Seg")
 
 
 def open(root: Path) -> Dataset:

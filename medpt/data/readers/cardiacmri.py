@@ -17,12 +17,12 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.cards import CARDS
+from medpt.data.catalog import card
 from medpt.data.dataset import Dataset, Record
 from medpt.data.locate import walk
 from medpt.errors import InputError
 
-CARD = CARDS["CardiacMRI"]
+CARD = card("CardiacMRI")
 VOLUME = re.compile(r"sol_yxzt_pat(\d+)\.mat", re.IGNORECASE)
 CONTOURS = re.compile(r"manual_seg_32points_pat(\d+)\.mat", re.IGNORECASE)
 POINTS = 32

@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.cards import CARDS
+from medpt.data.catalog import card
 from medpt.data.dataset import Dataset, Record
 from medpt.data.decode import read_ids
 from medpt.data.locate import child, files, find_root, folders
 from medpt.data.readers.dicom import hounsfield
 from medpt.errors import InputError
 
-CARD = CARDS["CHAOS-CT"]
+CARD = card("CHAOS-CT")
 IMAGES = (re.compile(r"i(\d+),\d+b?\.dcm", re.IGNORECASE), re.compile(r"IMG-\d+-(\d+)\.dcm", re.IGNORECASE))
 MASKS = (re.compile(r"liver_GT_(\d+)\.png", re.IGNORECASE),)
 LIVER_HU = (40.0, 200.0)  # mean of a patient's liver in the portal venous phase

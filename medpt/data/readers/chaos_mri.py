@@ -14,14 +14,14 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.cards import CARDS
+from medpt.data.catalog import card
 from medpt.data.dataset import IGNORE, Dataset, Record
 from medpt.data.decode import read_ids
 from medpt.data.locate import child, files, find_root, folders
 from medpt.data.readers.dicom import intensities
 from medpt.errors import InputError
 
-CARD = CARDS["CHAOS-MRI"]
+CARD = card("CHAOS-MRI")
 NUMBER = re.compile(r"IMG-\d+-(\d+)\.(?:dcm|png)", re.IGNORECASE)
 PHASES = {"in": "InPhase", "out": "OutPhase"}
 LEVELS = ((56, 70), (111, 135), (176, 200), (241, 255))  # of the organs in the order of the classes

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.cards import CARDS
+from medpt.data.catalog import card
 from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.decode import read_grey
 from medpt.data.locate import child, files, find_root, folders
 
-CARD = CARDS["ChestXRay2017"]
+CARD = card("ChestXRay2017")
 PARTS: dict[str, Split] = {"train": "train", "val": "train", "test": "test"}
 NAMES = {
     "NORMAL": re.compile(r"(?:NORMAL2-)?IM-(?P<person>\d+)-|NORMAL-(?P<person3>\d+)-", re.IGNORECASE),

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.cards import CARDS
+from medpt.data.catalog import card
 from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.decode import read_grey
 from medpt.data.locate import child, find_root
@@ -26,7 +26,7 @@ from medpt.data.readers.tables import csv_rows
 from medpt.data.shared_classes import excluded
 from medpt.errors import InputError
 
-CARD = CARDS["CheXpert"]
+CARD = card("CheXpert")
 PARTS: dict[str, Split] = {"train": "train", "valid": "test"}
 NORMAL = "No Finding"
 FINDINGS = (

@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.cards import CARDS
+from medpt.data.catalog import card
 from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.locate import find_root
 from medpt.errors import InputError
 
-CARD = CARDS["CIFAR-100"]
+CARD = card("CIFAR-100")
 PARTS: tuple[Split, ...] = ("train", "test")
 MD5 = {"train": "16019d7e3df5f24257cddd939b257f8d", "test": "f0ef6b0ae62326f3e7ffdfab6717acfc"}
 FILES = (*PARTS, "meta")

@@ -13,13 +13,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.cards import CARDS
+from medpt.data.catalog import card
 from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.decode import read_grey, read_image
 from medpt.data.locate import child, find_root, walk
 from medpt.errors import InputError
 
-CARD = CARDS["DRISHTI-GS"]
+CARD = card("DRISHTI-GS")
 PARTS: dict[str, tuple[Split, str]] = {"Training": ("train", "GT"), "Test": ("test", "Test_GT")}
 MAPS = {"cup": "cupsegSoftmap", "disc": "ODsegSoftmap"}
 

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.cards import CARDS
+from medpt.data.catalog import card
 from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.decode import read_grey, read_image
 from medpt.data.locate import child, files, find_root
 
-CARD = CARDS["DRIVE"]
+CARD = card("DRIVE")
 PARTS: dict[str, Split] = {"training": "train", "test": "test"}
 NUMBER = re.compile(r"(\d+)_")
 

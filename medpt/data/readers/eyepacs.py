@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.cards import CARDS
+from medpt.data.catalog import card
 from medpt.data.dataset import Dataset, Record
 from medpt.data.decode import read_image
 from medpt.data.locate import child, find_root, walk
 from medpt.data.readers.tables import csv_rows
 
-CARD = CARDS["EyePACS"]
+CARD = card("EyePACS")
 TRUTH = "trainLabels.csv"
 NAME = re.compile(r"(\d+)_(left|right)")
 GRADES = {str(grade): grade for grade in range(5)}

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.cards import CARDS
+from medpt.data.catalog import card
 from medpt.data.dataset import Dataset, Reader, Record
 from medpt.data.decode import read_grey, read_image
 from medpt.data.locate import files, find_root, folders, walk
 from medpt.errors import InputError
 
-CARD = CARDS["HRF"]
+CARD = card("HRF")
 KINDS = {
     "image": re.compile(r"(\d\d_(?:h|g|dr))\.jpg", re.IGNORECASE),
     "vessels": re.compile(r"(\d\d_(?:h|g|dr))\.tif", re.IGNORECASE),

@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.cards import CARDS
+from medpt.data.catalog import card
 from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.decode import read_image
 from medpt.data.locate import child, files, find_root, folders, read_text
 from medpt.data.readers import imagenet_tars
 
-CARD = CARDS["ImageNet"]
+CARD = card("ImageNet")
 STANDARD = "wnids_sorted_1000.txt"
 PARTS: dict[str, Split] = {"train": "train", "val": "test"}
 WNID = re.compile(r"n\d{8}")

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.cards import CARDS
+from medpt.data.catalog import card
 from medpt.data.dataset import Dataset, Record
 from medpt.data.decode import read_grey, read_numbers
 from medpt.data.locate import child, files, find_root
 from medpt.data.readers.dicom import AIR, METAL
 
-CARD = CARDS["LUNA"]
+CARD = card("LUNA")
 IMAGES, MASKS = "2d_images", "2d_masks"
 NAME = re.compile(r"(ID_\d{4})_Z_(\d{4})\.tiff?", re.IGNORECASE)
 

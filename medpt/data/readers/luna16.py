@@ -15,14 +15,14 @@ from typing import Literal, cast, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.cards import CARDS
+from medpt.data.catalog import card
 from medpt.data.dataset import Dataset, Record
 from medpt.data.locate import child, files, find_root, folders, read_text
 from medpt.data.readers import metaimage
 from medpt.data.readers.dicom import AIR, METAL
 from medpt.errors import InputError
 
-CARD = CARDS["LUNA16"]
+CARD = card("LUNA16")
 SUBSET = re.compile(r"subset(\d)", re.IGNORECASE)
 MASKS = "seg-lungs-LUNA16"
 LUNGS = (3, 4)  # 5 is the trachea

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.cards import CARDS
+from medpt.data.catalog import card
 from medpt.data.dataset import Dataset, Record
 from medpt.data.decode import read_image
 from medpt.data.locate import files, find_root, folders, walk
 from medpt.data.readers.tables import sheet_rows, whole
 
-CARD = CARDS["MESSIDOR"]
+CARD = card("MESSIDOR")
 ANNOTATION = re.compile(r"annotation[ _]?base\d\d\.xlsx?", re.IGNORECASE)
 BASE = re.compile(r"base[1-3][1-4]", re.IGNORECASE)
 NAME, GRADE, OEDEMA = "Image name", "Retinopathy grade", "Risk of macular edema"

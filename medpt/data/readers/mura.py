@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.cards import CARDS
+from medpt.data.catalog import card
 from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.decode import read_grey
 from medpt.data.locate import child, find_root
 
-CARD = CARDS["MURA"]
+CARD = card("MURA")
 PARTS: dict[str, Split] = {"train": "train", "valid": "test"}
 BODY_PARTS = ("ELBOW", "FINGER", "FOREARM", "HAND", "HUMERUS", "SHOULDER", "WRIST")
 STUDY = r"(?:.*/)?((train|valid)/XR_([A-Z]+)/(patient\d{5})/study\d+_(positive|negative))/"

@@ -22,13 +22,13 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.cards import CARDS
+from medpt.data.catalog import card
 from medpt.data.dataset import Dataset, Record
 from medpt.data.locate import walk
 from medpt.data.readers.dicom import height, hounsfield
 from medpt.errors import InputError
 
-CARD = CARDS["NIH-CT-82"]
+CARD = card("NIH-CT-82")
 LABEL = re.compile(r"label(\d{4})\.nii(?:\.gz)?", re.IGNORECASE)
 CASE = re.compile(r"PANCREAS_(\d{4})", re.IGNORECASE)
 WITHDRAWN = {25, 70}

@@ -14,13 +14,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.cards import CARDS
+from medpt.data.catalog import card
 from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.decode import read_grey
 from medpt.data.locate import child, files, find_root, folders
 from medpt.errors import InputError
 
-CARD = CARDS["OCT2017"]
+CARD = card("OCT2017")
 PARTS: dict[str, Split] = {"train": "train", "val": "train", "test": "test"}
 NAME = re.compile(r"(CNV|DME|DRUSEN|NORMAL)-(\d+)-(\d+)\.jpe?g", re.IGNORECASE)
 VERSION_2 = {"train": 83484, "test": 968}  # and 32 in val

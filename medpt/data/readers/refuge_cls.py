@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from medpt.data.cards import CARDS
+from medpt.data.catalog import card
 from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.readers import refuge
 from medpt.data.readers.tables import sheet_rows, whole
 
-CARD = CARDS["REFUGE-CLS"]
+CARD = card("REFUGE-CLS")
 NAME = "ImgName"
 COLUMNS = ("Glaucoma Label", "Label(Glaucoma=1)")  # of the validation part's sheet, and of the test part's
 CLASS_FOLDERS = {"g": "glaucoma", "n": "non-glaucoma"}

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.cards import CARDS
+from medpt.data.catalog import card
 from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.decode import read_grey
 from medpt.data.readers import refuge
 
-CARD = CARDS["REFUGE-OD"]
+CARD = card("REFUGE-OD")
 DISC = 150  # stored values below are cup or rim; 128 and 255 are published, JPEG traces occur in mirrors
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.cards import CARDS
+from medpt.data.catalog import card
 from medpt.data.dataset import Dataset, Record
 from medpt.data.locate import child, find_root
 from medpt.data.readers import stare
 from medpt.errors import InputError
 
-CARD = CARDS["STARE-CLS"]
+CARD = card("STARE-CLS")
 CODES = "all-mg-codes.txt"
 OTHER = 14
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.cards import CARDS
+from medpt.data.catalog import card
 from medpt.data.dataset import Dataset, Record
 from medpt.data.decode import opencv
 from medpt.data.locate import files, find_root, folders, walk
 from medpt.data.readers import stare
 
-CARD = CARDS["STARE-SEG"]
+CARD = card("STARE-SEG")
 VESSELS = re.compile(r"(im\d{4})\.ah\.ppm(?:\.gz)?", re.IGNORECASE)
 
 

@@ -25,7 +25,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Literal, NoReturn, get_args
 
-from medpt.data.cards import Card
+from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record
 from medpt.data.locate import read_text, walk
 from medpt.errors import InputError
@@ -65,7 +65,7 @@ class Survival:
     grade: int | None = None
 
 
-def open_project(card: Card, project: str, root: Path, slides: Slides) -> Dataset:
+def open_project(card: DatasetCard, project: str, root: Path, slides: Slides) -> Dataset:
     """One record a slide; `meta`: time (days), event (death observed), slide (such as DX1), age, grade.
 
     `project` is GBM or LGG; `slides`: the diagnostic ones, or the frozen sections too.
@@ -91,7 +91,7 @@ def open_project(card: Card, project: str, root: Path, slides: Slides) -> Datase
 
 
 def _dataset(
-    card: Card, root: Path, found: list[Path], patients: Mapping[str, Survival], slides: Slides
+    card: DatasetCard, root: Path, found: list[Path], patients: Mapping[str, Survival], slides: Slides
 ) -> Dataset:
     named = [(path, *_name(path)) for path in found]
     wanted = [entry for entry in named if slides == "all" or entry[2].startswith(DIAGNOSTIC)]

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from medpt.data.cards import CARDS
+from medpt.data.catalog import card
 from medpt.data.dataset import Dataset
 from medpt.data.readers import tcga
 
-CARD = CARDS["TCGA-GBM"]
+CARD = card("TCGA-GBM")
 
 
 def open(root: Path, slides: tcga.Slides = "dx") -> Dataset:

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.cards import CARDS
+from medpt.data.catalog import card
 from medpt.data.dataset import Dataset, Record
 from medpt.data.decode import read_grey, read_image
 from medpt.data.locate import child, files, find_root, folders
 
-CARD = CARDS["TNBC"]
+CARD = card("TNBC")
 SLIDE = re.compile(r"Slide_(\d+)", re.IGNORECASE)
 BREAST = range(1, 12)  # numbers of the slides of breast cancer
 

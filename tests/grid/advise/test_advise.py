@@ -23,7 +23,7 @@ from grid.advise.advice import Advice, Adviser, weighted_gain
 from grid.advise.candidates import Target
 from grid.advise.ranking import Trust
 from grid.advise.samples import Sample
-from medpt.data.cards import OWN
+from medpt.data.catalog import OWN
 
 SOURCES = ("CheXpert", "ISIC2019", "EyePACS")
 

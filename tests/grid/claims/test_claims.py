@@ -13,7 +13,7 @@ from grid import space
 from grid.claims import scores, statements, verdicts
 from grid.claims.verdicts import INCONCLUSIVE, NO_NUMBERS, NOT_SUPPORTED, NOT_YET, SUPPORTED, Verdict
 from grid.space.trials import Trial
-from medpt.data.cards import card
+from medpt.data.catalog import card
 from medpt.errors import InputError
 
 SPACES = ("fig3", "table2", "fig4", "table3", "fig5", "fig7", "table5", "table6")

@@ -17,7 +17,7 @@ from grid.report import shared_data
 from grid.results.stored_space import StoredSpace
 from grid.store.store import Store
 from medpt.data import shared_classes
-from medpt.data.cards import card
+from medpt.data.catalog import card
 from medpt.data.leakage import FilteredLoader, Leak, left_out
 from medpt.data.readers import chexpert
 from medpt.specs import Finetune, Pretrain

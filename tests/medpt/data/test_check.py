@@ -14,7 +14,7 @@ from PIL import Image
 from reader_copies import SMALL
 
 from medpt import phantom
-from medpt.data import CARDS, cards, check, open_dataset, open_with_problems
+from medpt.data import catalog, check, open_dataset, open_with_problems
 from medpt.data.__main__ import main
 from medpt.data.check import at_once, decoded
 
@@ -24,9 +24,9 @@ HEADER = "image,label,patient,split"
 
 @pytest.fixture(autouse=True)
 def only_built_in() -> Iterator[None]:
-    cards.OWN.clear()
+    catalog.OWN.clear()
     yield
-    cards.OWN.clear()
+    catalog.OWN.clear()
 
 
 def noise(path: Path, shape: tuple[int, ...] = (24, 32, 3)) -> Path:
@@ -143,7 +143,7 @@ def test_all_of_twenty_three_planted_faults_are_told_in_one_run(
     assert "._19.png" not in output.out + output.err
 
 
-@pytest.mark.parametrize("name", CARDS)
+@pytest.mark.parametrize("name", catalog.names())
 def test_nothing_is_wrong_with_synthetic_copies_but_their_counts(
     name: str, copies: Path, tmp_path: Path
 ) -> None:

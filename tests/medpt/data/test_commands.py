@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from medpt import phantom
-from medpt.data import CARDS, open_dataset
+from medpt.data import catalog, open_dataset
 from medpt.data.__main__ import main
 from medpt.data.check import check
 
@@ -17,8 +17,9 @@ from medpt.data.check import check
 def test_list_names_every_dataset(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines[1:]] == list(CARDS)
-    assert "1,281,167" in lines[-1]
+    assert [line.split()[0] for line in lines[1:]] == list(catalog.names())
+    (imagenet,) = [line for line in lines if line.startswith("ImageNet")]
+    assert "1,281,167" in imagenet
 
 
 def test_check_of_a_whole_copy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -109,7 +110,7 @@ def test_prepare_hands_over_to_the_grid(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_nothing_heavy_is_imported() -> None:
     code = (
-        "import sys, medpt.data.__main__, medpt.data.phantom, medpt.data.fingerprint\n"
+        "import sys, medpt.data.__main__, medpt.phantom, medpt.data.fingerprint\n"
         "from medpt.data.preprocess import canonical\n"
         "canonical('resize(8)')\n"
         "heavy = {'torch', 'cv2', 'PIL', 'pandas', 'pyarrow', 'pydicom', 'scipy', 'ray', 'mlflow', 'grid'}\n"

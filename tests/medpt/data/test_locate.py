@@ -1,15 +1,16 @@
 """Names of datasets, their folders, and the digest of their files."""
 
 from dataclasses import fields
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from medpt.data import CARDS, card, open_dataset
+from medpt.data import card, open_dataset
+from medpt.data.catalog import names
 from medpt.data.fingerprint import fingerprint
 from medpt.data.locate import find_root, locate, walk
 from medpt.errors import InputError
-from medpt.phantom import LAYOUTS
 
 
 @pytest.mark.parametrize("spelled", ["chaos_ct", "CHAOS-CT", "chaosct", "Chaos CT"])
@@ -23,14 +24,16 @@ def test_unknown_name_suggests_near_ones() -> None:
 
 
 def test_each_card_has_a_layout_and_is_filled_in() -> None:
-    assert set(LAYOUTS) == set(CARDS)
-    for name, entry in CARDS.items():
+    for name in names():
+        entry = card(name)
         assert name == entry.name
+        assert find_spec(f"medpt.data.readers.{entry.reader}")
+        assert find_spec(f"medpt.phantom.{entry.phantom}")
         assert set(entry.counts) == set(entry.paper_counts) == {"train", "test"}
-        empty = [f.name for f in fields(entry) if getattr(entry, f.name) in ("", ())]
-        assert set(empty) <= {"classes"}
+        empty = [f.name for f in fields(entry) if getattr(entry, f.name) in ("", (), None)]
+        assert set(empty) <= {"classes", "pipeline", "home"}
         assert len(set(entry.classes)) == len(entry.classes)
-    assert (len(CARDS["ADE20K-Seg"].classes), len(CARDS["CIFAR-100"].classes)) == (150, 100)
+    assert (len(card("ADE20K-Seg").classes), len(card("CIFAR-100").classes)) == (150, 100)
 
 
 def test_locate_here_or_one_level_deeper_in_any_case(tmp_path: Path) -> None:
@@ -92,7 +95,7 @@ def test_unknown_option_and_absent_folder(tmp_path: Path) -> None:
         open_dataset("ADE20K", tmp_path, min_image=3)
     with pytest.raises(InputError, match="unknown option 'fold'; it has none"):
         open_dataset("DRIVE", tmp_path, fold=3)
-    for name in CARDS:
+    for name in names():
         with pytest.raises(InputError, match="no such folder"):
             open_dataset(name, tmp_path / "absent")
         with pytest.raises(InputError, match="expected"):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medpt.data import cards, decode, open_dataset, open_with_problems, preprocess
+from medpt.data import catalog, decode, open_dataset, open_with_problems, preprocess
 from medpt.data.check import check
 from medpt.data.decode import MAX_PIXELS, opencv
 from medpt.data.preprocess import pipeline_of
@@ -24,9 +24,9 @@ CARD = "name: Odd\nmodality: natural\ntask: classification\nclasses: [a, b]\nima
 
 @pytest.fixture(autouse=True)
 def only_built_in() -> Iterator[None]:
-    cards.OWN.clear()
+    catalog.OWN.clear()
     yield
-    cards.OWN.clear()
+    catalog.OWN.clear()
 
 
 def dataset(folder: Path, name: str) -> Path:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medpt.data import card, cards, open_dataset, own
+from medpt.data import card, catalog, open_dataset, own
 from medpt.data.__main__ import main
 from medpt.data.fingerprint import fingerprint
 from medpt.data.locate import locate
@@ -34,9 +34,9 @@ MASKED = {key: value for key, value in CLASSIFIED.items() if key != "labels"} | 
 
 @pytest.fixture(autouse=True)
 def only_built_in() -> Iterator[None]:
-    cards.OWN.clear()
+    catalog.OWN.clear()
     yield
-    cards.OWN.clear()
+    catalog.OWN.clear()
 
 
 def picture(path: Path, pixels: np.ndarray | None = None) -> None:
@@ -111,7 +111,7 @@ def test_a_card_that_is_kept_beside_results_serves_without_the_data(tmp_path: Pa
     own.register(tmp_path)
     known = card("Clinic")
     own.record(tmp_path / "out", ["DRIVE", "Clinic"])
-    cards.OWN.clear()
+    catalog.OWN.clear()
     own.recall(tmp_path / "out")
     assert card("Clinic").home is None
     assert {**vars(card("Clinic")), "home": None} == {**vars(known), "home": None}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from medpt.data.cards import CARDS
+from medpt.data.catalog import card, names
 from medpt.data.preprocess import FIRST, canonical, default_pipeline, output_size, pipeline_of, preprocess
 from medpt.errors import InputError
 
@@ -28,13 +28,14 @@ def test_default_pipelines_are_canonical(modality: str) -> None:
 
 
 def test_only_lungs_and_turned_scans_have_a_pipeline_of_their_own() -> None:
-    own = {name: pipeline_of(info, 128) for name, info in CARDS.items() if info.pipeline}
+    cards = {name: card(name) for name in names()}
+    own = {name: pipeline_of(info, 128) for name, info in cards.items() if info.pipeline}
     assert own == {
         "LUNA": "window(-1200,600)|resize(128)|clahe(2,8)",
         "LUNA16": "window(-1200,600)|resize(128)|clahe(2,8)",
         "OCT2017": "crop_white(250)|resize(128)|clahe(2,8)",
     }
-    for name, info in CARDS.items():
+    for name, info in cards.items():
         assert name in own or pipeline_of(info, 128) == default_pipeline(info.modality, 128)
 
 
@@ -42,7 +43,7 @@ def test_lungs_are_told_from_the_air_around_by_their_window_alone() -> None:
     units = np.repeat(np.array([[-1000, -850], [40, -1000]], np.int16), 32, 0).repeat(32, 1)
     lungs, abdomen = (
         preprocess(units, pipeline.replace("|clahe(2,8)", ""))[::63, ::63, 0]
-        for pipeline in (pipeline_of(CARDS["LUNA"], 64), default_pipeline("ct", 64))
+        for pipeline in (pipeline_of(card("LUNA"), 64), default_pipeline("ct", 64))
     )
     assert lungs.tolist() == [[28, 50], [176, 28]]
     assert abdomen.tolist() == [[0, 0], [128, 0]]

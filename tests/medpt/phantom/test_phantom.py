@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from medpt import phantom
-from medpt.data import CARDS, open_dataset
+from medpt.data import catalog, open_dataset
 from medpt.data.locate import locate
 from medpt.data.preprocess import default_pipeline, preprocess, preprocess_pair
 from medpt.errors import InputError
@@ -35,7 +35,7 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
 def test_all_layouts_are_found_and_read_quickly(everything: tuple[Path, float]) -> None:
     folder, seconds = everything
     assert seconds < 30
-    sizes = {name: len(open_dataset(name, locate(name, folder))) for name in CARDS}
+    sizes = {name: len(open_dataset(name, locate(name, folder))) for name in catalog.names()}
     assert sizes == {
         "ChestXRay2017": 160,
         "CheXpert": 92,
@@ -68,7 +68,7 @@ def test_all_layouts_are_found_and_read_quickly(everything: tuple[Path, float]) 
     assert not list(folder.rglob(".tmp-*"))
 
 
-@pytest.mark.parametrize("name", [name for name in CARDS if name not in SAME_FILES])
+@pytest.mark.parametrize("name", [name for name in catalog.names() if name not in SAME_FILES])
 def test_equal_seeds_give_equal_bytes(name: str, tmp_path: Path) -> None:
     sizes = {"train": 3, "test": 2} | ({} if name == "CIFAR-100" else {"size": 32})
     for folder, seed in (("a", 5), ("b", 5), ("c", 6)):
