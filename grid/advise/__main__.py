@@ -1,7 +1,7 @@
-"""`python -m grid.advise --target DIR --space NAME`: which initialization suits a dataset (docs/queries.md).
+"""`python -m grid.advise --target DIR --space NAME`: rank initializations for a dataset (docs/queries.md).
 
-Reads what a space left in --out and trains nothing. advice.py says what counts as evidence; where such
-advice was not right for targets that are measured, the evidence is shown and nothing is recommended.
+Reads what a space left in --out and trains nothing. advice.py defines the evidence. If such rankings were not
+right for the measured targets, the evidence is shown and nothing is recommended.
 """
 
 import argparse
@@ -35,27 +35,29 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def run(options: argparse.Namespace) -> None:
-    dataset, evidence, offer = checked(options)
+    dataset, stored, offer = check_options(options)
     from grid.advise import samples
     from grid.advise.advice import Adviser
 
     target = samples.of_dataset(dataset, offer.size, options.images)
-    adviser = Adviser(evidence, offer, options.images, options.imagenet_weights, _told)
+    adviser = Adviser(stored, offer, options.images, options.imagenet_weights, _print_progress)
     advice = adviser.advise(target)
     console = cli.console()
     console.print(table(advice, target.name, offer.backbone))
-    for gap in dict.fromkeys(evidence.gaps):
+    for gap in dict.fromkeys(stored.gaps):
         console.print(f"note: {gap}", markup=False)
     measured = target.name in {entry.name for entry in offer.targets}
     if measured:
-        console.print(f"note: {target.name} is measured in this space, which grid.query shows; left out here")
+        console.print(
+            f"note: {target.name} is measured in this space (see grid.query); its trials are not used here"
+        )
     console.print(sentence(advice), markup=False)
     if options.csv:
         write(options.csv, advice.rows)
 
 
-def checked(options: argparse.Namespace) -> "tuple[Dataset, StoredSpace, Offer]":
-    """The target and what the space offers. InputError with the problems of all options at once."""
+def check_options(options: argparse.Namespace) -> "tuple[Dataset, StoredSpace, Offer]":
+    """Return the target and what the space offers. Raises InputError with the problems of all options."""
     from grid.advise import samples
     from grid.results import frame as results
 
@@ -93,14 +95,14 @@ def _offer(options: argparse.Namespace, plan: Any, frame: Any, dataset: Any) -> 
     from grid.results.stored_space import StoredSpace
     from grid.store.store import Store
 
-    evidence = StoredSpace(plan, Store(options.out))
-    offer = offered(evidence, frame, dataset.info.task, options.backbone)
-    _same_weights(options.imagenet_weights, offer)
-    return evidence, offer
+    stored = StoredSpace(plan, Store(options.out))
+    offer = offered(stored, frame, dataset.info.task, options.backbone)
+    _check_weights(options.imagenet_weights, offer)
+    return stored, offer
 
 
-def _same_weights(folder: Path | None, offer: "Offer") -> None:
-    """InputError where the folder's file is not what the space's runs began with."""
+def _check_weights(folder: Path | None, offer: "Offer") -> None:
+    """Raise InputError if the folder's file is not the one that the space's runs started from."""
     from grid.space.trials import IMAGENET
     from medpt.files import sha256
     from medpt.models.weights import published_name
@@ -132,21 +134,21 @@ def number(value: float | None, form: str) -> str:
 
 
 def sentence(advice: "Advice") -> str:
-    """The recommendation and how far to trust it, or why there is none."""
+    """Return the recommendation and its reliability, or why there is none."""
     if advice.trust.lacking:
         return f"Not enough evidence to recommend one: {advice.trust.lacking}."
     first = [row for row in advice.rows if row.rank == 1]
     names = " or ".join(row.initialization for row in first)
-    doubt = "".join(
+    caution = "".join(
         f" On similar targets {row.initialization} was no better than random weights."
         for row in first
         if row.gain is not None and row.gain <= 0
     )
-    return f"Start from {names}. On the targets already measured {advice.trust.words}.{doubt}"
+    return f"Start from {names}. On the targets already measured {advice.trust.words}.{caution}"
 
 
 def write(path: Path, rows: "list[Row]") -> None:
-    """Every column in full precision; what is not there is empty."""
+    """Write every column in full precision; missing values are empty."""
     from grid.advise.advice import Row
     from medpt.files import replacing
 
@@ -156,7 +158,7 @@ def write(path: Path, rows: "list[Row]") -> None:
         writer.writerows(map(asdict, rows))
 
 
-def _told(line: str) -> None:
+def _print_progress(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 

@@ -1,13 +1,13 @@
-"""Which initialization a dataset should start from: the evidence that a finished space holds, and its worth.
+"""Rank the initializations of a finished space for a dataset, and measure how far such a ranking is right.
 
-Kinds of evidence: "cmd", the average modality distance (Wen et al. 2021, eq. 3) to what an initialization was
-trained on, a mean over its datasets, lower is better; "logme", LogME (You et al. 2021) of its encoder's
-features, higher is better; "gain", what it gained over random weights on other targets, in points, each
-weighing 1 / (1 + cmd to the target). LogME stands where Bao et al. 2019 would put the H-score, which is at
-its largest whatever the features where these are wider than there are images.
+There are three kinds of evidence. "cmd" is the average modality distance (Wen et al. 2021, eq. 3) to the
+datasets that an initialization was trained on, a mean over them; lower is better. "logme" is LogME (You et
+al. 2021) of its encoder's features; higher is better. "gain" is its gain over random weights on other
+targets, in points, weighted by 1 / (1 + cmd to the target). LogME is used rather than the H-score (Bao et
+al. 2019), which reaches its maximum whatever the features are once these are wider than there are images.
 
-Every measured target is then advised as if its own trials had not been run; Kendall's tau holds the ranks
-against them. What is computed of prepared data lies in the store's cache, which may be deleted.
+Each measured target is then ranked without its own trials, and Kendall's tau compares the ranking with the
+measured order. What is computed from prepared data is kept in the store's cache, which may be deleted.
 """
 
 import hashlib
@@ -38,31 +38,31 @@ from medpt.models import weights
 from medpt.models.registry import build_encoder
 from medpt.units.svcca import random_weights, save_arrays
 
-SETTINGS = replace(DEFAULTS, seeds=3)  # of cmd: nine networks an image, a third of what the figure takes
-VERSION = 1  # raise it when a change of code changes what is kept
+SETTINGS = replace(DEFAULTS, seeds=3)  # of cmd: nine networks per image, a third of those of the figure
+VERSION = 1  # raise it when a change of code changes the cached values
 UNTRAINED = "random"
 
-Tell = Callable[[str], object]
+ProgressCallback = Callable[[str], object]
 Distances = Mapping[tuple[str, str], float]  # average cmd by two keys of samples
 
 
 @dataclass(frozen=True)
 class Row:
-    """One initialization; None is evidence that there is not. `targets` are those that its gain is over."""
+    """One initialization. None means that this evidence is missing. `targets` counts those of its gain."""
 
     initialization: str
     cmd: float | None
     logme: float | None
     gain: float | None
     targets: int
-    mean_rank: float | None  # 0 (best of all by each kind) to 1
+    mean_rank: float | None  # 0 (best by every kind of evidence) to 1
     rank: int | None
 
 
 @dataclass(frozen=True)
 class Advice:
-    """`rows` best first; `random` is the LogME of random weights; `others` counts the targets that a gain
-    could be over.
+    """`rows` has the best first. `random` is the LogME of random weights. `others` counts the targets that
+    a gain could use.
     """
 
     rows: list[Row]
@@ -72,35 +72,40 @@ class Advice:
 
 
 class Adviser:
-    """What can be computed of samples and weights; what cannot becomes a sentence in `evidence.gaps`."""
+    """Computes evidence from samples and weights; what cannot be computed is added to `stored.gaps`."""
 
     def __init__(
-        self, evidence: StoredSpace, offer: Offer, images: int, imagenet: Path | None, tell: Tell
+        self,
+        stored: StoredSpace,
+        offer: Offer,
+        images: int,
+        imagenet: Path | None,
+        on_progress: ProgressCallback,
     ) -> None:
-        self.evidence, self.offer, self.images, self.tell = evidence, offer, images, tell
+        self.stored, self.offer, self.images, self.on_progress = stored, offer, images, on_progress
         self.imagenet = imagenet
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.kept = evidence.store.cache / "advice"
+        self.cache = stored.store.cache / "advice"
 
     def advise(self, target: Sample) -> Advice:
-        """Of the target; a measured target of its name is no evidence for it."""
+        """Rank the initializations for a target. Trials of a target with the same name are not used."""
         known = [entry for entry in self.offer.targets if entry.data in self.offer.prepared]
         distances = self.distances(target, known)
         known = [entry for entry in known if (target.key, self.prepared(entry.data).key) in distances]
         others = [entry for entry in known if entry.name != target.name]
-        starts = {label: found.weights for label, found in self.offer.candidates.items()}
-        found = self.evidences(target, starts, others, distances)
+        initial = {label: found.weights for label, found in self.offer.candidates.items()}
+        found = self.evidences(target, initial, others, distances)
         ranks = ranking.mean_ranks(found)
         trust = Trust(self.taus(known, distances), len(ranks))
-        return Advice(_rows(starts, found, ranks, others), self.logme(target, UNTRAINED), len(others), trust)
+        return Advice(_rows(initial, found, ranks, others), self.logme(target, UNTRAINED), len(others), trust)
 
     def taus(self, known: Sequence[Target], distances: Distances) -> dict[str, float]:
-        """By measured target: the order that it would have been advised, held against its own gains."""
+        """Return, for each measured target, the agreement of its ranking with its own gains."""
         found = {}
         for entry in known:
             rest = [other for other in known if other.name != entry.name]
-            starts = {label: entry.starts[label] for label in entry.gains}
-            evidences = self.evidences(self.prepared(entry.data), starts, rest, distances)
+            initial = {label: entry.weights[label] for label in entry.gains}
+            evidences = self.evidences(self.prepared(entry.data), initial, rest, distances)
             tau = ranking.agreement(ranking.mean_ranks(evidences), entry.gains)
             if tau is not None:
                 found[entry.name] = tau
@@ -109,16 +114,16 @@ class Adviser:
     def evidences(
         self,
         sample: Sample,
-        starts: Mapping[str, tuple[str, ...]],
+        initial: Mapping[str, tuple[str, ...]],
         others: Sequence[Target],
         distances: Distances,
     ) -> Evidences:
-        """Each kind of the initializations that have it; `starts` are the weights, `others` are measured."""
+        """Return each kind of evidence by initialization. `initial` are weights, `others` are measured."""
         near = {entry.name: distances[sample.key, self.prepared(entry.data).key] for entry in others}
         kinds: dict[str, dict[str, float | None]] = {
-            "cmd": {name: self.cmd(sample, self.offer.candidates[name], distances) for name in starts},
-            "logme": {name: self.mean_logme(sample, found) for name, found in starts.items()},
-            "gain": {name: weighted_gain(name, others, near) for name in starts},
+            "cmd": {name: self.cmd(sample, self.offer.candidates[name], distances) for name in initial},
+            "logme": {name: self.mean_logme(sample, found) for name, found in initial.items()},
+            "gain": {name: weighted_gain(name, others, near) for name in initial},
         }
         return {
             kind: {name: value for name, value in values.items() if value is not None}
@@ -133,7 +138,7 @@ class Adviser:
         return float(np.mean([distances[sample.key, key] for key in keys]))
 
     def distances(self, target: Sample, known: Sequence[Target]) -> Distances:
-        """Of all pairs of what there is; one of `SETTINGS.reference` gives the unit, or else the first."""
+        """Return cmd of all pairs. One of `SETTINGS.reference` sets the scale, or else the first dataset."""
         digests = dict.fromkeys([*self.offer.sources.values(), *(entry.data for entry in known)])
         clouds: dict[str, dict[str, NDArray[np.float64]]] = {}
         names: dict[str, str] = {}
@@ -148,14 +153,14 @@ class Adviser:
         return {(a, b): float(average[i, j]) for i, a in enumerate(keys) for j, b in enumerate(keys)}
 
     def clouds(self, sample: Sample) -> dict[str, NDArray[np.float64]] | None:
-        """cmv (seeds, t, 2) by init; None, with a gap, where the images are damaged."""
+        """Return cmv (seeds, t, 2) by init, or None and a warning if the images are damaged."""
         path = self.file(["cmv", sample.key, asdict(SETTINGS)], "npz")
         if not path.is_file():
-            self.tell(f"{sample.name}: modality distance")
+            self.on_progress(f"{sample.name}: modality distance")
             try:
                 images, _ = pixels(sample)
             except InputError as error:
-                self.evidence.gaps += error.problems
+                self.stored.gaps += error.problems
                 return None
             save_arrays(path, {init: self._cloud(images, init) for init in SETTINGS.inits})
         with np.load(path) as stored:
@@ -166,22 +171,22 @@ class Adviser:
         return np.array([cmv({"": images}, init, seed, SETTINGS, self.device)[""] for seed in seeds])
 
     def mean_logme(self, sample: Sample, names: Sequence[str]) -> float | None:
-        """Over the networks that the initialization was pre-trained as."""
+        """Return the mean over the networks that were pre-trained for the initialization."""
         found = [value for name in names if (value := self.logme(sample, name)) is not None]
         return float(np.mean(found)) if found else None
 
     def logme(self, sample: Sample, name: str) -> float | None:
-        """Of the weights of that name; None, with a gap, where they or the images cannot be used."""
+        """Return LogME of the named weights, or None and a warning if they or the images cannot be used."""
         path = self.file(["logme", sample.key, name, self.offer.backbone], "json")
         if not path.is_file():
             state = self.state(name)
             if state is None:
                 return None
-            self.tell(f"{sample.name}: features of {self.label(name)}")
+            self.on_progress(f"{sample.name}: features of {self.label(name)}")
             try:
                 files.write_json(path, self._logme(sample, name, state))
             except InputError as error:
-                self.gap(f"{sample.name}, {self.label(name)}: no LogME ({error})")
+                self.warn(f"{sample.name}, {self.label(name)}: no LogME ({error})")
                 return None
         value: float = files.read_json(path)
         return value
@@ -196,43 +201,46 @@ class Adviser:
         return transferability(encoder, images, targets)
 
     def state(self, name: str) -> Mapping[str, Any] | None:
-        """The tensors of that name; None, with a gap, where they are not there."""
+        """Return the tensors of the named weights, or None and a warning if they are missing."""
         if name == UNTRAINED:
             return random_weights(self.offer.backbone, seed=0)
-        if name in self.evidence.units:
-            path = self.evidence.artifact(name, "best.safetensors")
+        if name in self.stored.units:
+            path = self.stored.artifact(name, "best.safetensors")
             return weights.load(path) if path else None
         file = weights_file(self.imagenet, self.offer.backbone)
         if file is None:
-            self.gap("imagenet*: no LogME without --imagenet-weights DIR")
+            self.warn("imagenet*: no LogME without --imagenet-weights DIR")
             return None
         return weights.published(self.offer.backbone, file)
 
     def label(self, name: str) -> str:
-        units = self.evidence.units
+        units = self.stored.units
         return units[name].label if name in units else f"{name} weights"
 
-    def gap(self, text: str) -> None:
-        if text not in self.evidence.gaps:
-            self.evidence.gaps.append(text)
+    def warn(self, text: str) -> None:
+        if text not in self.stored.gaps:
+            self.stored.gaps.append(text)
 
     def prepared(self, digest: str) -> Sample:
-        folder = self.evidence.store.whole(digest)
+        folder = self.stored.store.whole(digest)
         return samples.of_prepared(folder, self.offer.prepared[digest], digest, self.images)
 
     def file(self, facts: list[Any], suffix: str) -> Path:
         name = hashlib.sha256(canonical_json([VERSION, *facts]).encode()).hexdigest()[:32]
-        return self.kept / f"{name}.{suffix}"
+        return self.cache / f"{name}.{suffix}"
 
 
 @lru_cache(maxsize=1)
 def pixels(sample: Sample) -> samples.Pixels:
-    """Of one sample at a time in memory."""
+    """Return the pixels of a sample; one sample at a time is kept in memory."""
     return sample.read()
 
 
 def weighted_gain(name: str, others: Sequence[Target], near: Mapping[str, float]) -> float | None:
-    """Mean gain in points over the targets that have one, each weighing 1 / (1 + cmd): `near` by target."""
+    """Return the mean gain in points over the targets that have one, weighted by 1 / (1 + cmd).
+
+    `near` is the cmd by target.
+    """
     found = [(1 / (1 + near[entry.name]), entry.gains[name]) for entry in others if name in entry.gains]
     total = sum(weight for weight, _ in found)
     return sum(weight * gain for weight, gain in found) / total if found else None
@@ -241,7 +249,7 @@ def weighted_gain(name: str, others: Sequence[Target], near: Mapping[str, float]
 def _rows(
     labels: Mapping[str, Any], found: Evidences, ranks: Mapping[str, float], others: Sequence[Target]
 ) -> list[Row]:
-    places = ranking.places(ranks)
+    positions = ranking.positions(ranks)
     ordered = [*ranks, *(name for name in labels if name not in ranks)]
     return [
         Row(
@@ -251,7 +259,7 @@ def _rows(
             gain=found["gain"].get(name),
             targets=sum(name in entry.gains for entry in others),
             mean_rank=ranks.get(name),
-            rank=places.get(name),
+            rank=positions.get(name),
         )
         for name in ordered
     ]

@@ -1,7 +1,8 @@
-"""What a space has to advise with: finished pre-trainings of one backbone, and targets measured with them.
+"""Find the finished pre-trainings of one backbone, and the targets that were measured with them.
 
-Self-supervised initializations are of their own target, so a new target has none of them. A target is
-measured where a finished trial starts from random weights and another from a candidate (grid.ablations).
+Self-supervised initializations belong to their own target, so a new target has none of them. A target is
+measured if one finished trial starts from random weights and another from a candidate
+(grid.results.effects).
 """
 
 from collections import Counter
@@ -28,8 +29,10 @@ Gains = dict[str, dict[str, float]]  # points over random weights, by target and
 
 @dataclass(frozen=True)
 class Candidate:
-    """`weights` are digests of finished pre-trainings (one a network that was pre-trained) or the published
-    name; `datasets` what they were trained on.
+    """An initialization that can be recommended.
+
+    `weights` are digests of finished pre-trainings (one per pre-trained network) or the published name;
+    `datasets` are what they were trained on.
     """
 
     label: str
@@ -39,19 +42,23 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Target:
-    """A measured one. `starts` are the weights that its trials began with, by initialization: without what
-    they share with it (grid.leaks).
+    """A measured target.
+
+    `weights` are those that its trials started from, by initialization: leakage-guarded pre-trainings.
     """
 
     name: str
     data: str
-    starts: dict[str, tuple[str, ...]]
+    weights: dict[str, tuple[str, ...]]
     gains: dict[str, float]
 
 
 @dataclass(frozen=True)
 class Offer:
-    """`prepared` holds finished data of the one size, by digest; `sources` names the digest by dataset."""
+    """What a space offers for advice.
+
+    `prepared` holds the finished data of one size by digest; `sources` gives the digest by dataset.
+    """
 
     backbone: str
     size: int
@@ -61,95 +68,95 @@ class Offer:
     sources: dict[str, str]
 
 
-def offered(evidence: StoredSpace, frame: "pd.DataFrame", task: str, backbone: str | None) -> Offer:
-    """Of the backbone, or of the one with most finished initializations; targets of the task alone.
+def offered(stored: StoredSpace, frame: "pd.DataFrame", task: str, backbone: str | None) -> Offer:
+    """Return the candidates of a backbone and the measured targets of a task.
 
-    Data of another size than most are left out, with a gap. Raises InputError for a backbone without a
-    finished pre-training.
+    The default backbone is the one with most finished initializations. Data of another size than most are
+    excluded with a warning. Raises InputError for a backbone without a finished pre-training.
     """
-    backbone = _backbone(evidence, backbone)
-    candidates = _candidates(evidence, backbone)
-    manifests = {entry.digest: entry.manifest for entry in evidence.prepared() if entry.manifest}
-    trained = [name for one in candidates.values() for name in _data(evidence, one)]
+    backbone = _backbone(stored, backbone)
+    candidates = _candidates(stored, backbone)
+    manifests = {entry.digest: entry.manifest for entry in stored.prepared() if entry.manifest}
+    trained = [name for one in candidates.values() for name in _data(stored, one)]
     known = [name for name in dict.fromkeys(trained) if name in manifests]
     if not known:
-        raise InputError(f"{evidence.store.out}: no prepared data of a finished pre-training is left")
+        raise InputError(f"{stored.store.out}: no prepared data of a finished pre-training is left")
     size = Counter(manifests[name].size for name in known).most_common(1)[0][0]
     prepared = {name: manifest for name, manifest in manifests.items() if manifest.size == size}
-    evidence.gaps += [
-        f"{m.dataset}: prepared at {m.size} pixels where most are at {size}; left out"
+    stored.gaps += [
+        f"{m.dataset}: prepared at {m.size} pixels where most are at {size}; excluded"
         for m in manifests.values()
         if m.size != size
     ]
     sources = _largest([name for name in known if name in prepared], prepared)
     published = [name for name, manifest in prepared.items() if manifest.dataset == PUBLISHED]
     gains = measured(frame, backbone, HEADLINE_METRICS[task])
-    targets = _targets(evidence, backbone, task, gains, prepared)
+    targets = _targets(stored, backbone, task, gains, prepared)
     return Offer(backbone, size, candidates, targets, prepared, _largest(published, prepared) | sources)
 
 
-def _backbone(evidence: StoredSpace, wanted: str | None) -> str:
-    """The wanted one, or that with the most initializations."""
-    found = {(spec.backbone, trial["initialization"]) for trial, spec, _ in _starts(evidence)}
+def _backbone(stored: StoredSpace, wanted: str | None) -> str:
+    """Return the wanted backbone, or the one with most initializations."""
+    found = {(spec.backbone, trial["initialization"]) for trial, spec, _ in _initial_weights(stored)}
     trained = Counter(backbone for backbone, label in sorted(found) if label != IMAGENET)
     if not trained:
-        raise InputError(f"{evidence.store.out}: no pre-training of `{evidence.plan['space']}` is finished")
+        raise InputError(f"{stored.store.out}: no pre-training of `{stored.plan['space']}` is finished")
     if wanted is not None and wanted not in trained:
         raise InputError(f"--backbone {wanted}: no pre-training is finished; {did_you_mean(wanted, trained)}")
     return wanted or trained.most_common(1)[0][0]
 
 
-def _starts(evidence: StoredSpace) -> Iterator[tuple[dict[str, Any], Finetune | Survive, str]]:
-    """Every trial that begins with weights which are there, and their name."""
-    for trial in evidence.plan["trials"]:
-        spec = evidence.units[trial["digest"]].spec
+def _initial_weights(stored: StoredSpace) -> Iterator[tuple[dict[str, Any], Finetune | Survive, str]]:
+    """Yield every trial that starts from available weights, and the name of the weights."""
+    for trial in stored.plan["trials"]:
+        spec = stored.units[trial["digest"]].spec
         assert isinstance(spec, Finetune | Survive)  # noqa: S101 - for the type checker
-        if spec.weights in evidence.units:
-            source = evidence.units[spec.weights].spec
+        if spec.weights in stored.units:
+            source = stored.units[spec.weights].spec
             labelled = isinstance(source, Pretrain) and source.method == SUPERVISED
-            if labelled and _unguarded(evidence, spec.weights) in evidence.finished:
+            if labelled and _unguarded(stored, spec.weights) in stored.finished:
                 yield trial, spec, spec.weights
         elif spec.weights and trial["initialization"] == IMAGENET:
             yield trial, spec, spec.weights
 
 
-def _unguarded(evidence: StoredSpace, digest: str) -> str:
+def _unguarded(stored: StoredSpace, digest: str) -> str:
     """Return the pre-training on all images that a guarded one may repeat, else the pre-training itself."""
-    unit = evidence.units[digest]
+    unit = stored.units[digest]
     unguarded = unit.spec.unguarded.digest if isinstance(unit.spec, Pretrain) else digest
     return unguarded if unguarded in unit.needs else digest
 
 
-def _candidates(evidence: StoredSpace, backbone: str) -> dict[str, Candidate]:
+def _candidates(stored: StoredSpace, backbone: str) -> dict[str, Candidate]:
     weights: dict[str, dict[str, None]] = {}
-    for trial, spec, name in _starts(evidence):
+    for trial, spec, name in _initial_weights(stored):
         if spec.backbone == backbone:
-            trained = _unguarded(evidence, name) if name in evidence.units else name
+            trained = _unguarded(stored, name) if name in stored.units else name
             weights.setdefault(trial["initialization"], {})[trained] = None
     return {
-        label: Candidate(label, tuple(names), _datasets(evidence, names)) for label, names in weights.items()
+        label: Candidate(label, tuple(names), _datasets(stored, names)) for label, names in weights.items()
     }
 
 
-def _datasets(evidence: StoredSpace, weights: dict[str, None]) -> tuple[str, ...]:
-    specs = [evidence.units[name].spec for name in weights if name in evidence.units]
+def _datasets(stored: StoredSpace, weights: dict[str, None]) -> tuple[str, ...]:
+    specs = [stored.units[name].spec for name in weights if name in stored.units]
     found = [name for spec in specs if isinstance(spec, Pretrain) for name in spec.datasets]
     return tuple(dict.fromkeys(found)) or (PUBLISHED,)
 
 
-def _data(evidence: StoredSpace, candidate: Candidate) -> list[str]:
-    specs = [evidence.units[name].spec for name in candidate.weights if name in evidence.units]
+def _data(stored: StoredSpace, candidate: Candidate) -> list[str]:
+    specs = [stored.units[name].spec for name in candidate.weights if name in stored.units]
     return [name for spec in specs if isinstance(spec, Pretrain) for name in spec.data]
 
 
 def _largest(digests: list[str], prepared: dict[str, Manifest]) -> dict[str, str]:
-    """By dataset the data with most training images: samples of a source are one modality."""
+    """Return by dataset the prepared data with most training images."""
     ordered = sorted(digests, key=lambda name: (prepared[name].images.get("train", 0), name))
     return {prepared[name].dataset: name for name in ordered}
 
 
 def measured(frame: "pd.DataFrame", backbone: str, metric: str) -> Gains:
-    """What initializations gained over random weights with the backbone: a mean over networks and seeds."""
+    """Return gains over random weights with the backbone, as means over networks and seeds."""
     rows = frame[frame["backbone"] == backbone]
     if metric not in rows or rows[metric].isna().all():
         return {}
@@ -162,16 +169,16 @@ def measured(frame: "pd.DataFrame", backbone: str, metric: str) -> Gains:
 
 
 def _targets(
-    evidence: StoredSpace, backbone: str, task: str, gains: Gains, prepared: dict[str, Manifest]
+    stored: StoredSpace, backbone: str, task: str, gains: Gains, prepared: dict[str, Manifest]
 ) -> list[Target]:
-    """Those with gains whose data are there."""
-    starts: dict[str, dict[str, dict[str, None]]] = {}
+    """Return the targets that have gains and prepared data."""
+    weights: dict[str, dict[str, dict[str, None]]] = {}
     data: dict[str, str] = {}
-    for trial, spec, name in _starts(evidence):
+    for trial, spec, name in _initial_weights(stored):
         fits = spec.backbone == backbone and spec.data in prepared and card(spec.dataset).task == task
-        if fits and spec.dataset in gains and (name not in evidence.units or name in evidence.finished):
+        if fits and spec.dataset in gains and (name not in stored.units or name in stored.finished):
             data.setdefault(spec.dataset, spec.data)
-            starts.setdefault(spec.dataset, {}).setdefault(trial["initialization"], {})[name] = None
+            weights.setdefault(spec.dataset, {}).setdefault(trial["initialization"], {})[name] = None
     return [
         Target(
             name,
@@ -179,5 +186,5 @@ def _targets(
             {label: tuple(found) for label, found in labels.items()},
             {label: gain for label, gain in gains[name].items() if label in labels},
         )
-        for name, labels in starts.items()
+        for name, labels in weights.items()
     ]

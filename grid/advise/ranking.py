@@ -1,8 +1,8 @@
-"""Initializations in order by several kinds of evidence, and how far such an order has been right.
+"""Rank initializations by several kinds of evidence, and measure how far such a ranking has been right.
 
-Within a kind of evidence ranks run from 0 (best) to 1 (worst), ties sharing; an initialization's mean rank is
-over the kinds that it has, each weighing the same. Nothing is fitted: with a dozen targets at the most there
-is nothing to fit weights on.
+Within a kind of evidence, ranks run from 0 (best) to 1 (worst), with mean ranks for ties. An initialization's
+mean rank is the mean over the kinds that it has, with equal weights. Nothing is fitted, because a dozen
+targets at most are too few to fit weights on.
 """
 
 from collections.abc import Mapping
@@ -13,16 +13,16 @@ import numpy as np
 from grid.results.statistics import Interval, bootstrap_interval
 
 HIGHER = {"cmd": False, "logme": True, "gain": True}  # is better
-LEAST = 3  # measured targets, and initializations, below which nothing is recommended
+LEAST = 3  # fewer measured targets or initializations give no recommendation
 
 Values = Mapping[str, float]  # by initialization
 Evidences = Mapping[str, Values]  # by kind, a key of HIGHER
 
 
 def mean_ranks(evidences: Evidences) -> dict[str, float]:
-    """By initialization, in [0, 1], the best first.
+    """Return the mean rank of each initialization, in [0, 1], the best first.
 
-    A kind that one initialization alone has orders nothing.
+    A kind of evidence that only one initialization has is not used.
     """
     from scipy.stats import rankdata
 
@@ -37,15 +37,15 @@ def mean_ranks(evidences: Evidences) -> dict[str, float]:
     return dict(sorted(means.items(), key=lambda item: item[1]))
 
 
-def places(ranks: Values) -> dict[str, int]:
-    """1 for the best; those of one mean rank share the better place."""
+def positions(ranks: Values) -> dict[str, int]:
+    """Return the position of each initialization, 1 for the best; equal mean ranks share a position."""
     return {name: 1 + sum(other < rank - 1e-12 for other in ranks.values()) for name, rank in ranks.items()}
 
 
 def agreement(ranks: Values, measured: Values) -> float | None:
-    """Kendall's tau-b of mean ranks with the measured order, in [-1, 1]; 0 where either orders nothing.
+    """Return Kendall's tau-b of mean ranks with the measured order, in [-1, 1]; 0 if either is constant.
 
-    Over the initializations that have both, None for fewer than LEAST. Kendall 1945 (ties).
+    Uses the initializations that have both; None for fewer than LEAST. Kendall 1945 (ties).
     """
     from scipy.stats import kendalltau
 
@@ -58,8 +58,10 @@ def agreement(ranks: Values, measured: Values) -> float | None:
 
 @dataclass(frozen=True)
 class Trust:
-    """`taus` by measured target, each ranked without its own results; `initializations` counts those in
-    order.
+    """How far rankings agree with measurements.
+
+    `taus` is by measured target, each ranked without its own results. `initializations` counts the ranked
+    ones.
     """
 
     taus: Mapping[str, float]
@@ -67,12 +69,12 @@ class Trust:
 
     @property
     def tau(self) -> Interval:
-        """The mean over targets and its 95 % bootstrap interval, by drawing targets."""
+        """The mean over targets with its 95 % bootstrap interval over targets."""
         return bootstrap_interval(list(self.taus.values())) if self.taus else Interval(*[float("nan")] * 3)
 
     @property
     def lacking(self) -> str:
-        """What keeps the order from being a recommendation; empty where nothing does."""
+        """Why there is no recommendation; empty if there is one."""
         if self.initializations < LEAST:
             return f"{self.initializations} initializations could be ranked, {LEAST} are needed"
         if len(self.taus) < LEAST:

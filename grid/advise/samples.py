@@ -1,7 +1,7 @@
-"""Labelled training images to look at: a few of a folder of the user's, or of prepared data.
+"""Draw labelled training images from a user's folder or from prepared data.
 
-Which ones depends on how many there are alone. Of neither is the test part looked at. `key` names the pixels:
-what is computed of a sample may be kept under it.
+The drawn rows depend only on the number of images. Test images are never used. `key` identifies the pixels,
+so that computed values can be cached under it.
 """
 
 import hashlib
@@ -28,9 +28,10 @@ Pixels = tuple[NDArray[np.uint8], NDArray[Any]]
 
 @dataclass(frozen=True)
 class Sample:
-    """`read` gives images uint8 (n, S, S, 3) with labels int64 (n,) or masks uint8 (n, S, S).
+    """A sample of images.
 
-    It raises InputError for damaged shards.
+    `read` returns images uint8 (n, S, S, 3) with labels int64 (n,) or masks uint8 (n, S, S). It raises
+    InputError for damaged shards.
     """
 
     name: str
@@ -39,9 +40,9 @@ class Sample:
 
 
 def target(text: str) -> Dataset:
-    """The labelled dataset that [NAME=]DIR holds: one with a card of its own, or a known one as downloaded.
+    """Open the labelled dataset in [NAME=]DIR: one with a card, or a built-in one as downloaded.
 
-    Raises InputError with everything that is wrong with the folder.
+    Raises InputError with all problems of the folder.
     """
     name, _, place = ("", "", text) if Path(text).is_dir() else text.rpartition("=")
     folder = Path(place)
@@ -71,7 +72,10 @@ def _of(folder: Path) -> DatasetCard:
 
 
 def of_dataset(dataset: Dataset, size: int, count: int) -> Sample:
-    """At most `count` images, preprocessed for that side. InputError names every one that cannot be read."""
+    """Return at most `count` images, preprocessed to `size` pixels.
+
+    Raises InputError that names every image which cannot be read.
+    """
     from medpt.data.preprocess import preprocess_pair
 
     records = sorted((r for r in dataset if r.split != "test"), key=lambda record: record.id)
@@ -95,7 +99,7 @@ def of_dataset(dataset: Dataset, size: int, count: int) -> Sample:
 
 
 def of_prepared(folder: Path, manifest: Manifest, digest: str, count: int) -> Sample:
-    """At most `count` training images of a prepared dataset."""
+    """Return at most `count` training images of a prepared dataset."""
     return Sample(manifest.dataset, f"{digest}-{count}", lambda: _from_shards(folder, manifest, count))
 
 
@@ -124,6 +128,6 @@ def _from_shards(folder: Path, manifest: Manifest, count: int) -> Pixels:
 
 
 def drawn(rows: NDArray[np.intp], count: int) -> NDArray[np.intp]:
-    """At most `count` of the rows, ascending."""
+    """Return at most `count` of the rows, in ascending order."""
     rng = np.random.default_rng(stream_seed(0, "advice", "sample"))
     return rows[np.sort(rng.permutation(len(rows))[:count])]

@@ -50,15 +50,15 @@ def arguments(home: Path, *more: str) -> list[str]:
 
 def prepared(home: Path) -> tuple[Adviser, Sample]:
     options = advise.parser().parse_args(arguments(home))
-    dataset, evidence, offer = advise.checked(options)
+    dataset, stored, offer = advise.check_options(options)
     target = samples.of_dataset(dataset, offer.size, options.images)
-    return Adviser(evidence, offer, options.images, None, lambda line: None), target
+    return Adviser(stored, offer, options.images, None, lambda line: None), target
 
 
 def advised(home: Path) -> Advice:
     adviser, target = prepared(home)
     found = adviser.advise(target)
-    assert not adviser.evidence.gaps
+    assert not adviser.stored.gaps
     return found
 
 
@@ -131,7 +131,7 @@ def with_gains(made: Path, gain: made_advice.Gain) -> Advice:
 
 
 def test_a_target_is_judged_without_its_own_results(made: Path) -> None:
-    """Only STARE-CLS changes, to the reverse: its tau turns over, for its own gains were no evidence."""
+    """Only STARE-CLS changes, to the reverse: its tau turns over, for its own gains were no stored."""
 
     def turned(source: str, target: str) -> float:
         return made_advice.by_distance(source, target) * (-1 if target == "STARE-CLS" else 1)
@@ -146,7 +146,7 @@ def test_contradictory_results_recommend_nothing(made: Path) -> None:
         return made_advice.by_distance(source, target) * (1 if target in ("MESSIDOR", "REFUGE-CLS") else -1)
 
     found = advise.sentence(with_gains(made, contrary))
-    assert found.startswith("Not enough evidence to recommend one: on the targets already measured Kendall's")
+    assert found.startswith("Not enough stored to recommend one: on the targets already measured Kendall's")
     assert "Start from" not in found
 
 
@@ -176,7 +176,7 @@ def poor(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_two_targets_are_not_enough(poor: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert advise.main(arguments(poor, "--csv", str(poor / "rows.csv"))) == 0
     printed = capsys.readouterr().out
-    assert "Not enough evidence to recommend one: 2 targets of this kind" in printed
+    assert "Not enough stored to recommend one: 2 targets of this kind" in printed
     assert "note: ISIC2019 · shufflenet_v2: best.safetensors is missing or is not the file" in printed
     with (poor / "rows.csv").open() as file:
         rows = {row["initialization"]: row for row in csv.DictReader(file)}
@@ -233,7 +233,7 @@ def test_mean_ranks_by_hand() -> None:
     ranks = ranking.mean_ranks(evidences)  # cmd: 0, 0.75, 0.75; logme: 1, -, 0; one gain orders nothing
     assert ranks == pytest.approx({"c": 0.375, "a": 0.5, "b": 0.75})
     assert list(ranks) == ["c", "a", "b"]
-    assert ranking.places({"a": 0.2, "b": 0.2, "c": 0.5}) == {"a": 1, "b": 1, "c": 3}
+    assert ranking.positions({"a": 0.2, "b": 0.2, "c": 0.5}) == {"a": 1, "b": 1, "c": 3}
 
 
 @given(st.dictionaries(st.sampled_from("abcdef"), st.floats(-9, 9), min_size=2))
