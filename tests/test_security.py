@@ -1,6 +1,6 @@
-"""What SECURITY.md promises of the code: nothing runs from data, and nothing listens beyond this machine.
+"""What SECURITY.md promises of the code: no code runs from data, and nothing listens beyond this machine.
 
-The rules read the source, so they hold for lines that no test reaches; each is shown what it must find.
+The rules read the source, so that they also cover lines that no test executes.
 """
 
 import ast
@@ -19,14 +19,12 @@ from grid.plan import datasets
 from grid.space import reader
 
 ROOT = Path(__file__).parents[1]
-SOURCES = sorted(path for room in ("grid", "medpt", "deploy") for path in (ROOT / room).rglob("*.py"))
-PICKLERS = {
-    "medpt/data/readers/cifar100.py",  # CIFAR-100 is pickles: read by a subclass that knows numpy arrays only
-    "medpt/phantom/cifar100.py",  # and written
+SOURCES = sorted(path for folder in ("grid", "medpt", "deploy") for path in (ROOT / folder).rglob("*.py"))
+PICKLE_FORMATS = {
+    "medpt/data/readers/cifar100.py",  # CIFAR-100 is a pickle; its unpickler makes numpy arrays only
+    "medpt/phantom/cifar100.py",  # writes the same format
 }
-OWN_PICKLES = {
-    "grid/execution/failures.py"
-}  # what a trial of this run raised, as Tune wrote it to a folder of this process
+OWN_PICKLES = {"grid/execution/failures.py"}  # an exception that Tune wrote to a folder of this process
 PICKLES = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "jsonpickle"}
 UNPICKLING = {"read_pickle", "loads_pickle"}
 YAML = {"load", "load_all", "full_load", "full_load_all", "unsafe_load", "unsafe_load_all"}
@@ -37,15 +35,17 @@ SHELLS = {("os", "system"), ("os", "popen"), ("subprocess", "getoutput"), ("subp
 
 
 def offences(text: str, pickler: bool = False) -> list[str]:
-    """Lines of a module that could run what data say, write where archives say, or listen to others."""
+    """Return the lines of a module that could run code from data, write where an archive says, or listen to
+    other machines.
+    """
     nodes = list(ast.walk(ast.parse(text)))
     archives = ARCHIVES | (
         {"extract"} if {"tarfile", "zipfile"} & set().union(*map(_imported, nodes)) else set()
     )
     found = []
     for node in nodes:
-        told = [*_offence(node, pickler), *(_call(node, archives) if isinstance(node, ast.Call) else ())]
-        found += [f"{getattr(node, 'lineno', 0)}: {what}" for what in told]
+        here = [*_offence(node, pickler), *(_call(node, archives) if isinstance(node, ast.Call) else ())]
+        found += [f"{getattr(node, 'lineno', 0)}: {what}" for what in here]
     return found
 
 
@@ -62,7 +62,7 @@ def _offence(node: ast.AST, pickler: bool) -> Iterator[str]:
     if isinstance(node, ast.Constant) and node.value in ("0.0.0.0", "::"):  # noqa: S104
         yield "all interfaces"
     if isinstance(node, ast.Attribute) and node.attr in LOADERS and _name(node.value) == "yaml":
-        yield "a YAML loader that makes objects"
+        yield "a YAML loader that creates objects"
 
 
 def _call(node: ast.Call, archives: set[str]) -> Iterator[str]:
@@ -73,18 +73,18 @@ def _call(node: ast.Call, archives: set[str]) -> Iterator[str]:
     if (owner, name) in SHELLS or _is(given.get("shell"), True):
         yield "a shell"
     if owner == "yaml" and name in YAML:
-        yield "YAML that is not loaded safely"
+        yield "unsafe YAML"
     if owner == "pickle" and name in ("load", "loads"):
-        yield "an unpickler that knows everything"
+        yield "an unrestricted unpickler"
     if name in UNPICKLING or _is(given.get("allow_pickle"), True):
         yield "pickled data"
     weights = (owner, name) == ("torch", "load") or name == "get_state_dict"
     if weights and not _is(given.get("weights_only"), True):
-        yield "weights that may be code"
+        yield "weights that may contain code"
     if name == "get_state_dict" and not _is(given.get("check_hash"), True):
-        yield "a download that nobody checked"
+        yield "a download without a checked hash"
     if name in archives:
-        yield "an archive that names its own places"
+        yield "an archive that chooses its own paths"
 
 
 def _called(node: ast.Call) -> tuple[str | None, str]:
@@ -102,11 +102,11 @@ def _is(node: ast.AST | None, value: object) -> bool:
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_no_line_runs_what_data_say(path: Path) -> None:
+def test_no_line_runs_code_from_data(path: Path) -> None:
     name = path.relative_to(ROOT).as_posix()
-    found = offences(path.read_text(), pickler=name in PICKLERS | OWN_PICKLES)
+    found = offences(path.read_text(), pickler=name in PICKLE_FORMATS | OWN_PICKLES)
     unpickled = [what.partition(": ")[2] for what in found]
-    assert unpickled == (["an unpickler that knows everything"] if name in OWN_PICKLES else [])
+    assert unpickled == (["an unrestricted unpickler"] if name in OWN_PICKLES else [])
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_no_line_runs_what_data_say(path: Path) -> None:
         "serve(host='0.0.0.0')",
     ],
 )
-def test_each_rule_finds_its_line(line: str) -> None:
+def test_rules_find_an_unsafe_line(line: str) -> None:
     assert len(offences(line)) == 1
 
 
@@ -156,12 +156,12 @@ def test_each_rule_finds_its_line(line: str) -> None:
         "json.load(file)",
     ],
 )
-def test_the_safe_twins_are_let_through(line: str) -> None:
+def test_rules_accept_the_safe_alternatives(line: str) -> None:
     assert offences(line) == []
 
 
-def test_the_exception_is_the_restricted_unpickler() -> None:
-    for name in PICKLERS:
+def test_cifar100_is_read_by_a_restricted_unpickler() -> None:
+    for name in PICKLE_FORMATS:
         calls = [
             node for node in ast.walk(ast.parse((ROOT / name).read_text())) if isinstance(node, ast.Call)
         ]
@@ -171,8 +171,8 @@ def test_the_exception_is_the_restricted_unpickler() -> None:
 
 
 @pytest.mark.parametrize("folder", ["../elsewhere", "x/../../elsewhere", "ABSOLUTE"])
-def test_a_space_reads_below_the_data_alone(folder: str, tmp_path: Path) -> None:
-    """`folder` of a foreign space file names what --data holds; links in --data are the user's own."""
+def test_space_reads_only_below_the_data_folder(folder: str, tmp_path: Path) -> None:
+    """A space file of somebody else may name folders below --data; links in --data are the user's own."""
     (tmp_path / "data" / "inside").mkdir(parents=True)
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "data" / "linked").symlink_to(tmp_path / "elsewhere")
@@ -208,7 +208,7 @@ with local_ray(None, 1):
 """
 
 
-def test_a_local_run_listens_on_loopback_alone() -> None:
+def test_local_run_listens_on_loopback_alone() -> None:
     """All that Ray starts for a run on this machine: head, node, agents, workers, Ray Data's actors."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     done = subprocess.run(
@@ -229,7 +229,7 @@ def test_a_local_run_listens_on_loopback_alone() -> None:
 
 
 @pytest.mark.parametrize("lock", ["requirements.lock", "deploy/requirements.lock"])
-def test_the_lock_is_past_the_fixes_that_are_known(lock: str) -> None:
+def test_lock_has_the_known_security_fixes(lock: str) -> None:
     table = (ROOT / "SECURITY.md").read_text().partition("| package | fixed in |")[2]
     fixes = re.findall(r"^\| ([a-z]+) \| ([\d.]+) \|", table, re.MULTILINE)
     locked = dict(re.findall(r"^([a-z0-9-]+)==([\d.]+)", (ROOT / lock).read_text(), re.MULTILINE))

@@ -119,7 +119,7 @@ DATA = [
         "never run",
         (
             "tests/medpt/models/test_weights.py::test_no_code_runs_from_a_published_file",
-            "tests/test_security.py::test_no_line_runs_what_data_say",
+            "tests/test_security.py::test_no_line_runs_code_from_data",
         ),
     ),
     Row(
@@ -128,7 +128,7 @@ DATA = [
         "refused, or shown as text; paths are digests",
         (
             f"{ARCHIVES}a_hostile_name_is_no_dataset",
-            "tests/test_security.py::test_a_space_reads_below_the_data_alone",
+            "tests/test_security.py::test_space_reads_only_below_the_data_folder",
             "tests/grid/report/test_report.py::test_hostile_names_are_text",
         ),
     ),
