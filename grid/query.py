@@ -7,6 +7,7 @@ import argparse
 import math
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -101,17 +102,17 @@ def probability(value: float) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
-    try:
-        frame = results.load(options.space, options.out, options.tracking_uri)
-        table = answer(where(frame, options.where), options)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
+    return cli.run_command(partial(query, options))
+
+
+def query(options: argparse.Namespace) -> None:
+    """Print the answer to the question that `options` ask."""
+    frame = results.load(options.space, options.out, options.tracking_uri)
+    table = answer(where(frame, options.where), options)
     if options.csv:
         table.to_csv(sys.stdout, index=False)
-        return 0
-    cli.console().print(printed(table, options))
-    return 0
+    else:
+        cli.console().print(printed(table, options))
 
 
 def answer(frame: "pd.DataFrame", options: argparse.Namespace) -> "pd.DataFrame":

@@ -86,9 +86,14 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text())
 
 
+def existing_folder(folder: Path) -> Path:
+    """Return `folder`, or the nearest folder above it that exists."""
+    return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
+
+
 def free_space(folder: Path) -> str:
-    """What the disk below a folder still takes, in words."""
-    return f"{shutil.disk_usage(folder).free / 2**20:,.1f} MB free in {folder}"
+    """Return how much the disk of `folder` still takes, in words."""
+    return f"{shutil.disk_usage(existing_folder(folder)).free / 2**20:,.1f} MB free in {folder}"
 
 
 def sha256(path: Path) -> str:

@@ -4,7 +4,7 @@ import sys
 
 from grid.options import add_result_arguments, command_parser
 from grid.report.page import build
-from medpt.errors import InputError
+from medpt import cli
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -13,12 +13,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     add_result_arguments(parser)
     options = parser.parse_args(arguments)
-    try:
-        print(build(options.space, options.out, options.tracking_uri))
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+    return cli.run_command(lambda: print(build(options.space, options.out, options.tracking_uri)))
 
 
 if __name__ == "__main__":

@@ -8,12 +8,13 @@ import argparse
 import os
 import secrets
 import sys
+from functools import partial
 from pathlib import Path
 
 from grid.addresses import hide_passwords
 from grid.options import command_parser
 from grid.tracking.client import client
-from medpt import files
+from medpt import cli, files
 from medpt.errors import InputError
 
 DATABASE, ARTIFACTS = "MEDPT_TRACKING_DB", "MEDPT_TRACKING_ARTIFACTS"
@@ -29,23 +30,23 @@ auth_cache_ttl_seconds = 60
 
 def main(arguments: list[str] | None = None) -> int:
     options, more = parser().parse_known_args(arguments)
+    return cli.run_command(partial(serve, options, more), options.out)
+
+
+def serve(options: argparse.Namespace, more: list[str]) -> None:
+    """Check what the server needs, then run it in this process until it is stopped."""
     out = options.out.absolute()
     database = os.environ.get(DATABASE) or f"sqlite:///{out / 'mlflow.db'}"
     artifacts = os.environ.get(ARTIFACTS) or str(out / "mlartifacts")
-    try:
-        refuse_open_server(more, login=options.login)
-        out.mkdir(parents=True, exist_ok=True)
-        check_database(database)
-        check_artifacts(artifacts)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
+    refuse_open_server(more, login=options.login)
+    out.mkdir(parents=True, exist_ok=True)
+    check_database(database)
+    check_artifacts(artifacts)
     os.environ |= server_environment(database) | (set_up_login(out / "tracking") if options.login else {})
     print(how_to_connect(options.port, out / "tracking", login=options.login), flush=True)
-    from mlflow.cli import cli
+    from mlflow.cli import cli as mlflow_cli
 
-    cli(server_arguments(options.port, artifacts, more, login=options.login))
-    return 0
+    mlflow_cli(server_arguments(options.port, artifacts, more, login=options.login))
 
 
 def refuse_open_server(more: list[str], *, login: bool) -> None:

@@ -4,9 +4,11 @@ import argparse
 import os
 import sys
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from medpt import cli
 from medpt.analysis.cmd import DEFAULTS, PAPER_SCALES, Settings
 from medpt.errors import InputError, did_you_mean
 
@@ -16,20 +18,12 @@ if TYPE_CHECKING:
 
     from medpt.analysis.distances import Distances
 
-BAD_INPUT = 2
 OUTPUTS = (".csv", ".npz")
-WIDE = 200  # characters, where the output is no terminal
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The exit code: 0, or 2 for bad input, told on stderr in one line a problem."""
     options = _parser().parse_args(arguments)
-    try:
-        options.command(options)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return BAD_INPUT
-    return 0
+    return cli.run_command(partial(options.command, options))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -136,12 +130,6 @@ def _sets(
     return read(texts, options.data, size, at_most=options.at_most, clahe=clahe, tell=_told)
 
 
-def _console() -> Any:
-    from rich.console import Console
-
-    return Console(width=None if sys.stdout.isatty() else WIDE)
-
-
 def _show_distances(found: "Distances") -> None:
     from rich.table import Table
 
@@ -151,7 +139,7 @@ def _show_distances(found: "Distances") -> None:
     rows = zip(found.names, found.average, found.nearest(), found.images, strict=True)
     for name, values, nearest, images in rows:
         table.add_row(name, *(f"{value:.2f}" for value in values), nearest, str(images))
-    console = _console()
+    console = cli.console()
     console.print(table)
     for init in found.per_init:
         measured, published = found.scales[init], PAPER_SCALES[init]
@@ -173,7 +161,7 @@ def _show_controls(found: "Distances", beside: "dict[str, NDArray[np.float64]]")
     for name, matrix in beside.items():
         same = nearest_agreement(found.average, matrix)
         table.add_row(name, f"{rank_correlation(found.average, matrix):.3f}", f"{same:.0%}")
-    _console().print(table)
+    cli.console().print(table)
 
 
 def _write(path: Path, found: "Distances") -> None:
@@ -215,7 +203,7 @@ def _svcca(options: argparse.Namespace) -> None:
     for point in points:
         similar = (f"{point.similarity:.4f}", f"{point.floor:.4f}", f"{point.n:,}", str(point.p))
         table.add_row(point.layer, *similar, f"{point.weights:.4f}")
-    _console().print(table)
+    cli.console().print(table)
 
 
 def _both(options: argparse.Namespace) -> Any:

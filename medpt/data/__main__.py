@@ -3,8 +3,10 @@
 import argparse
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
+from medpt import cli
 from medpt.data import catalog, own
 from medpt.data.catalog import OWN, card
 from medpt.errors import InputError
@@ -13,14 +15,8 @@ BAD_INPUT = 2
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The exit code: 0, or 2 for bad input, told on stderr in one line a problem."""
     options = _parser().parse_args(arguments)
-    try:
-        code: int = options.command(options)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return BAD_INPUT
-    return code
+    return cli.run_command(partial(options.command, options))
 
 
 def _parser() -> argparse.ArgumentParser:
