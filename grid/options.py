@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from grid.addresses import TRACKING_URIS, hide_passwords, is_tracking_uri
 from grid.space.filters import Filters, parse_filters
 from grid.store import leases
+from grid.store.artifacts import copy_of
 from grid.store.backends import is_url
 from medpt.errors import InputError
 
@@ -50,6 +51,11 @@ class RunOptions:
     dry_run: bool = False
     flush: bool = False
     command: str = ""  # to repeat this run; passwords are hidden
+
+    @property
+    def local_folder(self) -> Path:
+        """Where this machine keeps the results, or of a bucket its copies of them."""
+        return copy_of(self.out) if is_url(self.out) else Path(self.out)
 
     def open_store(self, run: str = "") -> "Store":
         """Return the store of the results; `run` names the driver that claims units in it."""

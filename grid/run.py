@@ -1,87 +1,268 @@
-"""`python -m grid.run --space NAME`: plan, run, report.
+"""`python -m grid.run --space NAME`: plan the units of a space, run what is left of them, and report.
 
-Exit codes: 0 all finished; 1 some units failed, the rest finished, or the disk is full; 2 refused before
-anything started; 130 and 143 interrupted. The same command goes on where a run ended, however it ended.
+Exit codes: 0 all units are finished and recorded; 1 some units failed (the rest finished), MLflow's record is
+incomplete, or the disk is full; 2 refused before anything started; 130 and 143 interrupted. However a run
+ended, the same command resumes it.
 """
 
-import errno
 import sys
-from dataclasses import replace
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from rich.console import Console
 
-from grid.cluster.process_exit import exit_on_signals, exit_process
-from grid.dry_run import describe
+from grid.addresses import hide_passwords
+from grid.cluster import temp_folders
+from grid.cluster.process_exit import (
+    exit_on_signals,
+    exit_process,
+    exit_without_ray,
+    message_on_crash,
+    watch_connection,
+)
+from grid.dry_run import print_plan
 from grid.options import RunOptions, parse_options
 from grid.plan import datasets
 from grid.plan import plan as planning
+from grid.plan.datasets import SpaceDatasets
+from grid.plan.plan import Plan
+from grid.space import reader
 from grid.space.filters import select_trials
-from grid.space.reader import load
+from grid.space.trials import Space
 from grid.store.store import Store
 from medpt import cli
 from medpt.data import own
+from medpt.data.dataset import Dataset
 from medpt.errors import InputError
-from medpt.files import free_space
+from medpt.specs import Finetune
 
-FULL = {errno.ENOSPC, errno.EDQUOT}
+if TYPE_CHECKING:
+    from grid.tracking.tracker import Tracker
+
+
+@dataclass(frozen=True)
+class Run:
+    """One start of the command: what it works on, and where it prints."""
+
+    options: RunOptions
+    plan: Plan
+    store: Store
+    console: Console
 
 
 def main(arguments: list[str] | None = None) -> int:
     options = parse_options(sys.argv[1:] if arguments is None else arguments)
-    console = cli.console()
-    try:
-        return run(options, console)
-    except InputError as error:
-        console.file.flush()
-        print(error, file=sys.stderr)
-        return 2
-    except OSError as error:
-        if error.errno not in FULL:
-            raise
-        console.file.flush()
-        print(f"{error}; {free_space(options.open_store().root)}; the same command goes on", file=sys.stderr)
-        return 1
+    return cli.run_command(partial(run_space, options), options.local_folder)
 
 
-def run(options: RunOptions, console: Console) -> int:
-    if options.data is not None:
-        own.register(options.data)
-    space = select_trials(load(options.space), options.filters, options.limit)
+def run_space(options: RunOptions) -> int:
+    """Plan, run and report a space; return the exit code."""
+    space = load_space(options)
     store = options.open_store(run=uuid4().hex)
     if not options.dry_run:
         store.create()
     found = datasets.find(space, options.data, store.root, write=not options.dry_run)
     options = replace(options, imagenet_weights=options.imagenet_weights or found.weights)
-    plan = planning.build(space, found.fingerprints, datasets.published(space, options.imagenet_weights))
+    run = Run(options, build_plan(space, found, options), store, cli.console())
     if options.dry_run:
-        describe(plan, store, found, console)
+        print_plan(run.plan, store, found, run.console)
         return 0
+    exit_on_signals(resume_message("interrupted", options))
     if options.flush:
-        return flushed(plan, store, found, options, console)
+        return flush(run, found)
     opened = datasets.open_all(space, found)
-    exit_on_signals(how_to_go_on(options))
-    from grid.execute import execute
+    todo = units_to_run(run)
+    check_units(run, todo)
+    store.write_plan(space.name, run.plan.plain())
+    tracker = start_tracker(run)
+    print_counts(run, todo)
+    if todo:
+        run_units(run, todo, opened, tracker)
+    recorded = finish_tracking(run, tracker) and print_results(run, tracker.uri)
+    return report_outcome(run, tracker.uri, recorded=recorded)
 
-    return execute(plan, store, opened, options, console)
+
+def load_space(options: RunOptions) -> Space:
+    """Return the space with the trials that --filter and --limit select."""
+    if options.data is not None:
+        own.register(options.data)
+    return select_trials(reader.load(options.space), options.filters, options.limit)
 
 
-def flushed(
-    plan: planning.Plan,
-    store: Store,
-    found: datasets.SpaceDatasets,
-    options: RunOptions,
-    console: Console,
-) -> int:
-    from grid.execute import flush
+def build_plan(space: Space, found: SpaceDatasets, options: RunOptions) -> Plan:
+    """Return the units of the space, named by the datasets and the published weights found here."""
+    published = datasets.published(space, options.imagenet_weights)
+    return planning.build(space, found.fingerprints, published)
 
-    if found.problems:  # without the data nobody knows the names of the units
+
+def units_to_run(run: Run) -> list[str]:
+    """Return the digests left to run, inputs first.
+
+    Diverged units are skipped, as they would diverge again. Inputs whose files are damaged are run again.
+    Also removes what killed drivers left.
+    """
+    plan, store = run.plan, run.store
+    store.sweep()
+    temp_folders.clean_up_abandoned()
+    failed = store.failures() & plan.units.keys()
+    diverged = {name for name in failed if store.failure(name)["cause"] == "diverged"}
+    finished = store.finished()
+    todo = plan.units.keys() - finished - diverged
+    inputs = {need for name in todo for need in plan.units[name].needs}
+    for name in sorted(store.doubtful(inputs & finished)):
+        if problem := store.demote(name):
+            run.console.print(f"{problem}\n  run again: {plan.units[name].label}", markup=False)
+    return [name for name in plan.units if not store.is_finished(name) and name not in diverged]
+
+
+def check_units(run: Run, todo: list[str]) -> None:
+    """Raise InputError where extensions or published weights that the units use cannot be loaded."""
+    from grid.execution.inputs import weights_file
+    from medpt.models import contract, weights
+
+    specs = [run.plan.units[name].spec for name in todo]
+    contract.check_extensions(specs, run.plan.space.settings.size)
+    tuned = [spec for spec in specs if isinstance(spec, Finetune)]
+    problems = []
+    for backbone in sorted({spec.backbone for spec in tuned if spec.initialization == "imagenet*"}):
+        try:
+            weights.published(backbone, weights_file(run.options.imagenet_weights, backbone))
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(problems)
+
+
+def print_counts(run: Run, todo: list[str]) -> None:
+    """Print how many units are finished and how many are left."""
+    space, units = run.plan.space, len(run.plan.units)
+    finished = sum(run.store.is_finished(name) for name in run.plan.units)
+    diverged = units - finished - len(todo)
+    counts = f"{finished} finished, {len(todo)} to run" + (f", {diverged} diverged" if diverged else "")
+    run.console.print(f"[bold]{space.name}[/bold]: {space.title}")
+    run.console.print(f"{len(run.plan.trials)} trials, {units} units: {counts}")
+    if not todo:
+        run.console.print("nothing is left to do")
+
+
+def run_units(run: Run, todo: list[str], opened: Mapping[str, Dataset], tracker: "Tracker") -> None:
+    """Start or join Ray and run the units; how each ended is in the store."""
+    from grid.cluster.ray_session import gcs_address, local_ray
+    from grid.execution.progress import Progress
+    from grid.plan import cost
+
+    options, plan, console = run.options, run.plan, run.console
+    costs = {name: cost.seconds(plan.units[name], plan.sizes, "CPU core") for name in todo}
+    with ExitStack() as stack:
+        progress = stack.enter_context(Progress(console, costs))
+        stack.enter_context(local_ray(options.address, options.cpus, options.gpus))
+        exit_on_signals(resume_message("interrupted", options))
+        stack.enter_context(message_on_crash(resume_message("the process or its Ray was killed", options)))
+        lost = resume_message(
+            f"the connection to Ray at {options.address or 'this machine'} was lost", options
+        )
+        stack.enter_context(watch_connection(gcs_address(), partial(exit_without_ray, lost)))
+        from grid.execution import scheduler
+
+        def tell(event: str, unit: Unit) -> None:
+            progress.note(event, unit)
+            tracker.note(event, unit)
+
+        capacity = find_capacity(run)
+        notice = StallNotice(options.stall_seconds, partial(console.print, markup=False))
+        scheduler.run(plan, todo, run.store, options, dict(opened), tell, progress.prepared, capacity, notice)
+
+
+def check_capacity(run: Run) -> None:
+    """Raise InputError for GPUs that PyTorch cannot use; print it where a cluster without GPUs is used."""
+    from grid.execution import allocation
+
+    options = run.options
+    capacity = allocation.capacity(options.cpus, options.gpus)
+    if not options.address:
+        allocation.check_gpus(capacity.gpus)
+    elif options.gpus is None and not capacity.gpus:
+        run.console.print("the cluster has no GPU now, so units train on CPUs; --gpus N waits for N GPUs")
+
+
+def resume_message(reason: str, options: RunOptions) -> str:
+    """Return the final message of a run that ends early."""
+    return f"\n{reason}; run the same command to resume:\n  {options.command}\n"
+
+
+def flush(run: Run, found: SpaceDatasets) -> int:
+    """Send MLflow what it lacks of the finished units; return the exit code."""
+    if found.problems:  # the digests of units depend on the data
         raise InputError(found.problems)
-    return flush(plan, store, options, console)
+    tracker = start_tracker(run)
+    if not finish_tracking(run, tracker):
+        return 1
+    finished = sum(run.store.is_finished(name) for name in run.plan.units)
+    uri = hide_passwords(tracker.uri)
+    run.console.print(f"all {finished} runs of {run.plan.space.name} are in {uri}", markup=False)
+    return 0
 
 
-def how_to_go_on(options: RunOptions) -> str:
-    return f"\ninterrupted; the same command goes on:\n  {options.command}\n"
+def start_tracker(run: Run) -> "Tracker":
+    """Start recording the run in MLflow, from a thread."""
+    from grid.tracking.tracker import Tracker, default_uri
+
+    tracker = Tracker(run.options.tracking_uri or default_uri(run.store.root), run.store, run.plan)
+    tracker.start()
+    return tracker
+
+
+def finish_tracking(run: Run, tracker: "Tracker") -> bool:
+    """Wait for the last records; return whether MLflow has all, and print what it lacks."""
+    unsent = tracker.finish()
+    if unsent:
+        where = f"{hide_passwords(tracker.uri)} yet ({tracker.problem})"
+        run.console.print(
+            f"{unsent} runs are not in {where}; run the same command to send them", markup=False
+        )
+    return not unsent
+
+
+def print_results(run: Run, uri: str) -> bool:
+    """Print the tables of the space; return False where MLflow, which may be lost by now, has no answer."""
+    from grid import results
+    from grid.report.tables import print_tables
+
+    try:
+        frame = results.load(run.plan.space.name, run.store.out, uri)
+        print_tables(results.find_cells(frame), run.console)
+    except InputError as error:
+        run.console.print(str(error), markup=False)
+        return False
+    return True
+
+
+def report_outcome(run: Run, uri: str, *, recorded: bool) -> int:
+    """Print the failures and write the report, for which the record must be there; return the exit code."""
+    from grid import report
+
+    failed = [name for name in run.plan.units if not run.store.is_finished(name)]
+    for name in failed:
+        run.console.print(describe_failure(run, name), markup=False)
+    if recorded:
+        run.console.print(f"report: {report.build(run.plan.space.name, run.store.out, uri)}", markup=False)
+    return 0 if recorded and not failed else 1
+
+
+def describe_failure(run: Run, name: str) -> str:
+    """Return why a unit is not finished, and what to do."""
+    label = run.plan.units[name].label
+    if name not in run.store.failures():
+        return f"not run: {label} (needs a unit that failed)"
+    failure = run.store.failure(name)
+    line = f"failed: {label}: {failure['reason']}"
+    if failure["cause"] == "diverged":
+        return f"{line}\n  to try again all the same, remove {run.store.out}/failed/{name}.json"
+    return line + (f"\n  log: {failure['log']}" if failure["log"] else "")
 
 
 if __name__ == "__main__":

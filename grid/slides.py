@@ -1,45 +1,57 @@
-"""One cohort's slides to patches, without a space: `python -m grid.slides NAME DIR --to DIR`.
+"""`python -m grid.slides NAME DIR --to DIR`: one cohort's slides to patches, without a space.
 
-Prints the counts beside the paper's Table 4.
+Prints the counts beside those of the paper's Table 4.
 """
 
-import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 from grid.claims.published import cohort_counts
+from grid.options import command_parser
 from grid.preparation.pipeline import Destination
 from grid.preparation.slides import PatchJob, extract_all
+from medpt import cli
 from medpt.data import open_dataset
 from medpt.data.catalog import card
 from medpt.data.fingerprint import fingerprint
-from medpt.errors import InputError
 from medpt.specs import Slides
 from medpt.survival.patch_files import CohortManifest
-
-
-def table4(manifest: CohortManifest) -> list[str]:
-    """Our counts beside the paper's, a line each."""
-    paper = cohort_counts().get(manifest.spec.dataset, {})
-    ours = manifest.table4()
-    lines = [f"{manifest.spec.dataset:<20} {'ours':>9} {'paper':>9}"]
-    return lines + [f"{name:<20} {count:>9,} {paper.get(name, '-'):>9}" for name, count in ours.items()]
+from medpt.survival.patches import MICRONS, PatchOptions
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m grid.slides", description=__doc__.splitlines()[0])
-    parser.add_argument("name", help="the dataset, as `python -m medpt.data list` calls it")
-    parser.add_argument("folder", type=Path, help="the owner's files")
-    parser.add_argument("--to", type=Path, required=True, help="where the patches go")
-    parser.add_argument("--candidates", type=int, help="boxes a slide; default: as the paper's counts imply")
-    parser.add_argument("--box", type=int, help="side of a box in pixels of 0.5 microns; default: 512")
-    parser.add_argument("--size", type=int, help="side of a stored patch; default: 256")
-    options = parser.parse_args(arguments)
-    try:
-        manifest = extract_one(options)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
+    parser = command_parser("grid.slides", "Cut the slides of one cohort into patches, without a space.")
+    parser.add_argument("name", metavar="NAME", help="a dataset of `python -m medpt.data list`")
+    parser.add_argument("folder", metavar="DIR", type=Path, help="its original files")
+    parser.add_argument("--to", metavar="DIR", type=Path, required=True, help="folder for the patches")
+    parser.add_argument(
+        "--candidates",
+        type=int,
+        metavar="N",
+        help=f"boxes per slide (default: {PatchOptions.candidates}, as the paper's counts imply)",
+    )
+    parser.add_argument(
+        "--box",
+        type=int,
+        metavar="PIXELS",
+        help=f"side of a box, at {MICRONS} microns per pixel (default: {PatchOptions.box})",
+    )
+    parser.add_argument(
+        "--size", type=int, metavar="PIXELS", help=f"side of a stored patch (default: {PatchOptions.size})"
+    )
+    options = vars(parser.parse_args(arguments))
+    name, folder, to = (options.pop(key) for key in ("name", "folder", "to"))
+    patches = {key: value for key, value in options.items() if value is not None}
+    return cli.run_command(partial(run, name, folder, to, patches), to)
+
+
+def run(name: str, folder: Path, to: Path, patches: dict[str, int]) -> int:
+    """Extract the patches of the cohort NAME from `folder` into `to`, and print the counts."""
+    name = card(name).name
+    dataset = open_dataset(name, folder)
+    spec = Slides(name, fingerprint(dataset.root), patches=patches)
+    manifest = extract_one(PatchJob(name, spec, dataset, Destination(to)))
     print("\n".join(table4(manifest)))
     print(", ".join(f"{count:,} {reason}" for reason, count in manifest.refused().items()))
     for problem in manifest.problems:
@@ -47,22 +59,25 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def extract_one(options: argparse.Namespace) -> CohortManifest:
-    name = card(options.name).name
-    dataset = open_dataset(name, options.folder)
-    given = {key: getattr(options, key) for key in ("candidates", "box", "size")}
-    patches = {key: value for key, value in given.items() if value is not None}
-    job = PatchJob(
-        name, Slides(name, fingerprint(dataset.root), patches=patches), dataset, Destination(options.to)
-    )
+def extract_one(job: PatchJob) -> CohortManifest:
+    """Run the job with a Ray of its own, a dot per slide; raises the job's error."""
     from grid.cluster.ray_session import local_ray
 
     with local_ray():
-        ((_, ended),) = extract_all([job], lambda slides: print(".", end="", flush=True))
+        ((_, result),) = extract_all([job], lambda slides: print(".", end="", flush=True))
     print()
-    if isinstance(ended, Exception):
-        raise ended
-    return ended
+    if isinstance(result, Exception):
+        raise result
+    return result
+
+
+def table4(manifest: CohortManifest) -> list[str]:
+    """Return our counts beside the paper's, a line each."""
+    paper = cohort_counts().get(manifest.spec.dataset, {})
+    lines = [f"{manifest.spec.dataset:<20} {'ours':>9} {'paper':>9}"]
+    for name, count in manifest.table4().items():
+        lines.append(f"{name:<20} {count:>9,} {paper.get(name, '-'):>9}")
+    return lines
 
 
 if __name__ == "__main__":

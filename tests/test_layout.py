@@ -17,14 +17,12 @@ LONG_FUNCTIONS = {"grid/report/page.py: page", "medpt/units/finetune.py: run"}
 LONG_FILES = {"grid/space/reader.py"}
 SHORT_FILES = {
     "grid/package_data.py",
-    "medpt/cli.py",
     "medpt/data/readers/tcga_gbm.py",
     "medpt/data/readers/tcga_lgg.py",
     "medpt/phantom/tcga_gbm.py",
     "medpt/phantom/tcga_lgg.py",
 }
 MANY_ARGUMENTS = {
-    "grid/execute.py: carry_out",
     "grid/report/charts.py: lines",
     "medpt/analysis/activations.py: layer_similarities",
     "medpt/data/readers/cardiacmri.py: _heart",

@@ -1,35 +1,60 @@
-"""SIGINT and SIGTERM: say how to go on and leave at once; what is on disk is whole at any moment."""
+"""How a run ends before its work is done: by a signal, a lost connection to Ray, or a crash.
+
+What is on disk is complete at any moment, so the process can exit at once. It prints a final message, which
+says how to resume, and ends the processes that it started through Ray.
+"""
 
 import os
 import signal
+import socket
+import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NoReturn
 
+from grid.cluster import temp_folders
+
+PERIOD = 1.0  # seconds between checks of the connection
+PATIENCE = 5.0  # seconds without an answer after which Ray counts as lost; its own client waits longer
+PRINT_UNLESS_CANCELLED = "import sys; sys.stdin.read() or sys.stderr.write(sys.argv[1])"
+
+_printers: list["subprocess.Popen[str]"] = []  # of message_on_crash, for an exit that skips its `finally`
+
 
 def exit_on_signals(message: str) -> None:
-    """Exits with 130 or 143 and `message`. Ray installs its own: call this again after it started."""
+    """Exit with `message` and code 130 on SIGINT, 143 on SIGTERM.
 
-    def leave(number: int, frame: FrameType | None) -> None:
+    Call it again after Ray has started, which installs handlers of its own.
+    """
+
+    def exit_now(number: int, frame: FrameType | None) -> None:
         signal.signal(number, signal.SIG_IGN)
-        os.write(1, message.encode())  # nothing that the interrupted line may be in the middle of
-        from grid.cluster.connection_watch import dismiss
-        from grid.cluster.temp_folders import clean_up_own
+        _exit_with(message, 128 + number, stream=1)
 
-        dismiss()
-        clean_up_own()
-        os._exit(128 + number)
+    signal.signal(signal.SIGINT, exit_now)
+    signal.signal(signal.SIGTERM, exit_now)
 
-    signal.signal(signal.SIGINT, leave)
-    signal.signal(signal.SIGTERM, leave)
+
+def exit_without_ray(message: str) -> NoReturn:
+    """Exit with code 1 and `message` on standard error; nothing of Ray answers any more."""
+    _exit_with(message, 1, stream=2)
 
 
 def exit_process(code: int) -> NoReturn:
-    """Ends the process as it is: at an orderly end torch's compiler complains of what Ray's threads hold."""
+    """Exit without Python's clean-up, in which PyTorch's compiler reports objects that Ray's threads hold."""
     sys.stdout.flush()
     sys.stderr.flush()
+    os._exit(code)
+
+
+def _exit_with(message: str, code: int, stream: int) -> NoReturn:
+    os.write(stream, message.encode())  # not `print`: a signal may have interrupted one
+    cancel_message()
+    temp_folders.clean_up_own()
     os._exit(code)
 
 
@@ -46,3 +71,55 @@ def keep_sigterm_handler() -> Iterator[None]:
         yield
     finally:
         signal.signal = install
+
+
+@contextmanager
+def message_on_crash(message: str) -> Iterator[None]:
+    """Have a small process print `message` if this one ends without a word.
+
+    Ray's client ends the process from C++, with code 1, when the node that it runs on is lost.
+    """
+    command = [sys.executable, "-S", "-c", PRINT_UNLESS_CANCELLED, message]
+    _printers.append(subprocess.Popen(command, stdin=subprocess.PIPE, text=True, start_new_session=True))
+    try:
+        yield
+    finally:
+        cancel_message()
+
+
+def cancel_message() -> None:
+    """Have the processes of `message_on_crash` end without printing."""
+    while _printers:
+        _printers.pop().communicate("cancelled")
+
+
+@contextmanager
+def watch_connection(address: str, on_lost: Callable[[], object]) -> Iterator[None]:
+    """Call `on_lost`, once and from another thread, after PATIENCE seconds in which HOST:PORT refused."""
+    stop = threading.Event()
+    thread = threading.Thread(target=_watch, args=(address, on_lost, stop), name="watch", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _watch(address: str, on_lost: Callable[[], object], stop: threading.Event) -> None:
+    host, _, port = address.rpartition(":")
+    answered = time.monotonic()
+    while not stop.wait(PERIOD):
+        if _answers(host.strip("[]"), int(port)):
+            answered = time.monotonic()
+        elif time.monotonic() - answered > PATIENCE:
+            on_lost()
+            return
+
+
+def _answers(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=PERIOD).close()
+    except OSError:
+        return False
+    return True

@@ -1,8 +1,10 @@
-"""Ray, started for this process alone or joined, and always left tidy."""
+"""Ray for one driver: started on this machine, or joined at an address, and shut down at the end."""
 
 import gc
 import logging
 import os
+import socket
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,11 +13,13 @@ from grid.cluster import temp_folders
 from grid.cluster.process_exit import keep_sigterm_handler
 from medpt.errors import InputError
 
-OBJECT_STORE = 512 * 2**20  # shards are small and stream; two cores need no more
+OBJECT_STORE = 512 * 2**20  # bytes of shared memory: shards are small and are streamed
+HEAD_SECONDS = 5.0  # that a Ray head has to accept a connection
+ADDRESSES = "HOST:PORT of a Ray head, or `auto` on a node of the cluster"
 
 ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # our records are the store's and MLflow's
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # grid.run answers signals
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # grid.run handles signals
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # Tune's state is never restored: the store says what is finished
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
@@ -27,20 +31,24 @@ LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # no other machines: list
 
 @contextmanager
 def local_ray(address: str | None = None, cpus: int | None = None, gpus: int | None = None) -> Iterator[None]:
-    """Ray on this machine, or the cluster at `address`; with a temporary folder for this process alone."""
+    """Start Ray on this machine, or join the cluster at `address`; shut it down at the end.
+
+    `cpus` and `gpus` limit what a Ray on this machine has; None is all that it finds. The temporary folder
+    belongs to this process. Raises InputError where Ray cannot be started or joined.
+    """
     # Ray reads some of them when it is imported
     os.environ.update(ENVIRONMENT if address else ENVIRONMENT | LOOPBACK)
     import ray
 
     logging.getLogger("ray").setLevel(logging.ERROR)
-    for name in ("tune", "execution"):  # a page of traceback for each unit that is tried again
+    for name in ("tune", "execution"):  # a page of traceback for each unit that is retried
         logging.getLogger(f"ray.tune.{name}").setLevel(logging.CRITICAL)
     temp_folders.clean_up_abandoned()
     session = temp_folders.start()
     try:
-        with _told(address):
+        with _explain_start_errors(address):
             if address:
-                _check_head(address)
+                find_head(address)  # Ray itself would try for minutes
                 ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
             else:
                 _start(session, cpus, gpus)
@@ -50,18 +58,39 @@ def local_ray(address: str | None = None, cpus: int | None = None, gpus: int | N
         temp_folders.end(session)
 
 
-def _check_head(address: str) -> None:
-    """InputError where nothing listens: Ray itself would try for minutes."""
-    from grid.doctor import checks
+def find_head(address: str) -> str:
+    """Return HOST:PORT of the Ray head at `address`, which accepts connections.
 
-    found = checks.cluster(address)
-    if not found.ok:
-        raise InputError(found.text)
+    `auto` is the head of the cluster that this machine belongs to. Raises InputError where there is none.
+    """
+    if address == "auto":
+        address = os.environ.get("RAY_ADDRESS") or _own_cluster()
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        raise InputError(f"--address {address or 'auto'}: no Ray runs here: {ADDRESSES} is accepted")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=HEAD_SECONDS).close()
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(f"--address {address}: {reason}: start the head, or its tunnel") from None
+    return address
+
+
+def _own_cluster() -> str:
+    path = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()) / "ray" / "ray_current_cluster"
+    return path.read_text().strip() if path.is_file() else ""
+
+
+def gcs_address() -> str:
+    """Return HOST:PORT of the running Ray's head."""
+    import ray
+
+    return str(ray.get_runtime_context().gcs_address)
 
 
 @contextmanager
-def _told(address: str | None) -> Iterator[None]:
-    """What keeps Ray from starting, or from being joined, in one line: Ray raises plain exceptions for it."""
+def _explain_start_errors(address: str | None) -> Iterator[None]:
+    """Turn what keeps Ray from starting, for which it raises plain exceptions, into an InputError."""
     try:
         yield
     except InputError:
@@ -69,15 +98,15 @@ def _told(address: str | None) -> Iterator[None]:
     except Exception as error:
         reason = str(error).strip().partition("\n")[0]
         if address:
-            accepted = "HOST:PORT of a Ray head, or `auto` on a node of the cluster"
-            raise InputError(f"--address {address}: {reason}; {accepted} is accepted") from error
+            raise InputError(f"--address {address}: {reason}; {ADDRESSES} is accepted") from error
         raise InputError(f"Ray did not start on this machine: {reason} Nothing was run.") from error
 
 
 def _shutdown() -> None:
-    """Ray down, while no other thread collects garbage: handles in it would ask a worker that is going away.
+    """Shut Ray down while no other thread collects garbage.
 
-    Ray ends the whole process then ("the core worker has already been shutdown"; seen once in some runs).
+    A handle in it would ask a worker that is going away, and Ray would end the whole process ("the core
+    worker has already been shutdown"; seen once in some runs).
     """
     import ray
 
@@ -102,6 +131,6 @@ def _start(session: Path, cpus: int | None, gpus: int | None) -> None:
             log_to_driver=False,
             logging_level=logging.ERROR,
             _temp_dir=str(session),
-            # Data tasks that come and go keep their processes: a new one imports for seconds.
+            # Idle processes of data tasks are kept: a new one spends seconds on imports.
             _system_config={"idle_worker_killing_time_threshold_ms": 60_000},
         )

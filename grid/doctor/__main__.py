@@ -1,13 +1,14 @@
-"""`python -m grid.doctor --space NAME`: is everything there for that run? A line each: ok, or what to do.
+"""`python -m grid.doctor --space NAME`: check that everything is there for that run, a line per check.
 
-Takes the arguments of grid.run. Exit codes: 0 all is well; 1 something is to do; 2 the space is refused.
-Ray is not started, no label is read and nothing is written; torch is loaded for the devices alone.
+Takes the arguments of grid.run. Exit codes: 0 all checks passed; 1 some failed; 2 the space is refused. It
+starts no Ray, reads no labels and writes nothing; PyTorch is loaded only to look for GPUs.
 """
 
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from rich.console import Console
@@ -16,26 +17,25 @@ from grid.cluster.ray_session import OBJECT_STORE
 from grid.doctor import checks, disk_usage, machine
 from grid.doctor.checks import Finding
 from grid.options import RunOptions, parse_options
-from grid.plan import datasets as sources
+from grid.plan import datasets as plan_datasets
 from grid.plan import plan as planning
 from grid.plan.plan import Plan
+from grid.space import reader
 from grid.space.filters import select_trials
-from grid.space.reader import load
 from grid.space.trials import Space
 from grid.store.backends import is_url
 from medpt import cli
 from medpt.data import own
 from medpt.data.catalog import card
-from medpt.errors import InputError
 from medpt.models.weights import OPTION, published_name
 
-DESCRIPTION = "Check that all is there for the run of these arguments; print what to do where it is not."
+DESCRIPTION = "Check that everything is there for the run of these arguments; say what to do where it is not."
 
 Check = Callable[[], Finding]
 
 
-class Wanted:
-    """What the run that `options` describe would use."""
+class PlannedRun:
+    """What the run of `options` would use; looked up when it is first asked for."""
 
     def __init__(self, options: RunOptions, space: Space) -> None:
         self.options, self.space = options, space
@@ -44,99 +44,99 @@ class Wanted:
         self.cpus = options.cpus or machine.usable_cpus()
 
     @cached_property
-    def found(self) -> sources.SpaceDatasets:
-        return sources.find(self.space, self.options.data, self.out, write=False)
+    def datasets(self) -> plan_datasets.SpaceDatasets:
+        return plan_datasets.find(self.space, self.options.data, self.out, write=False)
 
     @property
-    def in_bucket(self) -> bool:
-        return is_url(self.options.out)
-
-    @property
-    def synthetic(self) -> bool:
+    def is_synthetic(self) -> bool:
+        """Whether the run writes the data itself."""
         return self.options.data is None and self.space.settings.phantom is not None
 
     @property
     def weights(self) -> Path | None:
-        return self.options.imagenet_weights or self.found.weights
+        """The folder of published weights."""
+        return self.options.imagenet_weights or self.datasets.weights
 
     @cached_property
     def plan(self) -> Plan:
-        published = sources.published(self.space, self.weights)
-        return planning.build(self.space, self.found.fingerprints, published)
+        published = plan_datasets.published(self.space, self.weights)
+        return planning.build(self.space, self.datasets.fingerprints, published)
 
-    def counts(self, dataset: str) -> Mapping[str, int]:
-        """Images by part: the card's, or what synthetic data are drawn with."""
-        if not self.synthetic:
+    def images(self, dataset: str) -> Mapping[str, int]:
+        """Return the images of a dataset by split: of its card, or of the synthetic data."""
+        if not self.is_synthetic:
             return card(dataset).counts
         drawn = (self.space.settings.phantom or {}) | self.space.settings.of(dataset).phantom
-        return {part: drawn[part] for part in ("train", "test") if part in drawn}
+        return {split: drawn[split] for split in ("train", "test") if split in drawn}
 
-    def need(self) -> Mapping[str, float]:
+    def disk_usage(self) -> Mapping[str, float]:
+        """Return the bytes that the units left to run will write below `out`, by what they are for."""
         finished = self.store.finished()
-        todo = [unit for name, unit in self.plan.units.items() if name not in finished]
+        to_run = [unit for name, unit in self.plan.units.items() if name not in finished]
         cached = self.options.cache_bytes if self.options.cache is None else 0.0
-        return disk_usage.need(todo, self.plan.sizes, self.counts, cached, self.cpus)
+        return disk_usage.estimate(to_run, self.plan.sizes, self.images, cached, self.cpus)
 
 
 def main(arguments: list[str] | None = None) -> int:
     options = parse_options(sys.argv[1:] if arguments is None else arguments, "grid.doctor", DESCRIPTION)
-    console = cli.console()
-    try:
-        if options.data is not None:
-            own.register(options.data)
-        wanted = Wanted(options, select_trials(load(options.space), options.filters, options.limit))
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return report(checks_of(wanted), console)
+    return cli.run_command(partial(check_run, options))
 
 
-def report(todo: Mapping[str, Check], console: Console) -> int:
-    """A line a check as it ends; 1 where one of them found something to do."""
-    left = 0
-    for name, check in todo.items():
+def check_run(options: RunOptions) -> int:
+    """Run all checks for the run of `options`; return the exit code."""
+    if options.data is not None:
+        own.register(options.data)
+    space = select_trials(reader.load(options.space), options.filters, options.limit)
+    return print_findings(checks_of(PlannedRun(options, space)), cli.console())
+
+
+def print_findings(named: Mapping[str, Check], console: Console) -> int:
+    """Run the checks and print a line for each as it ends; return 1 if any failed, else 0."""
+    failed = 0
+    for name, check in named.items():
         ok, text = check()
-        left += not ok
-        console.print("[green]ok   [/green]" if ok else "[bold red]to do[/bold red]", end=f" {name:<10} ")
+        failed += not ok
+        console.print("[green]ok    [/green]" if ok else "[bold red]FAILED[/bold red]", end=f" {name:<10} ")
         console.print(text, markup=False)
-    console.print(f"{left} of {len(todo)} to do" if left else "ready")
-    return 1 if left else 0
+    total = f"{len(named)} checks"
+    console.print(f"{failed} of {total} failed" if failed else "ready")
+    return 1 if failed else 0
 
 
-def checks_of(wanted: Wanted) -> dict[str, Check]:
-    """By name, in the order in which they are told; a cluster's nodes look after their own devices."""
-    options = wanted.options
-    places = _on_cluster(wanted, options.address) if options.address else _on_this_machine(wanted)
+def checks_of(run: PlannedRun) -> dict[str, Check]:
+    """Return the checks by name, in the order in which they are made."""
+    options, out = run.options, run.out
+    in_bucket = is_url(options.out)
     return {
         "python": checks.python,
         "packages": checks.packages,
-        "datasets": lambda: datasets(wanted),
-        "weights": lambda: imagenet(wanted),
-        "out": lambda: checks.bucket(wanted.store) if wanted.in_bucket else checks.writable(wanted.out),
-        "disk": lambda: checks.space(wanted.out, wanted.need()),
-        "tracker": lambda: checks.tracker(options.tracking_uri or _default_tracker(wanted.out)),
-        **places,
+        "datasets": partial(check_datasets, run),
+        "weights": partial(check_weights, run),
+        "out": partial(checks.bucket, run.store) if in_bucket else partial(checks.writable, out),
+        "disk": lambda: checks.space(out, run.disk_usage()),
+        "tracker": partial(checks.tracker, options.tracking_uri or _default_tracker(out)),
+        **(
+            _on_cluster(options.address, None if in_bucket else out)
+            if options.address
+            else _on_this_machine(run)
+        ),
         "loopback": machine.loopback,
         "open files": machine.open_files,
     }
 
 
-def _on_cluster(wanted: Wanted, address: str) -> dict[str, Check]:
-    return {
-        **({} if wanted.in_bucket else {"shared": lambda: checks.shared(wanted.out)}),
-        "cluster": lambda: checks.cluster(address),
-        "token": checks.token,
-    }
+def _on_cluster(address: str, out: Path | None) -> dict[str, Check]:
+    """The nodes of a cluster check their own devices."""
+    shared: dict[str, Check] = {"shared": partial(checks.shared, out)} if out else {}
+    return {**shared, "cluster": partial(checks.cluster, address), "token": checks.token}
 
 
-def _on_this_machine(wanted: Wanted) -> dict[str, Check]:
-    import tempfile
-
+def _on_this_machine(run: PlannedRun) -> dict[str, Check]:
     return {
         "GPUs": machine.gpus,
-        "CPUs": lambda: machine.cpus(wanted.cpus, machine.free_memory()),
-        "shm": lambda: machine.shared_memory(OBJECT_STORE),
-        "sockets": lambda: machine.sockets(tempfile.gettempdir()),
+        "CPUs": lambda: machine.cpus(run.cpus, machine.free_memory()),
+        "shm": partial(machine.shared_memory, OBJECT_STORE),
+        "sockets": partial(machine.sockets, tempfile.gettempdir()),
     }
 
 
@@ -146,34 +146,32 @@ def _default_tracker(out: Path) -> str:
     return default_uri(out)
 
 
-def datasets(wanted: Wanted) -> Finding:
-    """Whether each dataset's folder is found; whether a copy is whole, `medpt.data check` says."""
-    names = planning.datasets(wanted.space)
-    if wanted.synthetic:
-        return Finding(True, f"{len(names)} synthetic: drawn by the run where they are missing")
-    if problems := wanted.found.problems:
-        return Finding(False, "\n".join(["", *(f"      {problem}" for problem in problems)]))
-    return Finding(True, f"{len(names)} found; whole? python -m medpt.data check NAME DIR")
+def check_datasets(run: PlannedRun) -> Finding:
+    """Check that each dataset's folder is found; `medpt.data check` checks that a copy is complete."""
+    names = planning.datasets(run.space)
+    if run.is_synthetic:
+        return Finding(True, f"{len(names)} synthetic ones, which the run writes where they are missing")
+    if problems := run.datasets.problems:
+        return Finding(False, "\n".join(["", *(f"       {problem}" for problem in problems)]))
+    return Finding(True, f"{len(names)} found; check their files: python -m medpt.data check NAME DIR")
 
 
-def imagenet(wanted: Wanted) -> Finding:
-    """Whether the published weights that the space starts from are on this machine."""
-    backbones = sources.imagenet_backbones(wanted.space)
+def check_weights(run: PlannedRun) -> Finding:
+    """Check that the published weights from which trials start are on this machine."""
+    backbones = plan_datasets.imagenet_backbones(run.space)
     if not backbones:
-        return Finding(True, "no trial starts from ImageNet's")
-    if wanted.options.imagenet_weights is None and wanted.found.weights is not None:
-        return Finding(True, f"{len(backbones)} synthetic: drawn by the run where they are missing")
-    folder = wanted.weights or _downloads()
+        return Finding(True, "no trial starts from ImageNet weights")
+    if run.options.imagenet_weights is None and run.datasets.weights is not None:
+        return Finding(True, f"{len(backbones)} synthetic ones, which the run writes where they are missing")
+    folder = run.weights or _torchvision_downloads()
     missing = [name for name in map(published_name, backbones) if not (folder / name).is_file()]
     if missing:
-        return Finding(
-            False, f"not in {folder}: {', '.join(missing)}: each process would fetch them; {OPTION}"
-        )
+        names = ", ".join(missing)
+        return Finding(False, f"not in {folder}: {names}: each process would download them; {OPTION}")
     return Finding(True, f"{len(backbones)} in {folder}")
 
 
-def _downloads() -> Path:
-    """Where torchvision keeps what it fetched."""
+def _torchvision_downloads() -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return Path(os.environ.get("TORCH_HOME") or cache / "torch") / "hub" / "checkpoints"
 

@@ -1,32 +1,33 @@
-"""What a run must find around it: packages, a folder for results, a tracker, a cluster.
+"""Checks of what a run needs around it: packages, a folder for results, a tracker, a cluster.
 
-A check takes seconds and returns a Finding: whether it is well, and what was seen or what to do. Nothing is
-changed: files that a check writes are gone when it returns.
+A check takes seconds and returns a Finding: whether it passed, and what was seen or what to do. Files that a
+check writes are removed when it returns.
 """
 
 import fcntl
 import os
 import shutil
-import socket
 import sys
 import tempfile
-import tomllib
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 from grid.addresses import TRACKING_URIS, hide_passwords, is_tracking_uri
+from grid.cluster.ray_session import find_head
 from medpt.errors import InputError
+from medpt.files import existing_folder
 
 if TYPE_CHECKING:
     from grid.store.store import Store
 
-ROOT = Path(__file__).parents[2]
+PROJECT = "medpt-grid"
+LOCK = Path(__file__).parents[2] / "requirements.lock"  # of a checkout
 PATIENCE = 5.0  # seconds for a server to answer
 GIB = 2**30
 
@@ -45,33 +46,34 @@ class Finding(NamedTuple):
 
 
 def python(version: tuple[int, ...] = sys.version_info[:3]) -> Finding:
+    """Check the version of Python against what the project requires."""
     from packaging.specifiers import SpecifierSet
 
-    wanted, found = _project()["requires-python"], ".".join(map(str, version))
-    ok = SpecifierSet(wanted).contains(found)
-    return Finding(ok, found if ok else f"{found}: {wanted} is needed: make PYTHON=… setup")
+    required, found = metadata.metadata(PROJECT)["Requires-Python"], ".".join(map(str, version))
+    ok = SpecifierSet(required).contains(found)
+    return Finding(ok, found if ok else f"{found}: {required} is needed: make PYTHON=… setup")
 
 
 def packages(installed: Callable[[str], str] = metadata.version) -> Finding:
-    """The project's direct dependencies against pyproject.toml, and beside requirements.lock."""
+    """Check the versions of the dependencies; in a checkout also against requirements.lock."""
     from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
 
-    wanted = [Requirement(line) for line in _project()["dependencies"]]
-    found = {one.name: _version(one.name, installed) for one in wanted}
+    declared = [Requirement(line) for line in metadata.requires(PROJECT) or ()]
+    required = [one for one in declared if one.marker is None or one.marker.evaluate({"extra": ""})]
+    found = {one.name: _version(one.name, installed) for one in required}
     wrong = [
         f"{one} (found: {found[one.name] or 'none'})"
-        for one in wanted
+        for one in required
         if not one.specifier.contains(found[one.name] or "0", prereleases=True) or not found[one.name]
     ]
     if wrong:
         return Finding(False, f"{', '.join(wrong)}: make setup")
-    locked = _locked()
+    if not LOCK.is_file():
+        return Finding(True, f"{len(found)} as required")
+    locked = {name: _locked().get(canonicalize_name(name), []) for name in found}
     other = [f"{n} {v} (lock: {'/'.join(locked[n])})" for n, v in found.items() if v not in locked[n]]
     return Finding(True, f"as locked but {', '.join(other)}" if other else f"{len(found)} as locked")
-
-
-def _project() -> dict[str, Any]:
-    return dict(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"])
 
 
 def _version(name: str, installed: Callable[[str], str]) -> str | None:
@@ -82,51 +84,44 @@ def _version(name: str, installed: Callable[[str], str]) -> str | None:
 
 
 def _locked() -> dict[str, list[str]]:
-    """Versions of each package; several where they depend on Python's version."""
+    """Return the locked versions by package; several where they depend on Python's version."""
     from packaging.requirements import Requirement
     from packaging.utils import canonicalize_name
 
-    found: dict[str, list[str]] = {}
-    for line in (ROOT / "requirements.lock").read_text().splitlines():
+    versions: dict[str, list[str]] = {}
+    for line in LOCK.read_text().splitlines():
         one = Requirement(line)
-        found.setdefault(canonicalize_name(one.name), []).append(str(one.specifier).removeprefix("=="))
-    names = [Requirement(line).name for line in _project()["dependencies"]]
-    return {name: found.get(canonicalize_name(name), []) for name in names}
+        versions.setdefault(canonicalize_name(one.name), []).append(str(one.specifier).removeprefix("=="))
+    return versions
 
 
 def writable(folder: Path) -> Finding:
-    """Whether results can be written and locked there."""
-    place = existing(folder)
+    """Check that results can be written and locked in `folder`, which need not exist yet."""
+    existing = existing_folder(folder)
     try:
-        with tempfile.TemporaryFile(dir=place) as file:
+        with tempfile.TemporaryFile(dir=existing) as file:
             file.write(b"0")
             file.flush()
             os.fsync(file.fileno())
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        return Finding(
-            False, f"{place}: {error.strerror}: give --out a folder that can be written and locked"
-        )
+        advice = "give --out a folder that can be written and locked"
+        return Finding(False, f"{existing}: {error.strerror}: {advice}")
     return Finding(True, str(folder))
 
 
 def bucket(store: "Store") -> Finding:
-    """Whether results can be written there, and of two who create a name one is refused."""
+    """Check that results can be written, and that of two who create a name one is refused."""
     try:
         store.probe()
     except InputError as error:
-        return Finding(False, f"{error}: is it there, and may this machine write?")
+        return Finding(False, f"{error}: does the bucket exist, and may this machine write to it?")
     return Finding(True, f"{store.out}, copies in {store.root}")
 
 
-def existing(folder: Path) -> Path:
-    """The folder, or the nearest above it that is there."""
-    return next(place for place in (folder.absolute(), *folder.absolute().parents) if place.is_dir())
-
-
 def space(folder: Path, need: Mapping[str, float]) -> Finding:
-    """Free bytes beside what is needed, by what it is for."""
-    free, wanted = shutil.disk_usage(existing(folder)).free, sum(need.values())
+    """Check that the disk of `folder` has the bytes of `need`, which are given by what they are for."""
+    free, wanted = shutil.disk_usage(existing_folder(folder)).free, sum(need.values())
     parts = ", ".join(f"{name} {size(value)}" for name, value in need.items() if value >= 0.05 * wanted)
     text = f"{size(free)} free, about {size(wanted)} needed ({parts})"
     if free >= wanted:
@@ -135,13 +130,17 @@ def space(folder: Path, need: Mapping[str, float]) -> Finding:
 
 
 def size(count: float) -> str:
+    """Return a number of bytes in GiB or MiB."""
     return f"{count / GIB:,.1f} GiB" if count >= 0.1 * GIB else f"{count / 2**20:,.0f} MiB"
 
 
 def shared(folder: Path, mounts: str | None = None) -> Finding:
-    """Whether all nodes of a cluster can see the folder, and leases in it hold between them."""
+    """Check that all nodes of a cluster see the folder, and that locks in it reach all of them.
+
+    `mounts` has the lines of /proc/self/mounts.
+    """
     mounts = Path("/proc/self/mounts").read_text() if mounts is None else mounts
-    kind, options = mounted(existing(folder), mounts)
+    kind, options = mounted(existing_folder(folder), mounts)
     where = "--out must be a shared file system that keeps flock() between machines; see docs/cluster.md"
     if kind not in SHARED:
         return Finding(False, f"{folder} is on {kind}: {where}")
@@ -151,8 +150,8 @@ def shared(folder: Path, mounts: str | None = None) -> Finding:
 
 
 def mounted(folder: Path, mounts: str) -> tuple[str, set[str]]:
-    """Type and options of the mount that holds an absolute folder; the longest, the later of equal ones."""
-    best = ("", "none", "")
+    """Return type and options of the mount that holds an absolute folder."""
+    best = ("", "none", "")  # the longest mount point, of equal ones the last
     for line in mounts.splitlines():
         _, point, kind, options, *_ = line.split(" ")
         point = point.replace("\\040", " ")
@@ -162,7 +161,7 @@ def mounted(folder: Path, mounts: str) -> tuple[str, set[str]]:
 
 
 def tracker(uri: str) -> Finding:
-    """Whether MLflow's server or database answers, or the folder of its file can be written."""
+    """Check that MLflow's server or database answers, or that the folder of its file can be written."""
     parts = urlsplit(uri)
     if parts.password:
         better = "PGPASSWORD" if parts.scheme == "postgresql" else "MLFLOW_TRACKING_USERNAME and _PASSWORD"
@@ -178,7 +177,7 @@ def tracker(uri: str) -> Finding:
 
 
 def _connects(uri: str) -> Finding:
-    """Whether a database can be reached."""
+    """Check that a database can be reached."""
     from sqlalchemy.exc import SQLAlchemyError
 
     from grid.tracking.client import exclusive_access
@@ -216,34 +215,18 @@ def _get(address: str) -> str:
 
 
 def cluster(address: str) -> Finding:
-    """Whether something listens where Ray's head should."""
-    if address == "auto":
-        address = os.environ.get("RAY_ADDRESS") or _started_here()
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    accepted = "HOST:PORT of a Ray head, or `auto` on a node of the cluster"
-    if not host or not port.isdigit():
-        return Finding(False, f"--address {address or 'auto'}: no Ray runs here: {accepted} is accepted")
+    """Check that a Ray head accepts connections at `address`."""
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE).close()
-    except OSError as error:
-        return Finding(
-            False, f"--address {address}: {error.strerror or error}: start the head, or its tunnel"
-        )
-    return Finding(True, f"{address} listens; `ray status` shows what joined it")
-
-
-def _started_here() -> str:
-    path = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()) / "ray" / "ray_current_cluster"
-    return path.read_text().strip() if path.is_file() else ""
+        return Finding(True, f"{find_head(address)} listens; `ray status` shows which machines have joined")
+    except InputError as error:
+        return Finding(False, str(error))
 
 
 def token(environment: Mapping[str, str] = os.environ) -> Finding:
-    """Whether a cluster that asks for Ray's token will be given one."""
+    """Check that there is the token that a cluster asks for."""
     path = Path(environment.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
     if environment.get("RAY_AUTH_TOKEN") or path.is_file():
-        return Finding(True, "there is a token")
+        return Finding(True, "found")
     if environment.get("RAY_AUTH_MODE") == "token":
-        return Finding(
-            False, f"no token at {path}: ray get-auth-token --generate, on the head and here the same"
-        )
-    return Finding(False, "no token: anyone who reaches the cluster runs code there: docs/cluster.md")
+        return Finding(False, f"none at {path}: ray get-auth-token --generate; the head needs the same one")
+    return Finding(False, "none: whoever reaches the cluster can run code there: docs/cluster.md")

@@ -1,65 +1,66 @@
-"""What a plan will take on disk, before anything of it exists: an estimate, good to a factor of two.
+"""What a plan will write to disk, estimated before it runs, within a factor of two.
 
-Counts are given by the caller; where there are none, nothing is added. MLflow's copies and what killed runs
-leave are not in it.
+The caller gives the images of each dataset; a dataset without them adds nothing. MLflow's copies and what
+killed runs leave are not included.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 
-from grid.plan.planner import Unit
+from grid.plan.plan import Unit
 from medpt.data.catalog import card
 from medpt.specs import CLASSIFIER, Finetune, Prepare, Pretrain, Slides
 from medpt.survival.patches import options_of
 
-Counts = Callable[[str], Mapping[str, int]]  # images (or slides) of a dataset by part: train, test
+Images = Callable[[str], Mapping[str, int]]  # images (or slides) of a dataset by split: train, test
 
-SHARDED = 0.7  # of raw pixels, after zstd: 0.41 of grey images, 0.80 of colour (medpt.data.shards)
+COMPRESSED = 0.7  # size of shards per byte of pixels: 0.41 for grey images, 0.80 for colour, after zstd
 MEGABYTES = {  # of a classifier's weights in float32, by backbone
     "resnet18": 44.8,
     "shufflenet_v2": 5.1,
     "densenet121": 28.2,
 }
-SEGMENTER = 75.0  # the middle of the networks: 7 to 156
-RUNNING = 3  # copies in a checkpoint: weights and Adam's two moments
+SEGMENTER = 75.0  # megabytes; the networks have 7 to 156
+IN_CHECKPOINT = 3  # copies of the weights: themselves and Adam's two moments
 SMALL = 2e6  # bytes of metrics, scores and pictures of any unit
 
 
-def need(
-    units: Iterable[Unit], sizes: Mapping[str, int], counts: Counts, cache_bytes: float, at_once: int
+def estimate(
+    units: Iterable[Unit], sizes: Mapping[str, int], images: Images, cache_bytes: float, at_once: int
 ) -> dict[str, float]:
-    """Bytes of `units`: shards, caches of sets up to `cache_bytes`, results, checkpoints of `at_once` units.
+    """Return the bytes that `units` write: shards, caches, results, and checkpoints of `at_once` units.
 
-    `sizes` gives the side in pixels of a preparation's images, by digest.
+    `sizes` gives the side in pixels of a preparation's images, by digest. Datasets of more than `cache_bytes`
+    are not cached.
     """
     units = list(units)
-    raw = [raw_bytes(unit, sizes, counts) for unit in units]
-    specs = [unit.spec for unit in units]
-    copies = [(s.networks_kept, weights(s)) for s in specs if isinstance(s, Pretrain | Finetune)]
-    largest = sorted(size for _, size in copies)[-at_once:]
+    pixels = [raw_bytes(unit, sizes, images) for unit in units]
+    trained = [unit.spec for unit in units if isinstance(unit.spec, Pretrain | Finetune)]
+    largest = sorted(map(weight_bytes, trained))[-at_once:]
+    results = sum(spec.networks_kept * weight_bytes(spec) for spec in trained)
     return {
-        "shards": SHARDED * sum(raw),
-        "caches": float(sum(size for size in raw if size <= cache_bytes)),
-        "results": sum(kept * size for kept, size in copies) + SMALL * len(units),
-        "checkpoints": RUNNING * sum(largest),
+        "shards": COMPRESSED * sum(pixels),
+        "caches": float(sum(count for count in pixels if count <= cache_bytes)),
+        "results": results + SMALL * len(units),
+        "checkpoints": IN_CHECKPOINT * sum(largest),
     }
 
 
-def raw_bytes(unit: Unit, sizes: Mapping[str, int], counts: Counts) -> int:
-    """Pixels of a preparation, with a mask a row where the dataset has them; 0 of any other unit."""
+def raw_bytes(unit: Unit, sizes: Mapping[str, int], images: Images) -> int:
+    """Return the bytes of a preparation's pixels, of segmentation with masks; 0 for other units."""
     spec = unit.spec
     if isinstance(spec, Slides):
         options = options_of(spec.dataset, spec.patches)
-        return sum(counts(spec.dataset).values()) * options.candidates * options.size**2 * 3
+        return sum(images(spec.dataset).values()) * options.candidates * options.size**2 * 3
     if not isinstance(spec, Prepare):
         return 0
-    parts = counts(spec.dataset)
-    limit, train = spec.sample_size or spec.at_most, parts.get("train", 0)
-    rows = sum(parts.values()) - train + (min(train, limit) if limit else train)
+    counts = images(spec.dataset)
+    limit, train = spec.sample_size or spec.at_most, counts.get("train", 0)
+    rows = sum(counts.values()) - train + (min(train, limit) if limit else train)
     channels = 4 if card(spec.dataset).task == "segmentation" else 3
     return rows * sizes[unit.digest] ** 2 * channels
 
 
-def weights(spec: Pretrain | Finetune) -> float:
-    """Bytes of one copy of the network's weights."""
-    known = MEGABYTES.get(spec.backbone, max(MEGABYTES.values()))
-    return 1e6 * (known if spec.architecture == CLASSIFIER else max(known, SEGMENTER))
+def weight_bytes(spec: Pretrain | Finetune) -> float:
+    """Return the bytes of one copy of the network's weights."""
+    backbone = MEGABYTES.get(spec.backbone, max(MEGABYTES.values()))
+    return 1e6 * (backbone if spec.architecture == CLASSIFIER else max(backbone, SEGMENTER))

@@ -1,4 +1,4 @@
-"""What the machine itself must give a run: devices, memory, sockets. Checks as in checks.py."""
+"""Checks of the machine that a run uses: devices, memory, sockets. They return Findings, as in checks.py."""
 
 import os
 import resource
@@ -16,7 +16,7 @@ SOCKET_TAIL = len("/medpt-ray-xxxxxxxx/session_2026-01-01_00-00-00_000000_419430
 
 
 def gpus(driver: Path = Path("/proc/driver/nvidia/version")) -> Finding:
-    """CUDA devices by name and memory; a driver that PyTorch cannot use is something to do."""
+    """Check CUDA devices, by name and memory; a driver that PyTorch cannot use fails."""
     import torch
 
     if not torch.cuda.is_available():
@@ -34,7 +34,7 @@ def gpus(driver: Path = Path("/proc/driver/nvidia/version")) -> Finding:
 
 
 def cpus(count: int, memory: float) -> Finding:
-    """`count` processes beside the GiB of memory that are free."""
+    """Check that `count` processes fit into `memory`, the GiB that are free."""
     text = f"{count} CPUs, {memory:.0f} GiB of memory free"
     fit = int(memory / PROCESS)
     if fit < count:
@@ -43,7 +43,7 @@ def cpus(count: int, memory: float) -> Finding:
 
 
 def usable_cpus() -> int:
-    """Of this process; a container's quota counts."""
+    """Return the CPUs that this process may use, of a container its quota."""
     count = len(os.sched_getaffinity(0))
     quota = Path("/sys/fs/cgroup/cpu.max")
     if quota.is_file() and not (text := quota.read_text()).startswith("max"):
@@ -53,13 +53,14 @@ def usable_cpus() -> int:
 
 
 def free_memory(meminfo: str | None = None) -> float:
-    """GiB that new processes can have."""
+    """Return the GiB of memory that new processes can have; `meminfo` is the text of /proc/meminfo."""
     text = Path("/proc/meminfo").read_text() if meminfo is None else meminfo
     line = next(line for line in text.splitlines() if line.startswith("MemAvailable:"))
     return int(line.split()[1]) * 1024 / GIB
 
 
 def shared_memory(need: int, folder: Path = Path("/dev/shm")) -> Finding:  # noqa: S108 - where Ray keeps objects
+    """Check that `folder` has `need` bytes for Ray's objects."""
     if not folder.is_dir():
         return Finding(True, f"no {folder} on this system: Ray uses files")
     free = shutil.disk_usage(folder).free
@@ -70,16 +71,16 @@ def shared_memory(need: int, folder: Path = Path("/dev/shm")) -> Finding:  # noq
 
 
 def loopback() -> Finding:
-    """Whether processes of this machine reach each other over TCP."""
+    """Check that processes of this machine reach each other over TCP."""
     try:
         with socket.create_server(("127.0.0.1", 0)) as server:
             server.settimeout(PATIENCE)
             with socket.create_connection(server.getsockname(), timeout=PATIENCE) as client:
                 client.sendall(b"0")
-                met, _ = server.accept()
-                with met:
-                    met.settimeout(PATIENCE)
-                    met.recv(1)
+                accepted, _ = server.accept()
+                with accepted:
+                    accepted.settimeout(PATIENCE)
+                    accepted.recv(1)
     except OSError as error:
         return Finding(
             False, f"127.0.0.1: {error.strerror or error}: allow TCP on loopback (firewall, sandbox)"
@@ -88,7 +89,7 @@ def loopback() -> Finding:
 
 
 def sockets(folder: str) -> Finding:
-    """Whether Ray's sockets below the folder of temporary files have names that the kernel takes."""
+    """Check that the paths of Ray's sockets below `folder`, for temporary files, are short enough."""
     longest = SOCKET_PATH - SOCKET_TAIL
     if len(os.fsencode(folder)) <= longest:
         return Finding(True, f"{folder} is short enough for Ray's sockets")
@@ -96,7 +97,7 @@ def sockets(folder: str) -> Finding:
 
 
 def open_files(limits: tuple[int, int] | None = None) -> Finding:
-    """Ray raises the soft limit to the hard one, so only the hard one counts."""
+    """Check the hard limit of open files; Ray raises the soft limit to it."""
     _, hard = limits or resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard == resource.RLIM_INFINITY or hard >= FILES:
         return Finding(True, "no limit" if hard == resource.RLIM_INFINITY else f"up to {hard}")

@@ -179,7 +179,7 @@ DATA = [
             "tests/grid/cluster/test_temp_folders.py::test_who_cannot_be_known_and_writes_on_is_waited_for",
             "tests/grid/cluster/test_temp_folders.py::test_whoever_dies_while_he_sweeps_leaves_the_lock_to_the_next",
             f"{RUN}what_a_killed_driver_left_goes_though_nothing_is_left_to_do",
-            f"{RUN}interrupt_says_how_to_go_on",
+            f"{RUN}interrupted_run_exits_130_or_143_and_says_how_to_resume",
         ),
         folders=True,
     ),

@@ -39,7 +39,7 @@ RUNS = [
         "SIGINT, SIGTERM to the driver",
         "the signal",
         "exit code 130 or 143 at once, with how to resume",
-        (f"{RUN}interrupt_says_how_to_go_on",),
+        (f"{RUN}interrupted_run_exits_130_or_143_and_says_how_to_resume",),
     ),
     Row(
         "a node dies",
@@ -99,10 +99,10 @@ RUNS = [
     Row(
         "the tracking server is away",
         "nobody listens; it answers 500; it hangs",
-        "training continues; the run waits 15 s at its end and lists what is missing; --flush sends it",
+        "training continues; the run waits 15 s, lists what is missing, exits with 1; --flush sends it",
         (
-            f"{RUN}a_tracker_that_is_away_costs_nothing",
-            f"{OUTAGES}run_succeeds_and_reports_what_the_tracker_lacks",
+            f"{RUN}run_without_its_tracker_exits_1_and_loses_nothing",
+            f"{OUTAGES}run_exits_1_and_reports_what_the_tracker_lacks",
             f"{OUTAGES}no_unit_waits_for_a_hanging_tracker",
         ),
     ),

@@ -1,14 +1,18 @@
-"""What a run prints, and how it exits, when SIGINT or SIGTERM reaches it while Ray starts."""
+"""How a run ends before its work is done, and what it prints then."""
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from grid.cluster import process_exit
+from grid.cluster.process_exit import watch_connection
 from grid.cluster.temp_folders import SESSION
 
 STARTS_RAY = """
@@ -17,6 +21,12 @@ from grid.cluster.ray_session import local_ray
 exit_on_signals("run the same command to resume")
 with local_ray(None, 1):
     print("started", flush=True)
+"""
+CRASHES = """
+import os
+from grid.cluster import process_exit
+with process_exit.message_on_crash('final message'):
+    {}
 """
 
 
@@ -31,3 +41,46 @@ def test_signal_while_ray_starts_exits_with_message(number: int, code: int, tmp_
     output, _ = driver.communicate(timeout=60)
     assert (driver.returncode, output) == (code, "run the same command to resume")
     assert not list(tmp_path.glob(f"{SESSION}*"))
+
+
+@pytest.mark.parametrize(
+    ("end", "printed"),
+    [
+        ("os._exit(1)", "final message"),
+        ("os.kill(os.getpid(), 9)", "final message"),
+        ("pass", ""),
+        ("process_exit.cancel_message(); os._exit(1)", ""),
+        ("raise SystemExit(3)", ""),
+        ("process_exit.exit_without_ray('lost Ray')", "lost Ray"),
+    ],
+)
+def test_final_message_is_printed_once_after_a_crash_alone(end: str, printed: str) -> None:
+    ended = subprocess.run([sys.executable, "-c", CRASHES.format(end)], capture_output=True, text=True)
+    assert ended.stderr == printed
+
+
+@pytest.fixture
+def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process_exit, "PERIOD", 0.05)
+    monkeypatch.setattr(process_exit, "PATIENCE", 0.4)
+
+
+def test_connection_watch_is_silent_while_the_port_is_open(short_patience: None) -> None:
+    lost = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        host, port = server.getsockname()
+        with watch_connection(f"{host}:{port}", lost.set):
+            assert not lost.wait(1)
+
+
+def test_connection_watch_reports_a_closed_port_once(short_patience: None) -> None:
+    calls: list[float] = []
+    server = socket.create_server(("127.0.0.1", 0))
+    host, port = server.getsockname()
+    with watch_connection(f"{host}:{port}", lambda: calls.append(time.monotonic())):
+        time.sleep(0.2)
+        server.close()
+        closed = time.monotonic()
+        time.sleep(1)
+    assert len(calls) == 1
+    assert calls[0] - closed >= 0.3

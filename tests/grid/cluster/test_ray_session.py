@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import socket
 from copy import deepcopy
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,7 +13,7 @@ import jsonschema
 import pytest
 import yaml
 
-from grid.cluster.ray_session import local_ray
+from grid.cluster.ray_session import find_head, local_ray
 from medpt.errors import InputError
 
 ROOT = Path(__file__).parents[3]
@@ -113,7 +114,24 @@ def test_what_is_to_be_replaced_is_said(cluster: dict[str, Any], request: pytest
     assert all(re.search(rf"\b{word}\b", head) for word in words)
 
 
-def test_a_head_that_is_not_there_is_told_at_once() -> None:
+def test_find_head_returns_the_address_that_listens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as head:
+        address = f"127.0.0.1:{head.getsockname()[1]}"
+        assert find_head(address) == address
+        with pytest.raises(InputError, match="no Ray runs here"):
+            find_head("auto")
+        (tmp_path / "ray").mkdir()
+        (tmp_path / "ray" / "ray_current_cluster").write_text(address)
+        assert find_head("auto") == address
+    with pytest.raises(InputError, match="refused: start the head"):
+        find_head(address)
+    with pytest.raises(InputError, match="HOST:PORT of a Ray head"):
+        find_head("nowhere")
+
+
+def test_joining_a_head_that_is_missing_is_refused_at_once() -> None:
     with (
         pytest.raises(InputError, match=r"--address 127\.0\.0\.1:1: .*start the head"),
         local_ray("127.0.0.1:1"),

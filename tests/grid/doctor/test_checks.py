@@ -32,7 +32,7 @@ def test_an_old_python_is_named() -> None:
 
 
 def locked_versions(name: str) -> str:
-    lines = (checks.ROOT / "requirements.lock").read_text().splitlines()
+    lines = checks.LOCK.read_text().splitlines()
     return next(line.split("==")[1].split(" ")[0] for line in lines if line.startswith(f"{name.lower()}=="))
 
 
@@ -127,7 +127,7 @@ MOUNTS = "\n".join(
 def test_only_file_systems_with_shared_locks_will_do(
     folder: str, ok: bool, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checks, "existing", lambda path: path)
+    monkeypatch.setattr(checks, "existing_folder", lambda path: path)
     found = checks.shared(Path(folder), MOUNTS)
     assert found.ok == ok
     assert f"{folder} is on {kind}" in found.text
@@ -199,29 +199,22 @@ def test_a_tracker_that_is_away_hangs_or_is_of_another_kind(
     assert "secret" not in text
 
 
-def test_a_head_that_listens_and_one_that_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+def test_cluster_check_reports_a_head_that_listens_and_one_that_does_not() -> None:
     with socket.create_server(("127.0.0.1", 0)) as head:
         address = f"127.0.0.1:{head.getsockname()[1]}"
         assert checks.cluster(address).ok
-        assert not checks.cluster("auto").ok
-        (tmp_path / "ray").mkdir()
-        (tmp_path / "ray" / "ray_current_cluster").write_text(address)
-        assert checks.cluster("auto").ok
     assert "refused" in checks.cluster(address).text
-    assert "accepted" in checks.cluster("nowhere").text
 
 
 def test_a_cluster_without_token_is_told(tmp_path: Path) -> None:
     path = tmp_path / "auth_token"
     environment = {"RAY_AUTH_TOKEN_PATH": str(path)}
-    assert "anyone" in checks.token(environment).text
+    assert "whoever" in checks.token(environment).text
     ok, text = checks.token(environment | {"RAY_AUTH_MODE": "token"})
     assert not ok
     assert "get-auth-token" in text
     path.write_text("secret")
-    assert checks.token(environment) == Finding(True, "there is a token")
+    assert checks.token(environment) == Finding(True, "found")
     path.unlink()
     assert checks.token(environment | {"RAY_AUTH_TOKEN": "secret"}).ok
 

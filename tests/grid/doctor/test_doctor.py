@@ -30,11 +30,11 @@ experiments:
 """
 
 
-def wanted(folder: Path, text: str = TEXT, *more: str) -> doctor.Wanted:
+def planned(folder: Path, text: str = TEXT, *more: str) -> doctor.PlannedRun:
     path = folder / "small.yaml"
     path.write_text(text)
     options = parse_options(["--space", str(path), "--out", str(folder / "out"), *more])
-    return doctor.Wanted(options, reader.load(str(path)))
+    return doctor.PlannedRun(options, reader.load(str(path)))
 
 
 # --- the disk -----------------------------------------------------------------------------------------------
@@ -44,8 +44,8 @@ def test_the_need_is_that_of_the_arrays(tmp_path: Path) -> None:
     """Oracle: the arrays that the cache will hold and the tensors that the files will, counted one by one."""
     from medpt.models.registry import build_classifier
 
-    looked = wanted(tmp_path)
-    need = disk_usage.need(looked.plan.units.values(), looked.plan.sizes, looked.counts, 32 * GIB, 2)
+    looked = planned(tmp_path)
+    need = disk_usage.estimate(looked.plan.units.values(), looked.plan.sizes, looked.images, 32 * GIB, 2)
     skin = np.empty((25331, 64, 64, 3), np.uint8)
     vessels = [np.empty((40, 64, 64, channels), np.uint8) for channels in (3, 1)]
     assert need["caches"] == skin.nbytes + sum(part.nbytes for part in vessels)
@@ -57,29 +57,29 @@ def test_the_need_is_that_of_the_arrays(tmp_path: Path) -> None:
 
 
 def test_subsets_and_streamed_sets_need_less(tmp_path: Path) -> None:
-    part = wanted(tmp_path, TEXT.replace("backbone: [", "sample_size: [5000]\n    backbone: ["))
-    need = disk_usage.need(part.plan.units.values(), part.plan.sizes, part.counts, 32 * GIB, 1)
+    part = planned(tmp_path, TEXT.replace("backbone: [", "sample_size: [5000]\n    backbone: ["))
+    need = disk_usage.estimate(part.plan.units.values(), part.plan.sizes, part.images, 32 * GIB, 1)
     rows = [(5000, 3), (40, 4)]
     assert need["caches"] == sum(count * 64 * 64 * channels for count, channels in rows)
-    streamed = disk_usage.need(part.plan.units.values(), part.plan.sizes, part.counts, 2**20, 1)
+    streamed = disk_usage.estimate(part.plan.units.values(), part.plan.sizes, part.images, 2**20, 1)
     assert streamed["caches"] == 40 * 64 * 64 * 4
     assert streamed["shards"] == need["shards"]
 
 
 def test_what_is_finished_needs_nothing(tmp_path: Path) -> None:
-    looked = wanted(tmp_path)
-    before = sum(looked.need().values())
+    looked = planned(tmp_path)
+    before = sum(looked.disk_usage().values())
     for name in looked.plan.units:
         marker = looked.out / "done" / f"{name}.json"
         marker.parent.mkdir(parents=True, exist_ok=True)
         marker.write_text("{}")
     assert before > 100e6
-    assert sum(looked.need().values()) == 0
+    assert sum(looked.disk_usage().values()) == 0
 
 
 def test_synthetic_data_are_counted_as_drawn(tmp_path: Path) -> None:
-    looked = wanted(tmp_path, TEXT + "phantom: {train: 12, test: 4}\n")
-    assert looked.need()["caches"] == 16 * 64 * 64 * 3 + 16 * 64 * 64 * 4
+    looked = planned(tmp_path, TEXT + "phantom: {train: 12, test: 4}\n")
+    assert looked.disk_usage()["caches"] == 16 * 64 * 64 * 3 + 16 * 64 * 64 * 4
 
 
 # --- the space ----------------------------------------------------------------------------------------------
@@ -87,29 +87,29 @@ def test_synthetic_data_are_counted_as_drawn(tmp_path: Path) -> None:
 
 def test_datasets_that_are_absent_are_named(tmp_path: Path) -> None:
     (tmp_path / "data" / "DRIVE").mkdir(parents=True)
-    ok, text = doctor.datasets(wanted(tmp_path, TEXT, "--data", str(tmp_path / "data")))
+    ok, text = doctor.check_datasets(planned(tmp_path, TEXT, "--data", str(tmp_path / "data")))
     assert not ok
     assert "ISIC2019: no folder" in text
     assert "DRIVE" not in text
     (tmp_path / "data" / "ISIC2019").mkdir()
-    assert doctor.datasets(wanted(tmp_path, TEXT, "--data", str(tmp_path / "data"))).ok
-    assert not doctor.datasets(wanted(tmp_path)).ok
-    assert doctor.datasets(wanted(tmp_path, TEXT + "phantom: {train: 12, test: 4}\n")).ok
+    assert doctor.check_datasets(planned(tmp_path, TEXT, "--data", str(tmp_path / "data"))).ok
+    assert not doctor.check_datasets(planned(tmp_path)).ok
+    assert doctor.check_datasets(planned(tmp_path, TEXT + "phantom: {train: 12, test: 4}\n")).ok
 
 
 def test_imagenet_weights_that_are_absent_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     text = TEXT.replace("[random, ISIC2019]", '[random, "imagenet*"]')
     name = datasets.published_name("resnet18")
-    found = doctor.imagenet(wanted(tmp_path, text))
+    found = doctor.check_weights(planned(tmp_path, text))
     assert not found.ok
     assert name in found.text
     folder = tmp_path / "torch" / "hub" / "checkpoints"
     folder.mkdir(parents=True)
     (folder / name).write_bytes(b"")
-    assert doctor.imagenet(wanted(tmp_path, text)).ok
-    assert not doctor.imagenet(wanted(tmp_path, text, "--imagenet-weights", str(tmp_path / "other"))).ok
-    assert doctor.imagenet(wanted(tmp_path)).text == "no trial starts from ImageNet's"
+    assert doctor.check_weights(planned(tmp_path, text)).ok
+    assert not doctor.check_weights(planned(tmp_path, text, "--imagenet-weights", str(tmp_path / "other"))).ok
+    assert doctor.check_weights(planned(tmp_path)).text == "no trial starts from ImageNet weights"
 
 
 # --- the command --------------------------------------------------------------------------------------------
@@ -118,19 +118,19 @@ def test_imagenet_weights_that_are_absent_are_named(tmp_path: Path, monkeypatch:
 def test_a_line_a_check_and_the_count(capsys: pytest.CaptureFixture[str]) -> None:
     console = Console(highlight=False, soft_wrap=True)
     good, bad = Finding(True, "fine"), Finding(False, "[do] this")
-    assert doctor.report({"one": lambda: good, "two": lambda: bad}, console) == 1
+    assert doctor.print_findings({"one": lambda: good, "two": lambda: bad}, console) == 1
     assert capsys.readouterr().out.splitlines() == [
-        "ok    one        fine",
-        "to do two        [do] this",
-        "1 of 2 to do",
+        "ok     one        fine",
+        "FAILED two        [do] this",
+        "1 of 2 checks failed",
     ]
-    assert doctor.report({"one": lambda: good}, console) == 0
+    assert doctor.print_findings({"one": lambda: good}, console) == 0
     assert capsys.readouterr().out.endswith("ready\n")
 
 
 def test_a_cluster_is_asked_other_things(tmp_path: Path) -> None:
     here, there = (
-        set(doctor.checks_of(wanted(tmp_path, TEXT, *more))) for more in ([], ["--address", "a:1"])
+        set(doctor.checks_of(planned(tmp_path, TEXT, *more))) for more in ([], ["--address", "a:1"])
     )
     assert there - here == {"shared", "cluster", "token"}
     assert here - there == {"GPUs", "CPUs", "shm", "sockets"}
@@ -150,11 +150,11 @@ def test_the_command_writes_nothing_and_starts_no_ray(tmp_path: Path) -> None:
         "print(json.dumps([code, heavy]))"
     )
     lines = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=checks.ROOT
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=checks.LOCK.parent
     ).stdout.splitlines()
     code, heavy = json.loads(lines[-1])
-    told = [line for line in lines[:-1] if line.startswith(("ok", "to do"))]
+    lines_of_checks = [line for line in lines[:-1] if line.startswith(("ok", "FAILED"))]
     assert heavy == []
-    assert code == (1 if any(line.startswith("to do") for line in told) else 0)
-    assert len(told) == len(doctor.checks_of(wanted(tmp_path)))
+    assert code == (1 if any(line.startswith("FAILED") for line in lines_of_checks) else 0)
+    assert len(lines_of_checks) == len(doctor.checks_of(planned(tmp_path)))
     assert not (tmp_path / "out").exists()

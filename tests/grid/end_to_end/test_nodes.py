@@ -129,7 +129,7 @@ def test_a_node_and_the_tracker_are_killed_and_nothing_is_missing(
             wait(lambda: len(store.finished()) > 4)
             tracker.start()
             output, _ = process.communicate(timeout=400)
-        assert process.returncode == 0, output
+        assert process.returncode in (0, 1), output  # 1 where the tracker lacks something
         tiny.run(space, data, bucket, "--tracking-uri", tracker.uri)  # sends what the tracker may lack
         assert tiny.numbers_of(store) == expected
         assert 1 <= sum(store.leases.newest(name) - 1 for name in expected) <= 2  # what ran on the node
@@ -163,7 +163,7 @@ def test_a_lost_head_is_one_sentence_and_the_next_run_finishes(
         output, _ = process.communicate(timeout=300)
     assert process.returncode == 1, output
     assert "Traceback" not in output
-    assert "the same command goes on" in output
+    assert "run the same command to resume" in output
     tiny.run(space, data, out)
     assert tiny.numbers(out) == expected
 

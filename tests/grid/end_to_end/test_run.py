@@ -178,7 +178,9 @@ def test_a_killed_trial_goes_on_from_its_checkpoint(
     assert_equal_runs(out, reference, kills)
 
 
-def test_interrupt_says_how_to_go_on(folder: Path, data: Path, space: Path) -> None:
+def test_interrupted_run_exits_130_or_143_and_says_how_to_resume(
+    folder: Path, data: Path, space: Path
+) -> None:
     for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
         out = folder / f"interrupted-{code}"
         process = tiny.start(space, data, out)
@@ -186,7 +188,7 @@ def test_interrupt_says_how_to_go_on(folder: Path, data: Path, space: Path) -> N
         process.send_signal(number)
         output, _ = process.communicate(timeout=30)
         assert process.returncode == code, output
-        assert output.count("the same command goes on") == 1
+        assert output.count("run the same command to resume") == 1
         assert "Traceback" not in output
         time.sleep(1)
         assert not sessions(process.pid)
@@ -286,9 +288,11 @@ def test_two_spaces_share_a_pretraining(folder: Path, reference: Path, data: Pat
     assert set(tiny.executions(out).values()) == {1}
 
 
-def test_a_tracker_that_is_away_costs_nothing(folder: Path, data: Path, space: Path, reference: Path) -> None:
+def test_run_without_its_tracker_exits_1_and_loses_nothing(
+    folder: Path, data: Path, space: Path, reference: Path
+) -> None:
     out = copied(reference, folder / "away")
-    output = tiny.run(space, data, out, "--tracking-uri", "http://127.0.0.1:9", "--limit", "1")
+    output = tiny.run(space, data, out, "--tracking-uri", "http://127.0.0.1:9", "--limit", "1", code=1)
     assert "runs are not in http://127.0.0.1:9 yet" in output
 
 

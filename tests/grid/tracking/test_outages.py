@@ -97,20 +97,20 @@ def command(folder: Path, *more: str) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", ["absent", "refusing", "hanging"])
-def test_run_succeeds_and_reports_what_the_tracker_lacks(
+def test_run_exits_1_and_reports_what_the_tracker_lacks(
     kind: str, folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     units = len(Store(folder / "out").finished())
     with faulty_tracker(kind) as place:
         uri = f"http://me:{SECRET}@{place}"
         began = time.monotonic()
-        assert run.main(command(folder, "--tracking-uri", uri)) == 0
+        assert run.main(command(folder, "--tracking-uri", uri)) == 1
         assert time.monotonic() - began < 60
         assert run.main(command(folder, "--flush", "--tracking-uri", uri)) == 1
     printed = "".join(capfd.readouterr())
     expected = f"{units} runs are not in http://me:***@{place} yet"
     assert printed.count(expected) == 2
-    assert printed.count("the same command sends them") == 2
+    assert printed.count("run the same command to send them") == 2
     assert SECRET not in printed
     assert run.main(command(folder, "--flush")) == 0
     assert f"all {units} runs of tiny are in sqlite" in capfd.readouterr().out
@@ -157,7 +157,7 @@ def hold(path: Path, seconds: float) -> "subprocess.Popen[str]":
 def test_no_unit_waits_for_a_hanging_tracker(tmp_path: Path) -> None:
     data, space_file = tiny.data(tmp_path / "data"), tiny.written(tmp_path)
     with faulty_tracker("hanging") as place:
-        output = tiny.run(space_file, data, tmp_path / "hung", "--tracking-uri", f"http://{place}")
+        output = tiny.run(space_file, data, tmp_path / "hung", "--tracking-uri", f"http://{place}", code=1)
         exited = time.time()
     assert f"{tiny.UNITS} runs are not in http://{place} yet" in output
     markers = tiny.markers(tmp_path / "hung")

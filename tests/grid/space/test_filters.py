@@ -1,0 +1,59 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from grid.space.filters import parse_filters, select_trials
+from grid.space.trials import Analysis, Settings, Space, Trial
+from medpt.errors import InputError
+
+TARGETS = st.sampled_from(["DRIVE", "STARE", "HRF"])
+TRIALS = st.lists(
+    st.builds(
+        Trial,
+        experiment=st.just("test"),
+        initialization=st.sampled_from(["random", "ISIC2019"]),
+        sample_size=st.none(),
+        backbone=st.just("resnet18"),
+        architecture=st.just("unet"),
+        target=TARGETS,
+        target_size=st.just(1.0),
+        seed=st.integers(0, 2),
+    ),
+    min_size=1,
+)
+
+
+def space(trials: list[Trial]) -> Space:
+    return Space("test", "a test", Path("test.yaml"), Settings(), tuple(trials), (Analysis("cmd"),))
+
+
+def test_filters_collect_the_values_of_a_factor() -> None:
+    assert parse_filters("target=DRIVE,seed=0,seed=1") == {"target": ("DRIVE",), "seed": ("0", "1")}
+
+
+@pytest.mark.parametrize("text", ["colour=red", "seed", "", "target=DRIVE,"])
+def test_filters_with_an_unknown_factor_are_refused(text: str) -> None:
+    with pytest.raises(InputError, match="use key=value with a key of initialization"):
+        parse_filters(text)
+
+
+@given(trials=TRIALS, targets=st.sets(TARGETS, min_size=1), limit=st.none() | st.integers(1, 5))
+def test_selected_trials_are_the_first_that_match(
+    trials: list[Trial], targets: set[str], limit: int | None
+) -> None:
+    matching = [trial for trial in trials if trial.target in targets and trial.seed == 0]
+    filters = {"target": tuple(targets), "seed": ("0",)}
+    if not matching:
+        with pytest.raises(InputError, match="leaves none"):
+            select_trials(space(trials), filters, limit)
+        return
+    selected = select_trials(space(trials), filters, limit)
+    assert list(selected.trials) == matching[:limit]
+    assert selected.analyses == ()
+
+
+def test_space_without_filters_stays_as_it_is() -> None:
+    whole = space([])
+    assert select_trials(whole, {}, None) is whole

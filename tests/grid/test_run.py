@@ -1,0 +1,107 @@
+"""What grid.run decides before and after the units run; whole runs are in end_to_end/test_run.py."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import made_space
+import pytest
+
+from grid import run as command
+from grid.options import RunOptions
+from medpt import cli
+from medpt.errors import InputError
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> command.Run:
+    """A run of a space whose units are all finished."""
+    plan = made_space.plan(tmp_path)
+    store = made_space.publish(plan, tmp_path / "out", set(), {})
+    options = RunOptions("made", str(tmp_path / "out"), command="python -m grid.run --space made")
+    return command.Run(options, plan, store, cli.console())
+
+
+def digests(run: command.Run, kind: str) -> list[str]:
+    return [name for name, unit in run.plan.units.items() if unit.kind == kind]
+
+
+def unpublish(run: command.Run, *names: str) -> None:
+    for name in names:
+        (run.store.root / "done" / f"{name}.json").unlink()
+
+
+def test_finished_units_are_not_run(run: command.Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.units_to_run(run) == []
+    command.print_counts(run, [])
+    printed = capsys.readouterr().out
+    units = len(run.plan.units)
+    assert f"{len(run.plan.trials)} trials, {units} units: {units} finished, 0 to run" in printed
+    assert "nothing is left to do" in printed
+
+
+def test_missing_units_are_run_inputs_first(run: command.Run) -> None:
+    missing = [digests(run, "pretrain")[0], digests(run, "finetune")[-1]]
+    unpublish(run, *reversed(missing))
+    assert command.units_to_run(run) == missing
+
+
+def test_diverged_units_are_skipped_and_failed_ones_are_run(
+    run: command.Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    diverged, failed = digests(run, "finetune")[:2]
+    unpublish(run, diverged, failed)
+    run.store.fail(diverged, "diverged", "no number at step 3")
+    run.store.fail(failed, "memory", "too little")
+    assert command.units_to_run(run) == [failed]
+    command.print_counts(run, [failed])
+    assert f"{len(run.plan.units) - 2} finished, 1 to run, 1 diverged" in capsys.readouterr().out
+
+
+def test_damaged_inputs_are_run_again(run: command.Run, capsys: pytest.CaptureFixture[str]) -> None:
+    tuned = next(name for name in digests(run, "finetune") if len(run.plan.units[name].needs) == 2)
+    source = next(need for need in run.plan.units[tuned].needs if need in digests(run, "pretrain"))
+    (run.store.folder(source) / "best.safetensors").write_bytes(b"damaged")
+    assert command.units_to_run(run) == []
+    unpublish(run, tuned)
+    assert command.units_to_run(run) == [source, tuned]
+    assert f"run again: {run.plan.units[source].label}" in capsys.readouterr().out
+
+
+def test_missing_published_weights_are_refused(run: command.Run, tmp_path: Path) -> None:
+    name = digests(run, "finetune")[0]
+    unit = run.plan.units[name]
+    run.plan.units[name] = replace(unit, spec=replace(unit.spec, initialization="imagenet*"))
+    options = replace(run.options, imagenet_weights=tmp_path)
+    with pytest.raises(InputError, match=f"{tmp_path}.*shufflenetv2"):
+        command.check_units(replace(run, options=options), [name])
+    command.check_units(run, digests(run, "finetune")[1:])
+
+
+@pytest.mark.parametrize(("recorded", "code"), [(True, 0), (False, 1)])
+def test_exit_code_is_1_where_the_record_is_incomplete(
+    run: command.Run, recorded: bool, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("grid.report.build", lambda *arguments: Path("index.html"))
+    assert command.report_outcome(run, "sqlite:///none.db", recorded=recorded) == code
+
+
+def test_exit_code_is_1_and_reasons_are_printed_where_units_failed(
+    run: command.Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("grid.report.build", lambda *arguments: Path("index.html"))
+    blocked, failed, diverged = digests(run, "finetune")[:3]
+    unpublish(run, blocked, failed, diverged)
+    run.store.fail(failed, "error", "a mistake", log="Traceback")
+    run.store.fail(diverged, "diverged", "no number at step 3")
+    assert command.report_outcome(run, "sqlite:///none.db", recorded=True) == 1
+    printed = capsys.readouterr().out
+    labels = {name: run.plan.units[name].label for name in (blocked, failed, diverged)}
+    assert f"not run: {labels[blocked]} (needs a unit that failed)" in printed
+    assert f"failed: {labels[failed]}: a mistake\n  log: {run.store.out}/failed/{failed}.log" in printed
+    assert f"failed: {labels[diverged]}: no number at step 3\n  to try again all the same, remove" in printed
+    assert "report: index.html" in printed
+
+
+def test_resume_message_has_the_command(run: command.Run) -> None:
+    message = command.resume_message("interrupted", run.options)
+    assert message == "\ninterrupted; run the same command to resume:\n  python -m grid.run --space made\n"
