@@ -168,13 +168,13 @@ def run_units(run: Run, todo: list[str], opened: Mapping[str, Dataset], tracker:
         stack.enter_context(watch_connection(gcs_address(), partial(exit_without_ray, lost)))
         from grid.execution import scheduler
 
-        def tell(event: str, unit: Unit) -> None:
-            progress.note(event, unit)
-            tracker.note(event, unit)
-
-        capacity = find_capacity(run)
-        notice = StallNotice(options.stall_seconds, partial(console.print, markup=False))
-        scheduler.run(plan, todo, run.store, options, dict(opened), tell, progress.prepared, capacity, notice)
+        check_capacity(run)
+        listeners = scheduler.RunListeners(
+            on_event=(progress.on_event, tracker.note),
+            on_images=progress.on_images,
+            on_stall=partial(console.print, markup=False),
+        )
+        scheduler.run_units(plan, set(todo), run.store, options, opened, listeners)
 
 
 def check_capacity(run: Run) -> None:

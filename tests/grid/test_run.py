@@ -27,6 +27,7 @@ def digests(run: command.Run, kind: str) -> list[str]:
 
 def unpublish(run: command.Run, *names: str) -> None:
     for name in names:
+        run.store.known.discard(name)
         (run.store.root / "done" / f"{name}.json").unlink()
 
 
@@ -60,7 +61,8 @@ def test_diverged_units_are_skipped_and_failed_ones_are_run(
 def test_damaged_inputs_are_run_again(run: command.Run, capsys: pytest.CaptureFixture[str]) -> None:
     tuned = next(name for name in digests(run, "finetune") if len(run.plan.units[name].needs) == 2)
     source = next(need for need in run.plan.units[tuned].needs if need in digests(run, "pretrain"))
-    (run.store.folder(source) / "best.safetensors").write_bytes(b"damaged")
+    artifact = next(iter(run.store.marker(source)["artifacts"]))
+    (run.store.folder(source) / artifact).write_bytes(b"damaged")
     assert command.units_to_run(run) == []
     unpublish(run, tuned)
     assert command.units_to_run(run) == [source, tuned]
