@@ -15,12 +15,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.optim.swa_utils import update_bn
 
 from medpt.analysis.svcca import Covariances
 from medpt.data.augment import normalise
 from medpt.errors import InputError
 from medpt.identity import stream_seed
-from medpt.models import norms, weights
+from medpt.models import weights
 from medpt.models.encoders import Encoder
 from medpt.models.registry import BACKBONES, build_encoder
 
@@ -107,10 +108,14 @@ def _batch(images: Images, device: str) -> Tensor:
 
 
 def settle(network: nn.Module, images: Images, batch_size: int = BATCH) -> None:
-    """Batch norm settled on `images` (medpt/models/norms.py). A last batch of one image is left out."""
+    """Sets batch norm's statistics to plain averages over `images`; leaves `network` in evaluation mode.
+
+    A last batch of one image is left out.
+    """
     device = str(next(network.parameters()).device)
     starts = range(0, len(images) - 1, batch_size)
-    norms.settle(network, (_batch(images[start : start + batch_size], device) for start in starts))
+    update_bn((_batch(images[start : start + batch_size], device) for start in starts), network)
+    network.eval()
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """CE-Net (Gu et al. 2019), after the authors' code: dense atrous convolution, residual multi-kernel pooling.
 
-The original stands on ResNet-34; ResNet-18 has the same channels, so its decoder is the original one. On
-other backbones each decoder block ends with the channels of the map that is added to it. The authors'
-sigmoid, Dice loss and regulariser stay outside.
+The original uses ResNet-34. ResNet-18 has the same channels, so its decoder is the original one. On other
+backbones each decoder block ends with the channels of the map that is added to it. The authors' sigmoid,
+Dice loss and regulariser are not part of this network.
 """
 
 from itertools import pairwise
@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from medpt.models.encoders import Encoder
 from medpt.models.layers import bn_relu, rectified, resize_to
-from medpt.models.registry import build_encoder
 
 POOLS = (2, 3, 5, 6)
 WIDTH = 64
@@ -21,15 +21,15 @@ SMALLEST = 192  # the deepest map must hold the largest pool
 
 
 class CENet(nn.Module):
-    """Images (N, 3, H, W) to logits (N, num_classes, H, W).
+    """Map images (N, 3, H, W) to logits (N, num_classes, H, W).
 
-    H and W are multiples of 32 from 192 up; ValueError on others.
+    H and W are multiples of 32 from 192 up; other sizes raise ValueError.
     """
 
-    def __init__(self, backbone: str, num_classes: int) -> None:
+    def __init__(self, encoder: Encoder, num_classes: int) -> None:
         super().__init__()
-        self.encoder = build_encoder(backbone)
-        _, f4, f8, f16, f32 = self.encoder.channels
+        self.encoder = encoder
+        _, f4, f8, f16, f32 = encoder.channels
         self.dac = DenseAtrous(f32)
         self.rmp = MultiKernelPool(f32)
         widths = (f32 + len(POOLS), f16, f8, f4, WIDTH)
@@ -56,7 +56,10 @@ class CENet(nn.Module):
 
 
 class DenseAtrous(nn.Module):
-    """Dense atrous convolution: the shape stays; four convolutions, shared by the branches, no batch norm."""
+    """Dense atrous convolution: (N, C, h, w) to the same shape.
+
+    Four branches share four convolutions; there is no batch norm.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -80,7 +83,7 @@ def _atrous(channels: int, rate: int) -> nn.Conv2d:
 
 
 class MultiKernelPool(nn.Module):
-    """Residual multi-kernel pooling: (N, C, h, w) to (N, 4 + C, h, w); one convolution serves all pools."""
+    """Residual multi-kernel pooling: (N, C, h, w) to (N, 4 + C, h, w); all pools share one convolution."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -92,7 +95,7 @@ class MultiKernelPool(nn.Module):
 
 
 def _block(inputs: int, outputs: int) -> nn.Sequential:
-    """(N, inputs, h, w) to (N, outputs, 2h, 2w)."""
+    """A decoder block: (N, inputs, h, w) to (N, outputs, 2h, 2w)."""
     middle = inputs // 4
     return nn.Sequential(
         bn_relu(nn.Conv2d(inputs, middle, 1)),

@@ -1,31 +1,33 @@
 """DeepLabV3+ (Chen et al. 2018) at output stride 16, after jfzhang95/pytorch-deeplab-xception.
 
 Decisions for small backbones: no multi-grid (ResNet-18's last stage has two blocks); `align_corners` False.
-On a 16×16 map most taps of the branches with rates 12 and 18 fall outside: kept, as published.
+On a 16×16 map most taps of the branches with rates 12 and 18 fall outside the map; the published rates are
+kept nevertheless.
 """
 
 import torch
 from torch import Tensor, nn
 
+from medpt.models.encoders import Encoder
 from medpt.models.layers import conv_bn_relu, resize_to
-from medpt.models.registry import build_encoder
 
+OUTPUT_STRIDE = 16  # of the encoder
 WIDTH = 256
 RATES = (6, 12, 18)
 LOW_LEVEL = 48
 
 
 class DeepLabV3Plus(nn.Module):
-    """Images (N, 3, H, W) to logits (N, num_classes, H, W); sides from 32 pixels up.
+    """Map images (N, 3, H, W) to logits (N, num_classes, H, W); sides from 32 pixels up.
 
-    Training needs N ≥ 2: batch norm after the image pooling sees 1×1 maps.
+    Training needs N ≥ 2, because batch norm after the image pooling sees 1×1 maps.
     """
 
-    def __init__(self, backbone: str, num_classes: int) -> None:
+    def __init__(self, encoder: Encoder, num_classes: int) -> None:
         super().__init__()
-        self.encoder = build_encoder(backbone, output_stride=16)
-        self.aspp = AtrousPyramid(self.encoder.channels[-1])
-        self.low_level = conv_bn_relu(self.encoder.channels[1], LOW_LEVEL, 1)
+        self.encoder = encoder
+        self.aspp = AtrousPyramid(encoder.channels[-1])
+        self.low_level = conv_bn_relu(encoder.channels[1], LOW_LEVEL, 1)
         self.decoder = nn.Sequential(
             conv_bn_relu(WIDTH + LOW_LEVEL, WIDTH, 3),
             nn.Dropout(0.5),

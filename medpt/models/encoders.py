@@ -1,13 +1,14 @@
-"""torchvision's backbones without pooling and classifier, tapped at five strides.
+"""torchvision's backbones without pooling and classifier, with outputs at five strides.
 
-Children carry torchvision's names, so a published state dict fits after its classifier is dropped (DenseNet
-also loses the prefix `features.`). Initial weights are torchvision's own: Kaiming normal, fan_out
-(ResNet-18) or fan_in (DenseNet-121), and PyTorch's default Kaiming uniform with a = sqrt 5 (ShuffleNet V2).
+Modules have torchvision's names, so a published state dict fits after its classifier is dropped (DenseNet
+also loses the prefix `features.`). Initial weights are torchvision's: Kaiming normal with fan_out
+(ResNet-18) or fan_in (DenseNet-121), and PyTorch's default, Kaiming uniform with a = sqrt 5 (ShuffleNet V2).
 They come from torch's global generator and do not depend on the output stride.
 
-Taps: ResNet-18 after relu, layer1..4. ShuffleNet V2 after conv1, maxpool (no stage learns at stride 4),
-stage2, stage3, conv5. DenseNet-121 after relu0 and the raw dense blocks 1..3 (before the transition's norm
-and ReLU), and after norm5 with the ReLU that torchvision applies in `forward`.
+The five maps are, in ResNet-18, the outputs of relu and layer1 to layer4; in ShuffleNet V2 those of conv1,
+maxpool (no stage has weights at stride 4), stage2, stage3 and conv5; in DenseNet-121 those of relu0, of the
+dense blocks 1 to 3 (before the transition's norm and ReLU), and of norm5 with the ReLU that torchvision
+applies in `forward`.
 """
 
 from collections.abc import Callable
@@ -21,9 +22,10 @@ STRIDES = (2, 4, 8, 16, 32)
 
 
 class Encoder(nn.Module):
-    """Images (N, 3, H, W) to five maps (N, channels[i], H/STRIDES[i], W/STRIDES[i]), at output stride 32.
+    """Map images (N, 3, H, W) to five maps (N, channels[i], H/STRIDES[i], W/STRIDES[i]) at output stride 32.
 
-    Children run in order. Sides that the strides do not divide are rounded as the backbone's layers do.
+    The children of `layers` run in order; the outputs of those named in `taps` are returned. Sides that are
+    no multiples of a stride are rounded as the backbone's layers do.
     """
 
     def __init__(self, layers: nn.Module, taps: tuple[str, ...], channels: tuple[int, ...]) -> None:
@@ -43,10 +45,10 @@ class Encoder(nn.Module):
 
 
 def build(backbone: str, output_stride: int) -> Encoder:
-    """As medpt.models.build_encoder, for a backbone that is known."""
+    """Build a built-in backbone; see medpt.models.build_encoder."""
     dilations: dict[int, dict[int, int]] = {32: {}, 16: {32: 2}, 8: {16: 2, 32: 4}}
     if output_stride not in dilations:
-        raise InputError(f"output_stride: {output_stride} is none of 32, 16, 8")
+        raise InputError(f"output_stride: {output_stride}; 32, 16 and 8 are accepted")
     encoder = _ENCODERS[backbone]()
     for stride, rate in dilations[output_stride].items():
         for name in _STAGES[backbone][stride]:
@@ -78,7 +80,7 @@ _ENCODERS: dict[str, Callable[[], Encoder]] = {
     "shufflenet_v2": _shufflenet_v2,
     "densenet121": _densenet121,
 }
-_STAGES: dict[str, dict[int, tuple[str, ...]]] = {  # what makes a stride, and works at it
+_STAGES: dict[str, dict[int, tuple[str, ...]]] = {  # modules that reach a stride and work at it
     "resnet18": {16: ("layer3",), 32: ("layer4",)},
     "shufflenet_v2": {16: ("stage3",), 32: ("stage4",)},
     "densenet121": {16: ("transition2", "denseblock3"), 32: ("transition3", "denseblock4")},
@@ -86,7 +88,7 @@ _STAGES: dict[str, dict[int, tuple[str, ...]]] = {  # what makes a stride, and w
 
 
 def _dilate(stage: nn.Module, rate: int) -> None:
-    """No stride and no pooling; `rate` is dilation and padding of the 3×3 convolutions."""
+    """Remove strides and pooling from a stage; dilate and pad its 3×3 convolutions by `rate`."""
     for layer in stage.modules():
         if isinstance(layer, nn.AvgPool2d):
             layer.kernel_size = layer.stride = 1

@@ -1,8 +1,8 @@
 """ET-Net (Zhang et al. 2019): an edge module on the shallow maps guides the segmentation of the deep ones.
 
-The official repository holds no code. Published: edge module on the first two encoder blocks, three decoder
-blocks, their aggregation by global gates, edge features joined before the last convolution. Widths are a
-reconstruction, and the gates pool globally, as published.
+The official repository holds no code. The paper gives the edge module on the first two encoder blocks, three
+decoder blocks, their aggregation by gates that pool globally, and edge features joined before the last
+convolution. The widths are a reconstruction.
 """
 
 from functools import reduce
@@ -10,23 +10,23 @@ from functools import reduce
 import torch
 from torch import Tensor, nn
 
+from medpt.models.encoders import Encoder
 from medpt.models.layers import conv_bn_relu, rectified, resize_to
-from medpt.models.registry import build_encoder
 
 WIDTHS = (256, 128, 64)
 EDGE = 64
 
 
 class ETNet(nn.Module):
-    """Images (N, 3, H, W) to logits (N, num_classes, H, W) and edge logits (N, 1, H, W).
+    """Map images (N, 3, H, W) to logits (N, num_classes, H, W) and edge logits (N, 1, H, W).
 
-    Prediction needs the first alone. Sides from 32 pixels up.
+    Prediction needs the first output only. Sides are 32 pixels or more.
     """
 
-    def __init__(self, backbone: str, num_classes: int) -> None:
+    def __init__(self, encoder: Encoder, num_classes: int) -> None:
         super().__init__()
-        self.encoder = build_encoder(backbone)
-        _, f4, f8, f16, f32 = self.encoder.channels
+        self.encoder = encoder
+        _, f4, f8, f16, f32 = encoder.channels
         self.edge = EdgeGuidance(f4, f8)
         inputs = (f32 + f16, WIDTHS[0] + f8, WIDTHS[1] + f4)
         self.blocks = nn.ModuleList(_block(i, o) for i, o in zip(inputs, WIDTHS, strict=True))
@@ -41,7 +41,7 @@ class ETNet(nn.Module):
         return resize_to(logits, images), resize_to(edge_logits, images)
 
     def _decode(self, x: Tensor, skips: tuple[Tensor, ...]) -> Tensor:
-        """Decoder blocks from deep to shallow; the sum of their gated maps, (N, EDGE, H/4, W/4)."""
+        """Run the decoder from deep to shallow and return the sum of its gated maps, (N, EDGE, H/4, W/4)."""
         gated: list[Tensor] = []
         for block, gate, skip in zip(self.blocks, self.gates, skips, strict=True):
             x = block(torch.cat([resize_to(x, skip), skip], dim=1))
@@ -50,7 +50,7 @@ class ETNet(nn.Module):
 
 
 class EdgeGuidance(nn.Module):
-    """Maps at strides 4 and 8 to edge features (N, EDGE, H/4, W/4) and edge logits (N, 1, H/4, W/4)."""
+    """Edge features (N, EDGE, H/4, W/4) and edge logits (N, 1, H/4, W/4) of the maps at strides 4 and 8."""
 
     def __init__(self, f4: int, f8: int) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class EdgeGuidance(nn.Module):
 
 
 class Gate(nn.Module):
-    """Weighted block: (N, inputs, h, w) to (N, EDGE, h, w), each channel scaled by a weight in (0, 1)."""
+    """Reduce (N, inputs, h, w) to (N, EDGE, h, w) and scale each channel by a weight in (0, 1)."""
 
     def __init__(self, inputs: int) -> None:
         super().__init__()

@@ -1,30 +1,30 @@
-"""HyNet (reconstruction): nothing public says how Wen et al. (BIBM 2020) built theirs.
+"""HyNet (reconstruction): Wen et al. (BIBM 2020) published neither code nor layers.
 
-What is known is one sentence: atrous convolutions with parallel up-sampling paths, deep fusion across
-levels, less dilution. Here: hybrid rates 1, 2, 5 leave no holes, and every level climbs to stride 2 on a
-path of its own. Call results "HyNet (reconstruction)"; they do not replicate the paper's row of that name.
+One sentence is known: atrous convolutions with parallel up-sampling paths, deep fusion across levels, less
+dilution. Here hybrid rates 1, 2, 5 leave no gaps, and each level has its own up-sampling path to stride 2.
+Report results as "HyNet (reconstruction)"; they do not replicate the paper's row of that name.
 """
 
 import torch
 from torch import Tensor, nn
 
+from medpt.models.encoders import Encoder
 from medpt.models.layers import conv_bn_relu, resize_to
-from medpt.models.registry import build_encoder
 
 WIDTH = 64
 RATES = (1, 2, 5)
 
 
 class HyNet(nn.Module):
-    """Reconstruction. Images (N, 3, H, W) to logits (N, num_classes, H, W); sides from 32 pixels up."""
+    """Map images (N, 3, H, W) to logits (N, num_classes, H, W); sides from 32 pixels up."""
 
-    def __init__(self, backbone: str, num_classes: int) -> None:
+    def __init__(self, encoder: Encoder, num_classes: int) -> None:
         super().__init__()
-        self.encoder = build_encoder(backbone)
-        finest, *deeper = self.encoder.channels
+        self.encoder = encoder
+        finest, *deeper = encoder.channels
         self.lateral = conv_bn_relu(finest, WIDTH, 1)
         self.blocks = nn.ModuleList(HybridAtrous(channels) for channels in deeper)
-        self.paths = nn.ModuleList(Climb(level) for level in range(1, 1 + len(deeper)))
+        self.paths = nn.ModuleList(UpsamplingPath(level) for level in range(1, 1 + len(deeper)))
         self.fusion = nn.Sequential(
             conv_bn_relu((1 + len(deeper)) * WIDTH, WIDTH, 3), conv_bn_relu(WIDTH, WIDTH, 3)
         )
@@ -39,7 +39,7 @@ class HyNet(nn.Module):
 
 
 class HybridAtrous(nn.Module):
-    """(N, inputs, h, w) to (N, WIDTH, h, w): a cascade of rates 1, 2, 5, all joined, and a residual."""
+    """A cascade of rates 1, 2, 5, all joined, with a residual: (N, inputs, h, w) to (N, WIDTH, h, w)."""
 
     def __init__(self, inputs: int) -> None:
         super().__init__()
@@ -54,8 +54,8 @@ class HybridAtrous(nn.Module):
         return self.join(torch.cat(stages, dim=1)) + stages[0]
 
 
-class Climb(nn.Module):
-    """From one level to stride 2: at each step enlarge, add that resolution's level, convolve."""
+class UpsamplingPath(nn.Module):
+    """Up-sampling from one level to stride 2: at each step enlarge, add the level of that size, convolve."""
 
     def __init__(self, level: int) -> None:
         super().__init__()

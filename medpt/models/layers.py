@@ -1,8 +1,8 @@
-"""What several decoders are made of.
+"""Building blocks of several decoders.
 
-Every layer made here starts ready for the ReLU that follows it: weights Kaiming normal (fan_out, as
-torch.nn.init counts it, groups ignored), biases 0, batch norm 1 and 0. A plain `nn.Conv2d` in a decoder is
-one that no ReLU follows (gates, logits): it keeps PyTorch's default, Kaiming uniform.
+Layers made here are initialised for the ReLU that follows them: weights Kaiming normal (fan_out, as
+torch.nn.init counts it, groups ignored), biases 0, batch norm 1 and 0. A plain `nn.Conv2d` in a decoder has
+no ReLU after it (gates, logits) and keeps PyTorch's default, Kaiming uniform.
 """
 
 from typing import TypeVar
@@ -14,7 +14,7 @@ Convolution = TypeVar("Convolution", bound=nn.Conv2d | nn.ConvTranspose2d)
 
 
 def rectified(layer: Convolution) -> Convolution:
-    """The same layer, initialised for a ReLU after it."""
+    """Initialise `layer` for a ReLU after it, and return it."""
     nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
@@ -22,12 +22,12 @@ def rectified(layer: Convolution) -> Convolution:
 
 
 def bn_relu(layer: nn.Conv2d | nn.ConvTranspose2d) -> nn.Sequential:
-    """`layer`, batch norm, ReLU."""
+    """`layer`, initialised for the ReLU, then batch norm and ReLU."""
     return nn.Sequential(rectified(layer), nn.BatchNorm2d(layer.out_channels), nn.ReLU(inplace=True))
 
 
 def conv_bn_relu(inputs: int, outputs: int, kernel: int, dilation: int = 1, groups: int = 1) -> nn.Sequential:
-    """A convolution that keeps the resolution, without bias; batch norm; ReLU."""
+    """A convolution without bias that keeps the resolution, then batch norm and ReLU."""
     padding = dilation * (kernel // 2)
     return bn_relu(
         nn.Conv2d(inputs, outputs, kernel, padding=padding, dilation=dilation, groups=groups, bias=False)
@@ -35,7 +35,5 @@ def conv_bn_relu(inputs: int, outputs: int, kernel: int, dilation: int = 1, grou
 
 
 def resize_to(x: Tensor, reference: Tensor) -> Tensor:
-    """(N, C, h, w) to the height and width of `reference`, bilinear between pixel centres (align_corners
-    False).
-    """
+    """Resize (N, C, h, w) to the height and width of `reference`, bilinear with align_corners False."""
     return F.interpolate(x, size=reference.shape[-2:], mode="bilinear", align_corners=False)

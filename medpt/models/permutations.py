@@ -1,7 +1,7 @@
-"""The orders of nine tiles that a jigsaw puzzle may have been shuffled into.
+"""The orders of nine tiles between which a jigsaw network has to tell.
 
-Promises: equal counts and seeds give equal arrays everywhere; rows are distinct and far apart. 1,000 of them
-take two seconds, so nothing is kept on disk.
+Equal counts and seeds give equal arrays on every machine; rows are distinct and far apart. 1,000 of them take
+two seconds, so nothing is stored.
 """
 
 from functools import lru_cache
@@ -15,11 +15,12 @@ TILES = 9
 
 @lru_cache
 def maximin(count: int, seed: int = 0) -> NDArray[np.uint8]:
-    """`count` permutations of 0..8 as a read-only array (count, 9), chosen greedily from all 9!.
+    """Choose `count` permutations of 0..8 greedily from all 9!, as a read-only array (count, 9).
 
-    The first is drawn; each next one has the largest least Hamming distance to those chosen, among them the
-    largest mean distance, among them it is drawn. Noroozi & Favaro 2016 (section 4) take the mean alone,
-    which lets classes differ by one swapped pair: least distance 2 in place of 6 (100) and 5 (1,000).
+    The first is drawn at random. Each next one maximises the smallest Hamming distance to those chosen, then
+    the mean distance; ties are drawn at random. Noroozi & Favaro 2016 (section 4) maximise the mean alone, by
+    which two classes may differ in one swapped pair only: the smallest distance is 2 instead of 6 (100
+    permutations) or 5 (1,000).
     """
     pool = np.array(list(permutations(range(TILES))), dtype=np.uint8).T.copy()
     rng = np.random.Generator(np.random.PCG64(seed))
@@ -47,6 +48,6 @@ def _distances(pool: NDArray[np.uint8], one: np.intp) -> NDArray[np.uint8]:
 
 
 def spread(rows: NDArray[np.uint8]) -> tuple[float, int]:
-    """Mean and least Hamming distance between any two rows; random permutations differ in 8.0 of 9."""
+    """Return the mean and the smallest Hamming distance between two rows; random ones differ in 8.0 of 9."""
     distance = (rows[:, None] != rows[None]).sum(2)[np.triu_indices(len(rows), 1)]
     return float(distance.mean()), int(distance.min())

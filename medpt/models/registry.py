@@ -2,15 +2,17 @@
 
 Other packages add backbones and architectures by entry points (medpt/extensions.py, docs/extending.md).
 
-Promises: the names are known without importing torch; in every network the encoder's tensors are the
-state-dict keys `encoder.*`, the same for one backbone everywhere; the last linear map is called `logits`;
-after `torch.manual_seed(s)` the encoder starts from the same numbers whatever stands on it. Networks emit
-logits, never probabilities. No weights are loaded here: see medpt/models/weights.py.
+All networks have in common:
+
+- The encoder's tensors are the state-dict keys `encoder.*`, the same for one backbone in every network.
+- The last linear layer is called `logits`. Networks return logits, never probabilities.
+- After `torch.manual_seed(s)` the encoder's initial weights are the same in every network.
+
+The names are known without importing torch. Weights are loaded by medpt/models/weights.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from medpt import extensions
@@ -21,87 +23,67 @@ if TYPE_CHECKING:
     from medpt.models.encoders import Encoder
 
 BACKBONES: tuple[str, ...] = ("resnet18", "shufflenet_v2", "densenet121")
+ARCHITECTURES: tuple[str, ...] = ("unet", "deeplabv3plus", "cenet", "hynet", "etnet")
 
 
 def backbones() -> tuple[str, ...]:
-    """The names of all backbones, those of extensions last. InputError where two have one name."""
+    """Return the names of all backbones, built-in ones first. Raises InputError if two share a name."""
     return extensions.names("backbone", BACKBONES)
 
 
 def architectures() -> tuple[str, ...]:
-    """The same of all segmentation networks."""
+    """Return the names of all segmentation networks, as `backbones` does."""
     return extensions.names("architecture", ARCHITECTURES)
 
 
 def build_encoder(backbone: str, output_stride: int = 32) -> Encoder:
-    """`encoder(images (N, 3, H, W))` gives maps at strides 2, 4, 8, 16, 32; `.channels` are their widths.
+    """Build the convolutional part of a classification network, with random weights.
 
-    With `output_stride` 16 or 8 the last one or two stages are dilated in place of strided, so that no map
-    is coarser than that; the state dict stays the same. InputError on an unknown name or stride. An
-    extension's encoder is what its function returns; medpt.models.contract says whether it keeps to this.
+    `encoder(images)` maps normalised images (N, 3, H, W) to a list of five maps at strides 2, 4, 8, 16 and
+    32; `encoder.channels` are their five widths. With `output_stride` 16 or 8 the last one or two stages are
+    dilated instead of strided, so that no map is coarser than that; the state dict stays the same.
+
+    Raises InputError if the backbone or the stride is unknown. What an extension's function returns is not
+    checked here but by medpt.models.contract.
     """
     if backbone not in BACKBONES:
-        built: Encoder = extensions.load("backbone", backbone, BACKBONES)(output_stride)
-        return built
+        encoder: Encoder = extensions.load("backbone", backbone, BACKBONES)(output_stride)
+        return encoder
     from medpt.models import encoders
 
     return encoders.build(backbone, output_stride)
 
 
 def build_classifier(backbone: str, num_classes: int) -> nn.Module:
-    """`model(images (N, 3, H, W))` gives logits (N, num_classes)."""
+    """Build a classifier: an encoder, global average pooling and one linear layer, as torchvision's networks.
+
+    `model(images)` maps normalised images (N, 3, H, W) to logits (N, num_classes). Raises InputError if the
+    backbone is unknown.
+    """
     from medpt.models.classifier import Classifier
 
-    return Classifier(backbone, num_classes)
+    return Classifier(build_encoder(backbone), num_classes)
 
 
 def build_segmenter(architecture: str, backbone: str, num_classes: int) -> nn.Module:
-    """`model(images (N, 3, H, W))` gives logits (N, num_classes, H, W); background counts as a class.
+    """Build a segmentation network on a backbone; the background counts as a class.
 
-    etnet gives a pair, (logits, edge logits (N, 1, H, W)). cenet takes sides of 192 pixels and more that are
-    multiples of 32; the others any side from 32 pixels up. InputError names what is unknown.
+    `model(images)` maps normalised images (N, 3, H, W) to logits (N, num_classes, H, W). `etnet` returns a
+    pair (logits, edge logits (N, 1, H, W)). `cenet` accepts sides that are multiples of 32 from 192 pixels
+    up; the others accept any side from 32 pixels up. Raises InputError if the architecture or the backbone is
+    unknown.
     """
     if architecture not in ARCHITECTURES:
         built: nn.Module = extensions.load("architecture", architecture, ARCHITECTURES)(backbone, num_classes)
         return built
-    return _SEGMENTERS[architecture](backbone, num_classes)
+    from medpt.models import cenet, deeplabv3plus, etnet, hynet, unet
 
-
-def _unet(backbone: str, num_classes: int) -> nn.Module:
-    from medpt.models.unet import UNet
-
-    return UNet(backbone, num_classes)
-
-
-def _deeplabv3plus(backbone: str, num_classes: int) -> nn.Module:
-    from medpt.models.deeplabv3plus import DeepLabV3Plus
-
-    return DeepLabV3Plus(backbone, num_classes)
-
-
-def _cenet(backbone: str, num_classes: int) -> nn.Module:
-    from medpt.models.cenet import CENet
-
-    return CENet(backbone, num_classes)
-
-
-def _hynet(backbone: str, num_classes: int) -> nn.Module:
-    from medpt.models.hynet import HyNet
-
-    return HyNet(backbone, num_classes)
-
-
-def _etnet(backbone: str, num_classes: int) -> nn.Module:
-    from medpt.models.etnet import ETNet
-
-    return ETNet(backbone, num_classes)
-
-
-_SEGMENTERS: dict[str, Callable[[str, int], nn.Module]] = {
-    "unet": _unet,
-    "deeplabv3plus": _deeplabv3plus,
-    "cenet": _cenet,
-    "hynet": _hynet,
-    "etnet": _etnet,
-}
-ARCHITECTURES: tuple[str, ...] = tuple(_SEGMENTERS)
+    networks: dict[str, type[nn.Module]] = {
+        "unet": unet.UNet,
+        "deeplabv3plus": deeplabv3plus.DeepLabV3Plus,
+        "cenet": cenet.CENet,
+        "hynet": hynet.HyNet,
+        "etnet": etnet.ETNet,
+    }
+    output_stride = deeplabv3plus.OUTPUT_STRIDE if architecture == "deeplabv3plus" else 32
+    return networks[architecture](build_encoder(backbone, output_stride), num_classes)

@@ -1,25 +1,25 @@
-"""U-Net on a classification encoder, as segmentation_models.pytorch builds it (the same parameter counts).
+"""U-Net on a classification encoder, with the layers and parameter counts of segmentation_models.pytorch.
 
-Not the network of Ronneberger et al. 2015, whose encoder has no ImageNet weights.
+This is not the network of Ronneberger et al. 2015, for whose encoder there are no ImageNet weights.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from medpt.models.encoders import Encoder
 from medpt.models.layers import conv_bn_relu
-from medpt.models.registry import build_encoder
 
 WIDTHS = (256, 128, 64, 32, 16)
 
 
 class UNet(nn.Module):
-    """Images (N, 3, H, W) to logits (N, num_classes, H, W), for any side from 32 pixels up."""
+    """Map images (N, 3, H, W) to logits (N, num_classes, H, W), for any side from 32 pixels up."""
 
-    def __init__(self, backbone: str, num_classes: int) -> None:
+    def __init__(self, encoder: Encoder, num_classes: int) -> None:
         super().__init__()
-        self.encoder = build_encoder(backbone)
-        *skips, deepest = self.encoder.channels
+        self.encoder = encoder
+        *skips, deepest = encoder.channels
         inputs = (deepest, *WIDTHS[:-1])
         self.blocks = nn.ModuleList(
             _block(deep + skip, width)

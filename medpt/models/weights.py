@@ -1,14 +1,12 @@
-"""Weights at rest and in transfer.
+"""Files of weights, the transfer of weights between networks, and torchvision's published weights.
 
-Promises: a file is whole or absent; nothing but tensors is read from it, so no code runs from data; a
-transfer either copies every tensor of the encoder, batch norm's statistics and counters included, bit for
-bit, or changes nothing and names every tensor that does not fit. Importing this module does not import
-torch.
+A file appears complete or not at all. Only tensors are read from files, so no code runs from data. A transfer
+copies every tensor of the encoder bit for bit, batch norm's statistics and counters included, or changes
+nothing and names every tensor that does not fit. Importing this module does not import torch.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,10 +25,12 @@ OPTION = "--imagenet-weights DIR"
 
 
 class _Published(NamedTuple):
+    """torchvision's published weights of one backbone."""
+
     model: str  # torchvision's name
     file: str
     classifier: str  # prefix of the keys that are dropped
-    prefix: str  # of the others, in the file only
+    prefix: str  # of the other keys, in the file only
 
 
 _PUBLISHED = {
@@ -40,21 +40,19 @@ _PUBLISHED = {
 }
 
 
-def save(path: Path, state: Mapping[str, Tensor], **meta: str) -> None:
-    """Writes a state dict, from any device and memory format, as safetensors: equal content, equal bytes.
-
-    `meta` goes into the header as one JSON text under the key `medpt` (safetensors shuffles several keys).
-    """
+def save(path: Path, state: Mapping[str, Tensor]) -> None:
+    """Write a state dict as safetensors; equal values give equal bytes for any device and memory format."""
     from safetensors.torch import save_file
 
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata={"medpt": json.dumps(meta, sort_keys=True)})
+        save_file(tensors, temporary, metadata={"medpt": "{}"})  # changing it would change all files' hashes
 
 
 def load(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, on the CPU. InputError names a file that is absent, cut or
-    foreign.
+    """Read the tensors of a safetensors file to the CPU.
+
+    Raises InputError if the file is missing, incomplete or of another format.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -64,40 +62,39 @@ def load(path: Path) -> dict[str, Tensor]:
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file; weights in safetensors format are expected") from error
     except (SafetensorError, OSError) as error:
-        raise InputError(f"{path}: not a whole safetensors file ({error})") from error
+        raise InputError(f"{path}: not a complete safetensors file ({error})") from error
 
 
 def encoder_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of the encoder alone, under the same keys `encoder.*`."""
+    """Return the tensors of the encoder only, under the same keys `encoder.*`."""
     return {name: tensor for name, tensor in state.items() if name.startswith(ENCODER)}
 
 
 def transfer_encoder(model: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Copies the encoder of `state` into `model`; what else `state` holds stays behind.
+    """Copy the encoder of `state` into `model`; other tensors of `state` are ignored.
 
-    InputError, with `model` unchanged, names each tensor that is missing, unexpected, or of another shape
-    or type.
+    Raises InputError, with `model` unchanged, that names each tensor that is missing, unexpected, or of
+    another shape or type.
     """
     load_encoder(model.get_submodule("encoder"), state)
 
 
 def load_encoder(encoder: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """As transfer_encoder, into an encoder that stands alone."""
+    """Copy the encoder of `state` into an encoder that stands alone; see `transfer_encoder`."""
     given = encoder_state(state)
-    own = {ENCODER + name: tensor for name, tensor in encoder.state_dict().items()}
-    problems = differences(own, given)
-    if problems:
+    expected = {ENCODER + name: tensor for name, tensor in encoder.state_dict().items()}
+    if problems := differences(expected, given):
         raise InputError(problems)
     renamed = {name.removeprefix(ENCODER): tensor for name, tensor in given.items()}
     encoder.load_state_dict(renamed, strict=True)
 
 
 def transfer_decoder(model: nn.Module, state: Mapping[str, Tensor]) -> tuple[str, ...]:
-    """Copies each tensor outside the encoder whose name and shape match, save the logits; returns their
-    names.
+    """Copy each tensor outside the encoder, except the logits, whose name and shape match.
 
-    For the ablation `transfer_decoder` of Wen et al.'s segmentation pre-training. ET-Net's edge logits do
-    not depend on the classes and are copied. InputError, with `model` unchanged, if nothing matches.
+    For the ablation `transfer_decoder` of segmentation pre-training; returns the names of the tensors.
+    ET-Net's edge logits do not depend on the classes and are copied. Raises InputError, with `model`
+    unchanged, if nothing matches.
     """
     own = model.state_dict()
     matching = {
@@ -112,18 +109,18 @@ def transfer_decoder(model: nn.Module, state: Mapping[str, Tensor]) -> tuple[str
 
 
 def published_name(backbone: str) -> str:
-    """Name of torchvision's file of ImageNet-1k weights for a backbone."""
+    """Return the name of torchvision's file of ImageNet-1k weights for a backbone."""
     return _PUBLISHED[backbone].file
 
 
 def published(backbone: str, file: Path | None = None) -> dict[str, Tensor]:
-    """torchvision's ImageNet-1k weights (IMAGENET1K_V1) under the keys `encoder.*`, without the classifier.
+    """Return torchvision's ImageNet-1k weights (IMAGENET1K_V1) as `encoder.*`, without the classifier.
 
-    `file` holds torchvision's plain state dict, as .pth or .safetensors, and is taken at its word: whoever
-    needs to know which weights they were records the file's sha256. Without `file` they are downloaded and
-    their hash is checked. Files older than batch norm's counters get counters of zero, as PyTorch does.
-    InputError names the file to fetch where there is none, and each tensor that does not belong to the
-    backbone.
+    `file` holds torchvision's plain state dict, as .pth or .safetensors. Its hash is not checked; callers
+    that need to know which weights they were record the file's sha256. Without `file` the weights are
+    downloaded and their hash is checked. Files older than batch norm's counters get counters of zero, as in
+    PyTorch. Raises InputError that names the file to fetch if there is none, and each tensor that does not
+    belong to the backbone.
     """
     state = _download(backbone) if file is None else _read(backbone, file)
     _, _, classifier, prefix = _PUBLISHED[backbone]
@@ -134,14 +131,13 @@ def published(backbone: str, file: Path | None = None) -> dict[str, Tensor]:
     }
     expected = _expected(backbone)
     renamed |= _counters(expected, renamed)
-    problems = differences(expected, renamed)
-    if problems:
+    if problems := differences(expected, renamed):
         raise InputError([f"{file or published_name(backbone)}: {problem}" for problem in problems])
     return renamed
 
 
 def write_synthetic(folder: Path, backbone: str, seed: int) -> Path:
-    """A file as torchvision publishes it, with a network's initial numbers in it: for tests and trials."""
+    """Write a file as torchvision publishes it, with random weights drawn from `seed`; return its path."""
     import torch
     from torchvision.models import get_model
 
@@ -155,12 +151,12 @@ def write_synthetic(folder: Path, backbone: str, seed: int) -> Path:
 
 
 def _modern(name: str) -> str:
-    """DenseNet's published file says `denselayer1.norm.1`, its network `denselayer1.norm1`."""
+    """Rename `denselayer1.norm.1` of DenseNet's published file to the network's `denselayer1.norm1`."""
     return re.sub(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)", r"\1\2", name)
 
 
 def _counters(expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Batch norm's counters for a file that has none at all."""
+    """Return zeros for batch norm's counters if the file has none at all."""
     import torch
 
     counters = [name for name in expected if name.endswith(COUNTER)]
@@ -170,7 +166,7 @@ def _counters(expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> di
 
 
 def _expected(backbone: str) -> dict[str, Tensor]:
-    """A backbone's tensors without their numbers: names, shapes, types."""
+    """Return a backbone's tensors on the meta device: names, shapes and types without values."""
     import torch
 
     from medpt.models.registry import build_encoder
@@ -180,15 +176,15 @@ def _expected(backbone: str) -> dict[str, Tensor]:
 
 
 def differences(expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]:
-    """A line for each tensor that is missing, unexpected, or of another shape or type."""
+    """Return a line for each tensor that is missing, unexpected, or of another shape or type."""
     missing = [f"missing tensor {name}" for name in expected if name not in given]
     unexpected = [f"unexpected tensor {name}" for name in given if name not in expected]
-    unfit = [
+    changed = [
         f"{name}: {_kind(given[name])} where {_kind(tensor)} is expected"
         for name, tensor in expected.items()
         if name in given and _kind(given[name]) != _kind(tensor)
     ]
-    return missing + unexpected + unfit
+    return missing + unexpected + changed
 
 
 def _kind(tensor: Tensor) -> str:
@@ -204,8 +200,10 @@ def _read(backbone: str, file: Path) -> dict[str, Tensor]:
 
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever foreign bytes provoke in an unpickler that allows tensors only
-        raise InputError(f"{file}: not a whole PyTorch file of tensors ({type(error).__name__})") from error
+    except Exception as error:  # a damaged file may raise anything in the restricted unpickler
+        raise InputError(
+            f"{file}: not a complete PyTorch file of tensors ({type(error).__name__})"
+        ) from error
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise InputError(f"{file}: not a plain state dict (names to tensors) as torchvision publishes it")
     return dict(state)

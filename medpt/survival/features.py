@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.optim.swa_utils import update_bn
 
 from medpt.data.augment import normalise
 from medpt.errors import DivergedError
 from medpt.identity import stream_seed
-from medpt.models import norms
 
 BATCH = 64
 SETTLING_PATCHES = 2_000
@@ -81,14 +81,14 @@ def settle_batch_norm(
     seed: int,
     device: str | torch.device,
 ) -> None:
-    """Batch norm's statistics (medpt/models/norms.py) from 2,000 of `rows`, drawn by `seed`, or from all.
+    """Set batch norm's statistics to plain averages over 2,000 of `rows`, drawn by `seed`, or over all.
 
     A last batch that is not full is left out unless it is the only one.
     """
     generator = np.random.default_rng(stream_seed(seed, "settle"))
     drawn = np.sort(generator.permutation(rows)[:SETTLING_PATCHES])
     kept = drawn[: len(drawn) // BATCH * BATCH] if len(drawn) > BATCH else drawn
-    norms.settle(encoder, (load(images, part, device) for part in _parts(kept)))
+    update_bn((load(images, part, device) for part in _parts(kept)), encoder)
 
 
 def _parts(rows: NDArray[np.intp]) -> list[NDArray[np.intp]]:

@@ -18,7 +18,7 @@ from medpt.data.arrays import Loader
 from medpt.data.augment import ELEMENTS
 from medpt.errors import InputError
 from medpt.identity import stream_seed
-from medpt.models.heads import one_headed, with_heads
+from medpt.models.classifier import select_head, set_heads
 from medpt.protocol import TrainingProtocol
 from medpt.specs import CLASSIFIER
 from medpt.tasks import supervised
@@ -54,7 +54,7 @@ def prepare(
     ]
     _require_full_batches(names, works, protocol.batch_size)
     torch.manual_seed(stream_seed(seed, "heads"))
-    model = with_heads(works[0].model, [len(feed.index.classes) for feed in feeds])
+    model = set_heads(works[0].model, [len(feed.index.classes) for feed in feeds])
     together = CollectionFeed(tuple(feeds))
     task = Collection(
         tuple(names), tuple(work.task for work in works), tuple(len(work.val_rows) for work in works)
@@ -106,7 +106,7 @@ def _record(names: Sequence[str], works: Sequence[TrainingSetup], model: nn.Modu
 
 @dataclass(frozen=True)
 class Collection:
-    """The tasks of several datasets on a network of medpt.models.heads, in the order of its heads.
+    """The tasks of several datasets on a network with a head for each, in the same order.
 
     An evaluation takes all validation images of the first dataset, `val_images[0]` of them, then those of
     the second and so on, never two in one batch.
@@ -126,7 +126,7 @@ class Collection:
 
     def loss(self, model: nn.Module, images: Tensor, targets: Tensor, number: int) -> Tensor:
         """That of dataset `number`, whose images and targets these are."""
-        return self.tasks[number].loss(one_headed(model, number), images, targets)
+        return self.tasks[number].loss(select_head(model, number), images, targets)
 
     def evaluate(self, model: nn.Module, batches: Batches) -> Iterator[tuple[str, float]]:
         """The mean of `metric` over the datasets that are validated, and all of theirs as DATASET_METRIC."""
@@ -136,7 +136,7 @@ class Collection:
             if not self.val_images[number]:
                 continue
             own = _first(stream, self.val_images[number])
-            found = dict(task.evaluate(one_headed(model, number), own))
+            found = dict(task.evaluate(select_head(model, number), own))
             watched.append(found[task.metric])
             yield from ((f"{name}_{key}", value) for key, value in found.items())
         yield self.metric, sum(watched) / len(watched)

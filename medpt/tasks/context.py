@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from medpt.data.arrays import Loader
 from medpt.errors import InputError
 from medpt.identity import stream_seed
-from medpt.models.registry import build_segmenter
-from medpt.models.restorer import Restorer
+from medpt.models.registry import build_encoder, build_segmenter
+from medpt.models.self_supervised import Restorer
 from medpt.protocol import TrainingProtocol
 from medpt.specs import CLASSIFIER
 from medpt.tasks.base import Batches, TrainingSetup, forward
@@ -42,7 +42,10 @@ def prepare(
     if feed.index.size % DIVISOR:
         raise InputError(f"context: images of {feed.index.size} pixels; accepted: multiples of {DIVISOR}")
     torch.manual_seed(stream_seed(seed, "init"))
-    model = Restorer(backbone) if architecture == CLASSIFIER else build_segmenter("unet", backbone, 3)
+    if architecture == CLASSIFIER:
+        model: nn.Module = Restorer(build_encoder(backbone))
+    else:
+        model = build_segmenter("unet", backbone, 3)
     train_rows, val_rows = hold_out(feed.index, rows, protocol, seed)
     return TrainingSetup(model, Context(seed), feed, train_rows, val_rows, sizes(model, train_rows, val_rows))
 

@@ -20,8 +20,9 @@ from medpt.data.arrays import Loader
 from medpt.data.augment import IMAGENET_MEAN, IMAGENET_STD, normalise
 from medpt.errors import InputError
 from medpt.identity import stream_seed
-from medpt.models.jigsaw import JigsawNetwork
 from medpt.models.permutations import TILES, maximin, spread
+from medpt.models.registry import build_encoder
+from medpt.models.self_supervised import JigsawNetwork
 from medpt.protocol import TrainingProtocol
 from medpt.tasks.base import Batches, TrainingSetup, forward
 from medpt.tasks.self_supervision import fixed_generator, hold_out, integers, sizes, uniform
@@ -47,7 +48,7 @@ def prepare(
     tile = tile_side(feed.index.size)
     orders = maximin(permutations)
     torch.manual_seed(stream_seed(seed, "init"))
-    model = JigsawNetwork(backbone, torch.tensor(orders))
+    model = JigsawNetwork(build_encoder(backbone), torch.tensor(orders))
     smallest = SMALLEST_TILE.get(backbone, max(SMALLEST_TILE.values()))
     if tile < smallest:
         raise InputError(f"jigsaw: tiles of {tile} pixels; {backbone} accepts {smallest} up")
@@ -71,7 +72,7 @@ def describe(orders: np.ndarray) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Jigsaw:
-    """Networks of medpt.models.jigsaw; targets are not read.
+    """Networks of medpt.models.self_supervised.JigsawNetwork; targets are not read.
 
     An evaluation sets `rounds` puzzles an image, drawn from `seed`.
     """

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from medpt.data.arrays import Loader
 from medpt.identity import stream_seed
-from medpt.models.restorer import Restorer
+from medpt.models.registry import build_encoder
+from medpt.models.self_supervised import Restorer
 from medpt.specs import Pretrain
 from medpt.tasks.base import Batches, TrainingSetup, forward
 from medpt.tasks.self_supervision import fixed_generator, hold_out, sizes
@@ -21,7 +22,7 @@ NOISE = 0.5  # standard deviations of the pixels
 def denoising(spec: Pretrain, feeds: Sequence[Loader]) -> TrainingSetup:
     feed, rows = feeds[0], feeds[0].index.rows("train")
     torch.manual_seed(stream_seed(spec.seed, "init"))
-    model = Restorer(spec.backbone)
+    model = Restorer(build_encoder(spec.backbone))
     train, val = hold_out(feed.index, rows, spec.protocol, spec.seed)
     return TrainingSetup(model, Denoising(spec.seed), feed, train, val, sizes(model, train, val))
 

@@ -33,7 +33,9 @@ def count(model: nn.Module) -> int:
     ("output_stride", "sides"),
     [(32, (128, 64, 32, 16, 8)), (16, (128, 64, 32, 16, 16)), (8, (128, 64, 32, 32, 32))],
 )
-def test_maps_have_the_specified_shapes(backbone: str, output_stride: int, sides: tuple[int, ...]) -> None:
+def test_encoder_maps_have_the_specified_shapes(
+    backbone: str, output_stride: int, sides: tuple[int, ...]
+) -> None:
     with torch.device("meta"):
         encoder = build_encoder(backbone, output_stride)
         maps = encoder(torch.empty(2, 3, 256, 256))
@@ -44,7 +46,7 @@ def test_maps_have_the_specified_shapes(backbone: str, output_stride: int, sides
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
-def test_classifiers_have_the_specified_counts(backbone: str) -> None:
+def test_classifiers_have_the_specified_parameter_counts(backbone: str) -> None:
     with torch.device("meta"):
         model = build_classifier(backbone, 13)
         assert model(torch.empty(2, 3, 256, 256)).shape == (2, 13)
@@ -79,7 +81,7 @@ def torchvision_maps(backbone: str, state: dict[str, Tensor], images: Tensor) ->
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
-def test_maps_are_torchvisions(backbone: str) -> None:
+def test_encoder_maps_equal_those_of_torchvision(backbone: str) -> None:
     encoder = build_encoder(backbone).eval()
     images = torch.rand(1, 3, 64, 96)
     with torch.inference_mode():
@@ -104,7 +106,9 @@ def geometry(encoder: nn.Module) -> dict[str, tuple[object, ...]]:
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize("output_stride", [16, 8])
-def test_only_the_last_stages_are_dilated_and_the_state_dict_stays(backbone: str, output_stride: int) -> None:
+def test_output_stride_dilates_the_last_stages_and_keeps_the_state_dict(
+    backbone: str, output_stride: int
+) -> None:
     plain, dilated = build_encoder(backbone), build_encoder(backbone, output_stride)
     assert dilated.load_state_dict(plain.state_dict(), strict=True)
     last, before = STAGES[backbone][2], STAGES[backbone][3]
@@ -120,7 +124,7 @@ def test_only_the_last_stages_are_dilated_and_the_state_dict_stays(backbone: str
             assert ours[name] == (kernel, (1, 1), (1, 1), (0, 0))
 
 
-def test_a_dilated_stage_gives_the_strided_stages_numbers_on_a_constant_map() -> None:
+def test_dilated_stage_equals_the_strided_stage_on_a_constant_map() -> None:
     """Where all neighbours are equal, neither stride nor dilation can matter; only a lost tap would."""
     for backbone, stage, width in (("resnet18", "layer4", 256), ("shufflenet_v2", "stage4", 232)):
         plain, dilated = build_encoder(backbone).eval(), build_encoder(backbone, 16).eval()
@@ -143,32 +147,32 @@ def assert_same_encoder(build: Callable[[int], nn.Module], backbone: str) -> Non
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_one_seed_is_one_encoder_under_every_decoder(architecture: str) -> None:
+def test_encoder_weights_of_a_seed_are_the_same_under_every_decoder(architecture: str) -> None:
     assert_same_encoder(
         lambda classes: build_segmenter(architecture, "shufflenet_v2", classes), "shufflenet_v2"
     )
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
-def test_one_seed_is_one_encoder_under_the_classifier(backbone: str) -> None:
+def test_encoder_weights_of_a_seed_are_the_same_under_the_classifier(backbone: str) -> None:
     assert_same_encoder(lambda classes: build_classifier(backbone, classes), backbone)
     torch.manual_seed(3)
     first = next(build_encoder(backbone).parameters())
     assert not torch.equal(first, next(build_encoder(backbone).parameters()))
 
 
-def test_unknown_names_say_what_is_known() -> None:
+def test_unknown_names_are_refused_with_the_known_ones() -> None:
     with pytest.raises(InputError, match="backbone: no 'resnet81'; did you mean resnet18"):
         build_encoder("resnet81")
     with pytest.raises(InputError, match="backbone: no 'vgg'; known: resnet18, shufflenet_v2, densenet121"):
         build_classifier("vgg", 2)
     with pytest.raises(InputError, match="architecture: no 'Unets'; did you mean unet"):
         build_segmenter("Unets", "resnet18", 2)
-    with pytest.raises(InputError, match="output_stride: 4 is none of 32, 16, 8"):
+    with pytest.raises(InputError, match="output_stride: 4; 32, 16 and 8 are accepted"):
         build_encoder("resnet18", 4)
 
 
-def test_names_are_known_without_torch_and_have_builders() -> None:
+def test_registry_knows_names_without_torch() -> None:
     code = (
         "import sys, medpt.models.registry as r, medpt.models.weights as w;"
         "print(*[w.published_name(b) for b in r.BACKBONES], *r.ARCHITECTURES);"
@@ -182,7 +186,7 @@ def test_names_are_known_without_torch_and_have_builders() -> None:
     assert tuple(encoders._ENCODERS) == BACKBONES
 
 
-def test_networks_need_torch_torchvision_and_numpy_alone() -> None:
+def test_networks_need_only_torch_torchvision_and_numpy() -> None:
     absent = ("safetensors", "cv2", "pandas", "pyarrow", "sklearn", "scipy", "ray", "mlflow", "pydicom")
     code = (
         f"import sys; [sys.modules.__setitem__(name, None) for name in {absent}];"

@@ -28,12 +28,12 @@ def count(architecture: str, backbone: str, classes: int) -> int:
 
 
 @pytest.mark.parametrize(("backbone", "classes"), PEER)
-def test_the_unet_is_the_peers(backbone: str, classes: int) -> None:
+def test_unet_has_the_parameter_counts_of_its_peer(backbone: str, classes: int) -> None:
     assert count("unet", backbone, classes) == PEER[backbone, classes]
 
 
 @pytest.mark.parametrize("classes", PEER_DEEPLAB)
-def test_deeplab_differs_from_the_peers_by_its_separable_convolutions_alone(classes: int) -> None:
+def test_deeplab_differs_from_its_peer_only_by_separable_convolutions(classes: int) -> None:
     def dense(inputs: int) -> int:
         return inputs * 256 * 9
 

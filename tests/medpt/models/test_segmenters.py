@@ -50,12 +50,12 @@ def outputs(model: nn.Module, images: Tensor) -> tuple[Tensor, ...]:
     return result if isinstance(result, tuple) else (result,)
 
 
-def test_the_table_holds_every_combination() -> None:
+def test_table_holds_every_combination() -> None:
     assert set(TABLE) == {(b, a) for b in BACKBONES for a in ARCHITECTURES}
 
 
 @pytest.mark.parametrize(("backbone", "architecture"), TABLE)
-def test_counts_costs_and_sizes_are_the_specified_ones(backbone: str, architecture: str) -> None:
+def test_segmenters_have_the_specified_counts_costs_and_sizes(backbone: str, architecture: str) -> None:
     one, two, decoder, gmac = TABLE[backbone, architecture]
     with torch.device("meta"):
         assert count(build_segmenter(architecture, backbone, 1)) == one
@@ -74,14 +74,14 @@ def test_counts_costs_and_sizes_are_the_specified_ones(backbone: str, architectu
 @pytest.mark.parametrize("architecture", [a for a in ARCHITECTURES if a != "cenet"])
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (33, 70), (48, 100)])
 @pytest.mark.parametrize("backbone", BACKBONES)
-def test_any_side_is_accepted(architecture: str, backbone: str, height: int, width: int) -> None:
+def test_segmenters_accept_any_side(architecture: str, backbone: str, height: int, width: int) -> None:
     with torch.device("meta"):
         model = build_segmenter(architecture, backbone, 3)
         assert outputs(model, torch.empty(2, 3, height, width))[0].shape == (2, 3, height, width)
 
 
 @pytest.mark.parametrize(("height", "width"), [(160, 192), (192, 160), (200, 256), (256, 193)])
-def test_cenet_says_which_sides_it_takes(height: int, width: int) -> None:
+def test_cenet_refuses_other_sides_and_names_the_accepted_ones(height: int, width: int) -> None:
     with torch.device("meta"):
         model = build_segmenter("cenet", "resnet18", 2)
         assert model(torch.empty(1, 3, 192, 224)).shape == (1, 2, 192, 224)
@@ -90,7 +90,7 @@ def test_cenet_says_which_sides_it_takes(height: int, width: int) -> None:
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_decoders_start_as_documented(architecture: str) -> None:
+def test_decoders_are_initialised_as_documented(architecture: str) -> None:
     """Kaiming normal (fan_out), biases 0 where a ReLU follows; batch norm 1 and 0; else PyTorch's default."""
     model = build_segmenter(architecture, "resnet18", 2)
     plain = {"logits", "rmp.squeeze", "dac.b", "dac.c", "edge.logits"} | {
@@ -152,7 +152,7 @@ def gradients(model: nn.Module, prefix: str) -> list[bool]:
     return [p.grad is not None and bool(p.grad.abs().sum() > 0) for _, p in named]
 
 
-def test_etnets_edge_loss_reaches_the_shallow_maps_and_no_decoder_block() -> None:
+def test_etnet_edge_loss_has_gradients_in_shallow_maps_and_no_decoder_block() -> None:
     model = build_segmenter("etnet", "resnet18", 2)
     _, edges = model(torch.rand(2, 3, 64, 64))
     F.binary_cross_entropy_with_logits(edges, torch.ones_like(edges)).backward()
@@ -162,7 +162,7 @@ def test_etnets_edge_loss_reaches_the_shallow_maps_and_no_decoder_block() -> Non
         assert not any(gradients(model, untouched))
 
 
-def test_etnets_segmentation_loss_reaches_the_edge_module() -> None:
+def test_etnet_segmentation_loss_has_gradients_in_the_edge_module() -> None:
     model = build_segmenter("etnet", "resnet18", 2)
     logits, _ = model(torch.rand(2, 3, 64, 64))
     F.cross_entropy(logits, torch.randint(0, 2, (2, 64, 64))).backward()
@@ -179,7 +179,7 @@ def test_etnets_segmentation_loss_reaches_the_edge_module() -> None:
     assert not any(gradients(model, "edge.logits"))
 
 
-def test_hynets_paths_all_count() -> None:
+def test_hynet_output_depends_on_every_path() -> None:
     model = build_segmenter("hynet", "resnet18", 2)
     assert [len(path.convs) for path in model.paths] == [1, 2, 3, 4]  # type: ignore[union-attr,arg-type]
     F.cross_entropy(model(torch.rand(2, 3, 64, 64)), torch.randint(0, 2, (2, 64, 64))).backward()
@@ -203,7 +203,7 @@ def obvious_mean_iou(prediction: Tensor, target: Tensor) -> float:
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_a_network_learns_four_images_by_heart(architecture: str) -> None:
+def test_segmenters_overfit_four_images(architecture: str) -> None:
     """Short form of bench/overfit.py: ten times the protocol's learning rate, batch statistics.
 
     CE-Net takes 192 pixels at least, a bottleneck of 512 channels to be quick, and class weights: without

@@ -39,7 +39,7 @@ def assert_equal(a: dict[str, Tensor], b: dict[str, Tensor]) -> None:
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
-def test_a_classifiers_encoder_goes_through_a_file_into_every_segmenter(
+def test_transfer_encoder_copies_a_saved_classifier_into_every_segmenter(
     backbone: str, tmp_path: Path
 ) -> None:
     source = worn(build_classifier(backbone, 5)).state_dict()
@@ -63,7 +63,7 @@ def test_a_classifiers_encoder_goes_through_a_file_into_every_segmenter(
         )
 
 
-def test_a_transfer_that_does_not_fit_names_every_tensor_and_changes_nothing() -> None:
+def test_transfer_encoder_names_every_unfit_tensor_and_changes_nothing() -> None:
     model = build_classifier("resnet18", 2)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     state = dict(worn(build_classifier("resnet18", 2)).state_dict())
@@ -83,7 +83,7 @@ def test_a_transfer_that_does_not_fit_names_every_tensor_and_changes_nothing() -
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_the_decoder_follows_except_the_logits(architecture: str) -> None:
+def test_transfer_decoder_copies_all_but_the_logits(architecture: str) -> None:
     source = worn(build_segmenter(architecture, "shufflenet_v2", 3)).state_dict()
     model = build_segmenter(architecture, "shufflenet_v2", 3)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
@@ -93,38 +93,36 @@ def test_the_decoder_follows_except_the_logits(architecture: str) -> None:
     assert all(torch.equal(after[name], (source if name in copied else before)[name]) for name in after)
 
 
-def test_a_decoder_of_another_kind_is_refused() -> None:
+def test_transfer_decoder_refuses_another_network() -> None:
     model = build_segmenter("unet", "resnet18", 2)
     with pytest.raises(InputError, match="no decoder tensor of UNet matches"):
         weights.transfer_decoder(model, build_classifier("resnet18", 2).state_dict())
 
 
-def test_equal_states_make_equal_files_whatever_the_memory_format(tmp_path: Path) -> None:
+def test_save_writes_equal_bytes_for_any_memory_format(tmp_path: Path) -> None:
     state = build_encoder("resnet18").state_dict()
     last = {
         name: tensor.contiguous(memory_format=torch.channels_last) if tensor.dim() == 4 else tensor
         for name, tensor in state.items()
     }
     for name, tensors in (("a", state), ("b", last)):
-        weights.save(tmp_path / name, tensors, backbone="resnet18", digest="0" * 64, seed="3")
+        weights.save(tmp_path / name, tensors)
     digests = {hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() for name in "ab"}
     assert len(digests) == 1
     with safe_open(tmp_path / "a", "pt") as file:
-        assert file.metadata() == {
-            "medpt": f'{{"backbone": "resnet18", "digest": "{"0" * 64}", "seed": "3"}}'
-        }
+        assert file.metadata() == {"medpt": "{}"}
 
 
-def test_files_that_are_cut_foreign_or_absent_are_named(tmp_path: Path) -> None:
+def test_load_names_damaged_foreign_and_missing_files(tmp_path: Path) -> None:
     whole = tmp_path / "whole.safetensors"
     weights.save(whole, {"x": torch.arange(100.0)})
     content = whole.read_bytes()
     for cut in (0, 5, 40, len(content) - 1):
         (tmp_path / "cut").write_bytes(content[:cut])
-        with pytest.raises(InputError, match="cut: not a whole safetensors file"):
+        with pytest.raises(InputError, match="cut: not a complete safetensors file"):
             weights.load(tmp_path / "cut")
     torch.save({"x": torch.zeros(1)}, tmp_path / "foreign")
-    with pytest.raises(InputError, match="foreign: not a whole safetensors file"):
+    with pytest.raises(InputError, match="foreign: not a complete safetensors file"):
         weights.load(tmp_path / "foreign")
     with pytest.raises(InputError, match="absent: no such file"):
         weights.load(tmp_path / "absent")
@@ -132,7 +130,7 @@ def test_files_that_are_cut_foreign_or_absent_are_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize("suffix", ["pth", "safetensors"])
-def test_torchvisions_weights_give_torchvisions_logits(backbone: str, suffix: str, tmp_path: Path) -> None:
+def test_published_weights_give_the_logits_of_torchvision(backbone: str, suffix: str, tmp_path: Path) -> None:
     theirs = worn(TORCHVISION[backbone](num_classes=7)).eval()
     file = tmp_path / f"weights.{suffix}"
     if suffix == "pth":
@@ -148,7 +146,7 @@ def test_torchvisions_weights_give_torchvisions_logits(backbone: str, suffix: st
         torch.testing.assert_close(ours(images), theirs(images), rtol=1e-5, atol=1e-5)
 
 
-def test_densenets_old_file_fits(tmp_path: Path) -> None:
+def test_published_reads_the_old_densenet_file(tmp_path: Path) -> None:
     """torchvision publishes DenseNet with `norm.1` in place of `norm1` and without batch norm's counters."""
     theirs = worn(torchvision.models.densenet121(num_classes=1)).state_dict()
     old = {}
@@ -168,7 +166,7 @@ def test_densenets_old_file_fits(tmp_path: Path) -> None:
     assert_equal(state, {k: zero if k.endswith("num_batches_tracked") else v for k, v in expected.items()})
 
 
-def test_published_weights_of_another_backbone_are_refused(tmp_path: Path) -> None:
+def test_published_refuses_weights_of_another_backbone(tmp_path: Path) -> None:
     torch.save(torchvision.models.resnet18(num_classes=1).state_dict(), tmp_path / "r.pth")
     with pytest.raises(InputError, match=r"r.pth: missing tensor encoder\.stage2") as caught:
         weights.published("shufflenet_v2", tmp_path / "r.pth")
@@ -185,17 +183,17 @@ def test_no_code_runs_from_a_published_file(tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "trap.pth").write_bytes(pickle.dumps(Trap(), protocol=2))
     torch.save({"state_dict": {"x": torch.zeros(1)}}, tmp_path / "nested.pth")
     (tmp_path / "text.pth").write_text("<html>")
-    with pytest.raises(InputError, match=r"trap.pth: not a whole PyTorch file"):
+    with pytest.raises(InputError, match=r"trap.pth: not a complete PyTorch file"):
         weights.published("resnet18", tmp_path / "trap.pth")
     with pytest.raises(InputError, match=r"nested.pth: not a plain state dict"):
         weights.published("resnet18", tmp_path / "nested.pth")
-    with pytest.raises(InputError, match=r"text.pth: not a whole PyTorch file"):
+    with pytest.raises(InputError, match=r"text.pth: not a complete PyTorch file"):
         weights.published("resnet18", tmp_path / "text.pth")
     assert not (tmp_path / "sprung").exists()
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
-def test_absent_published_weights_say_what_to_fetch(
+def test_published_says_what_to_fetch_without_a_file(
     backbone: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = weights.published_name(backbone)
@@ -212,7 +210,7 @@ def test_absent_published_weights_say_what_to_fetch(
         weights.published(backbone)
 
 
-def test_downloaded_weights_come_from_torchs_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_published_uses_the_download_cache_of_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     theirs = torchvision.models.resnet18()
     (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
     torch.save(theirs.state_dict(), tmp_path / "hub" / "checkpoints" / weights.published_name("resnet18"))

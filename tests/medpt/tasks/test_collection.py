@@ -18,7 +18,7 @@ from medpt.data.splits import validation
 from medpt.errors import InputError
 from medpt.identity import stream_seed
 from medpt.losses import balanced_cross_entropy
-from medpt.models.heads import one_headed
+from medpt.models.classifier import select_head
 from medpt.models.registry import build_classifier, build_segmenter
 from medpt.models.weights import encoder_state, load, transfer_decoder, transfer_encoder
 from medpt.protocol import TrainingProtocol
@@ -172,7 +172,7 @@ def test_a_dataset_sees_the_network_that_it_would_have_alone(number: int) -> Non
             alone.load_state_dict(own)
             logits = alone.train()(normalise(images))
         else:
-            logits = one_headed(made.model, number)(normalise(images))
+            logits = select_head(made.model, number)(normalise(images))
             assert logits.shape == (3, 2 + number, 64, 64)
         weights = made.task.tasks[number].weights
         torch.testing.assert_close(found, balanced_cross_entropy(logits, targets, weights))
@@ -186,7 +186,7 @@ def test_the_metric_is_the_mean_of_the_datasets_own() -> None:
         rows = made.val_rows[(made.val_rows >= starts[number]) & (made.val_rows < starts[number + 1])]
         feed = made.feed.feeds[number]
         alone = dict(
-            task.evaluate(one_headed(made.model, number), prepared(feed, rows - starts[number], CPU))
+            task.evaluate(select_head(made.model, number), prepared(feed, rows - starts[number], CPU))
         )
         assert {key: found[f"{name}_{key}"] for key in alone} == pytest.approx(alone, nan_ok=True)
         own.append(alone["auc"])
@@ -293,7 +293,7 @@ def test_what_does_not_fit_is_refused(changes: dict[str, Any], sets: str | None,
 
 def test_one_head_shares_every_tensor_and_leaves_the_whole_as_it_was() -> None:
     made = work()
-    view = one_headed(made.model, 2)
+    view = select_head(made.model, 2)
     assert len(made.model.logits) == 3
     whole: dict[str, Tensor] = dict(made.model.named_parameters())
     assert len(list(view.named_parameters())) == len(whole) - 4

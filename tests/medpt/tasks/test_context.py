@@ -16,8 +16,8 @@ from unlabelled_sets import Watched, hills
 
 from medpt.data.augment import normalise
 from medpt.errors import InputError
-from medpt.models.registry import ARCHITECTURES, BACKBONES, build_classifier, build_segmenter
-from medpt.models.restorer import Restorer
+from medpt.models.registry import ARCHITECTURES, BACKBONES, build_classifier, build_encoder, build_segmenter
+from medpt.models.self_supervised import Restorer
 from medpt.models.unet import UNet
 from medpt.models.weights import encoder_state, load, transfer_encoder
 from medpt.protocol import TrainingProtocol
@@ -122,7 +122,7 @@ def test_patches_without_a_free_place_are_not_swapped() -> None:
 @pytest.mark.parametrize(("backbone", "expected"), [("resnet18", 2_794_899), ("densenet121", 4_892_051)])
 def test_the_light_decoder_has_the_specified_parameters(backbone: str, expected: int) -> None:
     with torch.device("meta"):
-        model = Restorer(backbone)
+        model = Restorer(build_encoder(backbone))
     decoder = sum(p.numel() for name, p in model.named_parameters() if not name.startswith("encoder."))
     assert decoder == expected
     assert model.to_empty(device="cpu")(torch.zeros(2, 3, 64, 64)).shape == (2, 3, 64, 64)

@@ -8,8 +8,8 @@ import torch
 from training_sets import shades, squares
 
 from medpt.errors import InputError
-from medpt.models.jigsaw import JigsawNetwork
-from medpt.models.registry import ARCHITECTURES, build_classifier, build_segmenter
+from medpt.models.registry import ARCHITECTURES, build_classifier, build_encoder, build_segmenter
+from medpt.models.self_supervised import JigsawNetwork
 from medpt.models.weights import load
 from medpt.protocol import TrainingProtocol
 from medpt.specs import Finetune
@@ -94,7 +94,7 @@ def test_the_decoder_of_another_architecture_is_refused(tmp_path: Path, architec
 def test_weights_without_a_decoder_are_refused(tmp_path: Path) -> None:
     permutations = torch.arange(9).repeat(4, 1)
     states = (
-        JigsawNetwork("shufflenet_v2", permutations).state_dict(),
+        JigsawNetwork(build_encoder("shufflenet_v2"), permutations).state_dict(),
         build_classifier("shufflenet_v2", 3).state_dict(),
     )
     for state in states:
