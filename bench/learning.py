@@ -21,6 +21,7 @@ import argparse
 import json
 import sys
 import time
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -41,7 +42,7 @@ from medpt.models.registry import ARCHITECTURES, BACKBONES
 from medpt.protocol import TrainingProtocol
 from medpt.specs import CLASSIFIER
 from medpt.tasks.segment import Segment
-from medpt.tasks.supervised import prepare
+from medpt.tasks.supervised import set_up
 from medpt.train import TrainingState
 
 SEGMENTED = 4
@@ -54,7 +55,7 @@ NETWORKS = (*ARCHITECTURES, *(f"{CLASSIFIER}/{backbone}" for backbone in BACKBON
 
 
 def segmented(name: str, folder: Path, size: int, *, whole: bool) -> ArrayLoader:
-    """The first SEGMENTED images of the training part, or of all where the owner made no parts."""
+    """The first SEGMENTED images of the training part, or of all where the owner setup no parts."""
     data = open_dataset(name, folder)
     records = [record for record in data if record.split != "test"][:SEGMENTED]
     pipeline = default_pipeline(data.info.modality, size)
@@ -109,12 +110,12 @@ def _names(records: list[Record]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def learn(network: str, args: argparse.Namespace) -> dict[str, object]:
     """Trains until the mark is reached, --steps at the most."""
-    feed, metric = material(network, args)
-    rows = feed.index.rows("train")
+    loader, metric = material(network, args)
+    rows = loader.index.rows("train")
     architecture, _, backbone = network.partition("/")
     protocol = TrainingProtocol(learning_rate=args.learning_rate, batch_size=len(rows), validation_fraction=0)
-    work = prepare(
-        feed,
+    setup = set_up(
+        loader,
         rows,
         backbone=backbone or "resnet18",
         architecture=architecture,
@@ -122,29 +123,29 @@ def learn(network: str, args: argparse.Namespace) -> dict[str, object]:
         seed=args.seed,
     )
     run, start, best = (
-        TrainingState.start(work.model, work.task, protocol, torch.device("cpu")),
+        TrainingState.start(replace(setup, val_rows=rows), protocol, torch.device("cpu")),
         time.perf_counter(),
         0.0,
     )
-    for batch in islice(feed.batches(rows, len(rows), args.seed, augment=False), args.steps):
+    for batch in islice(loader.batches(rows, len(rows), args.seed, augment=False), args.steps):
         run.train(*batch)
         if run.step % EVERY == 0 or run.step == args.steps:
-            row = run.evaluate(feed, rows)
+            row = run.evaluate()
             best = max(best, row[f"val_{metric}"])
         if best >= MARKS[metric]:
             break
     facts = {
         "network": network,
-        "dataset": feed.index.dataset,
+        "dataset": loader.index.dataset,
         "images": len(rows),
-        "side": feed.index.size,
+        "side": loader.index.size,
         "seed": args.seed,
     }
     facts |= {"reached": best >= MARKS[metric], "steps": run.step, metric: round(best, 4)}
     if "val_background_miou" in row:
         facts["background_miou"] = round(row["val_background_miou"], 4)
-    if isinstance(work.task, Segment):
-        facts["free_logits"] = round(free_logits(feed.arrays.targets, work.task), 4)
+    if isinstance(setup.task, Segment):
+        facts["free_logits"] = round(free_logits(loader.arrays.targets, setup.task), 4)
     return facts | {"seconds": round(time.perf_counter() - start)}
 
 

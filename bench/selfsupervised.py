@@ -61,36 +61,38 @@ def _hill(rng: np.random.Generator, size: int) -> np.ndarray:
     return image.clip(0, 255).astype(np.uint8)
 
 
-def feed_of(images: np.ndarray, groups: list[str]) -> ArrayLoader:
+def loader_of(images: np.ndarray, groups: list[str]) -> ArrayLoader:
     labels = np.zeros(len(images), dtype=np.int64)
     facts = ("bench", "classification", "natural", ("one", "two"), images.shape[1])
     ids, splits = np.array([f"{n:05}" for n in range(len(images))]), np.array(["train"] * len(images))
     return ArrayLoader(Arrays(Index(*facts, ids, splits, np.array(groups), labels, None), images, labels))
 
 
-def jigsaw_work(feed: ArrayLoader, args: argparse.Namespace, protocol: TrainingProtocol) -> TrainingSetup:
-    rows = feed.index.rows("train")
-    return jigsaw.prepare(
-        feed, rows, backbone=args.backbone, protocol=protocol, seed=args.seed, permutations=PERMUTATIONS
+def set_up_jigsaw(loader: ArrayLoader, args: argparse.Namespace, protocol: TrainingProtocol) -> TrainingSetup:
+    rows = loader.index.rows("train")
+    return jigsaw.set_up(
+        loader, rows, backbone=args.backbone, protocol=protocol, seed=args.seed, permutations=PERMUTATIONS
     )
 
 
-def context_work(feed: ArrayLoader, args: argparse.Namespace, protocol: TrainingProtocol) -> TrainingSetup:
-    rows = feed.index.rows("train")
-    return context.prepare(
-        feed, rows, backbone=args.backbone, architecture=args.decoder, protocol=protocol, seed=args.seed
+def set_up_context(
+    loader: ArrayLoader, args: argparse.Namespace, protocol: TrainingProtocol
+) -> TrainingSetup:
+    rows = loader.index.rows("train")
+    return context.set_up(
+        loader, rows, backbone=args.backbone, architecture=args.decoder, protocol=protocol, seed=args.seed
     )
 
 
 MARKS: dict[str, tuple[Callable[..., TrainingSetup], Callable[[MetricsRow], bool]]] = {
-    "jigsaw": (jigsaw_work, lambda row: row["val_accuracy"] > 10 / PERMUTATIONS),
-    "context": (context_work, lambda row: row["val_mse_swapped"] < row["val_mse_identity_swapped"]),
+    "jigsaw": (set_up_jigsaw, lambda row: row["val_accuracy"] > 10 / PERMUTATIONS),
+    "context": (set_up_context, lambda row: row["val_mse_swapped"] < row["val_mse_identity_swapped"]),
 }
-"""How a method is prepared, and when it has learned."""
+"""How a method is set up, and when it has learned."""
 
 
-def learn(method: str, feed: ArrayLoader, args: argparse.Namespace) -> dict[str, object]:
-    prepare, learned = MARKS[method]
+def learn(method: str, loader: ArrayLoader, args: argparse.Namespace) -> dict[str, object]:
+    set_up, learned = MARKS[method]
     protocol = TrainingProtocol(
         learning_rate=args.learning_rate,
         batch_size=args.batch,
@@ -99,7 +101,7 @@ def learn(method: str, feed: ArrayLoader, args: argparse.Namespace) -> dict[str,
         evaluate_every=args.every,
         validation_fraction=0.2,
     )
-    work = prepare(feed, args, protocol)
+    setup = set_up(loader, args, protocol)
     rows: list[MetricsRow] = []
     start = time.perf_counter()
 
@@ -110,23 +112,14 @@ def learn(method: str, feed: ArrayLoader, args: argparse.Namespace) -> dict[str,
             raise Passed
 
     with suppress(Passed):
-        fit(
-            work.model,
-            work.task,
-            work.feed,
-            work.train_rows,
-            work.val_rows,
-            protocol,
-            seed=args.seed,
-            on_row=tell,
-        )
+        fit(setup, protocol, args.seed, on_metrics=tell)
     facts = {
         "method": method,
         "passed": any(map(learned, rows)),
         "seconds": round(time.perf_counter() - start),
     }
-    images = {"train_images": len(work.train_rows), "val_images": len(work.val_rows)}
-    return facts | images | work.figures | rows[-1]
+    images = {"train_images": len(setup.train_rows), "val_images": len(setup.val_rows)}
+    return facts | images | setup.figures | rows[-1]
 
 
 def main() -> int:
@@ -148,7 +141,7 @@ def main() -> int:
     args = parser.parse_args()
     torch.set_num_threads(1)
     source = real(args.data, args.dataset, args.size) if args.data else synthetic(args.size, args.seed)
-    results = [learn(method, feed_of(*source), args) for method in args.methods]
+    results = [learn(method, loader_of(*source), args) for method in args.methods]
     for result in results:
         print(json.dumps(result))
     return 0 if all(result["passed"] for result in results) else 1

@@ -7,6 +7,7 @@ nothing is selected. Prints a line a test and, at the end, the table of the mean
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from medpt.data.manifest import Index
 from medpt.data.preprocess import default_pipeline, preprocess_pair
 from medpt.losses import WEIGHTINGS
 from medpt.protocol import TrainingProtocol
-from medpt.tasks.supervised import prepare
+from medpt.tasks.supervised import set_up
 from medpt.train import MetricsRow, fit
 
 COLUMNS = ("val_miou", "val_foreground_miou", "val_image_miou", "val_dice", "val_background_miou")
@@ -39,7 +40,7 @@ def load(folder: Path, size: int) -> ArrayLoader:
     return ArrayLoader(Arrays(index, images, masks))
 
 
-def trial(feed: ArrayLoader, weighting: str, steps: int, batch: int, seed: int) -> MetricsRow:
+def trial(loader: ArrayLoader, weighting: str, steps: int, batch: int, seed: int) -> MetricsRow:
     """Tests after every fifth of the steps; returns the last test."""
     protocol = TrainingProtocol(
         batch_size=batch,
@@ -49,14 +50,14 @@ def trial(feed: ArrayLoader, weighting: str, steps: int, batch: int, seed: int) 
         validation_fraction=0,
         weighting=weighting,
     )
-    rows, tested = feed.index.rows("train"), feed.index.rows("test")
-    work = prepare(feed, rows, backbone="resnet18", architecture="unet", protocol=protocol, seed=seed)
+    rows, tested = loader.index.rows("train"), loader.index.rows("test")
+    setup = set_up(loader, rows, backbone="resnet18", architecture="unet", protocol=protocol, seed=seed)
 
     def tell(row: MetricsRow) -> None:
         values = ", ".join(f"{row[name]:.4f}" for name in COLUMNS)
         print(f"{weighting} seed {seed} step {row['step']}: {values}", flush=True)
 
-    return fit(work.model, work.task, feed, rows, tested, protocol, seed=seed, on_row=tell).history[-1]
+    return fit(replace(setup, train_rows=rows, val_rows=tested), protocol, seed, on_metrics=tell).history[-1]
 
 
 def main() -> None:
@@ -71,10 +72,10 @@ def main() -> None:
     parser.add_argument("--weightings", nargs="+", choices=WEIGHTINGS, default=list(WEIGHTINGS))
     options = parser.parse_args()
     torch.set_num_threads(1)
-    feed = load(options.folder, options.size)
+    loader = load(options.folder, options.size)
     print(f"step: {', '.join(COLUMNS)}")
     final: dict[str, list[MetricsRow]] = {
-        weighting: [trial(feed, weighting, options.steps, options.batch, seed) for seed in options.seeds]
+        weighting: [trial(loader, weighting, options.steps, options.batch, seed) for seed in options.seeds]
         for weighting in options.weightings
     }
     print("| weighting |", " | ".join(name.removeprefix("val_") for name in COLUMNS), "|")

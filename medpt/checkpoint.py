@@ -1,8 +1,8 @@
-"""A unit's state between kills: whole or absent, and never trusted unread.
+"""Checkpoints of a training, from which a killed run resumes.
 
-Each state is one safetensors file whose name carries its step and the start of the sha256 of its content, so
-that a file that was cut or altered is known before a tensor of it is used. Only tensors and JSON are read.
-One writer a folder; whether the state belongs to the present specification is the caller's to know.
+Each checkpoint is one safetensors file whose name holds its step and the start of the sha256 of its content,
+so that a truncated or altered file is detected before it is used. Only tensors and JSON are read. A folder
+has one writer at a time, and belongs to one specification.
 """
 
 import hashlib
@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,35 +21,37 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 QUARANTINE = "quarantine"
+KEPT = 2  # files
 NAME = re.compile(r"(?P<step>\d{10})-(?P<sha256>[0-9a-f]{16})\.safetensors")
 
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
 class Checkpoints:
-    """The newest states in `folder`, at most `keep` of them.
+    """The two newest checkpoints, in `folder`; training saves one every `seconds`.
 
-    Invalid files move to `folder`/quarantine with a warning each and their predecessor is used.
+    Invalid files are moved to `folder`/quarantine with a warning, and the checkpoint before is used.
     """
 
-    def __init__(self, folder: Path, keep: int = 2) -> None:
-        self.folder, self.keep = folder, keep
+    folder: Path
+    seconds: float = 30.0
 
     def save(self, tensors: "dict[str, Tensor]", meta: dict[str, Any], step: int) -> Path:
-        """Writes the state as the newest one; returns its file. `meta` is JSON, nan included."""
+        """Write the newest checkpoint and return its file. `meta` is JSON, in which nan is allowed."""
         from safetensors.torch import save
 
-        at_rest = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        content = save(at_rest, metadata={"meta": json.dumps(meta)})
+        on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        content = save(on_cpu, metadata={"meta": json.dumps(meta)})
         path = self.folder / f"{step:010d}-{_fingerprint(content)}.safetensors"
         write_bytes(path, content)
         fault_injection.point("after_checkpoint")
-        for old in self._files()[self.keep :]:
+        for old in self._files()[KEPT:]:
             remove(old)
         return path
 
     def newest(self) -> "tuple[dict[str, Tensor], dict[str, Any]] | None":
-        """Tensors (on the CPU) and meta of the newest whole state, or None."""
+        """Return the tensors (on the CPU) and `meta` of the newest valid checkpoint, or None."""
         for path in self._files():
             content = path.read_bytes()
             if NAME.fullmatch(path.name)["sha256"] == _fingerprint(content):  # type: ignore[index]
@@ -57,11 +60,11 @@ class Checkpoints:
         return None
 
     def clear(self) -> None:
-        """Removes all states, the quarantined ones too."""
+        """Remove all checkpoints, also those in quarantine."""
         remove(self.folder)
 
     def _files(self) -> list[Path]:
-        """Newest first, after sweeping what a killed writer left half-written."""
+        """Return the files, newest first, after removing what a killed writer left incomplete."""
         if not self.folder.is_dir():
             return []
         for leftover in self.folder.glob(f"{TEMPORARY}*"):
@@ -72,7 +75,11 @@ class Checkpoints:
     def _quarantine(self, path: Path) -> None:
         (self.folder / QUARANTINE).mkdir(exist_ok=True)
         os.replace(path, self.folder / QUARANTINE / path.name)
-        log.warning("%s: content does not match its name; moved to %s/", path, QUARANTINE)
+        log.warning(
+            "checkpoint %s is damaged (its content does not match its name); moved it to %s/",
+            path,
+            QUARANTINE,
+        )
 
 
 def _fingerprint(content: bytes) -> str:

@@ -1,10 +1,10 @@
-"""The one training loop: Adam, early stopping on a validation part, checkpoints that cost a kill nothing.
+"""The training loop: Adam, early stopping on a validation set, and checkpoints from which a run resumes.
 
-Promises: equal seeds give equal weights and histories, bit for bit on the CPU with a fixed number of threads,
-however often the run was killed and resumed; the best weights are in the model at the end; a loss or metric
-that is not a number ends the run at once. It does not choose the data, count class weights or test.
+Equal seeds give equal weights and histories, bit for bit on the CPU with a fixed number of threads, however
+often the run is killed and resumed. The model ends with its best weights. A loss or metric that is not finite
+ends the run at once. Choosing data, counting class weights and testing are done elsewhere.
 
-Every step draws from its own stream of random numbers, so that no generator's state needs keeping.
+Every step seeds the generators anew, so that checkpoints need not contain their states.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from medpt import fault_injection
 from medpt.checkpoint import Checkpoints
@@ -25,20 +25,20 @@ from medpt.data.augment import dihedral, normalise
 from medpt.errors import DivergedError, InputError
 from medpt.identity import stream_seed
 from medpt.protocol import TrainingProtocol
-from medpt.tasks.base import Task
+from medpt.tasks.base import Task, TrainingSetup
 
 if TYPE_CHECKING:
     from medpt.data.arrays import BatchSource
 
 MetricsRow = dict[str, float]
 EVALUATION_BATCH = 32
-LONGEST_INTERVAL = 500  # steps: twenty evaluations of a long epoch would outlast any run
-UNCHECKED_CUDA_STEPS = 50  # reading a loss back each step would stall the device
+LONGEST_INTERVAL = 500  # steps: after long epochs there would be too few evaluations to stop early
+UNCHECKED_CUDA_STEPS = 50  # reading the loss back at each step would stall the device
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """`best` and `best_step` are those of the weights left in the model: the last ones without validation."""
+    """The outcome of a training; `best` (nan without validation) belongs to the weights of `best_step`."""
 
     step: int
     best_step: int
@@ -48,220 +48,223 @@ class TrainingResult:
 
 @dataclass(frozen=True)
 class EarlyStopping:
-    """Where early stopping stands: the best value, its step, and the evaluations since."""
+    """The best validation value so far (higher is better), its step, and the evaluations since then."""
 
     best: float = math.nan
     best_step: int = 0
     stale: int = 0
 
     def after(self, value: float, step: int, improvement: float) -> EarlyStopping:
-        """`value`, higher is better, replaces the best if it exceeds it by more than `improvement`."""
+        """Return the state after an evaluation, in which only gains above `improvement` count."""
         if math.isnan(self.best) or value - self.best > improvement:
             return EarlyStopping(value, step, 0)
         return EarlyStopping(self.best, self.best_step, self.stale + 1)
 
+    @classmethod
+    def replay(cls, history: list[MetricsRow], task: Task, improvement: float) -> EarlyStopping:
+        """Return the state after the validated rows of a history."""
+        state = cls()
+        for row in history:
+            if (value := row.get(f"val_{task.metric}")) is not None:
+                state = state.after(value if task.higher_is_better else -value, int(row["step"]), improvement)
+        return state
+
 
 def fit(
-    model: nn.Module,
-    task: Task,
-    feed: BatchSource,
-    train_rows: np.ndarray,
-    val_rows: np.ndarray,
+    setup: TrainingSetup,
     protocol: TrainingProtocol,
-    *,
     seed: int,
+    *,
     device: str | torch.device = "cpu",
     checkpoints: Checkpoints | None = None,
-    checkpoint_seconds: float = 30.0,
-    on_row: Callable[[MetricsRow], object] = lambda row: None,
+    on_metrics: Callable[[MetricsRow], object] = lambda row: None,
 ) -> TrainingResult:
-    """Trains `model` in place and leaves it with the weights of its best validation metric.
+    """Train `setup.model` in place; it ends with the weights of its best validation metric.
 
-    With validation rows it stops after `patience` evaluations in a row without improvement, not before
-    `min_steps`; without them it trains exactly `max_steps`. A row of the history is {"step", "train_loss"
-    (mean since the row before), "val_NAME"..., "time" (Unix seconds)}; `on_row` gets each of them, those of
-    a resumed run again first. Resumes from the newest of `checkpoints`; clearing them is the caller's.
-    Raises DivergedError naming the step, InputError without training images.
+    With validation rows training stops after `patience` evaluations in a row without improvement, but not
+    before `min_steps`; without them it takes exactly `max_steps`. A row of the history is {"step",
+    "train_loss" (mean since the row before), "val_NAME"..., "time" (Unix seconds)}. `on_metrics` is called
+    with each row; a resumed run calls it first with the rows of its earlier part. Training resumes from the
+    newest of `checkpoints`, which the caller removes afterwards.
+
+    Raises DivergedError that names the step, and InputError if there are no training images.
     """
-    if len(train_rows) == 0:
-        raise InputError("no image is left to train on after the validation part was cut off")
-    run = TrainingState.start(model, task, protocol, torch.device(device))
-    if found := checkpoints and checkpoints.newest():
-        run.load(*found)
-    for row in run.history:
-        on_row(row)
-    interval = evaluation_interval(protocol, feed, train_rows)
-    batches = feed.batches(train_rows, protocol.batch_size, stream_seed(seed, "batches"), start=run.step)
-    saved = time.monotonic()
-    while not run.finished:
-        reseed(run.device, stream_seed(seed, "step", run.step + 1))
-        run.train(*next(batches))
-        fault_injection.point(f"step/{run.step}")
-        if run.step % interval == 0 or run.step == protocol.max_steps:
-            on_row(run.evaluate(feed, val_rows))
-        if checkpoints and time.monotonic() - saved >= checkpoint_seconds:
-            checkpoints.save(*run.state(), run.step)
-            saved = time.monotonic()
-    return run.conclude()
+    if len(setup.train_rows) == 0:
+        raise InputError("no training images are left after the validation set was cut off")
+    state = TrainingState.start(setup, protocol, torch.device(device))
+    if saved := checkpoints and checkpoints.newest():
+        state.restore(*saved)
+    for row in state.history:
+        on_metrics(row)
+    interval = evaluation_interval(protocol, setup.loader, setup.train_rows)
+    batches = setup.loader.batches(
+        setup.train_rows, protocol.batch_size, stream_seed(seed, "batches"), start=state.step
+    )
+    saved_at = time.monotonic()
+    while not state.finished:
+        reseed(state.device, stream_seed(seed, "step", state.step + 1))
+        state.train(*next(batches))
+        fault_injection.point(f"step/{state.step}")
+        if state.step % interval == 0 or state.step == protocol.max_steps:
+            on_metrics(state.evaluate())
+        if checkpoints and time.monotonic() - saved_at >= checkpoints.seconds:
+            checkpoints.save(*state.snapshot(), state.step)
+            saved_at = time.monotonic()
+    return state.conclude()
 
 
 @dataclass
 class TrainingState:
-    """Everything that changes while a network trains; `state` and `load` carry it across a kill."""
+    """Everything that changes while a network trains; `snapshot` and `restore` save and load it."""
 
-    model: nn.Module
-    task: Task
+    setup: TrainingSetup
     protocol: TrainingProtocol
     device: torch.device
     optimiser: torch.optim.Optimizer
     loss_sum: Tensor  # since the last evaluation
-    unchecked: list[Tensor] = field(default_factory=list)
-    best: dict[str, Tensor] = field(default_factory=dict)
+    unchecked: list[Tensor] = field(default_factory=list)  # losses that may not be finite
+    best: dict[str, Tensor] = field(default_factory=dict)  # weights
     history: list[MetricsRow] = field(default_factory=list)
-    standing: EarlyStopping = EarlyStopping()
+    stopping: EarlyStopping = EarlyStopping()
     step: int = 0
 
     @classmethod
-    def start(
-        cls, model: nn.Module, task: Task, protocol: TrainingProtocol, device: torch.device
-    ) -> TrainingState:
-        on_cuda = device.type == "cuda"
+    def start(cls, setup: TrainingSetup, protocol: TrainingProtocol, device: torch.device) -> TrainingState:
+        """Move the model to the device and return the state before the first step."""
+        on_cuda, model = device.type == "cuda", setup.model
         model.to(device).to(memory_format=torch.channels_last if on_cuda else torch.preserve_format).train()
         optimiser = torch.optim.Adam(model.parameters(), lr=protocol.learning_rate, fused=on_cuda)
-        return cls(
-            model, task, protocol, device, optimiser, torch.zeros((), dtype=torch.float64, device=device)
-        )
+        loss_sum = torch.zeros((), dtype=torch.float64, device=device)
+        return cls(setup, protocol, device, optimiser, loss_sum)
 
     @property
     def finished(self) -> bool:
-        stopped = self.standing.stale >= self.protocol.patience and self.step >= self.protocol.min_steps
+        stopped = self.stopping.stale >= self.protocol.patience and self.step >= self.protocol.min_steps
         return stopped or self.step >= self.protocol.max_steps
 
-    def train(self, images: Tensor, targets: Tensor, transforms: Tensor, *part: int) -> None:
-        """One step of Adam on a batch of `Source.batches`."""
+    def train(self, images: Tensor, targets: Tensor, transforms: Tensor, *dataset: int) -> None:
+        """Take one step of Adam on a batch of `BatchSource.batches`."""
         images, targets, transforms = (
             x.to(self.device, non_blocking=True) for x in (images, targets, transforms)
         )
         targets = dihedral(targets, transforms) if targets.ndim == 3 else targets
-        loss = self.task.loss(self.model, dihedral(normalise(images), transforms), targets, *part)
+        images = dihedral(normalise(images), transforms)
+        loss = self.setup.task.loss(self.setup.model, images, targets, *dataset)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.optimiser.step()
         self.step += 1
-        self._note(loss.detach())
+        self._add_loss(loss.detach())
 
-    def _note(self, loss: Tensor) -> None:
+    def _add_loss(self, loss: Tensor) -> None:
         self.loss_sum += loss
         self.unchecked.append(loss)
         if len(self.unchecked) >= UNCHECKED_CUDA_STEPS or self.device.type != "cuda":
             self._check_losses()
 
     def _check_losses(self) -> None:
-        for back, loss in enumerate(torch.stack(self.unchecked).tolist() if self.unchecked else []):
+        first = self.step - len(self.unchecked) + 1
+        losses = torch.stack(self.unchecked).tolist() if self.unchecked else []
+        for step, loss in enumerate(losses, first):
             if not math.isfinite(loss):
-                raise DivergedError(
-                    f"the loss is {loss} at step {self.step - len(self.unchecked) + 1 + back}"
-                )
+                raise DivergedError(f"the loss is {loss} at step {step}")
         self.unchecked.clear()
 
-    def evaluate(self, feed: BatchSource, val_rows: np.ndarray) -> MetricsRow:
-        """Appends a row to the history and keeps the weights if they are the best so far."""
+    def evaluate(self) -> MetricsRow:
+        """Append a row to the history and keep the weights if they are the best so far."""
         self._check_losses()
         steps = self.step - int(self.history[-1]["step"] if self.history else 0)
         row: MetricsRow = {"step": self.step, "train_loss": float(self.loss_sum) / steps}
         self.loss_sum.zero_()
-        if len(val_rows):
-            values = self.task.evaluate(self.model, prepared(feed, val_rows, self.device))
+        task, model, rows = self.setup.task, self.setup.model, self.setup.val_rows
+        if len(rows):
+            values = task.evaluate(model, evaluation_batches(self.setup.loader, rows, self.device))
             row |= {f"val_{name}": value for name, value in values}
-            self.model.train()
-            self._judge(row[f"val_{self.task.metric}"])
+            model.train()
+            self._update_best(row[f"val_{task.metric}"])
         self.history.append(row | {"time": time.time()})
         return self.history[-1]
 
-    def _judge(self, value: float) -> None:
+    def _update_best(self, value: float) -> None:
+        task = self.setup.task
         if not math.isfinite(value):
-            raise DivergedError(f"the validation metric {self.task.metric} is {value} at step {self.step}")
-        gain = value if self.task.higher_is_better else -value
-        self.standing = self.standing.after(gain, self.step, self.protocol.improvement)
-        if self.standing.best_step == self.step:
-            self.best = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+            raise DivergedError(f"the validation metric {task.metric} is {value} at step {self.step}")
+        gain = value if task.higher_is_better else -value
+        self.stopping = self.stopping.after(gain, self.step, self.protocol.improvement)
+        if self.stopping.best_step == self.step:
+            self.best = {name: tensor.clone() for name, tensor in self.setup.model.state_dict().items()}
 
     def conclude(self) -> TrainingResult:
+        """Load the best weights into the model; without validation the last ones stay."""
         if not self.best:
             return TrainingResult(self.step, self.step, math.nan, self.history)
-        self.model.load_state_dict(self.best)
-        best = self.standing.best if self.task.higher_is_better else -self.standing.best
-        return TrainingResult(self.step, self.standing.best_step, best, self.history)
+        self.setup.model.load_state_dict(self.best)
+        best = self.stopping.best if self.setup.task.higher_is_better else -self.stopping.best
+        return TrainingResult(self.step, self.stopping.best_step, best, self.history)
 
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Tensors and JSON from which `load` goes on."""
+    def snapshot(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Return the tensors and the JSON that `restore` needs."""
         self._check_losses()
         tensors = {"loss_sum": self.loss_sum}
-        tensors |= {f"model/{name}": tensor for name, tensor in self.model.state_dict().items()}
+        tensors |= {f"model/{name}": tensor for name, tensor in self.setup.model.state_dict().items()}
         tensors |= {f"best/{name}": tensor for name, tensor in self.best.items()}
         for number, moments in self.optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser/{number}/{name}": tensor for name, tensor in moments.items()}
         return tensors, {"step": self.step, "history": self.history}
 
-    def load(self, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
-        self.model.load_state_dict(_under("model/", tensors))
+    def restore(self, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
+        """Load what `snapshot` returned."""
+        self.setup.model.load_state_dict(_under("model/", tensors))
         self.best = {name: tensor.to(self.device) for name, tensor in _under("best/", tensors).items()}
         self.loss_sum = tensors["loss_sum"].to(self.device)
-        state: dict[int, dict[str, Tensor]] = {}
+        moments: dict[int, dict[str, Tensor]] = {}
         for name, tensor in _under("optimiser/", tensors).items():
             number, moment = name.split("/")
-            state.setdefault(int(number), {})[moment] = tensor
-        self.optimiser.load_state_dict(self.optimiser.state_dict() | {"state": state})
+            moments.setdefault(int(number), {})[moment] = tensor
+        self.optimiser.load_state_dict(self.optimiser.state_dict() | {"state": moments})
         self.step, self.history = meta["step"], meta["history"]
-        self.standing = standing(self.history, self.task, self.protocol.improvement)
+        self.stopping = EarlyStopping.replay(self.history, self.setup.task, self.protocol.improvement)
 
 
 def reseed(device: torch.device, seed: int) -> None:
-    """As torch.manual_seed, but of the CPU and this device alone: 1 µs in place of 100."""
+    """Seed the generators of the CPU and of `device` in 1 µs; torch.manual_seed takes 100 µs."""
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         number = torch.cuda.current_device() if device.index is None else device.index
         torch.cuda.default_generators[number].manual_seed(seed)
 
 
-def standing(history: list[MetricsRow], task: Task, improvement: float) -> EarlyStopping:
-    """Replays early stopping over the rows of a history that were validated."""
-    now = EarlyStopping()
-    for row in history:
-        if (value := row.get(f"val_{task.metric}")) is not None:
-            now = now.after(value if task.higher_is_better else -value, int(row["step"]), improvement)
-    return now
-
-
-def evaluation_interval(protocol: TrainingProtocol, feed: BatchSource, train_rows: np.ndarray) -> int:
-    """Steps from one evaluation to the next: as told, else one eightfold epoch, but 500 at the most."""
+def evaluation_interval(protocol: TrainingProtocol, loader: BatchSource, train_rows: np.ndarray) -> int:
+    """Return the steps between evaluations: those of the protocol, else one epoch, but at most 500."""
     if protocol.evaluate_every is not None:
         return protocol.evaluate_every
-    return min(feed.steps_per_epoch(train_rows, protocol.batch_size, augment=True), LONGEST_INTERVAL)
+    return min(loader.steps_per_epoch(train_rows, protocol.batch_size, augment=True), LONGEST_INTERVAL)
 
 
-def prepared(feed: BatchSource, rows: np.ndarray, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
-    """Each row once, in order, as normalised images (B, 3, S, S) and targets, on the device."""
-    for images, targets in feed.scan(rows, EVALUATION_BATCH):
+def evaluation_batches(
+    loader: BatchSource, rows: np.ndarray, device: torch.device
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield each row once, in order, as normalised images (B, 3, S, S) and targets on the device."""
+    for images, targets in loader.scan(rows, EVALUATION_BATCH):
         yield normalise(images.to(device, non_blocking=True)), targets.to(device, non_blocking=True)
 
 
-def summary(outcome: TrainingResult, task: Task) -> dict[str, float]:
-    """steps, best_step, and where there was validation val_METRIC and steps_to_95 (see there)."""
-    steps = {"steps": float(outcome.step), "best_step": float(outcome.best_step)}
-    if math.isnan(outcome.best):
+def summary(result: TrainingResult, task: Task) -> dict[str, float]:
+    """Return steps and best_step and, if there was a validation set, val_METRIC and `steps_to_95`."""
+    steps = {"steps": float(result.step), "best_step": float(result.best_step)}
+    if math.isnan(result.best):
         return steps
-    return steps | {f"val_{task.metric}": outcome.best, "steps_to_95": float(steps_to_95(outcome, task))}
+    return steps | {f"val_{task.metric}": result.best, "steps_to_95": float(steps_to_95(result, task))}
 
 
-def steps_to_95(outcome: TrainingResult, task: Task) -> int:
-    """The first evaluated step whose validation metric is within 5 % of the run's own best."""
-    for row in outcome.history:
+def steps_to_95(result: TrainingResult, task: Task) -> int:
+    """Return the first evaluated step whose validation metric is within 5 % of the run's best."""
+    for row in result.history:
         value = row[f"val_{task.metric}"]
-        worse, better = (value, outcome.best) if task.higher_is_better else (outcome.best, value)
+        worse, better = (value, result.best) if task.higher_is_better else (result.best, value)
         if worse >= 0.95 * better:
             return int(row["step"])
-    return outcome.best_step
+    return result.best_step
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -1,1 +1,1 @@
-"""What a network is trained for: one file a task, each with a loss and an evaluation as (name, value)."""
+"""What networks are trained for: a module per task, each with a loss and an evaluation."""

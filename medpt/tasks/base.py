@@ -1,7 +1,8 @@
-"""What a network is trained for: one file a task, each with a loss and an evaluation as (name, value).
+"""The interface of a task: a loss to train with and metrics to evaluate.
 
-A task is fixed once its class weights are counted; it holds no network, no data and no random state. Networks
-run in bfloat16 where the images lie on a CUDA device, else in float32; losses and metrics always see float32.
+A task does not change once its class weights are counted, and holds no network, data or random state.
+Networks run in bfloat16 on CUDA devices, else in float32; losses and metrics are always computed from
+float32.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -18,11 +19,11 @@ Batches = Iterable[tuple[Tensor, Tensor]]
 
 
 class Task(Protocol):
-    """What the training loop asks of a task; images are normalised float (B, 3, S, S)."""
+    """What the training loop needs of a task; images are normalised float (B, 3, S, S)."""
 
     @property
     def metric(self) -> str:
-        """The name, among those of `evaluate`, that early stopping watches."""
+        """The name, among those of `evaluate`, of the metric for early stopping."""
         ...
 
     @property
@@ -30,36 +31,36 @@ class Task(Protocol):
 
     @property
     def loss(self) -> Callable[..., Tensor]:
-        """`loss(model, images, targets)`: a scalar to descend, for a model in training mode.
+        """`loss(model, images, targets)`: the scalar to minimise, for a model in training mode.
 
-        What else a batch of the source holds follows: the number of its dataset in a collection.
+        In a collection of datasets a fourth argument follows: the number of the batch's dataset.
         """
         ...
 
     def evaluate(self, model: nn.Module, batches: Batches) -> Iterator[tuple[str, float]]:
-        """Names and values over all batches together, whatever their sizes; leaves the model in eval mode."""
+        """Yield names and values over all batches together; leaves the model in evaluation mode."""
         ...
 
 
 @dataclass(frozen=True)
 class TrainingSetup:
-    """What the training loop is given.
+    """A network, its task and its data, ready for `medpt.train.fit`.
 
-    `record` says, as JSON, how it was made (class weights, sizes); `figures` are what to read the result
-    against that is known before training (the accuracy of guessing).
+    `record` is JSON on how they were made (class weights, sizes). `figures` are numbers known before training
+    that the result is compared with, such as the accuracy of guessing.
     """
 
     model: nn.Module
     task: Task
-    feed: BatchSource
+    loader: BatchSource
     train_rows: np.ndarray
     val_rows: np.ndarray
-    record: dict[str, Any]
+    record: dict[str, Any] = field(default_factory=dict)
     figures: dict[str, float] = field(default_factory=dict)
 
 
 def forward(model: nn.Module, images: Tensor) -> list[Tensor]:
-    """The outputs of a network that returns a tensor or a tuple of them, in float32."""
+    """Return the outputs of a network, one tensor or a tuple of them, as a list in float32."""
     with torch.autocast(images.device.type, torch.bfloat16, enabled=images.is_cuda):
         outputs = model(images)
     return [output.float() for output in (outputs if isinstance(outputs, tuple) else (outputs,))]

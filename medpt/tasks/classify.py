@@ -1,4 +1,4 @@
-"""One class an image: balanced cross entropy, and the micro-averaged AUC of Wen et al. 2021."""
+"""Classification with one class per image: balanced cross entropy, micro-averaged AUC."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +16,10 @@ from medpt.tasks.base import Batches, forward
 
 @dataclass(frozen=True)
 class Classify:
-    """Networks (B, 3, S, S) to logits (B, K), targets int64 (B,); `weights` (K,) of medpt.losses."""
+    """The task of networks (B, 3, S, S) to logits (B, K), with targets int64 (B,).
+
+    `weights` (K,) are those of medpt.losses.class_weights.
+    """
 
     weights: Tensor
     metric: ClassVar = "auc"
@@ -32,7 +35,7 @@ class Classify:
 
 @torch.no_grad()
 def scores(model: nn.Module, batches: Batches) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Softmax scores (N, K) and labels (N,) of all images, in the order of the batches."""
+    """Return softmax scores (N, K) and labels (N,) of all images, in the order of the batches."""
     model.eval()
     pairs = [(forward(model, images)[0].softmax(1), targets) for images, targets in batches]
     softmax, labels = (torch.cat(parts).cpu().numpy() for parts in zip(*pairs, strict=True))
@@ -40,7 +43,7 @@ def scores(model: nn.Module, batches: Batches) -> tuple[NDArray[np.float32], NDA
 
 
 def classification_metrics(softmax: NDArray[Any], labels: NDArray[Any]) -> Iterator[tuple[str, float]]:
-    """auc (micro-averaged), macro_auc and accuracy, as fractions; nan where undefined."""
+    """Yield auc (micro-averaged), macro_auc and accuracy, as fractions; nan where undefined."""
     yield "auc", micro_auc(softmax, labels)
     yield "macro_auc", macro_auc(softmax, labels)
     yield "accuracy", accuracy(softmax, labels)

@@ -1,9 +1,9 @@
-"""A collection: one network with a head a dataset, trained on their own labels by turns.
+"""Training on a collection of datasets: one network with a last layer (head) for each dataset.
 
-Promises: a batch is of one dataset, drawn in proportion to the square root of its training images; it moves
-what is shared and its own head alone. Batch n depends on the rows, the seed and n, so that a killed run goes
-on with the batches it would have had. Wen et al. 2021 (section 5.2) do not say how label spaces are joined:
-all of this is a decision.
+Each batch comes from one dataset, drawn in proportion to the square root of its training images, and changes
+the shared layers and the head of that dataset. Batch n depends only on the rows, the seed and n, so that a
+resumed run sees the same batches. Wen et al. 2021 (section 5.2) do not say how label spaces are joined; all
+of this is a decision.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,79 +27,81 @@ from medpt.tasks.base import Batches, Task, TrainingSetup
 ARCHITECTURES = (CLASSIFIER, "unet")
 
 
-def prepare(
+def set_up(
     names: Sequence[str],
-    feeds: Sequence[Loader],
+    loaders: Sequence[Loader],
     *,
     backbone: str,
     architecture: str,
     protocol: TrainingProtocol,
     seed: int,
 ) -> TrainingSetup:
-    """Work on the training parts of all feeds; each one's validation part and class weights are its own.
+    """Set up training on the training sets of all datasets.
 
-    InputError where tasks or architecture do not fit, a name is given twice or a set is smaller than a batch.
+    Each dataset has its own validation set and class weights.
+
+    Raises InputError if tasks or architecture do not fit, a name is given twice, or a dataset has fewer
+    images than a batch needs.
     """
-    _require_alike(names, feeds, architecture)
-    works = [
-        supervised.prepare(
-            feed,
-            feed.index.rows("train"),
+    _require_compatible(names, loaders, architecture)
+    setups = [
+        supervised.set_up(
+            loader,
+            loader.index.rows("train"),
             backbone=backbone,
             architecture=architecture,
             protocol=protocol,
             seed=seed,
         )
-        for feed in feeds
+        for loader in loaders
     ]
-    _require_full_batches(names, works, protocol.batch_size)
+    _require_full_batches(names, setups, protocol.batch_size)
     torch.manual_seed(stream_seed(seed, "heads"))
-    model = set_heads(works[0].model, [len(feed.index.classes) for feed in feeds])
-    together = CollectionFeed(tuple(feeds))
-    task = Collection(
-        tuple(names), tuple(work.task for work in works), tuple(len(work.val_rows) for work in works)
-    )
-    train_rows, val_rows = (
-        np.concatenate([start + rows for start, rows in zip(together.starts, parts, strict=False)])
-        for parts in zip(*((work.train_rows, work.val_rows) for work in works), strict=True)
-    )
-    return TrainingSetup(model, task, together, train_rows, val_rows, _record(names, works, model))
+    model = set_heads(setups[0].model, [len(loader.index.classes) for loader in loaders])
+    joined = CollectionLoader(tuple(loaders))
+    tasks, val_images = zip(*((setup.task, len(setup.val_rows)) for setup in setups), strict=True)
+    task = Collection(tuple(names), tasks, val_images)
+    train_rows = joined.join_rows([setup.train_rows for setup in setups])
+    val_rows = joined.join_rows([setup.val_rows for setup in setups])
+    return TrainingSetup(model, task, joined, train_rows, val_rows, _record(names, setups, model))
 
 
-def _require_alike(names: Sequence[str], feeds: Sequence[Loader], architecture: str) -> None:
+def _require_compatible(names: Sequence[str], loaders: Sequence[Loader], architecture: str) -> None:
     problems = [f"datasets: {name} is named twice" for name in sorted(set(names)) if names.count(name) > 1]
-    if len(names) != len(feeds):
-        problems.append(f"datasets: {len(names)} names for the data of {len(feeds)}")
-    if len({feed.index.task for feed in feeds}) > 1:
-        kinds = ", ".join(f"{feed.index.dataset} {feed.index.task}" for feed in feeds)
-        problems.append(f"datasets: a collection has one task; given: {kinds}")
+    if len(names) != len(loaders):
+        problems.append(f"datasets: {len(names)} names for the data of {len(loaders)}")
+    if len({loader.index.task for loader in loaders}) > 1:
+        tasks = ", ".join(f"{loader.index.dataset} {loader.index.task}" for loader in loaders)
+        problems.append(f"datasets: a collection has one task; given: {tasks}")
     if architecture not in ARCHITECTURES:
         accepted = ", ".join(ARCHITECTURES)
-        problems.append(f"architecture: {architecture!r} takes no collection; accepted: {accepted}")
+        problems.append(
+            f"architecture: {architecture!r} cannot be trained on a collection; accepted: {accepted}"
+        )
     if problems:
         raise InputError(problems)
 
 
-def _require_full_batches(names: Sequence[str], works: Sequence[TrainingSetup], batch_size: int) -> None:
+def _require_full_batches(names: Sequence[str], setups: Sequence[TrainingSetup], batch_size: int) -> None:
     least = -(-batch_size // ELEMENTS)
-    small = [(name, len(work.train_rows)) for name, work in zip(names, works, strict=True)]
+    counts = [(name, len(setup.train_rows)) for name, setup in zip(names, setups, strict=True)]
     problems = [
-        f"{name}: {count} training images without the validation part; a batch of {batch_size} takes {least}"
-        for name, count in small
+        f"{name}: {count} training images without the validation set; a batch of {batch_size} needs {least}"
+        for name, count in counts
         if count < least
     ]
     if problems:
         raise InputError(problems)
 
 
-def _record(names: Sequence[str], works: Sequence[TrainingSetup], model: nn.Module) -> dict[str, object]:
+def _record(names: Sequence[str], setups: Sequence[TrainingSetup], model: nn.Module) -> dict[str, object]:
     return {
-        "train_images": sum(len(work.train_rows) for work in works),
-        "val_images": sum(len(work.val_rows) for work in works),
+        "train_images": sum(len(setup.train_rows) for setup in setups),
+        "val_images": sum(len(setup.val_rows) for setup in setups),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "datasets": {
-            name: {key: value for key, value in work.record.items() if key != "parameters"}
-            for name, work in zip(names, works, strict=True)
+            name: {key: value for key, value in setup.record.items() if key != "parameters"}
+            for name, setup in zip(names, setups, strict=True)
         },
     }
 
@@ -108,8 +110,8 @@ def _record(names: Sequence[str], works: Sequence[TrainingSetup], model: nn.Modu
 class Collection:
     """The tasks of several datasets on a network with a head for each, in the same order.
 
-    An evaluation takes all validation images of the first dataset, `val_images[0]` of them, then those of
-    the second and so on, never two in one batch.
+    An evaluation gets all validation images of the first dataset, `val_images[0]` of them, then those of the
+    second and so on; no batch has images of two datasets.
     """
 
     names: tuple[str, ...]
@@ -125,25 +127,28 @@ class Collection:
         return self.tasks[0].higher_is_better
 
     def loss(self, model: nn.Module, images: Tensor, targets: Tensor, number: int) -> Tensor:
-        """That of dataset `number`, whose images and targets these are."""
+        """Return the loss of dataset `number`, to which the images belong."""
         return self.tasks[number].loss(select_head(model, number), images, targets)
 
     def evaluate(self, model: nn.Module, batches: Batches) -> Iterator[tuple[str, float]]:
-        """The mean of `metric` over the datasets that are validated, and all of theirs as DATASET_METRIC."""
+        """Yield all metrics of each dataset as DATASET_METRIC, and the mean of `metric` over the datasets.
+
+        Datasets without validation images are left out.
+        """
         model.eval()
-        stream, watched = iter(batches), []
+        stream, means = iter(batches), []
         for number, (name, task) in enumerate(zip(self.names, self.tasks, strict=True)):
             if not self.val_images[number]:
                 continue
-            own = _first(stream, self.val_images[number])
-            found = dict(task.evaluate(select_head(model, number), own))
-            watched.append(found[task.metric])
-            yield from ((f"{name}_{key}", value) for key, value in found.items())
-        yield self.metric, sum(watched) / len(watched)
+            part = _first(stream, self.val_images[number])
+            metrics = dict(task.evaluate(select_head(model, number), part))
+            means.append(metrics[task.metric])
+            yield from ((f"{name}_{key}", value) for key, value in metrics.items())
+        yield self.metric, sum(means) / len(means)
 
 
 def _first(batches: Iterator[tuple[Tensor, Tensor]], images: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches until `images` of them have come."""
+    """Yield batches until there were `images` images."""
     while images > 0:
         batch = next(batches)
         images -= len(batch[0])
@@ -151,26 +156,30 @@ def _first(batches: Iterator[tuple[Tensor, Tensor]], images: int) -> Iterator[tu
 
 
 @dataclass(frozen=True)
-class CollectionFeed:
-    """Several feeds as a source of batches; row r of feed i is row starts[i] + r here."""
+class CollectionLoader:
+    """Several loaders as one source of batches; row r of loader i is row starts[i] + r here."""
 
-    feeds: tuple[Loader, ...]
+    loaders: tuple[Loader, ...]
 
     @property
     def starts(self) -> list[int]:
-        """Of each feed, and the end of the last."""
-        return [0, *np.cumsum([len(feed.index) for feed in self.feeds]).tolist()]
+        """The first row of each loader, and the end of the last."""
+        return [0, *np.cumsum([len(loader.index) for loader in self.loaders]).tolist()]
+
+    def join_rows(self, parts: Sequence[np.ndarray]) -> np.ndarray:
+        """Return the rows here of `parts`, the rows of each loader."""
+        return np.concatenate([start + rows for start, rows in zip(self.starts, parts, strict=False)])
 
     def batches(
         self, rows: np.ndarray, batch_size: int, seed: int, start: int = 0, augment: bool = True
     ) -> Iterator[tuple[Tensor, Tensor, Tensor, int]]:
-        """As medpt.data.arrays.Source, with the number of the dataset that a batch is of."""
-        parts = self._parts(rows)
+        """Yield batches as medpt.data.arrays.BatchSource does, each with the number of its dataset."""
+        parts = self._split_rows(rows)
         draws = _Draws([len(part) for part in parts], stream_seed(seed, "datasets"))
         done = np.bincount(draws.next(start), minlength=len(parts)).tolist()
         streams = [
-            feed.batches(part, batch_size, stream_seed(seed, "dataset", number), done[number], augment)
-            for number, (feed, part) in enumerate(zip(self.feeds, parts, strict=True))
+            loader.batches(part, batch_size, stream_seed(seed, "dataset", number), done[number], augment)
+            for number, (loader, part) in enumerate(zip(self.loaders, parts, strict=True))
         ]
         while True:
             number = int(draws.next(1)[0])
@@ -178,20 +187,20 @@ class CollectionFeed:
             yield images, targets, transforms, number
 
     def steps_per_epoch(self, rows: np.ndarray, batch_size: int, augment: bool = True) -> int:
-        parts = zip(self.feeds, self._parts(rows), strict=True)
-        return sum(feed.steps_per_epoch(part, batch_size, augment) for feed, part in parts if len(part))
+        parts = zip(self.loaders, self._split_rows(rows), strict=True)
+        return sum(loader.steps_per_epoch(part, batch_size, augment) for loader, part in parts if len(part))
 
     def scan(self, rows: np.ndarray, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Each row once, dataset after dataset, in the given order within one; no batch is of two."""
-        for feed, part in zip(self.feeds, self._parts(rows), strict=True):
-            yield from feed.scan(part, batch_size)
+        """Yield each row once, dataset after dataset, in the given order within each."""
+        for loader, part in zip(self.loaders, self._split_rows(rows), strict=True):
+            yield from loader.scan(part, batch_size)
 
-    def _parts(self, rows: np.ndarray) -> list[np.ndarray]:
+    def _split_rows(self, rows: np.ndarray) -> list[np.ndarray]:
         return [rows[(rows >= first) & (rows < end)] - first for first, end in pairwise(self.starts)]
 
 
 class _Draws:
-    """Numbers of datasets, each in proportion to the square root of its size: one stream for one seed."""
+    """Numbers of datasets, drawn in proportion to the square root of their sizes, one stream per seed."""
 
     def __init__(self, counts: Sequence[int], seed: int) -> None:
         shares = np.cumsum(np.sqrt(counts))

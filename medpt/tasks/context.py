@@ -1,8 +1,7 @@
-"""Self-supervision by context restoration: patches of an image were swapped; paint it as it was.
+"""Self-supervision by context restoration: restore an image in which patches were swapped.
 
-Chen et al. 2019. Promises: a corrupted image holds exactly the pixels of the clean one; in training every
-view is corrupted anew; the corruption of an evaluation is the same at every evaluation. No label and no mask
-is read.
+Chen et al. 2019. A corrupted image has exactly the pixels of the original. In training every view is
+corrupted anew; all evaluations use the same corruption. Labels and masks are not read.
 """
 
 from collections.abc import Iterator
@@ -24,35 +23,46 @@ from medpt.specs import CLASSIFIER
 from medpt.tasks.base import Batches, TrainingSetup, forward
 from medpt.tasks.self_supervision import fixed_generator, hold_out, integers, sizes, uniform
 
-FEWEST, MOST = 10, 20  # swaps an image
+FEWEST, MOST = 10, 20  # swaps per image
 TRIES = 50  # to place two patches side by side
 SMALL, LARGE = 16, 8  # sides of a patch from 1/16 to 1/8 of the image's: 16 to 32 pixels of 256
-DRAWS = 1 + MOST * (2 + 4 * TRIES)  # how many; height and width; corners of both patches, by try
-DIVISOR = 32  # of the sides that the decoder without skips paints again
+DRAWS = 1 + MOST * (2 + 4 * TRIES)  # number of swaps; height and width; corners of both patches per try
+DIVISOR = 32  # of the sides that the decoder without skip connections can restore
 
 
-def prepare(
-    feed: Loader, rows: np.ndarray, *, backbone: str, architecture: str, protocol: TrainingProtocol, seed: int
+def set_up(
+    loader: Loader,
+    rows: np.ndarray,
+    *,
+    backbone: str,
+    architecture: str,
+    protocol: TrainingProtocol,
+    seed: int,
 ) -> TrainingSetup:
-    """Work on `rows` of a feed; validation by group.
+    """Set up training on `rows` of a dataset, of which a validation set is held out by group.
 
-    The decoder of a classification target has no skip connections, that of a segmentation target is the
-    U-Net's, whatever network is fine-tuned afterwards.
+    For classification targets the decoder has no skip connections; for segmentation targets it is that of the
+    U-Net, whichever network is fine-tuned afterwards.
     """
-    if feed.index.size % DIVISOR:
-        raise InputError(f"context: images of {feed.index.size} pixels; accepted: multiples of {DIVISOR}")
+    size = loader.index.size
+    if size % DIVISOR:
+        raise InputError(f"context: images of {size} pixels; multiples of {DIVISOR} are accepted")
     torch.manual_seed(stream_seed(seed, "init"))
     if architecture == CLASSIFIER:
         model: nn.Module = Restorer(build_encoder(backbone))
     else:
         model = build_segmenter("unet", backbone, 3)
-    train_rows, val_rows = hold_out(feed.index, rows, protocol, seed)
-    return TrainingSetup(model, Context(seed), feed, train_rows, val_rows, sizes(model, train_rows, val_rows))
+    train_rows, val_rows = hold_out(loader.index, rows, protocol, seed)
+    record = sizes(model, train_rows, val_rows)
+    return TrainingSetup(model, Context(seed), loader, train_rows, val_rows, record)
 
 
 @dataclass(frozen=True)
 class Context:
-    """Networks (B, 3, S, S) to images (B, 3, S, S) on the normalised scale; targets are not read."""
+    """The task of networks that map images (B, 3, S, S) to images on the normalised scale.
+
+    Targets are not read.
+    """
 
     seed: int
     metric: ClassVar = "mse"
@@ -64,10 +74,10 @@ class Context:
 
     @torch.no_grad()
     def evaluate(self, model: nn.Module, batches: Batches) -> Iterator[tuple[str, float]]:
-        """Mean squared errors over all pixels and channels, and over those that were swapped.
+        """Yield mean squared errors over all pixels and channels, and over the swapped ones.
 
-        mse and mse_swapped are the network's; mse_identity and mse_identity_swapped those of leaving the
-        corrupted image as it is. A network has learned where mse_swapped < mse_identity_swapped.
+        mse and mse_swapped are those of the network, mse_identity and mse_identity_swapped those of leaving
+        the corrupted image as it is. A network has learned something if mse_swapped < mse_identity_swapped.
         """
         model.eval()
         generator = fixed_generator(self.seed)
@@ -80,7 +90,7 @@ class Context:
 
 
 def _sums(model: nn.Module, images: Tensor, generator: torch.Generator) -> Tensor:
-    """Squared errors: all, swapped, identity's; values: all, swapped. float64 (5,)."""
+    """Sums of squared errors (all, swapped, identity) and numbers of values (all, swapped), float64 (5,)."""
     side = images.shape[-1]
     source = sources(swaps(uniform(images, DRAWS, generator), side), side)
     corrupted = rearranged(images, source)
@@ -92,10 +102,10 @@ def _sums(model: nn.Module, images: Tensor, generator: torch.Generator) -> Tenso
 
 
 def swaps(draws: Tensor, side: int) -> Tensor:
-    """The swaps of each image, int64 (B, 20, 6), from draws (B, DRAWS) in [0, 1).
+    """Choose the swaps of each image, int64 (B, 20, 6), from draws (B, DRAWS) in [0, 1).
 
-    A swap is top and left of one patch, top and left of the other, height and width of both; a height of 0
-    is no swap. 10 to 20 an image; the patches of a swap lie inside the image and do not overlap.
+    A swap is top and left of one patch, top and left of the other, height and width of both; a height of 0 is
+    no swap. There are 10 to 20 per image. The patches of a swap lie inside the image and do not overlap.
     """
     number, shapes, corners = draws.split((1, 2 * MOST, 4 * MOST * TRIES), 1)
     shape = integers(shapes.view(-1, MOST, 2), side // SMALL, side // LARGE)
@@ -109,7 +119,7 @@ def swaps(draws: Tensor, side: int) -> Tensor:
 
 
 def sources(swaps: Tensor, side: int) -> Tensor:
-    """The pixel, int64 (B, side²) row by row, that comes to each place when the swaps are done in order."""
+    """Return the pixel that each place shows after the swaps, done in order; int64 (B, side²), row by row."""
     nowhere = side**2
     places = torch.arange(nowhere + 1, device=swaps.device).repeat(len(swaps), 1)
     window = torch.arange(side // LARGE, device=swaps.device)
@@ -127,5 +137,5 @@ def sources(swaps: Tensor, side: int) -> Tensor:
 
 
 def rearranged(images: Tensor, source: Tensor) -> Tensor:
-    """Images (B, C, S, S) whose place p shows pixel source[b, p] of images[b], in all channels."""
+    """Return images (B, C, S, S) whose place p shows pixel source[b, p] of images[b], in all channels."""
     return images.flatten(2).gather(2, source[:, None].expand(-1, images.shape[1], -1)).view_as(images)

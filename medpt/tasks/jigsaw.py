@@ -1,8 +1,8 @@
-"""Self-supervision by jigsaw puzzles: which of N orders are the nine tiles of an image in?
+"""Self-supervision by jigsaw puzzles: classify in which of K orders the nine tiles of an image are.
 
-Noroozi & Favaro 2016, with what their code and later ones changed. Promises: puzzles are made on the device,
-all of a batch at once; in training every view of an image is another puzzle; those of an evaluation are the
-same at every evaluation. No label and no mask is read.
+Noroozi & Favaro 2016, with the changes of their code and of later ones. Puzzles are made on the device, a
+batch at once. In training every view of an image is a new puzzle; all evaluations use the same puzzles.
+Labels and masks are not read.
 """
 
 from collections.abc import Iterator
@@ -27,44 +27,52 @@ from medpt.protocol import TrainingProtocol
 from medpt.tasks.base import Batches, TrainingSetup, forward
 from medpt.tasks.self_supervision import fixed_generator, hold_out, integers, sizes, uniform
 
-SMALL_SET = 1_000  # training images below which 100 permutations are told apart in place of 1,000
-EVALUATED = 256  # puzzles at least, so that a validation part of two images gives more than three values
-SAMPLED = 256  # images at most from which flat tiles are counted
-GREY = 0.3  # of the puzzles
+SMALL_SET = 1_000  # training images below which there are 100 permutations instead of 1,000
+EVALUATED = 256  # puzzles at least, so that the accuracy on two validation images has more than three values
+SAMPLED = 256  # images at most in which flat tiles are counted
+GREY = 0.3  # share of the puzzles without colour
 LUMA = (0.299, 0.587, 0.114)
-JITTER = 2  # grey levels, up or down, a channel of a tile
-DRAWS = 1 + 1 + 2 + 2 * TILES + 3 * TILES  # class, grey, crop, place of each tile, jitter of each channel
-SMALLEST_TILE = {"resnet18": 8, "shufflenet_v2": 8, "densenet121": 32}  # others: as the largest of them
+JITTER = 2  # grey levels up or down, for each channel of a tile
+DRAWS = 1 + 1 + 2 + 2 * TILES + 3 * TILES  # class, grey, crop, position of each tile, jitter of each channel
+SMALLEST_TILE = {"resnet18": 8, "shufflenet_v2": 8, "densenet121": 32}  # for others, the largest of these
 
 
-def prepare(
-    feed: Loader, rows: np.ndarray, *, backbone: str, protocol: TrainingProtocol, seed: int, permutations: int
+def set_up(
+    loader: Loader,
+    rows: np.ndarray,
+    *,
+    backbone: str,
+    protocol: TrainingProtocol,
+    seed: int,
+    permutations: int,
 ) -> TrainingSetup:
-    """Work on `rows` of a feed with so many permutations; validation by group.
+    """Set up training on `rows` of a dataset, of which a validation set is held out by group.
 
-    Figures: `chance`, the accuracy of guessing, and `flat_tiles`, the fraction of tiles without any
-    contrast in a sample of training images. Above 2 of 9 the puzzles cannot be solved.
+    Figures: `chance`, the accuracy of guessing, and `flat_tiles`, the fraction of tiles without any contrast
+    in a sample of training images. If it is above 2 of 9, the puzzles cannot be solved. Raises InputError if
+    the images are too small for the backbone.
     """
-    tile = tile_side(feed.index.size)
+    tile = tile_side(loader.index.size)
     orders = maximin(permutations)
     torch.manual_seed(stream_seed(seed, "init"))
     model = JigsawNetwork(build_encoder(backbone), torch.tensor(orders))
     smallest = SMALLEST_TILE.get(backbone, max(SMALLEST_TILE.values()))
     if tile < smallest:
-        raise InputError(f"jigsaw: tiles of {tile} pixels; {backbone} accepts {smallest} up")
-    train_rows, val_rows = hold_out(feed.index, rows, protocol, seed)
+        raise InputError(f"jigsaw: tiles of {tile} pixels; {backbone} needs {smallest} or more")
+    train_rows, val_rows = hold_out(loader.index, rows, protocol, seed)
     task = Jigsaw(seed, rounds=-(-EVALUATED // max(1, len(val_rows))))
     record = sizes(model, train_rows, val_rows) | {"permutations": describe(orders)}
-    figures = {"chance": 1 / permutations, "flat_tiles": flat_tiles(feed, train_rows, model, seed)}
-    return TrainingSetup(model, task, Mirrored(feed), train_rows, val_rows, record, figures)
+    figures = {"chance": 1 / permutations, "flat_tiles": flat_tiles(loader, train_rows, model, seed)}
+    return TrainingSetup(model, task, Mirrored(loader), train_rows, val_rows, record, figures)
 
 
 def permutation_count(train_images: int) -> int:
-    """How many orders a set of so many training images is asked to tell apart."""
+    """Return the number of permutations for a number of training images."""
     return 100 if train_images < SMALL_SET else 1_000
 
 
 def describe(orders: np.ndarray) -> dict[str, Any]:
+    """Return the number, the sha256 and the Hamming distances of permutations, for the record."""
     mean, least = spread(orders)
     digest = sha256(orders.tobytes()).hexdigest()
     return {"count": len(orders), "sha256": digest, "mean_distance": mean, "least_distance": least}
@@ -72,9 +80,9 @@ def describe(orders: np.ndarray) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Jigsaw:
-    """Networks of medpt.models.self_supervised.JigsawNetwork; targets are not read.
+    """The task of medpt.models.self_supervised.JigsawNetwork; targets are not read.
 
-    An evaluation sets `rounds` puzzles an image, drawn from `seed`.
+    An evaluation makes `rounds` puzzles of each image, drawn from `seed`.
     """
 
     seed: int
@@ -88,38 +96,39 @@ class Jigsaw:
 
     @torch.no_grad()
     def evaluate(self, model: nn.Module, batches: Batches) -> Iterator[tuple[str, float]]:
-        """accuracy, the fraction of puzzles named right, and their mean cross entropy as `loss`."""
+        """Yield accuracy, the fraction of puzzles classified correctly, and loss, the mean cross entropy."""
         model.eval()
         generator = fixed_generator(self.seed)
         parts = [self._solve(model, images, generator) for images, _ in batches]
-        right, losses = (torch.cat(part) for part in zip(*parts, strict=True))
+        correct, losses = (torch.cat(part) for part in zip(*parts, strict=True))
         loss = float(losses.mean())
-        yield "accuracy", float(right.double().mean()) if np.isfinite(loss) else float("nan")
+        yield "accuracy", float(correct.double().mean()) if np.isfinite(loss) else float("nan")
         yield "loss", loss
 
     def _solve(self, model: nn.Module, images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Of all rounds of a batch: whether each puzzle was named right, and its cross entropy, float64."""
+        """Return whether each puzzle of a batch is classified correctly, and its cross entropy."""
         draws = uniform(images, self.rounds * DRAWS, generator).view(len(images), self.rounds, DRAWS)
-        right, losses = [], []
+        correct, losses = [], []
         for numbers in draws.unbind(1):
             tiles, classes, _ = puzzles(images, model.get_buffer("permutations"), numbers)
             logits = forward(model, tiles)[0]
-            right.append(logits.argmax(1) == classes)
+            correct.append(logits.argmax(1) == classes)
             losses.append(F.cross_entropy(logits.double(), classes, reduction="none"))
-        return torch.cat(right), torch.cat(losses)
+        return torch.cat(correct), torch.cat(losses)
 
 
 def tile_side(side: int) -> int:
-    """64 for images of 256 pixels and in proportion, so that tiles keep their gaps."""
+    """Return the side of a tile, 64 for images of 256 pixels; tiles keep gaps between them."""
     return round(side // 3 * 64 / 85)
 
 
 def puzzles(images: Tensor, permutations: Tensor, draws: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Tiles (B, 9, 3, T, T) in shuffled order, their class int64 (B,), and which are flat, bool (B, 9).
+    """Return shuffled tiles (B, 9, 3, T, T), their class int64 (B,), and which are flat, bool (B, 9).
 
-    images: normalised (B, 3, S, S); permutations (K, 9); draws (B, DRAWS) in [0, 1). Tile t of puzzle k is
-    tile permutations[k, t] of the image, row by row. Each lies anywhere in its cell of S // 3 pixels and
-    has mean 0 and standard deviation 1 a channel; a channel without contrast is 0, as all of a flat tile is.
+    images: normalised (B, 3, S, S); permutations (K, 9); draws (B, DRAWS) in [0, 1). Tile t of a puzzle of
+    class k is tile permutations[k, t] of the image, row by row. Each lies anywhere in its cell of S // 3
+    pixels and has mean 0 and standard deviation 1 in each channel; a channel without contrast is 0, and a
+    tile is flat if all its channels are.
     """
     number, grey, crop, places, jitter = draws.split((1, 1, 2, 2 * TILES, 3 * TILES), 1)
     tiles = _cut(_perhaps_grey(pixels(images), grey < GREY), crop, places)
@@ -132,14 +141,14 @@ def puzzles(images: Tensor, permutations: Tensor, draws: Tensor) -> tuple[Tensor
 
 
 def pixels(images: Tensor) -> Tensor:
-    """Undoes medpt.data.augment.normalise up to the order of the axes: whole numbers from 0 to 255."""
+    """Undo the scaling of medpt.data.augment.normalise: whole numbers from 0 to 255."""
     mean, std = (_channels(values, images.device) for values in (IMAGENET_MEAN, IMAGENET_STD))
     return ((images * std + mean) * 255).round()
 
 
 @lru_cache
 def _channels(values: tuple[float, float, float], device: torch.device) -> Tensor:
-    """(3, 1, 1), kept on the device: copying it there at each step would wait for the step before."""
+    """Return (3, 1, 1), kept on the device, since a copy at each step would wait for the step before."""
     return torch.tensor(values, device=device).view(3, 1, 1)
 
 
@@ -149,7 +158,7 @@ def _perhaps_grey(images: Tensor, grey: Tensor) -> Tensor:
 
 
 def _cut(images: Tensor, crop: Tensor, places: Tensor) -> Tensor:
-    """Tiles (B, 9, 3, T, T) of images (B, 3, S, S), in order."""
+    """Cut tiles (B, 9, 3, T, T) from images (B, 3, S, S), in order."""
     side, batch = images.shape[-1], len(images)
     cell, tile = side // 3, tile_side(side)
     number = torch.arange(TILES, device=images.device)
@@ -161,20 +170,20 @@ def _cut(images: Tensor, crop: Tensor, places: Tensor) -> Tensor:
 
 
 def standardised(tiles: Tensor) -> tuple[Tensor, Tensor]:
-    """Tiles (B, 9, 3, T, T) with mean 0 and deviation 1 a channel (0 if constant), and which are flat."""
+    """Scale each channel of tiles (B, 9, 3, T, T) to mean 0 and deviation 1; return also the flat ones."""
     deviation, mean = torch.std_mean(tiles, (-2, -1), correction=0, keepdim=True)
     constant = tiles.amax((-2, -1), keepdim=True) == tiles.amin((-2, -1), keepdim=True)
     values = (tiles - mean) / deviation.where(~constant, 1)
     return values.where(~constant, 0), constant.flatten(2).all(2)
 
 
-def flat_tiles(feed: Loader, rows: np.ndarray, model: JigsawNetwork, seed: int) -> float:
-    """The fraction of flat tiles in one puzzle of each of up to SAMPLED rows, evenly spaced."""
+def flat_tiles(loader: Loader, rows: np.ndarray, model: JigsawNetwork, seed: int) -> float:
+    """Return the fraction of flat tiles in one puzzle of each of up to SAMPLED rows, evenly spaced."""
     sample = rows[np.unique(np.linspace(0, len(rows) - 1, SAMPLED).astype(int))]
     generator = fixed_generator(seed)
     flat = [
         puzzles(normalise(images), model.get_buffer("permutations").to(images.device), draws)[2]
-        for images, _ in feed.scan(sample, 32)
+        for images, _ in loader.scan(sample, 32)
         for draws in [uniform(images, DRAWS, generator)]
     ]
     return float(torch.cat(flat).double().mean())
@@ -182,18 +191,18 @@ def flat_tiles(feed: Loader, rows: np.ndarray, model: JigsawNetwork, seed: int) 
 
 @dataclass(frozen=True)
 class Mirrored:
-    """A feed whose images are mirrored left to right or not, never turned: that would change the answers."""
+    """A loader that mirrors images left to right but never rotates them, which would change the classes."""
 
-    feed: Loader
+    loader: Loader
 
     def batches(
         self, rows: np.ndarray, batch_size: int, seed: int, start: int = 0, augment: bool = True
     ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        for images, targets, transforms in self.feed.batches(rows, batch_size, seed, start, augment):
+        for images, targets, transforms in self.loader.batches(rows, batch_size, seed, start, augment):
             yield images, targets, transforms // 4 * 4
 
     def steps_per_epoch(self, rows: np.ndarray, batch_size: int, augment: bool = True) -> int:
-        return self.feed.steps_per_epoch(rows, batch_size, augment)
+        return self.loader.steps_per_epoch(rows, batch_size, augment)
 
     def scan(self, rows: np.ndarray, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        return self.feed.scan(rows, batch_size)
+        return self.loader.scan(rows, batch_size)

@@ -1,4 +1,4 @@
-"""One class a pixel: balanced cross entropy and mean IoU, and ET-Net's edge term where a network has it."""
+"""Segmentation with one class per pixel: balanced cross entropy, ET-Net's edge losses, and mean IoU."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ from medpt.tasks.base import Batches, forward
 
 @dataclass(frozen=True)
 class Segment:
-    """Networks (B, 3, S, S) to logits (B, K, S, S), targets uint8 (B, S, S) with 255 ignored.
+    """The task of networks (B, 3, S, S) to logits (B, K, S, S), with targets uint8 (B, S, S), 255 ignored.
 
-    A network that returns (logits, edge logits (B, 1, S, S)) is trained by ET_LOSSES[et_loss] and needs
-    `edge_weights` (2,); it is evaluated on its logits alone.
+    A network that returns (logits, edge logits (B, 1, S, S)) is trained with ET_LOSSES[et_loss] and needs
+    `edge_weights` (2,); its evaluation uses the logits only.
     """
 
     weights: Tensor
@@ -53,7 +53,7 @@ class Segment:
 
 @torch.no_grad()
 def predictions(model: nn.Module, batches: Batches) -> NDArray[np.uint8]:
-    """The most probable class of every pixel, (N, S, S), in the order of the batches."""
+    """Return the most probable class of every pixel, (N, S, S), in the order of the batches."""
     model.eval()
     maps = [forward(model, images)[0].argmax(1).to(torch.uint8).cpu() for images, _ in batches]
     return torch.cat(maps).numpy()
@@ -61,10 +61,10 @@ def predictions(model: nn.Module, batches: Batches) -> NDArray[np.uint8]:
 
 @torch.no_grad()
 def full_frame_miou(model: nn.Module, batches: Batches, outside: NDArray[np.float64]) -> float:
-    """Mean IoU over whole photographs of a network that sees a square of each, in [0, 1].
+    """Mean IoU in [0, 1] over complete photographs, for a network that sees a square cut from each.
 
-    `outside` (K,) counts the pixels per class beside the squares, as pixels of the prepared images: all of
-    them are answered background.
+    `outside` (K,) counts the pixels per class outside the squares, at the scale of the prepared images; they
+    all count as predicted to be background.
     """
     model.eval()
     total = np.zeros((len(outside), len(outside)))
@@ -76,7 +76,7 @@ def full_frame_miou(model: nn.Module, batches: Batches, outside: NDArray[np.floa
 
 
 def image_confusions(prediction: Tensor, target: Tensor, num_classes: int) -> Tensor:
-    """`medpt.metrics.confusion_matrix` of each image, (B, K, K), counted on the device of the inputs."""
+    """Return `medpt.metrics.confusion_matrix` of each image, (B, K, K), on the device of the inputs."""
     size = num_classes**2
     images = torch.arange(len(target), device=target.device)[:, None, None]
     places = images * size + target.long() * num_classes + prediction
@@ -85,10 +85,10 @@ def image_confusions(prediction: Tensor, target: Tensor, num_classes: int) -> Te
 
 
 def segmentation_metrics(total: NDArray[Any], per_image: Sequence[float]) -> Iterator[tuple[str, float]]:
-    """From the confusion matrix of all pixels (K, K) and the mean IoU of each image; nan where undefined.
+    """Yield metrics of the confusion matrix of all pixels (K, K) and the mean IoU of each image.
 
-    All are fractions. foreground_miou and dice leave class 0 out; background_miou is the score of
-    answering background everywhere, the floor that every miou stands on.
+    All are fractions; nan where undefined. foreground_miou and dice leave class 0 out. background_miou is the
+    score of predicting background everywhere, the lower bound to compare miou with.
     """
     background = np.zeros_like(total)
     background[:, 0] = total.sum(1)

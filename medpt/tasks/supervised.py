@@ -1,6 +1,6 @@
-"""From a dataset's own labels to work for the training loop: network, task and the parts of the rows.
+"""Supervised training on a dataset's labels: network, task, training and validation rows.
 
-Fine-tuning and supervised pre-training are the same work on other rows.
+Fine-tuning and supervised pre-training differ only in their rows.
 """
 
 from collections.abc import Iterator
@@ -27,27 +27,33 @@ EDGE_NETWORK = "etnet"
 SCAN_BATCH = 64
 
 
-def prepare(
-    feed: Loader, rows: np.ndarray, *, backbone: str, architecture: str, protocol: TrainingProtocol, seed: int
+def set_up(
+    loader: Loader,
+    rows: np.ndarray,
+    *,
+    backbone: str,
+    architecture: str,
+    protocol: TrainingProtocol,
+    seed: int,
 ) -> TrainingSetup:
-    """Work on `rows` of a feed; the validation part is cut from them by group.
+    """Set up training on `rows` of a dataset, of which a validation set is held out by group.
 
-    Random numbers of the network's initialization come from `seed` alone, so that equal seeds give equal
-    encoders whatever stands on them. InputError where architecture, task and weighting do not fit together.
+    The network's random initialization depends on `seed` only, so that equal seeds give equal encoders under
+    every decoder. Raises InputError if architecture, task and weighting do not fit together.
     """
-    model = network(feed.index, backbone, architecture, seed)
-    train_rows, val_rows = hold_out(feed.index, rows, protocol, seed)
-    task, weights = _task(feed, train_rows, architecture, protocol)
+    model = network(loader.index, backbone, architecture, seed)
+    train_rows, val_rows = hold_out(loader.index, rows, protocol, seed)
+    task, weights = _task(loader, train_rows, architecture, protocol)
     record = weights | {
         "train_images": len(train_rows),
         "val_images": len(val_rows),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
     }
-    return TrainingSetup(model, task, feed, train_rows, val_rows, record)
+    return TrainingSetup(model, task, loader, train_rows, val_rows, record)
 
 
 def network(index: Index, backbone: str, architecture: str, seed: int) -> nn.Module:
-    """A network for the classes of `index`, from random weights."""
+    """Build a network with random weights for the classes of `index`."""
     accepted = (CLASSIFIER,) if index.task == "classification" else architectures()
     if architecture not in accepted:
         names = ", ".join(accepted)
@@ -63,21 +69,21 @@ def network(index: Index, backbone: str, architecture: str, seed: int) -> nn.Mod
 def hold_out(
     index: Index, rows: np.ndarray, protocol: TrainingProtocol, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(training rows, validation rows) of the feed, ascending; disjoint by group, stratified by class."""
+    """Split `rows` into training and validation rows, ascending; disjoint by group, stratified by class."""
     train, val = validation(labels(index, rows), index.groups[rows], protocol.validation_fraction, seed)
     return rows[train], rows[val]
 
 
 def labels(index: Index, rows: np.ndarray) -> np.ndarray | None:
-    """Class of each row, or None where images have no class of their own."""
+    """Return the class of each row, or None if images have no class."""
     return index.labels[rows] if index.task == "classification" else None
 
 
 def _task(
-    feed: Loader, rows: np.ndarray, architecture: str, protocol: TrainingProtocol
+    loader: Loader, rows: np.ndarray, architecture: str, protocol: TrainingProtocol
 ) -> tuple[Task, dict[str, Any]]:
-    """The task with weights counted on `rows`, and the weights as a record."""
-    index = feed.index
+    """Return the task, with weights counted on `rows`, and a record of the weights."""
+    index = loader.index
     weighting = protocol.weighting or DEFAULT_WEIGHTING[index.task]
     if weighting not in WEIGHTINGS:
         raise InputError(f"weighting: no {weighting!r}; {did_you_mean(weighting, WEIGHTINGS)}")
@@ -87,25 +93,25 @@ def _task(
         return Classify(weights), record
     if architecture != EDGE_NETWORK:
         return Segment(weights), record
-    edge_weights = class_weights(edge_counts(feed, rows), weighting, protocol.weight_clip)
+    edge_weights = class_weights(edge_counts(loader, rows), weighting, protocol.weight_clip)
     return Segment(weights, edge_weights, protocol.edge_loss), record | {
         "edge_weights": edge_weights.tolist()
     }
 
 
 def counts(index: Index, rows: np.ndarray) -> Tensor:
-    """Images or pixels of each class (K,) among `rows`."""
+    """Count the images or pixels of each class among `rows`, (K,)."""
     if index.pixels is not None:
         return torch.from_numpy(index.pixels[rows].sum(0))
     return torch.from_numpy(np.bincount(index.labels[rows], minlength=len(index.classes)))
 
 
-def edge_counts(feed: Loader, rows: np.ndarray) -> Tensor:
-    """Pixels off and on the edges of the masks of `rows`, (2,)."""
-    return torch.stack(list(_edges(feed, rows))).sum(0)
+def edge_counts(loader: Loader, rows: np.ndarray) -> Tensor:
+    """Count the pixels off and on the edges of the masks of `rows`, (2,)."""
+    return torch.stack(list(_edges(loader, rows))).sum(0)
 
 
-def _edges(feed: Loader, rows: np.ndarray) -> Iterator[Tensor]:
-    for _, masks in feed.scan(rows, SCAN_BATCH):
+def _edges(loader: Loader, rows: np.ndarray) -> Iterator[Tensor]:
+    for _, masks in loader.scan(rows, SCAN_BATCH):
         band = edge_target(masks)
         yield torch.tensor([int((band == side).sum()) for side in (0, 1)])

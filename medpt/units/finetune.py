@@ -23,7 +23,7 @@ from medpt.tasks import supervised
 from medpt.tasks.base import TrainingSetup
 from medpt.tasks.classify import classification_metrics, scores
 from medpt.tasks.segment import full_frame_miou, predictions
-from medpt.train import MetricsRow, fit, prepared, summary
+from medpt.train import MetricsRow, evaluation_batches, fit, summary
 from medpt.units.pretrain import HISTORY, RECORD
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def run(
     Raises InputError where specification, weights and data do not fit, DivergedError from training.
     """
     extensions.require(spec.extensions)
-    work = supervised.prepare(
+    work = supervised.set_up(
         feed,
         training_rows(spec, feed),
         backbone=spec.backbone,
@@ -70,12 +70,12 @@ def run(
     if spec.transfer_decoder:
         transfer_decoder(work.model, initial, spec)
     outcome = fit(
-        *(work.model, work.task, feed, work.train_rows, work.val_rows, spec.protocol),
-        seed=spec.seed,
+        work,
+        spec.protocol,
+        spec.seed,
         device=device,
-        checkpoints=Checkpoints(checkpoints),
-        checkpoint_seconds=checkpoint_seconds,
-        on_row=on_row,
+        checkpoints=Checkpoints(checkpoints, checkpoint_seconds),
+        on_metrics=on_row,
     )
     write_json(folder / HISTORY, outcome.history)
     write_json(folder / RECORD, work.record)
@@ -111,7 +111,7 @@ def _test_classifier(
     work: TrainingSetup, feed: Loader, device: torch.device, folder: Path
 ) -> dict[str, float]:
     rows = feed.index.rows("test")
-    softmax, labels = scores(work.model, prepared(feed, rows, device))
+    softmax, labels = scores(work.model, evaluation_batches(feed, rows, device))
     _save_arrays(folder / SCORES, scores=softmax, labels=labels, ids=feed.index.ids[rows])
     return dict(classification_metrics(softmax, labels))
 
@@ -124,14 +124,16 @@ def _test_segmenter(
     images, targets = (
         torch.cat(parts).cpu().numpy() for parts in zip(*feed.scan(shown, EXAMPLES), strict=True)
     )
-    predicted = predictions(work.model, prepared(feed, shown, device))
+    predicted = predictions(work.model, evaluation_batches(feed, shown, device))
     ids = feed.index.ids[shown]
     _save_arrays(folder / PREDICTIONS, ids=ids, image=images, target=targets, prediction=predicted)
-    found = dict(work.task.evaluate(work.model, prepared(feed, rows, device)))
+    found = dict(work.task.evaluate(work.model, evaluation_batches(feed, rows, device)))
     if feed.index.outside is None:
         return found
     outside = feed.index.outside[rows].sum(0)
-    return found | {"full_frame_miou": full_frame_miou(work.model, prepared(feed, rows, device), outside)}
+    return found | {
+        "full_frame_miou": full_frame_miou(work.model, evaluation_batches(feed, rows, device), outside)
+    }
 
 
 TESTS: dict[str, Callable[[TrainingSetup, Loader, torch.device, Path], dict[str, float]]] = {

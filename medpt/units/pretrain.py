@@ -48,12 +48,12 @@ def run(
     work = prepare(spec, feeds)
     weights.save(folder / INITIAL, work.model.state_dict())
     outcome = fit(
-        *(work.model, work.task, work.feed, work.train_rows, work.val_rows, spec.protocol),
-        seed=spec.seed,
+        work,
+        spec.protocol,
+        spec.seed,
         device=device,
-        checkpoints=Checkpoints(checkpoints),
-        checkpoint_seconds=checkpoint_seconds,
-        on_row=on_row,
+        checkpoints=Checkpoints(checkpoints, checkpoint_seconds),
+        on_metrics=on_row,
     )
     weights.save(folder / BEST, work.model.state_dict())
     write_json(folder / HISTORY, outcome.history)
@@ -102,13 +102,13 @@ def _supervised(spec: Pretrain, feeds: Sequence[Loader]) -> TrainingSetup:
         "seed": spec.seed,
     }
     if len(feeds) > 1:
-        return collection.prepare(spec.datasets, feeds, **how)
-    return supervised.prepare(feeds[0], feeds[0].index.rows("train"), **how)
+        return collection.set_up(spec.datasets, feeds, **how)
+    return supervised.set_up(feeds[0], feeds[0].index.rows("train"), **how)
 
 
 def _jigsaw(spec: Pretrain, feeds: Sequence[Loader]) -> TrainingSetup:
     feed, rows = _unlabelled(spec, feeds)
-    return jigsaw.prepare(
+    return jigsaw.set_up(
         feed,
         rows,
         backbone=spec.backbone,
@@ -120,7 +120,7 @@ def _jigsaw(spec: Pretrain, feeds: Sequence[Loader]) -> TrainingSetup:
 
 def _context(spec: Pretrain, feeds: Sequence[Loader]) -> TrainingSetup:
     feed, rows = _unlabelled(spec, feeds)
-    return context.prepare(
+    return context.set_up(
         feed,
         rows,
         backbone=spec.backbone,

@@ -42,15 +42,15 @@ def newest_file(checkpoints: Checkpoints) -> Path:
     return max(checkpoints.folder.glob("*.safetensors"))
 
 
-def test_nothing_saved_is_nothing_found(tmp_path: Path) -> None:
+def test_newest_is_none_without_checkpoints(tmp_path: Path) -> None:
     assert Checkpoints(tmp_path / "absent").newest() is None
 
 
-def test_a_state_comes_back_exactly(two: Checkpoints) -> None:
+def test_newest_returns_the_saved_tensors_exactly(two: Checkpoints) -> None:
     assert_holds(two, 10)
 
 
-def test_meta_keeps_every_bit_of_a_float_and_nan(tmp_path: Path) -> None:
+def test_save_keeps_floats_exactly_and_nan(tmp_path: Path) -> None:
     meta = {"third": 1 / 3, "tiny": 5e-324, "nothing": math.nan, "text": "ü", "list": [1, None]}
     Checkpoints(tmp_path).save({}, meta, 1)
     found = Checkpoints(tmp_path).newest()
@@ -59,15 +59,15 @@ def test_meta_keeps_every_bit_of_a_float_and_nan(tmp_path: Path) -> None:
     assert found[1] == {name: value for name, value in meta.items() if name != "nothing"}
 
 
-def test_only_the_newest_are_kept_in_the_order_of_steps(tmp_path: Path) -> None:
-    checkpoints = Checkpoints(tmp_path, keep=2)
+def test_save_keeps_the_two_newest(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path)
     for step in (9, 10, 100, 1000):
         checkpoints.save(state(step), {"step": step}, step)
     assert [int(path.name[:10]) for path in sorted(tmp_path.iterdir())] == [100, 1000]
     assert_holds(checkpoints, 1000)
 
 
-def test_equal_states_make_equal_files(tmp_path: Path) -> None:
+def test_save_writes_equal_files_for_equal_states(tmp_path: Path) -> None:
     paths = [Checkpoints(tmp_path / side).save(state(3), {"a": 1, "b": 2}, 3) for side in "xy"]
     assert paths[0].name == paths[1].name
     assert paths[0].read_bytes() == paths[1].read_bytes()
@@ -98,7 +98,7 @@ def test_a_flipped_bit_anywhere_is_seen(tmp_path: Path) -> None:
         assert Checkpoints(tmp_path / "b").newest() is None, place
 
 
-def test_all_invalid_is_nothing_found_and_saving_goes_on(two: Checkpoints) -> None:
+def test_newest_is_none_if_all_are_damaged(two: Checkpoints) -> None:
     for path in two.folder.glob("*.safetensors"):
         path.write_bytes(b"")
     assert two.newest() is None
@@ -106,7 +106,7 @@ def test_all_invalid_is_nothing_found_and_saving_goes_on(two: Checkpoints) -> No
     assert_holds(two, 2)
 
 
-def test_leftovers_and_strange_files_are_no_states(two: Checkpoints) -> None:
+def test_newest_removes_temporary_files_and_ignores_others(two: Checkpoints) -> None:
     (two.folder / ".tmp-0000000099-x").write_bytes(b"half")
     (two.folder / "notes.safetensors").write_bytes(b"mine")
     assert_holds(two, 10)
@@ -114,7 +114,7 @@ def test_leftovers_and_strange_files_are_no_states(two: Checkpoints) -> None:
     assert (two.folder / "notes.safetensors").exists()
 
 
-def test_clear_removes_everything(two: Checkpoints) -> None:
+def test_clear_removes_all_checkpoints(two: Checkpoints) -> None:
     two.clear()
     assert two.newest() is None
     assert not two.folder.exists()

@@ -21,7 +21,7 @@ from medpt.models.registry import build_segmenter
 from medpt.protocol import TrainingProtocol
 from medpt.specs import Prepare, Pretrain
 from medpt.tasks.segment import Segment, full_frame_miou
-from medpt.train import prepared
+from medpt.train import evaluation_batches
 from medpt.units.pretrain import BEST, run
 
 PIPELINE = "crop_fundus(10)|resize(64)|clahe(2,8)"
@@ -41,8 +41,8 @@ def detector(tmp_path_factory: pytest.TempPathFactory) -> Detector:
     shards.seal(folder, data.info, Prepare("REFUGE-OD", "f" * 64, PIPELINE), infos)
     protocol = TrainingProtocol(1e-3, 8, min_steps=0, max_steps=60, evaluate_every=30)
     spec = Pretrain(("REFUGE-OD",), ("d",), "shufflenet_v2", "unet", protocol=protocol)
-    feed = ArrayLoader(from_shards(folder, top / "cache"))
-    run(spec, [feed], top, checkpoints=top / "checkpoints")
+    loader = ArrayLoader(from_shards(folder, top / "cache"))
+    run(spec, [loader], top, checkpoints=top / "checkpoints")
     return Detector(top / BEST, "shufflenet_v2", "unet", PIPELINE)
 
 
@@ -147,8 +147,8 @@ def test_the_full_frame_s_iou_is_that_of_answers_put_back(tmp_path: Path, side: 
     shards.seal(tmp_path, data.info, Prepare("DRISHTI-GS", "f", pipeline, detector="d"), [info])
     arrays = from_shards(tmp_path, tmp_path / "cache")
     assert arrays.index.outside is not None
-    feed, rows = ArrayLoader(arrays), np.arange(4)
-    batches = list(prepared(feed, rows, torch.device("cpu")))
+    loader, rows = ArrayLoader(arrays), np.arange(4)
+    batches = list(evaluation_batches(loader, rows, torch.device("cpu")))
     answers = [np.zeros((side, side), int) for _ in images]
     for n, image in enumerate(arrays.images):
         answers[n][:] = (image[:, :, 0] > 127).repeat(side // size, 0).repeat(side // size, 1)

@@ -17,6 +17,7 @@ from medpt.checkpoint import Checkpoints
 from medpt.data.arrays import ArrayLoader
 from medpt.errors import DivergedError, InputError
 from medpt.protocol import TrainingProtocol
+from medpt.tasks.base import TrainingSetup
 from medpt.tasks.classify import Classify
 from medpt.train import (
     EarlyStopping,
@@ -24,7 +25,6 @@ from medpt.train import (
     TrainingResult,
     evaluation_interval,
     fit,
-    standing,
     steps_to_95,
     summary,
 )
@@ -44,27 +44,27 @@ def stop_step(values: list[float], **changes: Any) -> tuple[int, int]:
     return outcome.step, outcome.best_step
 
 
-def test_it_stops_after_patience_evaluations_without_improvement() -> None:
+def test_fit_stops_after_patience_evaluations_without_improvement() -> None:
     assert stop_step([0.1, 0.5, 0.5, 0.4, 0.5, 0.9, 0.9], patience=3) == (5, 2)
     assert stop_step([0.1, 0.5, 0.5, 0.4, 0.6, 0.9, 0.9], patience=3) == (7, 6)
     assert stop_step([0.5, 0.4, 0.4, 0.4], patience=1) == (2, 1)
 
 
-def test_small_gains_do_not_count() -> None:
+def test_fit_ignores_gains_up_to_improvement() -> None:
     assert stop_step([0.5, 0.50009, 0.50018, 0.50027], patience=2) == (4, 3)
     assert stop_step([0.5, 0.50009, 0.50009, 0.50018], patience=2) == (3, 1)
 
 
-def test_it_does_not_stop_before_min_steps() -> None:
+def test_fit_does_not_stop_before_min_steps() -> None:
     assert stop_step([0.5] * 9, patience=2, min_steps=6) == (6, 1)
 
 
-def test_it_never_passes_max_steps() -> None:
+def test_fit_stops_at_max_steps() -> None:
     assert stop_step([0.1 * n for n in range(9)], patience=1) == (9, 9)
     assert stop_step([0.5] * 4, patience=1, min_steps=100) == (4, 1)
 
 
-def test_lower_is_better_where_the_task_says_so() -> None:
+def test_fit_minimises_a_metric_if_lower_is_better() -> None:
     values = [0.5, 0.3, 0.4, 0.4, 0.1]
     every = replace(SHORT, evaluate_every=1, max_steps=5, patience=2)
     _, outcome = train(task=Scripted(values, higher_is_better=False), protocol=every)
@@ -72,16 +72,17 @@ def test_lower_is_better_where_the_task_says_so() -> None:
 
 
 @given(st.lists(st.sampled_from([0.1, 0.2, 0.20005, 0.3]), min_size=1, max_size=12))
-def test_standing_is_the_replay_of_the_history(values: list[float]) -> None:
+def test_early_stopping_replays_a_history(values: list[float]) -> None:
     history: list[MetricsRow] = [{"step": n + 1, "val_quality": value} for n, value in enumerate(values)]
     best, best_step = values[0], 1
     for step, value in enumerate(values, 1):
         if value > best + 1e-4:
             best, best_step = value, step
-    assert standing(history, Scripted([]), 1e-4) == EarlyStopping(best, best_step, len(values) - best_step)
+    expected = EarlyStopping(best, best_step, len(values) - best_step)
+    assert EarlyStopping.replay(history, Scripted([]), 1e-4) == expected
 
 
-def test_the_best_weights_are_in_the_model_at_the_end() -> None:
+def test_fit_leaves_the_best_weights_in_the_model() -> None:
     every = replace(SHORT, evaluate_every=2, max_steps=8, patience=9)
     best, outcome = train(task=Scripted([0.1, 0.7, 0.3, 0.2]), protocol=every)
     until_best, _ = train(task=Scripted([0.1, 0.7]), protocol=replace(every, max_steps=4))
@@ -90,7 +91,7 @@ def test_the_best_weights_are_in_the_model_at_the_end() -> None:
         assert torch.equal(tensor, best[name]), name
 
 
-def test_without_validation_it_trains_all_steps_and_keeps_the_last() -> None:
+def test_fit_without_validation_keeps_the_last_weights() -> None:
     _, outcome = train(val_rows=NOBODY, protocol=replace(SHORT, patience=1))
     assert (outcome.step, outcome.best_step) == (14, 14)
     assert math.isnan(outcome.best)
@@ -98,7 +99,7 @@ def test_without_validation_it_trains_all_steps_and_keeps_the_last() -> None:
     assert summary(outcome, Classify(torch.ones(2))) == {"steps": 14, "best_step": 14}
 
 
-def test_the_training_loss_is_the_mean_since_the_last_row() -> None:
+def test_history_has_the_mean_training_loss_since_the_last_row() -> None:
     task = Scripted([0.1] * 5)
     _, outcome = train(task=task, protocol=SHORT)
     parts = [task.losses[a:b] for a, b in ((0, 3), (3, 6), (6, 9), (9, 12), (12, 14))]
@@ -107,9 +108,9 @@ def test_the_training_loss_is_the_mean_since_the_last_row() -> None:
 
 @pytest.mark.parametrize("seconds", [0.0, 3600.0])
 def test_a_loss_that_is_no_number_ends_the_run_and_names_the_step(tmp_path: Path, seconds: float) -> None:
-    saved = Checkpoints(tmp_path)
+    saved = Checkpoints(tmp_path, seconds)
     with pytest.raises(DivergedError, match="the loss is nan at step 5"):
-        train(task=Scripted([0.1] * 9, bad_step=5), checkpoints=saved, checkpoint_seconds=seconds)
+        train(task=Scripted([0.1] * 9, bad_step=5), checkpoints=saved)
     found = saved.newest()
     assert (found[1]["step"] if found else None) == (4 if seconds == 0 else None)
     assert found is None or all(tensor.isfinite().all() for tensor in found[0].values())
@@ -120,26 +121,26 @@ def test_a_metric_that_is_no_number_ends_the_run() -> None:
         train(task=Scripted([0.1, math.nan]))
 
 
-def test_no_training_images_is_the_users_mistake() -> None:
-    with pytest.raises(InputError, match="no image is left"):
-        fit(network(), Classify(torch.ones(2)), shades(), np.arange(0), VAL, SHORT, seed=0)
+def test_fit_refuses_an_empty_training_set() -> None:
+    with pytest.raises(InputError, match="no training images are left"):
+        fit(TrainingSetup(network(), Classify(torch.ones(2)), shades(), NOBODY, VAL), SHORT, 0)
 
 
-def test_batches_of_one_train() -> None:
+def test_fit_accepts_batches_of_one() -> None:
     _, outcome = train(protocol=replace(SHORT, batch_size=1))
     assert all(math.isfinite(row["train_loss"]) for row in outcome.history)
 
 
-def test_the_interval_is_an_eightfold_epoch_but_500_steps_at_the_most() -> None:
-    feed, default = shades(), TrainingProtocol(batch_size=16)
-    assert evaluation_interval(replace(default, evaluate_every=7), feed, TRAIN) == 7
-    assert evaluation_interval(default, feed, np.arange(18)) == 9
-    assert evaluation_interval(default, feed, np.arange(1)) == 1
-    assert evaluation_interval(default, feed, np.arange(1_000)) == 500
-    assert evaluation_interval(default, feed, np.arange(10_001)) == 500
+def test_evaluation_interval_is_an_epoch_of_at_most_500_steps() -> None:
+    loader, default = shades(), TrainingProtocol(batch_size=16)
+    assert evaluation_interval(replace(default, evaluate_every=7), loader, TRAIN) == 7
+    assert evaluation_interval(default, loader, np.arange(18)) == 9
+    assert evaluation_interval(default, loader, np.arange(1)) == 1
+    assert evaluation_interval(default, loader, np.arange(1_000)) == 500
+    assert evaluation_interval(default, loader, np.arange(10_001)) == 500
 
 
-def test_masks_turn_with_their_images() -> None:
+def test_fit_transforms_masks_with_their_images() -> None:
     """Where the image is the mask, a loss that compares them sees no difference under any transform."""
 
     class Compare(Scripted):
@@ -147,11 +148,11 @@ def test_masks_turn_with_their_images() -> None:
             assert torch.equal(images[:, 0] > 0, targets == 1)
             return super().loss(model, images, torch.zeros(len(targets), dtype=torch.long))
 
-    feed = squares(train=12)
+    loader = squares(train=12)
     object.__setattr__(
-        feed.arrays, "images", np.repeat(feed.arrays.targets[..., None] * np.uint8(255), 3, axis=-1)
+        loader.arrays, "images", np.repeat(loader.arrays.targets[..., None] * np.uint8(255), 3, axis=-1)
     )
-    _, outcome = train(feed, task=Compare([0.1] * 5), protocol=SHORT)
+    _, outcome = train(loader, task=Compare([0.1] * 5), protocol=SHORT)
     assert outcome.step == 14
 
 
@@ -169,6 +170,6 @@ def test_summary_finds_the_first_step_near_the_best() -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_a_cuda_device_names_the_step_of_a_bad_loss() -> None:
+def test_fit_on_cuda_names_the_step_of_a_loss_that_is_nan() -> None:
     with pytest.raises(DivergedError, match="the loss is nan at step 5"):
         train(ArrayLoader(shades().arrays, "cuda"), task=Scripted([0.1] * 9, bad_step=5), device="cuda")

@@ -1,4 +1,4 @@
-"""Runs of the training loop that tests compare: a network hard to resume, feeds that die, scripts."""
+"""Runs of the training loop that tests compare: a network hard to resume, loaders that fail, scripts."""
 
 import hashlib
 import math
@@ -13,6 +13,7 @@ from training_sets import shades
 
 from medpt.data.arrays import ArrayLoader
 from medpt.protocol import TrainingProtocol
+from medpt.tasks.base import TrainingSetup
 from medpt.tasks.classify import Classify, scores
 from medpt.train import MetricsRow, TrainingResult, fit
 
@@ -42,16 +43,17 @@ class Certain(Classify):
 
 
 def train(
-    feed: Any = None,
+    loader: Any = None,
     seed: int = 0,
     protocol: TrainingProtocol = SHORT,
     task: Any = None,
     val_rows: np.ndarray = VAL,
     **options: Any,
 ) -> tuple[dict[str, Tensor], TrainingResult]:
-    model, task = network(), task or Certain(torch.ones(2))
-    outcome = fit(model, task, feed or shades(), TRAIN, val_rows, protocol, seed=seed, **options)
-    return model.state_dict(), outcome
+    task = task or Certain(torch.ones(2))
+    setup = TrainingSetup(network(), task, loader or shades(), TRAIN, val_rows)
+    result = fit(setup, protocol, seed, **options)
+    return setup.model.state_dict(), result
 
 
 def timeless(history: list[MetricsRow]) -> list[MetricsRow]:
@@ -72,14 +74,14 @@ class KilledError(Exception):
 
 
 class Mortal:
-    """A feed that dies before giving batch number `step`."""
+    """A loader that raises before it yields batch number `step`."""
 
-    def __init__(self, feed: ArrayLoader, step: int) -> None:
-        self.feed, self.step, self.index = feed, step, feed.index
-        self.steps_per_epoch, self.scan = feed.steps_per_epoch, feed.scan
+    def __init__(self, loader: ArrayLoader, step: int) -> None:
+        self.loader, self.step, self.index = loader, step, loader.index
+        self.steps_per_epoch, self.scan = loader.steps_per_epoch, loader.scan
 
     def batches(self, rows: np.ndarray, batch_size: int, seed: int, start: int = 0) -> Iterator[Any]:
-        for number, batch in enumerate(self.feed.batches(rows, batch_size, seed, start), start):
+        for number, batch in enumerate(self.loader.batches(rows, batch_size, seed, start), start):
             if number == self.step:
                 raise KilledError
             yield batch

@@ -23,10 +23,10 @@ from medpt.models.registry import build_classifier, build_segmenter
 from medpt.models.weights import encoder_state, load, transfer_decoder, transfer_encoder
 from medpt.protocol import TrainingProtocol
 from medpt.specs import Pretrain
-from medpt.tasks import collection
-from medpt.tasks.collection import CollectionFeed
-from medpt.tasks.supervised import network, prepare
-from medpt.train import TrainingState, prepared
+from medpt.tasks import collection, supervised
+from medpt.tasks.collection import CollectionLoader
+from medpt.tasks.supervised import network
+from medpt.train import TrainingState, evaluation_batches
 from medpt.units import pretrain
 
 SHORT = TrainingProtocol(
@@ -45,7 +45,7 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def feeds() -> list[Any]:
+def loaders() -> list[Any]:
     return [shades(train=10, test=3), shades(train=20, test=2, classes=4), shades(train=40, classes=3)]
 
 
@@ -53,15 +53,17 @@ def masks() -> list[Any]:
     return [squares(train=6, test=1, size=64), squares(train=9, size=64, classes=3)]
 
 
-def work(sets: Any = None, names: tuple[str, ...] = NAMES, **changes: Any) -> Any:
+def set_up(sets: Any = None, names: tuple[str, ...] = NAMES, **changes: Any) -> Any:
     options = {"backbone": "shufflenet_v2", "architecture": "classifier", "protocol": SHORT, "seed": 0}
-    return collection.prepare(names, sets or feeds(), **(options | changes))
+    return collection.set_up(names, sets or loaders(), **(options | changes))
 
 
-def everything() -> tuple[CollectionFeed, np.ndarray]:
-    feed = CollectionFeed(tuple(feeds()))
-    rows = [start + own.index.rows("train") for start, own in zip(feed.starts, feed.feeds, strict=False)]
-    return feed, np.concatenate(rows)
+def everything() -> tuple[CollectionLoader, np.ndarray]:
+    loader = CollectionLoader(tuple(loaders()))
+    rows = [
+        start + own.index.rows("train") for start, own in zip(loader.starts, loader.loaders, strict=False)
+    ]
+    return loader, np.concatenate(rows)
 
 
 def assert_equal(one: Any, other: Any) -> None:
@@ -73,16 +75,16 @@ def assert_equal(one: Any, other: Any) -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 60), st.integers(0, 1000))
-def test_batch_n_is_the_same_wherever_a_run_begins(start: int, seed: int) -> None:
-    feed, rows = everything()
-    whole = islice(feed.batches(rows, 4, seed), start, start + 6)
-    assert_equal(islice(feed.batches(rows, 4, seed, start=start), 6), list(whole))
+def test_collection_batches_depend_only_on_their_number(start: int, seed: int) -> None:
+    loader, rows = everything()
+    whole = islice(loader.batches(rows, 4, seed), start, start + 6)
+    assert_equal(islice(loader.batches(rows, 4, seed, start=start), 6), list(whole))
 
 
-def test_each_dataset_follows_its_own_order_of_batches() -> None:
-    feed, rows = everything()
-    drawn = list(islice(feed.batches(rows, 4, seed=2), 60))
-    for number, own in enumerate(feed.feeds):
+def test_collection_keeps_the_batch_order_of_each_dataset() -> None:
+    loader, rows = everything()
+    drawn = list(islice(loader.batches(rows, 4, seed=2), 60))
+    for number, own in enumerate(loader.loaders):
         found = [batch[:3] for batch in drawn if batch[3] == number]
         expected = own.batches(own.index.rows("train"), 4, stream_seed(2, "dataset", number))
         assert found
@@ -90,49 +92,49 @@ def test_each_dataset_follows_its_own_order_of_batches() -> None:
             assert all(torch.equal(a, b) for a, b in zip(batch, alone, strict=True))
 
 
-def test_datasets_are_drawn_by_the_square_root_of_their_size() -> None:
-    feed, rows = everything()
+def test_collection_draws_datasets_by_the_square_root_of_their_size() -> None:
+    loader, rows = everything()
     count = 3000
-    found = np.bincount([batch[3] for batch in islice(feed.batches(rows, 4, seed=0), count)])
+    found = np.bincount([batch[3] for batch in islice(loader.batches(rows, 4, seed=0), count)])
     expected = count * np.sqrt([10, 20, 40]) / np.sqrt([10, 20, 40]).sum()
     assert ((found - expected) ** 2 / expected).sum() < 13.8  # chi-squared, 2 degrees: one seed in a thousand
 
 
-def test_a_scan_gives_each_row_once_and_never_two_datasets_in_a_batch() -> None:
-    feed, _ = everything()
+def test_collection_scan_yields_each_row_once_and_one_dataset_per_batch() -> None:
+    loader, _ = everything()
     rows = np.array([1, 3, 4, 13, 20, 34, 36, 40, 70])
-    assert feed.starts == [0, 13, 35, 81]
-    batches = list(feed.scan(rows, 2))
+    assert loader.starts == [0, 13, 35, 81]
+    batches = list(loader.scan(rows, 2))
     assert [len(images) for images, _ in batches] == [2, 1, 2, 1, 2, 1]
-    alone = [feed.feeds[0].arrays.images[[1, 3, 4]], feed.feeds[1].arrays.images[[0, 7, 21]]]
-    alone.append(feed.feeds[2].arrays.images[[1, 5, 35]])
+    alone = [loader.loaders[0].arrays.images[[1, 3, 4]], loader.loaders[1].arrays.images[[0, 7, 21]]]
+    alone.append(loader.loaders[2].arrays.images[[1, 5, 35]])
     found = torch.cat([images for images, _ in batches]).numpy()
     np.testing.assert_array_equal(found, np.concatenate(alone))
 
 
-def test_an_epoch_is_that_of_all_datasets_together() -> None:
-    feed, rows = everything()
-    assert feed.steps_per_epoch(rows, 4) == 8 * (10 + 20 + 40) // 4
+def test_collection_epoch_covers_all_datasets() -> None:
+    loader, rows = everything()
+    assert loader.steps_per_epoch(rows, 4) == 8 * (10 + 20 + 40) // 4
 
 
-def test_parts_weights_and_validation_are_those_of_each_dataset_alone() -> None:
-    made, sets = work(), feeds()
-    for number, feed in enumerate(sets):
-        start = CollectionFeed(tuple(sets)).starts[number]
-        alone = prepare(
-            feed,
-            feed.index.rows("train"),
+def test_collection_uses_rows_and_weights_of_each_dataset() -> None:
+    setup, sets = set_up(), loaders()
+    for number, loader in enumerate(sets):
+        start = CollectionLoader(tuple(sets)).starts[number]
+        alone = supervised.set_up(
+            loader,
+            loader.index.rows("train"),
             backbone="shufflenet_v2",
             architecture="classifier",
             protocol=SHORT,
             seed=0,
         )
-        assert torch.equal(made.task.tasks[number].weights, alone.task.weights)
-        assert set(alone.train_rows + start) <= set(made.train_rows)
-        assert set(alone.val_rows + start) <= set(made.val_rows)
-        assert made.record["datasets"][NAMES[number]]["train_images"] == len(alone.train_rows)
-    assert len(made.train_rows) + len(made.val_rows) == 70
-    assert made.task.val_images == tuple(
+        assert torch.equal(setup.task.tasks[number].weights, alone.task.weights)
+        assert set(alone.train_rows + start) <= set(setup.train_rows)
+        assert set(alone.val_rows + start) <= set(setup.val_rows)
+        assert setup.record["datasets"][NAMES[number]]["train_images"] == len(alone.train_rows)
+    assert len(setup.train_rows) + len(setup.val_rows) == 70
+    assert setup.task.val_images == tuple(
         len(
             validation(f.index.labels[f.index.rows("train")], f.index.groups[f.index.rows("train")], 0.2, 0)[
                 1
@@ -143,85 +145,95 @@ def test_parts_weights_and_validation_are_those_of_each_dataset_alone() -> None:
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])
-def test_a_step_moves_what_is_shared_and_its_own_head_alone(number: int) -> None:
-    made = work()
-    run = TrainingState.start(made.model, made.task, SHORT, CPU)
-    batches = (batch for batch in made.feed.batches(made.train_rows, 4, seed=0))
+def test_collection_step_changes_shared_layers_and_one_head(number: int) -> None:
+    setup = set_up()
+    run = TrainingState.start(setup, SHORT, CPU)
+    batches = (batch for batch in setup.loader.batches(setup.train_rows, 4, seed=0))
     for batch in islice((batch for batch in batches if batch[3] != number), 3):
         run.train(*batch)  # leaves momentum in the other heads
-    before = {name: tensor.clone() for name, tensor in made.model.state_dict().items()}
+    before = {name: tensor.clone() for name, tensor in setup.model.state_dict().items()}
     run.train(*next(batch for batch in batches if batch[3] == number))
-    moved = {name for name, tensor in made.model.named_parameters() if not torch.equal(tensor, before[name])}
+    moved = {name for name, tensor in setup.model.named_parameters() if not torch.equal(tensor, before[name])}
     heads = {name for name in moved if name.startswith("logits.")}
     assert heads == {f"logits.{number}.weight", f"logits.{number}.bias"}
     assert any(name.startswith("encoder.") for name in moved)
 
 
 @pytest.mark.parametrize("number", [0, 1])
-def test_a_dataset_sees_the_network_that_it_would_have_alone(number: int) -> None:
-    for made, alone in (
-        (work(), build_classifier("shufflenet_v2", 2 + 2 * number)),
-        (work(masks(), NAMES[:2], architecture="unet"), None),
+def test_collection_loss_equals_that_of_a_single_network(number: int) -> None:
+    for setup, alone in (
+        (set_up(), build_classifier("shufflenet_v2", 2 + 2 * number)),
+        (set_up(masks(), NAMES[:2], architecture="unet"), None),
     ):
-        feed = made.feed.feeds[number]
-        images, targets = (torch.from_numpy(part[:3]) for part in (feed.arrays.images, feed.arrays.targets))
-        found = made.task.loss(made.model.train(), normalise(images), targets, number)
+        loader = setup.loader.loaders[number]
+        images, targets = (
+            torch.from_numpy(part[:3]) for part in (loader.arrays.images, loader.arrays.targets)
+        )
+        found = setup.task.loss(setup.model.train(), normalise(images), targets, number)
         if alone is not None:
-            state = made.model.state_dict()
+            state = setup.model.state_dict()
             own = {name: state[name.replace("logits.", f"logits.{number}.")] for name in alone.state_dict()}
             alone.load_state_dict(own)
             logits = alone.train()(normalise(images))
         else:
-            logits = select_head(made.model, number)(normalise(images))
+            logits = select_head(setup.model, number)(normalise(images))
             assert logits.shape == (3, 2 + number, 64, 64)
-        weights = made.task.tasks[number].weights
+        weights = setup.task.tasks[number].weights
         torch.testing.assert_close(found, balanced_cross_entropy(logits, targets, weights))
 
 
-def test_the_metric_is_the_mean_of_the_datasets_own() -> None:
-    made = work()
-    found = dict(made.task.evaluate(made.model.train(), prepared(made.feed, made.val_rows, CPU)))
-    starts, own = made.feed.starts, []
-    for number, (name, task) in enumerate(zip(NAMES, made.task.tasks, strict=True)):
-        rows = made.val_rows[(made.val_rows >= starts[number]) & (made.val_rows < starts[number + 1])]
-        feed = made.feed.feeds[number]
+def test_collection_metric_is_the_mean_over_datasets() -> None:
+    setup = set_up()
+    found = dict(
+        setup.task.evaluate(setup.model.train(), evaluation_batches(setup.loader, setup.val_rows, CPU))
+    )
+    starts, own = setup.loader.starts, []
+    for number, (name, task) in enumerate(zip(NAMES, setup.task.tasks, strict=True)):
+        rows = setup.val_rows[(setup.val_rows >= starts[number]) & (setup.val_rows < starts[number + 1])]
+        loader = setup.loader.loaders[number]
         alone = dict(
-            task.evaluate(select_head(made.model, number), prepared(feed, rows - starts[number], CPU))
+            task.evaluate(
+                select_head(setup.model, number), evaluation_batches(loader, rows - starts[number], CPU)
+            )
         )
         assert {key: found[f"{name}_{key}"] for key in alone} == pytest.approx(alone, nan_ok=True)
         own.append(alone["auc"])
-    assert made.task.metric == "auc"
+    assert setup.task.metric == "auc"
     assert found["auc"] == pytest.approx(np.mean(own))
-    assert not any(module.training for module in made.model.modules())
+    assert not any(module.training for module in setup.model.modules())
 
 
-def test_a_dataset_of_one_patient_is_trained_and_not_validated() -> None:
-    sets = feeds()
+def test_collection_trains_a_dataset_of_one_patient_without_validation() -> None:
+    sets = loaders()
     sets[1].index.groups[:] = "p"
-    made = work(sets)
-    found = dict(made.task.evaluate(made.model, prepared(made.feed, made.val_rows, CPU)))
-    assert made.task.val_images[1] == 0
+    setup = set_up(sets)
+    found = dict(setup.task.evaluate(setup.model, evaluation_batches(setup.loader, setup.val_rows, CPU)))
+    assert setup.task.val_images[1] == 0
     assert not any(name.startswith("B_") for name in found)
     assert found["auc"] == pytest.approx((found["A_auc"] + found["C_auc"]) / 2)
 
 
 def test_the_encoder_starts_as_that_of_the_random_row() -> None:
-    for sets, architecture in ((feeds(), "classifier"), (masks(), "unet")):
+    for sets, architecture in ((loaders(), "classifier"), (masks(), "unet")):
         random = network(sets[0].index, "shufflenet_v2", architecture, 3)
-        made = work(sets, NAMES[: len(sets)], architecture=architecture, seed=3).model.state_dict()
+        setup = set_up(sets, NAMES[: len(sets)], architecture=architecture, seed=3).model.state_dict()
         shared = {name: tensor for name, tensor in random.state_dict().items() if "logits" not in name}
-        assert all(torch.equal(made[name], tensor) for name, tensor in shared.items())
+        assert all(torch.equal(setup[name], tensor) for name, tensor in shared.items())
 
 
-def test_heads_are_linear_on_a_classifier_and_1x1_on_a_segmenter() -> None:
-    classes = [tuple(head.weight.shape) for head in work().model.logits]
+def test_set_heads_makes_linear_or_1x1_layers() -> None:
+    classes = [tuple(head.weight.shape) for head in set_up().model.logits]
     assert classes == [(2, 1024), (4, 1024), (3, 1024)]
-    pixels = [tuple(head.weight.shape) for head in work(masks(), NAMES[:2], architecture="unet").model.logits]
+    pixels = [
+        tuple(head.weight.shape) for head in set_up(masks(), NAMES[:2], architecture="unet").model.logits
+    ]
     assert pixels == [(2, 16, 1, 1), (3, 16, 1, 1)]
 
 
 def run(folder: Path, spec: Pretrain = SPEC, sets: Any = None, **options: Any) -> dict[str, float]:
-    return pretrain.run(spec, sets or feeds(), folder / "out", checkpoints=folder / "checkpoints", **options)
+    return pretrain.run(
+        spec, sets or loaders(), folder / "out", checkpoints=folder / "checkpoints", **options
+    )
 
 
 def test_a_pretraining_leaves_weights_that_fit_a_target(tmp_path: Path) -> None:
@@ -237,7 +249,7 @@ def test_a_pretraining_leaves_weights_that_fit_a_target(tmp_path: Path) -> None:
     assert all(torch.equal(own[name], tensor) for name, tensor in encoder_state(state).items())
 
 
-def test_masks_share_a_decoder_that_fits_a_target(tmp_path: Path) -> None:
+def test_collection_of_masks_trains_a_decoder_that_fits_a_target(tmp_path: Path) -> None:
     spec = replace(SPEC, datasets=NAMES[:2], data=("a", "b"), architecture="unet")
     found = run(tmp_path, spec, masks())
     assert 0 <= found["val_miou"] <= 1
@@ -275,27 +287,29 @@ def test_a_killed_pretraining_goes_on_to_the_same_weights(tmp_path: Path, step: 
         (
             {"architecture": "etnet", "names": ("A", "B")},
             "masks",
-            "architecture: 'etnet' takes no collection",
+            "architecture: 'etnet' cannot be trained on a collection",
         ),
         ({"architecture": "unet"}, None, "architecture: 'unet' does not fit classification"),
         (
             {"protocol": replace(SHORT, batch_size=100)},
             None,
-            "A: 8 training images without the validation part; a batch of 100 takes 13",
+            "A: 8 training images without the validation set; a batch of 100 needs 13",
         ),
     ],
 )
-def test_what_does_not_fit_is_refused(changes: dict[str, Any], sets: str | None, message: str) -> None:
+def test_collection_refuses_datasets_that_do_not_fit(
+    changes: dict[str, Any], sets: str | None, message: str
+) -> None:
     given = {"mixed": [shades(), squares()], "masks": masks()}.get(sets or "")
     with pytest.raises(InputError, match=message):
-        work(given, **changes)
+        set_up(given, **changes)
 
 
-def test_one_head_shares_every_tensor_and_leaves_the_whole_as_it_was() -> None:
-    made = work()
-    view = select_head(made.model, 2)
-    assert len(made.model.logits) == 3
-    whole: dict[str, Tensor] = dict(made.model.named_parameters())
+def test_select_head_shares_tensors_and_keeps_the_model() -> None:
+    setup = set_up()
+    view = select_head(setup.model, 2)
+    assert len(setup.model.logits) == 3
+    whole: dict[str, Tensor] = dict(setup.model.named_parameters())
     assert len(list(view.named_parameters())) == len(whole) - 4
     for name, parameter in view.named_parameters():
         assert parameter is whole[name.replace("logits.", "logits.2.")]

@@ -63,7 +63,7 @@ def slow_swaps(image: np.ndarray, rows: list[list[int]]) -> np.ndarray:
 
 @settings(max_examples=30, deadline=None)
 @given(SEEDS, SIDES)
-def test_swaps_done_at_once_are_those_done_one_by_one(seed: int, side: int) -> None:
+def test_sources_equal_swaps_done_one_by_one(seed: int, side: int) -> None:
     images, drawn = pictures(3, side, seed), swaps(numbers(3, seed), side)
     found = rearranged(images, sources(drawn, side))
     for image, rows, expected in zip(images.numpy(), drawn.tolist(), found.numpy(), strict=True):
@@ -72,7 +72,7 @@ def test_swaps_done_at_once_are_those_done_one_by_one(seed: int, side: int) -> N
 
 @settings(max_examples=30, deadline=None)
 @given(SEEDS, SIDES)
-def test_a_corrupted_image_has_the_same_pixels_in_other_places(seed: int, side: int) -> None:
+def test_rearranged_image_has_the_same_pixels(seed: int, side: int) -> None:
     images = pictures(2, side, seed)
     found = rearranged(images, sources(swaps(numbers(2, seed), side), side))
     assert ((found - images) ** 2).mean((1, 2, 3)).min() > 0
@@ -82,7 +82,7 @@ def test_a_corrupted_image_has_the_same_pixels_in_other_places(seed: int, side: 
         assert torch.equal(image.flatten().sort()[0], corrupted.flatten().sort()[0])
 
 
-def test_no_swap_leaves_the_image() -> None:
+def test_sources_without_swaps_keep_the_image() -> None:
     drawn, images = swaps(numbers(3, 0), 64), pictures(3, 64)
     drawn[:, :, 4:] = 0
     assert torch.equal(rearranged(images, sources(drawn, 64)), images)
@@ -90,7 +90,7 @@ def test_no_swap_leaves_the_image() -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(SEEDS, SIDES)
-def test_patches_lie_inside_and_apart(seed: int, side: int) -> None:
+def test_swaps_lie_inside_the_image_and_do_not_overlap(seed: int, side: int) -> None:
     top, left, other_top, other_left, height, width = swaps(numbers(8, seed), side).unbind(-1)
     real = height > 0
     assert 10 <= real.sum(1).min() <= real.sum(1).max() <= 20
@@ -115,12 +115,12 @@ def test_swaps_at_full_size_are_as_specified() -> None:
     assert 0.2 < moved < 0.26  # 26 % less what swaps share
 
 
-def test_patches_without_a_free_place_are_not_swapped() -> None:
+def test_swaps_skip_patches_without_a_free_place() -> None:
     assert not swaps(torch.zeros(2, DRAWS, dtype=torch.float64), 64)[..., 4].any()
 
 
 @pytest.mark.parametrize(("backbone", "expected"), [("resnet18", 2_794_899), ("densenet121", 4_892_051)])
-def test_the_light_decoder_has_the_specified_parameters(backbone: str, expected: int) -> None:
+def test_restorer_has_the_specified_parameter_counts(backbone: str, expected: int) -> None:
     with torch.device("meta"):
         model = Restorer(build_encoder(backbone))
     decoder = sum(p.numel() for name, p in model.named_parameters() if not name.startswith("encoder."))
@@ -139,7 +139,7 @@ class Fixed(nn.Module):
         return images * self.factor
 
 
-def test_the_figures_are_those_of_the_slow_definition() -> None:
+def test_context_metrics_equal_the_slow_definition() -> None:
     images = pictures(5, 32)
     source = sources(swaps(uniform(images, DRAWS, context.fixed_generator(3)), 32), 32)
     corrupted = rearranged(images, source)
@@ -161,7 +161,7 @@ def test_the_figures_are_those_of_the_slow_definition() -> None:
     assert math.isnan(dict(Context(3).evaluate(Fixed(math.nan), [(images, images)]))["mse"])
 
 
-def test_the_loss_is_over_all_pixels_of_the_clean_image() -> None:
+def test_context_loss_is_over_all_pixels_of_the_original_image() -> None:
     images = pictures(4, 32)
     torch.manual_seed(4)
     loss = Context(0).loss(Fixed(1), images, images)
@@ -170,15 +170,15 @@ def test_the_loss_is_over_all_pixels_of_the_clean_image() -> None:
     torch.testing.assert_close(loss, ((corrupted - images) ** 2).mean())
 
 
-def work(feed: Any = None, architecture: str = "classifier", **changes: Any) -> Any:
-    feed = feed or hills()
+def set_up(loader: Any = None, architecture: str = "classifier", **changes: Any) -> Any:
+    loader = loader or hills()
     options = {"backbone": "shufflenet_v2", "protocol": SHORT, "seed": 0} | changes
-    return context.prepare(feed, feed.index.rows("train"), architecture=architecture, **options)
+    return context.set_up(loader, loader.index.rows("train"), architecture=architecture, **options)
 
 
-def test_the_decoder_follows_the_kind_of_the_target() -> None:
-    assert isinstance(work().model, Restorer)
-    unet = work(squares(size=64), "unet").model
+def test_context_decoder_depends_on_the_kind_of_target() -> None:
+    assert isinstance(set_up().model, Restorer)
+    unet = set_up(squares(size=64), "unet").model
     assert isinstance(unet, UNet)
     assert unet.logits.out_channels == 3
 
@@ -187,19 +187,19 @@ def test_the_decoder_follows_the_kind_of_the_target() -> None:
 @pytest.mark.parametrize("architecture", ["classifier", "unet"])
 def test_the_encoder_starts_as_that_of_the_random_row(backbone: str, architecture: str) -> None:
     random = encoder_state(network(hills().index, backbone, "classifier", 3).state_dict())
-    own = encoder_state(work(architecture=architecture, backbone=backbone, seed=3).model.state_dict())
+    own = encoder_state(set_up(architecture=architecture, backbone=backbone, seed=3).model.state_dict())
     assert own.keys() == random.keys()
     assert all(torch.equal(own[name], tensor) for name, tensor in random.items())
 
 
-def test_sides_that_the_decoder_cannot_paint_are_refused() -> None:
-    with pytest.raises(InputError, match="images of 48 pixels; accepted: multiples of 32"):
-        work(hills(size=48))
+def test_context_refuses_sides_that_are_no_multiples_of_32() -> None:
+    with pytest.raises(InputError, match="images of 48 pixels; multiples of 32 are accepted"):
+        set_up(hills(size=48))
 
 
-def run(folder: Path, feed: Any = None, spec: Pretrain = SPEC, **options: Any) -> dict[str, float]:
-    feeds = [feed or hills()]
-    return pretrain.run(spec, feeds, folder / "out", checkpoints=folder / "checkpoints", **options)
+def run(folder: Path, loader: Any = None, spec: Pretrain = SPEC, **options: Any) -> dict[str, float]:
+    loaders = [loader or hills()]
+    return pretrain.run(spec, loaders, folder / "out", checkpoints=folder / "checkpoints", **options)
 
 
 def test_a_pretraining_leaves_weights_history_and_figures(tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ def test_a_pretraining_leaves_weights_history_and_figures(tmp_path: Path) -> Non
 def test_the_validation_part_does_not_depend_on_labels() -> None:
     for seed in range(4):
         parts = [
-            work(hills(labels=np.array(labels)), seed=seed).val_rows.tolist()
+            set_up(hills(labels=np.array(labels)), seed=seed).val_rows.tolist()
             for labels in ([0] * 16, [0, 1] * 8, [0] * 8 + [1] * 8)
         ]
         assert parts[0] == parts[1] == parts[2]
@@ -259,12 +259,12 @@ def test_the_encoder_fits_the_classifier_and_every_segmenter(tmp_path: Path, arc
         assert all(torch.equal(own[name], tensor) for name, tensor in encoder_state(state).items())
 
 
-def test_restoration_learns_to_beat_leaving_the_image_as_it_is() -> None:
-    feed = hills(train=32)
+def test_context_learns_more_than_leaving_the_image_as_it_is() -> None:
+    loader = hills(train=32)
     protocol = replace(SHORT, learning_rate=2e-3, batch_size=8, max_steps=50, evaluate_every=50)
-    made = work(feed, backbone="resnet18", protocol=protocol)
-    (row,) = fit(made.model, made.task, feed, made.train_rows, made.val_rows, protocol, seed=0).history
+    setup = set_up(loader, backbone="resnet18", protocol=protocol)
+    (row,) = fit(setup, protocol, 0).history
     assert row["val_mse_swapped"] < 0.8 * row["val_mse_identity_swapped"]
-    images = normalise(torch.from_numpy(feed.arrays.images[made.val_rows]))
-    mean = normalise(torch.from_numpy(feed.arrays.images[made.train_rows])).mean(0)
+    images = normalise(torch.from_numpy(loader.arrays.images[setup.val_rows]))
+    mean = normalise(torch.from_numpy(loader.arrays.images[setup.train_rows])).mean(0)
     assert row["val_mse"] < 1.5 * ((images - mean) ** 2).mean()  # about as good as the mean image, or better

@@ -82,7 +82,7 @@ def slow_puzzle(image: np.ndarray, orders: np.ndarray, draws: np.ndarray) -> tup
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from([32, 48, 65, 96]))
-def test_puzzles_are_those_of_the_slow_definition(seed: int, side: int) -> None:
+def test_puzzles_equal_the_slow_definition(seed: int, side: int) -> None:
     images, draws = coloured(3, side, seed), numbers(3, seed)
     tiles, classes, flat = puzzles(normalise(images), TEN, draws)
     for image, row, found, label in zip(images.numpy(), draws.numpy(), tiles.numpy(), classes, strict=True):
@@ -102,7 +102,7 @@ def test_the_inverse_permutation_restores_the_order() -> None:
         assert torch.equal(tiles[TEN[k].long().argsort()], own)
 
 
-def test_tiles_have_mean_0_and_deviation_1_a_channel() -> None:
+def test_tiles_have_mean_0_and_deviation_1_per_channel() -> None:
     tiles, _, _ = puzzles(normalise(coloured(4, 256) // 8 + 100), TEN, numbers(4))
     assert tiles.shape == (4, 9, 3, 64, 64)
     assert tiles.mean((-2, -1)).abs().max() < 1e-5
@@ -123,7 +123,7 @@ def test_tiles_without_contrast_are_zero_and_counted() -> None:
     assert tiles[1, :, 2].any()
 
 
-def test_tiles_lie_anywhere_in_their_cell_and_not_beyond() -> None:
+def test_tiles_lie_anywhere_inside_their_cell() -> None:
     side, count = 256, 400
     y, x = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
     image = torch.stack([y, x, y]).float()[None].expand(count, -1, -1, -1)
@@ -164,14 +164,14 @@ def test_pixels_undo_normalisation_exactly() -> None:
         ("densenet121", 1000, 6_269_416),
     ],
 )
-def test_heads_have_the_specified_number_of_parameters(backbone: str, count: int, expected: int) -> None:
+def test_jigsaw_head_has_the_specified_number_of_parameters(backbone: str, count: int, expected: int) -> None:
     with torch.device("meta"):
         model = JigsawNetwork(build_encoder(backbone), torch.zeros(count, 9))
     head = sum(p.numel() for name, p in model.named_parameters() if not name.startswith("encoder."))
     assert head == expected
 
 
-def test_one_encoder_sees_every_tile_alone() -> None:
+def test_jigsaw_network_encodes_each_tile_separately() -> None:
     model = JigsawNetwork(build_encoder("resnet18"), TEN).eval()
     tiles = torch.randn(2, 9, 3, 32, 32)
     features = [
@@ -183,20 +183,20 @@ def test_one_encoder_sees_every_tile_alone() -> None:
     )
 
 
-def test_images_are_mirrored_and_never_turned() -> None:
-    feed, rows = hills(train=6), np.arange(6)
-    found = next(Mirrored(feed).batches(rows, 48, seed=3))
-    plain = next(feed.batches(rows, 48, seed=3))
+def test_mirrored_loader_never_rotates_images() -> None:
+    loader, rows = hills(train=6), np.arange(6)
+    found = next(Mirrored(loader).batches(rows, 48, seed=3))
+    plain = next(loader.batches(rows, 48, seed=3))
     assert torch.equal(found[0], plain[0])
     assert found[2].unique(return_counts=True)[1].tolist() == [24, 24]
     assert found[2].unique().tolist() == [0, 4]
     assert torch.equal(found[2] == 4, plain[2] >= 4)
 
 
-def work(feed: Any = None, seed: int = 0, backbone: str = "shufflenet_v2", **changes: Any) -> Any:
-    feed, protocol = feed or hills(), replace(SHORT, **changes)
-    return jigsaw.prepare(
-        feed, feed.index.rows("train"), backbone=backbone, protocol=protocol, seed=seed, permutations=10
+def set_up(loader: Any = None, seed: int = 0, backbone: str = "shufflenet_v2", **changes: Any) -> Any:
+    loader, protocol = loader or hills(), replace(SHORT, **changes)
+    return jigsaw.set_up(
+        loader, loader.index.rows("train"), backbone=backbone, protocol=protocol, seed=seed, permutations=10
     )
 
 
@@ -205,18 +205,18 @@ def evaluated(task: Jigsaw, model: nn.Module, batch: int) -> dict[str, float]:
     return dict(task.evaluate(model, [(part, part) for part in images.split(batch)]))
 
 
-def test_evaluation_sets_the_same_puzzles_always_and_trains_nothing() -> None:
-    made = work()
-    before = {name: tensor.clone() for name, tensor in made.model.state_dict().items()}
-    together = evaluated(made.task, made.model.train(), 16)
+def test_jigsaw_evaluation_repeats_its_puzzles_and_changes_nothing() -> None:
+    setup = set_up()
+    before = {name: tensor.clone() for name, tensor in setup.model.state_dict().items()}
+    together = evaluated(setup.task, setup.model.train(), 16)
     assert set(together) == {"accuracy", "loss"}
     torch.rand(5)
-    assert evaluated(made.task, made.model, 16) == together
+    assert evaluated(setup.task, setup.model, 16) == together
     for batch in (1, 5):
-        assert evaluated(made.task, made.model, batch) == pytest.approx(together, abs=1e-5)
-    assert evaluated(replace(made.task, seed=1), made.model, 16) != together
-    assert not made.model.training
-    assert all(torch.equal(tensor, before[name]) for name, tensor in made.model.state_dict().items())
+        assert evaluated(setup.task, setup.model, batch) == pytest.approx(together, abs=1e-5)
+    assert evaluated(replace(setup.task, seed=1), setup.model, 16) != together
+    assert not setup.model.training
+    assert all(torch.equal(tensor, before[name]) for name, tensor in setup.model.state_dict().items())
 
 
 class Oracle(nn.Module):
@@ -233,7 +233,7 @@ class Oracle(nn.Module):
         return 50.0 * same
 
 
-def test_a_network_that_knows_the_tiles_scores_1_and_one_that_guesses_scores_chance() -> None:
+def test_jigsaw_accuracy_is_1_for_an_oracle_and_chance_for_guessing() -> None:
     images = normalise(torch.from_numpy(hills(train=4).arrays.images))
     generator = jigsaw.fixed_generator(5)
     known, _, _ = puzzles(images, IDENTITY, uniform(images, DRAWS, generator))
@@ -246,42 +246,42 @@ def test_a_network_that_knows_the_tiles_scores_1_and_one_that_guesses_scores_cha
     assert guessed["loss"] == pytest.approx(math.log(10))
 
 
-def test_weights_that_are_no_numbers_make_the_metric_nan() -> None:
-    made = work()
-    made.model.logits.bias.data[0] = math.nan
-    assert math.isnan(evaluated(made.task, made.model, 16)["accuracy"])
+def test_jigsaw_accuracy_is_nan_for_weights_that_are_not_finite() -> None:
+    setup = set_up()
+    setup.model.logits.bias.data[0] = math.nan
+    assert math.isnan(evaluated(setup.task, setup.model, 16)["accuracy"])
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_the_encoder_starts_as_that_of_the_random_row(backbone: str) -> None:
-    feed = hills(size=128, train=4)
-    random = encoder_state(network(feed.index, backbone, "classifier", 3).state_dict())
-    own = encoder_state(work(feed, seed=3, backbone=backbone).model.state_dict())
+    loader = hills(size=128, train=4)
+    random = encoder_state(network(loader.index, backbone, "classifier", 3).state_dict())
+    own = encoder_state(set_up(loader, seed=3, backbone=backbone).model.state_dict())
     assert own.keys() == random.keys()
     assert all(torch.equal(own[name], tensor) for name, tensor in random.items())
 
 
 @pytest.mark.parametrize(("images", "count"), [(20, 100), (999, 100), (1000, 1000), (50_000, 1000)])
-def test_small_sets_get_fewer_permutations(images: int, count: int) -> None:
+def test_permutation_count_is_smaller_for_small_sets(images: int, count: int) -> None:
     assert jigsaw.permutation_count(images) == count
 
 
 @pytest.mark.parametrize(
     ("backbone", "side"), [("resnet18", 32), ("shufflenet_v2", 32), ("densenet121", 128)]
 )
-def test_the_smallest_accepted_images_train(backbone: str, side: int) -> None:
-    feed = hills(size=side, train=4)
-    made = work(feed, backbone=backbone)
-    images = normalise(torch.from_numpy(feed.arrays.images[:2]))
-    assert made.task.loss(made.model.train(), images, images).isfinite()
+def test_jigsaw_trains_on_the_smallest_accepted_images(backbone: str, side: int) -> None:
+    loader = hills(size=side, train=4)
+    setup = set_up(loader, backbone=backbone)
+    images = normalise(torch.from_numpy(loader.arrays.images[:2]))
+    assert setup.task.loss(setup.model.train(), images, images).isfinite()
     with pytest.raises(InputError, match=f"{backbone} accepts"):
-        work(hills(size=3 * side // 4, train=4), backbone=backbone)
+        set_up(hills(size=3 * side // 4, train=4), backbone=backbone)
 
 
-def run(folder: Path, feed: Any = None, **options: Any) -> dict[str, float]:
+def run(folder: Path, loader: Any = None, **options: Any) -> dict[str, float]:
     spec = replace(SPEC, **options.pop("changes", {}))
     return pretrain.run(
-        spec, [feed or hills()], folder / "out", checkpoints=folder / "checkpoints", **options
+        spec, [loader or hills()], folder / "out", checkpoints=folder / "checkpoints", **options
     )
 
 
@@ -300,16 +300,16 @@ def test_a_pretraining_leaves_weights_history_permutations_and_figures(tmp_path:
     assert record["permutations"] == jigsaw.describe(kept)
 
 
-def test_black_images_are_told_by_their_flat_tiles(tmp_path: Path) -> None:
-    feed = hills()
-    feed.arrays.images[:8] = 0
-    assert work(feed).figures["flat_tiles"] == pytest.approx(0.5, abs=0.1)
+def test_flat_tiles_counts_black_images(tmp_path: Path) -> None:
+    loader = hills()
+    loader.arrays.images[:8] = 0
+    assert set_up(loader).figures["flat_tiles"] == pytest.approx(0.5, abs=0.1)
 
 
 def test_the_validation_part_does_not_depend_on_labels() -> None:
     for seed in range(4):
         parts = [
-            work(hills(labels=np.array(labels)), seed=seed).val_rows.tolist()
+            set_up(hills(labels=np.array(labels)), seed=seed).val_rows.tolist()
             for labels in ([0] * 16, [0, 1] * 8, [0] * 8 + [1] * 8)
         ]
         assert parts[0] == parts[1] == parts[2]
@@ -353,11 +353,11 @@ def test_the_encoder_fits_the_classifier_and_every_segmenter(tmp_path: Path) -> 
         assert all(torch.equal(own[name], tensor) for name, tensor in encoder_state(state).items())
 
 
-def test_puzzles_of_a_hundred_orders_are_learned() -> None:
+def test_jigsaw_learns_a_hundred_orders() -> None:
     """Chance is 0.01; of 256 puzzles guessing names a tenth in no run that anybody will see."""
     protocol = replace(SHORT, learning_rate=1e-3, batch_size=16, max_steps=50, evaluate_every=50)
-    feed = hills(train=64)
-    rows = feed.index.rows("train")
-    made = jigsaw.prepare(feed, rows, backbone="resnet18", protocol=protocol, seed=0, permutations=100)
-    outcome = fit(made.model, Jigsaw(0, 4), made.feed, rows, rows, protocol, seed=0)
-    assert outcome.best > 10 * made.figures["chance"]
+    loader = hills(train=64)
+    rows = loader.index.rows("train")
+    setup = jigsaw.set_up(loader, rows, backbone="resnet18", protocol=protocol, seed=0, permutations=100)
+    outcome = fit(replace(setup, task=Jigsaw(0, 4), train_rows=rows, val_rows=rows), protocol, 0)
+    assert outcome.best > 10 * setup.figures["chance"]

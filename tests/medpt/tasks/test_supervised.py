@@ -13,11 +13,11 @@ from medpt import metrics
 from medpt.errors import InputError
 from medpt.losses import ET_LOSSES, balanced_cross_entropy, edge_target
 from medpt.protocol import TrainingProtocol
-from medpt.tasks.base import forward
+from medpt.tasks.base import TrainingSetup, forward
 from medpt.tasks.classify import Classify, scores
 from medpt.tasks.segment import Segment, image_confusions, predictions
-from medpt.tasks.supervised import edge_counts, hold_out, network, prepare
-from medpt.train import fit, prepared
+from medpt.tasks.supervised import edge_counts, hold_out, network, set_up
+from medpt.train import evaluation_batches, fit
 
 CPU = torch.device("cpu")
 QUICK = TrainingProtocol(learning_rate=5e-2, batch_size=8, min_steps=0, max_steps=100, evaluate_every=25)
@@ -55,30 +55,32 @@ class TwoHeads(nn.Module):
         return self.segments(images), self.edges(images)
 
 
-def batches(feed: Any, size: int = 4) -> list[tuple[Tensor, Tensor]]:
-    whole = list(prepared(feed, np.arange(len(feed.index)), CPU))
+def batches(loader: Any, size: int = 4) -> list[tuple[Tensor, Tensor]]:
+    whole = list(evaluation_batches(loader, np.arange(len(loader.index)), CPU))
     images, targets = (torch.cat(parts) for parts in zip(*whole, strict=True))
     return list(zip(images.split(size), targets.split(size), strict=True))
 
 
 def test_classification_learns_brightness() -> None:
-    feed, model = shades(train=16, test=8, classes=3, noise=40), classifier(3)
-    outcome = fit(model, Classify(torch.ones(3)), feed, np.arange(16), np.arange(16, 24), QUICK, seed=0)
+    loader, model = shades(train=16, test=8, classes=3, noise=40), classifier(3)
+    setup = TrainingSetup(model, Classify(torch.ones(3)), loader, np.arange(16), np.arange(16, 24))
+    outcome = fit(setup, QUICK, 0)
     assert outcome.best > 0.95
     assert outcome.history[-1]["train_loss"] < 0.6 < outcome.history[0]["train_loss"]
 
 
 def test_segmentation_learns_bright_squares() -> None:
-    feed, model = squares(classes=3), segmenter(3)
-    outcome = fit(model, Segment(torch.ones(3)), feed, np.arange(8), np.arange(8, 12), QUICK, seed=0)
+    loader, model = squares(classes=3), segmenter(3)
+    setup = TrainingSetup(model, Segment(torch.ones(3)), loader, np.arange(8), np.arange(8, 12))
+    outcome = fit(setup, QUICK, 0)
     assert outcome.best > 0.9
 
 
-def test_edges_and_segments_learn_together() -> None:
+def test_segmentation_with_edges_learns() -> None:
     torch.manual_seed(1)
-    feed, model = squares(classes=3), TwoHeads()
+    loader, model = squares(classes=3), TwoHeads()
     task = Segment(torch.ones(3), torch.tensor([0.6, 3.0]))
-    outcome = fit(model, task, feed, np.arange(8), np.arange(8, 12), QUICK, seed=0)
+    outcome = fit(TrainingSetup(model, task, loader, np.arange(8), np.arange(8, 12)), QUICK, 0)
     assert outcome.best > 0.9
     assert outcome.history[-1]["train_loss"] < outcome.history[0]["train_loss"]
 
@@ -100,7 +102,7 @@ def test_segmentation_loss_ignores_255() -> None:
 
 
 @pytest.mark.parametrize("name", ET_LOSSES)
-def test_two_outputs_are_trained_by_the_edge_losses(name: str) -> None:
+def test_segmentation_loss_of_two_outputs_is_an_edge_loss(name: str) -> None:
     torch.manual_seed(2)
     model, weights, edge_weights = TwoHeads(), torch.tensor([0.5, 1.0, 2.0]), torch.tensor([0.6, 3.0])
     images, masks = batches(squares(classes=3))[0]
@@ -109,10 +111,10 @@ def test_two_outputs_are_trained_by_the_edge_losses(name: str) -> None:
     torch.testing.assert_close(Segment(weights, edge_weights, name).loss(model, images, masks), expected)
 
 
-def test_classification_metrics_are_those_of_all_images_together() -> None:
-    feed, model = shades(classes=3), classifier(3)
-    found = dict(Classify(torch.ones(3)).evaluate(model, batches(feed, 5)))
-    softmax, labels = scores(model, batches(feed, 18))
+def test_classification_metrics_are_over_all_images() -> None:
+    loader, model = shades(classes=3), classifier(3)
+    found = dict(Classify(torch.ones(3)).evaluate(model, batches(loader, 5)))
+    softmax, labels = scores(model, batches(loader, 18))
     expected = {
         "auc": metrics.micro_auc(softmax, labels),
         "macro_auc": metrics.macro_auc(softmax, labels),
@@ -120,13 +122,13 @@ def test_classification_metrics_are_those_of_all_images_together() -> None:
     }
     assert found == pytest.approx(expected)
     np.testing.assert_allclose(softmax.sum(1), 1, rtol=1e-5)
-    np.testing.assert_array_equal(labels, feed.index.labels)
+    np.testing.assert_array_equal(labels, loader.index.labels)
 
 
-def test_segmentation_metrics_are_those_of_all_pixels_together() -> None:
-    feed, model = squares(classes=3, ignored=True), segmenter(3)
-    found = dict(Segment(torch.ones(3)).evaluate(model, batches(feed, 5)))
-    predicted, target = predictions(model, batches(feed, 12)), feed.arrays.targets
+def test_segmentation_metrics_are_over_all_pixels() -> None:
+    loader, model = squares(classes=3, ignored=True), segmenter(3)
+    found = dict(Segment(torch.ones(3)).evaluate(model, batches(loader, 5)))
+    predicted, target = predictions(model, batches(loader, 12)), loader.arrays.targets
     expected = {
         "miou": metrics.mean_iou(predicted, target, 3),
         "foreground_miou": metrics.foreground_iou(predicted, target, 3),
@@ -139,36 +141,36 @@ def test_segmentation_metrics_are_those_of_all_pixels_together() -> None:
 
 @pytest.mark.parametrize("size", [1, 3, 7])
 def test_evaluation_does_not_depend_on_the_batch_size(size: int) -> None:
-    for feed, model, task in (
+    for loader, model, task in (
         (shades(), classifier(), Classify(torch.ones(2))),
         (squares(), segmenter(), Segment(torch.ones(2))),
     ):
-        together = dict(task.evaluate(model, batches(feed, 18)))
-        assert dict(task.evaluate(model, batches(feed, size))) == pytest.approx(together, abs=1e-6)
+        together = dict(task.evaluate(model, batches(loader, 18)))
+        assert dict(task.evaluate(model, batches(loader, size))) == pytest.approx(together, abs=1e-6)
 
 
-def test_evaluation_trains_nothing() -> None:
-    for feed, model, task in (
+def test_evaluation_changes_no_weights() -> None:
+    for loader, model, task in (
         (shades(), classifier(), Classify(torch.ones(2))),
         (squares(), segmenter(), Segment(torch.ones(2))),
     ):
         before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-        dict(task.evaluate(model.train(), batches(feed)))
+        dict(task.evaluate(model.train(), batches(loader)))
         assert not model.training
         assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
         assert all(parameter.grad is None for parameter in model.parameters())
 
 
-def test_logits_that_are_no_numbers_make_the_metrics_nan() -> None:
-    for feed, model, task in (
+def test_metrics_are_nan_for_logits_that_are_not_finite() -> None:
+    for loader, model, task in (
         (shades(), classifier(), Classify(torch.ones(2))),
         (squares(), segmenter(), Segment(torch.ones(2))),
     ):
         list(model.parameters())[-1].data[0] = math.nan
-        assert all(math.isnan(value) for _, value in task.evaluate(model, batches(feed)))
+        assert all(math.isnan(value) for _, value in task.evaluate(model, batches(loader)))
 
 
-def test_confusions_of_images_are_those_of_the_metric() -> None:
+def test_image_confusions_equal_the_confusion_matrix() -> None:
     rng = np.random.default_rng(0)
     prediction, target = (
         rng.integers(0, 4, (3, 5, 6)),
@@ -179,75 +181,79 @@ def test_confusions_of_images_are_those_of_the_metric() -> None:
         np.testing.assert_array_equal(image, metrics.confusion_matrix(p, t, 4))
 
 
-def test_outputs_come_as_a_list_of_float32() -> None:
+def test_forward_returns_a_list_of_float32() -> None:
     images = torch.randn(2, 3, 8, 8)
     assert [output.shape for output in forward(TwoHeads(), images)] == [(2, 3, 8, 8), (2, 1, 8, 8)]
     assert [output.dtype for output in forward(classifier().double(), images.double())] == [torch.float32]
 
 
-def test_weights_are_counted_on_what_is_trained_on() -> None:
-    feed = shades(train=40)
-    feed.index.labels[:40] = [0] * 30 + [1] * 10
-    work = prepare_on(feed, protocol=replace(QUICK, validation_fraction=0.2, weighting="inverse_frequency"))
-    labels = feed.index.labels[work.train_rows]
+def test_class_weights_are_counted_on_the_training_rows() -> None:
+    loader = shades(train=40)
+    loader.index.labels[:40] = [0] * 30 + [1] * 10
+    setup = set_up_on(loader, protocol=replace(QUICK, validation_fraction=0.2, weighting="inverse_frequency"))
+    labels = loader.index.labels[setup.train_rows]
     slow = [len(labels) / (2 * (labels == k).sum()) for k in (0, 1)]
-    assert work.record["class_weights"] == pytest.approx(slow)
-    assert work.record["train_images"] + work.record["val_images"] == 40
-    assert work.record["weighting"] == "inverse_frequency"
+    assert setup.record["class_weights"] == pytest.approx(slow)
+    assert setup.record["train_images"] + setup.record["val_images"] == 40
+    assert setup.record["weighting"] == "inverse_frequency"
 
 
-def test_pixel_weights_are_counted_on_the_masks() -> None:
-    feed = squares(train=10, classes=3, ignored=True)
-    work = prepare_on(feed, "unet", replace(QUICK, weighting="inverse_frequency", weight_clip=(0, 1e9)))
-    masks = feed.arrays.targets[work.train_rows]
+def test_class_weights_of_pixels_are_counted_on_the_masks() -> None:
+    loader = squares(train=10, classes=3, ignored=True)
+    setup = set_up_on(loader, "unet", replace(QUICK, weighting="inverse_frequency", weight_clip=(0, 1e9)))
+    masks = loader.arrays.targets[setup.train_rows]
     counted = (masks != 255).sum()
     slow = [counted / (3 * (masks == k).sum()) for k in range(3)]
-    assert work.record["class_weights"] == pytest.approx(slow)
+    assert setup.record["class_weights"] == pytest.approx(slow)
 
 
-def test_the_networks_with_edges_get_edge_weights() -> None:
-    feed = squares(train=10, size=64)
-    work = prepare_on(feed, "etnet", replace(QUICK, weighting="inverse_frequency", weight_clip=(0, 1e9)))
-    band = edge_target(torch.from_numpy(feed.arrays.targets[work.train_rows])).numpy()
-    assert work.record["edge_weights"] == pytest.approx([band.size / (2 * (band == k).sum()) for k in (0, 1)])
-    images, masks = batches(feed)[0]
-    assert work.task.loss(work.model, images, masks).isfinite()
+def test_set_up_counts_edge_weights_for_networks_with_edges() -> None:
+    loader = squares(train=10, size=64)
+    setup = set_up_on(loader, "etnet", replace(QUICK, weighting="inverse_frequency", weight_clip=(0, 1e9)))
+    band = edge_target(torch.from_numpy(loader.arrays.targets[setup.train_rows])).numpy()
+    assert setup.record["edge_weights"] == pytest.approx(
+        [band.size / (2 * (band == k).sum()) for k in (0, 1)]
+    )
+    images, masks = batches(loader)[0]
+    assert setup.task.loss(setup.model, images, masks).isfinite()
 
 
-def test_ignored_pixels_are_on_no_side_of_an_edge() -> None:
-    feed = squares(ignored=True)
-    assert int(edge_counts(feed, np.arange(8)).sum()) == int((feed.arrays.targets[:8] != 255).sum())
+def test_edge_counts_leave_out_ignored_pixels() -> None:
+    loader = squares(ignored=True)
+    assert int(edge_counts(loader, np.arange(8)).sum()) == int((loader.arrays.targets[:8] != 255).sum())
 
 
-def prepare_on(
-    feed: Any, architecture: str = "classifier", protocol: TrainingProtocol = QUICK, seed: int = 0
+def set_up_on(
+    loader: Any, architecture: str = "classifier", protocol: TrainingProtocol = QUICK, seed: int = 0
 ) -> Any:
-    rows = feed.index.rows("train")
-    return prepare(feed, rows, backbone="resnet18", architecture=architecture, protocol=protocol, seed=seed)
+    rows = loader.index.rows("train")
+    return set_up(loader, rows, backbone="resnet18", architecture=architecture, protocol=protocol, seed=seed)
 
 
 @pytest.mark.parametrize(
-    ("feed", "architecture", "accepted"),
+    ("loader", "architecture", "accepted"),
     [(shades(), "unet", "accepted: classifier"), (squares(), "classifier", "accepted: unet, deeplabv3plus")],
 )
-def test_the_architecture_must_fit_the_data(feed: Any, architecture: str, accepted: str) -> None:
+def test_set_up_refuses_an_architecture_that_does_not_fit(
+    loader: Any, architecture: str, accepted: str
+) -> None:
     with pytest.raises(InputError, match=accepted):
-        prepare_on(feed, architecture)
+        set_up_on(loader, architecture)
 
 
-def test_an_unknown_weighting_names_the_known() -> None:
+def test_set_up_refuses_an_unknown_weighting() -> None:
     with pytest.raises(InputError, match=r"weighting: no 'inverse'; did you mean .*inverse"):
-        prepare_on(shades(), protocol=replace(QUICK, weighting="inverse"))
+        set_up_on(shades(), protocol=replace(QUICK, weighting="inverse"))
 
 
-def test_the_parts_are_disjoint_rows_of_the_feed() -> None:
-    feed = shades(train=30)
-    train, val = hold_out(feed.index, np.arange(5, 25), QUICK, seed=1)
+def test_hold_out_gives_disjoint_rows_of_the_loader() -> None:
+    loader = shades(train=30)
+    train, val = hold_out(loader.index, np.arange(5, 25), QUICK, seed=1)
     assert sorted([*train, *val]) == list(range(5, 25))
     assert len(val) == 2
 
 
-def test_equal_seeds_start_from_equal_encoders_on_every_task() -> None:
+def test_set_up_gives_equal_encoders_for_equal_seeds() -> None:
     one = network(shades(classes=3).index, "resnet18", "classifier", 7).state_dict()
     two = network(squares().index, "resnet18", "unet", 7).state_dict()
     other = network(squares().index, "resnet18", "unet", 8).state_dict()
