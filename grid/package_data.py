@@ -8,7 +8,8 @@ PACKAGE = Path(__file__).parent
 def folder(name: str) -> Path:
     """Return the folder `search_spaces` or `reports`.
 
-    A wheel holds it inside the package, a checkout beside it.
+    A wheel has it inside the package (`force-include` in pyproject.toml puts it there), a checkout beside the
+    package.
     """
     inside = PACKAGE / name
     return inside if inside.is_dir() else PACKAGE.parent / name
