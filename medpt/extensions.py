@@ -85,9 +85,10 @@ def described(what: str, name: str) -> str:
 
 def source(point: metadata.EntryPoint) -> str:
     """The distribution that declares an entry point, and its version."""
-    assert point.dist is not None  # noqa: S101 - entry points of installed distributions know theirs
-    known = point.dist.metadata  # whose backport raises where the standard library gives None
-    name, version = (known[key] if key in known else None for key in ("Name", "Version"))  # noqa: SIM401 - no `get` in 3.11
+    name = version = None
+    if point.dist is not None:
+        known = point.dist.metadata  # which has no `get` in Python 3.11
+        name, version = (known[key] if key in known else None for key in ("Name", "Version"))  # noqa: SIM401
     if not name or not version:
         raise InputError(f"entry point {point.name!r} of {point.group}: its distribution gives no version")
     return f"{name} {version}"

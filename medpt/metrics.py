@@ -1,7 +1,7 @@
-"""The numbers of the tables: AUC for classification, overlaps for segmentation, as fractions in [0, 1].
+"""Metrics of classification (AUC, accuracy) and segmentation (IoU, Dice), as fractions in [0, 1].
 
-Numpy only. What is not defined (one class only, no pixel, a score that is not a number) is nan: never 0,
-never an exception. Wrong shapes and labels outside the classes are errors of the caller: InputError.
+Only numpy is needed. An undefined metric (a single class, no pixel, a score that is nan) is nan, never 0 and
+never an exception. Wrong shapes and labels outside the classes raise InputError.
 """
 
 from typing import Any
@@ -19,9 +19,9 @@ IGNORE = 255
 def micro_auc(scores: Array, labels: Array) -> float:
     """Area under the ROC curve of all N·K scores against the flattened one-hot labels, ties by mid-rank.
 
-    scores (N, K), higher = more likely; labels (N,) in 0..K-1. 1 is perfect, 0.5 is chance. Defined when
-    a class is absent; for two classes it is not the ordinary binary AUC; many classes inflate it.
-    Wen et al. 2021, section 2.2; the same number as scikit-learn's average="micro".
+    scores (N, K), higher = more likely; labels (N,) in 0..K-1. 1 is perfect, 0.5 is chance. It is defined
+    even if a class is absent. For two classes it differs from the ordinary binary AUC; many classes increase
+    it. Wen et al. 2021, section 2.2; equal to scikit-learn's roc_auc_score with average="micro".
     """
     scores, labels = _checked(scores, labels)
     positive = labels[:, None] == np.arange(scores.shape[1])
@@ -29,14 +29,20 @@ def micro_auc(scores: Array, labels: Array) -> float:
 
 
 def macro_auc(scores: Array, labels: Array) -> float:
-    """Mean over classes of the one-against-rest AUC; classes that all or no images have are left out."""
+    """Mean over classes of the one-versus-rest AUC, without classes that all or no images have.
+
+    scores (N, K), higher = more likely; labels (N,) in 0..K-1. 1 is perfect, 0.5 is chance.
+    """
     scores, labels = _checked(scores, labels)
     areas = [binary_auc(scores[:, k], labels == k) for k in range(scores.shape[1])]
     return _nan_if_bad(scores, mean_of_defined(np.array(areas)))
 
 
 def binary_auc(scores: Array, positive: Array) -> float:
-    """P(score of a positive > score of a negative) + P(equal)/2, from the rank sum in O(n log n)."""
+    """Area under the ROC curve: P(score of a positive > score of a negative) + P(equal) / 2.
+
+    scores (N,); positive (N,) bool. Computed from the rank sum in O(N log N).
+    """
     positives = int(np.count_nonzero(positive))
     pairs = positives * (len(scores) - positives)
     if pairs == 0 or np.isnan(scores).any():
@@ -48,15 +54,19 @@ def binary_auc(scores: Array, positive: Array) -> float:
 
 
 def accuracy(scores: Array, labels: Array) -> float:
-    """Fraction of images whose highest score, the first of equals, is that of their label."""
+    """Fraction of images whose highest score, the first of equal ones, is that of their label.
+
+    scores (N, K); labels (N,) in 0..K-1.
+    """
     scores, labels = _checked(scores, labels)
     return _nan_if_bad(scores, mean_of_defined((scores.argmax(1) == labels).astype(float)))
 
 
 def confusion_matrix(prediction: Array, target: Array, num_classes: int, ignore_index: int = IGNORE) -> Array:
-    """Counts (K, K) int64, rows the target's class, columns the predicted one, over all elements.
+    """Count pairs of classes, int64 (K, K): rows for the target, columns for the prediction.
 
-    Elements whose target is `ignore_index` do not count.
+    Elements whose target is `ignore_index` are left out. Raises InputError if the shapes differ or a class is
+    outside 0..num_classes-1.
     """
     prediction, target = np.asarray(prediction), np.asarray(target)
     if prediction.shape != target.shape:
@@ -71,14 +81,14 @@ def confusion_matrix(prediction: Array, target: Array, num_classes: int, ignore_
 
 
 def class_iou(confusion: Array) -> Array:
-    """Intersection over union of each class, (K,); nan where target and prediction both lack the class."""
+    """Intersection over union of each class, (K,), from a confusion matrix (K, K); nan for absent classes."""
     hits = confusion.diagonal().astype(float)
     union = confusion.sum(0) + confusion.sum(1) - hits
     return np.divide(hits, union, out=np.full(len(hits), np.nan), where=union > 0)
 
 
 def class_dice(confusion: Array) -> Array:
-    """2·TP / (2·TP + FP + FN) of each class, (K,); nan where target and prediction both lack the class."""
+    """Dice coefficient 2·TP / (2·TP + FP + FN) of each class, (K,), as `class_iou`."""
     hits = confusion.diagonal().astype(float)
     both = confusion.sum(0) + confusion.sum(1)
     return np.divide(2 * hits, both, out=np.full(len(hits), np.nan), where=both > 0)
@@ -87,35 +97,20 @@ def class_dice(confusion: Array) -> Array:
 def mean_iou(prediction: Array, target: Array, num_classes: int, ignore_index: int = IGNORE) -> float:
     """Mean IoU over all classes, background included, from one confusion matrix over all pixels.
 
-    prediction, target (N, H, W) integers. Classes absent from both are skipped. The all-background
-    predictor already scores about 0.5 on two classes: see `background_iou`.
+    prediction, target (N, H, W) integers in 0..num_classes-1; target may be `ignore_index`. Higher is better.
+    Classes absent from both are skipped. Predicting background everywhere already scores about 0.5 on two
+    classes. Raises InputError as `confusion_matrix` does.
     """
     return mean_of_defined(class_iou(confusion_matrix(prediction, target, num_classes, ignore_index)))
 
 
-def foreground_iou(prediction: Array, target: Array, num_classes: int, ignore_index: int = IGNORE) -> float:
-    """As `mean_iou`, without class 0."""
-    return mean_of_defined(class_iou(confusion_matrix(prediction, target, num_classes, ignore_index))[1:])
-
-
 def dice(prediction: Array, target: Array, num_classes: int, ignore_index: int = IGNORE) -> float:
-    """Mean Dice coefficient of the classes but 0, from one confusion matrix over all pixels."""
+    """Mean Dice coefficient without class 0, from one confusion matrix over all pixels; see `mean_iou`."""
     return mean_of_defined(class_dice(confusion_matrix(prediction, target, num_classes, ignore_index))[1:])
 
 
-def mean_image_iou(prediction: Array, target: Array, num_classes: int, ignore_index: int = IGNORE) -> float:
-    """Mean over images of the image's own mean IoU, (N, H, W) each; wholly ignored images are skipped."""
-    pairs = zip(prediction, target, strict=True)
-    return mean_of_defined(np.array([mean_iou(p, t, num_classes, ignore_index) for p, t in pairs]))
-
-
-def background_iou(target: Array, num_classes: int, ignore_index: int = IGNORE) -> float:
-    """What `mean_iou` gives to a predictor that answers background everywhere: the floor of a result."""
-    return mean_iou(np.zeros_like(target), target, num_classes, ignore_index)
-
-
 def mean_of_defined(values: Array) -> float:
-    """Mean of the values that are numbers; nan when none is."""
+    """Mean of the values that are not nan; nan if all are."""
     defined = values[~np.isnan(values)]
     return float(defined.mean()) if len(defined) else float("nan")
 
