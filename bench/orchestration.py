@@ -23,12 +23,14 @@ from unittest import mock
 
 from bench.figure import Figure, show
 from grid.cluster.ray_session import local_ray
+from grid.execution.inputs import StoreInputs
 from grid.options import RunOptions
 from grid.plan.plan import Plan, Unit
 from grid.space.trials import Settings, Space
 from grid.store.store import Store
 from grid.tracking import tracker as track
 from medpt.specs import Finetune
+from medpt.units.base import Job
 
 TIMES_LESS = 10.0  # than Tune's defaults
 MOST = 200.0  # ms a trial
@@ -46,12 +48,10 @@ def trainable(config: dict[str, Any], **sent: Any) -> None:
     """What Tune calls in a worker: grid.execution.worker's own, where fine-tuning is no work."""
     from grid.execution import worker
 
-    def nothing(
-        unit: Unit, store: Store, options: RunOptions, gpu_share: float, folder: Path
-    ) -> dict[str, float]:
+    def nothing(spec: Finetune, inputs: StoreInputs, job: Job) -> dict[str, float]:
         return {"value": 0.0}
 
-    with mock.patch.dict(worker.RUNNERS, finetune=nothing):
+    with mock.patch.object(worker, "run_unit", nothing):
         worker.trainable(config, **sent)
 
 

@@ -29,7 +29,8 @@ from medpt.specs import HANDCRAFTED, NO_NETWORK, Features, Slides, Survive
 from medpt.survival import patch_files
 from medpt.survival.cohort import Cohort, open_cohort
 from medpt.survival.needs import NEEDS
-from medpt.units import survive
+from medpt.units import features, survive
+from medpt.units.base import Job, StartingSpec, Weights
 
 Options = Mapping[str, Mapping[str, Any]]  # by model, what differs from its own
 
@@ -69,6 +70,29 @@ class Row:
         return f"| {self.model} | {numbers[0]} | {numbers[1]} | {'yes' if self.passed else 'NO'} |"
 
 
+@dataclass(frozen=True)
+class CohortInputs:
+    """The inputs of units on one cohort: random weights, and the features of its patches."""
+
+    given: Cohort
+    matrix: NDArray[np.floating] | None = None
+
+    def loader(self, digest: str) -> Any:
+        raise KeyError(digest)
+
+    def cohort(self, digest: str) -> Cohort:
+        return self.given
+
+    def features(self, digest: str) -> Any:
+        return self.matrix
+
+    def weights(self, spec: StartingSpec) -> None:
+        return None
+
+    def initial_weights(self, spec: StartingSpec) -> Weights:
+        return {}
+
+
 def prepare(name: str, folder: Path, patients: int) -> Cohort:
     """Slides, Parquet files of patches and the node's copy, in `folder`; without Ray."""
     slides = phantom.write(name, folder / "slides", train=patients, test=0, size=PIXELS)
@@ -89,11 +113,11 @@ def shuffled(cohort: Cohort, *seed: int) -> Cohort:
     return replace(cohort, manifest=replace(cohort.manifest, patients=mixed))
 
 
-def features(cohort: Cohort, backbone: str, seed: int, folder: Path) -> NDArray[np.floating]:
+def compute_features(cohort: Cohort, backbone: str, seed: int, folder: Path) -> NDArray[np.floating]:
     initialization = NO_NETWORK if backbone == HANDCRAFTED else "random"
     spec = Features(initialization, None, cohort.manifest.spec.dataset, "phantom", backbone, seed)
-    survive.run_features(spec, cohort, folder, None)
-    return np.load(folder / survive.FEATURES)
+    features.run(spec, CohortInputs(cohort), Job(folder, folder))
+    return np.load(folder / features.FEATURES)
 
 
 def c_indices(
@@ -105,17 +129,21 @@ def c_indices(
         needs = NEEDS[model]
         backbone = BACKBONE if needs.network else HANDCRAFTED if needs.handcrafted else NO_NETWORK
         if needs.features and backbone not in known:
-            known[backbone] = features(cohort, backbone, seed, folder)
+            known[backbone] = compute_features(cohort, backbone, seed, folder)
         initialization = "random" if needs.network else NO_NETWORK
         name = cohort.manifest.spec.dataset
-        spec = Survive(model, initialization, None, name, "phantom", None, backbone, seed, options)
-        yield model, survive.run(spec, cohort, known.get(backbone), folder, None)["c_index"]
+        matrix = known.get(backbone) if needs.features or needs.handcrafted else None
+        name_of_features = None if matrix is None else "features"
+        spec = Survive(
+            model, initialization, None, name, "phantom", name_of_features, backbone, seed, options
+        )
+        yield model, survive.run(spec, CohortInputs(cohort, matrix), Job(folder, folder))["c_index"]
 
 
 def measure(cohort: Cohort, chosen: Options, seeds: Sequence[int], shuffles: int, folder: Path) -> list[Row]:
     """A row a model, in the order of `chosen`; each C-index goes to standard error as it comes."""
     found: dict[str, dict[str, list[float]]] = {name: {"planted": [], "shuffled": []} for name in chosen}
-    handcrafted = features(cohort, HANDCRAFTED, 0, folder)  # which neither a seed nor a time changes
+    handcrafted = compute_features(cohort, HANDCRAFTED, 0, folder)  # which neither a seed nor a time changes
     work = [("planted", seed, cohort) for seed in seeds]
     work += [("shuffled", seed, shuffled(cohort, seed, n)) for n in range(shuffles) for seed in seeds]
     for kind, seed, given in work:

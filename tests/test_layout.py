@@ -13,7 +13,7 @@ FILES = {path: path.read_text() for package in ("grid", "medpt") for path in (RO
 MODULES = {path: text for path, text in FILES.items() if path.name != "__init__.py"}
 
 # Today's exceptions. The lists only shrink, and are empty at the end of the redesign.
-LONG_FUNCTIONS = {"grid/report/page.py: page", "medpt/units/finetune.py: run"}
+LONG_FUNCTIONS = {"grid/report/page.py: page"}
 LONG_FILES = {"grid/space/reader.py"}
 SHORT_FILES = {
     "medpt/data/readers/tcga_gbm.py",
@@ -25,10 +25,8 @@ MANY_ARGUMENTS = {
     "medpt/analysis/activations.py: layer_similarities",
     "medpt/data/readers/cardiacmri.py: _heart",
     "medpt/phantom/tcga.py: _slide",
-    "medpt/units/finetune.py: run",
-    "medpt/units/pretrain.py: run",
 }
-ASSERTS = 20
+ASSERTS = 11
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

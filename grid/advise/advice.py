@@ -36,7 +36,6 @@ from medpt.errors import InputError
 from medpt.identity import canonical_json
 from medpt.models import weights
 from medpt.models.registry import build_encoder
-from medpt.units.svcca import random_weights, save_arrays
 
 SETTINGS = replace(DEFAULTS, seeds=3)  # of cmd: nine networks per image, a third of those of the figure
 VERSION = 1  # raise it when a change of code changes the cached values
@@ -162,7 +161,7 @@ class Adviser:
             except InputError as error:
                 self.stored.gaps += error.problems
                 return None
-            save_arrays(path, {init: self._cloud(images, init) for init in SETTINGS.inits})
+            files.write_arrays(path, {init: self._cloud(images, init) for init in SETTINGS.inits})
         with np.load(path) as stored:
             return dict(stored)
 
@@ -203,7 +202,7 @@ class Adviser:
     def state(self, name: str) -> Mapping[str, Any] | None:
         """Return the tensors of the named weights, or None and a warning if they are missing."""
         if name == UNTRAINED:
-            return random_weights(self.offer.backbone, seed=0)
+            return weights.random_weights(self.offer.backbone, seed=0)
         if name in self.stored.units:
             path = self.stored.artifact(name, "best.safetensors")
             return weights.load(path) if path else None

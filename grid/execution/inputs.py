@@ -1,185 +1,101 @@
-"""Each kind of unit, run: what it reads from the store, and the function of medpt that does it."""
+"""What a unit in its process reads, from the store and the caches of its node; and the device it runs on."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from socket import gethostname
-from typing import Any
+from typing import TYPE_CHECKING
 
-from grid.execution import leak_guard
 from grid.execution.allocation import usable_share
 from grid.options import RunOptions
-from grid.plan.planner import Unit
 from grid.store.store import Store
-from medpt import files
 from medpt.data.leakage import FilteredLoader, Leak, left_out
 from medpt.errors import InputError
+from medpt.models import weights
 from medpt.models.weights import published_name
-from medpt.specs import Coordinates, Features, Filters, Finetune, Pretrain, Survive, Svcca
+from medpt.units.base import StartingSpec, Weights
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from medpt.data.arrays import Loader
+    from medpt.survival.cohort import Cohort
 
 
-def _pretrain(
-    unit: Unit, store: Store, options: RunOptions, gpu_share: float, folder: Path
-) -> dict[str, float]:
-    spec = unit.spec
-    assert isinstance(spec, Pretrain)  # noqa: S101 - for the type checker
-    if not spec.guards:
-        return _pretrain_without((), unit, store, options, gpu_share, folder)
-    compared = leak_guard.pairs(spec, store, options.cache_folder(store))
-    found = [leak for pair in compared for leak in pair.found]
-    same = spec.unguarded.digest
-    if same in unit.needs and not found:
-        metrics = leak_guard.take_over(same, store, folder)
-    else:
-        metrics = _pretrain_without(found, unit, store, options, gpu_share, folder)
-    files.write_json(folder / leak_guard.RECORD, leak_guard.record(compared))
-    return metrics | {"leaked_images": float(len(found))}
+@dataclass(frozen=True)
+class StoreInputs:
+    """The inputs of one unit (medpt.units.base.Inputs), as the store has them.
 
+    `needs` are the digests of the unit's inputs; weights that are not among them were published. Loaders
+    leave out the training images that `leaks` name.
+    """
 
-def _pretrain_without(
-    found: Sequence[Leak], unit: Unit, store: Store, options: RunOptions, gpu_share: float, folder: Path
-) -> dict[str, float]:
-    from medpt.units import pretrain
+    store: Store
+    options: RunOptions
+    needs: tuple[str, ...]
+    device: str = "cpu"
+    leaks: tuple[Leak, ...] = ()
 
-    spec = unit.spec
-    assert isinstance(spec, Pretrain)  # noqa: S101 - for the type checker
-    device = _device(gpu_share)
-    feeds = [_feed(store, options, digest, device) for digest in spec.data]
-    if found:
-        feeds = [FilteredLoader(feed, left_out(found, feed.index)) for feed in feeds]
-    return pretrain.run(spec, feeds, folder, **_training(unit, store, options, device))
+    def cache(self, digest: str) -> Path:
+        """Return where this node keeps the arrays of prepared data."""
+        return self.options.cache_folder(self.store) / digest
 
+    def loader(self, digest: str) -> "Loader":
+        """Open prepared images. If they are damaged, mark the unit that prepared them as suspect."""
+        from grid.preparation.loaders import open_loader
 
-def _finetune(
-    unit: Unit, store: Store, options: RunOptions, gpu_share: float, folder: Path
-) -> dict[str, float]:
-    from medpt.units import finetune
+        try:
+            loader: Loader = open_loader(
+                self.store.whole(digest), self.cache(digest), self.options.cache_bytes, self.device
+            )
+        except InputError:
+            self.store.doubt(digest)
+            raise
+        return FilteredLoader(loader, left_out(self.leaks, loader.index)) if self.leaks else loader
 
-    spec = unit.spec
-    assert isinstance(spec, Finetune)  # noqa: S101 - for the type checker
-    device = _device(gpu_share)
-    feed = _feed(store, options, spec.data, device)
-    initial = _initial(spec, unit, store, options)
-    return finetune.run(spec, feed, folder, initial=initial, **_training(unit, store, options, device))
+    def cohort(self, digest: str) -> "Cohort":
+        from medpt.survival.cohort import open_cohort
 
+        return open_cohort(self.store.whole(digest), self.cache(digest))
 
-def _features(
-    unit: Unit, store: Store, options: RunOptions, gpu_share: float, folder: Path
-) -> dict[str, float]:
-    from medpt.units import survive
+    def features(self, digest: str) -> "NDArray[np.floating]":
+        """Return features that are mapped from disk."""
+        import numpy as np
 
-    spec = unit.spec
-    assert isinstance(spec, Features)  # noqa: S101 - for the type checker
-    initial = _initial(spec, unit, store, options)
-    return survive.run_features(spec, _cohort(store, options, spec.data), folder, initial, _device(gpu_share))
+        from medpt.units.features import FEATURES
 
+        values: NDArray[np.floating] = np.load(
+            self.store.artifact(digest, FEATURES), mmap_mode="r", allow_pickle=False
+        )
+        return values
 
-def _survive(
-    unit: Unit, store: Store, options: RunOptions, gpu_share: float, folder: Path
-) -> dict[str, float]:
-    from medpt.units import survive
+    def weights(self, spec: StartingSpec) -> Weights | None:
+        if spec.weights is None:
+            return None
+        if spec.weights in self.needs:
+            return weights.load(self.store.artifact(spec.weights, "best.safetensors"))
+        file = weights_file(self.options.imagenet_weights, spec.backbone)
+        return weights.published(spec.backbone, file)
 
-    spec = unit.spec
-    assert isinstance(spec, Survive)  # noqa: S101 - for the type checker
-    features = (
-        survive.load_features(store.artifact(spec.features, survive.FEATURES)) if spec.features else None
-    )
-    initial = _initial(spec, unit, store, options)
-    return survive.run(
-        spec, _cohort(store, options, spec.data), features, folder, initial, _device(gpu_share)
-    )
-
-
-def _cohort(store: Store, options: RunOptions, digest: str) -> Any:
-    from medpt.survival.cohort import open_cohort
-
-    return open_cohort(store.whole(digest), options.cache_folder(store) / digest)
-
-
-def _coordinates(
-    unit: Unit, store: Store, options: RunOptions, gpu_share: float, folder: Path
-) -> dict[str, float]:
-    from medpt.units import svcca
-
-    spec = unit.spec
-    assert isinstance(spec, Coordinates)  # noqa: S101 - for the type checker
-    device = _device(gpu_share)
-    return svcca.run_coordinates(spec, _feed(store, options, spec.data, device), folder, device)
-
-
-def _svcca(unit: Unit, store: Store, options: RunOptions, gpu_share: float, folder: Path) -> dict[str, float]:
-    from medpt.units import svcca
-
-    spec = unit.spec
-    assert isinstance(spec, Svcca)  # noqa: S101 - for the type checker
-    device = _device(gpu_share)
-    feeds = [_feed(store, options, digest, device) for digest in spec.probes]
-    return svcca.run_svcca(spec, feeds, *_before_and_after(spec, unit, store, options), folder, device)
-
-
-def _filters(
-    unit: Unit, store: Store, options: RunOptions, gpu_share: float, folder: Path
-) -> dict[str, float]:
-    from medpt.units import svcca
-
-    spec = unit.spec
-    assert isinstance(spec, Filters)  # noqa: S101 - for the type checker
-    return svcca.run_filters(spec, *_before_and_after(spec, unit, store, options), folder)
-
-
-def _before_and_after(
-    spec: Svcca | Filters, unit: Unit, store: Store, options: RunOptions
-) -> tuple[Any, Any]:
-    """A pre-training keeps the weights that it began with; of published ones nobody has them."""
-    from medpt.models import weights
-    from medpt.units import svcca
-
-    after = _initial(spec, unit, store, options)
-    if spec.weights in unit.needs:
-        return weights.load(store.artifact(spec.weights, "init.safetensors")), after
-    return svcca.random_weights(spec.backbone, spec.seed), after
-
-
-RUNNERS: dict[str, Callable[[Unit, Store, RunOptions, float, Path], dict[str, float]]] = {
-    "pretrain": _pretrain,
-    "finetune": _finetune,
-    "features": _features,
-    "survive": _survive,
-    "coordinates": _coordinates,
-    "svcca": _svcca,
-    "filters": _filters,
-}
-
-Starting = Finetune | Features | Survive | Svcca | Filters  # what may begin from weights
-
-
-def _initial(spec: Starting, unit: Unit, store: Store, options: RunOptions) -> dict[str, Any] | None:
-    from medpt.models import weights
-
-    if spec.weights is None:
-        return None
-    if spec.weights in unit.needs:
-        return weights.load(store.artifact(spec.weights, "best.safetensors"))
-    return weights.published(spec.backbone, weights_file(options.imagenet_weights, spec.backbone))
+    def initial_weights(self, spec: StartingSpec) -> Weights:
+        if spec.weights in self.needs:
+            return weights.load(self.store.artifact(spec.weights, "init.safetensors"))
+        return weights.random_weights(spec.backbone, spec.seed)
 
 
 def weights_file(folder: Path | None, backbone: str) -> Path | None:
-    """torchvision's file of that backbone in the folder of --imagenet-weights, if one was given."""
+    """Return torchvision's file of a backbone in the folder of --imagenet-weights, if one was given."""
     return folder / published_name(backbone) if folder else None
 
 
-def _training(unit: Unit, store: Store, options: RunOptions, device: str) -> dict[str, Any]:
-    return {
-        "checkpoints": store.checkpoints(unit.digest),
-        "device": device,
-        "checkpoint_seconds": options.checkpoint_seconds,
-        "on_row": live(store.live(unit.digest)),
-    }
+def append_metrics(path: Path) -> Callable[[dict[str, float]], None]:
+    """Return a function that appends rows of metrics to a file, for the tracker to read while a unit runs.
 
-
-def live(path: Path) -> Callable[[dict[str, float]], None]:
-    """Appends each row of metrics for whoever follows the unit; a new execution starts afresh."""
-    path.parent.mkdir(parents=True, exist_ok=True)  # a node's own copy of a bucket may have none
+    The rows of an earlier execution are removed.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)  # missing where the node's copy of a bucket is new
     path.unlink(missing_ok=True)
 
     def append(row: dict[str, float]) -> None:
@@ -189,22 +105,14 @@ def live(path: Path) -> Callable[[dict[str, float]], None]:
     return append
 
 
-def _feed(store: Store, options: RunOptions, digest: str, device: str) -> Any:
-    from grid.preparation.loaders import open_loader
+def open_device(gpu_share: float) -> str:
+    """Limit PyTorch to one thread and to a share of the GPU, and return the device.
 
-    cache = options.cache_folder(store) / digest
-    try:
-        return open_loader(store.whole(digest), cache, options.cache_bytes, device)
-    except InputError:
-        store.doubt(digest)
-        raise
-
-
-def _device(gpu_share: float) -> str:
-    """The trial's device. OSError where its GPU cannot be used: a CPU would take hours and hold the GPU."""
+    Raises OSError if the GPU cannot be used: on a CPU the unit would take hours and hold the GPU.
+    """
     import torch
 
-    torch.set_num_threads(1)  # one CPU a trial, and the same sums whatever the machine
+    torch.set_num_threads(1)  # one CPU per trial, and the same sums on every machine
     if not gpu_share:
         return "cpu"
     if not torch.cuda.is_available():

@@ -1,89 +1,106 @@
-"""A pre-training beside the images that guard it: what is left out, or the common result where nothing is.
+"""Leakage-guarded pre-training: without the training images that a target's data show.
 
-Every pair of prepared data is compared once a node; the answer lies in its cache, which may be deleted.
+Where source and target share nothing, the result is that of the unguarded pre-training, which is taken over.
+Two prepared datasets are compared once per node; the result is kept in its cache, which may be deleted.
 """
 
 import os
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
+from grid.execution.inputs import StoreInputs
 from grid.store.store import Store
 from medpt import files
 from medpt.data import leakage
 from medpt.data.leakage import Leak
 from medpt.data.manifest import MANIFEST, Manifest
 from medpt.specs import Pretrain
+from medpt.units.base import Job, run_unit
 
-RECORD = "leaks.json"  # the artifact of every guarded pre-training
+RECORD = "leaks.json"  # the artifact of every leakage-guarded pre-training
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A source beside a target: training images of the one, guarded images of the other, what they share."""
+    """What the training images of a source share with the images of a target that guard it."""
 
     source: str
     target: str
-    images: int
-    against: int
+    images: int  # of the source
+    against: int  # images of the target
     found: tuple[Leak, ...]
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Pair":
+        """Build a pair from what `asdict` and JSON made of one."""
+        return cls(**{**values, "found": tuple(Leak(**leak) for leak in values["found"])})
 
     @property
     def kinds(self) -> Counter[str]:
         return Counter(leak.kind for leak in self.found)
 
 
-def pairs(spec: Pretrain, store: Store, cache: Path) -> list[Pair]:
-    """All pairs of one modality. Raises InputError for damaged shards."""
-    names = (*spec.data, *spec.guards)
+def pretrain_guarded(spec: Pretrain, inputs: StoreInputs, job: Job) -> dict[str, float]:
+    """Run a leakage-guarded pre-training, or take over the unguarded one if no image is shared.
+
+    Writes RECORD beside the files of the pre-training, and counts `leaked_images` in the metrics.
+    """
+    pairs = compare_all(spec, inputs)
+    leaks = tuple(leak for pair in pairs for leak in pair.found)
+    unguarded = spec.unguarded.digest
+    if unguarded in inputs.needs and not leaks:
+        metrics = take_over(unguarded, inputs.store, job.folder)
+    else:
+        metrics = run_unit(spec, replace(inputs, leaks=leaks), job)
+    files.write_json(job.folder / RECORD, {"pairs": [asdict(pair) for pair in pairs]})
+    return metrics | {"leaked_images": float(len(leaks))}
+
+
+def compare_all(spec: Pretrain, inputs: StoreInputs) -> list[Pair]:
+    """Compare all data with all guards of the same modality. Raises InputError for damaged shards."""
+    store, names = inputs.store, (*spec.data, *spec.guards)
     modality = {name: Manifest.read(store.artifact(name, MANIFEST).parent).modality for name in names}
     return [
-        pair(source, guard, store, cache)
+        compare(source, guard, store, inputs.options.cache_folder(store))
         for source, guard in product(spec.data, spec.guards)
         if modality[source] == modality[guard]
     ]
 
 
-def pair(source: str, target: str, store: Store, cache: Path) -> Pair:
-    """Of two preparations, by digest."""
+def compare(source: str, target: str, store: Store, cache: Path) -> Pair:
+    """Compare two prepared datasets, named by digest, or read from `cache` what was found before."""
     path = cache / "leaks" / f"{source[:24]}-{target[:24]}-{leakage.LIMIT}.json"
     if not path.is_file():
-        files.write_json(path, asdict(_compare(store.whole(source), store.whole(target))))
-    return from_plain(files.read_json(path))
+        files.write_json(path, asdict(_find_leaks(store.whole(source), store.whole(target))))
+    return Pair.from_json(files.read_json(path))
 
 
-def from_plain(plain: Mapping[str, Any]) -> Pair:
-    """What `asdict` and JSON made of a pair."""
-    return Pair(**{**plain, "found": tuple(Leak(**leak) for leak in plain["found"])})
-
-
-def _compare(source: Path, target: Path) -> Pair:
+def _find_leaks(source: Path, target: Path) -> Pair:
     one, other = leakage.read(source), leakage.read(target)
     training, shown = leakage.compared(one, other)
     found = tuple(leakage.find(one, other))
     return Pair(one.dataset, other.dataset, len(training.ids), len(shown.ids), found)
 
 
-def record(compared: Sequence[Pair]) -> dict[str, Any]:
-    """What RECORD holds."""
-    return {"pairs": [asdict(entry) for entry in compared]}
+def take_over(digest: str, store: Store, folder: Path) -> dict[str, float]:
+    """Link the artifacts of a finished unit into `folder` and return its metrics.
 
-
-def take_over(name: str, store: Store, folder: Path) -> dict[str, float]:
-    """The artifacts of a finished unit into `folder`; its metrics. Raises InputError where one is damaged."""
-    marker = store.marker(name)
+    Raises InputError where an artifact is damaged.
+    """
+    marker = store.marker(digest)
     for artifact in marker["artifacts"]:
-        _link(store.artifact(name, artifact), folder / artifact)
+        _link(store.artifact(digest, artifact), folder / artifact)
     metrics: dict[str, float] = marker["metrics"]
     return metrics
 
 
 def _link(source: Path, target: Path) -> None:
-    """One file under two names where the file system can, else a copy."""
+    """Give a file a second name where the file system can, else copy it."""
     try:
         os.link(source, target)
     except OSError:

@@ -15,12 +15,13 @@ import time
 import traceback
 from collections.abc import Iterable
 from functools import cache, lru_cache
+from pathlib import Path
 from typing import Any, Literal
 from uuid import uuid4
 
-from grid.execution import failures
+from grid.execution import failures, leak_guard
 from grid.execution.allocation import measure_peaks, reset_peaks
-from grid.execution.inputs import RUNNERS
+from grid.execution.inputs import StoreInputs, append_metrics, open_device
 from grid.options import RunOptions
 from grid.plan.plan import Unit
 from grid.store.leases import Lease
@@ -28,6 +29,8 @@ from grid.store.store import Store, SupersededError
 from medpt import fault_injection, files
 from medpt.data import own
 from medpt.files import TEMPORARY
+from medpt.specs import Pretrain
+from medpt.units.base import Job, run_unit
 
 log = logging.getLogger(__name__)
 
@@ -113,12 +116,27 @@ def _attempt(unit: Unit, store: Store, options: RunOptions, gpu_share: float, le
     try:
         reset_peaks()
         with store.followed(unit.digest):
-            metrics = RUNNERS[unit.kind](unit, store, options, gpu_share, folder)
+            inputs = StoreInputs(store, options, unit.needs, open_device(gpu_share))
+            metrics = _run(unit, inputs, folder)
         made = facts(unit, metrics, started, lease.attempt) | {"peak": measure_peaks()}
         store.publish(unit.digest, folder, made)
     finally:
         files.remove(folder)
         _give_memory_back()
+
+
+def _run(unit: Unit, inputs: StoreInputs, folder: Path) -> dict[str, float]:
+    store = inputs.store
+    job = Job(
+        folder=folder,
+        checkpoints=store.checkpoints(unit.digest),
+        device=inputs.device,
+        checkpoint_seconds=inputs.options.checkpoint_seconds,
+        on_metrics=append_metrics(store.live(unit.digest)),
+    )
+    if isinstance(unit.spec, Pretrain) and unit.spec.guards:
+        return leak_guard.pretrain_guarded(unit.spec, inputs, job)
+    return run_unit(unit.spec, inputs, job)
 
 
 def _give_memory_back() -> None:

@@ -17,10 +17,9 @@ def compared(stored: StoredSpace) -> list[Pair]:
     """Every pair that a finished pre-training of the space was guarded for, once, whatever its network."""
     found = {}
     for digest, unit in stored.of_kind("pretrain"):
-        assert isinstance(unit.spec, Pretrain)  # noqa: S101 - for the type checker
-        if unit.spec.guards and digest in stored.finished:
-            for plain in (stored.json(digest, leak_guard.RECORD) or {}).get("pairs", []):
-                pair = leak_guard.from_plain(plain)
+        if isinstance(unit.spec, Pretrain) and unit.spec.guards and digest in stored.finished:
+            for values in (stored.json(digest, leak_guard.RECORD) or {}).get("pairs", []):
+                pair = Pair.from_json(values)
                 found[pair.source, pair.target, pair.images, pair.against] = pair
     return list(found.values())
 

@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from medpt.errors import InputError
 from medpt.files import replacing
+from medpt.identity import stream_seed
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from medpt.models.encoders import Encoder
 
 ENCODER = "encoder."
 LOGITS = "logits."
@@ -134,6 +137,32 @@ def published(backbone: str, file: Path | None = None) -> dict[str, Tensor]:
     if problems := differences(expected, renamed):
         raise InputError([f"{file or published_name(backbone)}: {problem}" for problem in problems])
     return renamed
+
+
+def build_encoder_with(backbone: str, state: Mapping[str, Tensor] | None, seed: int = 0) -> Encoder:
+    """Build an encoder with the weights of `state`; without any, `seed` draws random ones."""
+    import torch
+
+    from medpt.models.registry import build_encoder
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(stream_seed(seed, "encoder"))
+        encoder = build_encoder(backbone)
+    if state is not None:
+        load_encoder(encoder, state)
+    return encoder
+
+
+def random_weights(backbone: str, seed: int) -> dict[str, Tensor]:
+    """Return random weights as `encoder.*`: published weights are compared with them."""
+    import torch
+
+    from medpt.models.registry import build_encoder
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(stream_seed(seed, "before"))
+        encoder = build_encoder(backbone)
+    return {ENCODER + name: tensor for name, tensor in encoder.state_dict().items()}
 
 
 def write_synthetic(folder: Path, backbone: str, seed: int) -> Path:

@@ -1,1 +1,1 @@
-"""How each kind of unit runs: what it reads, trains or measures, and writes."""
+"""How each kind of unit that trains or measures runs; the module of a kind has its name."""

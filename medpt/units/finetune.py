@@ -1,104 +1,85 @@
-"""One unit of work: a network trained on a target from given weights, and tested.
+"""The unit `finetune`: a network trained on a target from given weights, and tested.
 
-Promises: the test part is seen once, by the weights that were best on the validation part; the encoder is
-transferred whole or not at all; metrics are equal for equal seeds and hold no times.
+The test set is seen once, by the weights that were best on the validation set. The encoder is transferred
+completely or not at all. Metrics are equal for equal seeds and contain no times.
 """
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from medpt import extensions
-from medpt.checkpoint import Checkpoints
 from medpt.data.arrays import Loader
 from medpt.data.splits import subset
 from medpt.errors import InputError
-from medpt.files import replacing, write_json
+from medpt.files import write_arrays
 from medpt.models import weights
 from medpt.specs import Finetune
 from medpt.tasks import supervised
 from medpt.tasks.base import TrainingSetup
 from medpt.tasks.classify import classification_metrics, scores
 from medpt.tasks.segment import full_frame_miou, predictions
-from medpt.train import MetricsRow, evaluation_batches, fit, summary
-from medpt.units.pretrain import HISTORY, RECORD
+from medpt.train import evaluation_batches, summary
+from medpt.units.base import Inputs, Job, Weights
+from medpt.units.pretrain import train
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
 SCORES, PREDICTIONS = "scores.npz", "predictions.npz"
 EXAMPLES = 6  # test images whose prediction is kept for the report
 
 
-def run(
-    spec: Finetune,
-    feed: Loader,
-    folder: Path,
-    *,
-    initial: "Mapping[str, Tensor] | None",
-    checkpoints: Path,
-    device: str = "cpu",
-    checkpoint_seconds: float = 30.0,
-    on_row: Callable[[MetricsRow], object] = lambda row: None,
-) -> dict[str, float]:
-    """Trains on the target and returns the metrics of its test part, as fractions.
+def run(spec: Finetune, inputs: Inputs, job: Job) -> dict[str, float]:
+    """Train on the target and return the metrics of its test set, as fractions.
 
-    `initial` holds the encoder as `encoder.*`, or is None for random weights; with spec.transfer_decoder
-    also the decoder of the same architecture, of which all but the logits is taken. Writes into `folder`
-    history.json (rows of medpt.train.fit), record.json (class weights, sizes) and, for classification,
-    scores.npz (scores (N, K) float32, labels, ids of the test part), for segmentation predictions.npz (ids,
-    image, target, prediction uint8 of the first test images). Goes on from the state in `checkpoints`, which
-    the caller removes once the result is recorded. Metrics: those of the task on the test part (of images cut
-    around a point also full_frame_miou), steps, best_step and, where a validation part could be cut off,
-    val_METRIC and steps_to_95.
-    Raises InputError where specification, weights and data do not fit, DivergedError from training.
+    Writes history.json (rows of medpt.train.fit), record.json (class weights, sizes) and, for classification,
+    scores.npz (scores (N, K) float32, labels, ids of the test set), for segmentation predictions.npz (ids,
+    image, target, prediction uint8 of the first test images). The metrics are those of the task on the test
+    set (of images cut around a point also full_frame_miou), steps, best_step and, if a validation set could
+    be held out, val_METRIC and steps_to_95.
+
+    With `spec.transfer_decoder` all of the decoder but the logits starts from the given weights as well.
+    Raises InputError if specification, weights and data do not fit together, DivergedError from training.
     """
     extensions.require(spec.extensions)
-    work = supervised.set_up(
-        feed,
-        training_rows(spec, feed),
+    loader, initial = inputs.loader(spec.data), inputs.weights(spec)
+    setup = supervised.set_up(
+        loader,
+        training_rows(spec, loader),
         backbone=spec.backbone,
         architecture=spec.architecture,
         protocol=spec.protocol,
         seed=spec.seed,
     )
     if initial is not None:
-        weights.transfer_encoder(work.model, initial)
+        weights.transfer_encoder(setup.model, initial)
     if spec.transfer_decoder:
-        transfer_decoder(work.model, initial, spec)
-    outcome = fit(
-        work,
-        spec.protocol,
-        spec.seed,
-        device=device,
-        checkpoints=Checkpoints(checkpoints, checkpoint_seconds),
-        on_metrics=on_row,
-    )
-    write_json(folder / HISTORY, outcome.history)
-    write_json(folder / RECORD, work.record)
-    return TESTS[feed.index.task](work, feed, torch.device(device), folder) | summary(outcome, work.task)
+        transfer_decoder(setup.model, initial or {}, spec)
+    result = train(setup, spec, job)
+    return TESTS[loader.index.task](setup, loader, job) | summary(result, setup.task)
 
 
-def transfer_decoder(model: "nn.Module", initial: "Mapping[str, Tensor] | None", spec: Finetune) -> None:
-    """weights.transfer_decoder where `initial` holds the decoder of spec.architecture, else InputError."""
-    own, given = (
+def transfer_decoder(model: "nn.Module", initial: Weights, spec: Finetune) -> None:
+    """Copy the decoder of `initial`; InputError unless it is one of the same architecture."""
+    expected, given = (
         {name for name in state if not name.startswith((weights.ENCODER, weights.LOGITS))}
-        for state in (model.state_dict(), initial or {})
+        for state in (model.state_dict(), initial)
     )
-    if own != given:
+    if expected != given:
         raise InputError(
             f"transfer_decoder: the weights of {spec.initialization} have no decoder of {spec.architecture}: "
-            f"{len(own - given)} of its {len(own)} tensors are missing, {len(given - own)} are foreign"
+            f"{len(expected - given)} of its {len(expected)} tensors are missing, "
+            f"{len(given - expected)} are unexpected"
         )
-    weights.transfer_decoder(model, initial or {})
+    weights.transfer_decoder(model, initial)
 
 
-def training_rows(spec: Finetune, feed: Loader) -> np.ndarray:
-    """The training part, or the nested subset of it that spec.target_size and the seed name."""
-    index = feed.index
+def training_rows(spec: Finetune, loader: Loader) -> np.ndarray:
+    """Return the rows of the training set, or of its nested subset that `target_size` and the seed name."""
+    index = loader.index
     rows, test = index.rows("train"), index.rows("test")
     if not len(rows) or not len(test):
         raise InputError(
@@ -107,41 +88,37 @@ def training_rows(spec: Finetune, feed: Loader) -> np.ndarray:
     return rows[subset(supervised.labels(index, rows), index.groups[rows], spec.target_size, spec.seed)]
 
 
-def _test_classifier(
-    work: TrainingSetup, feed: Loader, device: torch.device, folder: Path
-) -> dict[str, float]:
-    rows = feed.index.rows("test")
-    softmax, labels = scores(work.model, evaluation_batches(feed, rows, device))
-    _save_arrays(folder / SCORES, scores=softmax, labels=labels, ids=feed.index.ids[rows])
+def _test_classifier(setup: TrainingSetup, loader: Loader, job: Job) -> dict[str, float]:
+    rows = loader.index.rows("test")
+    softmax, labels = scores(setup.model, evaluation_batches(loader, rows, torch.device(job.device)))
+    arrays = {"scores": softmax, "labels": labels, "ids": loader.index.ids[rows]}
+    write_arrays(job.folder / SCORES, arrays)
     return dict(classification_metrics(softmax, labels))
 
 
-def _test_segmenter(
-    work: TrainingSetup, feed: Loader, device: torch.device, folder: Path
-) -> dict[str, float]:
-    rows = feed.index.rows("test")
-    shown = rows[:EXAMPLES]
-    images, targets = (
-        torch.cat(parts).cpu().numpy() for parts in zip(*feed.scan(shown, EXAMPLES), strict=True)
-    )
-    predicted = predictions(work.model, evaluation_batches(feed, shown, device))
-    ids = feed.index.ids[shown]
-    _save_arrays(folder / PREDICTIONS, ids=ids, image=images, target=targets, prediction=predicted)
-    found = dict(work.task.evaluate(work.model, evaluation_batches(feed, rows, device)))
-    if feed.index.outside is None:
-        return found
-    outside = feed.index.outside[rows].sum(0)
-    return found | {
-        "full_frame_miou": full_frame_miou(work.model, evaluation_batches(feed, rows, device), outside)
+def _test_segmenter(setup: TrainingSetup, loader: Loader, job: Job) -> dict[str, float]:
+    rows, device = loader.index.rows("test"), torch.device(job.device)
+    _write_examples(setup.model, loader, rows[:EXAMPLES], job)
+    metrics = dict(setup.task.evaluate(setup.model, evaluation_batches(loader, rows, device)))
+    if loader.index.outside is None:
+        return metrics
+    outside = loader.index.outside[rows].sum(0)
+    return metrics | {
+        "full_frame_miou": full_frame_miou(setup.model, evaluation_batches(loader, rows, device), outside)
     }
 
 
-TESTS: dict[str, Callable[[TrainingSetup, Loader, torch.device, Path], dict[str, float]]] = {
+def _write_examples(model: "nn.Module", loader: Loader, rows: np.ndarray, job: Job) -> None:
+    images, targets = (
+        torch.cat(batches).cpu().numpy() for batches in zip(*loader.scan(rows, EXAMPLES), strict=True)
+    )
+    predicted = predictions(model, evaluation_batches(loader, rows, torch.device(job.device)))
+    ids = loader.index.ids[rows]
+    arrays = {"ids": ids, "image": images, "target": targets, "prediction": predicted}
+    write_arrays(job.folder / PREDICTIONS, arrays)
+
+
+TESTS: dict[str, Callable[[TrainingSetup, Loader, Job], dict[str, float]]] = {
     "classification": _test_classifier,
     "segmentation": _test_segmenter,
 }
-
-
-def _save_arrays(path: Path, **arrays: np.ndarray) -> None:
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)

@@ -1,12 +1,11 @@
-"""One unit of work: from a source's arrays to pre-trained weights.
+"""The unit `pretrain`: a network trained on the data of a source.
 
-Promises: the weights before and after are whole networks under the same keys, the encoder's as `encoder.*`;
-metrics are equal for equal seeds and hold no times. The source's own test part is not seen.
+The networks before and after are complete networks under the same keys, the encoder's as `encoder.*`. Metrics
+are equal for equal seeds and contain no times. The source's own test set is not seen.
 """
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TypedDict
+from functools import partial
 
 import numpy as np
 
@@ -16,100 +15,89 @@ from medpt.data.arrays import Loader
 from medpt.errors import InputError
 from medpt.files import write_json
 from medpt.models import contract, weights
-from medpt.protocol import TrainingProtocol
-from medpt.specs import CLASSIFIER, SUPERVISED, Pretrain
+from medpt.specs import CLASSIFIER, SUPERVISED, Finetune, Pretrain
 from medpt.tasks import collection, context, jigsaw, supervised
 from medpt.tasks.base import TrainingSetup
-from medpt.train import MetricsRow, TrainingResult, fit, summary
+from medpt.train import TrainingResult, fit, summary
+from medpt.units.base import Inputs, Job
 
 INITIAL, BEST, HISTORY, RECORD = "init.safetensors", "best.safetensors", "history.json", "record.json"
 
 
-def run(
-    spec: Pretrain,
-    feeds: Sequence[Loader],
-    folder: Path,
-    *,
-    checkpoints: Path,
-    device: str = "cpu",
-    checkpoint_seconds: float = 30.0,
-    on_row: Callable[[MetricsRow], object] = lambda row: None,
-) -> dict[str, float]:
-    """Pre-trains on `feeds`, in the order of spec.datasets, and returns the metrics.
+def run(spec: Pretrain, inputs: Inputs, job: Job) -> dict[str, float]:
+    """Pre-train on the data of a source and return the metrics.
 
-    Writes into `folder` the networks before (init.safetensors) and after (best.safetensors), history.json
-    (rows of medpt.train.fit) and record.json (class weights, sizes). Goes on from the state in
-    `checkpoints`, which the caller removes once the result is recorded. Metrics: steps, best_step,
-    images_seen and, where a validation part could be cut off, val_METRIC and steps_to_95; without labels
-    also chance and flat_tiles (jigsaw) and every val_ figure of the best step.
-    Raises InputError where specification and data do not fit, DivergedError from training.
+    Writes the networks before (init.safetensors) and after (best.safetensors), history.json (rows of
+    medpt.train.fit) and record.json (class weights, sizes). The metrics are steps, best_step, images_seen
+    and, if a validation set could be held out, val_METRIC and steps_to_95; without labels also chance and
+    flat_tiles (jigsaw) and every val_ metric of the best step.
+
+    Raises InputError if specification and data do not fit together, DivergedError from training.
     """
     extensions.require(spec.extensions)
-    work = prepare(spec, feeds)
-    weights.save(folder / INITIAL, work.model.state_dict())
-    outcome = fit(
-        work,
+    setup = set_up(spec, [inputs.loader(digest) for digest in spec.data])
+    weights.save(job.folder / INITIAL, setup.model.state_dict())
+    result = train(setup, spec, job)
+    weights.save(job.folder / BEST, setup.model.state_dict())
+    metrics = summary(result, setup.task) | {"images_seen": images_seen(setup, result, spec)} | setup.figures
+    return metrics if spec.method == SUPERVISED else metrics | validation_metrics(result)
+
+
+def train(setup: TrainingSetup, spec: Pretrain | Finetune, job: Job) -> TrainingResult:
+    """Train by the protocol of `spec`, from the job's newest checkpoint, and write history and record."""
+    result = fit(
+        setup,
         spec.protocol,
         spec.seed,
-        device=device,
-        checkpoints=Checkpoints(checkpoints, checkpoint_seconds),
-        on_metrics=on_row,
+        device=job.device,
+        checkpoints=Checkpoints(job.checkpoints, job.checkpoint_seconds),
+        on_metrics=job.on_metrics,
     )
-    weights.save(folder / BEST, work.model.state_dict())
-    write_json(folder / HISTORY, outcome.history)
-    write_json(folder / RECORD, work.record)
-    found = summary(outcome, work.task) | {"images_seen": images_seen(work, outcome, spec)} | work.figures
-    return found if spec.method == SUPERVISED else found | validated(outcome)
+    write_json(job.folder / HISTORY, result.history)
+    write_json(job.folder / RECORD, setup.record)
+    return result
 
 
-def prepare(spec: Pretrain, feeds: Sequence[Loader]) -> TrainingSetup:
-    """The work of a built-in method or of an extension's; InputError where there is none of that name.
+def set_up(spec: Pretrain, loaders: Sequence[Loader]) -> TrainingSetup:
+    """Return the setup of a built-in method or of an extension's; InputError if no method has the name.
 
-    What an extension's method trains is held against the backbone before any time is spent on it.
+    The network of an extension's method is checked before any time is spent on training it.
     """
     if spec.method in METHODS:
-        return METHODS[spec.method](spec, feeds)
-    work: TrainingSetup = extensions.load("method", spec.method, METHODS)(spec, feeds)
-    if problems := contract.encoder_problems(getattr(work, "model", None), spec.backbone):
+        return METHODS[spec.method](spec, loaders)
+    setup: TrainingSetup = extensions.load("method", spec.method, METHODS)(spec, loaders)
+    if problems := contract.encoder_problems(getattr(setup, "model", None), spec.backbone):
         name = extensions.described("method", spec.method)
         raise InputError(f"{name}: {problem}" for problem in problems)
-    return work
+    return setup
 
 
-def validated(outcome: TrainingResult) -> dict[str, float]:
-    """Every validation figure of the weights that were kept."""
-    rows = [row for row in outcome.history if row["step"] == outcome.best_step]
+def validation_metrics(result: TrainingResult) -> dict[str, float]:
+    """Return every validation metric of the weights that were kept."""
+    rows = [row for row in result.history if row["step"] == result.best_step]
     return {name: value for row in rows for name, value in row.items() if name.startswith("val_")}
 
 
-def images_seen(work: TrainingSetup, outcome: TrainingResult, spec: Pretrain) -> float:
-    """Images over all steps, each view of one counted; a batch is never larger than an eightfold epoch."""
-    return float(outcome.step * min(spec.protocol.batch_size, 8 * len(work.train_rows)))
+def images_seen(setup: TrainingSetup, result: TrainingResult, spec: Pretrain) -> float:
+    """Count the images of all steps, each view of one; a batch is at most an eightfold epoch."""
+    return float(result.step * min(spec.protocol.batch_size, 8 * len(setup.train_rows)))
 
 
-class _How(TypedDict):
-    backbone: str
-    architecture: str
-    protocol: TrainingProtocol
-    seed: int
+def _supervised(spec: Pretrain, loaders: Sequence[Loader]) -> TrainingSetup:
+    set_up_training = (
+        partial(collection.set_up, spec.datasets, loaders)
+        if len(loaders) > 1
+        else partial(supervised.set_up, loaders[0], loaders[0].index.rows("train"))
+    )
+    return set_up_training(
+        backbone=spec.backbone, architecture=spec.architecture, protocol=spec.protocol, seed=spec.seed
+    )
 
 
-def _supervised(spec: Pretrain, feeds: Sequence[Loader]) -> TrainingSetup:
-    how: _How = {
-        "backbone": spec.backbone,
-        "architecture": spec.architecture,
-        "protocol": spec.protocol,
-        "seed": spec.seed,
-    }
-    if len(feeds) > 1:
-        return collection.set_up(spec.datasets, feeds, **how)
-    return supervised.set_up(feeds[0], feeds[0].index.rows("train"), **how)
-
-
-def _jigsaw(spec: Pretrain, feeds: Sequence[Loader]) -> TrainingSetup:
-    feed, rows = _unlabelled(spec, feeds)
+def _jigsaw(spec: Pretrain, loaders: Sequence[Loader]) -> TrainingSetup:
+    loader, rows = _unlabelled(spec, loaders)
     return jigsaw.set_up(
-        feed,
+        loader,
         rows,
         backbone=spec.backbone,
         protocol=spec.protocol,
@@ -118,10 +106,10 @@ def _jigsaw(spec: Pretrain, feeds: Sequence[Loader]) -> TrainingSetup:
     )
 
 
-def _context(spec: Pretrain, feeds: Sequence[Loader]) -> TrainingSetup:
-    feed, rows = _unlabelled(spec, feeds)
+def _context(spec: Pretrain, loaders: Sequence[Loader]) -> TrainingSetup:
+    loader, rows = _unlabelled(spec, loaders)
     return context.set_up(
-        feed,
+        loader,
         rows,
         backbone=spec.backbone,
         architecture=spec.architecture,
@@ -130,12 +118,12 @@ def _context(spec: Pretrain, feeds: Sequence[Loader]) -> TrainingSetup:
     )
 
 
-def _unlabelled(spec: Pretrain, feeds: Sequence[Loader]) -> tuple[Loader, np.ndarray]:
-    """The one set of a self-supervised method, and its training rows."""
+def _unlabelled(spec: Pretrain, loaders: Sequence[Loader]) -> tuple[Loader, np.ndarray]:
+    """Return the one dataset of a self-supervised method, and its training rows."""
     problems = []
-    if len(feeds) != 1:
+    if len(loaders) != 1:
         given = ", ".join(spec.datasets)
-        problems.append(f"method: {spec.method} takes one dataset, not {len(feeds)}: {given}")
+        problems.append(f"method: {spec.method} takes one dataset, not {len(loaders)}: {given}")
     if spec.architecture not in SHARED:
         accepted = " (classification targets) or ".join(SHARED)
         problems.append(
@@ -143,11 +131,13 @@ def _unlabelled(spec: Pretrain, feeds: Sequence[Loader]) -> tuple[Loader, np.nda
             f"networks: {accepted} (segmentation targets) is accepted"
         )
     problems += [
-        f"{feed.index.dataset}: no training image" for feed in feeds if not len(feed.index.rows("train"))
+        f"{loader.index.dataset}: no training image"
+        for loader in loaders
+        if not len(loader.index.rows("train"))
     ]
     if problems:
         raise InputError(problems)
-    return feeds[0], feeds[0].index.rows("train")
+    return loaders[0], loaders[0].index.rows("train")
 
 
 SHARED = (CLASSIFIER, "unet")
@@ -156,4 +146,3 @@ METHODS: dict[str, Callable[[Pretrain, Sequence[Loader]], TrainingSetup]] = {
     "jigsaw": _jigsaw,
     "context": _context,
 }
-"""From a specification and its data to the network, task and rows that `fit` trains."""

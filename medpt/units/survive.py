@@ -1,112 +1,73 @@
-"""Units of work on cohorts: the features of all patches; one survival model for one split of the patients.
+"""The unit `survive`: one survival model, fitted and tested on one split of a cohort's patients.
 
 The seed of a trial draws its split, so that all models and initializations of a seed see the same patients.
 """
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, replace
-from pathlib import Path
+from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
-from medpt.files import replacing, write_json
-from medpt.identity import stream_seed
-from medpt.models.registry import build_encoder
-from medpt.models.weights import load_encoder
-from medpt.specs import HANDCRAFTED, Features, Survive
+from medpt.files import write_arrays, write_json
+from medpt.models.weights import build_encoder_with
+from medpt.specs import Survive
 from medpt.survival import models
-from medpt.survival.cohort import Cohort
 from medpt.survival.evaluate import evaluate, risk_groups
-from medpt.survival.features import extract
-from medpt.survival.handcrafted import describe
 from medpt.survival.needs import NEEDS
 from medpt.survival.split import parts
 from medpt.survival.study import TRAIN, Study
+from medpt.units.base import Inputs, Job
 
-FEATURES, RISKS, CURVES = "features.npy", "risks.npz", "curves.json"
-
-Weights = Mapping[str, Tensor]
-
-
-def run_features(
-    spec: Features, cohort: Cohort, folder: Path, initial: Weights | None, device: str = "cpu"
-) -> dict[str, float]:
-    """Writes features.npy: float16 (n, d) of the encoder, or float32 (n, 40) without one, patch by patch.
-
-    A random encoder's batch norm is settled on patches of the training patients of the same seed's split.
-    """
-    if spec.backbone == HANDCRAFTED:
-        values: NDArray[np.floating] = describe(cohort.images)
-    else:
-        encoder = new_encoder(spec.backbone, initial, spec.seed)
-        training = np.flatnonzero((split(cohort, spec.seed) == TRAIN)[cohort.patient])
-        settle_on = training if initial is None else None
-        values = extract(encoder, cohort.images, device, settle_on=settle_on, seed=spec.seed)
-    with replacing(folder / FEATURES) as temporary, temporary.open("wb") as file:
-        np.save(file, values, allow_pickle=False)
-    return {"patches": float(len(values)), "dimensions": float(values.shape[1])}
+RISKS, CURVES = "risks.npz", "curves.json"
 
 
-def run(
-    spec: Survive,
-    cohort: Cohort,
-    features: NDArray[np.floating] | None,
-    folder: Path,
-    initial: Weights | None,
-    device: str = "cpu",
-) -> dict[str, float]:
-    """Fits on the training patients, and measures on the test patients: all of them, whatever the model.
+def run(spec: Survive, inputs: Inputs, job: Job) -> dict[str, float]:
+    """Fit a survival model on the training patients and test it on all test patients.
 
-    One without a patch in focus counts with the median risk of the training patients.
+    A patient without a patch in focus gets the median risk of the training patients.
 
     Writes risks.npz (`patients`, `time` in days, `event`, `part`, `risk`; (P,) each) and curves.json
-    (medpt.survival.evaluate.RiskGroups; `logrank_p` null where there is none). Metrics are those of
-    `evaluate`, and what the fit is worth recording as `fit_*`; what is not a number is left out.
+    (medpt.survival.evaluate.RiskGroups; `logrank_p` is null where it is not defined). The metrics are those
+    of `evaluate` and, as `fit_*`, facts about the fit; values that are not finite are left out.
     """
-    study = study_of(spec, cohort, features, initial, device)
+    study = build_study(spec, inputs, job.device)
     prediction = models.SURVIVAL_MODELS[spec.model](study, spec.options)
-    arrays = {
+    risks = {
         "patients": np.array(study.patients),
         "time": study.time,
         "event": study.event,
         "part": study.part,
         "risk": prediction.risk,
     }
-    with replacing(folder / RISKS) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)
-    groups = asdict(risk_groups(study, prediction.risk))
-    known = math.isfinite(groups["logrank_p"])
-    write_json(folder / CURVES, groups | {"logrank_p": groups["logrank_p"] if known else None})
+    write_arrays(job.folder / RISKS, risks)
+    write_json(job.folder / CURVES, _curves(study, prediction.risk))
     facts = {f"fit_{name}": value for name, value in prediction.facts.items()}
-    measured = dict(evaluate(study, prediction.risk)) | facts
+    measured: Mapping[str, float] = dict(evaluate(study, prediction.risk)) | facts
     return {name: float(value) for name, value in measured.items() if math.isfinite(value)}
 
 
-def load_features(path: Path) -> NDArray[np.floating]:
-    """Mapped from disk."""
-    return np.load(path, mmap_mode="r", allow_pickle=False)
+def _curves(study: Study, risk: NDArray[np.float64]) -> dict[str, Any]:
+    groups = asdict(risk_groups(study, risk))
+    return groups | {"logrank_p": groups["logrank_p"] if math.isfinite(groups["logrank_p"]) else None}
 
 
-def split(cohort: Cohort, seed: int) -> NDArray[np.int8]:
-    """The part of every patient of the cohort."""
-    return parts(cohort.patients, cohort.time, cohort.event, seed)
-
-
-def study_of(
-    spec: Survive,
-    cohort: Cohort,
-    features: NDArray[np.floating] | None,
-    initial: Weights | None,
-    device: str,
-) -> Study:
-    """What the model is given: patches in focus alone, by a threshold that training patients set."""
-    needs, part = NEEDS[spec.model], split(cohort, spec.seed)
+def build_study(spec: Survive, inputs: Inputs, device: str) -> Study:
+    """Return what the model is given; patches are in focus by a threshold from the training patients."""
+    needs, cohort = NEEDS[spec.model], inputs.cohort(spec.data)
+    part = parts(cohort.patients, cohort.time, cohort.event, spec.seed)
     rows = cohort.valid(part == TRAIN)
-    study = Study(
+    given: dict[str, Any] = {}
+    if spec.features:
+        given["features" if needs.features else "handcrafted"] = inputs.features(spec.features)[rows]
+    if needs.pixels:
+        given["images"] = ImageRows(cohort.images, rows)
+    if needs.network:
+        given["encoder"] = partial(build_encoder_with, spec.backbone, inputs.weights(spec), spec.seed)
+    return Study(
         patients=cohort.patients,
         time=cohort.time,
         event=cohort.event,
@@ -115,20 +76,12 @@ def study_of(
         clinical=cohort.clinical,
         seed=spec.seed,
         device=device,
+        **given,
     )
-    if needs.features and features is not None:
-        study = replace(study, features=features[rows])
-    if needs.handcrafted and features is not None:
-        study = replace(study, handcrafted=features[rows])
-    if needs.pixels:
-        study = replace(study, images=ImageRows(cohort.images, rows))
-    if needs.network:
-        study = replace(study, encoder=lambda: new_encoder(spec.backbone, initial, spec.seed))
-    return study
 
 
 class ImageRows:
-    """Rows of images (n, S, S, 3) on disk, read when asked for: a cohort's do not fit into memory."""
+    """Some rows of images (n, S, S, 3) on disk, read when they are indexed; all of them exceed the memory."""
 
     def __init__(self, images: NDArray[np.uint8], rows: NDArray[np.intp]) -> None:
         self.images, self.rows = images, rows
@@ -139,15 +92,3 @@ class ImageRows:
 
     def __getitem__(self, places: Any) -> NDArray[np.uint8]:
         return self.images[self.rows[places]]
-
-
-def new_encoder(backbone: str, initial: Weights | None, seed: int) -> nn.Module:
-    """With the given weights, or with random ones that the seed draws."""
-    import torch
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stream_seed(seed, "encoder"))
-        encoder = build_encoder(backbone)
-    if initial is not None:
-        load_encoder(encoder, initial)
-    return encoder

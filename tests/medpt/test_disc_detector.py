@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from memory_inputs import run_pretrain
 from torch import nn
 
 from medpt import metrics, phantom
@@ -22,7 +23,7 @@ from medpt.protocol import TrainingProtocol
 from medpt.specs import Prepare, Pretrain
 from medpt.tasks.segment import Segment, full_frame_miou
 from medpt.train import evaluation_batches
-from medpt.units.pretrain import BEST, run
+from medpt.units.pretrain import BEST
 
 PIPELINE = "crop_fundus(10)|resize(64)|clahe(2,8)"
 
@@ -42,8 +43,8 @@ def detector(tmp_path_factory: pytest.TempPathFactory) -> Detector:
     protocol = TrainingProtocol(1e-3, 8, min_steps=0, max_steps=60, evaluate_every=30)
     spec = Pretrain(("REFUGE-OD",), ("d",), "shufflenet_v2", "unet", protocol=protocol)
     loader = ArrayLoader(from_shards(folder, top / "cache"))
-    run(spec, [loader], top, checkpoints=top / "checkpoints")
-    return Detector(top / BEST, "shufflenet_v2", "unet", PIPELINE)
+    run_pretrain(spec, [loader], top)
+    return Detector(top / "out" / BEST, "shufflenet_v2", "unet", PIPELINE)
 
 
 @pytest.fixture(scope="module")

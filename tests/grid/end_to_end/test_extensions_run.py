@@ -129,7 +129,7 @@ def test_a_segmentation_network_is_held_to_its_contract(here: Path, monkeypatch:
 
 
 def test_a_method_that_trains_another_encoder_is_refused(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from medpt.units.pretrain import prepare
+    from medpt.units.pretrain import set_up
 
     folder = installed(here / "more", project("more", "methods", wrong="wrong_method:build"))
     (folder / "wrong_method.py").write_text(
@@ -140,6 +140,6 @@ def test_a_method_that_trains_another_encoder_is_refused(here: Path, monkeypatch
     with pytest.raises(
         InputError, match=r"method 'wrong' \(wrong_method:build of more 1.0\): missing tensor"
     ):
-        prepare(Pretrain(("DRIVE",), ("d",), "five_blocks", "classifier", "wrong"), [])
+        set_up(Pretrain(("DRIVE",), ("d",), "five_blocks", "classifier", "wrong"), [])
     with pytest.raises(InputError, match="method: no 'wrongs'; did you mean wrong"):
-        prepare(Pretrain(("DRIVE",), ("d",), "five_blocks", "classifier", "wrongs"), [])
+        set_up(Pretrain(("DRIVE",), ("d",), "five_blocks", "classifier", "wrongs"), [])

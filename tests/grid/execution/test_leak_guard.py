@@ -119,11 +119,11 @@ def test_a_comparison_is_made_once_a_node_and_read_back(tmp_path: Path, store: S
     source, target = unit(plan, "EyePACS"), unit(plan, "MESSIDOR")
     for entry in (source, target):
         made_space.finish(store, entry)
-    first = leak_guard.pair(source.digest, target.digest, store, tmp_path / "cache")
+    first = leak_guard.compare(source.digest, target.digest, store, tmp_path / "cache")
     assert (first.source, first.target, first.images, first.against) == ("EyePACS", "MESSIDOR", 20, 30)
     assert first.kinds == {"identical": 20}
     store.folder(source.digest).rename(tmp_path / "away")
-    assert leak_guard.pair(source.digest, target.digest, store, tmp_path / "cache") == first
+    assert leak_guard.compare(source.digest, target.digest, store, tmp_path / "cache") == first
 
 
 def test_a_streamed_set_leaves_them_out_as_well(

@@ -13,11 +13,14 @@ from made_units import plan_of, trial_unit
 
 from grid.cluster.ray_session import local_ray
 from grid.execution import failures, scheduler
+from grid.execution.inputs import StoreInputs
 from grid.execution.scheduler import RunListeners
 from grid.options import RunOptions
 from grid.plan.plan import Plan, Unit
 from grid.store.store import Store
 from medpt import files
+from medpt.specs import Finetune
+from medpt.units.base import Job
 
 
 def plan(*architectures: str) -> Plan:
@@ -39,22 +42,23 @@ def trainable(config: dict[str, Any], **sent: Any) -> None:
 
     from grid.execution import worker
 
-    def hold(
-        unit: Unit, store: Store, options: RunOptions, gpu_share: float, folder: Path
-    ) -> dict[str, float]:
+    def hold(spec: Finetune, inputs: StoreInputs, job: Job) -> dict[str, float]:
         began = time.time()
         time.sleep(0.5)
-        row = {"share": gpu_share, "began": began, "ended": time.time()}
-        row |= {"label": unit.label, "pid": os.getpid()}
-        with (store.root / "held.jsonl").open("a") as file:
+        row = {"share": config["gpu"], "began": began, "ended": time.time()}
+        row |= {"label": spec.architecture, "pid": os.getpid()}
+        with (inputs.store.root / "held.jsonl").open("a") as file:
             file.write(json.dumps(row) + "\n")
-        if gpu_share < 0.5 and unit.label.startswith(("unet", "cenet")):
+        if config["gpu"] < 0.5 and spec.architecture in ("unet", "cenet"):
             raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-        if unit.label.startswith("cenet"):
+        if spec.architecture == "cenet":
             raise torch.cuda.OutOfMemoryError("still too little")
-        return {"share": gpu_share}
+        return {"share": config["gpu"]}
 
-    with mock.patch.dict(worker.RUNNERS, finetune=hold):
+    with (
+        mock.patch.object(worker, "open_device", return_value="cpu"),
+        mock.patch.object(worker, "run_unit", hold),
+    ):
         worker.trainable(config, **sent)
 
 
@@ -156,14 +160,12 @@ def test_starved_unit_fails_after_bounded_retries_and_says_why(
         def greedy(data: Any, *arguments: Any, **options: Any) -> Any:
             return ours(data, *arguments, **options | {"num_cpus": 1})
 
-        def read(
-            unit: Unit, store: Store, options: RunOptions, gpu_share: float, folder: Path
-        ) -> dict[str, float]:
+        def read(spec: Finetune, inputs: StoreInputs, job: Job) -> dict[str, float]:
             with mock.patch.object(Dataset, "map_batches", greedy):
-                batches = streaming.stream([store.root / "shard"], lambda table, position: {})
+                batches = streaming.stream([inputs.store.root / "shard"], lambda table, position: {})
                 return {"batches": float(len(list(streaming.with_timeout(batches, seconds=1.5))))}
 
-        with mock.patch.dict(worker.RUNNERS, finetune=read):
+        with mock.patch.object(worker, "run_unit", read):
             worker.trainable(config, **sent)
 
     monkeypatch.setattr(scheduler, "trainable", starved)

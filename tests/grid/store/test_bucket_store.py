@@ -126,7 +126,7 @@ def test_a_node_that_has_nothing_yet_keeps_live_metrics(node: Node) -> None:
     node("one")
     other = node("other")
     with other.followed(DIGEST):
-        inputs.live(other.live(DIGEST))({"step": 2})
+        inputs.append_metrics(other.live(DIGEST))({"step": 2})
     assert node("one").live_rows(DIGEST) == '{"step": 2}\n'
 
 

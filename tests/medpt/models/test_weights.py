@@ -219,3 +219,20 @@ def test_published_uses_the_download_cache_of_torch(tmp_path: Path, monkeypatch:
     assert_equal(
         state, {f"encoder.{k}": v for k, v in theirs.state_dict().items() if not k.startswith("fc.")}
     )
+
+
+def test_random_weights_are_drawn_by_their_seed() -> None:
+    one, same, other = (weights.random_weights("resnet18", seed) for seed in (0, 0, 1))
+    name = "encoder.conv1.weight"
+    assert torch.equal(one[name], same[name])
+    assert not torch.equal(one[name], other[name])
+
+
+def test_encoder_is_built_with_the_given_weights_or_random_ones() -> None:
+    state = weights.random_weights("resnet18", seed=1)
+    given, drawn = (
+        weights.build_encoder_with("resnet18", state),
+        weights.build_encoder_with("resnet18", None, seed=1),
+    )
+    assert torch.equal(given.state_dict()["conv1.weight"], state["encoder.conv1.weight"])
+    assert not torch.equal(drawn.state_dict()["conv1.weight"], state["encoder.conv1.weight"])

@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from memory_inputs import run_pretrain
 from torch import Tensor
 from training_sets import shades, squares
 
@@ -27,7 +28,6 @@ from medpt.tasks import collection, supervised
 from medpt.tasks.collection import CollectionLoader
 from medpt.tasks.supervised import network
 from medpt.train import TrainingState, evaluation_batches
-from medpt.units import pretrain
 
 SHORT = TrainingProtocol(
     batch_size=4, patience=9, min_steps=0, max_steps=6, evaluate_every=3, validation_fraction=0.2
@@ -231,9 +231,7 @@ def test_set_heads_makes_linear_or_1x1_layers() -> None:
 
 
 def run(folder: Path, spec: Pretrain = SPEC, sets: Any = None, **options: Any) -> dict[str, float]:
-    return pretrain.run(
-        spec, sets or loaders(), folder / "out", checkpoints=folder / "checkpoints", **options
-    )
+    return run_pretrain(spec, sets or loaders(), folder, **options)
 
 
 def test_a_pretraining_leaves_weights_that_fit_a_target(tmp_path: Path) -> None:
@@ -272,7 +270,7 @@ def test_a_killed_pretraining_goes_on_to_the_same_weights(tmp_path: Path, step: 
 
     whole = run(tmp_path / "whole")
     with pytest.raises(KilledError):
-        run(tmp_path / "killed", checkpoint_seconds=0, on_row=die)
+        run(tmp_path / "killed", checkpoint_seconds=0, on_metrics=die)
     assert run(tmp_path / "killed") == whole
     states = [load(tmp_path / side / "out" / "best.safetensors") for side in ("whole", "killed")]
     assert all(torch.equal(states[1][name], tensor) for name, tensor in states[0].items())

@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from memory_inputs import run_pretrain
 from torch import Tensor, nn
 from training_sets import squares
 from unlabelled_sets import Watched, hills
@@ -27,7 +28,6 @@ from medpt.tasks.context import DRAWS, Context, rearranged, sources, swaps
 from medpt.tasks.self_supervision import uniform
 from medpt.tasks.supervised import network
 from medpt.train import fit
-from medpt.units import pretrain
 
 SHORT = TrainingProtocol(
     batch_size=4, patience=9, min_steps=0, max_steps=4, evaluate_every=2, validation_fraction=0.2
@@ -199,7 +199,7 @@ def test_context_refuses_sides_that_are_no_multiples_of_32() -> None:
 
 def run(folder: Path, loader: Any = None, spec: Pretrain = SPEC, **options: Any) -> dict[str, float]:
     loaders = [loader or hills()]
-    return pretrain.run(spec, loaders, folder / "out", checkpoints=folder / "checkpoints", **options)
+    return run_pretrain(spec, loaders, folder, **options)
 
 
 def test_a_pretraining_leaves_weights_history_and_figures(tmp_path: Path) -> None:
@@ -240,7 +240,7 @@ def test_a_killed_pretraining_goes_on_to_the_same_weights(tmp_path: Path) -> Non
 
     whole = run(tmp_path / "whole")
     with pytest.raises(KilledError):
-        run(tmp_path / "killed", checkpoint_seconds=0, on_row=die)
+        run(tmp_path / "killed", checkpoint_seconds=0, on_metrics=die)
     assert run(tmp_path / "killed") == whole
     files = [(tmp_path / side / "out" / "best.safetensors").read_bytes() for side in ("whole", "killed")]
     assert files[0] == files[1]

@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from memory_inputs import run_pretrain
 from torch import Tensor, nn
 from unlabelled_sets import Watched, hills
 
@@ -26,7 +27,6 @@ from medpt.tasks.jigsaw import DRAWS, GREY, JITTER, LUMA, Jigsaw, Mirrored, pixe
 from medpt.tasks.self_supervision import uniform
 from medpt.tasks.supervised import network
 from medpt.train import fit
-from medpt.units import pretrain
 
 SHORT = TrainingProtocol(
     batch_size=4, patience=9, min_steps=0, max_steps=4, evaluate_every=2, validation_fraction=0.2
@@ -280,9 +280,7 @@ def test_jigsaw_trains_on_the_smallest_accepted_images(backbone: str, side: int)
 
 def run(folder: Path, loader: Any = None, **options: Any) -> dict[str, float]:
     spec = replace(SPEC, **options.pop("changes", {}))
-    return pretrain.run(
-        spec, [loader or hills()], folder / "out", checkpoints=folder / "checkpoints", **options
-    )
+    return run_pretrain(spec, [loader or hills()], folder, **options)
 
 
 def test_a_pretraining_leaves_weights_history_permutations_and_figures(tmp_path: Path) -> None:
@@ -334,7 +332,7 @@ def test_a_killed_pretraining_goes_on_to_the_same_weights(tmp_path: Path) -> Non
 
     whole = run(tmp_path / "whole")
     with pytest.raises(KilledError):
-        run(tmp_path / "killed", checkpoint_seconds=0, on_row=die)
+        run(tmp_path / "killed", checkpoint_seconds=0, on_metrics=die)
     assert run(tmp_path / "killed") == whole
     files = [(tmp_path / side / "out" / "best.safetensors").read_bytes() for side in ("whole", "killed")]
     assert files[0] == files[1]

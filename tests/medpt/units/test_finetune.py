@@ -1,6 +1,5 @@
 import itertools
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from memory_inputs import MemoryInputs, job_in, run_pretrain
 from training_sets import shades, squares
 
 from medpt import metrics
@@ -16,7 +16,7 @@ from medpt.models.weights import encoder_state, load
 from medpt.protocol import TrainingProtocol
 from medpt.specs import Finetune, Pretrain
 from medpt.tasks.supervised import network
-from medpt.units import finetune, pretrain
+from medpt.units import finetune
 
 SHORT = TrainingProtocol(
     batch_size=4, patience=9, min_steps=0, max_steps=4, evaluate_every=2, validation_fraction=0.2
@@ -25,17 +25,9 @@ SPEC = Finetune("random", None, "Toy", "digest", "resnet18", "classifier", seed=
 UNET = replace(SPEC, architecture="unet", protocol=replace(SHORT, max_steps=2))
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def run(folder: Path, spec: Finetune = SPEC, feed: Any = None, **options: Any) -> dict[str, float]:
-    options = {"initial": None, "checkpoints": folder / "checkpoints"} | options
-    return finetune.run(spec, feed or shades(train=15), folder / "out", **options)
+    inputs = MemoryInputs({spec.data: feed or shades(train=15)}, after=options.pop("initial", None))
+    return finetune.run(spec, inputs, job_in(folder, **options))
 
 
 def test_classification_is_tested_once_on_the_whole_test_part(tmp_path: Path) -> None:
@@ -72,7 +64,7 @@ def test_the_examples_are_what_the_metric_saw(tmp_path: Path) -> None:
 
 def test_history_and_record_are_left(tmp_path: Path) -> None:
     rows: list[dict[str, float]] = []
-    found = run(tmp_path, on_row=rows.append)
+    found = run(tmp_path, on_metrics=rows.append)
     assert json.loads((tmp_path / "out" / "history.json").read_text()) == rows
     best = max(rows, key=lambda row: row["val_auc"])
     assert (found["val_auc"], found["best_step"]) == (best["val_auc"], best["step"])
@@ -99,7 +91,7 @@ def test_a_killed_trial_goes_on_to_the_same_result(tmp_path: Path) -> None:
 
     whole = run(tmp_path / "whole")
     with pytest.raises(KilledError):
-        run(tmp_path / "killed", checkpoint_seconds=0, on_row=die)
+        run(tmp_path / "killed", checkpoint_seconds=0, on_metrics=die)
     assert run(tmp_path / "killed") == whole
     scores = [(tmp_path / side / "out" / "scores.npz").read_bytes() for side in ("whole", "killed")]
     assert scores[0] == scores[1]
@@ -108,8 +100,8 @@ def test_a_killed_trial_goes_on_to_the_same_result(tmp_path: Path) -> None:
 def test_a_pretrained_encoder_is_what_training_starts_from(tmp_path: Path) -> None:
     """With a learning rate of zero, only batch norm's statistics leave the transferred encoder."""
     pretraining = Pretrain(("Toy",), ("digest",), "resnet18", "classifier", seed=5, protocol=SHORT)
-    pretrain.run(pretraining, [shades(train=15, classes=3)], tmp_path / "pre", checkpoints=tmp_path / "c")
-    encoder = encoder_state(load(tmp_path / "pre" / "best.safetensors"))
+    run_pretrain(pretraining, [shades(train=15, classes=3)], tmp_path / "pre")
+    encoder = encoder_state(load(tmp_path / "pre" / "out" / "best.safetensors"))
     still = replace(SPEC, protocol=replace(SHORT, learning_rate=0.0, max_steps=1))
     feed = shades(train=15)
     found = run(tmp_path / "fine", still, feed, initial=encoder, checkpoint_seconds=0)

@@ -1,18 +1,17 @@
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from memory_inputs import run_pretrain
 from training_sets import shades, squares
 
 from medpt.errors import InputError
 from medpt.models.weights import encoder_state, load
 from medpt.protocol import TrainingProtocol
 from medpt.specs import Pretrain
-from medpt.units import pretrain
 
 SHORT = TrainingProtocol(
     batch_size=4, patience=9, min_steps=0, max_steps=4, evaluate_every=2, validation_fraction=0.2
@@ -21,22 +20,13 @@ SPEC = Pretrain(("Toy",), ("digest",), "resnet18", "classifier", seed=1, protoco
 FILES = {"init.safetensors", "best.safetensors", "history.json", "record.json"}
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def run(folder: Path, spec: Pretrain = SPEC, feeds: Any = None, **options: Any) -> dict[str, float]:
-    feeds = feeds or [shades(train=15)]
-    return pretrain.run(spec, feeds, folder / "out", checkpoints=folder / "checkpoints", **options)
+    return run_pretrain(spec, feeds or [shades(train=15)], folder, **options)
 
 
 def test_it_leaves_both_networks_the_history_and_the_record(tmp_path: Path) -> None:
     rows: list[dict[str, float]] = []
-    metrics = run(tmp_path, on_row=rows.append)
+    metrics = run(tmp_path, on_metrics=rows.append)
     assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
     assert set(metrics) == {"steps", "best_step", "images_seen", "val_auc", "steps_to_95"}
     assert (metrics["steps"], metrics["images_seen"]) == (4, 16)
@@ -77,7 +67,7 @@ def test_a_killed_pretraining_goes_on_to_the_same_files(tmp_path: Path) -> None:
 
     whole = run(tmp_path / "whole")
     with pytest.raises(KilledError):
-        run(tmp_path / "killed", checkpoint_seconds=0, on_row=die)
+        run(tmp_path / "killed", checkpoint_seconds=0, on_metrics=die)
     assert run(tmp_path / "killed") == whole
     for name in ("init.safetensors", "best.safetensors"):
         assert (tmp_path / "killed" / "out" / name).read_bytes() == (

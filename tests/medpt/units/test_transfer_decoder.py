@@ -1,10 +1,10 @@
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from memory_inputs import MemoryInputs, job_in
 from training_sets import shades, squares
 
 from medpt.errors import InputError
@@ -23,14 +23,6 @@ SPEC = Finetune(
 )
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def source(architecture: str = "unet", classes: int = 5) -> dict[str, torch.Tensor]:
     torch.manual_seed(9)
     return build_segmenter(architecture, "shufflenet_v2", classes).state_dict()
@@ -38,15 +30,9 @@ def source(architecture: str = "unet", classes: int = 5) -> dict[str, torch.Tens
 
 def trained(folder: Path, spec: Finetune, initial: Any, feed: Any = None) -> dict[str, torch.Tensor]:
     """The network after one step with a learning rate of zero: only batch norm's statistics have moved."""
-    finetune.run(
-        spec,
-        feed or squares(train=10, size=64),
-        folder / "out",
-        initial=initial,
-        checkpoints=folder / "c",
-        checkpoint_seconds=0,
-    )
-    (file,) = (folder / "c").glob("*.safetensors")
+    inputs = MemoryInputs({spec.data: feed or squares(train=10, size=64)}, after=initial)
+    finetune.run(spec, inputs, job_in(folder, checkpoint_seconds=0))
+    (file,) = (folder / "checkpoints").glob("*.safetensors")
     return {name.removeprefix("model/"): value for name, value in load(file).items() if "model/" in name}
 
 

@@ -1,7 +1,10 @@
 """From damaged and missing slides to C-indices: what becomes of each patient."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from memory_inputs import MemoryInputs
 
 from medpt import phantom
 from medpt.data import Dataset, open_dataset
@@ -10,9 +13,8 @@ from medpt.specs import HANDCRAFTED, NO_NETWORK, Features, Slides, Survive
 from medpt.survival import patch_files
 from medpt.survival.cohort import Cohort, open_cohort
 from medpt.survival.study import TEST, TRAIN
-from medpt.units import survive
-
-pytestmark = pytest.mark.usefixtures("one_thread")
+from medpt.units import features, survive
+from medpt.units.base import Job
 
 PATIENTS = 30
 UNREADABLE, HALF_EMPTY = "TCGA-DU-0005", "TCGA-HT-0006"  # of one slide, and of two
@@ -45,11 +47,12 @@ def risks(
 ) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     """What a forest writes, and its metrics."""
     folder = tmp_path_factory.mktemp("forest")
-    names = ("TCGA-LGG", "d", HANDCRAFTED, request.param)
-    survive.run_features(Features(NO_NETWORK, None, *names), cohort, folder, None)
-    features = survive.load_features(folder / survive.FEATURES)
+    names, job = ("TCGA-LGG", "d", HANDCRAFTED, request.param), Job(folder, folder)
+    inputs = MemoryInputs(cohorts={"d": cohort})
+    features.run(Features(NO_NETWORK, None, *names), inputs, job)
+    inputs = replace(inputs, matrices={"f": np.load(folder / features.FEATURES)})
     spec = Survive("rsf", NO_NETWORK, None, "TCGA-LGG", "d", "f", *names[2:], {"trees": 10, "node_size": 3})
-    metrics = survive.run(spec, cohort, features, folder, None)
+    metrics = survive.run(spec, inputs, job)
     with np.load(folder / survive.RISKS) as written:
         return dict(written), metrics
 
