@@ -26,7 +26,7 @@ MANY_ARGUMENTS = {
     "medpt/data/readers/cardiacmri.py: _heart",
     "medpt/phantom/tcga.py: _slide",
 }
-ASSERTS = 11
+ASSERTS = 6
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

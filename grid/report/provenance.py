@@ -31,7 +31,6 @@ PACKAGES = (
     "mlflow",
     "pyarrow",
 )
-DEFAULTS = {"pretrain": Pretrain.protocol, "finetune": Finetune.protocol}
 MEANINGS = {
     "learning_rate": "of Adam, betas and epsilon as published (paper, section 2.2)",
     "batch_size": "images in a step (paper, section 2.2)",
@@ -90,12 +89,12 @@ class Compared:
 
 def settings(stored: StoredSpace) -> list[Setting]:
     """Every field of the protocols with all values that the plan gives it."""
-    used = {kind: stored.protocols(kind) for kind in DEFAULTS}
+    used = [(stored.protocols(kind), kind.protocol) for kind in (Pretrain, Finetune)]
     return [
         Setting(
             item.name,
             MEANINGS.get(item.name, ""),
-            *(_values(item.name, used[kind], DEFAULTS[kind]) for kind in DEFAULTS),
+            *(_values(item.name, values, default) for values, default in used),
         )
         for item in fields(TrainingProtocol)
     ]

@@ -16,9 +16,9 @@ TURNED = ("", "a quarter turn", "half a turn", "three quarter turns", *["mirrore
 def compared(stored: StoredSpace) -> list[Pair]:
     """Every pair that a finished pre-training of the space was guarded for, once, whatever its network."""
     found = {}
-    for digest, unit in stored.of_kind("pretrain"):
-        if isinstance(unit.spec, Pretrain) and unit.spec.guards and digest in stored.finished:
-            for values in (stored.json(digest, leak_guard.RECORD) or {}).get("pairs", []):
+    for unit, spec in stored.units_of(Pretrain):
+        if spec.guards and unit.digest in stored.finished:
+            for values in (stored.json(unit.digest, leak_guard.RECORD) or {}).get("pairs", []):
                 pair = Pair.from_json(values)
                 found[pair.source, pair.target, pair.images, pair.against] = pair
     return list(found.values())
@@ -40,13 +40,12 @@ class SharedClasses:
 
 def classes(stored: StoredSpace) -> list[SharedClasses]:
     """The declared pairs that a fine-tuning of the space goes from and to."""
-    pairs = {pair for _, unit in stored.of_kind("finetune") for pair in _pairs(stored, unit.spec)}
+    pairs = {pair for _, spec in stored.units_of(Finetune) for pair in _pairs(stored, spec)}
     entries = [entry for entry in shared_classes.SHARED if (entry.source, entry.target) in pairs]
     return [SharedClasses(entry, _state(stored, entry)) for entry in entries]
 
 
-def _pairs(stored: StoredSpace, spec: object) -> set[tuple[str, str]]:
-    assert isinstance(spec, Finetune)  # noqa: S101 - for the type checker
+def _pairs(stored: StoredSpace, spec: Finetune) -> set[tuple[str, str]]:
     source = stored.units.get(spec.weights or "")
     names = source.spec.datasets if source and isinstance(source.spec, Pretrain) else ()
     return {(name, spec.dataset) for name in names}
@@ -54,7 +53,6 @@ def _pairs(stored: StoredSpace, spec: object) -> set[tuple[str, str]]:
 
 def _state(stored: StoredSpace, entry: Shared) -> str:
     """By the reader's options that the space gives the source."""
-    specs = [unit.spec for _, unit in stored.of_kind("prepare")]
-    options = [s.options for s in specs if isinstance(s, Prepare) and s.dataset == entry.source]
+    options = [spec.options for _, spec in stored.units_of(Prepare) if spec.dataset == entry.source]
     left_out = [set(o.get("exclude", shared_classes.excluded(entry.source))) for o in options]
     return "left out" if left_out and all(names >= set(entry.classes) for names in left_out) else "kept"

@@ -55,15 +55,14 @@ class Cohort:
 
 def cohorts(stored: StoredSpace) -> list[Cohort]:
     found = []
-    for digest, unit in stored.of_kind("slides"):
-        assert isinstance(unit.spec, Slides)  # noqa: S101 - for the type checker
+    for unit, spec in stored.units_of(Slides):
         manifest = None
-        if digest in stored.finished:
+        if unit.digest in stored.finished:
             try:
-                manifest = CohortManifest.read(stored.store.file(digest, MANIFEST).parent)
+                manifest = CohortManifest.read(stored.store.file(unit.digest, MANIFEST).parent)
             except InputError as error:
                 stored.gaps += error.problems
-        found.append(Cohort(digest, unit.spec.dataset, unit.spec.fingerprint, manifest))
+        found.append(Cohort(unit.digest, spec.dataset, spec.fingerprint, manifest))
     return found
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from grid.plan.plan import Unit
 from grid.store.store import Store
@@ -17,7 +17,9 @@ from medpt import files
 from medpt.data.manifest import MANIFEST, Manifest
 from medpt.errors import InputError
 from medpt.protocol import TrainingProtocol
-from medpt.specs import Finetune, Prepare, Pretrain
+from medpt.specs import Finetune, Prepare, Pretrain, UnitSpec
+
+SpecT = TypeVar("SpecT", bound=UnitSpec)
 
 HISTORY, RECORD = "history.json", "record.json"
 
@@ -96,8 +98,9 @@ class StoredSpace:
             need in self.failed or self._is_blocked(need) for need in needs if need not in self.finished
         )
 
-    def of_kind(self, kind: str) -> Iterator[tuple[str, Unit]]:
-        return ((digest, unit) for digest, unit in self.units.items() if unit.kind == kind)
+    def units_of(self, kind: type[SpecT]) -> Iterator[tuple[Unit, SpecT]]:
+        """Yield the units of a kind with their specifications, in the order of the plan."""
+        return ((unit, unit.spec) for unit in self.units.values() if isinstance(unit.spec, kind))
 
     def artifact(self, digest: str, name: str) -> Path | None:
         """The file as it was published, or None and a gap."""
@@ -180,9 +183,9 @@ class StoredSpace:
         trials = [trial["digest"] for trial in self.plan["trials"]]
         users = Counter(need for digest in trials for need in self._starts(digest))
         return [
-            self._source(digest, unit, users[digest])
-            for digest, unit in self.of_kind("pretrain")
-            if self._common(digest) is None
+            self._source(unit.digest, unit, users[unit.digest])
+            for unit, _ in self.units_of(Pretrain)
+            if self._common(unit.digest) is None
         ]
 
     def _starts(self, digest: str) -> set[str]:
@@ -224,16 +227,15 @@ class StoredSpace:
 
     def learned(self) -> Iterator[tuple[str, dict[str, float]]]:
         """The label and the metrics of every finished pre-training."""
-        for digest, unit in self.of_kind("pretrain"):
-            if digest in self.finished:
-                yield unit.label, self.marker(digest).get("metrics", {})
+        for unit, _ in self.units_of(Pretrain):
+            if unit.digest in self.finished:
+                yield unit.label, self.marker(unit.digest).get("metrics", {})
 
     def prepared(self) -> list[Prepared]:
-        return [self._prepared(digest, unit) for digest, unit in self.of_kind("prepare")]
+        return [self._prepared(unit, spec) for unit, spec in self.units_of(Prepare)]
 
-    def _prepared(self, digest: str, unit: Unit) -> Prepared:
-        spec, manifest = unit.spec, None
-        assert isinstance(spec, Prepare)  # noqa: S101 - for the type checker
+    def _prepared(self, unit: Unit, spec: Prepare) -> Prepared:
+        digest, manifest = unit.digest, None
         if digest in self.finished:
             try:
                 manifest = Manifest.read(self.store.file(digest, MANIFEST).parent)
@@ -243,16 +245,14 @@ class StoredSpace:
 
     def decoders(self) -> int:
         """Fine-tunings that start from a pre-training's decoder as well."""
-        specs = [unit.spec for _, unit in self.of_kind("finetune")]
-        return sum(isinstance(spec, Finetune) and spec.transfer_decoder for spec in specs)
+        return sum(spec.transfer_decoder for _, spec in self.units_of(Finetune))
 
-    def protocols(self, kind: str) -> list[tuple[TrainingProtocol, list[str]]]:
+    def protocols(self, kind: type[Pretrain | Finetune]) -> list[tuple[TrainingProtocol, list[str]]]:
         """Each protocol of a kind of unit with the datasets that it was used on."""
         found: dict[TrainingProtocol, dict[str, None]] = {}
-        for _, unit in self.of_kind(kind):
-            assert isinstance(unit.spec, Pretrain | Finetune)  # noqa: S101 - for the type checker
-            names = unit.spec.datasets if isinstance(unit.spec, Pretrain) else (unit.spec.dataset,)
-            found.setdefault(unit.spec.protocol, {}).update(dict.fromkeys(names))
+        for _, spec in self.units_of(kind):
+            names = spec.datasets if isinstance(spec, Pretrain) else (spec.dataset,)
+            found.setdefault(spec.protocol, {}).update(dict.fromkeys(names))
         return [(protocol, list(names)) for protocol, names in found.items()]
 
     def last_result(self) -> str:
