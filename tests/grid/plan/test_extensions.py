@@ -14,7 +14,7 @@ from installed import EXAMPLE, SPACE, environment, example, installed, project
 from grid.claims import published
 from grid.execution import allocation
 from grid.plan import cost, plan
-from grid.report import tables
+from grid.results.display import network_name
 from grid.space import reader, trials
 from medpt import extensions
 from medpt.errors import InputError
@@ -147,8 +147,8 @@ def test_what_nobody_measured_has_a_cost_a_share_and_a_name() -> None:
     spec = Finetune("random", None, "DRIVE", "d", "mine", "unet", extensions={"backbone mine": "x 1"})
     assert allocation.gpu_share(spec) == 1.0
     assert allocation.gpu_share(replace(spec, architecture="classifier")) == 0.5
-    assert tables.network("classifier", "mine") == "mine"
-    assert tables.network("own", "mine") == "own / mine"
+    assert network_name("classifier", "mine") == "mine"
+    assert network_name("own", "mine") == "own / mine"
 
 
 @pytest.mark.parametrize(
