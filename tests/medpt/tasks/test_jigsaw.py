@@ -274,7 +274,7 @@ def test_jigsaw_trains_on_the_smallest_accepted_images(backbone: str, side: int)
     setup = set_up(loader, backbone=backbone)
     images = normalise(torch.from_numpy(loader.arrays.images[:2]))
     assert setup.task.loss(setup.model.train(), images, images).isfinite()
-    with pytest.raises(InputError, match=f"{backbone} accepts"):
+    with pytest.raises(InputError, match=f"{backbone} needs"):
         set_up(hills(size=3 * side // 4, train=4), backbone=backbone)
 
 
