@@ -1,6 +1,6 @@
-"""`python -m grid.query`: ablation tables and answers from MLflow's record (docs/queries.md).
+"""`python -m grid.query`: tables and answers from MLflow's record (docs/queries.md).
 
-Every row says of how many seeds it is made; what is missing or failed is never counted as a value.
+Every row says how many seeds it is made of; missing and failed runs are listed, never counted as values.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from rich.text import Text
 from grid import results
 from grid.options import add_filter_argument, add_result_arguments, command_parser
 from grid.results import effects
+from grid.results.cells import UNSCALED
 from grid.results.display import format_mean
 from grid.results.frame import FACTORS
 from grid.space.filters import Filters
@@ -68,11 +69,11 @@ TAKES_BY = ("cells", "effect")
 Row = Mapping[str, Any]
 COLUMNS: dict[str, Callable[[Row], str]] = {  # how columns that belong together are shown
     "mean ± std": lambda row: format_mean(row["mean"], row["std"], row["n"], row["planned"]),
-    "over random": lambda row: interval(row["effect"], row["low"], row["high"]),
+    "gain over random": lambda row: interval(row["gain"], row["low"], row["high"]),
     "p (Holm)": lambda row: probability(row["p_holm"]),
-    "places": lambda row: f"{row['places']} of {row['of']}",
-    "sure": lambda row: probability(row["probability"]),
-    "ahead by": lambda row: interval(row["gap"], row["low"], row["high"]),
+    "groups compared": lambda row: f"{row['compared']} of {row['groups']}",
+    "P(best)": lambda row: probability(row["probability"]),
+    "margin": lambda row: interval(row["margin"], row["low"], row["high"]),
     "a doubling adds": lambda row: interval(row["per_doubling"], row["low"], row["high"]),
     "sizes": lambda row: f"{row['sizes']}, {thousands(row['smallest'])} to {thousands(row['largest'])}",
     "seeds": lambda row: f"{row['n']} of {row['planned']}",
@@ -80,8 +81,8 @@ COLUMNS: dict[str, Callable[[Row], str]] = {  # how columns that belong together
 NAMES = (*FACTORS, "settings", "best", "second")  # columns that are shown as they are
 SHOWN = {
     "cells": ("mean ± std", "seeds"),
-    "effect": ("over random", "p (Holm)", "places", "seeds"),
-    "best": ("sure", "ahead by", "seeds"),
+    "effect": ("gain over random", "p (Holm)", "groups compared", "seeds"),
+    "best": ("P(best)", "margin", "seeds"),
     "size": ("a doubling adds", "sizes", "seeds"),
 }
 
@@ -125,7 +126,8 @@ def answer(frame: "pd.DataFrame", options: argparse.Namespace) -> "pd.DataFrame"
 
 
 def printed(table: "pd.DataFrame", options: argparse.Namespace) -> Table:
-    shown = Table(box=None, padding=(0, 2), title=f"{options.metric}, %", title_justify="left")
+    title = options.metric + ("" if options.metric in UNSCALED else ", %")
+    shown = Table(box=None, padding=(0, 2), title=title, title_justify="left")
     names = [name for name in table.columns if name in NAMES]
     for title in (*names, *SHOWN[options.ask]):
         shown.add_column(title)
@@ -137,18 +139,21 @@ def printed(table: "pd.DataFrame", options: argparse.Namespace) -> Table:
 
 
 def parser() -> argparse.ArgumentParser:
-    result = command_parser("grid.query", "Ablation tables from MLflow's record.")
+    result = command_parser("grid.query", "Tables and answers from MLflow's record.")
     add_result_arguments(result)
     add_filter_argument(result, "--where", dest="where")
     result.add_argument(
         "--ask",
         choices=QUESTIONS,
         default="cells",
-        help="a table of cells (default); the effect of each initialization over random weights; the best of "
-        "each place and how sure; what the size of a source adds",
+        help="a table of cells (default); what each initialization gains over random weights; the best of "
+        "each network and target; what more images of a source add",
     )
     result.add_argument(
-        "--by", type=lambda text: text.split(","), metavar="K,…", help="the rows of cells or effect"
+        "--by",
+        type=lambda text: text.split(","),
+        metavar="K,…",
+        help="factors that name the rows of cells or effect",
     )
     result.add_argument("--metric", default="auc", help="auc, miou, or another of the test part")
     result.add_argument("--csv", action="store_true", help="comma-separated values, for other programs")

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from grid.results import effects
-from grid.results.cells import HEADLINE_METRICS
 from grid.results.stored_space import StoredSpace
+from grid.space.protocols import HEADLINE_METRICS
 from grid.space.trials import IMAGENET
 from medpt.data.catalog import card
 from medpt.data.manifest import Manifest
@@ -163,8 +163,8 @@ def measured(frame: "pd.DataFrame", backbone: str, metric: str) -> Gains:
     table = effects.effects(rows, metric, by=["target"])
     found: Gains = {}
     for row in table.to_dict("records"):
-        if row["effect"] == row["effect"]:  # not nan: both sides have a finished seed
-            found.setdefault(row["target"], {})[row["initialization"]] = row["effect"]
+        if row["gain"] == row["gain"]:  # not nan: both sides have a finished seed
+            found.setdefault(row["target"], {})[row["initialization"]] = row["gain"]
     return found
 
 

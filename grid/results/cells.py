@@ -5,22 +5,22 @@ alone. Every table, sentence, chart, comparison and claim takes its cells from h
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from math import nan
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from grid.results.display import bracketed, network_id, network_name
-from grid.results.frame import FACTORS
+from grid.results.display import bracketed, network_id, network_name, protocol_differences
+from grid.results.frame import FACTORS, PROTOCOLS
 from grid.results.statistics import mean_interval
-from medpt.data.catalog import card
+from grid.space.protocols import HEADLINE_METRICS
+from grid.space.trials import task_of
 from medpt.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
 
-HEADLINE_METRICS = {"classification": "auc", "segmentation": "miou", "survival": "c_index"}  # by task
 UNSCALED = ("steps", "best_step", "steps_to_95", "seconds", "pairs")  # metrics that are counts, not fractions
 
 TrialState = Literal["finished", "failed", "blocked", "unrecorded", "running", "missing"]
@@ -141,7 +141,6 @@ class Cell:
 
 
 KEY = tuple(item.name for item in fields(CellKey))
-PROTOCOLS = ("protocol", "source_protocol")
 SUMMARY = ("metric", "mean", "std", "low", "high", "n", "planned")
 
 
@@ -157,7 +156,7 @@ def find_cells(frame: "pd.DataFrame", metric: str | None = None) -> list[Cell]:
         units = grouped.setdefault(_key(trial), {})
         units.setdefault(trial["digest"], []).append(trial)
     _check_repeats(grouped)
-    settings = _differences(grouped, frame.attrs.get("protocols", {}))
+    settings = protocol_differences(grouped, frame.attrs.get("protocols", {}))
     return [_cell(key, list(units.values()), metric, settings[key]) for key, units in grouped.items()]
 
 
@@ -179,7 +178,7 @@ def _with_metric(rows: list[Row], metric: str | None) -> list[Row]:
 
 
 def _task(row: Row) -> str:
-    return card(row["target"]).task
+    return task_of(row["architecture"])
 
 
 def _key(row: Row) -> CellKey:
@@ -231,26 +230,13 @@ def _state(row: Row, metric: str) -> TrialState:
     return known or ("missing" if row.get(metric) is None else "finished")
 
 
-def _differences(keys: Iterable[CellKey], protocols: Mapping[str, Any]) -> dict[CellKey, tuple[str, str]]:
-    """Say of each cell in what its two protocols differ from those of its network and target, and source."""
-    own: dict[Any, dict[str, None]] = {}
-    sources: dict[Any, dict[str, None]] = {}
-    for key in keys:
-        own.setdefault(key.group[:-1], {})[key.protocol] = None
-        sources.setdefault((key.initialization, key.group[:-1]), {})[key.source_protocol] = None
-    return {
-        key: (
-            _difference(key.protocol, own[key.group[:-1]], protocols),
-            _difference(key.source_protocol, sources[key.initialization, key.group[:-1]], protocols),
-        )
-        for key in keys
-    }
-
-
-def _difference(protocol: str, others: Iterable[str], protocols: Mapping[str, Any]) -> str:
-    if len(list(others)) == 1:
-        return ""
-    return f"protocol {protocol or 'unknown'}"
+def divide(frame: "pd.DataFrame", names: Sequence[str]) -> "Iterator[tuple[Row, pd.DataFrame]]":
+    """Yield the parts of a frame with equal values in the columns `names`, and these values."""
+    if not names:
+        yield {}, frame
+        return
+    for values, part in frame.groupby(list(names), sort=False):
+        yield dict(zip(names, values, strict=True)), part
 
 
 def cells(
@@ -268,13 +254,8 @@ def cells(
     for name in by or ():
         if name not in FACTORS:
             raise InputError(f"--by {name}: no such factor; {did_you_mean(name, FACTORS)}")
-    parts = [name for name in by or () if name in ("experiment", "seed")]
-    groups = frame.groupby(parts, sort=False) if parts else [((), frame)]
-    rows = [
-        dict(zip(parts, names, strict=True)) | _summary(cell)
-        for names, part in groups
-        for cell in find_cells(part, metric)
-    ]
+    parts = divide(frame, [name for name in by or () if name in ("experiment", "seed")])
+    rows = [values | _summary(cell) for values, part in parts for cell in find_cells(part, metric)]
     return pd.DataFrame(rows, columns=[*_columns(rows, by), *SUMMARY])
 
 

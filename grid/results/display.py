@@ -1,14 +1,17 @@
 """How cells are written, and how tables, charts and sentences name metrics, networks and targets."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from grid.space.protocols import Values, describe_difference
 from medpt.specs import CLASSIFIER
 from medpt.survival.needs import NEEDS
 
 if TYPE_CHECKING:
-    from grid.results.cells import Cell
+    from grid.results.cells import Cell, CellKey
 
+Protocols = Mapping[str, Values]  # settings by the hash of the protocol
 Style = Literal["text", "latex", "html"]
 
 METRIC_NAMES = {"auc": "micro-AUC", "miou": "mean IoU", "c_index": "C-index"}
@@ -57,6 +60,34 @@ def bracketed(name: str, settings: str) -> str:
 def column_name(target: str, target_size: float) -> str:
     """Return `DRIVE`, or `DRIVE, 10 %` where that share of its training images is used."""
     return target if target_size == 1 else f"{target}, {100 * target_size:g} %"
+
+
+def protocol_differences(
+    keys: Collection["CellKey"], protocols: Protocols
+) -> Mapping["CellKey", tuple[str, str]]:
+    """Say of each cell in what its protocol differs from those of its network and target, and of its source.
+
+    `protocols` gives the settings of each hash; a text is empty where one protocol is there.
+    """
+    own: dict[Any, dict[str, str]] = {}
+    sources: dict[Any, dict[str, str]] = {}
+    for key in keys:
+        own.setdefault(key.group[:-1], {})[key.protocol] = ""
+        sources.setdefault((key.source, key.group[:-1]), {})[key.source_protocol] = ""
+    for hashes in (*own.values(), *sources.values()):
+        hashes |= _differences(hashes, protocols)
+    return {
+        key: (own[key.group[:-1]][key.protocol], sources[key.source, key.group[:-1]][key.source_protocol])
+        for key in keys
+    }
+
+
+def _differences(hashes: Collection[str], protocols: Protocols) -> dict[str, str]:
+    """Name protocols by their hashes where frames were joined, which keep no settings."""
+    if len(hashes) == 1:
+        return {}
+    texts = describe_difference(protocols, hashes)
+    return {name: text or f"protocol {name or 'unknown'}" for name, text in texts.items()}
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,10 @@ def test_a_unit_of_two_experiments_counts_once() -> None:
 
 
 def test_the_metric_follows_the_task() -> None:
-    both = cells(trial(0, 0.5) | {"auc": None}, trial(0, None, target="ISIC2019") | {"auc": 0.9})
+    both = cells(
+        trial(0, 0.5) | {"auc": None},
+        trial(0, None, target="ISIC2019", architecture="classifier") | {"auc": 0.9},
+    )
     assert [(cell.metric, cell.mean) for cell in both] == [("miou", 50.0), ("auc", 90.0)]
 
 

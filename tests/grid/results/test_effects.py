@@ -120,8 +120,8 @@ def test_effects_are_means_of_paired_differences_over_targets(frame: pd.DataFram
     row = of(effects.effects(frame, "miou"), architecture="unet", initialization="ADE20K")
     table = wide(frame, architecture="unet")
     differences = {t: (table[t, "ADE20K"] - table[t, "random"]).dropna() for t in ("DRIVE", "HRF")}
-    assert row["effect"] == pytest.approx(np.mean([d.mean() for d in differences.values()]))
-    assert (row["places"], row["of"], row["n"], row["planned"]) == (2, 2, 5, 6)
+    assert row["gain"] == pytest.approx(np.mean([d.mean() for d in differences.values()]))
+    assert (row["compared"], row["groups"], row["n"], row["planned"]) == (2, 2, 5, 6)
     negative = -differences["HRF"]  # a mean of two means is half of a Welch difference
     low, high = stats.ttest_ind(differences["DRIVE"], negative, equal_var=False).confidence_interval()
     assert (row["low"], row["high"]) == pytest.approx((low / 2, high / 2))
@@ -132,7 +132,7 @@ def test_effects_find_what_was_planted(frame: pd.DataFrame) -> None:
     table = effects.effects(frame, "miou", by=["target"])
     for target in ("DRIVE", "HRF"):
         for name, gain in {"imagenet*": 9, "ADE20K": 6, "EyePACS-5k": -4, "EyePACS-20k": -2}.items():
-            assert of(table, target=target, initialization=name)["effect"] == pytest.approx(gain, abs=1.5)
+            assert of(table, target=target, initialization=name)["gain"] == pytest.approx(gain, abs=1.5)
     assert (table["p_holm"] >= table["p"]).all()
 
 
@@ -175,7 +175,7 @@ def test_best_is_unsure_of_equals(frame: pd.DataFrame) -> None:
     level["miou"] = 0.7 + np.random.default_rng(5).normal(0, 0.01, len(level))
     table = effects.best(level, "miou")
     assert (table["probability"] < 1).any()
-    assert ((table["low"] < 0) & (table["gap"] >= 0)).any()
+    assert ((table["low"] < 0) & (table["margin"] >= 0)).any()
 
 
 def test_best_without_finished_seeds_says_nothing(frame: pd.DataFrame) -> None:
@@ -197,7 +197,7 @@ def test_a_doubling_is_the_slope_of_the_means(frame: pd.DataFrame) -> None:
 
 
 def test_mistakes_are_told(vessels: Path, frame: pd.DataFrame, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(InputError, match="--by seed: effects are told by architecture, backbone"):
+    with pytest.raises(InputError, match="--by seed: no factor of effects; choose from architecture"):
         effects.effects(frame, "miou", by=["seed"])
     with pytest.raises(InputError, match="--metric mio: no finished trial has it; did you mean miou"):
         effects.best(frame, "mio")
