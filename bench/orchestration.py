@@ -26,7 +26,7 @@ from grid.cluster.ray_session import local_ray
 from grid.execution.inputs import StoreInputs
 from grid.options import RunOptions
 from grid.plan.plan import Plan, Unit
-from grid.space.trials import Settings, Space
+from grid.plan.stored_plans import record_start
 from grid.store.store import Store
 from grid.tracking import tracker as track
 from medpt.specs import Finetune
@@ -38,10 +38,9 @@ MOST = 200.0  # ms a trial
 
 def plan_of(count: int, name: str) -> Plan:
     """Units that need nothing, of digests that differ by name and seed."""
-    space = Space(name, "units that do nothing", Path(name), Settings(), ())
     specs = [Finetune(name, None, "DRIVE", "0" * 64, "resnet18", "unet", seed=n) for n in range(count)]
     units = [Unit(spec, (), f"{name} {spec.seed}") for spec in specs]
-    return Plan(space, {unit.digest: unit for unit in units}, ())
+    return Plan(name, "units that do nothing", (), (), {unit.digest: unit for unit in units})
 
 
 def trainable(config: dict[str, Any], **sent: Any) -> None:
@@ -61,8 +60,8 @@ def ours(count: int, out: Path, *, recorded: bool) -> float:
 
     plan, store = plan_of(count, "recorded" if recorded else "plain"), Store(out)
     store.create()
-    store.write_plan(plan.space.name, plan.plain())
-    options = RunOptions(plan.space.name, store.out, cache_bytes=0)
+    record_start(store, plan, Path(f"{plan.space}.yaml"))
+    options = RunOptions(plan.space, store.out, cache_bytes=0)
     tracker = track.Tracker(track.default_uri(store.root), store, plan)
     if recorded:
         _started(tracker)

@@ -23,6 +23,7 @@ from typing import Any
 
 from bench.figure import best
 from grid.plan.plan import Plan, Unit
+from grid.plan.stored_plans import record_start
 from grid.space.trials import Settings, Space, Trial
 from grid.store.store import Store
 from grid.tracking import tracker as track
@@ -167,14 +168,14 @@ def main() -> None:
         out, plan = Path(name), plan_of(options.runs)
         store = Store(out)
         store.create()
-        store.write_plan(plan.space.name, plan.plain())
+        record_start(store, plan, Path(f"{plan.space}.yaml"))
         copy_run(out / "mlflow.db", record_one(store, plan), plan)
         for question, words in QUESTIONS.items():
             show(question, best(partial(ask, out, *words), options.repeats), len(plan.units))
         for unit in list(plan.units.values())[1:]:
             finish(store, unit)
         show("report", best(partial(report, out), 1), len(plan.units), MOST_REPORT)
-        store.documents.remove(f"plans/{plan.space.name}.json")
+        store.documents.remove(f"spaces/{plan.space}.json")
         show("cells, MLflow alone", best(partial(ask, out), options.repeats), len(plan.units))
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from bench.figure import best
 from grid.plan import datasets
-from grid.plan import plan as planning
+from grid.plan.planner import build_plan
 from grid.space.reader import load
 from grid.store.store import Store
 from medpt import files
@@ -55,7 +55,7 @@ def fill(space: Path, out: str | Path, count: int) -> None:
     store.create()
     loaded = load(str(space))
     found = datasets.find(loaded, None, store.root, write=True)
-    plan = planning.build(loaded, found.fingerprints, {})
+    plan = build_plan(loaded, found.fingerprints, {})
     times = {"started": 1.0, "ended": 2.0, "version": 1, "host": "bench", "attempt": 1, "artifacts": {}}
 
     def mark(digest: str) -> None:

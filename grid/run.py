@@ -26,10 +26,10 @@ from grid.cluster.process_exit import (
 )
 from grid.dry_run import print_plan
 from grid.options import RunOptions, parse_options
-from grid.plan import datasets
-from grid.plan import plan as planning
+from grid.plan import datasets, planner
 from grid.plan.datasets import SpaceDatasets
 from grid.plan.plan import Plan
+from grid.plan.stored_plans import record_start
 from grid.space import reader
 from grid.space.filters import select_trials
 from grid.space.trials import Space
@@ -49,6 +49,7 @@ class Run:
     """One start of the command: what it works on, and where it prints."""
 
     options: RunOptions
+    space: Space
     plan: Plan
     store: Store
     console: Console
@@ -67,7 +68,7 @@ def run_space(options: RunOptions) -> int:
         store.create()
     found = datasets.find(space, options.data, store.root, write=not options.dry_run)
     options = replace(options, imagenet_weights=options.imagenet_weights or found.weights)
-    run = Run(options, build_plan(space, found, options), store, cli.console())
+    run = Run(options, space, build_plan(space, found, options), store, cli.console())
     if options.dry_run:
         print_plan(run.plan, store, found, run.console)
         return 0
@@ -77,7 +78,7 @@ def run_space(options: RunOptions) -> int:
     opened = datasets.open_all(space, found)
     todo = units_to_run(run)
     check_units(run, todo)
-    store.write_plan(space.name, run.plan.plain())
+    record_start(store, run.plan, space.path)
     tracker = start_tracker(run)
     print_counts(run, todo)
     if todo:
@@ -96,7 +97,7 @@ def load_space(options: RunOptions) -> Space:
 def build_plan(space: Space, found: SpaceDatasets, options: RunOptions) -> Plan:
     """Return the units of the space, named by the datasets and the published weights found here."""
     published = datasets.published(space, options.imagenet_weights)
-    return planning.build(space, found.fingerprints, published)
+    return planner.build_plan(space, found.fingerprints, published)
 
 
 def units_to_run(run: Run) -> list[str]:
@@ -125,7 +126,7 @@ def check_units(run: Run, todo: list[str]) -> None:
     from medpt.models import contract, weights
 
     specs = [run.plan.units[name].spec for name in todo]
-    contract.check_extensions(specs, run.plan.space.settings.size)
+    contract.check_extensions(specs, run.space.settings.size)
     tuned = [spec for spec in specs if isinstance(spec, Finetune)]
     problems = []
     for backbone in sorted({spec.backbone for spec in tuned if spec.initialization == "imagenet*"}):
@@ -139,11 +140,13 @@ def check_units(run: Run, todo: list[str]) -> None:
 
 def print_counts(run: Run, todo: list[str]) -> None:
     """Print how many units are finished and how many are left."""
-    space, units = run.plan.space, len(run.plan.units)
+    units = len(run.plan.units)
     finished = sum(run.store.is_finished(name) for name in run.plan.units)
     diverged = units - finished - len(todo)
     counts = f"{finished} finished, {len(todo)} to run" + (f", {diverged} diverged" if diverged else "")
-    run.console.print(f"[bold]{space.name}[/bold]: {space.title}")
+    run.console.print(f"[bold]{run.plan.space}[/bold]: {run.plan.title}")
+    if run.plan.selection:
+        run.console.print(f"only the trials of {run.plan.selection}; others keep their results", markup=False)
     run.console.print(f"{len(run.plan.trials)} trials, {units} units: {counts}")
     if not todo:
         run.console.print("nothing is left to do")
@@ -203,7 +206,7 @@ def flush(run: Run, found: SpaceDatasets) -> int:
         return 1
     finished = sum(run.store.is_finished(name) for name in run.plan.units)
     uri = hide_passwords(tracker.uri)
-    run.console.print(f"all {finished} runs of {run.plan.space.name} are in {uri}", markup=False)
+    run.console.print(f"all {finished} runs of {run.plan.space} are in {uri}", markup=False)
     return 0
 
 
@@ -228,13 +231,13 @@ def finish_tracking(run: Run, tracker: "Tracker") -> bool:
 
 
 def print_results(run: Run, uri: str) -> bool:
-    """Print the tables of the space; return False where MLflow, which may be lost by now, has no answer."""
+    """Print the tables of the run's trials; return False where MLflow, perhaps lost by now, has no answer."""
     from grid import results
     from grid.report.tables import print_tables
+    from grid.results.frame import trials_frame
 
     try:
-        frame = results.load(run.plan.space.name, run.store.out, uri)
-        print_tables(results.find_cells(frame), run.console)
+        print_tables(results.find_cells(trials_frame(run.plan, uri)), run.console)
     except InputError as error:
         run.console.print(str(error), markup=False)
         return False
@@ -249,7 +252,7 @@ def report_outcome(run: Run, uri: str, *, recorded: bool) -> int:
     for name in failed:
         run.console.print(describe_failure(run, name), markup=False)
     if recorded:
-        run.console.print(f"report: {report.build(run.plan.space.name, run.store.out, uri)}", markup=False)
+        run.console.print(f"report: {report.build(run.plan.space, run.store.out, uri)}", markup=False)
     return 0 if recorded and not failed else 1
 
 

@@ -8,12 +8,12 @@ measured if one finished trial starts from random weights and another from a can
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from grid.results import effects
 from grid.results.stored_space import StoredSpace
 from grid.space.protocols import HEADLINE_METRICS
-from grid.space.trials import IMAGENET
+from grid.space.trials import IMAGENET, Trial
 from medpt.data.catalog import card
 from medpt.data.manifest import Manifest
 from medpt.errors import InputError, did_you_mean
@@ -97,26 +97,26 @@ def offered(stored: StoredSpace, frame: "pd.DataFrame", task: str, backbone: str
 
 def _backbone(stored: StoredSpace, wanted: str | None) -> str:
     """Return the wanted backbone, or the one with most initializations."""
-    found = {(spec.backbone, trial["initialization"]) for trial, spec, _ in _initial_weights(stored)}
+    found = {(spec.backbone, trial.label) for trial, spec, _ in _initial_weights(stored)}
     trained = Counter(backbone for backbone, label in sorted(found) if label != IMAGENET)
     if not trained:
-        raise InputError(f"{stored.store.out}: no pre-training of `{stored.plan['space']}` is finished")
+        raise InputError(f"{stored.store.out}: no pre-training of `{stored.plan.space}` is finished")
     if wanted is not None and wanted not in trained:
         raise InputError(f"--backbone {wanted}: no pre-training is finished; {did_you_mean(wanted, trained)}")
     return wanted or trained.most_common(1)[0][0]
 
 
-def _initial_weights(stored: StoredSpace) -> Iterator[tuple[dict[str, Any], Finetune | Survive, str]]:
+def _initial_weights(stored: StoredSpace) -> Iterator[tuple[Trial, Finetune | Survive, str]]:
     """Yield every trial that starts from available weights, and the name of the weights."""
-    for trial in stored.plan["trials"]:
-        spec = stored.units[trial["digest"]].spec
+    for trial, digest in stored.plan.trials:
+        spec = stored.units[digest].spec
         assert isinstance(spec, Finetune | Survive)  # noqa: S101 - for the type checker
-        if spec.weights in stored.units:
+        if spec.weights and spec.weights in stored.units:
             source = stored.units[spec.weights].spec
             labelled = isinstance(source, Pretrain) and source.method == SUPERVISED
             if labelled and _unguarded(stored, spec.weights) in stored.finished:
                 yield trial, spec, spec.weights
-        elif spec.weights and trial["initialization"] == IMAGENET:
+        elif spec.weights and trial.label == IMAGENET:
             yield trial, spec, spec.weights
 
 
@@ -132,7 +132,7 @@ def _candidates(stored: StoredSpace, backbone: str) -> dict[str, Candidate]:
     for trial, spec, name in _initial_weights(stored):
         if spec.backbone == backbone:
             trained = _unguarded(stored, name) if name in stored.units else name
-            weights.setdefault(trial["initialization"], {})[trained] = None
+            weights.setdefault(trial.label, {})[trained] = None
     return {
         label: Candidate(label, tuple(names), _datasets(stored, names)) for label, names in weights.items()
     }
@@ -178,7 +178,7 @@ def _targets(
         fits = spec.backbone == backbone and spec.data in prepared and card(spec.dataset).task == task
         if fits and spec.dataset in gains and (name not in stored.units or name in stored.finished):
             data.setdefault(spec.dataset, spec.data)
-            weights.setdefault(spec.dataset, {}).setdefault(trial["initialization"], {})[name] = None
+            weights.setdefault(spec.dataset, {}).setdefault(trial.label, {})[name] = None
     return [
         Target(
             name,

@@ -18,8 +18,9 @@ from grid.doctor import checks, disk_usage, machine
 from grid.doctor.checks import Finding
 from grid.options import RunOptions, parse_options
 from grid.plan import datasets as plan_datasets
-from grid.plan import plan as planning
+from grid.plan.initialization import space_datasets
 from grid.plan.plan import Plan
+from grid.plan.planner import build_plan
 from grid.space import reader
 from grid.space.filters import select_trials
 from grid.space.trials import Space
@@ -60,7 +61,7 @@ class PlannedRun:
     @cached_property
     def plan(self) -> Plan:
         published = plan_datasets.published(self.space, self.weights)
-        return planning.build(self.space, self.datasets.fingerprints, published)
+        return build_plan(self.space, self.datasets.fingerprints, published)
 
     def images(self, dataset: str) -> Mapping[str, int]:
         """Return the images of a dataset by split: of its card, or of the synthetic data."""
@@ -148,7 +149,7 @@ def _default_tracker(out: Path) -> str:
 
 def check_datasets(run: PlannedRun) -> Finding:
     """Check that each dataset's folder is found; `medpt.data check` checks that a copy is complete."""
-    names = planning.datasets(run.space)
+    names = space_datasets(run.space)
     if run.is_synthetic:
         return Finding(True, f"{len(names)} synthetic ones, which the run writes where they are missing")
     if problems := run.datasets.problems:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from grid.plan.plan import Plan, Unit
+from grid.plan.stored_plans import read_space
 from grid.store.store import Store
 from medpt.data.preprocess import output_size
 from medpt.errors import InputError
@@ -216,11 +217,10 @@ def largest_shares(store: Store, wanted: set[Profile]) -> dict[Profile, float]:
     return {key: share for key, share in shares.items() if share}
 
 
-def _planned_units(store: Store) -> Iterable[dict[str, Unit]]:
-    for space in store.plans():
-        plan = store.plan(space)
-        if plan is not None:
-            yield {name: Unit.from_json(plain) for name, plain in plan["units"].items()}
+def _planned_units(store: Store) -> Iterable[Mapping[str, Unit]]:
+    for name in store.spaces():
+        if plan := read_space(store, name):
+            yield plan.units
 
 
 def _share(marker: Mapping[str, Any]) -> float:

@@ -109,7 +109,7 @@ def run_units(
         slots = capacity.slots(min(allocations.allocation_for(unit).gpu or 1.0 for unit in trials))
         if len(trials) < len(todo):  # data come first: meanwhile processes can load what they will need
             coordinator.warm_up(unit.digest for unit in trials[:slots])
-        sent = {"options": options.for_worker(), "plan": plan.space.name, "run": store.leases.run}
+        sent = {"options": options.for_worker(), "plan": plan.digest, "run": store.leases.run}
         events = TuneEvents(coordinator, StallNotice(options.stall_seconds, listeners.on_stall))
         _run_tune(coordinator, events, slots, sent)
     preparing.join()

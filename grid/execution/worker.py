@@ -13,7 +13,7 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +24,7 @@ from grid.execution.allocation import measure_peaks, reset_peaks
 from grid.execution.inputs import StoreInputs, append_metrics, open_device
 from grid.options import RunOptions
 from grid.plan.plan import Unit
+from grid.plan.stored_plans import read_plan
 from grid.store.leases import Lease
 from grid.store.store import Store, SupersededError
 from medpt import fault_injection, files
@@ -71,10 +72,8 @@ def warm_up(store: Store, units: Iterable[Unit]) -> None:
 
 
 @lru_cache(maxsize=4)
-def _units(out: str, name: str) -> dict[str, Unit]:
-    plan = Store(out).plan(name)
-    assert plan is not None  # noqa: S101 - the driver wrote it
-    return {name: Unit.from_json(plain) for name, plain in plan["units"].items()}
+def _units(out: str, plan: str) -> Mapping[str, Unit]:
+    return read_plan(Store(out), plan).units
 
 
 def execute(unit: Unit, store: Store, options: RunOptions, gpu_share: float) -> Outcome:

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from grid.plan import plan
-from grid.plan.initialization import detector_dataset, requests
+from grid.plan.initialization import detector_dataset, requests, space_datasets
 from grid.space.trials import IMAGENET, Space
 from medpt.data import open_dataset, own
 from medpt.data.catalog import card
@@ -39,20 +38,20 @@ def find(space: Space, data: Path | None, out: Path, *, write: bool) -> SpaceDat
         data = phantom(space, out, write=write)
         weights = synthetic_weights(space, data, write=write)
     if data is None:
-        needs = ", ".join(plan.datasets(space))
+        needs = ", ".join(space_datasets(space))
         problem = f"--data DIR (or $MEDPT_DATA) is needed: one folder a dataset, as downloaded: {needs}"
-        return SpaceDatasets({}, dict.fromkeys(plan.datasets(space), ABSENT), [problem])
+        return SpaceDatasets({}, dict.fromkeys(space_datasets(space), ABSENT), [problem])
     folders: dict[str, Path] = {}
     problems: list[str] = []
-    for name in plan.datasets(space):
+    for name in space_datasets(space):
         try:
             folders[name] = folder(space, name, data)
         except InputError as error:
             problems += [problem + _teaches(space, name) for problem in error.problems]
     problems = list(dict.fromkeys(problems))  # a folder of all that is not there is one
     if write:
-        own.record(out, plan.datasets(space))
-    prints = dict.fromkeys(plan.datasets(space), ABSENT)
+        own.record(out, space_datasets(space))
+    prints = dict.fromkeys(space_datasets(space), ABSENT)
     return SpaceDatasets(
         folders, prints | {n: fingerprint(path) for n, path in folders.items()}, problems, weights
     )
@@ -86,7 +85,7 @@ def phantom(space: Space, out: Path, *, write: bool) -> Path:
     key = canonical_json([PHANTOM_VERSION, settings, differing])
     target = out / "phantom" / hashlib.sha256(key.encode()).hexdigest()[:12]
     if write:
-        for name in plan.datasets(space):
+        for name in space_datasets(space):
             place = target / card(name).folders[0]
             if not place.is_dir():
                 generator.write(name, place, **settings | differing.get(name, {}))

@@ -88,3 +88,11 @@ def source_protocol(request: PretrainRequest) -> TrainingProtocol:
 def detector_dataset(trial: Trial) -> tuple[str, ...]:
     """Return the dataset that teaches the detector of the target's optic discs, where it needs one."""
     return (optic_disc.SOURCE,) if trial.settings.of(trial.target).roi else ()
+
+
+def space_datasets(space: Space) -> list[str]:
+    """Return every dataset that a space reads: sources, targets, analysed ones, and the detector's."""
+    sources = {name for request in requests(space) for name in request.datasets}
+    analysed = {name for analysis in space.analyses for name, _ in analysis.datasets}
+    detectors = {name for trial in space.trials for name in detector_dataset(trial)}
+    return sorted(sources | analysed | detectors | {trial.target for trial in space.trials})

@@ -1,31 +1,65 @@
-"""Trials become units of work: named by digest, shared ones merged, in an order in which needs come first.
+"""A plan: the trials and analyses of a space with the units that measure them, named by its content."""
 
-Nothing heavy is imported here: a plan of a thousand trials is made in well under a second.
-"""
-
+import hashlib
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from grid.plan.initialization import detector_dataset, requests
-from grid.plan.planner import Planner, Unit
-from grid.space.protocols import Values, protocol_values, source_protocol_values
-from grid.space.trials import Analysis, Space, Trial
+from grid.space.protocols import Values
+from grid.space.trials import Analysis, Trial
 from medpt.data.preprocess import output_size
-from medpt.specs import Prepare
+from medpt.identity import canonical_json
+from medpt.specs import SPECS, Prepare, UnitSpec
 
-__all__ = ["Plan", "Unit", "build", "datasets"]
+
+@dataclass(frozen=True)
+class Unit:
+    """One piece of work; equal digests are the same work, in whatever space they appear."""
+
+    spec: UnitSpec
+    needs: tuple[str, ...]  # digests of the units that must be finished first
+    label: str
+
+    @property
+    def kind(self) -> str:
+        return self.spec.kind
+
+    @property
+    def digest(self) -> str:
+        return self.spec.digest
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": self.kind, "spec": self.spec.to_json(), "needs": self.needs, "label": self.label}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Unit":
+        """Build a unit from its entry in a plan or from the marker of its result."""
+        spec = SPECS[values["kind"]].from_json(values["spec"])
+        return cls(spec, tuple(values["needs"]), values["label"])
 
 
 @dataclass(frozen=True)
 class Plan:
-    space: Space
-    units: dict[str, Unit]  # by digest, needs first
-    trials: tuple[tuple[Trial, str], ...]  # with the digest of what measures it
-    analyses: tuple[tuple[Analysis, tuple[str, ...]], ...] = ()  # with the digests of their units
-    protocols: Mapping[str, Values] = field(default_factory=dict)  # by the hash that trials have
+    """What a space consists of.
+
+    `units` are by digest, inputs first. Each trial comes with the digest of the unit that measures it, each
+    analysis with those of its units. `protocols` gives the settings of each hash that trials have.
+    `selection` is "" or says which trials of the space were selected, such as `--filter seed=1`.
+    """
+
+    space: str
+    title: str
+    trials: tuple[tuple[Trial, str], ...]
+    analyses: tuple[tuple[Analysis, tuple[str, ...]], ...]
+    units: Mapping[str, Unit]
+    protocols: Mapping[str, Values] = field(default_factory=dict)
+    selection: str = ""
+
+    @cached_property
+    def digest(self) -> str:
+        return hashlib.sha256(canonical_json(self.to_json()).encode()).hexdigest()
 
     @cached_property
     def sizes(self) -> dict[str, int]:
@@ -33,43 +67,72 @@ class Plan:
         specs = {name: unit.spec for name, unit in self.units.items()}
         return {name: output_size(spec.pipeline) for name, spec in specs.items() if isinstance(spec, Prepare)}
 
+    @property
+    def results(self) -> set[str]:
+        """The digests of what the space asks for: of trials and analyses, without their inputs."""
+        return {name for _, name in self.trials} | {name for _, names in self.analyses for name in names}
+
     def counts(self) -> Counter[str]:
         return Counter(unit.kind for unit in self.units.values())
 
-    def plain(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         return {
-            "space": self.space.name,
-            "title": self.space.title,
-            "trials": [trial.factors() | {"digest": name} for trial, name in self.trials],
-            "analyses": [{"kind": entry.kind, "digests": names} for entry, names in self.analyses],
+            "space": self.space,
+            "title": self.title,
+            "trials": [trial.to_json() | {"digest": name} for trial, name in self.trials],
+            "analyses": [analysis.to_json() | {"digests": names} for analysis, names in self.analyses],
             "protocols": self.protocols,
+            "selection": self.selection,
             "units": {name: unit.to_json() for name, unit in self.units.items()},
         }
 
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Plan":
+        """Read a plan of this version or of 0.3.1, or what a tracker keeps of one, which has no units."""
+        return cls(
+            space=values["space"],
+            title=values["title"],
+            trials=tuple((Trial.from_json(each), each["digest"]) for each in values["trials"]),
+            analyses=tuple(
+                (Analysis.from_json(each), tuple(each["digests"])) for each in values.get("analyses", ())
+            ),
+            units={name: Unit.from_json(unit) for name, unit in values.get("units", {}).items()},
+            protocols=values.get("protocols", {}),
+            selection=values.get("selection", ""),
+        )
 
-def build(space: Space, fingerprints: Mapping[str, str], published: Mapping[str, str]) -> Plan:
-    """The units of a space.
 
-    `fingerprints` names the owner's files of each dataset, `published` the ImageNet weights of each
-    backbone; both enter the digests.
+def merge(plans: Sequence[Plan]) -> Plan:
+    """Return the plans of one space as one: all their trials, each with its unit of the latest plan.
+
+    Units that no trial and no analysis needs any more are left out.
     """
-    planner = Planner(fingerprints, published)
-    trials = {trial: planner.add_trial(trial) for trial in space.trials}
-    analyses = {entry: tuple(planner.add_analysis(entry)) for entry in space.analyses}
-    return Plan(space, planner.units, tuple(trials.items()), tuple(analyses.items()), protocols(space))
+    if len(plans) == 1:
+        return plans[0]
+    latest = {_without_experiment(trial): name for plan in plans for trial, name in plan.trials}
+    trials = {trial: latest[_without_experiment(trial)] for plan in plans for trial, _ in plan.trials}
+    merged = replace(
+        plans[-1],
+        trials=tuple(trials.items()),
+        analyses=tuple(dict.fromkeys(entry for plan in plans for entry in plan.analyses)),
+        units={name: unit for plan in plans for name, unit in plan.units.items()},
+        protocols={name: values for plan in plans for name, values in plan.protocols.items()},
+        selection="" if not all(plan.selection for plan in plans) else plans[-1].selection,
+    )
+    return replace(merged, units=_needed(merged))
 
 
-def protocols(space: Space) -> dict[str, Values]:
-    """Return the values that each protocol of the space's trials has, by hash."""
-    target = {trial.protocol: trial for trial in space.trials}
-    source = {trial.source_protocol: trial for trial in space.trials if trial.source_protocol}
-    values = {name: protocol_values(trial) for name, trial in target.items()}
-    return values | {name: source_protocol_values(trial) for name, trial in source.items()}
+def _without_experiment(trial: Trial) -> Trial:
+    """One unit measures a trial, in however many blocks of the space it stands."""
+    return replace(trial, experiment="")
 
 
-def datasets(space: Space) -> list[str]:
-    """Return every dataset that a space reads: sources, targets, analysed ones, and the detector's."""
-    sources = {name for request in requests(space) for name in request.datasets}
-    analysed = {name for analysis in space.analyses for name, _ in analysis.datasets}
-    detectors = {name for trial in space.trials for name in detector_dataset(trial)}
-    return sorted(sources | analysed | detectors | {trial.target for trial in space.trials})
+def _needed(plan: Plan) -> dict[str, Unit]:
+    found: set[str] = set()
+    left = list(plan.results)
+    while left:
+        name = left.pop()
+        if name in plan.units and name not in found:
+            found.add(name)
+            left += plan.units[name].needs
+    return {name: unit for name, unit in plan.units.items() if name in found}

@@ -154,7 +154,7 @@ class FilterSets:
 
 def entries(stored: StoredSpace, kind: str) -> list[list[str]]:
     """The digests of each analysis of that kind in the plan."""
-    return [entry["digests"] for entry in stored.plan.get("analyses", []) if entry["kind"] == kind]
+    return [list(digests) for analysis, digests in stored.plan.analyses if analysis.kind == kind]
 
 
 def coverage(stored: StoredSpace, digests: Sequence[str]) -> Coverage:
@@ -163,7 +163,7 @@ def coverage(stored: StoredSpace, digests: Sequence[str]) -> Coverage:
 
 def finished(stored: StoredSpace) -> tuple[int, int]:
     """Units of all analyses together: (finished, planned)."""
-    units = {digest for entry in stored.plan.get("analyses", []) for digest in entry["digests"]}
+    units = {digest for _, digests in stored.plan.analyses for digest in digests}
     return len(units & stored.finished), len(units)
 
 

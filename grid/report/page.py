@@ -55,15 +55,14 @@ def build(space: str, out: str | Path, tracking_uri: str | None = None) -> Path:
 
     Each file appears by atomic replacement, the page last. Raises InputError where the space was never run.
     """
-    plan = results.read_plan(space, out)
-    stored = StoredSpace(plan, Store(out))
+    stored = StoredSpace(results.read_plan(space, out), Store(out))
     frame = results.load(space, out, tracking_uri)
     frame["state"] = [stored.state(*pair) for pair in zip(frame["digest"], frame["status"], strict=True)]
     cells, floors = find_cells(frame), background_floors(frame)
     facts = trial_section.facts(frame, tracking_uri)
     content = page(frame, cells, floors, facts, stored)
     text = render(content)
-    folder = stored.store.root / "reports" / plan["space"]
+    folder = stored.store.root / "reports" / stored.plan.space
     files.write_text(folder / "table.csv", export.to_csv(cells))
     files.write_text(folder / "table.tex", export.to_latex(cells, floors))
     files.write_text(folder / "trials.csv", frame.to_csv(index=False))

@@ -10,6 +10,7 @@ from typing import Any
 
 from grid import space
 from grid.claims import published
+from grid.plan.plan import Plan
 from grid.results.cells import Cell, Column
 from grid.results.display import NETWORKS, column_name
 from grid.results.stored_space import Prepared, StoredSpace
@@ -241,13 +242,13 @@ def weightings(cells: Sequence[Cell], stored: StoredSpace) -> list[Weighting]:
     ]
 
 
-def larger_space(plan: dict[str, Any]) -> int:
+def larger_space(plan: Plan) -> int:
     """Trials of the space's file where it has more than the plan, as after --filter or --limit; else 0."""
     try:
-        trials = len(space.load(plan["space"]).trials)
+        trials = len(space.load(plan.space).trials)
     except InputError:
         return 0
-    return trials if trials > len(plan["trials"]) else 0
+    return trials if trials > len(plan.trials) else 0
 
 
 def versions() -> dict[str, str]:

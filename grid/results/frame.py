@@ -1,10 +1,11 @@
-"""Finished work as a table: one row a trial, from the plan of a space and MLflow's record."""
+"""Finished work as a table: one row a trial, from the plans of a space and MLflow's record."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from grid.space.trials import task_of
+from grid.plan.plan import Plan
+from grid.plan.stored_plans import find_space, space_name
 from grid.store.store import Store
 from grid.tracking import runs as record
 from grid.tracking import tracker
@@ -28,62 +29,75 @@ FACTORS = (
     "seed",
 )
 PROTOCOLS = ("protocol", "source_protocol")
+FIRST = (*FACTORS, *PROTOCOLS, "task", "status")
+LAST = ("seconds", "failure", "digest", "run_id")
 STATES = {"FINISHED": "finished", "FAILED": "failed", "RUNNING": "running"}
+RESULT = "result."  # before the names of a run's final metrics
 
 
 def load(space: str, out: str | Path = "runs", tracking_uri: str | None = None) -> "pd.DataFrame":
-    """One row a trial of a space that was run into `out`, or with this tracker.
+    """Return one row a trial of a space that was run into `out`, or with this tracker.
 
-    What the space consists of is read from `out` or, where that knows nothing of it, from MLflow's record;
-    what became of each trial, from MLflow's record alone.
+    `space` is a name, or the path of the file that was run. What the space consists of is read from `out` or,
+    where that knows nothing of it, from MLflow's record; the state of each trial, from MLflow's record alone.
 
     Columns: the factors; `protocol` and `source_protocol`, the hashes of the settings that the trial and its
     pre-training depend on ("" in a store of version 0.3.1, `source_protocol` also where nothing is
-    pre-trained); `task`; `status` ("finished", "failed", "running", "missing"); the metrics of the test part
+    pre-trained); `task`; `status` ("finished", "failed", "running", "missing"); the metrics of the test set
     as fractions (auc, miou, ...; nan where the trial is not finished or has another task); `seconds`;
     `failure`; `digest` and `run_id` of its fine-tuning. `frame.attrs["protocols"]` gives the settings of each
     hash, for grid.space.protocols.describe_difference. Raises InputError where the space was never run.
     """
+    uri = tracking_uri or _own_tracker(out)
+    if space_name(space) in Store(out).spaces():
+        return trials_frame(read_plan(space, out), uri)
+    recorded = record.plans(uri) if uri else {}
+    if space_name(space) not in recorded:
+        raise _unknown(space, out, [*recorded, *Store(out).spaces()])
+    return trials_frame(recorded[space_name(space)], uri)
+
+
+def trials_frame(plan: Plan, tracking_uri: str | None) -> "pd.DataFrame":
+    """Return the frame of `load` for the trials of a plan."""
     import pandas as pd
 
-    uri = tracking_uri or _own_tracker(out)
-    plan = _plan(space, out, uri)
-    runs = record.by_digest(uri) if uri else {}
-    rows = [_row(trial) | _result(runs.get(trial["digest"])) for trial in plan["trials"]]
-    frame = pd.DataFrame(rows)
-    first = [*FACTORS, *PROTOCOLS, "task", "status"]
-    last = ["seconds", "failure", "digest", "run_id"]
-    metrics = sorted(set(frame.columns) - set(first) - set(last))
-    frame = frame.reindex(columns=[*first, *metrics, *last])  # also of a space without trials
-    frame.attrs["protocols"] = plan.get("protocols", {})
+    runs = record.by_digest(tracking_uri) if tracking_uri else {}
+    trials = [trial.to_json() | {"digest": digest} for trial, digest in plan.trials]
+    frame = pd.DataFrame([trial | _result(runs.get(trial["digest"])) for trial in trials])
+    metrics = sorted(set(frame.columns) - {*FIRST, *LAST})
+    frame = frame.reindex(columns=[*FIRST, *metrics, *LAST])  # also of a space without trials
+    frame.attrs["protocols"] = dict(plan.protocols)
     return frame
 
 
-def _row(trial: dict[str, Any]) -> dict[str, Any]:
-    """A trial of version 0.3.1 has no protocols, and its architecture tells its task."""
-    return {"protocol": "", "source_protocol": "", "task": task_of(trial["architecture"])} | trial
+def read_plan(space: str, out: str | Path) -> Plan:
+    """Return all that was run into `out` under the name of a space, as one plan.
+
+    Raises InputError where the space was never run, or where another file was run under its name.
+    """
+    store = Store(out)
+    plan = find_space(store, space)
+    if plan is None:
+        raise _unknown(space, out, store.spaces())
+    own.recall(store.root)
+    return plan
+
+
+def _unknown(space: str, out: str | Path, known: Sequence[str]) -> InputError:
+    hint = did_you_mean(space, sorted(set(known))) if known else "nothing was"
+    return InputError(f"`{space}` was not run into {out}; {hint}")
 
 
 def _own_tracker(out: str | Path) -> str | None:
-    """The database that a run without a tracker of its own leaves; None before it recorded anything."""
+    """Return the database that a run without --tracking-uri writes; None where there is none yet."""
     uri = tracker.default_uri(Store(out).root)
     return uri if sqlite_file(uri).is_file() else None
 
 
-def _plan(space: str, out: str | Path, uri: str | None) -> dict[str, Any]:
-    if _name(space) in Store(out).plans():
-        return read_plan(space, out)
-    recorded = record.plans(uri) if uri else {}
-    if _name(space) not in recorded:
-        known = sorted({*recorded, *Store(out).plans()})
-        raise InputError(f"`{space}` was not run into {out}; {_hint(space, known)}")
-    return recorded[_name(space)]
-
-
 def with_metric(frame: "pd.DataFrame", metric: str, by: Sequence[str] = ()) -> "pd.DataFrame":
-    """The trials whose task has the metric, each unit of work once for each combination of `by`.
+    """Drop trials of tasks without `metric`, and rows that repeat a unit within one combination of `by`.
 
-    InputError where no finished trial has it.
+    Raises InputError where no finished trial has the metric.
     """
     if metric not in frame.columns:
         known = [name for name in frame.columns if frame[name].dtype == float]
@@ -92,30 +106,11 @@ def with_metric(frame: "pd.DataFrame", metric: str, by: Sequence[str] = ()) -> "
     return frame.drop_duplicates(["digest", *by])
 
 
-def read_plan(space: str, out: str | Path) -> dict[str, Any]:
-    """What the space consisted of when it was last run into `out`."""
-    store = Store(out)
-    plan = store.plan(_name(space))
-    if plan is None:
-        raise InputError(f"`{space}` was not run into {out}; {_hint(space, store.plans())}")
-    own.recall(store.root)
-    return plan
-
-
-def _name(space: str) -> str:
-    return Path(space).stem if space.endswith((".yaml", ".yml")) else space
-
-
-def _hint(space: str, known: list[str]) -> str:
-    return did_you_mean(space, known) if known else "nothing was"
-
-
 def _result(run: Run | None) -> dict[str, Any]:
     if run is None:
         return {"status": "missing", "seconds": None, "failure": None, "run_id": None}
-    prefix = "result."
     values = {
-        name.removeprefix(prefix): value for name, value in run.metrics.items() if name.startswith(prefix)
+        name.removeprefix(RESULT): value for name, value in run.metrics.items() if name.startswith(RESULT)
     }
     return {
         "status": STATES.get(run.status, "missing"),

@@ -4,14 +4,14 @@ A file that is not there, or is not the one that was published, becomes a senten
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from grid.plan.plan import Unit
+from grid.plan.plan import Plan, Unit
 from grid.store.store import Store
 from medpt import files
 from medpt.data.manifest import MANIFEST, Manifest
@@ -63,16 +63,16 @@ class Prepared:
 
 @dataclass
 class StoredSpace:
-    """`plan` is what grid.results.read_plan gives; `gaps` says what could not be read."""
+    """`plan` is what grid.results.frame.read_plan returns; `gaps` says what could not be read."""
 
-    plan: dict[str, Any]
+    plan: Plan
     store: Store
     gaps: list[str] = field(default_factory=list)
     markers: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    @cached_property
-    def units(self) -> dict[str, Unit]:
-        return {digest: Unit.from_json(plain) for digest, plain in self.plan["units"].items()}
+    @property
+    def units(self) -> Mapping[str, Unit]:
+        return self.plan.units
 
     @cached_property
     def finished(self) -> set[str]:
@@ -168,9 +168,7 @@ class StoredSpace:
     def _waiting(self, digest: str) -> int:
         """Trials that need the unit, directly or through a pre-training."""
         return sum(
-            1
-            for trial in self.plan["trials"]
-            if trial["digest"] != digest and digest in self._needs(trial["digest"])
+            1 for _, measured in self.plan.trials if measured != digest and digest in self._needs(measured)
         )
 
     def _needs(self, digest: str, *, of_data: bool = True) -> set[str]:
@@ -180,8 +178,7 @@ class StoredSpace:
         return {name for need in direct for name in (need, *self._needs(need, of_data=of_data))}
 
     def sources(self) -> list[Source]:
-        trials = [trial["digest"] for trial in self.plan["trials"]]
-        users = Counter(need for digest in trials for need in self._starts(digest))
+        users = Counter(need for _, digest in self.plan.trials for need in self._starts(digest))
         return [
             self._source(unit.digest, unit, users[unit.digest])
             for unit, _ in self.units_of(Pretrain)

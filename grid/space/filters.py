@@ -33,10 +33,17 @@ def select_trials(space: Space, filters: Filters, limit: int | None) -> Space:
     trials = tuple(trial for trial in space.trials if matches(trial, filters))[:limit]
     if not trials:
         raise InputError(f"--filter leaves none of the {len(space.trials)} trials of `{space.name}`")
-    return replace(space, trials=trials, analyses=())
+    return replace(space, trials=trials, analyses=(), selection=_describe(filters, limit))
+
+
+def _describe(filters: Filters, limit: int | None) -> str:
+    """Return the options that select: `--filter target=DRIVE,seed=0 --limit 4`."""
+    conditions = ",".join(f"{key}={value}" for key, values in filters.items() for value in values)
+    options = {"--filter": conditions, "--limit": limit}
+    return " ".join(f"{option} {value}" for option, value in options.items() if value)
 
 
 def matches(trial: Trial, filters: Filters) -> bool:
     """Whether each filtered factor of the trial has one of the accepted values."""
-    factors = trial.factors()
-    return all(str(factors[key]) in values for key, values in filters.items())
+    values = trial.to_json()
+    return all(str(values[key]) in accepted for key, accepted in filters.items())

@@ -72,11 +72,19 @@ class Trial:
         """The initialization as the tables write it: "CheXpert-20k" for 20,000 images of CheXpert."""
         return initialization_label(self.initialization, self.sample_size)
 
-    def factors(self) -> dict[str, Any]:
-        names = [item.name for item in fields(self) if item.name not in ("initialization", "settings")]
-        return {"initialization": self.label, "source": self.initialization} | {
-            name: getattr(self, name) for name in names
-        }
+    def to_json(self) -> dict[str, Any]:
+        """Return everything but the settings; the initialization as its `source` and its label."""
+        values = {name: getattr(self, name) for name in _STORED}
+        return {"initialization": self.label, "source": self.initialization} | values
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Trial":
+        """Read a stored trial; one of version 0.3.1 has no task and no protocols."""
+        stored = {name: values[name] for name in _STORED if name in values}
+        return cls(initialization=values["source"], **{"task": task_of(values["architecture"])} | stored)
+
+
+_STORED = [item.name for item in fields(Trial) if item.name not in ("initialization", "settings")]
 
 
 @dataclass(frozen=True)
@@ -90,6 +98,21 @@ class Analysis:
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
     settings: Settings = field(repr=False, compare=False, default=Settings())
 
+    def to_json(self) -> dict[str, Any]:
+        """Return everything but the settings."""
+        return {item.name: getattr(self, item.name) for item in fields(self) if item.name != "settings"}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Analysis":
+        """Read a stored analysis; one of version 0.3.1 has its kind alone."""
+        return cls(
+            kind=values["kind"],
+            datasets=tuple(map(tuple, values.get("datasets", ()))),
+            initializations=tuple(map(tuple, values.get("initializations", ()))),
+            backbone=values.get("backbone", "resnet18"),
+            options=values.get("options", {}),
+        )
+
 
 @dataclass(frozen=True)
 class Space:
@@ -99,6 +122,7 @@ class Space:
     settings: Settings  # of the file itself; trials carry those of the file that they come from
     trials: tuple[Trial, ...]
     analyses: tuple[Analysis, ...] = ()
+    selection: str = ""  # of its trials, such as `--filter seed=1`; "" for all
 
 
 def self_supervised() -> dict[str, str]:

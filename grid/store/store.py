@@ -6,7 +6,8 @@
     checkpoints/<digest>/    of units that are not finished
     leases/<digest>/         one file an execution: who works on the unit (grid/store/leases.py)
     live/<digest>.jsonl      metrics of a unit while it runs
-    plans/<space>.json       what a space consists of
+    plans/<digest>.json      a plan, written once
+    spaces/<name>.json       which plans were run under the name of a space
     doubts/<digest>          of a bucket: a reader found the unit's files damaged
     quarantine/<digest>/     artifacts that were not what had been published
 
@@ -15,10 +16,12 @@ time when nothing runs. grid/store/artifacts.py says where that is, and where fi
 """
 
 import json
+import re
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -26,6 +29,7 @@ from uuid import uuid4
 from grid.store.artifacts import Artifacts, BucketArtifacts, LocalArtifacts, copy_of
 from grid.store.backends import Backend, BucketBackend, FolderBackend, is_url, reason
 from grid.store.leases import SECONDS, Lease, Leases
+from grid.store.records import SpaceRecord
 from medpt import fault_injection, files
 from medpt.data import manifest
 from medpt.errors import InputError
@@ -33,6 +37,7 @@ from medpt.survival import patch_files
 
 VERIFY = {manifest.MANIFEST: manifest.verify, patch_files.MANIFEST: patch_files.verify}  # prepared data
 NOTES = 8 * 2**20  # bytes; larger artifacts are weights, arrays or pixels
+DIGEST = re.compile("[0-9a-f]{64}")
 READERS = 32  # of markers at once
 ACCEPTED = "a folder or bucket that can be written is accepted, with links or conditional puts"
 
@@ -62,7 +67,7 @@ class Store:
     def create(self) -> None:
         """InputError where nothing can be written."""
         try:
-            for name in ("done", "units", "failed", "checkpoints", "leases", "live", "plans"):
+            for name in ("done", "units", "failed", "checkpoints", "leases", "live", "plans", "spaces"):
                 (self.root / name).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"--out {self.root}: {reason(error)}; {ACCEPTED}") from None
@@ -126,21 +131,29 @@ class Store:
     def failure(self, digest: str) -> dict[str, Any]:
         return dict(self._read(f"failed/{digest}.json"))
 
-    def log_of(self, digest: str) -> str | None:
-        """What a failed unit was doing, where that is on record."""
-        content = self.documents.read(f"failed/{digest}.log")
-        return None if content is None else content.decode()
+    def spaces(self) -> list[str]:
+        """Return the names of the spaces that were run into this store."""
+        earlier = {name for name in self._stems("plans") if not DIGEST.fullmatch(name)}
+        return sorted(self._stems("spaces") | earlier)
 
-    def plans(self) -> list[str]:
-        """The spaces that were run into this store."""
-        return sorted(self._stems("plans"))
+    def space(self, name: str) -> SpaceRecord | None:
+        """Return what is on record of a space; of version 0.3.1 that is a plan of its name."""
+        content = self.documents.read(f"spaces/{name}.json")
+        if content is not None:
+            return SpaceRecord.from_json(json.loads(content))
+        is_earlier = self.documents.read(f"plans/{name}.json") is not None
+        return SpaceRecord(name, "", (name,)) if is_earlier else None
 
-    def plan(self, space: str) -> dict[str, Any] | None:
-        content = self.documents.read(f"plans/{space}.json")
-        return None if content is None else json.loads(content)
+    def write_space(self, record: SpaceRecord) -> None:
+        self.documents.write(f"spaces/{record.name}.json", files.json_bytes(asdict(record)))
 
-    def write_plan(self, space: str, plan: dict[str, Any]) -> None:
-        self.documents.write(f"plans/{space}.json", files.json_bytes(plan))
+    def plan(self, digest: str) -> dict[str, Any]:
+        """Return the plan of that digest as JSON. Raises FileNotFoundError where there is none."""
+        return dict(self._read(f"plans/{digest}.json"))
+
+    def write_plan(self, digest: str, plan: dict[str, Any]) -> None:
+        """Write a plan once; a plan of that digest that is there already is the same."""
+        self.documents.create(f"plans/{digest}.json", files.json_bytes(plan))
 
     def live_rows(self, digest: str) -> str:
         """The metrics of a unit that runs, a line a row; the last line may be half written."""
@@ -269,7 +282,7 @@ class Store:
 
     def sweep(self) -> None:
         """Removes the leftovers of killed processes: temporary files and folders, an hour old."""
-        for folder in ("units", "done", "failed", "plans", "reports/*"):
+        for folder in ("units", "done", "failed", "plans", "spaces", "reports/*"):
             for path in self.root.glob(f"{folder}/{files.TEMPORARY}*"):
                 if time.time() - path.stat().st_mtime > 3600:
                     files.remove(path)

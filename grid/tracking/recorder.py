@@ -7,13 +7,13 @@ it as finished.
 import json
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from grid.plan.plan import Plan, Unit
+from grid.plan.plan import Plan, Unit, merge
+from grid.plan.stored_plans import read_space
 from grid.store.store import Store
 from grid.tracking.client import all_runs, experiment_id, find_or_create_run
-from grid.tracking.runs import DIGEST, EXPERIMENT, PLANS, SPACE, encode_plan
+from grid.tracking.runs import DIGEST, EXPERIMENT, PARTS, PLANS, SPACE, decode_plan, encode_plan
 from medpt import files
 from medpt.specs import Finetune, Pretrain
 
@@ -31,7 +31,7 @@ class Recorder:
         self.runs: dict[str, tuple[str, str]] = {}  # digest: (run id, status)
         self.last_steps: dict[str, int] = {}  # digest: last step that MLflow has
         self.experiment = experiment_id(connection, store.root, EXPERIMENT)
-        record_plan(connection, store.root, plan)
+        record_plan(connection, store, plan)
         for run in all_runs(connection, self.experiment):
             if DIGEST in run.data.tags:
                 self._remember(run)
@@ -77,7 +77,7 @@ class Recorder:
         """Return the id of the unit's run, and create the run if it is missing."""
         if digest not in self.runs:
             unit = self.plan.units[digest]
-            tags = {DIGEST: digest, "medpt.kind": unit.kind, SPACE: self.plan.space.name}
+            tags = {DIGEST: digest, "medpt.kind": unit.kind, SPACE: self.plan.space}
             run, created = find_or_create_run(
                 self.connection, self.experiment, unit.label, tags, lambda: self._find_runs(digest)
             )
@@ -121,23 +121,32 @@ class Recorder:
             self.on_answer()
 
 
-def record_plan(connection: Any, out: Path, plan: Plan) -> None:
-    """Record the trials of a space, for those who have MLflow alone; one run per space."""
+def record_plan(connection: Any, store: Store, plan: Plan) -> None:
+    """Record the trials of a space, for those who have MLflow alone; one run per space.
+
+    A selection is added to what MLflow and the store know of the space.
+    """
     from mlflow.entities import RunTag
 
-    name, experiment = plan.space.name, experiment_id(connection, out, PLANS)
-    tags = encode_plan(plan.plain())
+    name, experiment = plan.space, experiment_id(connection, store.root, PLANS)
 
     def find() -> list[Any]:
         return [run for run in all_runs(connection, experiment) if run.data.tags.get(SPACE) == name]
 
     run, _ = find_or_create_run(connection, experiment, name, {SPACE: name}, find)
+    tags = encode_plan(_with_recorded(plan, store, run.data.tags) if plan.selection else plan)
     if tags.items() <= run.data.tags.items():
         return
     rows = [RunTag(key, value) for key, value in tags.items()]
     for start in range(0, len(rows), MAX_TAGS):
         connection.log_batch(run.info.run_id, tags=rows[start : start + MAX_TAGS])
     connection.set_terminated(run.info.run_id)
+
+
+def _with_recorded(selection: Plan, store: Store, tags: dict[str, str]) -> Plan:
+    recorded = [decode_plan(tags)] if PARTS in tags else []
+    stored = read_space(store, selection.space)
+    return merge([*recorded, *([stored] if stored else []), selection])
 
 
 def _complete_rows(text: str) -> list[dict[str, float]]:

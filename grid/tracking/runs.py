@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from grid.addresses import hide_passwords
+from grid.plan.plan import Plan
 from grid.tracking.client import SQLITE, all_runs, client, sqlite_file
 from medpt.errors import InputError
 
@@ -44,24 +45,24 @@ def by_digest(uri: str) -> dict[str, Run]:
     return {run.tags[DIGEST]: run for run in _runs(uri, EXPERIMENT) if DIGEST in run.tags}
 
 
-def plans(uri: str) -> dict[str, dict[str, Any]]:
-    """Return what `encode_plan` recorded of each space when it was last run, by its name."""
+def plans(uri: str) -> dict[str, Plan]:
+    """Return what was run under the name of each space, as plans without units."""
     found = {run.tags[SPACE]: run.tags for run in _runs(uri, PLANS) if PARTS in run.tags}
     return {space: decode_plan(tags) for space, tags in found.items()}
 
 
-def encode_plan(plan: dict[str, Any]) -> dict[str, str]:
+def encode_plan(plan: Plan) -> dict[str, str]:
     """Return a plan's trials and protocols as tags of a run."""
-    plain = {key: plan[key] for key in ("space", "title", "trials", "protocols")}
-    text = base64.b64encode(zlib.compress(json.dumps(plain).encode())).decode()
+    stored = {key: value for key, value in plan.to_json().items() if key not in ("units", "analyses")}
+    text = base64.b64encode(zlib.compress(json.dumps(stored).encode())).decode()
     parts = [text[start : start + PART_LENGTH] for start in range(0, len(text), PART_LENGTH)]
     return {PART.format(n): part for n, part in enumerate(parts)} | {PARTS: str(len(parts))}
 
 
-def decode_plan(tags: dict[str, str]) -> dict[str, Any]:
-    """Return what `encode_plan` put into tags."""
+def decode_plan(tags: dict[str, str]) -> Plan:
+    """Return the plan of a run's tags, without units."""
     text = "".join(tags[PART.format(n)] for n in range(int(tags[PARTS])))
-    return json.loads(zlib.decompress(base64.b64decode(text)))
+    return Plan.from_json(json.loads(zlib.decompress(base64.b64decode(text))))
 
 
 def _runs(uri: str, experiment: str) -> list[Run]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from grid.plan.plan import Plan
+from grid.plan.stored_plans import record_start
 from grid.store.store import Store
 from medpt.data import shards
 from medpt.data.catalog import card
@@ -70,7 +71,7 @@ def publish(plan: Plan, out: Path, gain: Gain = by_distance, dead: tuple[str, ..
 
     store = Store(out)
     store.create()
-    store.write_plan(plan.space.name, plan.plain())
+    record_start(store, plan, Path(f"{plan.space}.yaml"))
     for digest, unit in plan.units.items():
         built = store.root / "units" / "built"
         built.mkdir()

@@ -8,8 +8,10 @@ from typing import Any
 import made_paper
 import numpy as np
 
-from grid.plan import plan as planning
+from grid.plan.initialization import space_datasets
 from grid.plan.plan import Plan, Unit
+from grid.plan.planner import build_plan
+from grid.plan.stored_plans import record_start
 from grid.space import reader
 from grid.store.store import Store
 from grid.tracking import tracker as track
@@ -48,16 +50,16 @@ def plan(folder: Path, text: str = SPACE, name: str = "made") -> Plan:
     path = folder / f"{name}.yaml"
     path.write_text(text)
     loaded = reader.load(str(path))
-    prints = dict.fromkeys(planning.datasets(loaded), "f" * 64)
+    prints = dict.fromkeys(space_datasets(loaded), "f" * 64)
     weights = dict.fromkeys(("resnet18", "shufflenet_v2", "densenet121"), "e" * 64)
-    return planning.build(loaded, prints, weights)
+    return build_plan(loaded, prints, weights)
 
 
 def publish(plan: Plan, out: Path, skip: set[str], failed: dict[str, tuple[str, str]]) -> Store:
     """A store in which every unit is finished but `skip` and `failed` (digest: cause, reason)."""
     store = Store(out)
     store.create()
-    store.write_plan(plan.space.name, plan.plain())
+    record_start(store, plan, Path(f"{plan.space}.yaml"))
     for digest, unit in plan.units.items():
         if digest in failed:
             store.fail(digest, *failed[digest], log="Traceback")

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 
 from grid.plan.plan import Plan, Unit
-from grid.space.trials import Settings, Space
 from medpt.specs import Finetune, Prepare, Slides
 
 
@@ -21,4 +20,4 @@ def data_unit(number: int, needs: Iterable[Unit] = (), kind: str = "prepare") ->
 
 
 def plan_of(units: Iterable[Unit], name: str = "made") -> Plan:
-    return Plan(Space(name, "", Settings(), (), ()), {unit.digest: unit for unit in units}, ())
+    return Plan(name, "", (), (), {unit.digest: unit for unit in units})

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from grid.plan import plan as planning
+from grid.plan.initialization import space_datasets
+from grid.plan.planner import build_plan
 from grid.results import load as load_results
 from grid.space import reader as spaces
 from medpt.data import catalog
@@ -55,8 +56,8 @@ def plan_summary(name: str) -> dict[str, Any]:
     `units` hashes the sorted digests of the units, `trials` the digests of the trials in order.
     """
     space = spaces.load(name)
-    fingerprints = {dataset: f"print of {dataset}" for dataset in planning.datasets(space)}
-    plan = planning.build(space, fingerprints, WEIGHTS)
+    fingerprints = {dataset: f"print of {dataset}" for dataset in space_datasets(space)}
+    plan = build_plan(space, fingerprints, WEIGHTS)
     return {
         "units": _hash_of_lines(sorted(plan.units)),
         "trials": _hash_of_lines([digest for _, digest in plan.trials]),

@@ -14,7 +14,10 @@ from grid.execution import data_units
 from grid.execution.allocation import Allocations
 from grid.execution.coordinator import Coordinator
 from grid.execution.failures import RetryPolicy
-from grid.plan import cost, plan, planner
+from grid.plan import cost
+from grid.plan.initialization import space_datasets
+from grid.plan.plan import Plan, Unit
+from grid.plan.planner import build_plan
 from grid.space import reader
 from grid.store.store import Store
 from medpt import files, phantom
@@ -36,13 +39,13 @@ experiments:
 """
 
 
-def planned(folder: Path, initialization: str, text: str = SPACE) -> plan.Plan:
+def planned(folder: Path, initialization: str, text: str = SPACE) -> Plan:
     path = tiny.written(folder, text.replace("INITIALIZATION", initialization))
     found = reader.load(str(path))
-    return plan.build(found, {name: f"print of {name}" for name in plan.datasets(found)}, {})
+    return build_plan(found, {name: f"print of {name}" for name in space_datasets(found)}, {})
 
 
-def of(made: plan.Plan, label: str) -> planner.Unit:
+def of(made: Plan, label: str) -> Unit:
     (found,) = [unit for unit in made.units.values() if unit.label == label]
     return found
 
@@ -70,7 +73,7 @@ def test_the_detector_is_the_source_of_figure_4_and_whole_frames_keep_their_name
     assert set(alone.units) < set(with_source.units)
     whole = planned(tmp_path, "random", SPACE.replace("{roi: 64}", "{}"))
     assert whole.counts() == {"prepare": 1, "finetune": 1}
-    assert "REFUGE-OD" not in plan.datasets(whole.space)
+    assert "REFUGE-OD" not in space_datasets(whole.space)
     with_refuge = planned(tmp_path, "REFUGE-OD", SPACE.replace("{roi: 64}", "{}"))
     assert of(with_refuge, "REFUGE-OD").digest == of(alone, "REFUGE-OD").digest
 
@@ -121,7 +124,7 @@ def test_preparing_without_a_grid_refuses_to_cut_around_discs(tmp_path: Path) ->
 class Race:
     """A plan run without Ray: preparation in its thread, training by the test."""
 
-    def __init__(self, made: plan.Plan, root: Path, broken: set[str], todo: set[str] | None = None) -> None:
+    def __init__(self, made: Plan, root: Path, broken: set[str], todo: set[str] | None = None) -> None:
         self.made, self.store, self.broken = made, Store(root), broken
         self.store.create()
         self.events: list[tuple[str, str]] = []
@@ -129,7 +132,7 @@ class Race:
         policy = RetryPolicy(Allocations())
         self.coordinator = Coordinator(made, names, self.store, policy, [self.hear])
 
-    def hear(self, event: str, unit: planner.Unit) -> None:
+    def hear(self, event: str, unit: Unit) -> None:
         self.events.append((event, unit.label))
 
     def end(self, name: str) -> None:
@@ -138,10 +141,10 @@ class Race:
         else:
             files.write_json(self.store.root / "done" / f"{name}.json", {})
 
-    def prepare(self, units: Sequence[planner.Unit]) -> Iterator[tuple[str, Any]]:
+    def prepare(self, units: Sequence[Unit]) -> Iterator[tuple[str, Any]]:
         yield from ((unit.digest, None) for unit in units)
 
-    def publish(self, unit: planner.Unit, *rest: Any) -> Any:
+    def publish(self, unit: Unit, *rest: Any) -> Any:
         self.end(unit.digest)
         return "finished"
 

@@ -7,7 +7,7 @@ import pytest
 
 from grid.execution.worker import execute
 from grid.options import RunOptions
-from grid.plan.planner import Unit
+from grid.plan.plan import Unit
 from grid.store.store import Store
 from medpt import phantom
 from medpt.data import open_dataset

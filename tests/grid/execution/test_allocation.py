@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from grid.execution import allocation
 from grid.execution.allocation import FRACTIONS, GPU_SHARES, Allocation, Allocations, Capacity
 from grid.plan.plan import Plan, Unit
-from grid.space.trials import Settings, Space
+from grid.plan.stored_plans import record_start
 from grid.store.store import Store
 from medpt import files
 from medpt.errors import InputError
@@ -106,8 +106,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def plan(*units: Unit, name: str = "one") -> Plan:
-    space = Space(name, "", Settings(), (), ())
-    return Plan(space, {each.digest: each for each in units}, ())
+    return Plan(name, "", (), (), {each.digest: each for each in units})
 
 
 def finished(store: Store, made: Unit, **peak: Any) -> None:
@@ -116,7 +115,7 @@ def finished(store: Store, made: Unit, **peak: Any) -> None:
 
 def test_measured_shares_come_from_like_units_of_other_plans(store: Store) -> None:
     done = [unit(seed) for seed in range(2)]
-    store.write_plan("one", plan(*done).plain())
+    record_start(store, plan(*done), Path("one.yaml"))
     finished(store, done[0], resident=1, device=GIB, device_size=24 * GIB)
     finished(store, done[1], resident=1, device=4 * GIB, device_size=24 * GIB)
     alike, larger, other = unit(7), unit(7, batch=64), unit(7, backbone="densenet121")
@@ -127,7 +126,7 @@ def test_measured_shares_come_from_like_units_of_other_plans(store: Store) -> No
 
 def test_measured_shares_ignore_units_that_ran_on_a_cpu(store: Store) -> None:
     done = unit(0)
-    store.write_plan("one", plan(done).plain())
+    record_start(store, plan(done), Path("one.yaml"))
     finished(store, done, resident=GIB)
     coming = plan(unit(1))
     assert allocation.measured_shares(coming, coming.units, store) == {}

@@ -91,7 +91,7 @@ def test_pipeline_that_stops_fails_what_it_had_left(tmp_path: Path, caplog: pyte
     made.run(stop)
     assert made.ends() == [("finished", "prepare 0"), ("failed", "prepare 1"), ("failed", "prepare 2")]
     assert made.store.failure(units[2].digest)["cause"] == "error"
-    assert "KeyError" in (made.store.log_of(units[2].digest) or "")
+    assert "KeyError" in (made.store.root / "failed" / f"{units[2].digest}.log").read_text()
     assert "data preparation stopped; 2 units failed: prepare 1, prepare 2" in caplog.text
 
 

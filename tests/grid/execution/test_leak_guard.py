@@ -173,7 +173,7 @@ def finished(plan: Plan, store: Store, leaked: float) -> StoredSpace:
             path.write_text(
                 path.read_text().replace('"images_seen"', f'"leaked_images": {leaked}, "images_seen"')
             )
-    return StoredSpace(plan.plain(), store)
+    return StoredSpace(plan, store)
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_shared_classes_say_what_the_space_does(
 ) -> None:
     block = BLOCK.format(initialization="CheXpert, EyePACS, random", target="ChestXRay2017, MESSIDOR")
     plan = made_space.plan(tmp_path, f"datasets:\n  CheXpert: {{options: {options}}}{block}")
-    found = shared_data.classes(StoredSpace(plan.plain(), store))
+    found = shared_data.classes(StoredSpace(plan, store))
     assert [(shared.entry.source, shared.entry.target, shared.state) for shared in found] == [
         ("CheXpert", "ChestXRay2017", state),
         ("EyePACS", "MESSIDOR", "kept"),
@@ -222,4 +222,4 @@ def test_the_table_of_classes_is_the_readers() -> None:
 
 
 def test_nothing_is_told_of_what_was_not_compared_yet(tmp_path: Path, store: Store) -> None:
-    assert shared_data.compared(StoredSpace(planned(tmp_path, "EyePACS", "DRIVE").plain(), store)) == []
+    assert shared_data.compared(StoredSpace(planned(tmp_path, "EyePACS", "DRIVE"), store)) == []

@@ -17,6 +17,7 @@ from grid.execution.inputs import StoreInputs
 from grid.execution.scheduler import RunListeners
 from grid.options import RunOptions
 from grid.plan.plan import Plan, Unit
+from grid.plan.stored_plans import record_start
 from grid.store.store import Store
 from medpt import files
 from medpt.specs import Finetune
@@ -66,8 +67,8 @@ def run_units(
     made: Plan, store: Store, on_stall: Callable[[str], object] = pytest.fail, **options: Any
 ) -> list[tuple[str, str]]:
     """Run a plan, and return the events of its units."""
-    store.write_plan(made.space.name, made.plain())
-    given = RunOptions(made.space.name, store.out, cache_bytes=0, **options)
+    record_start(store, made, Path("made.yaml"))
+    given = RunOptions(made.space, store.out, cache_bytes=0, **options)
     events: list[tuple[str, str]] = []
 
     def hear(event: str, unit: Unit) -> None:
@@ -179,6 +180,6 @@ def test_starved_unit_fails_after_bounded_retries_and_says_why(
     assert failure["cause"] == "infrastructure"
     assert "tasks of Ray Data cannot start on this machine beside the trials" in failure["reason"]
     assert "use --cpus or --gpus for fewer trials" in failure["reason"]
-    trace = store.log_of(name) or ""
+    trace = (store.root / "failed" / f"{name}.log").read_text()
     assert "in with_timeout" in trace
     assert "\x1b" not in trace

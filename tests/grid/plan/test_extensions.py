@@ -13,7 +13,10 @@ from installed import EXAMPLE, SPACE, environment, example, installed, project
 
 from grid.claims import published
 from grid.execution import allocation
-from grid.plan import cost, plan
+from grid.plan import cost
+from grid.plan.initialization import space_datasets
+from grid.plan.plan import Plan
+from grid.plan.planner import build_plan
 from grid.results.display import network_name
 from grid.space import reader, trials
 from medpt import extensions
@@ -32,9 +35,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def planned(path: Path) -> plan.Plan:
+def planned(path: Path) -> Plan:
     found = reader.load(str(path))
-    return plan.build(found, dict.fromkeys(plan.datasets(found), "print"), {})
+    return build_plan(found, dict.fromkeys(space_datasets(found), "print"), {})
 
 
 def test_names_of_extensions_follow_the_built_in_ones(here: Path) -> None:

@@ -7,22 +7,24 @@ import pytest
 import tiny
 
 from grid.claims.published import cells, key_of_trial, matching_cells
-from grid.plan import plan
 from grid.plan.cost import trains
+from grid.plan.initialization import space_datasets
+from grid.plan.plan import Plan
+from grid.plan.planner import build_plan
 from grid.space import reader
 from medpt.errors import InputError
 from medpt.specs import Coordinates, Features, Filters, Pretrain, Survive, Svcca
 from medpt.survival.needs import NEEDS
 
 
-def planned(name: str) -> plan.Plan:
+def planned(name: str) -> Plan:
     found = reader.load(name)
-    prints = {dataset: dataset for dataset in plan.datasets(found)}
+    prints = {dataset: dataset for dataset in space_datasets(found)}
     published = {backbone: f"{backbone} of ImageNet" for backbone in ("resnet18", "densenet121")}
-    return plan.build(found, prints, published)
+    return build_plan(found, prints, published)
 
 
-def of(whole: plan.Plan, kind: type) -> list[object]:
+def of(whole: Plan, kind: type) -> list[object]:
     return [unit.spec for unit in whole.units.values() if isinstance(unit.spec, kind)]
 
 

@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grid.claims.published import matching_cells
-from grid.plan import plan
+from grid.plan.initialization import space_datasets
+from grid.plan.plan import Plan, Unit
+from grid.plan.planner import build_plan
 from grid.space import reader
 from grid.space.sources import source_architecture, source_datasets
 from medpt.identity import canonical_json, stream_seed
@@ -20,10 +22,10 @@ from medpt.protocol import TrainingProtocol
 from medpt.specs import Finetune, Pretrain
 
 
-def planned(text_or_name: str = "demo", prints: dict[str, str] | None = None) -> plan.Plan:
+def planned(text_or_name: str = "demo", prints: dict[str, str] | None = None) -> Plan:
     found = reader.load(text_or_name)
-    given_prints = prints or {name: f"print of {name}" for name in plan.datasets(found)}
-    return plan.build(found, given_prints, {})
+    given_prints = prints or {name: f"print of {name}" for name in space_datasets(found)}
+    return build_plan(found, given_prints, {})
 
 
 def test_demo_shares_its_pretrainings() -> None:
@@ -49,7 +51,7 @@ def test_planner_makes_a_fine_tuning_need_its_data_and_its_weights() -> None:
 
 
 def test_a_fingerprint_changes_what_depends_on_it() -> None:
-    prints = {name: name for name in plan.datasets(reader.load("demo"))}
+    prints = {name: name for name in space_datasets(reader.load("demo"))}
     before = set(planned(prints=prints).units)
     after = set(planned(prints=prints | {"ISIC2019": "other"}).units)
     changed = {planned(prints=prints).units[name].label for name in before - after}
@@ -59,7 +61,7 @@ def test_a_fingerprint_changes_what_depends_on_it() -> None:
 
 def test_units_round_trip_through_json() -> None:
     for name, unit in planned().units.items():
-        again = plan.Unit.from_json(json.loads(json.dumps(unit.to_json())))
+        again = Unit.from_json(json.loads(json.dumps(unit.to_json())))
         assert again.digest == name == unit.digest
 
 

@@ -21,7 +21,7 @@ SOURCES = [(file, name) for _, file, name, _ in HOLDERS.values()] + [
 
 
 def evidence(plan: Plan, out: Path) -> StoredSpace:
-    return StoredSpace(plan.plain(), Store(out))
+    return StoredSpace(plan, Store(out))
 
 
 @pytest.mark.parametrize(("file", "name"), sorted(set(SOURCES)))

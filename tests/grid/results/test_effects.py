@@ -20,6 +20,7 @@ from grid import query, results
 from grid.plan.plan import Plan, Unit
 from grid.report.tables import print_tables
 from grid.results import effects
+from grid.store.store import Store
 from grid.tracking import tracker
 from grid.tracking.client import client, experiment_id
 from grid.tracking.recorder import record_plan
@@ -45,7 +46,7 @@ def points(spec: Finetune) -> float:
 def record(plan: Plan, out: Path) -> None:
     """What a run leaves in MLflow, and nothing else."""
     connection = client(tracker.default_uri(out))
-    record_plan(connection, out, plan)
+    record_plan(connection, Store(out), plan)
     experiment = experiment_id(connection, out, EXPERIMENT)
     for _, digest in plan.trials:
         record_one(connection, experiment, plan.units[digest])

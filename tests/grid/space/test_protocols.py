@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from grid.plan import plan as planning
+from grid.plan.initialization import space_datasets
+from grid.plan.planner import build_plan, protocols
 from grid.space import load
 from grid.space.protocols import describe_difference, protocol_hash
 from grid.space.trials import Space
@@ -48,8 +49,8 @@ def loaded(folder: Path, text: str, name: str = "space") -> Space:
 
 
 def digests(space: Space) -> list[str]:
-    prints = {name: f"print of {name}" for name in planning.datasets(space)}
-    return [digest for _, digest in planning.build(space, prints, {}).trials]
+    prints = {name: f"print of {name}" for name in space_datasets(space)}
+    return [digest for _, digest in build_plan(space, prints, {}).trials]
 
 
 def changed(before: Space, after: Space, initialization: str) -> bool:
@@ -100,7 +101,7 @@ def test_included_spaces_of_two_learning_rates_keep_their_trials(tmp_path: Path)
     space = including(tmp_path, *rates)
     assert len(space.trials) == len(set(digests(space))) == 8
     low, high = dict.fromkeys(trial.protocol for trial in space.trials)
-    described = describe_difference(planning.protocols(space), [low, high])
+    described = describe_difference(protocols(space), [low, high])
     assert described == {low: "learning_rate 0.0001", high: "learning_rate 0.01"}
 
 
@@ -124,8 +125,8 @@ def test_random_weights_have_no_source_protocol(tmp_path: Path) -> None:
     ],
 )
 def test_difference_names_only_the_keys_that_differ(values: list[dict[str, Any]], expected: set[str]) -> None:
-    protocols = {protocol_hash(each): each for each in values}
-    assert set(describe_difference(protocols, protocols).values()) == expected
+    found = {protocol_hash(each): each for each in values}
+    assert set(describe_difference(found, found).values()) == expected
 
 
 def test_difference_from_a_protocol_of_an_old_store_is_described() -> None:

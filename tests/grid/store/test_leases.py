@@ -21,10 +21,10 @@ SHORT = 1.2  # seconds of a lease
 
 HOLD = """
 import sys, time
-from grid.leases import Leases
-from grid.objects import Folder
+from grid.store.leases import Leases
+from grid.store.backends import FolderBackend
 from pathlib import Path
-leases = Leases(Folder(Path(sys.argv[1])), run=sys.argv[2], seconds=float(sys.argv[3]))
+leases = Leases(FolderBackend(Path(sys.argv[1])), run=sys.argv[2], seconds=float(sys.argv[3]))
 lease = leases.claim(sys.argv[4])
 with leases.beating(lease):
     print(lease.attempt, flush=True)

@@ -20,7 +20,7 @@ from trackers import assert_complete
 
 from grid import run
 from grid.plan import datasets
-from grid.plan import plan as planning
+from grid.plan.planner import build_plan
 from grid.space import reader
 from grid.store.store import Store
 from grid.tracking import client, tracker
@@ -77,7 +77,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("outages")
     loaded = reader.load(str(tiny.written(folder, SPACE)))
     found = datasets.find(loaded, None, folder / "out", write=True)
-    made_space.publish(planning.build(loaded, found.fingerprints, {}), folder / "out", set(), {})
+    made_space.publish(build_plan(loaded, found.fingerprints, {}), folder / "out", set(), {})
     return folder
 
 

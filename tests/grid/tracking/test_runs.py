@@ -1,7 +1,9 @@
 """Reading MLflow's record: the SQLite file gives what the client gives, and is enough without the store."""
 
+import hashlib
 import shutil
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import made_space
@@ -10,6 +12,8 @@ import pytest
 
 from grid.plan.plan import Plan
 from grid.results import frame
+from grid.space.trials import Trial
+from grid.store.store import Store
 from grid.tracking import runs as record
 from grid.tracking import tracker
 from grid.tracking.client import all_runs, client
@@ -69,16 +73,31 @@ def test_space_that_is_run_again_has_one_plan(made: tuple[Path, Plan], tmp_path:
     plan = made_space.plan(tmp_path, made_space.SPACE.replace("seed: [0, 1]", "seed: [0, 1, 2]"))
     uri = tracker.default_uri(out)
     for _ in range(2):
-        record_plan(client(uri), out, plan)
-    assert [len(found["trials"]) for found in record.plans(uri).values()] == [len(plan.trials)]
+        record_plan(client(uri), Store(out), plan)
+    assert [len(found.trials) for found in record.plans(uri).values()] == [len(plan.trials)]
+
+
+def test_selection_is_added_to_the_recorded_plan(made: tuple[Path, Plan], tmp_path: Path) -> None:
+    """The second store knows the selection alone; the tracker knows all."""
+    out, plan = made
+    uri = tracker.default_uri(tmp_path)
+    part = replace(plan, trials=plan.trials[:1], selection="--limit 1")
+    for recorded, store in ((plan, Store(out)), (part, Store(tmp_path)), (part, Store(tmp_path))):
+        record_plan(client(uri), store, recorded)
+    assert set(record.plans(uri)[plan.space].trials) == set(plan.trials)
+    later = replace(plan, trials=plan.trials[1:])
+    record_plan(client(uri), Store(out), later)
+    assert record.plans(uri)[plan.space].trials == later.trials
 
 
 def test_plan_is_decoded_from_its_tags() -> None:
-    trials = [{"target": f"Daten-{n}", "digest": f"{n:064x}", "size": n * 7919} for n in range(3_000)]
-    tags = record.encode_plan({"space": "große", "title": "", "trials": trials, "protocols": {}})
+    trials = [Trial("0", f"Daten-{n}", None, "b", "unet", "DRIVE", 1.0, n * 7919) for n in range(3_000)]
+    digests = [hashlib.sha256(trial.label.encode()).hexdigest() for trial in trials]
+    plan = Plan("große", "", tuple(zip(trials, digests, strict=True)), (), {}, {"0123abcd": {"size": 64}})
+    tags = record.encode_plan(plan)
     assert len(tags) > 2
     assert max(map(len, tags.values())) <= record.PART_LENGTH
-    assert record.decode_plan(tags)["trials"] == trials
+    assert record.decode_plan(tags) == plan
 
 
 def test_space_that_was_never_run_is_refused(made: tuple[Path, Plan], tmp_path: Path) -> None:
