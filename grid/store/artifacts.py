@@ -217,3 +217,12 @@ def _all(work: Callable[[Item], object], items: Iterable[Item]) -> None:
     """At once, to their ends; the first failure is raised."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(work, items))
+
+
+def has_sha256(path: Path, expected: str | None) -> bool:
+    return path.is_file() and files.sha256(path) == expected
+
+
+def is_artifact(file: Path) -> bool:
+    """Return whether a marker lists the file. A manifest lists Parquet files and the notes beside them."""
+    return file.is_file() and not file.with_suffix(".parquet").exists()

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from grid.store.artifacts import Artifacts, BucketArtifacts, LocalArtifacts, copy_of
+from grid.store.artifacts import Artifacts, BucketArtifacts, LocalArtifacts, copy_of, has_sha256, is_artifact
 from grid.store.backends import Backend, BucketBackend, FolderBackend, is_url, reason
 from grid.store.leases import SECONDS, Lease, Leases
 from grid.store.records import SpaceRecord
@@ -181,7 +181,7 @@ class Store:
         the unit is finished; `built` is then as it was.
         """
         attempt = facts["attempt"]
-        sums = {file.name: files.sha256(file) for file in sorted(built.iterdir()) if _is_artifact(file)}
+        sums = {file.name: files.sha256(file) for file in sorted(built.iterdir()) if is_artifact(file)}
         with self.documents.alone(digest):
             if self.leases.newest(digest) > attempt or self.is_finished(digest):
                 raise SupersededError(f"{digest}: attempt {attempt} is not the last one")
@@ -207,9 +207,9 @@ class Store:
         """The path of an artifact whose content is what was published, else InputError naming it."""
         path, marker = self.folder(digest) / name, self.marker(digest)
         expected = marker["artifacts"].get(name)
-        if not _is(path, expected):
+        if not has_sha256(path, expected):
             self.artifacts.fetch(digest, marker["attempt"], name)
-            if not _is(path, expected):
+            if not has_sha256(path, expected):
                 self.doubt(digest)
                 what = f"not the file that was published (sha256 {str(expected)[:12]}…)"
                 raise InputError(f"{path}: {what}")
@@ -295,12 +295,3 @@ class Store:
 
     def _stems(self, folder: str) -> set[str]:
         return {Path(name).stem for name in self.documents.names(folder) if name.endswith(".json")}
-
-
-def _is(path: Path, expected: str | None) -> bool:
-    return path.is_file() and files.sha256(path) == expected
-
-
-def _is_artifact(file: Path) -> bool:
-    """Parquet files, and the notes beside them, are in their manifest with their hashes already."""
-    return file.is_file() and not file.with_suffix(".parquet").exists()

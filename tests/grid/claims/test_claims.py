@@ -152,7 +152,7 @@ def planted(sign: float = 1.0) -> pd.DataFrame:
     rows: dict[str, dict[str, Any]] = {}
     for trial in trials():
         for seed in SEEDS:
-            factors = trial.factors() | {"seed": seed}
+            factors = trial.to_json() | {"seed": seed}
             digest = repr(sorted((k, str(v)) for k, v in factors.items() if k != "experiment"))
             points = 70 + sign * level(trial.label, trial.target) + (seed - 2) * 0.7
             metric = {"classification": "auc", "segmentation": "miou"}.get(card(trial.target).task, "c_index")
