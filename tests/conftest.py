@@ -1,5 +1,6 @@
 """Fixtures that any test may ask for."""
 
+import logging
 import os
 from pathlib import Path
 
@@ -26,3 +27,11 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tiny.Run:
     folder = tmp_path_factory.mktemp("undisturbed")
     data, space, out = tiny.data(folder / "data"), tiny.written(folder), folder / "out"
     return tiny.Run(data, space, out, tiny.run(space, data, out))
+
+
+@pytest.fixture(autouse=True)
+def propagating_loggers() -> None:
+    """Let the project's loggers reach pytest: libraries that other tests load may have disabled them."""
+    for name, logger in logging.root.manager.loggerDict.items():
+        if isinstance(logger, logging.Logger) and name.split(".")[0] in ("grid", "medpt"):
+            logger.disabled, logger.propagate = False, True

@@ -8,6 +8,7 @@ import pytest
 
 from grid import run as command
 from grid.options import RunOptions
+from grid.space import reader
 from medpt import cli
 from medpt.errors import InputError
 
@@ -18,7 +19,8 @@ def run(tmp_path: Path) -> command.Run:
     plan = made_space.plan(tmp_path)
     store = made_space.publish(plan, tmp_path / "out", set(), {})
     options = RunOptions("made", str(tmp_path / "out"), command="python -m grid.run --space made")
-    return command.Run(options, plan, store, cli.console())
+    space = reader.load(str(tmp_path / "made.yaml"))
+    return command.Run(options, space, plan, store, cli.console())
 
 
 def digests(run: command.Run, kind: str) -> list[str]:

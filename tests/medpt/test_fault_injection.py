@@ -12,7 +12,7 @@ import pytest
 
 from medpt import fault_injection, files
 
-HIT = "import sys; from medpt import faults; faults.running(sys.argv[1]); faults.point(sys.argv[2])"
+HIT = "import sys; from medpt import fault_injection as f; f.running(sys.argv[1]); f.point(sys.argv[2])"
 
 
 def hit(folder: Path, fault: str, unit: str, at: str) -> "subprocess.Popen[bytes]":

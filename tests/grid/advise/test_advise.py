@@ -146,7 +146,7 @@ def test_contradictory_results_recommend_nothing(made: Path) -> None:
         return made_advice.by_distance(source, target) * (1 if target in ("MESSIDOR", "REFUGE-CLS") else -1)
 
     found = advise.sentence(with_gains(made, contrary))
-    assert found.startswith("Not enough stored to recommend one: on the targets already measured Kendall's")
+    assert found.startswith("Not enough evidence to recommend one: on the targets already measured Kendall's")
     assert "Start from" not in found
 
 
@@ -176,7 +176,7 @@ def poor(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_two_targets_are_not_enough(poor: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert advise.main(arguments(poor, "--csv", str(poor / "rows.csv"))) == 0
     printed = capsys.readouterr().out
-    assert "Not enough stored to recommend one: 2 targets of this kind" in printed
+    assert "Not enough evidence to recommend one: 2 targets of this kind" in printed
     assert "note: ISIC2019 · shufflenet_v2: best.safetensors is missing or is not the file" in printed
     with (poor / "rows.csv").open() as file:
         rows = {row["initialization"]: row for row in csv.DictReader(file)}

@@ -128,7 +128,7 @@ def test_bright_tissue_at_the_border_is_no_padding_and_a_white_image_stays() -> 
 MEMORY = """
 import numpy as np
 from pathlib import Path
-from medpt.data.memory import kept
+from medpt.data.glibc_memory import kept
 
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
