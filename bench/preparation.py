@@ -6,8 +6,8 @@ Colour JPEGs of a fundus (side x side), grey JPEGs of a chest (1000 x 1250) and 
 512), scaled with --side, all synthetic. The peer takes the same steps on the same files with the same
 parameters; its CLAHE is scikit-image's, DICOM is read with pydicom by both. Ours runs as in a preparation, in
 the memory of the image before (medpt.data.glibc_memory); the peer as Python has it. Seconds are of this
-process on a processor, so other work on the machine hardly counts; the fastest of --repeats passes is taken. Expected: 3
-times the peer, decoding included. Takes a minute.
+process on a processor, so other work on the machine hardly counts; the fastest of --repeats passes is taken.
+Expected: 3 times the peer, decoding included. Takes a minute.
 """
 
 import argparse

@@ -76,10 +76,10 @@ def test_prepare_command_resumes_after_a_kill(source: Path, tmp_path: Path) -> N
     output, _ = again.communicate(timeout=300)
     assert again.returncode == 0
     assert {name: (to / name).stat().st_mtime_ns for name in finished} == finished
-    lines = [line for line in output.splitlines() if "to go" in line]
+    lines = [line for line in output.splitlines() if "s left" in line]
     assert len(lines) == 4 - len(finished)
     assert lines[-1].startswith(f"{COUNT} of {COUNT} images, ")
-    assert lines[-1].endswith(" a second, 0 s to go")
+    assert lines[-1].endswith(" a second, 0 s left")
     manifest = verify(to)
     assert (manifest.rows, manifest.size, manifest.prepare.split) == (COUNT, 48, "official")
     assert manifest.prepare.pipeline == "resize(48)|clahe(2,8)"
