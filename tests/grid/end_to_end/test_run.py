@@ -89,7 +89,7 @@ def test_query_prints_and_writes_csv(reference: Path, capsys: pytest.CaptureFixt
     fixed = ["--space", "tiny", "--out", str(reference), "--metric", "miou", "--by", "initialization"]
     assert query.main([*fixed, "--where", "target=DRIVE", "--csv"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "initialization,mean,std,n,planned"
+    assert lines[0] == "initialization,metric,mean,std,low,high,n,planned"
     assert [line.split(",")[0] for line in lines[1:]] == ["random", "ISIC2019"]
     assert query.main([*fixed, "--where", "target=DRYVE"]) == 2
     assert "did you mean DRIVE" in capsys.readouterr().err
