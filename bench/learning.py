@@ -55,7 +55,7 @@ NETWORKS = (*ARCHITECTURES, *(f"{CLASSIFIER}/{backbone}" for backbone in BACKBON
 
 
 def segmented(name: str, folder: Path, size: int, *, whole: bool) -> ArrayLoader:
-    """The first SEGMENTED images of the training part, or of all where the owner setup no parts."""
+    """The first SEGMENTED images of the training set, or of all images where the publisher gives no split."""
     data = open_dataset(name, folder)
     records = [record for record in data if record.split != "test"][:SEGMENTED]
     pipeline = default_pipeline(data.info.modality, size)

@@ -19,7 +19,7 @@ class TrainingProtocol:
     min_steps: int = 3_000  # tiny sets still learn when twenty validations stand still
     max_steps: int = 30_000  # bounds a run whose metric creeps; grids need an end
     evaluate_every: int | None = None  # None: one eightfold-expanded epoch, but 500 steps at the most
-    validation_fraction: float = 0.1  # the paper names none; stopping on the test part would leak
+    validation_fraction: float = 0.1  # the paper names none; stopping on the test set would leak
     weighting: str | None = None  # None: the task's default in medpt/losses.py
     weight_clip: tuple[float, float] = (0.1, 20.0)  # keeps a class below 1 % of pixels from ruling the loss
     edge_loss: str = "alpha"  # of ET-Net: 0.3 of the segmentation's and 0.7 of the edges', as its authors
