@@ -1,5 +1,6 @@
 """What a newcomer meets first: `make help`, and a Python that is too old."""
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -8,8 +9,9 @@ ROOT = Path(__file__).parents[1]
 
 
 def make(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = ["make", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    """Run make as from a terminal, also where these tests were started by `make test`."""
+    environment = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    return subprocess.run(["make", *arguments], cwd=ROOT, capture_output=True, text=True, env=environment)
 
 
 def test_help_lists_every_target() -> None:
