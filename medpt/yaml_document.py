@@ -1,13 +1,38 @@
-"""Safe loading of YAML files, with the line of every value, so that a message can name file and line."""
+"""YAML files: loaded safely, checked against a dataclass, with file and line in every message.
 
+A dataclass is the schema: its fields are the keys, their types say what is accepted, and `metadata` takes
+the arguments of pydantic's `Field`, of which `description` is quoted in messages. pydantic is imported when
+the first file is checked.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
-from medpt.errors import InputError
+from medpt.errors import InputError, did_you_mean
 
+T = TypeVar("T")
 KeyPath = tuple[str | int, ...]
+Problem = tuple[KeyPath, str]  # where in a document, and what is wrong there
+Schema = Mapping[str, Any]
+
+STRICT: Any = {"strict": True, "extra": "forbid"}  # the `__pydantic_config__` of a schema
+ACCEPTED = {  # by pydantic's type of error
+    "bool_type": "true or false",
+    "dataclass_type": "a mapping of keys to values",
+    "dict_type": "a mapping of keys to values",
+    "float_type": "a number",
+    "int_type": "a whole number",
+    "list_type": "a list",
+    "mapping_type": "a mapping of keys to values",
+    "string_type": "text (in quotes, if YAML reads it as something else)",
+    "tuple_type": "a list",
+}
 
 MAX_BYTES = 1_000_000
 MAX_NODES = 100_000
@@ -33,9 +58,17 @@ class Document:
 
     def where(self, path: KeyPath) -> str:
         """Return `file:line` of the value at `path`, or of the nearest value that encloses it."""
+        return f"{self.path}:{self._line(path)}"
+
+    def located(self, problems: Iterable[Problem]) -> list[str]:
+        """Return the problems as messages that start with file and line, in the order of the lines."""
+        ordered = sorted(problems, key=lambda problem: self._line(problem[0]))
+        return [f"{self.where(path)}: {text}" for path, text in ordered]
+
+    def _line(self, path: KeyPath) -> int:
         while path and path not in self.lines:
             path = path[:-1]
-        return f"{self.path}:{self.lines.get(path, 1)}"
+        return self.lines.get(path, 1)
 
     def _load(self) -> Any:
         text = _read(self.path)
@@ -109,3 +142,93 @@ def _number(text: str) -> str | float:
         return float(text) if text[:1] in "-+.0123456789" else text
     except ValueError:
         return text
+
+
+def validate(kind: type[T], data: Any) -> tuple[T | None, list[Problem]]:
+    """Return `data` as a `kind`, a dataclass with STRICT types; or None, and every problem."""
+    from pydantic import ValidationError
+
+    schema: Any = kind
+    try:
+        # In pydantic's JSON mode strict types take a list for a tuple and a mapping for a dataclass
+        value: T = _adapter(schema).validate_json(json.dumps(data, default=str))
+    except ValidationError as error:
+        problems: dict[KeyPath, str] = {}
+        for each in error.errors(include_url=False):
+            path, text = _problem(json_schema(kind), data, each)
+            problems.setdefault(path, text)
+        return None, list(problems.items())
+    return value, []
+
+
+def without(data: dict[str, Any], paths: Iterable[KeyPath]) -> dict[str, Any]:
+    """Return a copy of `data` without the values at `paths`; an item of a list becomes None."""
+    copied: dict[str, Any] = deepcopy(data)
+    for path in paths:
+        _, parent = _existing(copied, path[:-1])
+        if isinstance(parent, dict):
+            parent.pop(path[-1], None)
+        else:
+            parent[path[-1]] = None
+    return copied
+
+
+def json_schema(kind: type) -> dict[str, Any]:
+    """Return the JSON Schema of `kind`, by which editors complete and check files."""
+    schema: dict[str, Any] = _adapter(kind).json_schema()
+    return schema
+
+
+@cache
+def _adapter(kind: Any) -> Any:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
+
+
+def _problem(root: Schema, data: Any, error: Mapping[str, Any]) -> Problem:
+    path, value = _existing(data, error["loc"])
+    schemas = list(_schemas(root, path))
+    key = next((part for part in reversed(path) if isinstance(part, str)), "")
+    if error["type"] == "missing" and "required" in schemas[-1]:
+        return error["loc"], f"no `{error['loc'][-1]}`; needed: {', '.join(schemas[-1]['required'])}"
+    if error["type"] == "unexpected_keyword_argument":
+        return path, f"unknown key `{key}`; {did_you_mean(key, schemas[-2]['properties'])}"
+    return path, f"{f'`{key}`' if key else 'the file'} is {value!r}; {_accepted(error, path, schemas)}"
+
+
+def _accepted(error: Mapping[str, Any], path: KeyPath, schemas: list[Schema]) -> str:
+    if error["type"] == "literal_error" and "enum" in schemas[-1]:
+        return did_you_mean(str(error["input"]), map(str, schemas[-1]["enum"]))
+    descriptions = [schema["description"] for schema in schemas if schema.get("description")]
+    in_union = len(path) < len(error["loc"])
+    if descriptions and (in_union or schemas[-1].get("description")):
+        return f"{descriptions[-1]} is accepted"
+    plain = error["msg"].removeprefix("Input should be ")
+    return f"{ACCEPTED.get(error['type'], plain)} is accepted"
+
+
+def _existing(data: Any, path: KeyPath) -> tuple[KeyPath, Any]:
+    """The start of pydantic's path that is in the data, and the value there; it adds the type it tried."""
+    for length, part in enumerate(path):
+        try:
+            data = data[part]
+        except (KeyError, IndexError, TypeError):
+            return path[:length], data
+    return path, data
+
+
+def _schemas(root: Schema, path: KeyPath) -> Iterator[Schema]:
+    """The JSON Schemas of the values on the way to `path`, from the root; without docstrings of classes."""
+    node: Schema = {**root, "description": None}
+    for part in (None, *path):
+        if isinstance(part, int):
+            node = node.get("items", {})
+        elif part is not None:
+            node = node.get("properties", {}).get(part) or node.get("additionalProperties") or {}
+        options = [option for option in node.get("anyOf", ()) if option.get("type") != "null"]
+        if len(options) == 1:
+            node = {**options[0], "description": node.get("description")}
+        if "$ref" in node:
+            node = {**root["$defs"][node["$ref"].rpartition("/")[2]], "description": node.get("description")}
+        yield node

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data import Dataset, catalog, open_dataset, own
-from medpt.data.card import DatasetCard
+from medpt.data import Dataset, catalog, open_dataset
+from medpt.data.card import FILE, DatasetCard, read_card
 from medpt.data.catalog import OWN
+from medpt.data.locate import find_dataset
 from medpt.data.manifest import Manifest, damage, read_columns, read_index
 from medpt.data.preprocess import pipeline_of
 from medpt.errors import InputError
@@ -48,7 +49,7 @@ def target(text: str) -> Dataset:
     folder = Path(place)
     if not folder.is_dir():
         raise InputError(f"--target {text}: no such folder; [NAME=]DIR is accepted")
-    info = own.card_of(name, folder) if name else _of(folder)
+    info = find_dataset(name, folder)[0] if name else _of(folder)
     if info.task == "survival":
         raise InputError(f"--target {text}: {info.name} holds whole slides; labelled images are accepted")
     return open_dataset(info.name, folder)
@@ -56,8 +57,8 @@ def target(text: str) -> Dataset:
 
 def _of(folder: Path) -> DatasetCard:
     """The card that lies in the folder, else the one known dataset that is published in such a folder."""
-    if (folder / own.FILE).is_file():
-        found = own.read(folder / own.FILE).card
+    if (folder / FILE).is_file():
+        found = read_card(folder / FILE)
         OWN[found.name] = found
         return found
     name = folder.resolve().name
@@ -67,7 +68,7 @@ def _of(folder: Path) -> DatasetCard:
     if len(known) == 1:
         return known[0]
     names = " or ".join(f"{entry.name}={folder}" for entry in known)
-    cure = f"say which: {names}" if known else f"put a {own.FILE} into it (docs/own-data.md) or say NAME=DIR"
+    cure = f"say which: {names}" if known else f"put a {FILE} into it (docs/own-data.md) or say NAME=DIR"
     raise InputError(f"--target {folder}: {len(known)} known datasets have such a folder; {cure}")
 
 

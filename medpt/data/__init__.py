@@ -8,10 +8,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from medpt.data import own
 from medpt.data.card import DatasetCard
 from medpt.data.catalog import card
 from medpt.data.dataset import Dataset, Record
+from medpt.data.locate import find_dataset
 from medpt.data.preprocess import preprocess
 from medpt.errors import InputError, did_you_mean
 
@@ -32,15 +32,15 @@ def open_dataset(name: str, root: str | Path, **options: Any) -> Dataset:
 
 def open_with_problems(name: str, root: str | Path, **options: Any) -> Dataset:
     """As `open_dataset`; where there are records, what the reader found wrong is told in `problems`."""
-    found = own.card_of(name, Path(root))
+    found, folder = find_dataset(name, Path(root))
     reader = import_module(f"medpt.data.readers.{found.reader}")
     _known_options(found.name, reader.open, options)
-    dataset: Dataset = reader.open(found.home or Path(root), **options)
+    dataset: Dataset = reader.open(found, folder, **options)
     return dataset
 
 
 def _known_options(name: str, reader: Any, options: dict[str, Any]) -> None:
-    known = list(inspect.signature(reader).parameters)[1:]
+    known = list(inspect.signature(reader).parameters)[2:]
     unknown = [option for option in options if option not in known]
     if unknown:
         accepted = did_you_mean(unknown[0], known) if known else "it has none"

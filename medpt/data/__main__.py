@@ -7,8 +7,9 @@ from functools import partial
 from pathlib import Path
 
 from medpt import cli
-from medpt.data import catalog, own
-from medpt.data.catalog import OWN, card
+from medpt.data import catalog
+from medpt.data.catalog import card
+from medpt.data.locate import find_dataset, user_cards
 from medpt.errors import InputError
 
 BAD_INPUT = 2
@@ -53,9 +54,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _list(options: argparse.Namespace) -> int:
     rows: list[tuple[str, ...]] = [("NAME", "MODALITY", "TASK", "CLASSES", "TRAIN", "TEST", "LICENCE")]
-    if options.data is not None:
-        own.register(options.data)
-    for entry in (*map(card, catalog.names()), *OWN.values()):
+    for entry in (*map(card, catalog.names()), *user_cards(options.data).values()):
         classes = str(len(entry.classes)) if entry.classes else "in its files"
         published = (entry.counts.get(part) for part in ("train", "test"))
         counts = (f"{count:,}" if count else "-" for count in published)
@@ -95,7 +94,7 @@ def _tell(remarks: list[str], problems: list[str]) -> None:
 
 def _prepare(options: argparse.Namespace) -> int:
     """In a process of its own: preparing in parallel is the grid's work, which medpt does not import."""
-    name = own.card_of(options.name, options.folder).name
+    name = find_dataset(options.name, options.folder)[0].name
     given = {"--size": options.size, "--pipeline": options.pipeline, "--split": options.split}
     rest = [text for key, value in given.items() if value is not None for text in (key, str(value))]
     command = [

@@ -1,10 +1,14 @@
-"""Cards by name: the built-in ones of medpt/data/cards/, each read when it is asked for."""
+"""The built-in cards by name, each read from medpt/data/cards/ when it is asked for.
 
+Cards of users' datasets (medpt.data.locate) are handed from caller to caller: a space and a plan have those
+that they name.
+"""
+
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-from medpt.data.card import DatasetCard
+from medpt.data.card import DatasetCard, plain, read_card
 from medpt.errors import InputError, did_you_mean
 
 FOLDER = Path(__file__).parent / "cards"
@@ -18,26 +22,25 @@ def names() -> tuple[str, ...]:
     return tuple(sorted((path.stem for path in FOLDER.glob("*.yaml")), key=str.lower))
 
 
-def card(name: str) -> DatasetCard:
-    """Return the card of a dataset; case and punctuation of the name do not matter. Raises InputError."""
+def card(name: str, users: Mapping[str, DatasetCard] | None = None) -> DatasetCard:
+    """Return the card of a built-in dataset, or of one among `users`, by name.
+
+    Case and punctuation of the name do not matter. Raises InputError with similar names.
+    """
+    users = OWN if users is None else users
     for known in names():
         if plain(known) == plain(name):
             return _built_in(known)
-    for entry in OWN.values():
+    for entry in users.values():
         if plain(entry.name) == plain(name):
             return entry
-    raise InputError(f"unknown dataset {name!r}; {did_you_mean(name, [*names(), *OWN])}")
+    raise InputError(f"unknown dataset {name!r}; {did_you_mean(name, [*names(), *users])}")
 
 
-def plain(name: str) -> str:
-    """Return what two spellings of one dataset's name have in common."""
-    return "".join(character for character in name.lower() if character.isalnum())
+def is_built_in(name: str) -> bool:
+    return plain(name) in map(plain, names())
 
 
 @cache
 def _built_in(name: str) -> DatasetCard:
-    from medpt.yaml_document import Document
-
-    data = Document(FOLDER / f"{name}.yaml").data
-    values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in data.items()}
-    return DatasetCard(**values)
+    return read_card(FOLDER / f"{name}.yaml")

@@ -2,10 +2,12 @@
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from medpt.data.card import DatasetCard
-from medpt.data.catalog import card
+from medpt.data.card import FILE, IMAGE_FOLDER, DatasetCard, plain, read_card
+from medpt.data.catalog import card, is_built_in, names
+from medpt.data.dataset_collections import COLLECTIONS
 from medpt.errors import InputError
 
 DEBRIS = {"__macosx", ".ds_store", "thumbs.db", "desktop.ini"}
@@ -77,28 +79,81 @@ def find_root(root: Path, is_root: Callable[[Path], bool], expected: str, depth:
     raise InputError(f"{root}: expected {expected} here or up to {depth} folders below")
 
 
-def locate(name: str, data: Path) -> Path:
-    """The folder of dataset `name` under `data`: one of the card's folder names, there or one level deeper.
+@dataclass(frozen=True)
+class UserDataset:
+    """A folder of a user's images with its card."""
 
-    Case does not matter; the upper level wins. Raises InputError when it is missing (saying where it was
-    looked for and where the data come from) or when one level holds several.
+    card: DatasetCard
+    home: Path
+
+
+def find_user_datasets(data: Path) -> dict[str, UserDataset]:
+    """Return the users' datasets that lie at `data` or up to two folders below it, by name.
+
+    Raises InputError with the problems of every card, and for a name that is taken.
     """
-    found = card(name)
+    found: dict[str, UserDataset] = {}
+    problems: list[str] = []
+    for path in _card_files(data):
+        try:
+            user = UserDataset(read_card(path, taken=(*names(), *COLLECTIONS)), path.parent)
+        except InputError as error:
+            problems += error.problems
+            continue
+        first = found.setdefault(plain(user.card.name), user)
+        if first is not user:
+            other = first.home / FILE
+            problems.append(f"{path}: the name {user.card.name} is also that of {other}; rename one")
+    if problems:
+        raise InputError(problems)
+    return {user.card.name: user for user in found.values()}
+
+
+def user_cards(data: Path | None) -> dict[str, DatasetCard]:
+    """Return the cards of the users' datasets at or below `data`, by name; none without `data`."""
+    return {name: user.card for name, user in find_user_datasets(data).items()} if data else {}
+
+
+def find_dataset(name: str, data: Path) -> tuple[DatasetCard, Path]:
+    """Return the card of a dataset, and `data` or, of a user's dataset at or below `data`, its folder.
+
+    Raises InputError for a name that is neither built in nor found.
+    """
+    users = {} if is_built_in(name) else find_user_datasets(data)
+    found = card(name, {key: user.card for key, user in users.items()})
+    return found, users[found.name].home if found.name in users else data
+
+
+def locate(name: str, data: Path) -> Path:
+    """Return the folder of a dataset under `data`.
+
+    A built-in dataset lies in one of the folders that its card names, there or one level deeper; case does
+    not matter and the upper level is preferred. Raises InputError when it is missing (saying where the data
+    come from) or when one level holds several.
+    """
     if not data.is_dir():
-        raise InputError(f"{data}: no such folder (expected one folder a dataset in it)")
-    if found.home is not None and found.home.resolve().is_relative_to(data.resolve()):
-        return found.home
+        raise InputError(f"{data}: no such folder; it should hold one folder for each dataset")
+    found, home = find_dataset(name, data)
+    if home != data or found.reader == IMAGE_FOLDER:
+        return home
     upper = folders(data)
     for level in (upper, [inner for folder in upper for inner in folders(folder)]):
         matches = [path for path in level if path.name.lower() in {f.lower() for f in found.folders}]
         if len(matches) > 1:
-            places = ", ".join(map(str, matches))
-            raise InputError(f"{found.name}: several folders could be it: {places}; keep one")
+            raise InputError(
+                f"{found.name}: several folders could be it: {', '.join(map(str, matches))}; keep one"
+            )
         if matches:
             return matches[0]
     raise InputError(_missing(found, data))
 
 
+def _card_files(data: Path) -> list[Path]:
+    upper = folders(data) if data.is_dir() else []
+    level = [data, *upper, *(inner for folder in upper for inner in folders(folder))]
+    return [folder / FILE for folder in level if (folder / FILE).is_file()]
+
+
 def _missing(found: DatasetCard, data: Path) -> str:
-    names = " or ".join(found.folders)
-    return f"{found.name}: no folder {names} in {data} or one level below; the data come from {found.source}"
+    where = f"no folder {' or '.join(found.folders)} in {data} or one level below"
+    return f"{found.name}: {where}; the data come from {found.source}"

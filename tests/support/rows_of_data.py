@@ -7,6 +7,7 @@ RUN = "tests/grid/end_to_end/test_run.py::test_"
 PROCESSES = "tests/faults/test_processes.py::test_"
 STORAGE = "tests/faults/test_storage.py::test_"
 CHECK = "tests/medpt/data/test_"
+READERS = "tests/medpt/data/readers/test_"
 SPACE = "tests/grid/space/test_reader.py::test_"
 LEASES = "tests/grid/store/test_leases.py::test_"
 BUCKET = "tests/grid/store/test_bucket_store.py::test_"
@@ -94,8 +95,8 @@ DATA = [
         "columns, classes, ids, patients, encodings",
         "all reported in one pass, by line",
         (
-            f"{CHECK}own.py::test_every_mistake_of_a_table_is_told_with_its_line",
-            f"{CHECK}own.py::test_tables_that_cannot_be_read",
+            f"{READERS}image_folder.py::test_table_problems_are_all_reported_with_their_lines",
+            f"{READERS}image_folder.py::test_unreadable_tables_are_refused",
             f"{CHECK}check.py::test_all_of_twenty_three_planted_faults_are_told_in_one_run",
             f"{CHECK}commands.py::test_check_finds_patients_on_both_sides_and_classes_that_are_none",
             f"{RUN}refusals",

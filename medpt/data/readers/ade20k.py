@@ -9,19 +9,18 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from medpt.data.catalog import card
+from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.locate import child, read_text
 from medpt.data.readers import ade20k_full, sceneparse
 from medpt.errors import InputError
 
-CARD = card("ADE20K")
 SCENES = "sceneCategories.txt"
 NO_SCENE = ade20k_full.NO_SCENE
 Images = dict[str, tuple[str, Split]]
 
 
-def open(root: Path, min_images: int = 3) -> Dataset:
+def open(card: DatasetCard, root: Path, min_images: int = 3) -> Dataset:
     """Labels count the classes.
 
     Raises InputError where images and lines of sceneCategories.txt do not match.
@@ -32,9 +31,9 @@ def open(root: Path, min_images: int = 3) -> Dataset:
     if top is None:
         top = ade20k_full.find(root)
         images = ade20k_full.images(top)
-        return _dataset(top, images, ade20k_full.scenes(top, images), min_images)
+        return _dataset(card, top, images, ade20k_full.scenes(top, images), min_images)
     images = sceneparse.images(top)
-    return _dataset(top, images, _listed(top, images), min_images)
+    return _dataset(card, top, images, _listed(top, images), min_images)
 
 
 def _listed(top: Path, images: Images) -> dict[str, str]:
@@ -52,19 +51,21 @@ def _listed(top: Path, images: Images) -> dict[str, str]:
     return scenes
 
 
-def _dataset(top: Path, images: Images, scenes: dict[str, str], min_images: int) -> Dataset:
+def _dataset(
+    card: DatasetCard, top: Path, images: Images, scenes: dict[str, str], min_images: int
+) -> Dataset:
     counts = Counter(scenes[name] for name, (_, split) in images.items() if split == "train")
     classes = tuple(sorted(s for s, count in counts.items() if count >= min_images and s != NO_SCENE))
     number = {scene: n for n, scene in enumerate(classes)}
     records = tuple(
-        Record(CARD.name, path, name, name, label=number[scenes[name]], split=split)
+        Record(card.name, path, name, name, label=number[scenes[name]], split=split)
         for name, (path, split) in sorted(images.items())
         if scenes[name] in number
     )
     left_out = Counter[str](split for name, (_, split) in images.items() if scenes[name] not in number)
     count = left_out.total()
     remark = f"{count} images left out: {NO_SCENE}, or a scene of fewer than {min_images} training images"
-    info = replace(CARD, classes=classes)
+    info = replace(card, classes=classes)
     return Dataset(
         info, top, records, sceneparse.read, remarks=(remark,) * bool(count), left_out=dict(left_out)
     )

@@ -11,21 +11,21 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.catalog import card
+from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.decode import read_ids
 from medpt.data.locate import files
 from medpt.data.readers import ade20k_full, sceneparse
 from medpt.errors import InputError
 
-CARD = card("ADE20K-Seg")
+CLASSES = 150
 
 
-def open(root: Path) -> Dataset:
+def open(card: DatasetCard, root: Path) -> Dataset:
     """Raises InputError for images without a mask and masks without an image."""
     top = sceneparse.find(root)
     if top is None:
-        return _full(ade20k_full.find(root))
+        return _full(card, ade20k_full.find(root))
     images = sceneparse.images(top)
     masks = dict(_masks(top))
     problems = [
@@ -34,20 +34,22 @@ def open(root: Path) -> Dataset:
         if name not in masks
     ]
     problems += [f"{top / path}: no image {name}.jpg" for name, path in masks.items() if name not in images]
-    return Dataset(CARD, top, _records(images, masks), sceneparse.read, _mask, problems=tuple(problems))
+    return Dataset(card, top, _records(card, images, masks), sceneparse.read, _mask, problems=tuple(problems))
 
 
-def _full(top: Path) -> Dataset:
+def _full(card: DatasetCard, top: Path) -> Dataset:
     images = ade20k_full.images(top)
     masks, problems = ade20k_full.masks(top, images)
     if problems:
         raise InputError(problems)
-    return Dataset(CARD, top, _records(images, masks), sceneparse.read, ade20k_full.read_mask)
+    return Dataset(card, top, _records(card, images, masks), sceneparse.read, ade20k_full.read_mask)
 
 
-def _records(images: dict[str, tuple[str, Split]], masks: dict[str, str]) -> tuple[Record, ...]:
+def _records(
+    card: DatasetCard, images: dict[str, tuple[str, Split]], masks: dict[str, str]
+) -> tuple[Record, ...]:
     return tuple(
-        Record(CARD.name, path, name, name, mask_path=masks[name], split=split)
+        Record(card.name, path, name, name, mask_path=masks[name], split=split)
         for name, (path, split) in sorted(images.items())
         if name in masks
     )
@@ -63,6 +65,6 @@ def _masks(top: Path) -> Iterator[tuple[str, str]]:
 def _mask(root: Path, record: Record) -> NDArray[np.uint8]:
     path = root / str(record.mask_path)
     ids = read_ids(path)
-    if ids.max() > len(CARD.classes):
-        raise InputError(f"{path}: value {ids.max()}; accepted: 0 (other) to {len(CARD.classes)}")
+    if ids.max() > CLASSES:
+        raise InputError(f"{path}: value {ids.max()}; accepted: 0 (other) to {CLASSES}")
     return ids - np.uint8(1)  # 0 wraps to 255, ignored

@@ -12,17 +12,16 @@ import zlib
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.catalog import card
+from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record
 from medpt.data.locate import walk
 from medpt.errors import InputError
 
-CARD = card("CardiacMRI")
 VOLUME = re.compile(r"sol_yxzt_pat(\d+)\.mat", re.IGNORECASE)
 CONTOURS = re.compile(r"manual_seg_32points_pat(\d+)\.mat", re.IGNORECASE)
 POINTS = 32
@@ -30,7 +29,17 @@ Keep = Literal["all", "segmented"]
 Contour = NDArray[np.float64]
 
 
-def open(root: Path, frames: Sequence[int] | Literal["all"] = (0,), keep: Keep = "all") -> Dataset:
+class _Heart(NamedTuple):
+    """The two files of one patient."""
+
+    number: int
+    volume: Path
+    contours: Path
+
+
+def open(
+    card: DatasetCard, root: Path, frames: Sequence[int] | Literal["all"] = (0,), keep: Keep = "all"
+) -> Dataset:
     """Masks 0 background, 1 inside the endocardium, 2 myocardium; images float32, arbitrary units.
 
     A record's slice is z + depth t. `frames`: those times, or all; `keep`: also the slices on which nobody
@@ -46,10 +55,11 @@ def open(root: Path, frames: Sequence[int] | Literal["all"] = (0,), keep: Keep =
     records: list[Record] = []
     for number in sorted(volumes.keys() & contours):
         try:
-            records += _heart(top, number, volumes[number], contours[number], frames, keep, remarks)
+            heart = _Heart(number, volumes[number], contours[number])
+            records += _records(card, top, heart, frames, keep, remarks)
         except InputError as error:
             problems += error.problems
-    return Dataset(CARD, top, tuple(records), _image, _mask, tuple(remarks), problems=tuple(problems))
+    return Dataset(card, top, tuple(records), _image, _mask, tuple(remarks), problems=tuple(problems))
 
 
 def _check_options(frames: Sequence[int] | str, keep: str) -> None:
@@ -80,15 +90,10 @@ def _find(root: Path) -> tuple[dict[int, Path], dict[int, Path]]:
     return volumes, contours
 
 
-def _heart(
-    top: Path,
-    number: int,
-    volume: Path,
-    contours: Path,
-    frames: Sequence[int] | str,
-    keep: Keep,
-    remarks: list[str],
+def _records(
+    card: DatasetCard, top: Path, heart: _Heart, frames: Sequence[int] | str, keep: Keep, remarks: list[str]
 ) -> list[Record]:
+    volume, contours = heart.volume, heart.contours
     _, _, depth, times = _shape(volume)
     drawn = _drawn(contours)
     if drawn.shape != (depth, times):
@@ -100,9 +105,9 @@ def _heart(
     if swapped := sum(pair is not None and pair[2] for pair in pairs.values()):
         remarks.append(f"{contours}: {swapped} cells name the epicardium first: swapped")
     paths = [path.relative_to(top).as_posix() for path in (volume, contours)]
-    patient = f"pat{number}"
+    patient = f"pat{heart.number}"
     return [
-        Record(CARD.name, paths[0], patient, patient, z + depth * t, None, paths[1], None, {"z": z, "t": t})
+        Record(card.name, paths[0], patient, patient, z + depth * t, None, paths[1], None, {"z": z, "t": t})
         for (z, t), pair in pairs.items()
         if keep == "all" or pair is not None
     ]

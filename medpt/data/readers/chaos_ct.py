@@ -12,21 +12,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.catalog import card
+from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record
 from medpt.data.decode import read_ids
 from medpt.data.locate import child, files, find_root, folders
 from medpt.data.readers.dicom import hounsfield
 from medpt.errors import InputError
 
-CARD = card("CHAOS-CT")
 IMAGES = (re.compile(r"i(\d+),\d+b?\.dcm", re.IGNORECASE), re.compile(r"IMG-\d+-(\d+)\.dcm", re.IGNORECASE))
 MASKS = (re.compile(r"liver_GT_(\d+)\.png", re.IGNORECASE),)
 LIVER_HU = (40.0, 200.0)  # mean of a patient's liver in the portal venous phase
 CHECKED = 16  # slices of a patient whose masks are looked at on opening
 
 
-def open(root: Path) -> Dataset:
+def open(card: DatasetCard, root: Path) -> Dataset:
     """Masks 0 background, 1 liver; images int16 HU.
 
     Raises InputError for files that do not pair, or pair wrongly.
@@ -36,11 +35,11 @@ def open(root: Path) -> Dataset:
     records: list[Record] = []
     for patient in sorted(folders(top / "CT"), key=lambda folder: (len(folder.name), folder.name)):
         known = len(problems)
-        found = _patient(top, patient, problems)
+        found = _patient(card, top, patient, problems)
         if len(problems) == known:
             problems += _mispaired(top, patient, found)
         records += found
-    return Dataset(CARD, top, tuple(records), _image, _mask, problems=tuple(problems))
+    return Dataset(card, top, tuple(records), _image, _mask, problems=tuple(problems))
 
 
 def _is_root(folder: Path) -> bool:
@@ -50,7 +49,7 @@ def _is_root(folder: Path) -> bool:
     )
 
 
-def _patient(top: Path, folder: Path, problems: list[str]) -> list[Record]:
+def _patient(card: DatasetCard, top: Path, folder: Path, problems: list[str]) -> list[Record]:
     images = _numbered(folder / "DICOM_anon", IMAGES, "i0042,0000b.dcm or IMG-0004-00042.dcm", problems)
     masks = _numbered(folder / "Ground", MASKS, "liver_GT_042.png", problems)
     if len(images) != len(masks):
@@ -62,7 +61,7 @@ def _patient(top: Path, folder: Path, problems: list[str]) -> list[Record]:
     pairs = zip(images, masks, strict=True)
     paths = [(image.relative_to(top).as_posix(), mask.relative_to(top).as_posix()) for image, mask in pairs]
     return [
-        Record(CARD.name, image, patient, patient, mask_path=mask, meta={"rank": rank})
+        Record(card.name, image, patient, patient, mask_path=mask, meta={"rank": rank})
         for rank, (image, mask) in enumerate(paths)
     ]
 

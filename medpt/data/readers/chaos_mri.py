@@ -14,21 +14,22 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.catalog import card
+from medpt.data.card import DatasetCard
 from medpt.data.dataset import IGNORE, Dataset, Record
 from medpt.data.decode import read_ids
 from medpt.data.locate import child, files, find_root, folders
 from medpt.data.readers.dicom import intensities
 from medpt.errors import InputError
 
-CARD = card("CHAOS-MRI")
 NUMBER = re.compile(r"IMG-\d+-(\d+)\.(?:dcm|png)", re.IGNORECASE)
 PHASES = {"in": "InPhase", "out": "OutPhase"}
 LEVELS = ((56, 70), (111, 135), (176, 200), (241, 255))  # of the organs in the order of the classes
 Keep = Literal["organ_present", "all"]
 
 
-def open(root: Path, keep: Keep = "organ_present", phases: Sequence[str] = ("in",)) -> Dataset:
+def open(
+    card: DatasetCard, root: Path, keep: Keep = "organ_present", phases: Sequence[str] = ("in",)
+) -> Dataset:
     """Masks 0 background, 1 liver, 2 right kidney, 3 left kidney, 4 spleen; images float32, arbitrary units.
 
     `keep`: slices with at least one organ, or all; `phases`: of T1, "in", "out" or both.
@@ -40,9 +41,9 @@ def open(root: Path, keep: Keep = "organ_present", phases: Sequence[str] = ("in"
     records: list[Record] = []
     for patient in sorted(folders(top / "MR"), key=lambda folder: (len(folder.name), folder.name)):
         for phase in phases:
-            records += _series(top, patient, f"T1-{phase}", PHASES[phase], problems)
-        records += _series(top, patient, "T2", None, problems)
-    return _dataset(top, records, keep, problems)
+            records += _series(card, top, patient, f"T1-{phase}", PHASES[phase], problems)
+        records += _series(card, top, patient, "T2", None, problems)
+    return _dataset(card, top, records, keep, problems)
 
 
 def _check_options(keep: str, phases: Sequence[str]) -> None:
@@ -64,7 +65,9 @@ def _is_root(folder: Path) -> bool:
     )
 
 
-def _series(top: Path, folder: Path, sequence: str, phase: str | None, problems: list[str]) -> list[Record]:
+def _series(
+    card: DatasetCard, top: Path, folder: Path, sequence: str, phase: str | None, problems: list[str]
+) -> list[Record]:
     series = folder / ("T1DUAL" if phase else "T2SPIR")
     images = _numbered(series / "DICOM_anon" / (phase or ""), ".dcm", problems)
     masks = _numbered(series / "Ground", ".png", problems)
@@ -76,7 +79,7 @@ def _series(top: Path, folder: Path, sequence: str, phase: str | None, problems:
     elif strange := sorted(masks.keys() - drawn_on):
         problems.append(f"{masks[strange[0]]}: no image of that name; accepted: masks named as their images")
     else:
-        return [_record(top, folder.name, sequence, drawn_on[n], masks[n]) for n in sorted(masks)]
+        return [_record(card, top, folder.name, sequence, drawn_on[n], masks[n]) for n in sorted(masks)]
     return []
 
 
@@ -98,13 +101,13 @@ def _ranked(numbered: dict[int, Path]) -> list[Path]:
     return [numbered[n] for n in sorted(numbered)]
 
 
-def _record(top: Path, patient: str, sequence: str, image: Path, mask: Path) -> Record:
+def _record(card: DatasetCard, top: Path, patient: str, sequence: str, image: Path, mask: Path) -> Record:
     paths = (image.relative_to(top).as_posix(), mask.relative_to(top).as_posix())
     name = f"MR-{patient}"
-    return Record(CARD.name, paths[0], name, name, mask_path=paths[1], meta={"sequence": sequence})
+    return Record(card.name, paths[0], name, name, mask_path=paths[1], meta={"sequence": sequence})
 
 
-def _dataset(top: Path, records: list[Record], keep: Keep, problems: list[str]) -> Dataset:
+def _dataset(card: DatasetCard, top: Path, records: list[Record], keep: Keep, problems: list[str]) -> Dataset:
     """Looks at every mask once: which have an organ, which have levels that are no organ's."""
     organs: dict[str, NDArray[np.bool_]] = {}
     for name in sorted({str(record.mask_path) for record in records}):
@@ -119,7 +122,7 @@ def _dataset(top: Path, records: list[Record], keep: Keep, problems: list[str]) 
     if without := len(records) - len(kept):
         remarks.append(f"{top}: {without} of {len(records)} labelled slices left out: no organ in them")
     left_out = {"train": without} if without else {}
-    return Dataset(CARD, top, tuple(kept), _image, _mask, tuple(remarks), left_out, tuple(problems))
+    return Dataset(card, top, tuple(kept), _image, _mask, tuple(remarks), left_out, tuple(problems))
 
 
 def _labels(path: Path) -> NDArray[np.uint8]:

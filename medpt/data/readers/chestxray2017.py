@@ -13,12 +13,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.catalog import card
+from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.decode import read_grey
 from medpt.data.locate import child, files, find_root, folders
 
-CARD = card("ChestXRay2017")
 PARTS: dict[str, Split] = {"train": "train", "val": "train", "test": "test"}
 NAMES = {
     "NORMAL": re.compile(r"(?:NORMAL2-)?IM-(?P<person>\d+)-|NORMAL-(?P<person3>\d+)-", re.IGNORECASE),
@@ -30,14 +29,14 @@ NAMES = {
 EXAMPLES = {"NORMAL": "IM-0115-0001.jpeg", "PNEUMONIA": "person12_virus_45.jpeg"}
 
 
-def open(root: Path) -> Dataset:
+def open(card: DatasetCard, root: Path) -> Dataset:
     """Labels 0 NORMAL, 1 PNEUMONIA. Raises InputError for folders and file names that are not the owner's."""
     top = find_root(root, _is_root, "train/PNEUMONIA or test/PNEUMONIA")
     problems: list[str] = []
-    records = [record for part in PARTS for record in _part(top, part, problems)]
+    records = [record for part in PARTS for record in _part(card, top, part, problems)]
     missing = [part for part in ("train", "test") if not any(record.split == part for record in records)]
     remarks = tuple(f"{top}: no {part} part" for part in missing)
-    return Dataset(CARD, top, tuple(records), _image, remarks=remarks, problems=tuple(problems))
+    return Dataset(card, top, tuple(records), _image, remarks=remarks, problems=tuple(problems))
 
 
 def _is_root(folder: Path) -> bool:
@@ -45,15 +44,15 @@ def _is_root(folder: Path) -> bool:
     return any(part is not None and child(part, "PNEUMONIA") is not None for part in parts)
 
 
-def _part(top: Path, part: str, problems: list[str]) -> Iterator[Record]:
+def _part(card: DatasetCard, top: Path, part: str, problems: list[str]) -> Iterator[Record]:
     folder = child(top, part)
     if folder is None:
         return
     present = {inner.name.upper(): inner for inner in folders(folder)}
-    expected = f"accepted: {' and '.join(CARD.classes)}"
-    problems += [f"{present[name]}: not a class; {expected}" for name in present if name not in CARD.classes]
-    problems += [f"{folder}: no folder {name}; {expected}" for name in CARD.classes if name not in present]
-    for label, name in enumerate(CARD.classes):
+    expected = f"accepted: {' and '.join(card.classes)}"
+    problems += [f"{present[name]}: not a class; {expected}" for name in present if name not in card.classes]
+    problems += [f"{folder}: no folder {name}; {expected}" for name in card.classes if name not in present]
+    for label, name in enumerate(card.classes):
         for path in files(present[name], ".jpeg", ".jpg") if name in present else []:
             match = NAMES[name].match(path.name)
             if match is None:
@@ -61,16 +60,16 @@ def _part(top: Path, part: str, problems: list[str]) -> Iterator[Record]:
                     f"{path}: its name does not tell the patient; accepted: as published, {EXAMPLES[name]}"
                 )
             else:
-                yield _record(path.relative_to(top).as_posix(), part, label, match)
+                yield _record(card, path.relative_to(top).as_posix(), part, label, match)
 
 
-def _record(path: str, part: str, label: int, match: re.Match[str]) -> Record:
+def _record(card: DatasetCard, path: str, part: str, label: int, match: re.Match[str]) -> Record:
     found = match.groupdict()
     split = PARTS[part]
-    patient = f"{split}/{CARD.classes[label]}/{int(found['person'] or found['person3'])}"
+    patient = f"{split}/{card.classes[label]}/{int(found['person'] or found['person3'])}"
     cause = found.get("cause") or found.get("cause3")
     meta = {"cause": cause.lower()} if cause else {}
-    return Record(CARD.name, path, patient, patient, label=label, split=split, meta=meta)
+    return Record(card.name, path, patient, patient, label=label, split=split, meta=meta)
 
 
 def _image(root: Path, record: Record) -> NDArray[np.uint8]:

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.catalog import card
+from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.decode import read_grey
 from medpt.data.locate import child, find_root
@@ -26,7 +26,6 @@ from medpt.data.readers.tables import csv_rows
 from medpt.data.shared_classes import excluded
 from medpt.errors import InputError
 
-CARD = card("CheXpert")
 PARTS: dict[str, Split] = {"train": "train", "valid": "test"}
 NORMAL = "No Finding"
 FINDINGS = (
@@ -49,7 +48,7 @@ NAME = re.compile(r"(?:.*/)?((train|valid)/(patient\d+)/study\d+/view\d+_(fronta
 VIEWS = {name: {"view": name} for name in ("frontal", "lateral")}  # shared: 182,013 records point at them
 
 
-def open(root: Path, exclude: Sequence[str] = excluded("CheXpert")) -> Dataset:
+def open(card: DatasetCard, root: Path, exclude: Sequence[str] = excluded("CheXpert")) -> Dataset:
     """Labels 0 no finding, 1 abnormal; images with a finding of `exclude`, positive or uncertain, leave.
 
     By default pneumonia leaves, the class shared with ChestXRay2017 (medpt.data.shared_classes).
@@ -60,7 +59,7 @@ def open(root: Path, exclude: Sequence[str] = excluded("CheXpert")) -> Dataset:
     top = find_root(root, _is_root, "train.csv beside the folder train")
     problems: list[str] = []
     left_out: dict[str, Counter[str]] = {"train": Counter(), "test": Counter()}
-    records = [r for part in PARTS for r in _part(top, part, exclude, left_out, problems)]
+    records = [r for part in PARTS for r in _part(card, top, part, exclude, left_out, problems)]
     remarks = [
         f"{top}: {count:,} images of the {split} part left out: {why}"
         for split, reasons in left_out.items()
@@ -69,7 +68,7 @@ def open(root: Path, exclude: Sequence[str] = excluded("CheXpert")) -> Dataset:
     remarks += [] if child(top, "valid.csv") else [f"{top}: no valid.csv: no test part"]
     counts = {split: reasons.total() for split, reasons in left_out.items() if reasons}
     return Dataset(
-        CARD, top, tuple(records), _image, remarks=tuple(remarks), left_out=counts, problems=tuple(problems)
+        card, top, tuple(records), _image, remarks=tuple(remarks), left_out=counts, problems=tuple(problems)
     )
 
 
@@ -85,7 +84,12 @@ def _is_root(folder: Path) -> bool:
 
 
 def _part(
-    top: Path, part: str, exclude: Sequence[str], left_out: dict[str, Counter[str]], problems: list[str]
+    card: DatasetCard,
+    top: Path,
+    part: str,
+    exclude: Sequence[str],
+    left_out: dict[str, Counter[str]],
+    problems: list[str],
 ) -> Iterator[Record]:
     table = top / f"{part}.csv"
     if part == "valid" and not table.is_file():
@@ -106,7 +110,7 @@ def _part(
         elif not exists(f"{top}/{match[1]}"):
             problems.append(f"{table}, line {line}: no image {top / match[1]}")
         else:
-            yield Record(CARD.name, match[1], match[3], match[3], None, label, None, split, VIEWS[match[4]])
+            yield Record(card.name, match[1], match[3], match[3], None, label, None, split, VIEWS[match[4]])
 
 
 def _label(normal: str, findings: list[str], excluded: list[int]) -> int | str:

@@ -18,12 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.catalog import card
+from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.locate import find_root
 from medpt.errors import InputError
 
-CARD = card("CIFAR-100")
 PARTS: tuple[Split, ...] = ("train", "test")
 MD5 = {"train": "16019d7e3df5f24257cddd939b257f8d", "test": "f0ef6b0ae62326f3e7ffdfab6717acfc"}
 FILES = (*PARTS, "meta")
@@ -38,7 +37,7 @@ ALLOWED = {
 }
 
 
-def open(root: Path) -> Dataset:
+def open(card: DatasetCard, root: Path) -> Dataset:
     """Fine labels 0..99; a record's slice is its row.
 
     Raises InputError for keys, shapes and labels that do not fit, and for an archive that is cut short.
@@ -52,7 +51,7 @@ def open(root: Path) -> Dataset:
     if problems:
         raise InputError(problems)
     records = tuple(
-        Record(CARD.name, path, str(name), str(name), slice=row, label=int(label), split=part)
+        Record(card.name, path, str(name), str(name), slice=row, label=int(label), split=part)
         for part in PARTS
         for path in [paths[part].relative_to(top).as_posix()]
         for row, (name, label) in enumerate(
@@ -64,7 +63,7 @@ def open(root: Path) -> Dataset:
         for part in PARTS
         if hashlib.md5(contents[part], usedforsecurity=False).hexdigest() != MD5[part]
     )
-    return Dataset(replace(CARD, classes=classes), top, records, _image, remarks=remarks)
+    return Dataset(replace(card, classes=classes), top, records, _image, remarks=remarks)
 
 
 def _place(folder: Path) -> Path | None:

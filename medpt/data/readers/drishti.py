@@ -8,23 +8,35 @@ training part only: of the test part it would be truth.
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.catalog import card
+from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.decode import read_grey, read_image
 from medpt.data.locate import child, find_root, walk
 from medpt.errors import InputError
 
-CARD = card("DRISHTI-GS")
 PARTS: dict[str, tuple[Split, str]] = {"Training": ("train", "GT"), "Test": ("test", "Test_GT")}
 MAPS = {"cup": "cupsegSoftmap", "disc": "ODsegSoftmap"}
 
 
-def open(root: Path, target: Literal["cup", "disc"] = "cup", threshold: int = 128) -> Dataset:
+class _Truth(NamedTuple):
+    """What the experts drew, and from which level of their soft map on it counts."""
+
+    target: str
+    threshold: int
+
+    @property
+    def ending(self) -> str:
+        return f"_{MAPS[self.target]}"
+
+
+def open(
+    card: DatasetCard, root: Path, target: Literal["cup", "disc"] = "cup", threshold: int = 128
+) -> Dataset:
     """Masks 0 background, 1 `target` where the soft map (0..255, levels 0, 64, 128, 191, 255) >= `threshold`.
 
     The default, 128, is two or more of four experts. Raises InputError for images without a soft map and soft
@@ -37,31 +49,33 @@ def open(root: Path, target: Literal["cup", "disc"] = "cup", threshold: int = 12
         raise InputError(problems)
     top = find_root(root, lambda folder: (folder / "Training" / "Images").is_dir(), "Training/Images")
     left_out: dict[str, int] = {}
-    records = [r for part in PARTS for r in _part(top, part, target, threshold, left_out, problems)]
+    records = [
+        r for part in PARTS for r in _part(card, top, part, _Truth(target, threshold), left_out, problems)
+    ]
     remarks = tuple(f"{top}: {n} images of the {s} part without truth left out" for s, n in left_out.items())
-    info = replace(CARD, classes=("background", f"optic {target}"))
+    info = replace(card, classes=("background", f"optic {target}"))
     return Dataset(info, top, tuple(records), _image, _mask, remarks, left_out, problems=tuple(problems))
 
 
 def _part(
-    top: Path, part: str, target: str, threshold: int, left_out: dict[str, int], problems: list[str]
+    card: DatasetCard, top: Path, part: str, truth: _Truth, left_out: dict[str, int], problems: list[str]
 ) -> Iterator[Record]:
-    split, truth = PARTS[part]
+    split, folder = PARTS[part]
     images = _images(top / part / "Images")
-    if not (top / part / truth).is_dir():
+    if not (top / part / folder).is_dir():
         left_out |= {split: len(images)} if images else {}
         return
-    maps = _maps(top / part / truth, f"_{MAPS[target]}")
+    maps = _maps(top / part / folder, truth.ending)
     problems += [
-        f"{images[n]}: no {n}_{MAPS[target]}.png in {top / part / truth}" for n in images.keys() - maps
+        f"{images[n]}: no {n}{truth.ending}.png in {top / part / folder}" for n in images.keys() - maps
     ]
     problems += [f"{maps[n]}: no image {n}.png" for n in maps.keys() - images]
     for name in sorted(images.keys() & maps):
         image, mask = (path.relative_to(top).as_posix() for path in (images[name], maps[name]))
-        meta: dict[str, object] = {"threshold": threshold}
+        meta: dict[str, object] = {"threshold": truth.threshold}
         if split == "train" and (centre := _centre(maps[name].parents[1], name, problems)):
             meta["disc_centre"] = centre
-        yield Record(CARD.name, image, name, name, mask_path=mask, split=split, meta=meta)
+        yield Record(card.name, image, name, name, mask_path=mask, split=split, meta=meta)
 
 
 def _images(folder: Path) -> dict[str, Path]:

@@ -11,24 +11,23 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.catalog import card
+from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.decode import read_grey, read_image
 from medpt.data.locate import child, files, find_root
 
-CARD = card("DRIVE")
 PARTS: dict[str, Split] = {"training": "train", "test": "test"}
 NUMBER = re.compile(r"(\d+)_")
 
 
-def open(root: Path) -> Dataset:
+def open(card: DatasetCard, root: Path) -> Dataset:
     """Masks 0 background, 1 vessel.
 
     Raises InputError for an image without vessels or vessels without image.
     """
     top = find_root(root, lambda folder: (folder / "training" / "images").is_dir(), "training/images")
     problems: list[str] = []
-    records = [record for part in PARTS for record in _part(top, part, problems)]
+    records = [record for part in PARTS for record in _part(card, top, part, problems)]
     blank = {
         part: len(files(top / part / "images", ".tif", ".tiff")) for part in PARTS if _is_blank(top / part)
     }
@@ -36,14 +35,14 @@ def open(root: Path) -> Dataset:
         f"{top / p}: {n} images without 1st_manual (vessel truth) left out" for p, n in blank.items()
     )
     left_out: dict[str, int] = {PARTS[part]: count for part, count in blank.items()}
-    return Dataset(CARD, top, tuple(records), _image, _mask, remarks, left_out, problems=tuple(problems))
+    return Dataset(card, top, tuple(records), _image, _mask, remarks, left_out, problems=tuple(problems))
 
 
 def _is_blank(part: Path) -> bool:
     return (part / "images").is_dir() and not (part / "1st_manual").is_dir()
 
 
-def _part(top: Path, part: str, problems: list[str]) -> Iterator[Record]:
+def _part(card: DatasetCard, top: Path, part: str, problems: list[str]) -> Iterator[Record]:
     if _is_blank(top / part):
         return
     images = _numbered(top / part / "images", problems, ".tif", ".tiff")
@@ -56,7 +55,7 @@ def _part(top: Path, part: str, problems: list[str]) -> Iterator[Record]:
         view = {"field_of_view": views[number].relative_to(top).as_posix()} if number in views else {}
         image, mask = (path.relative_to(top).as_posix() for path in (images[number], vessels[number]))
         patient = f"DRIVE-{number}"
-        yield Record(CARD.name, image, patient, patient, mask_path=mask, split=PARTS[part], meta=view)
+        yield Record(card.name, image, patient, patient, mask_path=mask, split=PARTS[part], meta=view)
 
 
 def _numbered(folder: Path, problems: list[str], *suffixes: str) -> dict[str, Path]:

@@ -10,19 +10,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.catalog import card
+from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record
 from medpt.data.decode import read_image
 from medpt.data.locate import child, find_root, walk
 from medpt.data.readers.tables import csv_rows
 
-CARD = card("EyePACS")
 TRUTH = "trainLabels.csv"
 NAME = re.compile(r"(\d+)_(left|right)")
 GRADES = {str(grade): grade for grade in range(5)}
 
 
-def open(root: Path) -> Dataset:
+def open(card: DatasetCard, root: Path) -> Dataset:
     """Labels 0..4. Raises InputError for rows that are not the owner's, and where images and rows differ."""
     top = find_root(root, lambda folder: child(folder, TRUTH) is not None, TRUTH)
     problems: list[str] = []
@@ -40,12 +39,12 @@ def open(root: Path) -> Dataset:
         else:
             meta = {"eye": match[2]}
             records[name] = Record(
-                CARD.name, images[name], match[1], match[1], label=GRADES[level], meta=meta
+                card.name, images[name], match[1], match[1], label=GRADES[level], meta=meta
             )
     if not problems:
         problems += [f"{top / path}: not in {TRUTH}" for name, path in images.items() if name not in records]
     return Dataset(
-        CARD,
+        card,
         top,
         tuple(sorted(records.values(), key=lambda record: record.id)),
         _image,

@@ -12,13 +12,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.catalog import card
+from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Reader, Record
 from medpt.data.decode import read_grey, read_image
 from medpt.data.locate import files, find_root, folders, walk
 from medpt.errors import InputError
 
-CARD = card("HRF")
 KINDS = {
     "image": re.compile(r"(\d\d_(?:h|g|dr))\.jpg", re.IGNORECASE),
     "vessels": re.compile(r"(\d\d_(?:h|g|dr))\.tif", re.IGNORECASE),
@@ -28,7 +27,7 @@ NAMES = {"image": "{}.jpg", "vessels": "{}.tif", "view": "{}_mask.tif"}
 OUTSIDE = "outside the field of view"
 
 
-def open(root: Path, classes: int = 2) -> Dataset:
+def open(card: DatasetCard, root: Path, classes: int = 2) -> Dataset:
     """Masks 0 background, 1 vessel; with `classes=3` also 2 outside the field of view.
 
     Table 1 counts three classes and does not say which; the paper's task is the vessels. Raises InputError
@@ -49,8 +48,8 @@ def open(root: Path, classes: int = 2) -> Dataset:
         if name not in found[kind]
     ]
     complete = [name for name in everyone if all(name in names for names in found.values())]
-    records = tuple(_record(name, {kind: found[kind][name] for kind in KINDS}) for name in complete)
-    info = CARD if classes == 2 else replace(CARD, classes=(*CARD.classes, OUTSIDE))
+    records = tuple(_record(card, name, {kind: found[kind][name] for kind in KINDS}) for name in complete)
+    info = card if classes == 2 else replace(card, classes=(*card.classes, OUTSIDE))
     mask: Reader = _vessels if classes == 2 else _vessels_and_view
     return Dataset(info, top, records, _image, mask, problems=tuple(problems))
 
@@ -71,10 +70,10 @@ def _named(top: Path, pattern: re.Pattern[str], problems: list[str]) -> dict[str
     return found
 
 
-def _record(name: str, paths: dict[str, str]) -> Record:
+def _record(card: DatasetCard, name: str, paths: dict[str, str]) -> Record:
     patient = f"HRF-{name}"
     view = {"field_of_view": paths["view"]}
-    return Record(CARD.name, paths["image"], patient, patient, mask_path=paths["vessels"], meta=view)
+    return Record(card.name, paths["image"], patient, patient, mask_path=paths["vessels"], meta=view)
 
 
 def _image(root: Path, record: Record) -> NDArray[np.uint8]:

@@ -1,8 +1,8 @@
-"""A user's own dataset, as its `dataset.yaml` says: images in a folder, with a csv of labels or with masks.
+"""A user's dataset as its `dataset.yaml` describes it: a folder of images with a CSV file of labels or masks.
 
-Names in the csv are those below the folder of the images, with or without suffix. A mask has its image's
-name, whatever the suffix, or the one in the column `mask`. Without a column `patient` each image counts as a
-patient of its own, and a remark says so.
+Names in the CSV file are those below the folder of the images, with or without suffix. A mask has its image's
+name with any suffix, or the name in the column `mask`. Without a column `patient` each image counts as a
+patient of its own, and a note says so.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -14,41 +14,40 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from medpt.data.card import FILE, UNLABELLED, DatasetCard, Value, columns
 from medpt.data.dataset import IGNORE, Dataset, Reader, Record, Split
 from medpt.data.decode import read_ids, read_image
 from medpt.data.locate import walk
-from medpt.data.own import FILE, UNLABELLED, UserDataset, Value, header, read
 from medpt.data.readers.dicom import hounsfield, intensities
 from medpt.data.readers.tables import csv_rows
 from medpt.errors import InputError, did_you_mean
 
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".ppm", ".pgm")
 DICOM: dict[str, Callable[[Path], NDArray[Any]]] = {"ct": hounsfield, "mri": intensities}
-PARTS: dict[str, Split] = {"train": "train", "test": "test"}
+SPLITS: dict[str, Split] = {"train": "train", "test": "test"}
 
 
-def open(root: Path) -> Dataset:
-    """The images of CT as .dcm are int16 HU, of MRI as .dcm float32; all others as pictures.
+def open(card: DatasetCard, root: Path) -> Dataset:
+    """Read the folder `root` as its card describes it.
 
-    In `problems`: rows without an image or a second time, images that no row or mask belongs to, labels that
-    are no class, patients in both parts. Raises InputError for a card that is wrong.
+    Images of CT stored as .dcm are int16 HU, of MRI stored as .dcm float32; all others are read as pictures.
+    `problems` has rows without an image and rows that repeat one, images that no row or mask belongs to,
+    labels that are not a class, and patients in both the training and the test set.
     """
-    own = read(root / FILE)
-    found = _Found(own, _names(own.images, _suffixes(own), own.masks), _names(own.masks, PICTURES, None))
-    records = tuple(found.records())
-    problems = [*found.problems, *found.unused(), *found.both_parts(), *_pictures_of_ct(own, found.images)]
-    dicom = DICOM.get(own.card.modality)
+    folder = _Folder(card, root)
+    records = tuple(folder.records())
+    problems = [*folder.problems, *folder.unused(), *folder.shared_patients(), *folder.pictures_of_ct()]
+    dicom = DICOM.get(card.modality)
     image: Reader = partial(_image, dicom=dicom) if dicom else _picture
-    mask: Reader = partial(_coded, values=own.values, classes=own.card.classes) if own.values else _ids
-    remarks = _remarks(own)
-    return Dataset(own.card, own.home, records, image, mask, remarks, problems=tuple(problems))
+    mask: Reader = partial(_coded, values=card.values, classes=card.classes) if card.values else _ids
+    return Dataset(card, root, records, image, mask, folder.remarks(), problems=tuple(problems))
 
 
 @dataclass(frozen=True)
 class Row:
-    """One image of the csv, or of the folder where there is no csv (then `place` is the card)."""
+    """One image of the CSV file, or of the folder where there is no CSV file; `source` is where it stands."""
 
-    place: str
+    source: str
     image: str
     label: str | None = None
     patient: str | None = None
@@ -56,119 +55,125 @@ class Row:
     mask: str | None = None
 
 
-class _Found:
-    """The files of a card against each other; `problems` grows while records are made."""
+class _Folder:
+    """The files of a user's dataset compared with its card; `problems` grows while records are made."""
 
-    def __init__(self, own: UserDataset, images: list[str], masks: list[str]) -> None:
-        self.own, self.images, self.masks = own, images, masks
+    def __init__(self, card: DatasetCard, root: Path) -> None:
+        self.card, self.file = card, root / FILE
+        self.root, self.images = root, root / str(card.images)
+        self.table = root / card.labels if card.labels else None
+        self.masks = root / card.masks if card.masks else None
+        self.image_names = _names(self.images, self._suffixes(), self.masks)
+        self.mask_names = _names(self.masks, PICTURES, None)
         self.problems: list[str] = []
-        self.known = set(map(_stem, images))  # names of images, also of those that only the table has
-        self.used: dict[str, str] = {}  # image or mask: the place that names it first
-        self.parts: dict[str, dict[Split, str]] = {}  # of a patient: where it is first in each part
+        self.known = set(map(_stem, self.image_names))  # also of images that only the table has
+        self.used: dict[str, str] = {}  # image or mask: the row that names it first
+        self.splits: dict[str, dict[Split, str]] = {}  # of a patient: where it is first in each set
+
+    def _suffixes(self) -> tuple[str, ...]:
+        """CT without a pipeline of its own is in Hounsfield units, which pictures do not hold."""
+        if self.card.modality == "ct" and not self.card.pipeline:
+            return (".dcm",)
+        return (*PICTURES, ".dcm") if self.card.modality in DICOM else PICTURES
 
     def records(self) -> Iterator[Record]:
-        images, masks = _index(self.images), _index(self.masks)
+        images, masks = _index(self.image_names), _index(self.mask_names)
         for row in self.rows():
             self.known.add(_stem(row.image))
-            image = self.file(row, row.image, self.own.images, images)
+            image = self.find(row, row.image, self.images, images)
             if image is None:
                 continue
             known = len(self.problems)
             label, split, mask = self.label(row), self.split(row), self.mask(row, image, masks)
             if row.patient == "":
-                self.problems.append(f"{row.place}: no patient")
+                self.problems.append(f"{row.source}: no patient")
             if len(self.problems) == known:
                 yield self.record(row, image, label, split, mask)
 
     def record(
         self, row: Row, image: str, label: int | None, split: Split | None, mask: str | None
     ) -> Record:
-        home = self.own.home
-        path = (self.own.images / image).relative_to(home).as_posix()
-        truth = (self.own.masks / mask).relative_to(home).as_posix() if self.own.masks and mask else None
+        path = (self.images / image).relative_to(self.root).as_posix()
+        truth = (self.masks / mask).relative_to(self.root).as_posix() if self.masks and mask else None
         patient = row.patient or path
         if split is not None:
-            self.parts.setdefault(patient, {}).setdefault(split, row.place)
-        return Record(self.own.card.name, path, patient, patient, label=label, mask_path=truth, split=split)
+            self.splits.setdefault(patient, {}).setdefault(split, row.source)
+        return Record(self.card.name, path, patient, patient, label=label, mask_path=truth, split=split)
 
     def rows(self) -> Iterator[Row]:
-        table = self.own.labels
-        if table is None:
-            yield from (Row(str(self.own.home / FILE), name) for name in self.images)
+        if self.table is None:
+            yield from (Row(str(self.file), name) for name in self.image_names)
             return
-        needed = ("image", "label") if self.own.card.task == "classification" else ("image",)
-        given = header(table)
-        columns = [*needed, *(name for name in ("patient", "split", "mask") if name in given)]
-        for line, cells in csv_rows(table, columns, self.problems):
-            yield Row(f"{table}, line {line}", **dict(zip(columns, cells, strict=True)))
+        needed = ("image", "label") if self.card.task == "classification" else ("image",)
+        given = columns(self.table)
+        names = [*needed, *(name for name in ("patient", "split", "mask") if name in given)]
+        for line, cells in csv_rows(self.table, names, self.problems):
+            yield Row(f"{self.table}, line {line}", **dict(zip(names, cells, strict=True)))
 
-    def file(self, row: Row, name: str, folder: Path, index: Mapping[str, list[str]]) -> str | None:
-        """The one file that a row means, used for the first time."""
-        found = index.get(name, [])
-        if len(found) != 1:
-            self.used.update((str(folder / other), row.place) for other in found)
-            what = f"is {' or '.join(found)}; accepted: the whole name" if found else "is not there"
-            self.problems.append(f"{row.place}: {folder / name} {what}")
+    def find(self, row: Row, name: str, folder: Path, index: Mapping[str, list[str]]) -> str | None:
+        """Return the one file that a row names, used for the first time."""
+        matches = index.get(name, [])
+        if len(matches) != 1:
+            self.used.update((str(folder / other), row.source) for other in matches)
+            what = f"is {' or '.join(matches)}; use the whole name" if matches else "is missing"
+            self.problems.append(f"{row.source}: {folder / name} {what}")
             return None
-        path = str(folder / found[0])
+        path = str(folder / matches[0])
         if first := self.used.get(path):
-            self.problems.append(f"{row.place}: {path} a second time, first in {first}")
+            self.problems.append(f"{row.source}: {path} a second time, first in {first}")
             return None
-        self.used[path] = row.place
-        return found[0]
+        self.used[path] = row.source
+        return matches[0]
 
     def label(self, row: Row) -> int | None:
-        classes = self.own.card.classes
-        if self.own.card.task != "classification":
+        classes = self.card.classes
+        if self.card.task != "classification":
             return None
         if row.label in classes:
             return classes.index(row.label)
-        self.problems.append(f"{row.place}: label {row.label!r}; {did_you_mean(str(row.label), classes)}")
+        self.problems.append(f"{row.source}: label {row.label!r}; {did_you_mean(str(row.label), classes)}")
         return None
 
     def split(self, row: Row) -> Split | None:
-        if row.split is not None and row.split not in PARTS:
-            self.problems.append(f"{row.place}: split {row.split!r}; accepted: train, test")
-        return PARTS.get(row.split or "")
+        if row.split is not None and row.split not in SPLITS:
+            self.problems.append(f"{row.source}: split {row.split!r}; train or test is accepted")
+        return SPLITS.get(row.split or "")
 
     def mask(self, row: Row, image: str, index: Mapping[str, list[str]]) -> str | None:
-        if self.own.masks is None:
+        if self.masks is None:
             return None
         name = row.mask or _stem(image)
         if not row.mask and name not in index:
-            self.problems.append(f"{self.own.images / image}: no mask {self.own.masks / name}.*")
+            self.problems.append(f"{self.images / image}: no mask {self.masks / name}.*")
             return None
-        return self.file(row, name, self.own.masks, index)
+        return self.find(row, name, self.masks, index)
 
     def unused(self) -> Iterator[str]:
-        """Files that nothing belongs to; not told where the table itself could not be read."""
+        """Files that nothing belongs to; none where the table itself could not be read."""
         if not self.used:
             return
-        for name in self.images:
-            if str(path := self.own.images / name) not in self.used:
-                yield f"{path}: in no row of {self.own.labels}"
-        for name in self.masks if self.own.masks else []:
-            path = Path(str(self.own.masks)) / name
+        for name in self.image_names:
+            if str(path := self.images / name) not in self.used:
+                yield f"{path}: in no row of {self.table}"
+        for name in self.mask_names if self.masks else []:
+            path = Path(str(self.masks)) / name
             if str(path) not in self.used and _stem(name) not in self.known:
                 yield f"{path}: a mask without an image"
 
-    def both_parts(self) -> Iterator[str]:
-        for patient, places in self.parts.items():
-            if len(places) > 1:
-                yield f"{places['test']}: patient {patient} is in the train part too: {places['train']}"
+    def shared_patients(self) -> Iterator[str]:
+        for patient, sources in self.splits.items():
+            if len(sources) > 1:
+                yield f"{sources['test']}: patient {patient} is in the training set too: {sources['train']}"
 
+    def pictures_of_ct(self) -> Iterator[str]:
+        if self.card.modality == "ct" and not self.image_names and _names(self.images, PICTURES, self.masks):
+            accepted = "use .dcm, or give a `pipeline` without window for pictures that are windowed already"
+            yield f"{self.file}: ct is in Hounsfield units, and {self.images} holds pictures; {accepted}"
 
-def _suffixes(own: UserDataset) -> tuple[str, ...]:
-    """CT without a pipeline of its own is in Hounsfield units, which pictures do not hold."""
-    if own.card.modality == "ct" and not own.card.pipeline:
-        return (".dcm",)
-    return (*PICTURES, ".dcm") if own.card.modality in DICOM else PICTURES
-
-
-def _pictures_of_ct(own: UserDataset, images: list[str]) -> Iterator[str]:
-    if own.card.modality == "ct" and not images and _names(own.images, PICTURES, own.masks):
-        accepted = "accepted: .dcm, or with a `pipeline` without window pictures that are windowed already"
-        yield f"{own.home / FILE}: ct is in Hounsfield units, and {own.images} holds pictures; {accepted}"
+    def remarks(self) -> tuple[str, ...]:
+        if self.table is not None and "patient" in columns(self.table):
+            return ()
+        return (f"{self.table or self.file}: no column `patient`: each image counts as a patient",)
 
 
 def _names(folder: Path | None, suffixes: tuple[str, ...], without: Path | None) -> list[str]:
@@ -197,12 +202,6 @@ def _stem(name: str) -> str:
     return PurePosixPath(name).with_suffix("").as_posix() if name else ""
 
 
-def _remarks(own: UserDataset) -> tuple[str, ...]:
-    if own.labels is not None and "patient" in header(own.labels):
-        return ()
-    return (f"{own.labels or own.home / FILE}: no column `patient`: each image counts as a patient",)
-
-
 def _picture(root: Path, record: Record) -> NDArray[np.uint8]:
     return read_image(root / record.image_path)
 
@@ -221,7 +220,7 @@ def _coded(
 ) -> NDArray[np.uint8]:
     """Class ids of a mask that shows classes as grey values or colours."""
     path = root / str(record.mask_path)
-    colour = len(next(iter(values.values()))) == 3
+    colour = not isinstance(next(iter(values.values())), int)
     codes = _codes(read_image(path), colour, path)
     order = sorted((_code(value), name) for name, value in values.items())
     known = np.array([code for code, _ in order])
@@ -251,7 +250,7 @@ def _codes(pixels: NDArray[np.uint8], colour: bool, path: Path) -> NDArray[np.in
 
 
 def _code(value: Value) -> int:
-    return value[0] if len(value) == 1 else value[0] << 16 | value[1] << 8 | value[2]
+    return value if isinstance(value, int) else value[0] << 16 | value[1] << 8 | value[2]
 
 
 def _shown(code: int, colour: bool) -> str:

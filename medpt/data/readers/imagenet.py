@@ -14,31 +14,30 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.catalog import card
+from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.decode import read_image
 from medpt.data.locate import child, files, find_root, folders, read_text
 from medpt.data.readers import imagenet_tars
 
-CARD = card("ImageNet")
 STANDARD = "wnids_sorted_1000.txt"
 PARTS: dict[str, Split] = {"train": "train", "val": "test"}
 WNID = re.compile(r"n\d{8}")
 
 
-def open(root: Path) -> Dataset:
+def open(card: DatasetCard, root: Path) -> Dataset:
     """Raises InputError for folders that are no class and lines of wnids_sorted_1000.txt that are no wnid."""
     expected = f"train/<wnid>, such as train/n01440764, or {imagenet_tars.TRAIN}"
     top = find_root(root, lambda folder: _is_root(folder) or imagenet_tars.is_root(folder), expected)
     if not _is_root(top):
-        return imagenet_tars.open(top)
+        return imagenet_tars.open(card, top)
     problems: list[str] = []
     classes = _classes(top, problems)
-    records = [record for part in PARTS for record in _part(top, part, classes, problems)]
+    records = [record for part in PARTS for record in _part(card, top, part, classes, problems)]
     flat = top / "val"
     remarks = ("a flat val folder has no labels: left out",) if flat.is_dir() and files(flat, ".jpeg") else ()
     return Dataset(
-        replace(CARD, classes=tuple(classes)),
+        replace(card, classes=tuple(classes)),
         top,
         tuple(records),
         _image,
@@ -68,7 +67,9 @@ def _classes(top: Path, problems: list[str]) -> dict[str, int]:
     return {wnid: n for n, wnid in enumerate(wnids)}
 
 
-def _part(top: Path, part: str, classes: dict[str, int], problems: list[str]) -> Iterator[Record]:
+def _part(
+    card: DatasetCard, top: Path, part: str, classes: dict[str, int], problems: list[str]
+) -> Iterator[Record]:
     folder = top / part
     for inner in folders(folder) if folder.is_dir() else []:
         if inner.name not in classes or not WNID.fullmatch(inner.name):
@@ -78,7 +79,7 @@ def _part(top: Path, part: str, classes: dict[str, int], problems: list[str]) ->
             continue
         for path in files(inner, ".jpeg", ".jpg"):
             name = path.relative_to(top).as_posix()
-            yield Record(CARD.name, name, name, name, label=classes[inner.name], split=PARTS[part])
+            yield Record(card.name, name, name, name, label=classes[inner.name], split=PARTS[part])
 
 
 def _image(root: Path, record: Record) -> NDArray[np.uint8]:

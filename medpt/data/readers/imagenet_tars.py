@@ -19,12 +19,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.catalog import card
+from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record
 from medpt.data.readers import tar
 from medpt.errors import InputError
 
-CARD = card("ImageNet")
 TRAIN, VAL = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"
 DEVKIT = "ILSVRC2012_devkit_t12.tar.gz"
 META, TRUTH = "data/meta.mat", "data/ILSVRC2012_validation_ground_truth.txt"
@@ -43,7 +42,7 @@ def is_root(folder: Path) -> bool:
     return (folder / TRAIN).is_file()
 
 
-def open(top: Path) -> Dataset:
+def open(card: DatasetCard, top: Path) -> Dataset:
     """Raises InputError for archives that are cut short, and labels and images that do not match."""
     problems: list[str] = []
     devkit = _devkit(top / DEVKIT) if (top / DEVKIT).is_file() else None
@@ -51,14 +50,14 @@ def open(top: Path) -> Dataset:
     wnids = sorted(devkit.wnids.values() if devkit else inner)
     classes = {wnid: n for n, wnid in enumerate(wnids)}
     problems += [f"{top / TRAIN}!{wnid}.tar: no class of {DEVKIT}" for wnid in inner if wnid not in classes]
-    records = [r for wnid in inner if wnid in classes for r in _class(top, inner[wnid], classes[wnid])]
+    records = [r for wnid in inner if wnid in classes for r in _class(card, top, inner[wnid], classes[wnid])]
     remarks: tuple[str, ...] = ()
     if devkit and (top / VAL).is_file():
-        records += _validation(top, devkit, classes, problems)
+        records += _validation(card, top, devkit, classes, problems)
     elif (top / VAL).is_file():
         remarks = (f"{top / VAL}: left out: {DEVKIT} has its labels",)
     return Dataset(
-        replace(CARD, classes=tuple(wnids)),
+        replace(card, classes=tuple(wnids)),
         top,
         tuple(records),
         _image,
@@ -79,14 +78,16 @@ def _inner(top: Path, problems: list[str]) -> dict[str, tar.Member]:
     return found
 
 
-def _class(top: Path, inner: tar.Member, label: int) -> Iterator[Record]:
+def _class(card: DatasetCard, top: Path, inner: tar.Member, label: int) -> Iterator[Record]:
     for member in tar.members(top / TRAIN, inner):
         path = f"{TRAIN}!{inner.name}!{member.name}"
         where = {"at": member.at, "size": member.size}
-        yield Record(CARD.name, path, path, path, label=label, split="train", meta=where)
+        yield Record(card.name, path, path, path, label=label, split="train", meta=where)
 
 
-def _validation(top: Path, devkit: _Devkit, classes: dict[str, int], problems: list[str]) -> list[Record]:
+def _validation(
+    card: DatasetCard, top: Path, devkit: _Devkit, classes: dict[str, int], problems: list[str]
+) -> list[Record]:
     images = sorted(tar.members(top / VAL))
     if len(images) != len(devkit.truth):
         problems.append(f"{top / VAL}: {len(images)} images; {DEVKIT} labels {len(devkit.truth)}")
@@ -94,7 +95,7 @@ def _validation(top: Path, devkit: _Devkit, classes: dict[str, int], problems: l
     strange = sorted({number for number in devkit.truth if number not in devkit.wnids})
     problems += [f"{top / DEVKIT}: {TRUTH} has the id {number}, no class of {META}" for number in strange]
     return [
-        Record(CARD.name, path, path, path, label=classes[devkit.wnids[number]], split="test", meta=where)
+        Record(card.name, path, path, path, label=classes[devkit.wnids[number]], split="test", meta=where)
         for member, number in zip(images, devkit.truth, strict=True)
         if number in devkit.wnids
         for path, where in [(f"{VAL}!{member.name}", {"at": member.at, "size": member.size})]

@@ -12,19 +12,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.catalog import card
+from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record
 from medpt.data.decode import read_image
 from medpt.data.locate import child, find_root, read_text, walk
 
-CARD = card("ISIC2019")
 TRUTH = "ISIC_2019_Training_GroundTruth.csv"
 METADATA = "ISIC_2019_Training_Metadata.csv"
 IMAGES = "ISIC_2019_Training_Input"
 KEPT = ("age_approx", "anatom_site_general", "sex")
 
 
-def open(root: Path) -> Dataset:
+def open(card: DatasetCard, root: Path) -> Dataset:
     """Labels 0..8 in the order of the csv's columns (8, UNK, has no image).
 
     Raises InputError for missing columns, rows that are not one-hot, ids given twice and images that are
@@ -35,8 +34,8 @@ def open(root: Path) -> Dataset:
     metadata = _metadata(top, problems)
     images = _images(top, problems)
     records: list[Record] = []
-    for line, row in _rows(top, TRUTH, ("image", *CARD.classes), problems):
-        label = _label(row)
+    for line, row in _rows(top, TRUTH, ("image", *card.classes), problems):
+        label = _label(row, card.classes)
         path = (
             images.get(row["image"])
             or images.get(f"{row['image']}_downsampled")
@@ -49,9 +48,9 @@ def open(root: Path) -> Dataset:
         elif path is None:
             problems.append(f"{top / TRUTH}, line {line}: no image {row['image']}.jpg in {top / IMAGES}")
         else:
-            records.append(_record(path, row["image"], label, metadata.get(row["image"], {})))
+            records.append(_record(card, path, row["image"], label, metadata.get(row["image"], {})))
     return Dataset(
-        CARD, top, tuple(sorted(records, key=lambda record: record.id)), _image, problems=tuple(problems)
+        card, top, tuple(sorted(records, key=lambda record: record.id)), _image, problems=tuple(problems)
     )
 
 
@@ -91,9 +90,9 @@ def _images(top: Path, problems: list[str]) -> dict[str, str]:
     return {path.stem: path.relative_to(top).as_posix() for path in paths if path.suffix.lower() == ".jpg"}
 
 
-def _label(row: dict[str, str]) -> int | None:
+def _label(row: dict[str, str], classes: tuple[str, ...]) -> int | None:
     try:
-        values = [float(row[name]) for name in CARD.classes]
+        values = [float(row[name]) for name in classes]
     except ValueError:
         return None
     return values.index(1.0) if sorted(values) == [0.0] * (len(values) - 1) + [1.0] else None
@@ -103,10 +102,10 @@ def _short(name: str) -> str:
     return name.removesuffix("_downsampled")
 
 
-def _record(path: str, name: str, label: int, row: dict[str, str]) -> Record:
+def _record(card: DatasetCard, path: str, name: str, label: int, row: dict[str, str]) -> Record:
     group = row.get("lesion_id") or f"IMG:{name}"
     meta = {key: row[key] for key in KEPT if row.get(key)}
-    return Record(CARD.name, path, group, group, label=label, meta=meta)
+    return Record(card.name, path, group, group, label=label, meta=meta)
 
 
 def _image(root: Path, record: Record) -> NDArray[np.uint8]:

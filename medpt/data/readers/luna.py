@@ -11,18 +11,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.catalog import card
+from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record
 from medpt.data.decode import read_grey, read_numbers
 from medpt.data.locate import child, files, find_root
 from medpt.data.readers.dicom import AIR, METAL
 
-CARD = card("LUNA")
 IMAGES, MASKS = "2d_images", "2d_masks"
 NAME = re.compile(r"(ID_\d{4})_Z_(\d{4})\.tiff?", re.IGNORECASE)
 
 
-def open(root: Path) -> Dataset:
+def open(card: DatasetCard, root: Path) -> Dataset:
     """Masks 0 background, 1 lung; images int16 HU.
 
     Raises InputError for names that are not the owner's, images without a mask and masks without an image.
@@ -33,9 +32,9 @@ def open(root: Path) -> Dataset:
     problems += [f"{images[n]}: no mask of that name in {MASKS}" for n in sorted(images.keys() - masks)]
     problems += [f"{masks[n]}: no image of that name in {IMAGES}" for n in sorted(masks.keys() - images)]
     return Dataset(
-        CARD,
+        card,
         top,
-        tuple(_record(top, images[n], masks[n]) for n in sorted(images.keys() & masks)),
+        tuple(_record(card, top, images[n], masks[n]) for n in sorted(images.keys() & masks)),
         _image,
         _mask,
         problems=tuple(problems),
@@ -52,10 +51,10 @@ def _named(top: Path, name: str, problems: list[str]) -> dict[str, Path]:
     return {path.stem: path for path in paths if NAME.fullmatch(path.name)}
 
 
-def _record(top: Path, image: Path, mask: Path) -> Record:
+def _record(card: DatasetCard, top: Path, image: Path, mask: Path) -> Record:
     patient = image.name[: len("ID_0000")]
     path, truth = image.relative_to(top).as_posix(), mask.relative_to(top).as_posix()
-    return Record(CARD.name, path, patient, patient, mask_path=truth)
+    return Record(card.name, path, patient, patient, mask_path=truth)
 
 
 def _image(root: Path, record: Record) -> NDArray[np.int16]:

@@ -15,21 +15,20 @@ from typing import Literal, cast, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.catalog import card
+from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record
 from medpt.data.locate import child, files, find_root, folders, read_text
 from medpt.data.readers import metaimage
 from medpt.data.readers.dicom import AIR, METAL
 from medpt.errors import InputError
 
-CARD = card("LUNA16")
 SUBSET = re.compile(r"subset(\d)", re.IGNORECASE)
 MASKS = "seg-lungs-LUNA16"
 LUNGS = (3, 4)  # 5 is the trachea
 Keep = Literal["largest", "organ_present", "all"]
 
 
-def open(root: Path, keep: Keep = "largest") -> Dataset:
+def open(card: DatasetCard, root: Path, keep: Keep = "largest") -> Dataset:
     """Masks 0 background, 1 lung; images int16 HU; a record's slice is its height toward the head.
 
     `keep`: of each scan the plane of the largest lung area (as the paper's 2-D set), the planes with lung,
@@ -45,13 +44,14 @@ def open(root: Path, keep: Keep = "largest") -> Dataset:
     patients = _patients(top, problems)
     records: list[Record] = []
     for uid in sorted(scans.keys() & masks):
-        records += _volume(top, scans[uid], masks[uid], patients.get(uid, uid), keep, problems)
+        for plane in _planes(scans[uid], masks[uid], keep, problems):
+            records.append(_record(card, top, patients.get(uid, uid), scans[uid], masks[uid], plane))
     counts = {
         "scans without a mask": len(scans.keys() - masks),
         "masks without a scan": len(masks - scans.keys()),
     }
     remarks = tuple(f"{top}: {count} {what} left out" for what, count in counts.items() if count)
-    return Dataset(CARD, top, tuple(records), _image, _mask, remarks, problems=tuple(problems))
+    return Dataset(card, top, tuple(records), _image, _mask, remarks, problems=tuple(problems))
 
 
 def _scans(folder: Path) -> dict[str, Path]:
@@ -72,19 +72,22 @@ def _patients(top: Path, problems: list[str]) -> dict[str, str]:
     return {row["Series UID"]: row["Subject ID"] for row in rows}
 
 
-def _volume(top: Path, scan: Path, mask: Path, patient: str, keep: Keep, problems: list[str]) -> list[Record]:
+def _planes(scan: Path, mask: Path, keep: Keep, problems: list[str]) -> list[int]:
     try:
         image, truth = metaimage.header(scan), metaimage.header(mask)
         sizes = [(v.depth, v.height, v.width) for v in (image, truth)]
         if sizes[0] != sizes[1]:
             raise InputError(f"{mask}: {sizes[1]} voxels (z, y, x); its scan has {sizes[0]}")
-        kept = _kept(truth, keep)
+        return _kept(truth, keep)
     except InputError as error:
         problems += error.problems
         return []
+
+
+def _record(card: DatasetCard, top: Path, patient: str, scan: Path, mask: Path, plane: int) -> Record:
     image_path, mask_path = (path.relative_to(top).as_posix() for path in (scan, mask))
     fold = {"fold": int(scan.parent.name[-1])}
-    return [Record(CARD.name, image_path, patient, patient, z, None, mask_path, None, fold) for z in kept]
+    return Record(card.name, image_path, patient, patient, plane, None, mask_path, None, fold)
 
 
 def _kept(truth: metaimage.Header, keep: Keep) -> list[int]:

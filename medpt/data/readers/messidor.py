@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.catalog import card
+from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record
 from medpt.data.decode import read_image
 from medpt.data.locate import files, find_root, folders, walk
 from medpt.data.readers.tables import sheet_rows, whole
 
-CARD = card("MESSIDOR")
 ANNOTATION = re.compile(r"annotation[ _]?base\d\d\.xlsx?", re.IGNORECASE)
 BASE = re.compile(r"base[1-3][1-4]", re.IGNORECASE)
 NAME, GRADE, OEDEMA = "Image name", "Retinopathy grade", "Risk of macular edema"
@@ -45,7 +44,7 @@ CONTRADICTORY = {
 }
 
 
-def open(root: Path, errata: bool = True) -> Dataset:
+def open(card: DatasetCard, root: Path, errata: bool = True) -> Dataset:
     """Labels 0..3; the risk of macular oedema, 0..2, is in `meta`.
 
     With `errata` four grades are corrected (where the table still has the old one), and 15 duplicate or
@@ -70,7 +69,7 @@ def open(root: Path, errata: bool = True) -> Dataset:
         else:
             if errata and name in CORRECTED and grade == CORRECTED[name][0]:
                 grade, corrected = CORRECTED[name][1], corrected + 1
-            records[name] = _record(images[name], grade, oedema, row)
+            records[name] = _record(card, images[name], grade, oedema, row)
     if not problems:
         problems += [
             f"{top / path}: in no annotation" for name, path in images.items() if name not in records
@@ -79,7 +78,7 @@ def open(root: Path, errata: bool = True) -> Dataset:
     kept = sorted((r for name, r in records.items() if name not in dropped), key=lambda record: record.id)
     remark = f"{top}: errata: {corrected} grades corrected, {len(dropped)} duplicate images left out"
     return Dataset(
-        CARD,
+        card,
         top,
         tuple(kept),
         _image,
@@ -115,12 +114,12 @@ def _annotations(top: Path, problems: list[str]) -> Iterator[tuple[str, dict[str
             yield f"{path}, row {number}", row
 
 
-def _record(path: str, grade: int, oedema: int | None, row: dict[str, Any]) -> Record:
+def _record(card: DatasetCard, path: str, grade: int, oedema: int | None, row: dict[str, Any]) -> Record:
     meta = {"oedema": oedema}
     if row.get(DEPARTMENT):
         meta["department"] = row[DEPARTMENT]
     name = Path(path).stem
-    return Record(CARD.name, path, name, name, label=grade, meta=meta)
+    return Record(card.name, path, name, name, label=grade, meta=meta)
 
 
 def _image(root: Path, record: Record) -> NDArray[np.uint8]:

@@ -13,12 +13,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.catalog import card
+from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.decode import read_grey
 from medpt.data.locate import child, find_root
 
-CARD = card("MURA")
 PARTS: dict[str, Split] = {"train": "train", "valid": "test"}
 BODY_PARTS = ("ELBOW", "FINGER", "FOREARM", "HAND", "HUMERUS", "SHOULDER", "WRIST")
 STUDY = r"(?:.*/)?((train|valid)/XR_([A-Z]+)/(patient\d{5})/study\d+_(positive|negative))/"
@@ -26,17 +25,17 @@ IMAGE = re.compile(STUDY + r"(image\d+\.png)")
 LABELLED = re.compile(STUDY)
 
 
-def open(root: Path) -> Dataset:
+def open(card: DatasetCard, root: Path) -> Dataset:
     """Raises InputError for lines that are not the owner's, labels that contradict the folder's name, studies
     without a label and images that are listed but absent."""
     top = find_root(
         root, lambda folder: child(folder, "train_image_paths.csv") is not None, "train_image_paths.csv"
     )
     problems: list[str] = []
-    records = [record for part in PARTS for record in _part(top, part, problems)]
+    records = [record for part in PARTS for record in _part(card, top, part, problems)]
     missing = [part for part in PARTS if not any(record.split == PARTS[part] for record in records)]
     return Dataset(
-        CARD,
+        card,
         top,
         tuple(records),
         _image,
@@ -45,7 +44,7 @@ def open(root: Path) -> Dataset:
     )
 
 
-def _part(top: Path, part: str, problems: list[str]) -> Iterator[Record]:
+def _part(card: DatasetCard, top: Path, part: str, problems: list[str]) -> Iterator[Record]:
     table = top / f"{part}_image_paths.csv"
     if part == "valid" and not table.is_file():
         return
@@ -63,7 +62,7 @@ def _part(top: Path, part: str, problems: list[str]) -> Iterator[Record]:
             problems.append(f"{table}, line {line}: no image {top / name}")
         else:
             meta = {"body_part": match[3], "study": match[1]}
-            yield Record(CARD.name, name, match[4], match[4], None, labels[match[1]], None, PARTS[part], meta)
+            yield Record(card.name, name, match[4], match[4], None, labels[match[1]], None, PARTS[part], meta)
 
 
 def _labels(top: Path, part: str, problems: list[str]) -> dict[str, int]:

@@ -22,13 +22,12 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.catalog import card
+from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record
 from medpt.data.locate import walk
 from medpt.data.readers.dicom import height, hounsfield
 from medpt.errors import InputError
 
-CARD = card("NIH-CT-82")
 LABEL = re.compile(r"label(\d{4})\.nii(?:\.gz)?", re.IGNORECASE)
 CASE = re.compile(r"PANCREAS_(\d{4})", re.IGNORECASE)
 WITHDRAWN = {25, 70}
@@ -54,7 +53,7 @@ class _Found:
     labels: dict[int, Path] = field(default_factory=dict)
 
 
-def open(root: Path, keep: Keep = "organ_present") -> Dataset:
+def open(card: DatasetCard, root: Path, keep: Keep = "organ_present") -> Dataset:
     """Masks 0 background, 1 pancreas; images int16 HU. `keep`: slices with pancreas, or all.
 
     Raises InputError for labels that cannot be read and for cases that no way of turning fits.
@@ -71,14 +70,14 @@ def open(root: Path, keep: Keep = "organ_present") -> Dataset:
     left_out = 0
     for number in sorted(found.labels):
         try:
-            case = _case(top, number, found, keep, remarks)
+            case = _case(card, top, number, found, keep, remarks)
             records += case
             left_out += 0 if case else len(_kept(found.labels[number], keep))
         except InputError as error:
             problems += error.problems
     remarks += [f"{top}: case {n:04d} left out: no label" for n in sorted(found.series.keys() - found.labels)]
     return Dataset(
-        CARD,
+        card,
         top,
         tuple(records),
         _image,
@@ -106,7 +105,9 @@ def _find(root: Path) -> _Found:
     return found
 
 
-def _case(top: Path, number: int, found: _Found, keep: Keep, remarks: list[str]) -> list[Record]:
+def _case(
+    card: DatasetCard, top: Path, number: int, found: _Found, keep: Keep, remarks: list[str]
+) -> list[Record]:
     """None, with a remark, where the case is withdrawn or its label has no series of as many slices."""
     label, patient = found.labels[number], f"PANCREAS_{number:04d}"
     slices = [] if number in WITHDRAWN else _slices(found.series.get(number, {}))
@@ -122,7 +123,7 @@ def _case(top: Path, number: int, found: _Found, keep: Keep, remarks: list[str])
     paths = {k: _slice_at(slices, k, way).relative_to(top).as_posix() for k in _kept(label, keep)}
     truth = label.relative_to(top).as_posix()
     return [
-        Record(CARD.name, path, patient, patient, mask_path=truth, meta={"plane": k, **meta})
+        Record(card.name, path, patient, patient, mask_path=truth, meta={"plane": k, **meta})
         for k, path in paths.items()
     ]
 

@@ -14,20 +14,19 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.catalog import card
+from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.decode import read_grey
 from medpt.data.locate import child, files, find_root, folders
 from medpt.errors import InputError
 
-CARD = card("OCT2017")
 PARTS: dict[str, Split] = {"train": "train", "val": "train", "test": "test"}
 NAME = re.compile(r"(CNV|DME|DRUSEN|NORMAL)-(\d+)-(\d+)\.jpe?g", re.IGNORECASE)
 VERSION_2 = {"train": 83484, "test": 968}  # and 32 in val
 VAL = 32
 
 
-def open(root: Path, shared: Literal["drop", "keep"] = "drop") -> Dataset:
+def open(card: DatasetCard, root: Path, shared: Literal["drop", "keep"] = "drop") -> Dataset:
     """Labels 0 CNV, 1 DME, 2 DRUSEN, 3 NORMAL.
 
     `shared="keep"` keeps training images of patients of the test part, for a random split by patient. Raises
@@ -37,16 +36,16 @@ def open(root: Path, shared: Literal["drop", "keep"] = "drop") -> Dataset:
         raise InputError(f"OCT2017: shared is {shared!r}; accepted: drop, keep")
     top = find_root(root, _is_root, "train/CNV or test/CNV")
     problems: list[str] = []
-    records = [record for part in PARTS for record in _part(top, part, problems)]
+    records = [record for part in PARTS for record in _part(card, top, part, problems)]
     tested = (
         {record.patient_id for record in records if record.split == "test"} if shared == "drop" else set()
     )
     kept = tuple(r for r in records if r.split == "test" or r.patient_id not in tested)
-    version, counts = _version(top)
+    version, counts = _version(card, top)
     remarks = [f"{top}: read as version {version}"]
     if dropped := len(records) - len(kept):
         remarks.append(f"{top}: {dropped:,} training images left out: their patients are in the test part")
-    info = replace(CARD, counts=counts)
+    info = replace(card, counts=counts)
     return Dataset(
         info, top, kept, _image, remarks=tuple(remarks), left_out={"train": dropped}, problems=tuple(problems)
     )
@@ -57,22 +56,22 @@ def _is_root(folder: Path) -> bool:
     return any(part is not None and child(part, "CNV") is not None for part in parts)
 
 
-def _version(top: Path) -> tuple[int, dict[str, int]]:
+def _version(card: DatasetCard, top: Path) -> tuple[int, dict[str, int]]:
     if top.name.upper() == "OCT":
-        return 3, dict(CARD.counts)
+        return 3, dict(card.counts)
     return 2, VERSION_2 | ({"train": VERSION_2["train"] + VAL} if child(top, "val") else {})
 
 
-def _part(top: Path, part: str, problems: list[str]) -> Iterator[Record]:
+def _part(card: DatasetCard, top: Path, part: str, problems: list[str]) -> Iterator[Record]:
     folder = child(top, part)
     if folder is None:
         return
     present = {inner.name.upper(): inner for inner in folders(folder)}
-    accepted = f"accepted: {', '.join(CARD.classes)}"
-    problems += [f"{present[name]}: not a class; {accepted}" for name in present if name not in CARD.classes]
-    problems += [f"{folder}: no folder {name}; {accepted}" for name in CARD.classes if name not in present]
+    accepted = f"accepted: {', '.join(card.classes)}"
+    problems += [f"{present[name]}: not a class; {accepted}" for name in present if name not in card.classes]
+    problems += [f"{folder}: no folder {name}; {accepted}" for name in card.classes if name not in present]
     prefix = len(str(top)) + 1
-    for label, kind in enumerate(CARD.classes):
+    for label, kind in enumerate(card.classes):
         for path in files(present[kind], ".jpeg", ".jpg") if kind in present else []:
             match = NAME.fullmatch(path.name)
             if match is None or match[1].upper() != kind:
@@ -81,7 +80,7 @@ def _part(top: Path, part: str, problems: list[str]) -> Iterator[Record]:
                 )
                 continue
             name = str(path)[prefix:].replace("\\", "/")
-            yield Record(CARD.name, name, match[2], match[2], label=label, split=PARTS[part])
+            yield Record(card.name, name, match[2], match[2], label=label, split=PARTS[part])
 
 
 def _image(root: Path, record: Record) -> NDArray[np.uint8]:

@@ -2,18 +2,17 @@
 
 from pathlib import Path
 
-from medpt.data.catalog import card
+from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.readers import refuge
 from medpt.data.readers.tables import sheet_rows, whole
 
-CARD = card("REFUGE-CLS")
 NAME = "ImgName"
 COLUMNS = ("Glaucoma Label", "Label(Glaucoma=1)")  # of the validation part's sheet, and of the test part's
 CLASS_FOLDERS = {"g": "glaucoma", "n": "non-glaucoma"}
 
 
-def open(root: Path, test: refuge.Test = "validation400") -> Dataset:
+def open(card: DatasetCard, root: Path, test: refuge.Test = "validation400") -> Dataset:
     """Labels 0 no glaucoma, 1 glaucoma; the test part is the owner's validation part, or its test part.
 
     Raises InputError for images without a label, training images in the other class's folder, sheets that
@@ -35,11 +34,11 @@ def open(root: Path, test: refuge.Test = "validation400") -> Dataset:
     def make(name: str, split: Split) -> Record | None:
         if name not in labels:
             return None
-        return Record(CARD.name, found.images[name], name, name, label=labels[name], split=split)
+        return Record(card.name, found.images[name], name, name, label=labels[name], split=split)
 
     records = refuge.records(found, test, make)
     return Dataset(
-        CARD, found.top, records, refuge.read, remarks=refuge.remarks(found, test), problems=tuple(problems)
+        card, found.top, records, refuge.read, remarks=refuge.remarks(found, test), problems=tuple(problems)
     )
 
 

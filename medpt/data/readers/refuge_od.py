@@ -5,16 +5,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.catalog import card
+from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.decode import read_grey
 from medpt.data.readers import refuge
 
-CARD = card("REFUGE-OD")
 DISC = 150  # stored values below are cup or rim; 128 and 255 are published, JPEG traces occur in mirrors
 
 
-def open(root: Path, test: refuge.Test = "validation400") -> Dataset:
+def open(card: DatasetCard, root: Path, test: refuge.Test = "validation400") -> Dataset:
     """Masks 0 background, 1 disc; the test part is the owner's validation part, or its test part.
 
     Raises InputError for images without a mask, masks without an image, and mixed editions.
@@ -33,11 +32,11 @@ def open(root: Path, test: refuge.Test = "validation400") -> Dataset:
     def make(name: str, split: Split) -> Record | None:
         if name not in found.masks:
             return None
-        return Record(CARD.name, found.images[name], name, name, mask_path=found.masks[name], split=split)
+        return Record(card.name, found.images[name], name, name, mask_path=found.masks[name], split=split)
 
     records = refuge.records(found, test, make)
     return Dataset(
-        CARD, found.top, records, refuge.read, _mask, refuge.remarks(found, test), problems=tuple(problems)
+        card, found.top, records, refuge.read, _mask, refuge.remarks(found, test), problems=tuple(problems)
     )
 
 

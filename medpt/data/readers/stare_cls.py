@@ -10,18 +10,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.catalog import card
+from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record
 from medpt.data.locate import child, find_root
 from medpt.data.readers import stare
 from medpt.errors import InputError
 
-CARD = card("STARE-CLS")
 CODES = "all-mg-codes.txt"
 OTHER = 14
 
 
-def open(root: Path) -> Dataset:
+def open(card: DatasetCard, root: Path) -> Dataset:
     """Labels 0..14. Remarks count images without a code and codes without an image, which are left out.
 
     Raises InputError for lines of all-mg-codes.txt that are not `<id> TAB <codes> TAB <text>`.
@@ -32,8 +31,8 @@ def open(root: Path) -> Dataset:
     if problems:
         raise InputError(problems)
     images = next(iter(stare.photographs(top)), {})
-    records = [_record(name, images[name], codes[name]) for name in sorted(images.keys() & codes)]
-    return Dataset(CARD, top, tuple(records), _image, remarks=tuple(_remarks(top, images, codes)))
+    records = [_record(card, name, images[name], codes[name]) for name in sorted(images.keys() & codes)]
+    return Dataset(card, top, tuple(records), _image, remarks=tuple(_remarks(top, images, codes)))
 
 
 def _table(folder: Path) -> Path | None:
@@ -54,9 +53,9 @@ def _codes(path: Path, problems: list[str]) -> Iterator[tuple[str, list[int]]]:
         yield name.lower(), [int(code) for code in codes]
 
 
-def _record(name: str, path: str, codes: list[int]) -> Record:
+def _record(card: DatasetCard, name: str, path: str, codes: list[int]) -> Record:
     known = [min(code, OTHER) for code in codes]
-    return Record(CARD.name, path, name, name, label=known[0], meta={"codes": known})
+    return Record(card.name, path, name, name, label=known[0], meta={"codes": known})
 
 
 def _remarks(top: Path, images: dict[str, str], codes: dict[str, list[int]]) -> Iterator[str]:

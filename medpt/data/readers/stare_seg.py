@@ -9,17 +9,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.catalog import card
+from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record
 from medpt.data.decode import opencv
 from medpt.data.locate import files, find_root, folders, walk
 from medpt.data.readers import stare
 
-CARD = card("STARE-SEG")
 VESSELS = re.compile(r"(im\d{4})\.ah\.ppm(?:\.gz)?", re.IGNORECASE)
 
 
-def open(root: Path) -> Dataset:
+def open(card: DatasetCard, root: Path) -> Dataset:
     """Masks 0 background, 1 vessel. Raises InputError for vessels without a photograph."""
     top = find_root(root, _is_root, "im0001.ah.ppm.gz, such as in labels-ah")
     masks = _masks(top)
@@ -29,8 +28,8 @@ def open(root: Path) -> Dataset:
     problems = [
         f"{top / path}: no photograph {name}.ppm" for name, path in masks.items() if name not in images
     ]
-    records = (Record(CARD.name, images[n], n, n, mask_path=masks[n]) for n in sorted(masks.keys() & images))
-    return Dataset(CARD, top, tuple(records), _image, _mask, problems=tuple(problems))
+    records = (Record(card.name, images[n], n, n, mask_path=masks[n]) for n in sorted(masks.keys() & images))
+    return Dataset(card, top, tuple(records), _image, _mask, problems=tuple(problems))
 
 
 def _is_root(folder: Path) -> bool:

@@ -65,10 +65,10 @@ class Survival:
     grade: int | None = None
 
 
-def open_project(card: DatasetCard, project: str, root: Path, slides: Slides) -> Dataset:
+def open(card: DatasetCard, root: Path, slides: Slides = "dx") -> Dataset:
     """One record a slide; `meta`: time (days), event (death observed), slide (such as DX1), age, grade.
 
-    `project` is GBM or LGG; `slides`: the diagnostic ones, or the frozen sections too.
+    `slides`: the diagnostic ones, or the frozen sections too.
     Raises InputError for slides of other names, tables without their columns, and values that are no days.
     """
     if slides not in get_args(Slides):
@@ -76,6 +76,7 @@ def open_project(card: DatasetCard, project: str, root: Path, slides: Slides) ->
     if not root.is_dir():
         raise InputError(f"{root}: no such folder")
     problems: list[str] = []
+    project = card.name.removeprefix("TCGA-")
     paths = [Path(entry.path) for entry in walk(root)]
     found = [path for path in paths if path.suffix.lower() == ".svs"]
     table, patients = _survival(root, paths, project, problems)

@@ -11,27 +11,26 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.catalog import card
+from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record
 from medpt.data.decode import read_grey, read_image
 from medpt.data.locate import child, files, find_root, folders
 
-CARD = card("TNBC")
 SLIDE = re.compile(r"Slide_(\d+)", re.IGNORECASE)
 BREAST = range(1, 12)  # numbers of the slides of breast cancer
 
 
-def open(root: Path) -> Dataset:
+def open(card: DatasetCard, root: Path) -> Dataset:
     """Masks 0 background, 1 nucleus. Raises InputError for a tile without mask or a mask without tile."""
     top = find_root(root, lambda folder: bool(_slides(folder)), "Slide_01 with GT_01")
     slides = _slides(top)
     problems: list[str] = []
     breast = {number: folder for number, folder in slides.items() if number in BREAST}
-    records = [r for number, folder in breast.items() for r in _slide(top, number, folder, problems)]
+    records = [r for number, folder in breast.items() for r in _slide(card, top, number, folder, problems)]
     brain = sum(len(files(folder, ".png")) for number, folder in slides.items() if number not in BREAST)
     remark = f"{top}: {brain} tiles of slides above {BREAST[-1]} left out: brain, of the later edition"
     return Dataset(
-        CARD, top, tuple(records), _image, _mask, (remark,) * bool(brain), problems=tuple(problems)
+        card, top, tuple(records), _image, _mask, (remark,) * bool(brain), problems=tuple(problems)
     )
 
 
@@ -40,7 +39,7 @@ def _slides(folder: Path) -> dict[int, Path]:
     return {int(match[1]): inner for inner, match in matches.items() if match}
 
 
-def _slide(top: Path, number: int, folder: Path, problems: list[str]) -> Iterator[Record]:
+def _slide(card: DatasetCard, top: Path, number: int, folder: Path, problems: list[str]) -> Iterator[Record]:
     truth = child(top, f"GT_{folder.name.split('_')[1]}")
     masks = {path.stem: path for path in files(truth, ".png")} if truth and truth.is_dir() else {}
     tiles = {path.stem: path for path in files(folder, ".png")}
@@ -49,7 +48,7 @@ def _slide(top: Path, number: int, folder: Path, problems: list[str]) -> Iterato
     patient = f"Slide_{number:02d}"
     for name in sorted(tiles.keys() & masks):
         image, mask = (path.relative_to(top).as_posix() for path in (tiles[name], masks[name]))
-        yield Record(CARD.name, image, patient, patient, mask_path=mask)
+        yield Record(card.name, image, patient, patient, mask_path=mask)
 
 
 def _image(root: Path, record: Record) -> NDArray[np.uint8]:

@@ -4,7 +4,7 @@ import io
 import shutil
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,13 +20,6 @@ from medpt.data.check import at_once, decoded
 
 RNG = np.random.default_rng(0)
 HEADER = "image,label,patient,split"
-
-
-@pytest.fixture(autouse=True)
-def only_built_in() -> Iterator[None]:
-    catalog.OWN.clear()
-    yield
-    catalog.OWN.clear()
 
 
 def noise(path: Path, shape: tuple[int, ...] = (24, 32, 3)) -> Path:

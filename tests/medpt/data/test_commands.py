@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from user_data import CLASSIFIED, write_card
 
 from medpt import phantom
 from medpt.data import catalog, open_dataset
@@ -20,6 +21,12 @@ def test_list_names_every_dataset(capsys: pytest.CaptureFixture[str]) -> None:
     assert [line.split()[0] for line in lines[1:]] == list(catalog.names())
     (imagenet,) = [line for line in lines if line.startswith("ImageNet")]
     assert "1,281,167" in imagenet
+
+
+def test_list_names_users_datasets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_card(tmp_path / "a" / "b", CLASSIFIED, "image,label\n")
+    assert main(["list", "--data", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].split()[:3] == ["Clinic", "fundus", "classification"]
 
 
 def test_check_of_a_whole_copy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -114,7 +121,7 @@ def test_nothing_heavy_is_imported() -> None:
         "from medpt.data.preprocess import canonical\n"
         "canonical('resize(8)')\n"
         "heavy = {'torch', 'cv2', 'PIL', 'pandas', 'pyarrow', 'pydicom', 'scipy', 'ray', 'mlflow', 'grid'}\n"
-        "print(*heavy & set(sys.modules))"
+        "print(*(heavy | {'pydantic', 'yaml'}) & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "\n", "")

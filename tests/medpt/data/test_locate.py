@@ -5,11 +5,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from user_data import CLASSIFIED, write_card, write_picture
 
 from medpt.data import card, open_dataset
 from medpt.data.catalog import names
 from medpt.data.fingerprint import fingerprint
-from medpt.data.locate import find_root, locate, walk
+from medpt.data.locate import find_root, find_user_datasets, locate, user_cards, walk
 from medpt.errors import InputError
 
 
@@ -31,7 +32,7 @@ def test_each_card_has_a_layout_and_is_filled_in() -> None:
         assert find_spec(f"medpt.phantom.{entry.phantom}")
         assert set(entry.counts) == set(entry.paper_counts) == {"train", "test"}
         empty = [f.name for f in fields(entry) if getattr(entry, f.name) in ("", (), None)]
-        assert set(empty) <= {"classes", "pipeline", "home"}
+        assert set(empty) <= {"classes", "pipeline", "images", "labels", "masks"}
         assert len(set(entry.classes)) == len(entry.classes)
     assert (len(card("ADE20K-Seg").classes), len(card("CIFAR-100").classes)) == (150, 100)
 
@@ -52,6 +53,35 @@ def test_locate_refuses_two_and_none(tmp_path: Path) -> None:
         locate("ISIC2019", tmp_path)
     with pytest.raises(InputError, match="no such folder"):
         locate("DRIVE", tmp_path / "absent")
+
+
+def test_user_datasets_are_found_by_name_below_the_data(tmp_path: Path) -> None:
+    top = write_card(tmp_path / "a" / "b", CLASSIFIED, "image,label\n1,healthy\n")
+    write_picture(top / "images" / "1.png")
+    assert locate("CLINIC", tmp_path) == top
+    assert open_dataset("clinic", tmp_path).root == top
+    users = user_cards(tmp_path)
+    assert card("clinic", users) == users["Clinic"]
+    assert card("drive", users).name == "DRIVE"
+    with pytest.raises(InputError, match="did you mean Clinic"):
+        card("clinik", users)
+    with pytest.raises(InputError, match="unknown dataset 'Clinic'"):
+        card("Clinic", {})
+    assert user_cards(None) == {}
+
+
+@pytest.mark.parametrize(("name", "reason"), [("drive", "DRIVE"), ("M6-CLS", "M6-CLS"), ("random", "a word")])
+def test_user_datasets_have_names_of_their_own(name: str, reason: str, tmp_path: Path) -> None:
+    write_card(tmp_path, CLASSIFIED | {"name": name}, "image,label\n")
+    with pytest.raises(InputError, match=rf"dataset.yaml:1: `name` is '{name}', which is taken \({reason}"):
+        find_user_datasets(tmp_path)
+
+
+def test_user_datasets_of_one_name_are_refused(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        write_card(tmp_path / folder, CLASSIFIED, "image,label\n")
+    with pytest.raises(InputError, match=r"b/dataset.yaml: the name Clinic is also that of .*a/dataset.yaml"):
+        find_user_datasets(tmp_path)
 
 
 def test_find_root_takes_the_shallowest_and_ignores_debris(tmp_path: Path) -> None:

@@ -4,14 +4,14 @@ import io
 import struct
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from medpt.data import catalog, decode, open_dataset, open_with_problems, preprocess
+from medpt.data import decode, open_dataset, open_with_problems, preprocess
 from medpt.data.check import check
 from medpt.data.decode import MAX_PIXELS, opencv
 from medpt.data.preprocess import pipeline_of
@@ -20,13 +20,6 @@ from medpt.errors import InputError
 PAGE = Path(__file__).parents[3] / "docs" / "own-data.md"
 RED = np.full((16, 24, 3), (200, 30, 40), np.uint8)
 CARD = "name: Odd\nmodality: natural\ntask: classification\nclasses: [a, b]\nimages: .\nlabels: labels.csv\n"
-
-
-@pytest.fixture(autouse=True)
-def only_built_in() -> Iterator[None]:
-    catalog.OWN.clear()
-    yield
-    catalog.OWN.clear()
 
 
 def dataset(folder: Path, name: str) -> Path:

@@ -1,0 +1,122 @@
+"""What a card says beyond the types of its values: each key against its folder and against other keys."""
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from medpt.data.card import FILE, IMAGE_FOLDER, MOST_CLASSES, UNLABELLED, plain
+from medpt.data.preprocess import canonical
+from medpt.errors import InputError, did_you_mean
+from medpt.yaml_document import Problem
+
+NEEDED = {"classification": ("images", "labels"), "segmentation": ("images", "masks")}
+SPLITS = ("train", "test")
+PATHS = {"images": "folder", "labels": "file", "masks": "folder"}
+RESERVED = re.compile(r"random|none|ss-.*|.*-\d+k", re.IGNORECASE)  # what space files mean by such names
+
+Problems = Iterator[Problem]
+
+
+def content_problems(data: Mapping[str, Any], home: Path, taken: Collection[str]) -> list[Problem]:
+    """Return what is wrong with values of the right types.
+
+    `home` is the card's folder, `taken` are the names that it must not have.
+    """
+    problems = [*_pipeline(data), *_counts(data)]
+    if data.get("reader", IMAGE_FOLDER) == IMAGE_FOLDER:
+        problems += [
+            *_name(data, taken),
+            *_needed(data),
+            *_classes(data),
+            *_paths(data, home),
+            *_values(data),
+        ]
+    return problems
+
+
+def _name(data: Mapping[str, Any], taken: Collection[str]) -> Problems:
+    name = data.get("name", "")
+    first = next((other for other in taken if plain(other) == plain(name)), None)
+    if first or RESERVED.fullmatch(name):
+        reason = first or "a word of space files"
+        yield ("name",), f"`name` is {name!r}, which is taken ({reason}); choose another"
+
+
+def _pipeline(data: Mapping[str, Any]) -> Problems:
+    try:
+        canonical(data.get("pipeline", "resize(256)"))
+    except InputError as error:
+        for problem in error.problems:
+            yield ("pipeline",), problem
+
+
+def _counts(data: Mapping[str, Any]) -> Problems:
+    for split, count in data.get("counts", {}).items():
+        if split not in SPLITS:
+            yield ("counts", split), f"unknown key `{split}`; {did_you_mean(split, SPLITS)}"
+        elif count < 0:
+            yield ("counts", split), f"`{split}` is {count}; a number of images is accepted"
+
+
+def _needed(data: Mapping[str, Any]) -> Problems:
+    task = data.get("task", "")
+    if task == "survival":
+        yield ("task",), f"`task` is 'survival'; {' or '.join(NEEDED)} is accepted"
+    for key in NEEDED.get(task, ()):
+        if key not in data:
+            yield (key,), f"no `{key}`; needed for {task}: {', '.join(NEEDED[task])}"
+    if "official_split" in data:
+        text = "`official_split`: the column `split` of `labels` decides; remove the key"
+        yield ("official_split",), text
+
+
+def _classes(data: Mapping[str, Any]) -> Problems:
+    classes = data.get("classes", [])
+    if "classes" in data and not 2 <= len(classes) <= MOST_CLASSES:
+        yield ("classes",), f"`classes` has {len(classes)} names; 2 to {MOST_CLASSES} are accepted"
+    for n, name in enumerate(classes):
+        if name == UNLABELLED:
+            yield ("classes", n), f"the class `{name}`: that word stands for pixels that nobody labelled"
+        elif name == "":
+            yield ("classes", n), "the name of a class is empty"
+        elif name is not None and name in classes[:n]:
+            yield ("classes", n), f"the class `{name}` is given twice; keep one"
+
+
+def _paths(data: Mapping[str, Any], home: Path) -> Problems:
+    for key, kind in PATHS.items():
+        path = home / data.get(key, "")
+        if key in data and not path.resolve().is_relative_to(home.resolve()):
+            yield (key,), f"`{key}` is {data[key]!r}; a path below the folder of {FILE} is accepted"
+        elif key in data and not (path.is_file() if kind == "file" else path.is_dir()):
+            yield (key,), f"`{key}` is {data[key]!r}: no such {kind}"
+    if "masks" in data and data["masks"] == data.get("images"):
+        yield ("masks",), "`masks` is the folder of the images; another folder is accepted"
+
+
+def _values(data: Mapping[str, Any]) -> Problems:
+    values = data.get("values", {})
+    if values and "masks" not in data:
+        yield ("values",), "`values` without `masks`; values are accepted for masks alone"
+        return
+    classes = list(dict.fromkeys(name for name in data.get("classes", []) if name is not None))
+    for name in values if classes else ():
+        if name not in (*classes, UNLABELLED):
+            yield ("values", name), f"unknown class `{name}`; {did_you_mean(name, classes)}"
+    for name in classes if values else ():
+        if name not in values:
+            yield ("values",), f"the class `{name}` has no value; every class needs one"
+    yield from _check_distinct(values)
+
+
+def _check_distinct(values: Mapping[str, Any]) -> Problems:
+    """Each class has a value of its own, and all are grey values or all are colours."""
+    first: dict[str, str] = {}
+    for name, value in values.items():
+        if not all(0 <= number <= 255 for number in (value if isinstance(value, list) else [value])):
+            yield ("values", name), f"the value of `{name}` is {value!r}; numbers from 0 to 255 are accepted"
+        elif first.setdefault(str(value), name) != name:
+            yield ("values", name), f"`{name}` has the value of `{first[str(value)]}`"
+    if len({isinstance(value, list) for value in values.values()}) > 1:
+        yield ("values",), "grey values and colours are mixed; one kind for all classes is accepted"
