@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medpt.data import Dataset, catalog, open_dataset
-from medpt.data.card import FILE, DatasetCard, read_card
+from medpt.data.card import FILE, DatasetCard
+from medpt.data.card_reader import read_card
 from medpt.data.catalog import OWN
 from medpt.data.locate import find_dataset
 from medpt.data.manifest import Manifest, damage, read_columns, read_index

@@ -1,16 +1,14 @@
 """Cards: what is known of a dataset before a file of it is seen, built in or a user's `dataset.yaml`.
 
-A card is read completely or refused with every problem, each with file and line. docs/own-data.md shows the
-format of a user's card; a built-in one has the same keys.
+medpt/data/card_reader.py reads one. docs/own-data.md shows the format of a user's card; a built-in one has
+the same keys.
 """
 
 import csv
-from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
-
-from medpt.errors import InputError
 
 FILE = "dataset.yaml"
 IMAGE_FOLDER = "image_folder"  # the reader of users' datasets
@@ -81,27 +79,6 @@ class DatasetCard:
         return cls(**stored)
 
 
-def read_card(path: Path, taken: Collection[str] = ()) -> DatasetCard:
-    """Read a card, whose name must not be one of `taken`.
-
-    Raises InputError with every problem, each with file and line.
-    """
-    from medpt.data.card_checks import content_problems
-    from medpt.data.preprocess import canonical
-    from medpt.yaml_document import Document, validate, without
-
-    document = Document(path)
-    data = _without_nulls(document.data)
-    card, problems = validate(DatasetCard, data)
-    if isinstance(data, dict):
-        sound = without(data, [key_path for key_path, _ in problems])
-        problems += content_problems(sound, path.parent, taken)
-    if card is None or problems:
-        raise InputError(document.located(problems))
-    card = replace(card, pipeline=card.pipeline and canonical(card.pipeline))
-    return _with_defaults(card, path.parent) if card.reader == IMAGE_FOLDER else card
-
-
 def columns(table: Path) -> list[str]:
     """Return the names of a CSV file's columns; none where it cannot be read, which its reader reports."""
     try:
@@ -109,17 +86,6 @@ def columns(table: Path) -> list[str]:
             return [name.strip() for name in next(csv.reader(file), [])]
     except (OSError, UnicodeDecodeError, csv.Error):
         return []
-
-
-def _with_defaults(card: DatasetCard, home: Path) -> DatasetCard:
-    """Fill in what a user's card leaves to its folder and its table."""
-    return replace(
-        card,
-        title=card.title or f"{card.name}, a user's dataset",
-        source=card.source or f"{home.name}/{FILE}",
-        folders=card.folders or (home.name,),
-        official_split=card.labels is not None and "split" in columns(home / card.labels),
-    )
 
 
 def plain(name: str) -> str:
@@ -131,13 +97,3 @@ def _tuples(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _tuples(inner) for key, inner in value.items()}
     return tuple(value) if isinstance(value, list) else value
-
-
-def _without_nulls(data: Any) -> Any:
-    """Take a key without a value as absent, and numbers among the classes as names."""
-    if not isinstance(data, dict):
-        return data
-    data = {key: value for key, value in data.items() if value is not None}
-    if isinstance(classes := data.get("classes"), list):
-        data["classes"] = [str(name) if type(name) is int else name for name in classes]
-    return data

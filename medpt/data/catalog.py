@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from medpt.data.card import DatasetCard, plain, read_card
+from medpt.data.card import DatasetCard, plain
+from medpt.data.card_reader import read_card
 from medpt.errors import InputError, did_you_mean
 
 FOLDER = Path(__file__).parent / "cards"

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from medpt.data.card import FILE, IMAGE_FOLDER, DatasetCard, plain, read_card
+from medpt.data.card import FILE, IMAGE_FOLDER, DatasetCard, plain
+from medpt.data.card_reader import read_card
 from medpt.data.catalog import card, is_built_in, names
 from medpt.data.dataset_collections import COLLECTIONS
 from medpt.errors import InputError

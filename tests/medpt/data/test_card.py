@@ -7,7 +7,8 @@ import pytest
 from user_data import CLASSIFIED, MASKED, write_card
 
 from medpt.data import catalog
-from medpt.data.card import FILE, DatasetCard, read_card
+from medpt.data.card import FILE, DatasetCard
+from medpt.data.card_reader import read_card
 from medpt.data.fingerprint import fingerprint
 from medpt.errors import InputError
 

@@ -86,9 +86,9 @@ def spoiled(top: Path) -> list[str]:
     (images / "._19.png").write_bytes(b"\0")  # debris is no fault
     table.write_text("\n".join([*lines, ""]))
     return [
-        "line 2: {top}/images/00.png is not there",
+        "line 2: {top}/images/00.png is missing",
         "line 4: {top}/images/01.png a second time, first in {top}/images.csv, line 3",
-        "line 5: split 'validation'; accepted: train, test",
+        "line 5: split 'validation'; train or test is accepted",
         "line 6: no patient",
         "line 7: 2 cells; the header has 3",
         "images/04.png: in no row of {top}/images.csv",
@@ -96,7 +96,7 @@ def spoiled(top: Path) -> list[str]:
         "images/20.png: in no row of {top}/images.csv",
         "masks/21.png: a mask without an image",
         "images/05.png: no mask {top}/masks/05.*",
-        "line 9: {top}/images/06 is 06.jpg or 06.png; accepted: the whole name",
+        "line 9: {top}/images/06 is 06.jpg or 06.png; use the whole name",
         "images of the train part; published: 16",
         "4 images of the test part; published: 5",
         "images/07.png: empty file (0 bytes)",

@@ -1,14 +1,15 @@
-"""What a card says beyond the types of its values: each key against its folder and against other keys."""
+"""Reading a card: its keys and types by the schema, then each value against its folder and the other keys."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from medpt.data.card import FILE, IMAGE_FOLDER, MOST_CLASSES, UNLABELLED, plain
+from medpt.data.card import FILE, IMAGE_FOLDER, MOST_CLASSES, UNLABELLED, DatasetCard, columns, plain
 from medpt.data.preprocess import canonical
 from medpt.errors import InputError, did_you_mean
-from medpt.yaml_document import Problem
+from medpt.yaml_document import Document, Problem, validate, without
 
 NEEDED = {"classification": ("images", "labels"), "segmentation": ("images", "masks")}
 SPLITS = ("train", "test")
@@ -16,6 +17,44 @@ PATHS = {"images": "folder", "labels": "file", "masks": "folder"}
 RESERVED = re.compile(r"random|none|ss-.*|.*-\d+k", re.IGNORECASE)  # what space files mean by such names
 
 Problems = Iterator[Problem]
+
+
+def read_card(path: Path, taken: Collection[str] = ()) -> DatasetCard:
+    """Read a card, whose name must not be one of `taken`.
+
+    Raises InputError with every problem, each with file and line.
+    """
+    document = Document(path)
+    data = _without_nulls(document.data)
+    card, problems = validate(DatasetCard, data)
+    if isinstance(data, dict):
+        sound = without(data, [key_path for key_path, _ in problems])
+        problems += content_problems(sound, path.parent, taken)
+    if card is None or problems:
+        raise InputError(document.located(problems))
+    card = replace(card, pipeline=card.pipeline and canonical(card.pipeline))
+    return _with_defaults(card, path.parent) if card.reader == IMAGE_FOLDER else card
+
+
+def _with_defaults(card: DatasetCard, home: Path) -> DatasetCard:
+    """Fill in what a user's card leaves to its folder and its table."""
+    return replace(
+        card,
+        title=card.title or f"{card.name}, a user's dataset",
+        source=card.source or f"{home.name}/{FILE}",
+        folders=card.folders or (home.name,),
+        official_split=card.labels is not None and "split" in columns(home / card.labels),
+    )
+
+
+def _without_nulls(data: Any) -> Any:
+    """Take a key without a value as absent, and numbers among the classes as names."""
+    if not isinstance(data, dict):
+        return data
+    data = {key: value for key, value in data.items() if value is not None}
+    if isinstance(classes := data.get("classes"), list):
+        data["classes"] = [str(name) if type(name) is int else name for name in classes]
+    return data
 
 
 def content_problems(data: Mapping[str, Any], home: Path, taken: Collection[str]) -> list[Problem]:
