@@ -92,7 +92,7 @@ def spoiled(top: Path) -> list[str]:
         "line 6: no patient",
         "line 7: 2 cells; the header has 3",
         "images/04.png: in no row of {top}/images.csv",
-        "line 19: patient p7 is in the train part too: {top}/images.csv, line 17",
+        "line 19: patient p7 is in the training set too: {top}/images.csv, line 17",
         "images/20.png: in no row of {top}/images.csv",
         "masks/21.png: a mask without an image",
         "images/05.png: no mask {top}/masks/05.*",
