@@ -28,7 +28,7 @@ from medpt.data import open_dataset
 from medpt.specs import HANDCRAFTED, NO_NETWORK, Features, Slides, Survive
 from medpt.survival import patch_files
 from medpt.survival.cohort import Cohort, open_cohort
-from medpt.survival.needs import NEEDS
+from medpt.survival.registry import SURVIVAL_MODELS
 from medpt.units import features, survive
 from medpt.units.base import Job, StartingSpec, Weights
 
@@ -126,7 +126,7 @@ def c_indices(
     """(model, C-index of the test patients), each model with its options; work files in `folder`."""
     known = {HANDCRAFTED: handcrafted}
     for model, options in chosen.items():
-        needs = NEEDS[model]
+        needs = SURVIVAL_MODELS[model].inputs
         backbone = BACKBONE if needs.network else HANDCRAFTED if needs.handcrafted else NO_NETWORK
         if needs.features and backbone not in known:
             known[backbone] = compute_features(cohort, backbone, seed, folder)

@@ -198,7 +198,7 @@ class Survive(UnitSpec):
     verb = "fitting"
     typical_seconds = 600.0
 
-    model: str  # of medpt.survival.models
+    model: str  # of medpt.survival.registry
     initialization: str  # NO_NETWORK where the model has none
     weights: str | None
     dataset: str

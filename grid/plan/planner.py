@@ -39,7 +39,7 @@ from medpt.specs import (
     Svcca,
     UnitSpec,
 )
-from medpt.survival.needs import NEEDS
+from medpt.survival.registry import SURVIVAL_MODELS
 
 
 def build_plan(space: Space, fingerprints: Mapping[str, str], published: Mapping[str, str]) -> Plan:
@@ -231,7 +231,8 @@ class Planner:
         return self.add(spec, label)
 
     def add_survive(self, trial: Trial) -> str:
-        reads, data = NEEDS[trial.architecture], self.add_slides(trial.target, trial.settings)
+        reads = SURVIVAL_MODELS[trial.architecture].inputs
+        data = self.add_slides(trial.target, trial.settings)
         weights = self.weights(trial_request(trial))
         features = self.add_features(trial, data, weights) if reads.features or reads.handcrafted else None
         spec = Survive(

@@ -30,7 +30,7 @@ MODELS = {  # of survival, by name: title and module of each part; options that 
     "deepattnmisl": [("DeepAttnMISL", "deepattnmisl")],
     "rsf": [("Random survival forest", "forest")],
     "boostci": [("BoostCI", "boostci")],
-    "cox": [("Cox", "baseline")],
+    "cox": [("Cox", "cox")],
 }
 
 

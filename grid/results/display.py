@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from grid.space.protocols import Values, describe_difference
 from medpt.specs import CLASSIFIER
-from medpt.survival.needs import NEEDS
+from medpt.survival import registry
 
 if TYPE_CHECKING:
     from grid.results.cells import Cell, CellKey
@@ -37,8 +37,8 @@ SURVIVAL_MODELS = {  # the first two stand behind the backbone, as in the paper'
 def network_name(architecture: str, backbone: str) -> str:
     """Return the name that people write: `U-Net / ResNet-18`; names of extensions stay as they are."""
     encoder = BACKBONES.get(backbone, backbone)
-    if needs := NEEDS.get(architecture):
-        model = SURVIVAL_MODELS[architecture]
+    if known := registry.SURVIVAL_MODELS.get(architecture):
+        model, needs = SURVIVAL_MODELS[architecture], known.inputs
         if needs.network and needs.features and needs.pixels:
             return f"{encoder} + {model}"
         return f"{model} / {encoder}" if needs.network else model

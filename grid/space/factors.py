@@ -14,7 +14,7 @@ from medpt.data.dataset_collections import COLLECTIONS
 from medpt.errors import InputError, did_you_mean
 from medpt.models.registry import BACKBONES, architectures, backbones
 from medpt.specs import CLASSIFIER, NO_NETWORK
-from medpt.survival.needs import NEEDS
+from medpt.survival.registry import SURVIVAL_MODELS
 from medpt.yaml_document import KeyPath as Place
 
 FACTORS: dict[str, list[Any] | None] = {  # None: must be given
@@ -63,19 +63,19 @@ class Factors:
     def survival(self, factors: dict[str, list[Any]], place: Place) -> None:
         """Slides take survival models, images take networks; a block holds either."""
         targets = {name: card(name).task == "survival" for name in factors["target"]}
-        models = [name for name in factors["architecture"] if name in NEEDS]
-        networks = [name for name in factors["architecture"] if name not in NEEDS]
+        models = [name for name in factors["architecture"] if name in SURVIVAL_MODELS]
+        networks = [name for name in factors["architecture"] if name not in SURVIVAL_MODELS]
         for name, slides in targets.items():
             if slides and networks:
-                words = f"{name} has survival times; `architecture` takes {', '.join(NEEDS)} for it"
+                words = f"{name} has survival times; `architecture` takes {', '.join(SURVIVAL_MODELS)} for it"
                 self.problem((*place, "architecture"), f"{', '.join(networks)}: {words}")
             if not slides and models:
                 words = f"{name} has no survival times; TCGA-LGG and TCGA-GBM have"
                 self.problem((*place, "target"), f"{', '.join(models)}: {words}")
         starts = {start for start, _ in factors["initialization"]}
-        plain = {name for name in models if not NEEDS[name].network}
+        plain = {name for name in models if not SURVIVAL_MODELS[name].inputs.network}
         if NO_NETWORK in starts and not plain:
-            without = ", ".join(name for name, needs in NEEDS.items() if not needs.network)
+            without = ", ".join(name for name, model in SURVIVAL_MODELS.items() if not model.inputs.network)
             self.problem((*place, "initialization"), f"`{NO_NETWORK}` is accepted with {without} alone")
         if plain and starts != {NO_NETWORK}:
             self.problem(
@@ -101,7 +101,9 @@ class Factors:
             "initialization": self.initialization,
             "target": lambda v, p: self.dataset(str(v), p),
             "backbone": lambda v, p: self.name(v, backbones(), "backbone", p),
-            "architecture": lambda v, p: self.name(v, (*architectures(), *NEEDS), "architecture", p),
+            "architecture": lambda v, p: self.name(
+                v, (*architectures(), *SURVIVAL_MODELS), "architecture", p
+            ),
             "sample_size": lambda v, p: None if v == "all" else self.number(key, v, int, 1, 10**9, p),
             "target_size": lambda v, p: self.number(key, v, float, 1e-6, 1.0, p),
             "seed": lambda v, p: self.number(key, v, int, 0, 2**31, p),

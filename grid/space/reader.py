@@ -29,7 +29,7 @@ from medpt.data.dataset_collections import COLLECTIONS
 from medpt.errors import InputError, did_you_mean
 from medpt.protocol import TrainingProtocol
 from medpt.specs import NO_NETWORK
-from medpt.survival.needs import NEEDS
+from medpt.survival.registry import SURVIVAL_MODELS
 from medpt.yaml_document import Document
 from medpt.yaml_document import KeyPath as Place
 
@@ -180,7 +180,7 @@ class _Reader:
     def survival(self, data: dict[str, Any]) -> dict[str, dict[str, Any]]:
         """Options by model; the models themselves check them before anything starts."""
         given = self.mapping(data.get("survival"), ("survival",))
-        self.unknown_keys(given, NEEDS, ("survival",))
+        self.unknown_keys(given, SURVIVAL_MODELS, ("survival",))
         return {name: self.mapping(value, ("survival", name)) for name, value in given.items()}
 
     def flag(self, data: dict[str, Any], key: str) -> bool:

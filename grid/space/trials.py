@@ -12,7 +12,7 @@ from typing import Any, Literal
 from medpt import extensions, selfsupervised
 from medpt.protocol import TrainingProtocol
 from medpt.specs import CLASSIFIER, NO_NETWORK
-from medpt.survival.needs import NEEDS
+from medpt.survival.registry import SURVIVAL_MODELS
 
 RANDOM, IMAGENET = "random", "imagenet*"
 UNTRAINED = (RANDOM, IMAGENET, NO_NETWORK)  # initializations that this grid does not train
@@ -135,7 +135,7 @@ def task_of(architecture: str) -> str:
     """Return the task of the targets that an architecture takes."""
     if architecture == CLASSIFIER:
         return "classification"
-    return "survival" if architecture in NEEDS else "segmentation"
+    return "survival" if architecture in SURVIVAL_MODELS else "segmentation"
 
 
 def initialization_label(initialization: str, sample_size: int | None) -> str:

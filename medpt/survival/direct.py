@@ -4,7 +4,7 @@ The paper gives it one sentence; this is our reading. Patches fall into k cluste
 patient is the mean of the network's features over one random patch a cluster, weighed by the cluster's
 share of the patient's patches; a linear layer makes the risk, and Cox's loss trains all of it, the encoder
 included. k-means is fitted anew to the present features every five epochs; spectral clusters stay. `frozen`
-is the cheap variant: shares and mean features of the clusters into a ridge Cox model (ridge.py).
+is the cheap variant: shares and mean features of the clusters into a ridge Cox model (cox.py).
 """
 
 from collections.abc import Callable
@@ -18,9 +18,8 @@ from torch import Tensor, nn
 from medpt.data.augment import ELEMENTS, dihedral
 from medpt.errors import InputError
 from medpt.identity import stream_seed
-from medpt.survival import ridge
 from medpt.survival.clusters import CLUSTERINGS, SAMPLED_PER_PATIENT, principal, sample
-from medpt.survival.cox import cox_loss
+from medpt.survival.cox import cox_loss, fit_ridge_cv
 from medpt.survival.features import embed, load, pooled
 from medpt.survival.fitting import (
     batches,
@@ -211,7 +210,7 @@ def _predict_frozen(study: Study, options: Options) -> Prediction:
     (features,) = require_fields(study, "features")
     x, rows = patient_vectors(study, features, options), patients_with_patches(study, TRAIN)
     seed = stream_seed(study.seed, "direct", "ridge")
-    model = ridge.fit_cv(x[rows], study.time[rows], study.event[rows], seed)
+    model = fit_ridge_cv(x[rows], study.time[rows], study.event[rows], seed)
     return prediction(study, model(x[patients_with_patches(study)]), {"penalty": model.penalty})
 
 

@@ -49,6 +49,3 @@ class Prediction:
 
     risk: NDArray[np.float64]
     facts: Mapping[str, float] = field(default_factory=dict)
-
-
-Model = Callable[[Study], Prediction]

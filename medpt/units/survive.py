@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from medpt.files import write_arrays, write_json
 from medpt.models.weights import build_encoder_with
 from medpt.specs import Survive
-from medpt.survival import models
 from medpt.survival.evaluate import evaluate, risk_groups
-from medpt.survival.needs import NEEDS
+from medpt.survival.registry import SURVIVAL_MODELS
 from medpt.survival.split import parts
 from medpt.survival.study import TRAIN, Study
 from medpt.units.base import Inputs, Job
@@ -35,7 +34,7 @@ def run(spec: Survive, inputs: Inputs, job: Job) -> dict[str, float]:
     of `evaluate` and, as `fit_*`, facts about the fit; values that are not finite are left out.
     """
     study = build_study(spec, inputs, job.device)
-    prediction = models.SURVIVAL_MODELS[spec.model](study, spec.options)
+    prediction = SURVIVAL_MODELS[spec.model].predict(study, spec.options)
     risks = {
         "patients": np.array(study.patients),
         "time": study.time,
@@ -57,7 +56,7 @@ def _curves(study: Study, risk: NDArray[np.float64]) -> dict[str, Any]:
 
 def build_study(spec: Survive, inputs: Inputs, device: str) -> Study:
     """Return what the model is given; patches are in focus by a threshold from the training patients."""
-    needs, cohort = NEEDS[spec.model], inputs.cohort(spec.data)
+    needs, cohort = SURVIVAL_MODELS[spec.model].inputs, inputs.cohort(spec.data)
     part = parts(cohort.patients, cohort.time, cohort.event, spec.seed)
     rows = cohort.valid(part == TRAIN)
     given: dict[str, Any] = {}

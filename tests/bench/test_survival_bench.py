@@ -10,7 +10,7 @@ import torch
 
 from bench import survival
 from bench.survival import Row, main, measure, prepare, shuffled
-from medpt.survival import models
+from medpt.survival import forest
 from medpt.survival.cohort import Cohort
 from medpt.survival.study import Prediction, Study
 
@@ -59,10 +59,10 @@ def test_shuffling_deals_the_follow_up_out_anew_and_nothing_else(cohort: Cohort)
 def test_a_model_that_sees_the_times_of_test_patients_is_caught(
     cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def leaking(study: Study, options: models.Options) -> Prediction:
+    def leaking(study: Study, options: forest.Options) -> Prediction:
         return Prediction(-study.time)
 
-    monkeypatch.setitem(models.SURVIVAL_MODELS, "rsf", leaking)
+    monkeypatch.setattr(forest, "predict", leaking)
     (row,) = measure(cohort, {"rsf": {}}, seeds=(0,), shuffles=2, folder=tmp_path)
     assert min(row.planted + row.shuffled) == 1
     assert not row.passed
@@ -92,7 +92,7 @@ def test_the_command_fails_where_a_mark_is_missed(
 ) -> None:
     monkeypatch.setattr(survival, "prepare", lambda *_: cohort)
     arguments = ["--models", "rsf", "--seeds", "0", "--shuffles", "5"]
-    monkeypatch.setitem(models.SURVIVAL_MODELS, "rsf", lambda study, _: Prediction(np.zeros(len(study.time))))
+    monkeypatch.setattr(forest, "predict", lambda study, _: Prediction(np.zeros(len(study.time))))
     assert main(arguments) == 1
     printed = capsys.readouterr().out
     assert "| rsf | 0.500 (0.50 to 0.50) | 0.500 (0.50 to 0.50) | NO |" in printed

@@ -14,7 +14,7 @@ from grid.plan.planner import build_plan
 from grid.space import reader
 from medpt.errors import InputError
 from medpt.specs import Coordinates, Features, Filters, Pretrain, Survive, Svcca
-from medpt.survival.needs import NEEDS
+from medpt.survival.registry import SURVIVAL_MODELS
 
 
 def planned(name: str) -> Plan:
@@ -75,7 +75,7 @@ def test_survival_needs_what_its_model_reads() -> None:
     whole = planned("table6")
     for unit in whole.units.values():
         if isinstance(unit.spec, Survive):
-            needs = NEEDS[unit.spec.model]
+            needs = SURVIVAL_MODELS[unit.spec.model].inputs
             assert (unit.spec.features is not None) == (needs.features or needs.handcrafted)
             assert unit.spec.data in unit.needs
             trained = unit.spec.initialization.startswith("M6")

@@ -13,7 +13,7 @@ from grid.report import decisions
 from grid.report.decisions import HOLDERS, MODELS
 from grid.results.stored_space import StoredSpace
 from grid.store.store import Store
-from medpt.survival.needs import NEEDS
+from medpt.survival.registry import SURVIVAL_MODELS
 
 SOURCES = [(file, name) for _, file, name, _ in HOLDERS.values()] + [
     (f"medpt/survival/{module}.py", "Options") for parts in MODELS.values() for _, module in parts
@@ -37,7 +37,7 @@ def test_defaults_are_those_of_the_class(file: str, name: str) -> None:
 
 
 def test_every_survival_model_has_its_decisions() -> None:
-    assert set(MODELS) == set(NEEDS)
+    assert set(MODELS) == set(SURVIVAL_MODELS)
 
 
 def test_values_of_the_space_stand_beside_the_default(tmp_path: Path) -> None:
