@@ -225,7 +225,7 @@ class Coordinates(UnitSpec):
     dataset: str
     data: str  # digest of Prepare
     images: int = 2_000  # of the training set that subsets are drawn from; more change nothing
-    options: Mapping[str, Any] = field(default_factory=dict)  # of medpt.analysis.cmd
+    options: Mapping[str, Any] = field(default_factory=dict)  # of medpt.analysis.settings
 
     def inputs(self) -> tuple[str, ...]:
         return (self.data,)

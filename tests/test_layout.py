@@ -16,9 +16,6 @@ MODULES = {path: text for path, text in FILES.items() if path.name != "__init__.
 LONG_FUNCTIONS = {"grid/report/page.py: page"}
 LONG_FILES = {"grid/space/reader.py"}
 SHORT_FILES = set[str]()
-MANY_ARGUMENTS = {
-    "medpt/analysis/activations.py: layer_similarities",
-}
 ASSERTS = 6
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -51,7 +48,7 @@ def test_functions_take_at_most_six_arguments() -> None:
         found = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
         return len([argument for argument in found if argument.arg not in ("self", "cls")])
 
-    assert {where for where, node in functions() if arguments(node) > 6} <= MANY_ARGUMENTS
+    assert [where for where, node in functions() if arguments(node) > 6] == []
 
 
 def test_files_are_neither_long_nor_tiny() -> None:
@@ -73,5 +70,4 @@ def test_imports_point_down_without_cycles() -> None:
 def test_import_contracts_have_one_exception() -> None:
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     ignored = {line for contract in contracts for line in contract.get("ignore_imports", [])}
-    assert ignored >= {"medpt.data.__main__ -> medpt.phantom"}
-    assert len(ignored) <= 3
+    assert ignored == {"medpt.data.__main__ -> medpt.phantom"}

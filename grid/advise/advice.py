@@ -29,9 +29,10 @@ from grid.execution.inputs import weights_file
 from grid.results.stored_space import StoredSpace
 from medpt import files
 from medpt.analysis.activations import settle
-from medpt.analysis.cmd import DEFAULTS, cmv
+from medpt.analysis.cmd import cmv
 from medpt.analysis.distances import measured
 from medpt.analysis.features import transferability
+from medpt.analysis.settings import DEFAULTS
 from medpt.errors import InputError
 from medpt.identity import canonical_json
 from medpt.models import weights

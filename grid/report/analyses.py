@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from grid.results.stored_space import StoredSpace
 from grid.space.trials import thousands
-from medpt.analysis.cmd import PAPER_SCALES, Settings, average_cmd
+from medpt.analysis.cmd import PAPER_SCALES, average_cmd
 from medpt.analysis.distances import Distances, mean_matrix, measured, nearest_agreement, rank_correlation
+from medpt.analysis.settings import Settings
 from medpt.data.catalog import card
 from medpt.errors import InputError
 from medpt.specs import Coordinates, Filters, Prepare, Svcca

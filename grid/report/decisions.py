@@ -19,7 +19,7 @@ from medpt.specs import Survive, UnitSpec
 
 ROOT = Path(__file__).parents[2]
 HOLDERS = {  # kind of unit: title, file, class, the specification's field with values that differ
-    "coordinates": ("Distances of datasets", "medpt/analysis/cmd.py", "Settings", "options"),
+    "coordinates": ("Distances of datasets", "medpt/analysis/settings.py", "Settings", "options"),
     "svcca": ("SVCCA", "medpt/specs.py", "Svcca", ""),
     "slides": ("Patches of slides", "medpt/survival/patches.py", "PatchOptions", "patches"),
 }

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medpt import cli
-from medpt.analysis.cmd import DEFAULTS, PAPER_SCALES, Settings
+from medpt.analysis.cmd import PAPER_SCALES
+from medpt.analysis.settings import DEFAULTS, Settings
 from medpt.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:

@@ -56,22 +56,20 @@ def layer_similarities(
     *,
     seed: int = 0,
     device: str = "cpu",
-    batch_size: int = BATCH,
-    variance: float = 0.99,
 ) -> list[Similarity]:
-    """One Similarity a layer, in the order of the forward pass; ResNet-18 has 18.
+    """Compare two states of one network, layer by layer in the order of the forward pass; ResNet-18 has 18.
 
-    images: uint8 (N, S, S, 3), preprocessed as for training; may be mapped from disk. `before` is
+    `images` are uint8 (N, S, S, 3), preprocessed as for training; they may be mapped from disk. `before` is
     untrained: its batch norm gets statistics from up to 1,000 of the images, on a copy. `seed` draws the
-    positions. Raises InputError where the networks differ in layers or widths, or N is under 2.
+    positions. Raises InputError if the networks differ in layers or widths, or if N is below 2.
     """
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3 or len(images) < 2:
         raise InputError(f"{images.dtype} {images.shape}; two or more uint8 images (N, S, S, 3) are accepted")
     networks = [deepcopy(network).to(device).eval() for network in (before, after)]
-    settle(networks[0], images[:STATISTICS_IMAGES], batch_size)
+    settle(networks[0], images[:STATISTICS_IMAGES])
     found: dict[str, Covariances] = {}
-    for start in range(0, len(images), batch_size):
-        batch = _batch(images[start : start + batch_size], device)
+    for start in range(0, len(images), BATCH):
+        batch = _batch(images[start : start + BATCH], device)
         sampling = _Sampling(len(images), seed, start)
         left, right = (sampled(network, batch, sampling) for network in networks)
         _same_layers(left, right)
@@ -80,7 +78,7 @@ def layer_similarities(
     kernels = _kernel_correlations(before, after)
     points = []
     for layer, covariances in found.items():
-        canonical, p = covariances.canonical(variance), covariances.widths[0]
+        canonical, p = covariances.canonical(), covariances.widths[0]
         values = (canonical.mean, canonical.floor, canonical.rows, p, kernels.get(layer, float("nan")))
         points.append(Similarity(layer, *values))
     return points
@@ -107,14 +105,14 @@ def _batch(images: Images, device: str) -> Tensor:
     return normalise(torch.tensor(images).to(device))
 
 
-def settle(network: nn.Module, images: Images, batch_size: int = BATCH) -> None:
-    """Sets batch norm's statistics to plain averages over `images`; leaves `network` in evaluation mode.
+def settle(network: nn.Module, images: Images) -> None:
+    """Set batch norm's statistics to plain averages over `images`; leave `network` in evaluation mode.
 
     A last batch of one image is left out.
     """
     device = str(next(network.parameters()).device)
-    starts = range(0, len(images) - 1, batch_size)
-    update_bn((_batch(images[start : start + batch_size], device) for start in starts), network)
+    starts = range(0, len(images) - 1, BATCH)
+    update_bn((_batch(images[start : start + BATCH], device) for start in starts), network)
     network.eval()
 
 

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from medpt.analysis.cmd import (
     PAPER_SCALES,
     Images,
-    Settings,
     average_cmd,
     check_images,
     cmd,
     cmv,
     subset_means,
 )
+from medpt.analysis.settings import Settings
 from medpt.errors import InputError
 
 Matrix = NDArray[np.float64]

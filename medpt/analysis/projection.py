@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from medpt.analysis.cmd import Images, Settings
+from medpt.analysis.settings import Settings
 from medpt.errors import InputError
 from medpt.identity import stream_seed
 from medpt.models.registry import build_encoder
@@ -23,6 +23,7 @@ from medpt.models.registry import build_encoder
 BATCH = 16
 OUTPUTS = 2
 
+Images = NDArray[np.uint8]
 Initialiser = Callable[[Tensor, torch.Generator], object]
 
 INITIALISERS: dict[tuple[str, str], Initialiser] = {

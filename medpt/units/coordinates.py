@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.analysis.cmd import Settings, cmd, cmv, subset_means
+from medpt.analysis.cmd import cmd, cmv, subset_means
 from medpt.analysis.distances import grey_world
+from medpt.analysis.settings import Settings
 from medpt.errors import InputError
 from medpt.files import write_arrays
 from medpt.specs import Coordinates

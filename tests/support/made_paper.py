@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from medpt.analysis.cmd import INITS
 from medpt.analysis.filters import difference, panel
+from medpt.analysis.settings import INITS
 from medpt.data.catalog import card
 from medpt.data.manifest import ShardInfo
 from medpt.files import write_json

@@ -87,12 +87,15 @@ def test_a_network_is_itself() -> None:
     assert all(point.similarity < 0.99 for point in others[1:5])
 
 
-def test_all_positions_give_the_svcca_of_the_whole_layer() -> None:
+def test_layer_similarities_of_all_positions_equal_svcca_of_complete_layer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """40 images of 16 × 16 positions are fewer than 20,000 rows, so that none is left out."""
+    monkeypatch.setattr(activations, "BATCH", 16)
     before, after, images = network(0), network(1), smooth(40)
     settle(after, smooth(40, seed=5))
-    found = {point.layer: point for point in layer_similarities(before, after, images, batch_size=16)}
-    settle(before, images, batch_size=16)
+    found = {point.layer: point for point in layer_similarities(before, after, images)}
+    settle(before, images)
     for layer in ("conv1", "layer1.0.conv2", "layer2.1.conv1"):
         expected = svcca(whole_layer(before, layer, images), whole_layer(after, layer, images))
         assert found[layer].similarity == pytest.approx(expected.mean(), abs=1e-4)
@@ -125,9 +128,10 @@ def test_the_networks_stay_as_they_were() -> None:
     assert not any(module._forward_hooks for module in after.modules())
 
 
-def test_settling_takes_the_mean_over_batches() -> None:
+def test_settle_averages_statistics_over_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(activations, "BATCH", 5)
     layer, images = nn.Sequential(nn.BatchNorm2d(3)), smooth(10)
-    settle(layer, images, batch_size=5)
+    settle(layer, images)
     halves = [normalise(torch.from_numpy(part)) for part in (images[:5], images[5:])]
     expected = sum(half.mean((0, 2, 3)) for half in halves) / 2
     torch.testing.assert_close(layer[0].running_mean, expected)

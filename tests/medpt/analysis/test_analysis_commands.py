@@ -208,8 +208,8 @@ def test_progress_speaks_now_and_then_and_at_the_end(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.real
 def test_real_fundus_images_are_nearest_to_each_other(real: Path) -> None:
-    from medpt.analysis.cmd import Settings
     from medpt.analysis.distances import distances
+    from medpt.analysis.settings import Settings
 
     names = ["DRIVE", "HRF", "EyePACS", "CHAOS-CT"]
     sets = {}

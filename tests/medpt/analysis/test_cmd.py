@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from torch import nn
 
 from medpt.analysis import average_cmd, cmd, coordinates
-from medpt.analysis.cmd import DEFAULTS, INITS, PAPER_SCALES, Settings, cmv, subset_means
+from medpt.analysis.cmd import PAPER_SCALES, cmv, subset_means
 from medpt.analysis.distances import (
     controls,
     distances,
@@ -20,6 +20,7 @@ from medpt.analysis.distances import (
     rank_correlation,
 )
 from medpt.analysis.projection import Projection, linear_network
+from medpt.analysis.settings import DEFAULTS, INITS, Settings
 from medpt.errors import InputError
 from medpt.models.registry import build_encoder
 

@@ -9,7 +9,8 @@ from memory_inputs import MemoryInputs, job_in
 from training_sets import shades
 
 from medpt.analysis import cmd
-from medpt.analysis.cmd import Settings, cmv
+from medpt.analysis.cmd import cmv
+from medpt.analysis.settings import Settings
 from medpt.errors import InputError
 from medpt.specs import Coordinates
 from medpt.units import coordinates
