@@ -1,28 +1,54 @@
 """How networks are trained: every value of the paper, and a decision where it names none."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 EDGE_LOSSES = ("alpha", "equal", "lovasz")
 WEIGHTINGS = ("inverse_frequency", "sqrt_inverse_frequency", "log_inverse", "none")
 
 
+T = TypeVar("T")
+
+
+def decision(default: T, reason: str) -> T:
+    """Declare a dataclass field with its default and the reason for it, which the report prints."""
+    declared: T = field(default=default, metadata={"reason": reason})
+    return declared
+
+
 @dataclass(frozen=True)
 class TrainingProtocol:
-    """How a network is trained. Every value the paper gives is its; the others are decisions."""
+    """How a network is trained: the paper's values where it gives them, decisions elsewhere."""
 
-    learning_rate: float = 1e-4  # paper, section 2.2: Adam, 1e-4, betas and eps as published
-    batch_size: int = 16  # paper, section 2.2
-    patience: int = 20  # paper: "stop improving for 20 iterations", read as 20 validations
-    improvement: float = 1e-4  # smaller gains of the validation metric are noise at four decimals
-    min_steps: int = 3_000  # tiny sets still learn when twenty validations stand still
-    max_steps: int = 30_000  # bounds a run whose metric creeps; grids need an end
-    evaluate_every: int | None = None  # None: one eightfold-expanded epoch, but 500 steps at the most
-    validation_fraction: float = 0.1  # the paper names none; stopping on the test set would leak
-    weighting: str | None = None  # None: the task's default in medpt/losses.py
-    weight_clip: tuple[float, float] = (0.1, 20.0)  # keeps a class below 1 % of pixels from ruling the loss
-    edge_loss: str = "alpha"  # of ET-Net: 0.3 of the segmentation's and 0.7 of the edges', as its authors
+    learning_rate: float = decision(1e-4, "of Adam, betas and epsilon as published (paper, section 2.2)")
+    batch_size: int = decision(16, "images in a step (paper, section 2.2)")
+    patience: int = decision(
+        20, "evaluations without improvement before stopping (the paper's “20 iterations”)"
+    )
+    improvement: float = decision(
+        1e-4, "smallest gain of the validation metric that counts as an improvement"
+    )
+    min_steps: int = decision(
+        3_000, "never stop before this step: small datasets improve again after 20 evaluations"
+    )
+    max_steps: int = decision(30_000, "always stop at this step: a metric that rises slowly would never stop")
+    evaluate_every: int | None = decision(
+        None, "steps between evaluations; unset: one epoch of the eightfold data, at most 500 steps"
+    )
+    validation_fraction: float = decision(
+        0.1, "of the training set, by patient; with 0 the last weights are tested"
+    )
+    weighting: str | None = decision(
+        None,
+        "of classes in the balanced cross entropy; the paper gives no formula; unset: the task's default",
+    )
+    weight_clip: tuple[float, float] = decision(
+        (0.1, 20.0), "bounds of a class weight: classes below 1 % of the pixels do not dominate the loss"
+    )
+    edge_loss: str = decision(
+        "alpha", "of ET-Net: 0.3 of the segmentation loss and 0.7 of the edge loss, as its authors"
+    )
 
     def problems(self) -> list[tuple[str, str]]:
         """(field, what is wrong and what is accepted) for every value out of range."""

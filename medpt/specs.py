@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any, ClassVar, Literal, Self
 
 from medpt.identity import digest, to_json
-from medpt.protocol import TrainingProtocol
+from medpt.protocol import TrainingProtocol, decision
 
 CLASSIFIER = "classifier"
 SUPERVISED = "supervised"  # the method of a pre-training on its own labels
@@ -245,7 +245,7 @@ class Svcca(UnitSpec):
     weights: str  # digest of a Pretrain, or sha256 of published weights
     backbone: str
     probes: tuple[str, ...]  # digests of Prepare, in equal parts
-    images: int = 2_000  # of all probes together
+    images: int = decision(2_000, "probe images of all datasets together")
     seed: int = 0
 
     def inputs(self) -> tuple[str, ...]:

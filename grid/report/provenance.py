@@ -32,24 +32,8 @@ PACKAGES = (
     "mlflow",
     "pyarrow",
 )
-MEANINGS = {
-    "learning_rate": "of Adam, betas and epsilon as published (paper, section 2.2)",
-    "batch_size": "images in a step (paper, section 2.2)",
-    "patience": "evaluations without improvement before stopping (the paper's “20 iterations”)",
-    "improvement": "smallest gain of the validation metric that counts",
-    "min_steps": "never stop before this step",
-    "max_steps": "always stop at this step",
-    "evaluate_every": "steps between evaluations",
-    "validation_fraction": "of the training part, by patient; with 0 the last weights are tested",
-    "weighting": "of classes in the balanced cross entropy; the paper gives no formula",
-    "weight_clip": "bounds of a class weight before scaling",
-    "edge_loss": "of ET-Net: how its segmentation and edge losses are weighed",
-}
 SYNTHETIC = "synthetic"
-AUTOMATIC = {
-    "evaluate_every": "one eightfold epoch, 500 steps above 10,000 images",
-    "weighting": "the task's default",
-}
+AUTOMATIC = {"evaluate_every": "one eightfold epoch, at most 500 steps", "weighting": "the task's default"}
 
 
 @dataclass(frozen=True)
@@ -64,7 +48,7 @@ class Value:
 @dataclass(frozen=True)
 class Setting:
     name: str
-    meaning: str
+    reason: str
     pretrain: list[Value]
     finetune: list[Value]
 
@@ -94,7 +78,7 @@ def settings(stored: StoredSpace) -> list[Setting]:
     return [
         Setting(
             item.name,
-            MEANINGS.get(item.name, ""),
+            item.metadata["reason"],
             *(_values(item.name, values, default) for values, default in used),
         )
         for item in fields(TrainingProtocol)

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from medpt.errors import InputError
 from medpt.models.registry import BACKBONES
+from medpt.protocol import decision
 
 INITS = ("kaiming", "orthogonal", "xavier")
 LEAST = {"n": 1, "t": 2, "seeds": 1, "size": 32}
@@ -23,28 +24,32 @@ CHOICES: dict[str, tuple[Any, ...]] = {
 
 @dataclass(frozen=True)
 class Settings:
-    """What the paper leaves open of equations 1-3; the numbers are rows of the specification's table 2.1.
+    """What the paper leaves open of equations 1-3, each value with its reason.
 
-    Rows 4, 7, 8 and 16 leave no choice: batch norm is the identity before training, "in" reads "subset of",
-    all t_a · t_b pairs are averaged, and the mean is over as many inits as there are.
-
-    Raises InputError with every field whose value is not accepted.
+    Not left open: batch norm is the identity before training, "in" reads "subset of", all t_a · t_b pairs are
+    averaged, and the mean is over as many inits as there are.
     """
 
-    network: str = "resnet18"  # 1: the paper's basic backbone; its epsilons are like the paper's
-    maxpool: Literal["max", "avg"] = "max"  # 2: the paper takes out three things, and this is none of them
-    head: Literal["linear", "pca", "first"] = "linear"  # 3: equation 1 gives F two outputs
-    n: int = 100  # 5: images a subset, never more than half of the set; fits the size of the paper's epsilons
-    t: int = 50  # 6: subsets, drawn independently
-    self_pairs: bool = False  # 9: a point's distance to itself is always 0
-    scaling: Literal["divide", "multiply"] = "divide"  # 10: only that gives "the same magnitude"
-    paper_scales: bool = False  # 11: epsilon depends on F, n and the pixels, so it is measured
-    seeds: int = 10  # 12: one random head of two outputs differs by a factor of 2 to 4 from the next
-    distribution: Literal["normal", "uniform"] = "normal"  # 13: equal in scale
-    clahe: bool = True  # 14: images as in training
-    size: int = 256  # 14: pixels; values are in [0, 1], without mean and deviation
-    reference: tuple[str, ...] = ("ImageNet", "ADE20K", "CIFAR-100")  # 15: first one at hand gives epsilon
-    inits: tuple[str, ...] = INITS  # equation 3
+    network: str = decision("resnet18", "the paper's basic backbone; its epsilons are like the paper's")
+    maxpool: Literal["max", "avg"] = decision(
+        "max", "the paper removes three kinds of layers, and pooling is not among them"
+    )
+    head: Literal["linear", "pca", "first"] = decision("linear", "equation 1 gives F two outputs")
+    n: int = decision(
+        100, "images of a subset, at most half of the dataset; agrees with the paper's epsilons"
+    )
+    t: int = decision(50, "subsets, drawn independently")
+    self_pairs: bool = decision(False, "a point's distance to itself is 0 and says nothing")
+    scaling: Literal["divide", "multiply"] = decision("divide", 'only that gives "the same magnitude"')
+    paper_scales: bool = decision(False, "epsilon depends on F, n and the pixels, so it is measured")
+    seeds: int = decision(10, "one random head of two outputs differs by a factor of 2 to 4 from the next")
+    distribution: Literal["normal", "uniform"] = decision("normal", "equal in scale")
+    clahe: bool = decision(True, "images as in training")
+    size: int = decision(256, "pixels; values are in [0, 1], without mean and deviation")
+    reference: tuple[str, ...] = decision(
+        ("ImageNet", "ADE20K", "CIFAR-100"), "the first that the space has gives epsilon"
+    )
+    inits: tuple[str, ...] = decision(INITS, "equation 3")
 
     def __post_init__(self) -> None:
         if problems := list(_problems(self)):

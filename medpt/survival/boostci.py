@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from medpt.errors import InputError
 from medpt.identity import stream_seed
+from medpt.protocol import decision
 from medpt.survival.evaluate import kaplan_meier
 from medpt.survival.fitting import patients_with_patches, without_gaps
 from medpt.survival.handcrafted import patient_vectors
@@ -23,11 +24,11 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Options:
-    sigma: float = 0.1  # of the sigmoid, mboost's; absolute, so features have unit variance
-    shrinkage: float = 0.1  # of each step, mboost's
-    max_steps: int = 1_000  # the paper's grid ends there; mboost stops at 100
-    folds: int = 5  # cross-validation over training patients chooses the number of steps
-    max_weight: float = 5.0  # bound of event / Ĝ, mboost's, before it is squared
+    sigma: float = decision(0.1, "of the sigmoid, mboost's; absolute, so features have unit variance")
+    shrinkage: float = decision(0.1, "of each step, mboost's")
+    max_steps: int = decision(1_000, "the paper's grid ends there; mboost stops at 100")
+    folds: int = decision(5, "cross-validation over training patients chooses the number of steps")
+    max_weight: float = decision(5.0, "bound of event / Ĝ, mboost's, before it is squared")
 
 
 def predict(study: Study, options: Options = Options()) -> Prediction:

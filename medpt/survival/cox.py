@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from medpt.errors import InputError, did_you_mean
+from medpt.protocol import decision
 from medpt.survival.split import cross_validated
 from medpt.survival.study import TRAIN, Prediction, Study
 
@@ -20,8 +21,10 @@ FOLDS = 5
 
 @dataclass(frozen=True)
 class Options:
-    columns: tuple[str, ...] = ()  # empty: all that the study has; ("age",) is the age-only control
-    penalty: float = 0.01  # on mean log likelihood a death; only a column that separates the deaths feels it
+    columns: tuple[str, ...] = decision((), 'empty: all that the study has; ("age",) is the age-only control')
+    penalty: float = decision(
+        0.01, "on the mean log likelihood of an event; matters only where a column separates the events"
+    )
 
 
 def predict(study: Study, options: Options = Options()) -> Prediction:

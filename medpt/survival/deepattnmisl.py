@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from medpt.identity import stream_seed
+from medpt.protocol import decision
 from medpt.survival import clusters
 from medpt.survival.cox import cox_loss
 from medpt.survival.fitting import (
@@ -33,13 +34,13 @@ from medpt.train import reseed
 class Options:
     """Values of the authors' code where not said otherwise."""
 
-    k: int = 10  # phenotypes; Table 5's 6 belongs to the direct predictor
-    batch_patients: int = 16  # risk sets of the Cox loss
+    k: int = decision(10, "phenotypes; Table 5's 6 belongs to the direct predictor")
+    batch_patients: int = decision(16, "risk sets of the Cox loss")
     learning_rate: float = 1e-4
     weight_decay: float = 5e-4
     l1: float = 1e-5
     epochs: int = 100
-    patience: int = 20  # epochs; Wen et al. say 20, the code 15
+    patience: int = decision(20, "epochs; Wen et al. say 20, the code 15")
 
 
 DEFAULTS = Options()

@@ -12,6 +12,7 @@ import numpy as np
 
 from medpt.errors import InputError
 from medpt.identity import stream_seed
+from medpt.protocol import decision
 from medpt.survival.fitting import patients_with_patches, without_gaps
 from medpt.survival.handcrafted import patient_vectors
 from medpt.survival.study import TRAIN, Prediction, Study
@@ -19,8 +20,10 @@ from medpt.survival.study import TRAIN, Prediction, Study
 
 @dataclass(frozen=True)
 class Options:
-    trees: int = 1_000  # randomForestSRC's at the paper's time
-    node_size: int = 15  # patients in a leaf at least, and half of those in a node that is split; the same
+    trees: int = decision(1_000, "randomForestSRC's at the paper's time")
+    node_size: int = decision(
+        15, "fewest patients in a leaf, as randomForestSRC; a node that is split has twice that"
+    )
 
 
 def predict(study: Study, options: Options = Options()) -> Prediction:

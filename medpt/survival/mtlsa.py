@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medpt.errors import InputError
+from medpt.protocol import decision
 from medpt.survival.split import cross_validated
 from medpt.survival.study import Prediction
 
@@ -29,19 +30,21 @@ V2_FROM = 200  # intervals beyond which the cone is left to the predictions
 
 @dataclass(frozen=True)
 class Options:
-    interval_days: float = 30.44  # a month; the authors count in the data's own unit
-    max_intervals: int = 120  # ten years; ends after them count as the last interval's
-    ridge: float = 0.0  # λ1; the authors' code has 0
-    path: int = (
-        30  # values of λ2, from λ_max down to a hundredth of it; the authors' 100 take three times as long
+    interval_days: float = decision(30.44, "a month; the authors count in the data's own unit")
+    max_intervals: int = decision(120, "ten years; later events count as in the last interval")
+    ridge: float = decision(0.0, "λ1; the authors' code has 0")
+    path: int = decision(
+        30, "values of λ2, from λ_max down to a hundredth of it; the authors' 100 take three times as long"
     )
-    folds: int = 5  # cross-validation over patients; the released script takes λ from the test part
-    rho: float = 10.0  # of the authors' ADMM
-    iterations: int = 100  # ADMM, as the authors'
-    tolerance: float = 5e-4  # ADMM stops on a change of B below it, as the authors'
-    inner_iterations: int = 1_000  # FISTA, as the authors'
-    inner_tolerance: float = 1e-4  # FISTA stops on a relative change of B below it, as the authors'
-    authors_projection: bool = False  # True: M-step with equal weights, up to 0.08 off the exact one
+    folds: int = decision(5, "cross-validation over patients; the released script chooses λ on the test set")
+    rho: float = decision(10.0, "of the authors' ADMM")
+    iterations: int = decision(100, "ADMM, as the authors'")
+    tolerance: float = decision(5e-4, "ADMM stops on a change of B below it, as the authors'")
+    inner_iterations: int = decision(1_000, "FISTA, as the authors'")
+    inner_tolerance: float = decision(1e-4, "FISTA stops on a relative change of B below it, as the authors'")
+    authors_projection: bool = decision(
+        False, "True: M-step with equal weights, up to 0.08 off the exact one"
+    )
 
 
 @dataclass(frozen=True)

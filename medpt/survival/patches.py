@@ -16,6 +16,7 @@ from medpt.data.decode import opencv
 from medpt.data.preprocess import preprocess
 from medpt.errors import InputError, did_you_mean
 from medpt.identity import stream_seed
+from medpt.protocol import decision
 from medpt.survival.tissue import ink
 
 MICRONS = 0.5  # a pixel: 20x
@@ -31,10 +32,10 @@ Pixels = NDArray[np.uint8]
 class PatchOptions:
     """What determines the patches of a slide, besides the seed."""
 
-    candidates: int = 200  # boxes a slide; Table 4: 199.6 for LGG, 223.2 for GBM
-    box: int = 512  # side in pixels of 0.5 microns; phantom slides need less
-    size: int = 256  # side of the stored patch
-    clahe: bool = False  # the paper equalises all images; of H&E it changes the stain
+    candidates: int = decision(200, "boxes a slide; Table 4: 199.6 for LGG, 223.2 for GBM")
+    box: int = decision(512, "side in pixels of 0.5 microns; phantom slides need less")
+    size: int = decision(256, "side of the stored patch")
+    clahe: bool = decision(False, "the paper equalises all images; of H&E it changes the stain")
 
     def __post_init__(self) -> None:
         found = [

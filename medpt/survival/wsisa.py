@@ -22,6 +22,7 @@ from medpt.data.augment import ELEMENTS, dihedral
 from medpt.data.decode import opencv
 from medpt.errors import InputError
 from medpt.identity import stream_seed
+from medpt.protocol import decision
 from medpt.survival import mtlsa
 from medpt.survival.clusters import SAMPLED_PER_PATIENT, k_centres, sample
 from medpt.survival.concordance import comparable_pairs
@@ -46,12 +47,12 @@ CHUNK = 128  # thumbnails decomposed at a time: the cost of a chunk grows with i
 
 @dataclass(frozen=True)
 class Options:
-    k: int = 6  # as Table 5; the authors' code has 10
-    batch_patches: int = 64  # the authors' 30 make small risk sets; no patient twice in a batch
-    learning_rate: float = 1e-4  # paper, section 2.2
-    epochs: int = 20  # as the authors; an epoch is as many patches as the cluster has
-    patience: int = 5  # epochs
-    components: int = 50  # of thumbnails, as the authors
+    k: int = decision(6, "as Table 5; the authors' code has 10")
+    batch_patches: int = decision(64, "the authors' 30 make small risk sets; no patient twice in a batch")
+    learning_rate: float = decision(1e-4, "paper, section 2.2")
+    epochs: int = decision(20, "as the authors; an epoch is as many patches as the cluster has")
+    patience: int = decision(5, "epochs")
+    components: int = decision(50, "of thumbnails, as the authors")
 
 
 DEFAULTS = Options()

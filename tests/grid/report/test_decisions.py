@@ -1,50 +1,42 @@
-"""Decisions are read from the fields that hold them, with the values of the space."""
+"""The report's decisions: fields with a reason, and the values of the space beside their defaults."""
 
-import importlib
-from dataclasses import MISSING, fields
+from dataclasses import fields
 from pathlib import Path
 
 import made_paper
 import made_space
 import pytest
 
-from grid.plan.plan import Plan
 from grid.report import decisions
-from grid.report.decisions import HOLDERS, MODELS
+from grid.report.decisions import HOLDERS, MODEL_TITLES
 from grid.results.stored_space import StoredSpace
 from grid.store.store import Store
+from medpt.protocol import TrainingProtocol
 from medpt.survival.registry import SURVIVAL_MODELS
 
-SOURCES = [(file, name) for _, file, name, _ in HOLDERS.values()] + [
-    (f"medpt/survival/{module}.py", "Options") for parts in MODELS.values() for _, module in parts
+CLASSES = [holder for _, holder, _ in HOLDERS.values()] + [
+    f"medpt.survival.{module}.Options" for module in MODEL_TITLES
 ]
 
 
-def evidence(plan: Plan, out: Path) -> StoredSpace:
-    return StoredSpace(plan, Store(out))
-
-
-@pytest.mark.parametrize(("file", "name"), sorted(set(SOURCES)))
-def test_defaults_are_those_of_the_class(file: str, name: str) -> None:
-    holder = getattr(importlib.import_module(file.removesuffix(".py").replace("/", ".")), name)
-    defaults = {field.name: field.default for field in fields(holder)}
-    parsed = {field: default for field, default, _ in decisions.fields(file, name)}
-    assert list(parsed) == list(defaults)
-    for field, text in parsed.items():
-        if text.isidentifier() and text not in ("True", "False", "None"):
-            continue  # a name of the module
-        assert (eval(text) if text else MISSING) == defaults[field]  # noqa: S307 - our own source
+@pytest.mark.parametrize("holder", sorted(set(CLASSES)))
+def test_decided_finds_reasons_in_every_class(holder: str) -> None:
+    found = decisions.decided(holder)
+    assert found
+    assert all(item.metadata["reason"] for item in found)
 
 
 def test_every_survival_model_has_its_decisions() -> None:
-    assert set(MODELS) == set(SURVIVAL_MODELS)
+    assert {model.module for model in SURVIVAL_MODELS.values()} <= set(MODEL_TITLES)
 
 
-def test_values_of_the_space_stand_beside_the_default(tmp_path: Path) -> None:
-    text = made_paper.SPACE + "survival: {km: {k: 3}}\n"
-    groups = {
-        group.title: group for group in decisions.groups(evidence(made_space.plan(tmp_path, text), tmp_path))
-    }
+def test_every_field_of_the_training_protocol_has_a_reason() -> None:
+    assert all(item.metadata["reason"] for item in fields(TrainingProtocol))
+
+
+def test_groups_show_values_of_the_space_beside_the_default(tmp_path: Path) -> None:
+    plan = made_space.plan(tmp_path, made_paper.SPACE + "survival: {km: {k: 3}}\n")
+    groups = {group.title: group for group in decisions.groups(StoredSpace(plan, Store(tmp_path)))}
     assert {"Distances of datasets", "SVCCA", "Patches of slides", "Clustered patches", "Cox"} == set(groups)
     clusters = {entry.name: entry for entry in groups["Clustered patches"].decisions}
     assert (clusters["k"].default, clusters["k"].used, clusters["k"].reason) == ("6", "3", "paper, Table 5")
