@@ -60,6 +60,20 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
+def concordance_influence(time: Floats, event: NDArray[np.bool_], risk: Floats) -> Floats:
+    """Influence of each patient on `concordance_index`, (n,), summing to zero: its first projection.
+
+    The index is a ratio of two means over pairs; a patient counts in all comparable pairs that contain it.
+    nan where no pair is comparable. O(n²) memory. It is of one test set: another split has other patients.
+    """
+    comparable, credit = (matrix + matrix.T for matrix in _pair_matrices(time, event, risk))
+    pairs, score = comparable.sum(1), credit.sum(1)
+    if not pairs.any():
+        return np.full(len(time), np.nan)
+    influence: Floats = 2 * len(time) * (score - score.sum() / pairs.sum() * pairs) / pairs.sum()
+    return influence
+
+
 def _pair_matrices(time: Floats, event: NDArray[np.bool_], risk: Floats) -> tuple[Floats, Floats]:
     """(n, n): whether i is a death that j outlived, and what C gives for the pair."""
     later = (time > time[:, None]) | ((time == time[:, None]) & ~event)

@@ -2,6 +2,7 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+import torch
 from cohorts import planted, study
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,7 +11,13 @@ from lifelines import KaplanMeierFitter
 from medpt.errors import DivergedError
 from medpt.survival import evaluate as module
 from medpt.survival.concordance import concordance_index, strict_concordance_index
-from medpt.survival.evaluate import bootstrap_interval, evaluate, kaplan_meier, risk_groups
+from medpt.survival.evaluate import (
+    bootstrap_interval,
+    concordance_influence,
+    evaluate,
+    kaplan_meier,
+    risk_groups,
+)
 from medpt.survival.study import TEST, TRAIN, Study
 
 
@@ -113,3 +120,33 @@ def test_the_follow_up_of_training_patients_does_not_matter() -> None:
     cohort, risk = case(4)
     other = replace(cohort, time=np.where(cohort.part == TEST, cohort.time, 1.0))
     assert dict(evaluate(other, risk)) == dict(evaluate(cohort, risk))
+
+
+def censored(seed: int, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    risk = rng.normal(size=n)
+    death, end = rng.exponential(np.exp(-risk)), rng.exponential(2, n)
+    return np.minimum(death, end), death < end, risk.round(1)
+
+
+def test_concordance_influence_agrees_with_the_jackknife_of_torchsurv() -> None:
+    """Not with its interval by Noether's method, which is twice as wide as its bootstrap."""
+    torchsurv = pytest.importorskip("torchsurv.metrics.cindex")
+    time, event, risk = censored(0, 60)
+    found = concordance_influence(time, event, risk)
+    tensors = [torch.from_numpy(values).float() for values in (risk, time)]
+    tensors.insert(1, torch.from_numpy(event))
+
+    def theirs(rows: np.ndarray) -> float:
+        return float(torchsurv.ConcordanceIndex()(*(tensor[rows] for tensor in tensors)))
+
+    kept = [np.delete(np.arange(60), i) for i in range(60)]
+    without = np.array([concordance_index(time[rows], event[rows], risk[rows]) for rows in kept])
+    assert [theirs(rows) for rows in kept[:3]] == pytest.approx(without[:3], abs=1e-6)
+    assert found.sum() == pytest.approx(0, abs=1e-9)
+    assert np.corrcoef(found, -without)[0, 1] > 0.999
+    assert found.std() == pytest.approx(59 * without.std(), rel=0.05)
+
+
+def test_concordance_influence_without_comparable_pairs_is_nan() -> None:
+    assert np.isnan(concordance_influence(np.ones(3), np.zeros(3, bool), np.arange(3.0))).all()
