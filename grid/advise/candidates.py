@@ -110,7 +110,8 @@ def _initial_weights(stored: StoredSpace) -> Iterator[tuple[Trial, Finetune | Su
     """Yield every trial that starts from available weights, and the name of the weights."""
     for trial, digest in stored.plan.trials:
         spec = stored.units[digest].spec
-        assert isinstance(spec, Finetune | Survive)  # noqa: S101 - for the type checker
+        if not isinstance(spec, Finetune | Survive):
+            continue
         if spec.weights and spec.weights in stored.units:
             source = stored.units[spec.weights].spec
             labelled = isinstance(source, Pretrain) and source.method == SUPERVISED
