@@ -51,7 +51,7 @@ def local_ray(address: str | None = None, cpus: int | None = None, gpus: int | N
                 find_head(address)  # Ray itself would try for minutes
                 ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
             else:
-                _start(session, cpus, gpus)
+                _start(session.ray, cpus, gpus)
         yield
     finally:
         _shutdown()
@@ -118,7 +118,7 @@ def _shutdown() -> None:
         gc.enable()
 
 
-def _start(session: Path, cpus: int | None, gpus: int | None) -> None:
+def _start(folder: Path, cpus: int | None, gpus: int | None) -> None:
     import ray
 
     with keep_sigterm_handler():
@@ -130,7 +130,7 @@ def _start(session: Path, cpus: int | None, gpus: int | None) -> None:
             object_store_memory=OBJECT_STORE,
             log_to_driver=False,
             logging_level=logging.ERROR,
-            _temp_dir=str(session),
+            _temp_dir=str(folder),
             # Idle processes of data tasks are kept: a new one spends seconds on imports.
             _system_config={"idle_worker_killing_time_threshold_ms": 60_000},
         )

@@ -12,7 +12,7 @@ FILES = 4096  # open files of one process; below it Ray itself warns
 PROCESS = 1.0  # GiB of memory that a training process takes before its data
 SMALLEST_GPU = 8  # GiB: a fifth of it holds a batch of sixteen
 SOCKET_PATH = 107  # bytes of a Unix socket's path on Linux
-SOCKET_TAIL = len("/medpt-ray-xxxxxxxx/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store")
+SOCKET_TAIL = len("/medpt-ray-xxxxxxxx/ray/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store")
 
 
 def gpus(driver: Path = Path("/proc/driver/nvidia/version")) -> Finding:

@@ -13,7 +13,7 @@ import pytest
 
 from grid.cluster import process_exit
 from grid.cluster.process_exit import watch_connection
-from grid.cluster.temp_folders import SESSION
+from grid.cluster.temp_folders import PREFIX
 
 STARTS_RAY = """
 from grid.cluster.process_exit import exit_on_signals
@@ -35,12 +35,12 @@ def test_signal_while_ray_starts_exits_with_message(number: int, code: int, tmp_
     command = [sys.executable, "-c", STARTS_RAY]
     environment = os.environ | {"TMPDIR": str(tmp_path)}
     driver = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
-    while not list(tmp_path.glob(f"{SESSION}*/session_*")) and driver.poll() is None:
+    while not list(tmp_path.glob(f"{PREFIX}*/ray/session_*")) and driver.poll() is None:
         time.sleep(0.01)
     driver.send_signal(number)
     output, _ = driver.communicate(timeout=60)
     assert (driver.returncode, output) == (code, "run the same command to resume")
-    assert not list(tmp_path.glob(f"{SESSION}*"))
+    assert not list(tmp_path.glob(f"{PREFIX}*"))
 
 
 @pytest.mark.parametrize(

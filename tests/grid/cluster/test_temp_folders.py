@@ -1,7 +1,8 @@
-"""What killed drivers leave is removed by the next; what lives is let alone."""
+"""Temporary folders: what killed drivers left is removed by the next one; everything else is left alone."""
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -11,8 +12,18 @@ from pathlib import Path
 import pytest
 
 from grid.cluster import temp_folders
+from grid.cluster.temp_folders import LOCK, PREFIX, TOKEN, UNLOCKED
+from medpt.errors import InputError
 
-WAITS = "from grid.cluster import temp_folders; print(temp_folders.start(), flush=True); input()"
+SLEEPS = [sys.executable, "-c", "import time; time.sleep(600)"]
+DRIVER = f"""
+import subprocess, sys
+from grid.cluster import temp_folders
+session = temp_folders.start()
+worker = subprocess.Popen({SLEEPS!r})
+print(session.path, worker.pid, flush=True)
+input()
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -20,140 +31,205 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
 
-def test_sessions_of_the_dead_go_and_those_of_the_living_stay(tmp_path: Path) -> None:
-    environment = os.environ | {"TMPDIR": str(tmp_path)}
-    drivers = [
-        subprocess.Popen(
-            [sys.executable, "-c", WAITS],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=environment,
-        )
-        for _ in range(2)
-    ]
-    started = [Path(driver.stdout.readline().strip()) for driver in drivers if driver.stdout]
-    waiting = [sys.executable, "-c", "import time; time.sleep(60)"]
-    named = subprocess.Popen([*waiting, str(started[0])])
-    with (started[0] / "agent.out").open("w") as output:
-        renamed = subprocess.Popen(waiting, stdout=output)  # known by its log alone
-    drivers[0].kill()
-    drivers[0].wait()
-    temp_folders.clean_up_abandoned()
-    assert not started[0].exists()
-    assert started[1].is_dir()
-    assert drivers[1].poll() is None
-    assert [orphan.wait(60) for orphan in (named, renamed)] == [-signal.SIGKILL] * 2
-    drivers[1].kill()
-    drivers[1].wait()
-
-
-def test_a_folder_that_is_no_session_yet_is_let_alone(tmp_path: Path) -> None:
-    (tmp_path / f"{temp_folders.SESSION}being-made").mkdir()
-    temp_folders.clean_up_abandoned()
-    assert (tmp_path / f"{temp_folders.SESSION}being-made").is_dir()
-
-
-def test_what_a_dying_process_wrote_after_the_lock_was_gone_goes_too(tmp_path: Path) -> None:
-    left = tmp_path / f"{temp_folders.SESSION}left"
-    (left / "session_1" / "logs").mkdir(parents=True)
-    (left / "session_1" / "logs" / "agent.log").write_text("the last words")
-    (left / "session_latest").symlink_to("session_1")
-    temp_folders.clean_up_abandoned()
-    assert left.is_dir()  # somebody may be making it
-    old = time.time() - temp_folders.UNLOCKED - 1
-    os.utime(left, (old, old))
-    temp_folders.clean_up_abandoned()
-    assert not left.exists()
-
-
-WRITES = """
-import os, pathlib, sys, time
-folder = pathlib.Path(sys.argv[1])
-for number in range(400):
-    folder.mkdir(exist_ok=True)
-    (folder / f"port-{number}").write_text("1")
-    time.sleep(0.005)
-"""
-
-
-def test_who_cannot_be_known_and_writes_on_is_waited_for(tmp_path: Path) -> None:
-    """Agents write where they listen, and have by then no file open that tells whose they are."""
-    abandoned = tmp_path / f"{temp_folders.SESSION}dead"
-    (abandoned / "session_1").mkdir(parents=True)
-    (abandoned / temp_folders.LOCK).touch()
-    writer = subprocess.Popen(
-        [sys.executable, "-c", WRITES.replace("sys.argv[1]", "os.environ['PLACE']")],
-        env=os.environ | {"PLACE": str(abandoned / "session_1")},
+def started_driver(temporary: Path) -> tuple["subprocess.Popen[str]", Path, int]:
+    """Return a driver, its folder, and the process that it started."""
+    driver = subprocess.Popen(
+        [sys.executable, "-c", DRIVER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"TMPDIR": str(temporary)},
     )
-    try:
-        while not list((abandoned / "session_1").iterdir()):
-            time.sleep(0.01)
-        temp_folders.clean_up_abandoned()
-    finally:
-        writer.kill()
-        writer.wait()
+    assert driver.stdout
+    path, worker = driver.stdout.readline().split()
+    return driver, Path(path), int(worker)
+
+
+def kill(driver: "subprocess.Popen[str]") -> None:
+    driver.kill()
+    driver.wait()
+
+
+def abandoned_folder(temporary: Path, token: str = "f" * 32) -> Path:
+    """Return a folder as a killed driver leaves it."""
+    path = temporary / f"{PREFIX}dead"
+    path.mkdir(mode=0o700)
+    (path / LOCK).write_text(token)
+    return path
+
+
+def process_with(token: str) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(SLEEPS, env=os.environ | {TOKEN: token})
+
+
+def ends(pid: int) -> bool:
+    for _ in range(500):
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return True
+        except FileNotFoundError:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_clean_up_takes_dead_drivers_and_leaves_living_ones(tmp_path: Path) -> None:
+    dead, living = started_driver(tmp_path), started_driver(tmp_path)
+    kill(dead[0])
     temp_folders.clean_up_abandoned()
-    assert not abandoned.exists()
+    assert not dead[1].exists()
+    assert ends(dead[2])
+    assert living[1].is_dir()
+    assert living[0].poll() is None
+    os.kill(living[2], signal.SIGKILL)
+    kill(living[0])
 
 
-LATE = "import os, sys, time; time.sleep(0.2); os.makedirs(sys.argv[1]); time.sleep(60)"
+def test_session_is_open_to_its_user_alone_whatever_ray_does_below() -> None:
+    session = temp_folders.start()
+    try:
+        assert stat.S_IMODE(session.path.stat().st_mode) == 0o700
+        assert session.ray.parent == session.path
+        assert os.environ[TOKEN] == session.token
+    finally:
+        temp_folders.end(session)
+    assert not session.path.exists()
+    assert TOKEN not in os.environ
 
 
-def test_what_is_started_by_who_is_just_killed_is_ended_too(
+def test_clean_up_leaves_links_and_what_they_point_to(tmp_path: Path) -> None:
+    victim = tmp_path / "home"
+    (victim / "photos").mkdir(parents=True)
+    for name in ("thesis.txt", "photos/one.png", LOCK):
+        (victim / name).write_text("mine")
+    (tmp_path / f"{PREFIX}link").symlink_to(victim)
+    inside = abandoned_folder(tmp_path)
+    (inside / "photos").symlink_to(victim / "photos")
+    temp_folders.clean_up_abandoned()
+    assert not inside.exists()
+    assert (tmp_path / f"{PREFIX}link").is_symlink()
+    assert sorted(path.name for path in victim.rglob("*")) == [LOCK, "one.png", "photos", "thesis.txt"]
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o750, 0o701])
+def test_clean_up_leaves_folders_that_are_open_to_others(mode: int, tmp_path: Path) -> None:
+    """Another user may have removed the lock of a driver that lives, or written its token."""
+    process = process_with("a" * 32)
+    path = abandoned_folder(tmp_path, "a" * 32)
+    path.chmod(mode)
+    temp_folders.clean_up_abandoned()
+    assert path.is_dir()
+    assert process.poll() is None
+    process.kill()
+    process.wait()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to another user")
+def test_clean_up_leaves_folders_and_processes_of_other_users(tmp_path: Path) -> None:
+    path = abandoned_folder(tmp_path, "b" * 32)
+    other = subprocess.Popen(["/bin/sleep", "600"], env={TOKEN: "b" * 32}, cwd="/", user=65534)
+    temp_folders.clean_up_abandoned()
+    assert not path.exists()
+    assert other.poll() is None
+    other.kill()
+    other.wait()
+    foreign = abandoned_folder(tmp_path)
+    os.chown(foreign, 65534, 65534)
+    temp_folders.clean_up_abandoned()
+    assert foreign.is_dir()
+
+
+def test_clean_up_never_ends_a_process_because_a_lock_is_absent(tmp_path: Path) -> None:
+    driver, path, worker = started_driver(tmp_path)
+    (path / LOCK).unlink()
+    os.utime(path, (time.time() - UNLOCKED - 1,) * 2)
+    temp_folders.clean_up_abandoned()
+    assert Path(f"/proc/{worker}").exists()
+    assert driver.poll() is None
+    os.kill(worker, signal.SIGKILL)
+    kill(driver)
+
+
+def test_clean_up_spares_processes_that_only_use_the_folder(tmp_path: Path) -> None:
+    """A terminal in which its user reads a log of the folder, or one that names it."""
+    path = abandoned_folder(tmp_path)
+    with (path / "agent.log").open("w") as log:
+        reading = subprocess.Popen([*SLEEPS, str(path)], stdout=log)
+    temp_folders.clean_up_abandoned()
+    assert not path.exists()
+    assert reading.poll() is None
+    reading.kill()
+    reading.wait()
+
+
+def test_fifo_in_place_of_the_lock_does_not_block(tmp_path: Path) -> None:
+    path = abandoned_folder(tmp_path)
+    (path / LOCK).unlink()
+    os.mkfifo(path / LOCK)
+    temp_folders.clean_up_abandoned()
+
+
+def test_folder_without_lock_is_removed_when_it_is_old_and_empty(tmp_path: Path) -> None:
+    path = tmp_path / f"{PREFIX}new"
+    path.mkdir(mode=0o700)
+    temp_folders.clean_up_abandoned()
+    assert path.is_dir()  # its driver may be about to lock it
+    (path / "new").touch()
+    os.utime(path, (time.time() - UNLOCKED - 1,) * 2)
+    temp_folders.clean_up_abandoned()
+    assert not path.exists()
+
+
+def test_process_started_by_one_that_is_just_killed_is_ended_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A raylet that its driver's death caught at its start: its agents make the folder anew."""
-    abandoned = tmp_path / f"{temp_folders.SESSION}dead"
-    abandoned.mkdir()
-    (abandoned / temp_folders.LOCK).touch()
-    late = [sys.executable, "-c", LATE, str(abandoned / "session_1")]
-    processes = [subprocess.Popen([*late[:2], "import time; time.sleep(60)", str(abandoned)])]
-    kill = temp_folders._kill
+    """A raylet that its driver's death caught at its start starts its agents."""
+    path = abandoned_folder(tmp_path, "c" * 32)
+    processes = [process_with("c" * 32)]
+    kill_if_ours = temp_folders._kill_if_ours
 
-    def starts_another_and_dies(pid: int) -> None:
-        if len(processes) == 1:
-            processes.append(subprocess.Popen(late))
-        kill(pid)
+    def start_another_first(pid: int, token: str) -> bool:
+        if pid == processes[0].pid and len(processes) == 1:
+            processes.append(process_with("c" * 32))
+        return kill_if_ours(pid, token)
 
-    monkeypatch.setattr(temp_folders, "_kill", starts_another_and_dies)
+    monkeypatch.setattr(temp_folders, "_kill_if_ours", start_another_first)
     temp_folders.clean_up_abandoned()
     assert [process.wait(10) for process in processes] == [-signal.SIGKILL] * 2
-    assert not abandoned.exists()
+    assert not path.exists()
 
 
-def test_whoever_dies_while_he_sweeps_leaves_the_lock_to_the_next(
+def test_interrupted_clean_up_leaves_the_lock_to_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    abandoned = tmp_path / f"{temp_folders.SESSION}dead"
+    path = abandoned_folder(tmp_path)
     for number in range(30):
-        (abandoned / f"part-{number}").mkdir(parents=True)
-    (abandoned / temp_folders.LOCK).touch()
+        (path / f"part-{number}").mkdir()
     remove, removed = os.rmdir, list[str]()
 
-    def dies_at_the_last(name: str, *, dir_fd: int | None = None) -> None:
+    def interrupted_at_the_last(name: str, *, dir_fd: int | None = None) -> None:
         removed.append(name)
         if len(removed) == 30:
             raise KeyboardInterrupt
         remove(name, dir_fd=dir_fd)
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "rmdir", dies_at_the_last)
+        patch.setattr(os, "rmdir", interrupted_at_the_last)
         with pytest.raises(KeyboardInterrupt):
             temp_folders.clean_up_abandoned()
-    assert (abandoned / temp_folders.LOCK).exists()
+    assert (path / LOCK).exists()
     temp_folders.clean_up_abandoned()
-    assert not abandoned.exists()
+    assert not path.exists()
 
 
-def test_another_driver_that_looks_at_the_same_time_is_let_alone(tmp_path: Path) -> None:
-    abandoned = tmp_path / f"{temp_folders.SESSION}dead"
-    abandoned.mkdir()
-    with (abandoned / temp_folders.LOCK).open("w") as lock:
-        waiting = [sys.executable, "-c", "input()"]
-        looking = subprocess.Popen(waiting, stdin=subprocess.PIPE, stdout=lock)  # has the lock open
-    temp_folders.clean_up_abandoned()
-    assert not abandoned.exists()
-    assert looking.poll() is None
-    looking.communicate(b"\n")
-    assert looking.returncode == 0
+def test_folder_that_cannot_be_private_is_refused_with_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def made_open(prefix: str) -> str:
+        (tmp_path / prefix).mkdir(mode=0o777)
+        (tmp_path / prefix).chmod(0o777)  # as file systems without modes show every folder
+        return str(tmp_path / prefix)
+
+    monkeypatch.setattr(tempfile, "mkdtemp", made_open)
+    with pytest.raises(InputError, match="set TMPDIR to your own folder"):
+        temp_folders.start()

@@ -18,7 +18,7 @@ import tiny
 
 from grid import query, results
 from grid import run as command
-from grid.cluster.temp_folders import LOCK, SESSION
+from grid.cluster.temp_folders import LOCK, PREFIX, TOKEN
 from grid.tracking import tracker
 from grid.tracking.client import client
 from grid.tracking.runs import DIGEST
@@ -107,10 +107,12 @@ def test_what_a_killed_driver_left_goes_though_nothing_is_left_to_do(
     folder: Path, reference: Path, data: Path, space: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed after the last unit's marker: Ray's agents live on, and no later command starts Ray."""
-    abandoned = folder / "temporary" / f"{SESSION}dead"
-    abandoned.mkdir(parents=True)
-    (abandoned / LOCK).touch()
-    agent = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", str(abandoned)])
+    abandoned = folder / "temporary" / f"{PREFIX}dead"
+    abandoned.parent.mkdir()
+    abandoned.mkdir(mode=0o700)
+    (abandoned / LOCK).write_text("a" * 32)
+    sleeps = [sys.executable, "-c", "import time; time.sleep(600)"]
+    agent = subprocess.Popen(sleeps, env=os.environ | {TOKEN: "a" * 32})
     monkeypatch.setenv("TMPDIR", str(abandoned.parent))
     try:
         assert "nothing is left to do" in tiny.run(space, data, reference)
