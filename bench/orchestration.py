@@ -43,7 +43,7 @@ def plan_of(count: int, name: str) -> Plan:
     return Plan(name, "units that do nothing", (), (), {unit.digest: unit for unit in units})
 
 
-def trainable(config: dict[str, Any], **sent: Any) -> None:
+def run_trial(config: dict[str, Any], **sent: Any) -> None:
     """What Tune calls in a worker: grid.execution.worker's own, where fine-tuning is no work."""
     from grid.execution import worker
 
@@ -51,7 +51,7 @@ def trainable(config: dict[str, Any], **sent: Any) -> None:
         return {"value": 0.0}
 
     with mock.patch.object(worker, "run_unit", nothing):
-        worker.trainable(config, **sent)
+        worker.run_trial(config, **sent)
 
 
 def ours(count: int, out: Path, *, recorded: bool) -> float:
@@ -66,11 +66,11 @@ def ours(count: int, out: Path, *, recorded: bool) -> float:
     if recorded:
         _started(tracker)
     start = time.perf_counter()
-    with mock.patch.object(scheduler, "trainable", trainable):
-        listeners = scheduler.RunListeners([tracker.note], lambda images: None, print)
+    with mock.patch.object(scheduler, "run_trial", run_trial):
+        listeners = scheduler.RunListeners([tracker.on_event], lambda images: None, print)
         scheduler.run_units(plan, plan.units, store, options, {}, listeners)
     lost = set(plan.units) - store.finished()
-    assert not lost, [store.failure(name)["reason"] for name in lost & store.failures()] or "units are lost"
+    assert not lost, [store.failure(name).reason for name in lost & store.failures()] or "units are lost"
     if recorded:
         assert tracker.finish() == 0, tracker.problem
     return time.perf_counter() - start

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.figure import best
+from grid.execution.worker import marker_of
 from grid.plan.plan import Plan, Unit
 from grid.plan.stored_plans import record_start
 from grid.space.trials import Settings, Space, Trial
@@ -76,8 +77,7 @@ def finish(store: Store, unit: Unit) -> None:
     curve = [{"step": 10 * n, "train_loss": 0.5, "val_miou": n / 20, "time": 1.0} for n in steps]
     write_json(built / "history.json", curve)
     metrics = dict.fromkeys(("miou", "foreground_miou", "dice", "image_miou", "steps", "best_step"), 0.5)
-    times = {"started": 1.0, "ended": 2.0, "version": 1, "metrics": metrics, "host": "bench", "attempt": 1}
-    store.publish(unit.digest, built, unit.to_json() | times | {"digest": unit.digest})
+    store.publish(unit.digest, built, marker_of(unit, metrics, 1.0, 1))
 
 
 def record_one(store: Store, plan: Plan) -> str:

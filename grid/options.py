@@ -50,6 +50,7 @@ class RunOptions:
     limit: int | None = None
     dry_run: bool = False
     flush: bool = False
+    verify: bool = False  # read all files of finished units, not only those that changed
     command: str = ""  # to repeat this run; passwords are hidden
 
     @property
@@ -146,6 +147,11 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--dry-run", action="store_true", help="print what would be run; run nothing")
     group.add_argument("--flush", action="store_true", help="send MLflow what it lacks; run nothing")
+    group.add_argument(
+        "--verify",
+        action="store_true",
+        help="read all files of finished units for damage (default: compare sizes and times)",
+    )
 
 
 def add_filter_argument(group: argparse._ActionsContainer, name: str, dest: str) -> None:

@@ -34,6 +34,7 @@ from grid.space import reader
 from grid.space.filters import select_trials
 from grid.space.trials import Space
 from grid.store.store import Store
+from grid.store.verification import verify
 from medpt import cli
 from medpt.data import own
 from medpt.data.dataset import Dataset
@@ -103,21 +104,43 @@ def build_plan(space: Space, found: SpaceDatasets, options: RunOptions) -> Plan:
 def units_to_run(run: Run) -> list[str]:
     """Return the digests left to run, inputs first.
 
-    Diverged units are skipped, as they would diverge again. Inputs whose files are damaged are run again.
-    Also removes what killed drivers left.
+    Diverged units are skipped, as they would diverge again. Damaged units are run again. Also removes what
+    killed drivers left.
     """
     plan, store = run.plan, run.store
-    store.sweep()
+    store.clean_up()
     temp_folders.clean_up_abandoned()
     failed = store.failures() & plan.units.keys()
-    diverged = {name for name in failed if store.failure(name)["cause"] == "diverged"}
-    finished = store.finished()
-    todo = plan.units.keys() - finished - diverged
-    inputs = {need for name in todo for need in plan.units[name].needs}
-    for name in sorted(store.doubtful(inputs & finished)):
-        if problem := store.demote(name):
-            run.console.print(f"{problem}\n  run again: {plan.units[name].label}", markup=False)
+    diverged = {name for name in failed if store.failure(name).cause == "diverged"}
+    invalidate_damaged(run, diverged)
     return [name for name in plan.units if not store.is_finished(name) and name not in diverged]
+
+
+def invalidate_damaged(run: Run, diverged: set[str]) -> None:
+    """Make damaged units unfinished and print which.
+
+    All finished units get the quick check, or with --verify a complete one; inputs of units that will run
+    always get a complete one.
+    """
+    plan, store = run.plan, run.store
+    finished = store.finished() & plan.units.keys()
+    found = verify(store, finished, thorough=run.options.verify)
+    if found.unverified:
+        run.console.print(
+            f"{len(found.unverified)} finished units are not verified: version 0.3.1 recorded no checksums"
+        )
+    checked: set[str] = finished if run.options.verify else set()
+    while True:
+        for name, problem in sorted(found.damaged.items()):
+            store.invalidate(name)
+            run.console.print(f"{problem}\n  run again: {plan.units[name].label}", markup=False)
+        finished = store.finished()
+        todo = plan.units.keys() - finished - diverged
+        inputs = {need for name in todo for need in plan.units[name].needs} & finished
+        if not inputs - checked:
+            return
+        found = verify(store, store.suspects(inputs - checked), thorough=True)
+        checked |= inputs
 
 
 def check_units(run: Run, todo: list[str]) -> None:
@@ -173,7 +196,7 @@ def run_units(run: Run, todo: list[str], opened: Mapping[str, Dataset], tracker:
 
         check_capacity(run)
         listeners = scheduler.RunListeners(
-            on_event=(progress.on_event, tracker.note),
+            on_event=(progress.on_event, tracker.on_event),
             on_images=progress.on_images,
             on_stall=partial(console.print, markup=False),
         )
@@ -262,10 +285,10 @@ def describe_failure(run: Run, name: str) -> str:
     if name not in run.store.failures():
         return f"not run: {label} (needs a unit that failed)"
     failure = run.store.failure(name)
-    line = f"failed: {label}: {failure['reason']}"
-    if failure["cause"] == "diverged":
+    line = f"failed: {label}: {failure.reason}"
+    if failure.cause == "diverged":
         return f"{line}\n  to try again all the same, remove {run.store.out}/failed/{name}.json"
-    return line + (f"\n  log: {failure['log']}" if failure["log"] else "")
+    return line + (f"\n  log: {run.store.out}/{failure.log}" if failure.log else "")
 
 
 if __name__ == "__main__":

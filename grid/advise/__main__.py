@@ -40,8 +40,8 @@ def run(options: argparse.Namespace) -> None:
     advice = adviser.advise(target)
     console = cli.console()
     console.print(table(advice, target.name, offer.backbone))
-    for gap in dict.fromkeys(stored.gaps):
-        console.print(f"note: {gap}", markup=False)
+    for warning in dict.fromkeys(stored.warnings):
+        console.print(f"note: {warning}", markup=False)
     measured = target.name in {entry.name for entry in offer.targets}
     if measured:
         console.print(

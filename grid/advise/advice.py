@@ -72,7 +72,7 @@ class Advice:
 
 
 class Adviser:
-    """Computes evidence from samples and weights; what cannot be computed is added to `stored.gaps`."""
+    """Computes evidence from samples and weights; what cannot be computed is added to `stored.warnings`."""
 
     def __init__(
         self,
@@ -160,7 +160,7 @@ class Adviser:
             try:
                 images, _ = pixels(sample)
             except InputError as error:
-                self.stored.gaps += error.problems
+                self.stored.warnings += error.problems
                 return None
             files.write_arrays(path, {init: self._cloud(images, init) for init in SETTINGS.inits})
         with np.load(path) as stored:
@@ -218,11 +218,11 @@ class Adviser:
         return units[name].label if name in units else f"{name} weights"
 
     def warn(self, text: str) -> None:
-        if text not in self.stored.gaps:
-            self.stored.gaps.append(text)
+        if text not in self.stored.warnings:
+            self.stored.warnings.append(text)
 
     def prepared(self, digest: str) -> Sample:
-        folder = self.stored.store.whole(digest)
+        folder = self.stored.store.fetch_all(digest)
         return samples.of_prepared(folder, self.offer.prepared[digest], digest, self.images)
 
     def file(self, facts: list[Any], suffix: str) -> Path:

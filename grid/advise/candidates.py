@@ -83,7 +83,7 @@ def offered(stored: StoredSpace, frame: "pd.DataFrame", task: str, backbone: str
         raise InputError(f"{stored.store.out}: no prepared data of a finished pre-training is left")
     size = Counter(manifests[name].size for name in known).most_common(1)[0][0]
     prepared = {name: manifest for name, manifest in manifests.items() if manifest.size == size}
-    stored.gaps += [
+    stored.warnings += [
         f"{m.dataset}: prepared at {m.size} pixels where most are at {size}; excluded"
         for m in manifests.values()
         if m.size != size

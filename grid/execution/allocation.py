@@ -213,7 +213,10 @@ def largest_shares(store: Store, wanted: set[Profile]) -> dict[Profile, float]:
             if key in wanted and len(alike.setdefault(key, set())) < READ:
                 alike[key].add(name)
     markers = store.markers(name for names in alike.values() for name in names)
-    shares = {key: max(_share(markers.get(name, {})) for name in names) for key, names in alike.items()}
+    shares = {
+        key: max((_share(markers[name].peak) for name in names if name in markers), default=0.0)
+        for key, names in alike.items()
+    }
     return {key: share for key, share in shares.items() if share}
 
 
@@ -223,7 +226,6 @@ def _planned_units(store: Store) -> Iterable[Mapping[str, Unit]]:
             yield plan.units
 
 
-def _share(marker: Mapping[str, Any]) -> float:
+def _share(peak: Mapping[str, Any]) -> float:
     """Return 0 for a unit that ran on a CPU, or before peaks were recorded."""
-    peak = marker.get("peak", {})
     return share_for_peak(peak["device"], peak["device_size"]) if "device" in peak else 0.0

@@ -7,11 +7,12 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Literal
 
 from grid.execution import failures
-from grid.execution.failures import Cause, Retry, RetryPolicy, TrialFailure
+from grid.execution.failures import Retry, RetryPolicy, TrialFailure
 from grid.execution.ready_queue import ReadyQueue
 from grid.execution.worker import Outcome
 from grid.plan.plan import Plan, Unit
 from grid.store.leases import Lease
+from grid.store.records import Cause
 from grid.store.store import Store
 from medpt.files import free_space
 
@@ -185,7 +186,7 @@ class Coordinator:
     def _record_failure(self, digest: str, failure: Outcome | TrialFailure | None) -> Cause:
         """Write a failure to the store and return its cause; else return the one that the worker recorded."""
         if not isinstance(failure, TrialFailure):
-            return self._store.failure(digest)["cause"]
+            return self._store.failure(digest).cause
         reason = failure.reason
         if failure.cause == "infrastructure":
             reason = f"{reason}; {free_space(self._store.root)}"

@@ -14,7 +14,7 @@ from functools import partial
 from grid.execution import failures
 from grid.execution.coordinator import Coordinator
 from grid.execution.failures import TrialFailure
-from grid.execution.worker import Outcome, facts
+from grid.execution.worker import Outcome, marker_of
 from grid.options import RunOptions
 from grid.plan.plan import Unit
 from grid.preparation import images, slides, streaming
@@ -43,7 +43,7 @@ def prepare_data_units(
     while taken := coordinator.take_data_units():
         with ExitStack() as stack:
             for _, lease in taken:
-                stack.enter_context(store.leases.beating(lease))
+                stack.enter_context(store.leases.held(lease))
             _prepare(coordinator, taken, pipelines, publish)
 
 
@@ -114,7 +114,7 @@ def _extract_patches(
 
 def _detector(digest: str, store: Store) -> Detector:
     """Return the network of a pre-training, for images like those it was trained on."""
-    spec = Pretrain.from_json(store.marker(digest)["spec"])
+    spec = Pretrain.from_json(store.marker(digest).spec)
     pipeline = Manifest.read(store.artifact(spec.data[0], MANIFEST).parent).prepare.pipeline
     return Detector(store.artifact(digest, "best.safetensors"), spec.backbone, spec.architecture, pipeline)
 
@@ -129,10 +129,10 @@ def publish_data(
     store: Store, options: RunOptions, unit: Unit, prepared: Prepared, attempt: int, started: float
 ) -> Outcome:
     """Publish what a pipeline has written, then fill this node's cache while files are still in memory."""
-    made = facts(unit, counts(prepared), started, attempt)
+    marker = marker_of(unit, counts(prepared), started, attempt)
     fault_injection.running(f"{unit.kind}-{unit.digest}")
     try:
-        store.publish(unit.digest, store.checkpoints(unit.digest), made)
+        store.publish(unit.digest, store.checkpoints(unit.digest), marker)
     except SupersededError as error:
         log.warning("%s: %s", unit.label, error)
         return "taken"

@@ -5,13 +5,12 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from grid.execution.allocation import Allocation, Allocations
 from grid.plan.plan import Unit
+from grid.store.records import Cause
 from medpt.errors import DivergedError, InputError
-
-Cause = Literal["diverged", "data", "memory", "infrastructure", "error"]  # "error": a fault of the code
 
 RETRIES: dict[Cause, int] = {"infrastructure": 3, "memory": 1}  # the other causes would end the same way
 

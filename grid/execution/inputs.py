@@ -48,17 +48,17 @@ class StoreInputs:
 
         try:
             loader: Loader = open_loader(
-                self.store.whole(digest), self.cache(digest), self.options.cache_bytes, self.device
+                self.store.fetch_all(digest), self.cache(digest), self.options.cache_bytes, self.device
             )
         except InputError:
-            self.store.doubt(digest)
+            self.store.mark_suspect(digest)
             raise
         return FilteredLoader(loader, left_out(self.leaks, loader.index)) if self.leaks else loader
 
     def cohort(self, digest: str) -> "Cohort":
         from medpt.survival.cohort import open_cohort
 
-        return open_cohort(self.store.whole(digest), self.cache(digest))
+        return open_cohort(self.store.fetch_all(digest), self.cache(digest))
 
     def features(self, digest: str) -> "NDArray[np.floating]":
         """Return features that are mapped from disk."""

@@ -76,7 +76,7 @@ def compare(source: str, target: str, store: Store, cache: Path) -> Pair:
     """Compare two prepared datasets, named by digest, or read from `cache` what was found before."""
     path = cache / "leaks" / f"{source[:24]}-{target[:24]}-{leakage.LIMIT}.json"
     if not path.is_file():
-        files.write_json(path, asdict(_find_leaks(store.whole(source), store.whole(target))))
+        files.write_json(path, asdict(_find_leaks(store.fetch_all(source), store.fetch_all(target))))
     return Pair.from_json(files.read_json(path))
 
 
@@ -93,10 +93,9 @@ def take_over(digest: str, store: Store, folder: Path) -> dict[str, float]:
     Raises InputError where an artifact is damaged.
     """
     marker = store.marker(digest)
-    for artifact in marker["artifacts"]:
+    for artifact in marker.artifacts:
         _link(store.artifact(digest, artifact), folder / artifact)
-    metrics: dict[str, float] = marker["metrics"]
-    return metrics
+    return dict(marker.metrics)
 
 
 def _link(source: Path, target: Path) -> None:

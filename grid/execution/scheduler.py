@@ -21,7 +21,7 @@ from grid.execution.coordinator import Coordinator, Listener
 from grid.execution.data_units import data_pipelines, prepare_data_units, publish_data
 from grid.execution.failures import RetryPolicy, failure_of_trial
 from grid.execution.stalled import StallNotice
-from grid.execution.worker import trainable
+from grid.execution.worker import run_trial
 from grid.options import RunOptions
 from grid.plan.plan import Plan
 from grid.store.store import Store
@@ -119,7 +119,7 @@ def _run_tune(coordinator: Coordinator, events: TuneEvents, slots: int, sent: di
     """Let Tune run the trials of a coordinator, `slots` of them at once; workers also get `sent`."""
     with tempfile.TemporaryDirectory(prefix="medpt-tune-", dir=scratch()) as storage:
         tune.Tuner(
-            tune.with_resources(tune.with_parameters(trainable, **sent), resources),
+            tune.with_resources(tune.with_parameters(run_trial, **sent), resources),
             tune_config=tune.TuneConfig(
                 search_alg=UnitSearcher(coordinator),
                 num_samples=-1,

@@ -14,6 +14,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +27,7 @@ from grid.options import RunOptions
 from grid.plan.plan import Unit
 from grid.plan.stored_plans import read_plan
 from grid.store.leases import Lease
+from grid.store.records import Marker
 from grid.store.store import Store, SupersededError
 from medpt import fault_injection, files
 from medpt.data import own
@@ -41,7 +43,7 @@ TURN = 5.0  # seconds that a process waits for a unit that another one holds
 Outcome = Literal["finished", "failed", "taken"]
 
 
-def trainable(config: dict[str, Any], options: dict[str, Any], plan: str, run: str) -> None:
+def run_trial(config: dict[str, Any], options: dict[str, Any], plan: str, run: str) -> None:
     """What Ray Tune calls: runs the unit that `config["digest"]` names, of a plan in the store.
 
     `options` is RunOptions as JSON, `run` names the driver.
@@ -56,7 +58,7 @@ def trainable(config: dict[str, Any], options: dict[str, Any], plan: str, run: s
         warm_up(store, units.values())
         outcome = "taken"
     else:
-        outcome = execute(units[config["digest"]], store, parsed, config["gpu"])
+        outcome = execute_unit(units[config["digest"]], store, parsed, config["gpu"])
     tune.report({"finished": outcome == "finished", "outcome": outcome})
 
 
@@ -76,12 +78,12 @@ def _units(out: str, plan: str) -> Mapping[str, Unit]:
     return read_plan(Store(out), plan).units
 
 
-def execute(unit: Unit, store: Store, options: RunOptions, gpu_share: float) -> Outcome:
+def execute_unit(unit: Unit, store: Store, options: RunOptions, gpu_share: float) -> Outcome:
     """Runs the unit unless another process does or did. Raises OSError on infrastructure faults."""
     lease = _turn(unit.digest, store)
     if lease is None:
         return "finished" if store.is_finished(unit.digest) else "taken"
-    with store.leases.beating(lease):
+    with store.leases.held(lease):
         try:
             _attempt(unit, store, options, gpu_share, lease)
             return "finished"
@@ -114,11 +116,11 @@ def _attempt(unit: Unit, store: Store, options: RunOptions, gpu_share: float, le
     folder.mkdir(parents=True)
     try:
         reset_peaks()
-        with store.followed(unit.digest):
+        with store.synced(unit.digest):
             inputs = StoreInputs(store, options, unit.needs, open_device(gpu_share))
             metrics = _run(unit, inputs, folder)
-        made = facts(unit, metrics, started, lease.attempt) | {"peak": measure_peaks()}
-        store.publish(unit.digest, folder, made)
+        marker = marker_of(unit, metrics, started, lease.attempt)
+        store.publish(unit.digest, folder, replace(marker, peak=measure_peaks()))
     finally:
         files.remove(folder)
         _give_memory_back()
@@ -152,17 +154,21 @@ def _keep_modules() -> None:
     gc.freeze()
 
 
-def facts(unit: Unit, metrics: dict[str, float], started: float, attempt: int) -> dict[str, Any]:
-    """What a marker says beside its artifacts."""
-    return unit.to_json() | {
-        "digest": unit.digest,
-        "version": unit.spec.version,
-        "metrics": metrics,
-        "host": socket.gethostname(),
-        "attempt": attempt,
-        "started": started,
-        "ended": time.time(),
-    }
+def marker_of(unit: Unit, metrics: dict[str, float], started: float, attempt: int) -> Marker:
+    """Return the marker of a unit that ends now; publishing adds the checksums of its files."""
+    return Marker(
+        digest=unit.digest,
+        kind=unit.kind,
+        spec=unit.spec.to_json(),
+        needs=unit.needs,
+        label=unit.label,
+        version=unit.spec.version,
+        metrics=metrics,
+        host=socket.gethostname(),
+        attempt=attempt,
+        started=started,
+        ended=time.time(),
+    )
 
 
 def _record_failure(unit: Unit, store: Store, error: Exception) -> None:

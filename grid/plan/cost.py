@@ -94,8 +94,8 @@ def middle(protocol: TrainingProtocol) -> float:
 def calibration(store: Store, sizes: Mapping[str, int], device: str, sample: int = 50) -> float:
     """Measured over computed seconds of finished units; 1 where there are none."""
     ratios = []
-    for marker in map(store.marker, sorted(store.finished())[:sample]):
-        unit = Unit.from_json(marker)
+    for marker in store.markers(sorted(store.finished())[:sample]).values():
+        unit = Unit.from_marker(marker)
         if trains(unit):
-            ratios.append((marker["ended"] - marker["started"]) / seconds(unit, sizes, device))
+            ratios.append(marker.seconds / seconds(unit, sizes, device))
     return median(ratios) if ratios else 1.0

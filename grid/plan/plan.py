@@ -1,6 +1,5 @@
 """A plan: the trials and analyses of a space with the units that measure them, named by its content."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,8 +8,9 @@ from typing import Any
 
 from grid.space.protocols import Values
 from grid.space.trials import Analysis, Trial
+from grid.store.records import Marker
+from medpt import identity
 from medpt.data.preprocess import output_size
-from medpt.identity import canonical_json
 from medpt.specs import SPECS, Prepare, UnitSpec
 
 
@@ -35,9 +35,14 @@ class Unit:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Unit":
-        """Build a unit from its entry in a plan or from the marker of its result."""
+        """Build a unit from its entry in a plan."""
         spec = SPECS[values["kind"]].from_json(values["spec"])
         return cls(spec, tuple(values["needs"]), values["label"])
+
+    @classmethod
+    def from_marker(cls, marker: Marker) -> "Unit":
+        """Build a unit from the marker of its result."""
+        return cls(SPECS[marker.kind].from_json(marker.spec), marker.needs, marker.label)
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,7 @@ class Plan:
 
     @cached_property
     def digest(self) -> str:
-        return hashlib.sha256(canonical_json(self.to_json()).encode()).hexdigest()
+        return identity.digest(self.to_json())
 
     @cached_property
     def sizes(self) -> dict[str, int]:

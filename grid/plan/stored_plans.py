@@ -1,33 +1,50 @@
 """Plans in a store: written once under their digest, and listed in the record of their space."""
 
+import logging
 from pathlib import Path
 
 from grid import package_data
 from grid.plan.plan import Plan, merge
-from grid.store.records import SpaceRecord
-from grid.store.store import Store
+from grid.store.records import DamagedError, SpaceRecord
+from grid.store.store import DIGEST, Store
+from medpt import identity
 from medpt.errors import InputError
+
+log = logging.getLogger(__name__)
 
 
 def record_start(store: Store, plan: Plan, path: Path) -> None:
     """Write the plan and add it to the record of its space; without a selection, it replaces the record.
 
-    `path` is the space's file. Raises InputError where the record is of another file whose results would be
-    lost or mixed with those of this one.
+    `path` is the space's file. A damaged record is replaced. Raises InputError where the record is of another
+    file whose results would be lost or mixed with those of this one.
     """
-    with store.documents.alone(f"space-{plan.space}"):
-        record = store.space(plan.space)
-        if record is not None:
-            _check_same_space(store, record, plan, recorded_path(path))
+    with store.documents.exclusive(f"space-{plan.space}"):
         store.write_plan(plan.digest, plan.to_json())
+        try:
+            record = store.space(plan.space)
+            if record is not None:
+                _check_same_space(store, record, plan, recorded_path(path))
+        except DamagedError as error:
+            record = None
+            log.warning("%s\nthe record of earlier runs of `%s` is replaced", error, plan.space)
         kept = record.plans if record is not None and plan.selection else ()
         plans = (*(name for name in kept if name != plan.digest), plan.digest)
         store.write_space(SpaceRecord(plan.space, recorded_path(path), plans))
 
 
 def read_plan(store: Store, digest: str) -> Plan:
-    """Return a plan of the store. Raises FileNotFoundError where there is none of that name."""
-    return Plan.from_json(store.plan(digest))
+    """Return a plan of the store. Raises DamagedError if it is missing or damaged."""
+    name = f"{store.out}/plans/{digest}.json"
+    try:
+        values = store.plan(digest)
+        if DIGEST.fullmatch(digest) and identity.digest(values) != digest:  # else of version 0.3.1
+            raise ValueError
+        return Plan.from_json(values)
+    except FileNotFoundError:
+        raise DamagedError(f"{name} is missing; run the space again to write it") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise DamagedError(f"{name} is damaged; run the space again to write it") from None
 
 
 def read_space(store: Store, name: str) -> Plan | None:

@@ -1,10 +1,10 @@
 """Figures 2, 6a and 6b of the paper from our own analyses: distances, SVCCA, filters of the first layer.
 
-Read from the store's artifacts. Units that are not finished are counted; those that cannot be read are gaps.
+Read from the store's artifacts. Units that are not finished are counted; unreadable ones are warnings.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -138,7 +138,7 @@ class FilterSet:
     backbone: str
     pictures: dict[str, NDArray[np.uint8]]
     gabors: NDArray[np.float64]
-    metrics: dict[str, float]
+    metrics: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ def arrays(stored: StoredSpace, digest: str, name: str) -> Arrays | None:
         with np.load(path, allow_pickle=False) as saved:
             return dict(saved)
     except (OSError, ValueError):
-        stored.gaps.append(f"{stored.units[digest].label}: {name} holds no arrays")
+        stored.warnings.append(f"{stored.units[digest].label}: {name} holds no arrays")
         return None
 
 
@@ -204,7 +204,7 @@ def modality(stored: StoredSpace, digests: Sequence[str]) -> Modality:
         found = _measured(clouds, (wanted or list(clouds))[0], settings, "")
         controls = _controls(clouds, found)
     except InputError as error:
-        stored.gaps += [f"Figure 2: {problem}" for problem in error.problems]
+        stored.warnings += [f"Figure 2: {problem}" for problem in error.problems]
         return Modality(done, None)
     return Modality(done, found, tuple(_modality_of(datasets[name]) for name in clouds), controls)
 
@@ -258,7 +258,7 @@ def similarities(stored: StoredSpace, digests: Sequence[str]) -> Similarities:
             saved["floor"],
             saved["rows"],
             saved["channels"],
-            stored.marker(digest).get("metrics", {}).get("probe_images", math.nan),
+            stored.metrics(digest).get("probe_images", math.nan),
         )
         for digest, spec, saved in _finished(stored, digests, SIMILARITY)
         if isinstance(spec, Svcca)
@@ -273,7 +273,7 @@ def filter_sets(stored: StoredSpace, digests: Sequence[str]) -> FilterSets:
             spec.backbone,
             {name: saved[name][::PIXELS, ::PIXELS] for name in SHOWN},
             saved.get("after gabor", np.empty(0)),
-            stored.marker(digest).get("metrics", {}),
+            stored.metrics(digest),
         )
         for digest, spec, saved in _finished(stored, digests, FILTERS)
         if isinstance(spec, Filters)

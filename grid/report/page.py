@@ -92,7 +92,7 @@ def page(
     facts: Facts,
     stored: StoredSpace,
 ) -> dict[str, Any]:
-    """Everything that the template shows, in the order of the page; `gaps` is last, when all was tried."""
+    """Everything that the template shows, in the order of the page; `warnings` come last."""
     data, cohorts = provenance.datasets(stored), survival.cohorts(stored)
     notes = provenance.notes(data) | survival.notes(cohorts, stored)
     of_paper = sections.build_sections(frame, stored, notes, cohorts)
@@ -142,7 +142,7 @@ def page(
         "weightings": provenance.weightings(cells, stored),
         "algorithms": provenance.algorithms(stored),
         "versions": provenance.versions(),
-        "gaps": list(dict.fromkeys(stored.gaps)),
+        "warnings": list(dict.fromkeys(stored.warnings)),
     }
 
 
@@ -163,7 +163,7 @@ def examples(data: list[provenance.Data], stored: StoredSpace) -> dict[str, list
             shard = stored.store.file(prepared.digest, prepared.manifest.shards[0].name)
             found[prepared.digest] = images.examples(shard.parent, prepared.manifest)
         except InputError as error:
-            stored.gaps += error.problems
+            stored.warnings += error.problems
     return found
 
 

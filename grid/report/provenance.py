@@ -249,7 +249,6 @@ def versions() -> dict[str, str]:
 def algorithms(stored: StoredSpace) -> dict[str, str]:
     """The version of each kind of unit that the finished results were computed by."""
     found: dict[str, set[str]] = {kind: set() for kind in SPECS}
-    for digest, unit in stored.units.items():
-        if digest in stored.finished:
-            found[unit.kind].add(str(stored.marker(digest).get("version", "unknown")))
+    for marker in stored.markers.values():
+        found[marker.kind].add(str(marker.version))
     return {kind: ", ".join(sorted(names)) or "–" for kind, names in found.items()}

@@ -167,6 +167,6 @@ def judge_claims(frame: "pd.DataFrame", found: Sequence[Section], stored: Stored
     try:
         ours = verdicts.judge(frame if len(frame) else None, frames(*parts))  # type: ignore[arg-type]
     except InputError as error:
-        stored.gaps += [f"the claims: {problem}" for problem in error.problems]
+        stored.warnings += [f"the claims: {problem}" for problem in error.problems]
         return [Judged(verdict, None) for verdict in verdicts.paper()]
     return [Judged(*pair) for pair in zip(verdicts.paper(), ours, strict=True)]

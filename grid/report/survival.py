@@ -61,7 +61,7 @@ def cohorts(stored: StoredSpace) -> list[Cohort]:
             try:
                 manifest = CohortManifest.read(stored.store.file(unit.digest, MANIFEST).parent)
             except InputError as error:
-                stored.gaps += error.problems
+                stored.warnings += error.problems
         found.append(Cohort(unit.digest, spec.dataset, spec.fingerprint, manifest))
     return found
 

@@ -1,6 +1,6 @@
 """What a plan and the store say of a space: states, learning curves, pre-trainings, failures, prepared data.
 
-A file that is not there, or is not the one that was published, becomes a sentence in `gaps`, never an error.
+A file that is missing or is not the one that was published becomes a sentence in `warnings`, not an error.
 """
 
 from collections import Counter
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from grid.plan.plan import Plan, Unit
+from grid.store.records import Marker
 from grid.store.store import Store
 from medpt import files
 from medpt.data.manifest import MANIFEST, Manifest
@@ -45,7 +46,7 @@ class Source:
     state: str
     users: int
     images: int | None
-    steps: int | None
+    steps: float | None
     metric: str | None
     value: float | None  # of the metric as it is recorded, auc and miou as fractions
     seconds: float | None
@@ -63,20 +64,28 @@ class Prepared:
 
 @dataclass
 class StoredSpace:
-    """`plan` is what grid.results.frame.read_plan returns; `gaps` says what could not be read."""
+    """`plan` is what grid.results.frame.read_plan returns; `warnings` has what could not be read."""
 
     plan: Plan
     store: Store
-    gaps: list[str] = field(default_factory=list)
-    markers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def units(self) -> Mapping[str, Unit]:
         return self.plan.units
 
     @cached_property
+    def markers(self) -> dict[str, Marker]:
+        """The markers of the finished units; a damaged one becomes a warning."""
+        names = self.store.finished() & self.units.keys()
+        markers = self.store.markers(names)
+        labels = sorted(self.units[digest].label for digest in names - markers.keys())
+        self.warnings += [f"{label}: its marker is damaged; run the space again" for label in labels]
+        return markers
+
+    @property
     def finished(self) -> set[str]:
-        return self.store.finished()
+        return set(self.markers)
 
     @cached_property
     def failed(self) -> set[str]:
@@ -103,14 +112,14 @@ class StoredSpace:
         return ((unit, unit.spec) for unit in self.units.values() if isinstance(unit.spec, kind))
 
     def artifact(self, digest: str, name: str) -> Path | None:
-        """The file as it was published, or None and a gap."""
+        """The file as it was published, or None and a warning."""
         label = self.units[digest].label
         try:
             return self.store.artifact(digest, name)
         except FileNotFoundError:
-            self.gaps.append(f"{label}: its result is not in the store, so {name} cannot be shown")
+            self.warnings.append(f"{label}: its result is not in the store, so {name} cannot be shown")
         except InputError:
-            self.gaps.append(f"{label}: {name} is missing or is not the file that was published")
+            self.warnings.append(f"{label}: {name} is missing or is not the file that was published")
         return None
 
     def json(self, digest: str, name: str) -> Any:
@@ -118,7 +127,7 @@ class StoredSpace:
         try:
             return files.read_json(path) if path else None
         except ValueError:
-            self.gaps.append(f"{self.units[digest].label}: {name} is no JSON")
+            self.warnings.append(f"{self.units[digest].label}: {name} is no JSON")
             return None
 
     def history(self, digest: str) -> list[dict[str, float]]:
@@ -127,22 +136,13 @@ class StoredSpace:
     def record(self, digest: str) -> dict[str, Any]:
         return self.json(digest, RECORD) or {}
 
-    def marker(self, digest: str) -> dict[str, Any]:
-        """What a finished unit recorded; empty, with a gap, where that cannot be read."""
-        if not self.markers:
-            self.markers |= self.store.markers(self.units.keys() & self.finished)
-        if digest not in self.markers:
-            try:
-                self.markers[digest] = self.store.marker(digest)
-            except (OSError, ValueError):
-                self.gaps.append(f"{self.units[digest].label}: its marker cannot be read")
-                self.markers[digest] = {}
-        return self.markers[digest]
+    def metrics(self, digest: str) -> Mapping[str, float]:
+        """Return the metrics of a unit; none if it is not finished."""
+        return self.markers[digest].metrics if digest in self.markers else {}
 
     def seconds(self) -> float:
-        """Of all finished units of the plan together."""
-        markers = [self.marker(digest) for digest in self.units if digest in self.finished]
-        return sum(marker["ended"] - marker["started"] for marker in markers if marker)
+        """Return the time of all finished units of the plan together."""
+        return sum(marker.seconds for marker in self.markers.values())
 
     def failures(self, reported: dict[str, str]) -> list[Failure]:
         """Every unit that failed, with the number of trials that wait for it.
@@ -158,12 +158,9 @@ class StoredSpace:
         ]
 
     def _failure(self, digest: str, unit: Unit) -> Failure:
-        try:
-            facts = self.store.failure(digest)
-        except (OSError, ValueError):
-            facts = {"cause": "unknown", "reason": "its record cannot be read"}
-        log = f"failed/{digest}.log" if facts.get("log") else ""
-        return Failure(unit.label, digest, facts["cause"], facts["reason"], log, self._waiting(digest))
+        failure = self.store.failure(digest)
+        waiting = self._waiting(digest)
+        return Failure(unit.label, digest, failure.cause, failure.reason, failure.log or "", waiting)
 
     def _waiting(self, digest: str) -> int:
         """Trials that need the unit, directly or through a pre-training."""
@@ -197,7 +194,7 @@ class StoredSpace:
         unit = self.units[digest]
         if not isinstance(unit.spec, Pretrain) or digest in self.failed:
             return None
-        leaked = digest in self.finished and self.marker(digest).get("metrics", {}).get("leaked_images")
+        leaked = self.metrics(digest).get("leaked_images")
         unguarded = unit.spec.unguarded.digest
         return unguarded if unguarded in unit.needs and not leaked else None
 
@@ -207,8 +204,7 @@ class StoredSpace:
                 "failed" if digest in self.failed else "blocked" if self._is_blocked(digest) else "not run"
             )
             return Source(unit.label, digest, state, users, None, None, None, None, None)
-        marker, record = self.marker(digest), self.record(digest)
-        metrics = marker.get("metrics", {})
+        record, metrics = self.record(digest), self.metrics(digest)
         metric = next((name for name in metrics if name.startswith("val_")), None)
         return Source(
             label=unit.label,
@@ -218,15 +214,15 @@ class StoredSpace:
             images=record.get("train_images"),
             steps=metrics.get("steps"),
             metric=metric and metric.removeprefix("val_"),
-            value=metrics.get(metric),
-            seconds=marker["ended"] - marker["started"] if marker else None,
+            value=metrics.get(metric) if metric else None,
+            seconds=self.markers[digest].seconds,
         )
 
-    def learned(self) -> Iterator[tuple[str, dict[str, float]]]:
+    def learned(self) -> Iterator[tuple[str, Mapping[str, float]]]:
         """The label and the metrics of every finished pre-training."""
         for unit, _ in self.units_of(Pretrain):
             if unit.digest in self.finished:
-                yield unit.label, self.marker(unit.digest).get("metrics", {})
+                yield unit.label, self.metrics(unit.digest)
 
     def prepared(self) -> list[Prepared]:
         return [self._prepared(unit, spec) for unit, spec in self.units_of(Prepare)]
@@ -237,7 +233,7 @@ class StoredSpace:
             try:
                 manifest = Manifest.read(self.store.file(digest, MANIFEST).parent)
             except InputError as error:
-                self.gaps.append(f"{unit.label}: its manifest cannot be read ({error})")
+                self.warnings.append(f"{unit.label}: its manifest cannot be read ({error})")
         return Prepared(digest, spec, unit.label, manifest)
 
     def decoders(self) -> int:
@@ -254,5 +250,5 @@ class StoredSpace:
 
     def last_result(self) -> str:
         """When the last finished unit of the plan ended, in UTC; empty where none did."""
-        ends = [self.marker(digest).get("ended", 0.0) for digest in self.units if digest in self.finished]
+        ends = [marker.ended for marker in self.markers.values()]
         return f"{datetime.fromtimestamp(max(ends), UTC):%-d %B %Y, %H:%M} UTC" if ends else ""

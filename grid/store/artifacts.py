@@ -1,12 +1,13 @@
-"""Where the files of units lie: on a disk that everybody sees, or in a bucket with a copy on each node.
+"""The files of units: in a folder that every node sees, or in a bucket with a copy on each node.
 
 In a bucket:
 
-    units/<digest>/<attempt>/<file>       of the attempt that its marker names
+    units/<digest>/<attempt>/<file>       of the attempt that the marker names
     checkpoints/<digest>/<file>           of units that are not finished
-    quarantine/<digest>/<attempt>/<file>  what was not what had been published
+    quarantine/<digest>/<attempt>/<file>  damaged files
 
-Whoever trains sees paths of a disk: what it reads is fetched first, what it writes follows behind it.
+A process that trains sees paths of a disk. What it reads is downloaded first; what it writes is uploaded by
+a thread.
 """
 
 import fcntl
@@ -14,7 +15,7 @@ import hashlib
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -25,78 +26,93 @@ from medpt import files
 
 log = logging.getLogger(__name__)
 
-PERIOD = 2.0  # seconds between looks at what a unit wrote
-AT_ONCE = 16  # requests
+UPLOAD_SECONDS = 2.0  # between uploads of what a unit wrote
+REQUESTS = 16  # at the same time
+MANIFESTS = {"manifest.json", "cohort.json"}  # artifacts that list further files, of prepared data
 
 Item = TypeVar("Item")
+States = Mapping[str, tuple[int, int]]  # bytes and time of the last change (ns) by name of the file
 
 
 class Artifacts(Protocol):
-    def put(self, digest: str, attempt: int, built: Path) -> None:
-        """Makes the folder `built` the unit's; its marker is written afterwards."""
+    """The files of units. A file that is "fetched" is at its path afterwards, if it exists at all."""
+
+    def put(self, digest: str, attempt: int, folder: Path) -> None:
+        """Make `folder` the files of the unit; the marker is written afterwards."""
 
     def fetch(self, digest: str, attempt: int, name: str) -> None:
-        """Has one file at its path, where it exists; what was there may be replaced."""
+        """Fetch one file, and replace the copy that is there."""
 
     def fetch_all(self, digest: str, attempt: int, largest: int | None = None) -> None:
-        """Has all files there that are not yet, or those of at most `largest` bytes."""
+        """Fetch the files that are not there yet, or those of at most `largest` bytes."""
+
+    def changed(self, digest: str, attempt: int, states: States) -> list[str]:
+        """Return the files that are missing, or whose size or time differs from `states`."""
 
     def keep(self, digest: str, *paths: Path) -> None:
-        """Files of a unit in the making that must outlive this node."""
+        """Keep files of an unfinished unit for its next attempt on any node."""
 
     def resume(self, digest: str) -> None:
-        """Has there what any node kept of a unit in the making."""
+        """Fetch what any node kept of an unfinished unit."""
 
-    def followed(self, digest: str) -> AbstractContextManager[None]:
-        """A context in which checkpoints and live metrics of a unit outlive this node."""
+    def synced(self, digest: str) -> AbstractContextManager[None]:
+        """Return a context in which checkpoints and live metrics of a unit outlive this node."""
 
     def forget(self, digest: str) -> None:
-        """No unit in the making any more."""
+        """Remove what was kept of an unfinished unit."""
 
     def set_aside(self, digest: str, attempt: int, *, to_checkpoints: bool) -> None:
-        """Takes a unit's files away: to be read again by the next attempt, or into quarantine."""
+        """Move the files of a unit to quarantine/, or to checkpoints/ for the next attempt."""
 
 
 def copy_of(url: str) -> Path:
-    """The folder of this node for what lies in a bucket: $MEDPT_COPIES, or of the user's cache."""
+    """Return the folder of this node for copies from a bucket: in $MEDPT_COPIES, or in the user's cache."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    place = Path(os.environ.get("MEDPT_COPIES") or cache / "medpt-grid")
-    return place.absolute() / hashlib.sha256(url.rstrip("/").encode()).hexdigest()[:16]
+    parent = Path(os.environ.get("MEDPT_COPIES") or cache / "medpt-grid")
+    return parent.absolute() / hashlib.sha256(url.rstrip("/").encode()).hexdigest()[:16]
 
 
 class LocalArtifacts:
+    """Files in the folder itself; there is nothing to fetch or to upload."""
+
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def put(self, digest: str, attempt: int, built: Path) -> None:
-        move(built, self.root / "units" / digest)
+    def put(self, digest: str, attempt: int, folder: Path) -> None:
+        move(folder, self.root / "units" / digest)
 
     def fetch(self, digest: str, attempt: int, name: str) -> None: ...
 
     def fetch_all(self, digest: str, attempt: int, largest: int | None = None) -> None: ...
+
+    def changed(self, digest: str, attempt: int, states: States) -> list[str]:
+        now = file_states(self.root / "units" / digest)
+        return [name for name, state in states.items() if now.get(name) != state]
 
     def keep(self, digest: str, *paths: Path) -> None: ...
 
     def resume(self, digest: str) -> None: ...
 
     @contextmanager
-    def followed(self, digest: str) -> Iterator[None]:
+    def synced(self, digest: str) -> Iterator[None]:
         yield
 
     def forget(self, digest: str) -> None:
         files.remove(self.root / "checkpoints" / digest)
 
     def set_aside(self, digest: str, attempt: int, *, to_checkpoints: bool) -> None:
-        place = self.root / ("checkpoints" if to_checkpoints else "quarantine")
+        parent = self.root / ("checkpoints" if to_checkpoints else "quarantine")
         if (self.root / "units" / digest).is_dir():
-            move(self.root / "units" / digest, place / digest)
+            move(self.root / "units" / digest, parent / digest)
 
 
 class BucketArtifacts:
+    """Files in a bucket, with copies of those that this node used below `root`."""
+
     def __init__(self, bucket: BucketBackend, root: Path) -> None:
         self.bucket, self.root = bucket, root
 
-    def put(self, digest: str, attempt: int, built: Path) -> None:
+    def put(self, digest: str, attempt: int, folder: Path) -> None:
         kept = self.bucket.sizes(f"checkpoints/{digest}")
 
         def send(path: Path) -> None:
@@ -106,22 +122,26 @@ class BucketArtifacts:
             else:
                 self.bucket.upload(path, f"units/{digest}/{attempt}/{path.name}")
 
-        _all(send, (path for path in built.iterdir() if path.is_file()))
-        move(built, self.root / "units" / digest)
+        _run_all(send, (path for path in folder.iterdir() if path.is_file()))
+        move(folder, self.root / "units" / digest)
 
     def fetch(self, digest: str, attempt: int, name: str) -> None:
-        with self._alone(digest):
+        with self._exclusive(digest):
             self._fetch(digest, f"units/{digest}/{attempt}/{name}")
 
     def fetch_all(self, digest: str, attempt: int, largest: int | None = None) -> None:
-        with self._alone(digest):
-            there = self.bucket.sizes(f"units/{digest}/{attempt}").items()
-            wanted = (name for name, size in there if largest is None or size <= largest)
+        with self._exclusive(digest):
+            stored = self.bucket.sizes(f"units/{digest}/{attempt}").items()
+            wanted = (name for name, size in stored if largest is None or size <= largest)
             folder = self.root / "units" / digest
-            _all(
-                lambda name: self._fetch(digest, name),
-                (name for name in wanted if not (folder / Path(name).name).exists()),
-            )
+            missing = (name for name in wanted if not (folder / Path(name).name).exists())
+            _run_all(lambda name: self._fetch(digest, name), missing)
+
+    def changed(self, digest: str, attempt: int, states: States) -> list[str]:
+        sizes = {
+            Path(name).name: size for name, size in self.bucket.sizes(f"units/{digest}/{attempt}").items()
+        }
+        return [name for name, (size, _) in states.items() if sizes.get(name) != size]
 
     def keep(self, digest: str, *paths: Path) -> None:
         for path in paths:
@@ -136,10 +156,10 @@ class BucketArtifacts:
                 self.bucket.download(name, path)
 
     @contextmanager
-    def followed(self, digest: str) -> Iterator[None]:
+    def synced(self, digest: str) -> Iterator[None]:
         self.resume(digest)
         ended = threading.Event()
-        thread = threading.Thread(target=self._follow, args=(digest, ended), name="follower", daemon=True)
+        thread = threading.Thread(target=self._upload, args=(digest, ended), name="uploads", daemon=True)
         thread.start()
         try:
             yield
@@ -148,40 +168,39 @@ class BucketArtifacts:
             thread.join()
 
     def forget(self, digest: str) -> None:
-        _all(self.bucket.remove, self.bucket.sizes(f"checkpoints/{digest}"))
+        _run_all(self.bucket.remove, self.bucket.sizes(f"checkpoints/{digest}"))
         files.remove(self.root / "checkpoints" / digest)
 
     def set_aside(self, digest: str, attempt: int, *, to_checkpoints: bool) -> None:
-        place = f"checkpoints/{digest}" if to_checkpoints else f"quarantine/{digest}/{attempt}"
+        target = f"checkpoints/{digest}" if to_checkpoints else f"quarantine/{digest}/{attempt}"
         files.remove(self.root / "units" / digest)
         for name in self.bucket.sizes(f"units/{digest}/{attempt}"):
-            self.bucket.copy(name, f"{place}/{Path(name).name}")
+            self.bucket.copy(name, f"{target}/{Path(name).name}")
             self.bucket.remove(name)
 
     def _fetch(self, digest: str, name: str) -> None:
         try:
             self.bucket.download(name, self.root / "units" / digest / Path(name).name)
         except FileNotFoundError:
-            log.warning("%s/%s is not there", self.bucket.url, name)
+            log.warning("artifact %s/%s is missing", self.bucket.url, name)
 
-    def _follow(self, digest: str, ended: threading.Event) -> None:
+    def _upload(self, digest: str, ended: threading.Event) -> None:
         sent: dict[str, tuple[int, int]] = {}
-        over = False
-        while not over:
-            over = ended.wait(PERIOD)
+        is_last = False
+        while not is_last:
+            is_last = ended.wait(UPLOAD_SECONDS)
             try:
-                self._send_new(digest, sent)
-            except OSError as error:  # the next look tries again
-                log.warning("%s", error)
+                self._upload_changes(digest, sent)
+            except OSError as error:  # the next round tries again
+                log.warning("could not upload checkpoints of %s: %s", digest, error)
 
-    def _send_new(self, digest: str, sent: dict[str, tuple[int, int]]) -> None:
-        """Uploads what changed since the last look; what vanished here vanishes there, the newest last."""
+    def _upload_changes(self, digest: str, sent: dict[str, tuple[int, int]]) -> None:
+        """Upload files that changed since `sent`; remove from the bucket those that are gone here."""
         folder, live = self.root / "checkpoints" / digest, self.root / "live" / f"{digest}.jsonl"
-        found = {f"checkpoints/{digest}/{path.name}": path for path in _whole(folder)}
+        found = {f"checkpoints/{digest}/{name}": folder / name for name in file_states(folder)}
         found |= {f"live/{digest}.jsonl": live} if live.exists() else {}
         for name, path in found.items():
-            facts = path.stat()
-            state = facts.st_size, facts.st_mtime_ns
+            state = _state(path)
             if sent.get(name) != state:
                 self.bucket.upload(path, name)
                 sent[name] = state
@@ -190,8 +209,8 @@ class BucketArtifacts:
             del sent[name]
 
     @contextmanager
-    def _alone(self, digest: str) -> Iterator[None]:
-        """One process of a node fetches a unit; the others find it there."""
+    def _exclusive(self, digest: str) -> Iterator[None]:
+        """Let one process of this node fetch a unit at a time; the others then find it there."""
         path = self.root / "locks" / "fetch" / digest
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a") as file:
@@ -200,29 +219,42 @@ class BucketArtifacts:
 
 
 def move(folder: Path, target: Path) -> None:
-    """A folder takes the place of another one, where there is one."""
+    """Rename a folder to `target`, and replace what is there."""
     files.remove(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     os.rename(folder, target)
     files.sync(target.parent)
 
 
-def _whole(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith(files.TEMPORARY))
+def file_states(folder: Path) -> dict[str, tuple[int, int]]:
+    """Return bytes and time of the last change of each complete file in a folder, sorted by name."""
+    paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    return {
+        path.name: _state(path)
+        for path in paths
+        if path.is_file() and not path.name.startswith(files.TEMPORARY)
+    }
 
 
-def _all(work: Callable[[Item], object], items: Iterable[Item]) -> None:
-    """At once, to their ends; the first failure is raised."""
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        list(pool.map(work, items))
+def _state(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def checksums(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of each artifact, without Parquet files, which a manifest lists."""
+    return {
+        name: files.sha256(folder / name)
+        for name in file_states(folder)
+        if not (folder / name).with_suffix(".parquet").exists()
+    }
 
 
 def has_sha256(path: Path, expected: str | None) -> bool:
     return path.is_file() and files.sha256(path) == expected
 
 
-def is_artifact(file: Path) -> bool:
-    """Return whether a marker lists the file. A manifest lists Parquet files and the notes beside them."""
-    return file.is_file() and not file.with_suffix(".parquet").exists()
+def _run_all(work: Callable[[Item], object], items: Iterable[Item]) -> None:
+    """Call `work` with all items, several at the same time. Raises the first error after all have ended."""
+    with ThreadPoolExecutor(REQUESTS) as pool:
+        list(pool.map(work, items))

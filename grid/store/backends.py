@@ -1,14 +1,14 @@
-"""Small documents under names, in a folder or in a bucket: whole or absent, and created once.
+"""Small documents under names, in a folder or in a bucket. A document is complete or absent.
 
-`create` is what decides every race: of all who create a name, on whatever machine, one succeeds. A folder
-does it by a hard link, a bucket by a conditional put (S3: If-None-Match, GCS: generation 0). What cannot be
-reached raises OSError, an infrastructure fault.
+`create` decides every race: of all processes that create a name, on whatever machine, one succeeds. A folder
+uses a hard link, a bucket a conditional put (S3: If-None-Match, GCS: generation 0). A backend that cannot be
+reached raises OSError, which counts as an infrastructure fault.
 """
 
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -30,31 +30,34 @@ def is_url(out: str | Path) -> bool:
 
 
 def reason(error: Exception) -> str:
-    """Of a failed operation, in one line: without the answer's body and the libraries' notes on it."""
+    """Return why an operation failed, in one line, without the body of the answer and notes of libraries."""
     first = str(getattr(error, "strerror", None) or error).partition("\n")[0]
     return first.partition(": <?xml")[0]
 
 
 class Backend(Protocol):
     def create(self, name: str, content: bytes) -> bool:
-        """Writes `name` unless it is there; whether it was this call that wrote it."""
+        """Write `name` unless it exists; return whether this call wrote it."""
 
     def write(self, name: str, content: bytes) -> None:
-        """Writes `name`, whatever was there."""
+        """Write `name`, and replace what is there."""
 
     def read(self, name: str) -> bytes | None:
-        """None where there is no such name."""
+        """Return the content of `name`, or None if it does not exist."""
 
     def names(self, folder: str) -> list[str]:
-        """The full names directly in a folder, sorted."""
+        """Return the full names directly in a folder, sorted."""
 
-    def remove(self, name: str) -> None: ...
+    def remove(self, name: str) -> None:
+        """Remove `name` if it exists."""
 
-    def alone(self, name: str) -> Any:
-        """A context in which nobody else is in that of the same name, where only order keeps files apart."""
+    def exclusive(self, name: str) -> AbstractContextManager[None]:
+        """Return a context that one process at a time can enter, where the files need it."""
 
 
 class FolderBackend:
+    """Files in a folder, which several machines may share."""
+
     def __init__(self, root: Path) -> None:
         self.root = root
 
@@ -93,8 +96,8 @@ class FolderBackend:
         (self.root / name).unlink(missing_ok=True)
 
     @contextmanager
-    def alone(self, name: str) -> Iterator[None]:
-        """Held by the kernel, which frees it when the holder dies."""
+    def exclusive(self, name: str) -> Iterator[None]:
+        """Hold a lock of the kernel, which frees it when the process ends in whatever way."""
         path = self.root / "locks" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a") as file:
@@ -103,9 +106,10 @@ class FolderBackend:
 
 
 class BucketBackend:
-    """Objects below a URL. Credentials and endpoints come from the environment: docs/cluster.md."""
+    """Objects below a URL. Credentials and endpoints come from the environment (docs/cluster.md)."""
 
     def __init__(self, url: str) -> None:
+        """Open the bucket. Raises InputError for a URL that is not accepted."""
         self.url = url.rstrip("/")
         scheme, _, rest = self.url.partition("://")
         if scheme not in SCHEMES or not rest.partition("/")[0]:
@@ -141,7 +145,7 @@ class BucketBackend:
                 return None
 
     def sizes(self, folder: str) -> dict[str, int]:
-        """Bytes by full name, of everything below a folder."""
+        """Return the bytes of every object below a folder, by full name."""
         import obstore
 
         with self._reached():
@@ -159,7 +163,7 @@ class BucketBackend:
             obstore.delete(self.store, name)
 
     def copy(self, name: str, target: str) -> None:
-        """Within the bucket, without the bytes passing through here."""
+        """Copy an object within the bucket, without downloading it."""
         import obstore
 
         with self._reached():
@@ -172,7 +176,7 @@ class BucketBackend:
             obstore.put(self.store, name, path, use_multipart=path.stat().st_size > LARGE)
 
     def download(self, name: str, path: Path) -> None:
-        """Appears whole; FileNotFoundError where there is no such object."""
+        """Download an object; the file appears once it is complete. Raises FileNotFoundError."""
         import obstore
 
         with self._reached(), files.replacing(path) as temporary, temporary.open("wb") as file:
@@ -180,8 +184,8 @@ class BucketBackend:
                 file.write(chunk)
 
     @contextmanager
-    def alone(self, name: str) -> Iterator[None]:
-        """Nothing: in a bucket every attempt has names of its own."""
+    def exclusive(self, name: str) -> Iterator[None]:
+        """Lock nothing: in a bucket every attempt has names of its own."""
         yield
 
     @contextmanager

@@ -1,11 +1,11 @@
-"""Who works on a unit: of all processes on all machines one, and a late one's result does not count.
+"""Leases: at most one process works on a unit, and the result of a process that lost its lease is discarded.
 
-    leases/<digest>/<attempt>.json    who executes the unit for the attempt-th time, and its heart beats
+    leases/<digest>/<attempt>.json    who executes the unit for the attempt-th time, and its heartbeats
 
-The highest attempt holds the unit. Its number is the fencing token: only its result may be published. It is
-taken over by the next number, created by whoever creates it first, once the holder released it, is known to
-be dead (a process of this machine, or an earlier trial of the same run), or did not beat for the time of a
-lease by the clock of who waits: nobody compares clocks.
+The highest attempt holds the unit. Its number is a fencing token: only its result may be published. Another
+process may take the unit over, by creating the next number, once the holder released it, has ended (a process
+of this machine, or an earlier trial of the same run), or sent no heartbeat for the time of a lease. That time
+is measured by the clock of the process that waits; clocks of machines are never compared.
 """
 
 import json
@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -24,12 +24,14 @@ from grid.store.backends import Backend
 
 log = logging.getLogger(__name__)
 
-SECONDS = 180.0  # without a beat after which a holder counts as lost
-BEATS = 12  # in that time
+SECONDS = 180.0  # without a heartbeat, after which a holder counts as lost
+HEARTBEATS = 12  # in that time
 
 
 @dataclass(frozen=True)
 class Lease:
+    """The right to execute a unit for the attempt-th time."""
+
     digest: str
     attempt: int
 
@@ -40,10 +42,12 @@ class Lease:
 
 @dataclass(frozen=True)
 class Holder:
+    """The process that has a lease."""
+
     host: str
-    machine: str  # a boot of a kernel and its space of process numbers
+    machine: str  # identifies one boot of a kernel and its namespace of process ids
     pid: int
-    born: str
+    born: str  # the start of the process, as the kernel counts it
     run: str  # of the driver that wants the unit
     started: float
     beats: int = 0
@@ -54,33 +58,37 @@ class Holder:
 
 
 class Leases:
+    """The leases of a store, as one process sees them."""
+
     def __init__(self, documents: Backend, run: str = "", seconds: float = SECONDS) -> None:
         self.documents, self.run, self.seconds = documents, run, seconds
-        self.seen: dict[str, tuple[bytes, float]] = {}  # what a lease last said, and since when
+        self.seen: dict[str, tuple[bytes, float]] = {}  # last content of a lease, and since when
 
     def claim(self, digest: str) -> Lease | None:
-        """The next attempt at a unit, for this process; None while another one holds it."""
+        """Take the next attempt at a unit for this process; return None while another one holds it."""
         newest = self.newest(digest)
         if newest and self._is_held(Lease(digest, newest)):
             return None
-        lease, holder = Lease(digest, newest + 1), _self(self.run)
-        with self.documents.alone(digest):
+        lease, holder = Lease(digest, newest + 1), _this_process(self.run)
+        with self.documents.exclusive(digest):
             return lease if self.documents.create(lease.name, holder.content()) else None
 
     def newest(self, digest: str) -> int:
-        """The number of the last attempt, 0 before the first."""
+        """Return the number of the last attempt, 0 before the first."""
         names = self.documents.names(f"leases/{digest}")
         return max((int(Path(name).stem) for name in names), default=0)
 
     def withdraw(self, lease: Lease) -> None:
-        """As if it had never been claimed."""
+        """Remove a lease, as if it had never been claimed."""
         self.documents.remove(lease.name)
 
     @contextmanager
-    def beating(self, lease: Lease) -> Iterator[None]:
-        """Tells others that the holder lives; at the end the unit is free."""
+    def held(self, lease: Lease) -> Iterator[None]:
+        """Send heartbeats for a lease, and release it at the end."""
         ended = threading.Event()
-        thread = threading.Thread(target=self._beat, args=(lease, ended), name="lease", daemon=True)
+        thread = threading.Thread(
+            target=self._send_heartbeats, args=(lease, ended), name="lease", daemon=True
+        )
         thread.start()
         try:
             yield
@@ -88,44 +96,42 @@ class Leases:
             ended.set()
             thread.join()
 
-    def _beat(self, lease: Lease, ended: threading.Event) -> None:
-        holder = _self(self.run)
-        beats, over = 0, False
-        while not over:
-            over = ended.wait(self.seconds / BEATS)
-            beats += 1
+    def _send_heartbeats(self, lease: Lease, ended: threading.Event) -> None:
+        holder = _this_process(self.run)
+        while not holder.released:
+            is_last = ended.wait(self.seconds / HEARTBEATS)
+            holder = replace(holder, beats=holder.beats + 1, released=is_last)
             try:
-                said = Holder(**asdict(holder) | {"beats": beats, "released": over})
-                self.documents.write(lease.name, said.content())
-            except OSError as error:  # others may take over; the fence keeps results apart
-                log.warning("%s: %s", lease.name, error)
+                self.documents.write(lease.name, holder.content())
+            except OSError as error:  # others may take over; the number of the lease keeps results apart
+                log.warning("could not send a heartbeat for %s: %s", lease.name, error)
 
     def _is_held(self, lease: Lease) -> bool:
         content = self.documents.read(lease.name)
         holder = _read(content)
-        if content is None or holder is None or holder.released or self._is_dead(holder):
+        if content is None or holder is None or holder.released or self._has_ended(holder):
             return False
-        said, since = self.seen.get(lease.name, (b"", 0.0))
-        if content != said:
+        last, since = self.seen.get(lease.name, (b"", 0.0))
+        if content != last:
             self.seen[lease.name] = (content, time.monotonic())
             return True
         return time.monotonic() - since < self.seconds
 
-    def _is_dead(self, holder: Holder) -> bool:
-        mine = _self(self.run)
+    def _has_ended(self, holder: Holder) -> bool:
+        mine = _this_process(self.run)
         if holder.machine == mine.machine:
             return _born(holder.pid) != holder.born
-        return bool(self.run) and holder.run == self.run  # Ray starts a trial again once it lost the first
+        return bool(self.run) and holder.run == self.run  # Ray repeats a trial only after it lost the first
 
 
 def _read(content: bytes | None) -> Holder | None:
     try:
         return Holder(**json.loads(content or b""))
-    except (ValueError, TypeError):  # a damaged lease is nobody's
+    except (ValueError, TypeError):  # nobody holds a damaged lease
         return None
 
 
-def _self(run: str) -> Holder:
+def _this_process(run: str) -> Holder:
     return Holder(socket.gethostname(), _machine(), os.getpid(), _born(os.getpid()), run, time.time())
 
 
@@ -139,9 +145,9 @@ def _machine() -> str:
 
 
 def _born(pid: int) -> str:
-    """When a process of this machine started, in the kernel's count; empty where there is none.
+    """Return the start of a process of this machine, as the kernel counts it; "" if there is none.
 
-    A zombie is none: it will never do anything again.
+    A zombie counts as none, as it does nothing any more.
     """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

@@ -1,8 +1,108 @@
-"""Documents of a store as data."""
+"""Documents of a store as data: markers of finished units, failures, and records of spaces."""
 
+import hashlib
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal
+
+from medpt.errors import InputError
+from medpt.files import json_bytes
+
+Cause = Literal["diverged", "data", "memory", "infrastructure", "error"]  # "error": a fault of the code
+CHECKSUM = "checksum"  # the key of a marker's SHA-256 of its other keys
+UNREADABLE = "the record of the failure is damaged"
+
+
+class DamagedError(InputError):
+    """A document of a store that cannot be read, or does not match its checksum or its name."""
+
+
+@dataclass(frozen=True)
+class Marker:
+    """The result of a finished unit: done/<digest>.json.
+
+    `artifacts` gives the SHA-256 of each artifact; `files` gives bytes and time of the last change (ns) of
+    every file of the unit. `is_verified` tells whether the document had a checksum, which it then matched.
+    Markers of version 0.3.1 have neither `files` nor a checksum.
+    """
+
+    digest: str
+    kind: str
+    spec: Mapping[str, Any]
+    needs: tuple[str, ...]
+    label: str
+    version: int
+    metrics: Mapping[str, float]
+    host: str
+    attempt: int
+    started: float  # seconds since 1970
+    ended: float
+    peak: Mapping[str, Any] = field(default_factory=dict)
+    artifacts: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    is_verified: bool = field(default=True, compare=False)
+
+    @property
+    def seconds(self) -> float:
+        return self.ended - self.started
+
+    def content(self) -> bytes:
+        """Return the document, with its checksum."""
+        values = asdict(self)
+        del values["is_verified"]
+        return json_bytes(values | {CHECKSUM: _checksum(values)})
+
+    @classmethod
+    def read(cls, content: bytes, digest: str) -> "Marker":
+        """Return the marker of a unit from its document. Raises DamagedError if the document is damaged."""
+        try:
+            values = json.loads(content)
+            checksum = values.pop(CHECKSUM, None)
+            if checksum not in (None, _checksum(values)):
+                raise DamagedError("it does not match its checksum")
+            if checksum is None and values.get("files"):
+                raise DamagedError("its checksum is missing")
+            return cls._from_json(values, digest, is_verified=checksum is not None)
+        except DamagedError:
+            raise
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DamagedError(f"it is no marker ({type(error).__name__}: {error})") from None
+
+    @classmethod
+    def _from_json(cls, values: Mapping[str, Any], digest: str, *, is_verified: bool) -> "Marker":
+        if values["digest"] != digest:
+            raise DamagedError("it is the marker of another unit")
+        if not all(isinstance(value, int | float) for value in values["metrics"].values()):
+            raise DamagedError("its metrics are no numbers")
+        known = {entry.name: values[entry.name] for entry in fields(cls) if entry.name in values}
+        states = {name: (int(size), int(time)) for name, (size, time) in values.get("files", {}).items()}
+        changed = {"needs": tuple(values["needs"]), "files": states, "is_verified": is_verified}
+        return cls(**known | changed)
+
+
+def _checksum(values: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json_bytes(values)).hexdigest()
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a unit failed: failed/<digest>.json. `log` is relative to the store; None if there is none."""
+
+    cause: Cause
+    reason: str
+    log: str | None
+    time: float  # seconds since 1970
+
+    @classmethod
+    def read(cls, content: bytes) -> "Failure":
+        """Return the failure of a document; of a damaged one, an "error" that says so."""
+        try:
+            values = json.loads(content)
+            log = values["log"] and "/".join(values["log"].split("/")[-2:])  # version 0.3.1: absolute
+            return cls(values["cause"], str(values["reason"]), log, float(values["time"]))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return cls("error", UNREADABLE, None, 0.0)
 
 
 @dataclass(frozen=True)
@@ -18,5 +118,10 @@ class SpaceRecord:
     plans: tuple[str, ...]
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> "SpaceRecord":
-        return cls(values["name"], values["path"], tuple(values["plans"]))
+    def read(cls, content: bytes) -> "SpaceRecord":
+        """Return the record of a document. Raises DamagedError if the document is damaged."""
+        try:
+            values = json.loads(content)
+            return cls(values["name"], values["path"], tuple(map(str, values["plans"])))
+        except (ValueError, KeyError, TypeError) as error:
+            raise DamagedError(f"it is no record of a space ({type(error).__name__}: {error})") from None

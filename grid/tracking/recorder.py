@@ -46,7 +46,7 @@ class Recorder:
             self._send_result(digest, run_id)
         elif digest in self.store.failures():
             failure = self.store.failure(digest)
-            reason = f"{failure['cause']}: {failure['reason']}"
+            reason = f"{failure.cause}: {failure.reason}"
             self.connection.set_tag(run_id, "medpt.failure", reason[:MAX_TAG])
         status = "FINISHED" if finished else "FAILED"
         self.connection.set_terminated(run_id, status, _milliseconds(self._end_time(digest)))
@@ -95,12 +95,12 @@ class Recorder:
         self.last_steps[digest] = int(run.data.metrics.get("step", -1))
 
     def _end_time(self, digest: str) -> float:
-        return float(self.store.marker(digest)["ended"]) if self.store.is_finished(digest) else time.time()
+        return self.store.marker(digest).ended if self.store.is_finished(digest) else time.time()
 
     def _history(self, digest: str) -> list[dict[str, float]]:
         if not self.store.is_finished(digest):
             return _complete_rows(self.store.live_rows(digest))
-        if HISTORY not in self.store.marker(digest)["artifacts"]:
+        if HISTORY not in self.store.marker(digest).artifacts:
             return []
         return files.read_json(self.store.artifact(digest, HISTORY))
 
@@ -109,14 +109,14 @@ class Recorder:
         from mlflow.entities import Metric, RunTag
 
         marker = self.store.marker(digest)
-        ended = _milliseconds(marker["ended"])
-        results = marker["metrics"] | {"seconds": marker["ended"] - marker["started"]}
+        ended = _milliseconds(marker.ended)
+        results = {**marker.metrics, "seconds": marker.seconds}
         metrics = [Metric(f"result.{key}", float(value), ended, 0) for key, value in results.items()]
-        tags = [RunTag("medpt.version", str(marker["version"])), RunTag("medpt.host", marker["host"])]
+        tags = [RunTag("medpt.version", str(marker.version)), RunTag("medpt.host", marker.host)]
         # The parameters again: a process may have been killed before it sent them
         params = _params(self.plan.units[digest])
         self.connection.log_batch(run_id, metrics=metrics, params=params, tags=tags)
-        for file in self.store.notes(digest):
+        for file in self.store.small_artifacts(digest):
             self.connection.log_artifact(run_id, str(file))
             self.on_answer()
 

@@ -30,10 +30,7 @@ def default_uri(out: Path) -> str:
 
 
 class Tracker:
-    """Sends the units of a plan to MLflow from a thread of its own; `note` takes the events of the run.
-
-    `problem` is why the last update failed, or None.
-    """
+    """Sends the units of a plan to MLflow from a thread; `problem` is why the last update failed, or None."""
 
     def __init__(self, uri: str, store: Store, plan: Plan) -> None:
         self.uri, self.store, self.plan = uri, store, plan
@@ -52,8 +49,8 @@ class Tracker:
     def start(self) -> None:
         self._thread.start()
 
-    def note(self, event: str, unit: Unit) -> None:
-        """Take note that a unit started or ended; a unit that never ran has no run in MLflow."""
+    def on_event(self, event: str, unit: Unit) -> None:
+        """Handle an event of a unit; a unit that never ran gets no run in MLflow."""
         with self._lock:
             if event == "started":
                 self._running.add(unit.digest)

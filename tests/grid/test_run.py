@@ -1,5 +1,7 @@
 """What grid.run decides before and after the units run; whole runs are in end_to_end/test_run.py."""
 
+import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,15 +62,46 @@ def test_diverged_units_are_skipped_and_failed_ones_are_run(
     assert f"{len(run.plan.units) - 2} finished, 1 to run, 1 diverged" in capsys.readouterr().out
 
 
+def damage(run: command.Run, digest: str) -> None:
+    """Change a byte of an artifact, but neither its size nor its time."""
+    path = run.store.folder(digest) / next(iter(run.store.marker(digest).artifacts))
+    times = path.stat().st_atime_ns, path.stat().st_mtime_ns
+    path.write_bytes(bytes([path.read_bytes()[0] ^ 1]) + path.read_bytes()[1:])
+    os.utime(path, ns=times)
+
+
 def test_damaged_inputs_are_run_again(run: command.Run, capsys: pytest.CaptureFixture[str]) -> None:
     tuned = next(name for name in digests(run, "finetune") if len(run.plan.units[name].needs) == 2)
     source = next(need for need in run.plan.units[tuned].needs if need in digests(run, "pretrain"))
-    artifact = next(iter(run.store.marker(source)["artifacts"]))
-    (run.store.folder(source) / artifact).write_bytes(b"damaged")
+    damage(run, source)
     assert command.units_to_run(run) == []
     unpublish(run, tuned)
     assert command.units_to_run(run) == [source, tuned]
     assert f"run again: {run.plan.units[source].label}" in capsys.readouterr().out
+
+
+def test_verify_finds_damage_in_every_unit(run: command.Run, capsys: pytest.CaptureFixture[str]) -> None:
+    source, tuned = digests(run, "pretrain")[0], digests(run, "finetune")[-1]
+    damage(run, source)
+    damage(run, tuned)
+    assert command.units_to_run(run) == []
+    verified = replace(run, options=replace(run.options, verify=True))
+    assert command.units_to_run(verified) == [source, tuned]
+    printed = capsys.readouterr().out
+    assert all(f"run again: {run.plan.units[name].label}" in printed for name in (source, tuned))
+
+
+def test_damaged_marker_and_deleted_folder_are_run_again(
+    run: command.Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cut, deleted = digests(run, "finetune")[:2]
+    path = run.store.root / "done" / f"{cut}.json"
+    path.write_bytes(path.read_bytes()[:200])
+    shutil.rmtree(run.store.folder(deleted))
+    assert command.units_to_run(run) == [cut, deleted]
+    printed = capsys.readouterr().out
+    assert f"done/{cut}.json is damaged" in printed
+    assert f"run again: {run.plan.units[deleted].label}" in printed
 
 
 def test_missing_published_weights_are_refused(run: command.Run, tmp_path: Path) -> None:
@@ -95,7 +128,7 @@ def test_exit_code_is_1_and_reasons_are_printed_where_units_failed(
     monkeypatch.setattr("grid.report.build", lambda *arguments: Path("index.html"))
     blocked, failed, diverged = digests(run, "finetune")[:3]
     unpublish(run, blocked, failed, diverged)
-    run.store.fail(failed, "error", "a mistake", log="Traceback")
+    run.store.fail(failed, "error", "a mistake", trace="Traceback")
     run.store.fail(diverged, "diverged", "no number at step 3")
     assert command.report_outcome(run, "sqlite:///none.db", recorded=True) == 1
     printed = capsys.readouterr().out

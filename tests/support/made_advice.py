@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from grid.execution.worker import marker_of
 from grid.plan.plan import Plan
 from grid.plan.stored_plans import record_start
 from grid.store.store import Store
@@ -76,8 +77,7 @@ def publish(plan: Plan, out: Path, gain: Gain = by_distance, dead: tuple[str, ..
         built = store.root / "units" / "built"
         built.mkdir()
         metrics = _written(unit.spec, built, gain, dead)
-        facts = {"digest": digest, "version": 1, "metrics": metrics, "host": "made", "attempt": 1}
-        store.publish(digest, built, unit.to_json() | facts | {"started": 0.0, "ended": 1.0, "attempt": 1})
+        store.publish(digest, built, marker_of(unit, metrics, 0.0, 1))
     made_space.record_all(store, plan)
     return store
 

@@ -8,6 +8,7 @@ from typing import Any
 import made_paper
 import numpy as np
 
+from grid.execution.worker import marker_of
 from grid.plan.initialization import space_datasets
 from grid.plan.plan import Plan, Unit
 from grid.plan.planner import build_plan
@@ -62,7 +63,7 @@ def publish(plan: Plan, out: Path, skip: set[str], failed: dict[str, tuple[str, 
     record_start(store, plan, Path(f"{plan.space}.yaml"))
     for digest, unit in plan.units.items():
         if digest in failed:
-            store.fail(digest, *failed[digest], log="Traceback")
+            store.fail(digest, *failed[digest], trace="Traceback")
         elif digest not in skip:
             finish(store, unit)
     return store
@@ -72,9 +73,8 @@ def finish(store: Store, unit: Unit) -> None:
     built = store.root / "units" / f"built-{unit.digest[:8]}"
     built.mkdir()
     metrics = write(unit.kind, unit.spec, built)
-    times = {"started": STARTED, "ended": STARTED + 12.5}
-    facts = {"digest": unit.digest, "version": 1, "metrics": metrics, "host": "made", "attempt": 1}
-    store.publish(unit.digest, built, unit.to_json() | facts | times)
+    marker = replace(marker_of(unit, metrics, STARTED, 1), host="made", ended=STARTED + 12.5)
+    store.publish(unit.digest, built, marker)
 
 
 def write(kind: str, spec: UnitSpec, built: Path) -> dict[str, float]:
@@ -194,7 +194,7 @@ def record_all(store: Store, plan: Plan) -> str:
     uri = track.default_uri(store.root)
     tracker = track.Tracker(uri, store, plan)
     for digest in store.failures() & set(plan.units):
-        tracker.note("failed", plan.units[digest])
+        tracker.on_event("failed", plan.units[digest])
     tracker.start()
     assert tracker.finish() == 0
     return uri

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,7 +36,7 @@ class Run(NamedTuple):
     output: str
 
 
-TIMES = {"started", "ended", "host", "attempt", "artifacts", "peak"}
+TIMES = {"started", "ended", "host", "attempt", "artifacts", "files", "peak", "is_verified"}
 
 
 def data(folder: Path) -> Path:
@@ -88,9 +89,9 @@ def numbers_of(store: Store) -> dict[str, Any]:
     found = {}
     for name in store.finished():
         marker = store.marker(name)
-        has_history = "history.json" in marker["artifacts"]
+        has_history = "history.json" in marker.artifacts
         rows = json.loads(store.artifact(name, "history.json").read_text()) if has_history else []
-        facts = {key: value for key, value in marker.items() if key not in TIMES}
+        facts = {key: value for key, value in asdict(marker).items() if key not in TIMES}
         facts["history"] = [{k: v for k, v in row.items() if k != "time"} for row in rows]
         found[name] = facts
     return found

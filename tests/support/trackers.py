@@ -35,8 +35,8 @@ def assert_complete(uri: str, store: Store) -> None:
     for run in found:
         marker = store.marker(run.data.tags[DIGEST])
         assert run.info.status == "FINISHED"
-        assert marker["spec"].keys() - {"protocol"} <= run.data.params.keys()
-        assert {f"result.{key}" for key in marker["metrics"]} <= run.data.metrics.keys()
+        assert marker.spec.keys() - {"protocol"} <= run.data.params.keys()
+        assert {f"result.{key}" for key in marker.metrics} <= run.data.metrics.keys()
         assert_steps(connection, run, store)
     assert len(runs(uri, PLANS)[1]) == 1
 
@@ -44,7 +44,7 @@ def assert_complete(uri: str, store: Store) -> None:
 def assert_steps(connection: Any, run: Any, store: Store) -> None:
     """Assert that each row of the unit's history is there once."""
     name = run.data.tags[DIGEST]
-    if "history.json" not in store.marker(name)["artifacts"]:
+    if "history.json" not in store.marker(name).artifacts:
         return
     history = json.loads(store.artifact(name, "history.json").read_text())
     assert history

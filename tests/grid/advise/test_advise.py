@@ -58,7 +58,7 @@ def prepared(home: Path) -> tuple[Adviser, Sample]:
 def advised(home: Path) -> Advice:
     adviser, target = prepared(home)
     found = adviser.advise(target)
-    assert not adviser.stored.gaps
+    assert not adviser.stored.warnings
     return found
 
 

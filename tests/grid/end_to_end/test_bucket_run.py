@@ -42,4 +42,4 @@ def test_killed_on_one_machine_it_goes_on_on_another(
     assert bucket.sizes("checkpoints") == {}
     finished = Store(url).finished()
     assert len(finished) == tiny.UNITS
-    assert all(Store(url).marker(name)["attempt"] == Store(url).leases.newest(name) for name in finished)
+    assert all(Store(url).marker(name).attempt == Store(url).leases.newest(name) for name in finished)

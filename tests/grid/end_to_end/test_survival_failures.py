@@ -4,8 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from made_units import marker
 
-from grid.execution.worker import execute
+from grid.execution.worker import execute_unit
 from grid.options import RunOptions
 from grid.plan.plan import Unit
 from grid.store.store import Store
@@ -32,7 +33,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     built.mkdir()
     infos = [patch_files.write(built, dataset.root, record, PATCHES) for record in patch_files.plan(dataset)]
     patch_files.seal(built, replace(dataset, records=tuple(alive)), PATCHES, infos)
-    store.publish(SLIDES.digest, built, {"attempt": 1})
+    store.publish(SLIDES.digest, built, marker(SLIDES.digest))
     return store
 
 
@@ -41,10 +42,12 @@ def test_an_all_censored_split_is_a_failure_of_the_data(
     store: Store, tmp_path: Path, kind: str, spec: UnitSpec
 ) -> None:
     unit = Unit(spec, (SLIDES.digest,), kind)
-    assert execute(unit, store, RunOptions("", store.out, cache=tmp_path, cache_bytes=0), 0.0) == "failed"
+    assert (
+        execute_unit(unit, store, RunOptions("", store.out, cache=tmp_path, cache_bytes=0), 0.0) == "failed"
+    )
     failure = store.failure(unit.digest)
-    assert failure["cause"] == "data"
-    lines = failure["reason"].splitlines()
+    assert failure.cause == "data"
+    lines = failure.reason.splitlines()
     for line, (name, patients) in zip(
         lines, {"training": 6, "validation": 2, "test": 2}.items(), strict=True
     ):
@@ -52,4 +55,4 @@ def test_an_all_censored_split_is_a_failure_of_the_data(
         assert "(0 of 10 died)" in line
     assert not store.is_finished(unit.digest)
     assert not store.folder(unit.digest).exists()
-    assert "InputError" in Path(failure["log"]).read_text()
+    assert "InputError" in (store.root / str(failure.log)).read_text()

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_units import marker
 
 from grid.execution import allocation
 from grid.execution.allocation import FRACTIONS, GPU_SHARES, Allocation, Allocations, Capacity
 from grid.plan.plan import Plan, Unit
 from grid.plan.stored_plans import record_start
 from grid.store.store import Store
-from medpt import files
 from medpt.errors import InputError
 from medpt.protocol import TrainingProtocol
 from medpt.specs import Finetune, Prepare
@@ -110,7 +110,7 @@ def plan(*units: Unit, name: str = "one") -> Plan:
 
 
 def finished(store: Store, made: Unit, **peak: Any) -> None:
-    files.write_json(store.root / "done" / f"{made.digest}.json", {"peak": peak})
+    store.documents.write(f"done/{made.digest}.json", marker(made.digest, peak=peak).content())
 
 
 def test_measured_shares_come_from_like_units_of_other_plans(store: Store) -> None:

@@ -18,6 +18,7 @@ from grid.execution.coordinator import Coordinator
 from grid.execution.failures import RetryPolicy, TrialFailure
 from grid.plan.plan import Unit
 from grid.store.leases import Lease
+from grid.store.records import Cause, Failure
 
 LOST = TrialFailure("infrastructure", "the node was lost")
 
@@ -28,7 +29,7 @@ class MemoryStore:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.done: set[str] = set()
-        self.failed: dict[str, dict[str, Any]] = {}
+        self.failed: dict[str, Failure] = {}
         self.held: set[str] = set()  # by other drivers
         self.error: OSError | None = None  # raised by every write
 
@@ -38,13 +39,13 @@ class MemoryStore:
     def is_finished(self, digest: str) -> bool:
         return digest in self.done
 
-    def failure(self, digest: str) -> dict[str, Any]:
+    def failure(self, digest: str) -> Failure:
         return self.failed[digest]
 
-    def fail(self, digest: str, cause: str, reason: str, trace: str | None = None) -> None:
+    def fail(self, digest: str, cause: Cause, reason: str, trace: str | None = None) -> None:
         if self.error:
             raise self.error
-        self.failed[digest] = {"cause": cause, "reason": reason, "trace": trace}
+        self.failed[digest] = Failure(cause, reason, trace, 0.0)
 
     def claim(self, digest: str) -> Lease | None:
         if self.error:
@@ -90,8 +91,8 @@ def test_lost_work_is_retried_three_times_and_then_recorded(tmp_path: Path) -> N
     made = Made(tmp_path, [unit := trial_unit(0)])
     made.run(lambda turn: TrialFailure("infrastructure", f"node {turn} was lost"))
     assert [event for event, _ in made.events] == ["started", "retried"] * 3 + ["started", "failed"]
-    assert made.store.failed[unit.digest]["reason"].startswith("node 4 was lost; ")
-    assert "MB free in" in made.store.failed[unit.digest]["reason"]
+    assert made.store.failed[unit.digest].reason.startswith("node 4 was lost; ")
+    assert "MB free in" in made.store.failed[unit.digest].reason
 
 
 def test_memory_is_retried_once_with_twice_the_share(tmp_path: Path) -> None:
@@ -99,7 +100,7 @@ def test_memory_is_retried_once_with_twice_the_share(tmp_path: Path) -> None:
     configs = made.run(lambda turn: made.store.fail(unit.digest, "memory", f"not enough, {turn}"))
     assert [config["gpu"] for config in configs] == [0.25, 0.5]
     assert [event for event, _ in made.events] == ["started", "retried", "started", "failed"]
-    assert made.store.failed[unit.digest]["reason"] == "not enough, 2"
+    assert made.store.failed[unit.digest].reason == "not enough, 2"
 
 
 def test_unit_that_ray_killed_gets_the_largest_machine_alone(tmp_path: Path) -> None:

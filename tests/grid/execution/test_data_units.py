@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_units import data_unit, plan_of, trial_unit
+from made_units import data_unit, marker, plan_of, trial_unit
 
 from grid.execution.allocation import Allocations
 from grid.execution.coordinator import Coordinator
@@ -66,7 +66,7 @@ def test_prepared_units_are_published_with_their_counts(tmp_path: Path) -> None:
     assert made.batches == [["prepare 1", "prepare 2"], ["slides 0"]]
     assert [event for event, _ in made.ends()] == ["finished"] * 3
     marker = made.store.marker(slides.digest)
-    assert marker["metrics"] == {"valid_patches": 3.0}
+    assert marker.metrics == {"valid_patches": 3.0}
     assert made.store.artifact(slides.digest, "patches").read_text() == "slides 0"
 
 
@@ -76,7 +76,7 @@ def test_unit_with_an_error_fails_alone(tmp_path: Path) -> None:
     made.run(lambda unit: InputError("a bad image") if unit is first else Patches())
     assert made.ends() == [("failed", "prepare 0"), ("blocked", "unet 2"), ("finished", "prepare 1")]
     failure = made.store.failure(first.digest)
-    assert (failure["cause"], failure["reason"]) == ("data", "a bad image")
+    assert (failure.cause, failure.reason) == ("data", "a bad image")
 
 
 def test_pipeline_that_stops_fails_what_it_had_left(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -90,7 +90,7 @@ def test_pipeline_that_stops_fails_what_it_had_left(tmp_path: Path, caplog: pyte
 
     made.run(stop)
     assert made.ends() == [("finished", "prepare 0"), ("failed", "prepare 1"), ("failed", "prepare 2")]
-    assert made.store.failure(units[2].digest)["cause"] == "error"
+    assert made.store.failure(units[2].digest).cause == "error"
     assert "KeyError" in (made.store.root / "failed" / f"{units[2].digest}.log").read_text()
     assert "data preparation stopped; 2 units failed: prepare 1, prepare 2" in caplog.text
 
@@ -112,7 +112,7 @@ def test_pipeline_without_a_result_for_a_unit_fails_it(tmp_path: Path) -> None:
     made = Made(tmp_path, unit := data_unit(0))
     prepare_data_units(made.coordinator, made.store, {"prepare": lambda units: iter(())}, pytest.fail)
     assert made.ends() == [("failed", "prepare 0")]
-    assert "without a result" in made.store.failure(unit.digest)["reason"]
+    assert "without a result" in made.store.failure(unit.digest).reason
 
 
 def test_unit_that_another_driver_finished_meanwhile_is_not_published_twice(tmp_path: Path) -> None:
@@ -121,9 +121,9 @@ def test_unit_that_another_driver_finished_meanwhile_is_not_published_twice(tmp_
     def supersede(unit: Unit) -> Patches:
         other = Store(tmp_path)
         other.leases.claim(unit.digest)  # None: this process holds it
-        made.store.documents.create(f"done/{unit.digest}.json", b'{"metrics": {}}')
+        made.store.documents.create(f"done/{unit.digest}.json", marker(unit.digest).content())
         return Patches()
 
     made.run(supersede)
     assert made.ends() == [("taken", "prepare 0"), ("finished", "prepare 0")]
-    assert made.store.marker(unit.digest) == {"metrics": {}}
+    assert made.store.marker(unit.digest) == marker(unit.digest)

@@ -1,6 +1,7 @@
 """Guarded pre-trainings: planned without looking at the rest of the space, told in the report."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -160,7 +161,7 @@ def test_what_is_taken_over_is_the_same_file(tmp_path: Path, store: Store) -> No
     made_space.finish(store, common)
     (tmp_path / "folder").mkdir()
     metrics = leak_guard.take_over(common.digest, store, tmp_path / "folder")
-    assert metrics == store.marker(common.digest)["metrics"]
+    assert metrics == store.marker(common.digest).metrics
     for name in ("history.json", "record.json"):
         assert (tmp_path / "folder" / name).samefile(store.folder(common.digest) / name)
 
@@ -170,9 +171,9 @@ def finished(plan: Plan, store: Store, leaked: float) -> StoredSpace:
         made_space.finish(store, entry)
         if isinstance(entry.spec, Pretrain) and entry.spec.guards:
             path = store.root / "done" / f"{entry.digest}.json"
-            path.write_text(
-                path.read_text().replace('"images_seen"', f'"leaked_images": {leaked}, "images_seen"')
-            )
+            marker = store.marker(entry.digest)
+            metrics = {**marker.metrics, "leaked_images": leaked}
+            path.write_bytes(replace(marker, metrics=metrics).content())
     return StoredSpace(plan, store)
 
 

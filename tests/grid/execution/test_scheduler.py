@@ -35,7 +35,7 @@ def store(tmp_path: Path) -> Store:
     return made
 
 
-def trainable(config: dict[str, Any], **sent: Any) -> None:
+def run_trial(config: dict[str, Any], **sent: Any) -> None:
     """The worker's own, where fine-tuning only holds its share, which is too little for a unet at first."""
     from unittest import mock
 
@@ -60,7 +60,7 @@ def trainable(config: dict[str, Any], **sent: Any) -> None:
         mock.patch.object(worker, "open_device", return_value="cpu"),
         mock.patch.object(worker, "run_unit", hold),
     ):
-        worker.trainable(config, **sent)
+        worker.run_trial(config, **sent)
 
 
 def run_units(
@@ -84,7 +84,7 @@ def by_value(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Send this module to the processes of Ray, which cannot import it."""
     from ray import cloudpickle
 
-    monkeypatch.setattr(scheduler, "trainable", trainable)
+    monkeypatch.setattr(scheduler, "run_trial", run_trial)
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
     yield
     cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
@@ -97,15 +97,15 @@ def test_units_out_of_gpu_memory_get_twice_the_share_and_the_device_is_never_exc
     with local_ray(cpus=4, gpus=1):
         events = run_units(made, store, cpus=4, gpus=1, stall_seconds=3600)
     labels = {name: unit.label for name, unit in made.units.items()}
-    shares = {labels[name]: store.marker(name)["metrics"]["share"] for name in store.finished()}
+    shares = {labels[name]: store.marker(name).metrics["share"] for name in store.finished()}
     assert shares == {"unet 0": 0.5, "unet 1": 0.5} | {f"deeplabv3plus {n}": 0.25 for n in (3, 4, 5)}
     (failed,) = store.failures()
     assert labels[failed] == "cenet 2"
-    assert store.failure(failed)["cause"] == "memory"
-    assert "still too little" in store.failure(failed)["reason"]
+    assert store.failure(failed).cause == "memory"
+    assert "still too little" in store.failure(failed).reason
     of_failed = [event for label, event in events if label == "cenet 2"]
     assert of_failed == ["started", "retried", "started", "failed"]
-    assert store.marker(next(iter(store.finished())))["peak"]["resident"] > 2**20
+    assert store.marker(next(iter(store.finished()))).peak["resident"] > 2**20
     assert heaviest(store) <= 1.0
 
 
@@ -167,9 +167,9 @@ def test_starved_unit_fails_after_bounded_retries_and_says_why(
                 return {"batches": float(len(list(streaming.with_timeout(batches, seconds=1.5))))}
 
         with mock.patch.object(worker, "run_unit", read):
-            worker.trainable(config, **sent)
+            worker.run_trial(config, **sent)
 
-    monkeypatch.setattr(scheduler, "trainable", starved)
+    monkeypatch.setattr(scheduler, "run_trial", starved)
     monkeypatch.setitem(failures.RETRIES, "infrastructure", 1)
     made = plan("unet")
     (name,) = made.units
@@ -177,9 +177,9 @@ def test_starved_unit_fails_after_bounded_retries_and_says_why(
         events = run_units(made, store, cpus=1, gpus=0, stall_seconds=3600)
     assert [event for _, event in events] == ["started", "retried", "started", "failed"]
     failure = store.failure(name)
-    assert failure["cause"] == "infrastructure"
-    assert "tasks of Ray Data cannot start on this machine beside the trials" in failure["reason"]
-    assert "use --cpus or --gpus for fewer trials" in failure["reason"]
+    assert failure.cause == "infrastructure"
+    assert "tasks of Ray Data cannot start on this machine beside the trials" in failure.reason
+    assert "use --cpus or --gpus for fewer trials" in failure.reason
     trace = (store.root / "failed" / f"{name}.log").read_text()
     assert "in with_timeout" in trace
     assert "\x1b" not in trace

@@ -124,5 +124,29 @@ def test_plan_of_version_0_3_1_is_a_record(tmp_path: Path) -> None:
 
 def test_unknown_space_has_no_plan(store: Store) -> None:
     assert find_space(store, "study") is None
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(InputError, match=f"plans/{'f' * 64}.json is missing"):
         read_plan(store, "f" * 64)
+
+
+@pytest.mark.parametrize("folder", ["plans", "spaces"])
+@pytest.mark.parametrize("content", ["", "{", "[1, 2]", '{"space": "study"}'])
+def test_damaged_record_is_named_and_replaced_by_the_next_start(
+    store: Store, tmp_path: Path, folder: str, content: str
+) -> None:
+    plan = planned(tmp_path)
+    record_start(store, plan, tmp_path / "study.yaml")
+    (document,) = (store.root / folder).iterdir()
+    document.write_text(content)
+    with pytest.raises(InputError, match=f"{folder}/{document.name} is damaged"):
+        find_space(store, "study")
+    record_start(store, plan, tmp_path / "study.yaml")
+    assert find_space(store, "study") == plan
+
+
+def test_edited_plan_is_damaged(store: Store, tmp_path: Path) -> None:
+    plan = planned(tmp_path)
+    record_start(store, plan, tmp_path / "study.yaml")
+    path = store.root / "plans" / f"{plan.digest}.json"
+    path.write_text(path.read_text().replace('"seed": 1', '"seed": 7'))
+    with pytest.raises(InputError, match=f"{path.name} is damaged"):
+        read_space(store, "study")

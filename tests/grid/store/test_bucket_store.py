@@ -5,10 +5,12 @@ from pathlib import Path
 
 import bucket_server
 import pytest
+from made_units import marker
 
 from grid.execution import inputs
 from grid.store.backends import BucketBackend
 from grid.store.store import Store, SupersededError
+from grid.store.verification import verify
 from medpt.errors import InputError
 
 DIGEST = "a" * 64
@@ -51,8 +53,8 @@ def built(store: Store, **contents: bytes) -> Path:
 def published(store: Store, **contents: bytes) -> int:
     lease = store.claim(DIGEST)
     assert lease
-    with store.leases.beating(lease):
-        store.publish(DIGEST, built(store, **contents), {"metrics": {}, "attempt": lease.attempt})
+    with store.leases.held(lease):
+        store.publish(DIGEST, built(store, **contents), marker(DIGEST, attempt=lease.attempt))
     return lease.attempt
 
 
@@ -62,13 +64,13 @@ def test_what_one_node_published_another_reads(node: Node) -> None:
     assert other.finished() == {DIGEST}
     assert not other.folder(DIGEST).exists()
     assert other.artifact(DIGEST, "best").read_bytes() == b"weights"
-    assert [path.name for path in other.whole(DIGEST).iterdir()] == ["best", "history"]
+    assert [path.name for path in other.fetch_all(DIGEST).iterdir()] == ["best", "history"]
 
 
 def test_notes_come_without_weights(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("grid.store.store.NOTES", 4)
+    monkeypatch.setattr("grid.store.store.SMALL", 4)
     published(node("one"), best=b"weights", history=b"[]")
-    assert [path.name for path in node("other").notes(DIGEST)] == ["history"]
+    assert [path.name for path in node("other").small_artifacts(DIGEST)] == ["history"]
     assert not (node("other").folder(DIGEST) / "best").exists()
 
 
@@ -76,23 +78,33 @@ def test_a_damaged_copy_is_fetched_again(node: Node) -> None:
     published(node("one"), best=b"weights")
     (node("one").folder(DIGEST) / "best").write_bytes(b"weigh")
     assert node("one").artifact(DIGEST, "best").read_bytes() == b"weights"
-    assert node("one").demote(DIGEST) is None
+    assert verify(node("one"), [DIGEST], thorough=True).damaged == {}
 
 
 def test_a_damaged_object_is_set_aside_and_done_again(node: Node) -> None:
     attempt = published(node("one"), best=b"weights")
     store = node("other")
     bucket(store).write(f"units/{DIGEST}/{attempt}/best", b"weighus")
-    assert store.doubtful({DIGEST}) == set()
+    assert store.suspects({DIGEST}) == set()
     with pytest.raises(InputError, match="best"):
         store.artifact(DIGEST, "best")
-    assert store.doubtful({DIGEST}) == {DIGEST}
-    assert "best" in str(store.demote(DIGEST))
+    assert store.suspects({DIGEST}) == {DIGEST}
+    assert "best" in verify(store, [DIGEST], thorough=True).damaged[DIGEST]
+    store.invalidate(DIGEST)
     assert bucket(store).names(f"quarantine/{DIGEST}/{attempt}") == [f"quarantine/{DIGEST}/{attempt}/best"]
     assert not store.is_finished(DIGEST)
-    assert store.doubtful({DIGEST}) == set()
+    assert store.suspects({DIGEST}) == set()
     assert published(store, best=b"weights") == attempt + 1
     assert node("one").artifact(DIGEST, "best").read_bytes() == b"weights"
+
+
+def test_object_that_is_missing_or_cut_is_found_although_this_node_has_a_copy(node: Node) -> None:
+    store = node("one")
+    attempt = published(store, best=b"weights", history=b"[]")
+    assert verify(store, [DIGEST], thorough=False).damaged == {}
+    bucket(store).write(f"units/{DIGEST}/{attempt}/best", b"weigh")
+    bucket(store).remove(f"units/{DIGEST}/{attempt}/history")
+    assert "best, history" in verify(store, [DIGEST], thorough=False).damaged[DIGEST]
 
 
 def test_of_two_who_publish_one_counts(node: Node) -> None:
@@ -102,18 +114,18 @@ def test_of_two_who_publish_one_counts(node: Node) -> None:
     one.leases.withdraw(first)  # lost, and given to the other one
     assert published(other, best=b"other") == 1
     with pytest.raises(SupersededError):
-        one.publish(DIGEST, built(one, best=b"one"), {"metrics": {}, "attempt": 1})
+        one.publish(DIGEST, built(one, best=b"one"), marker(DIGEST))
     assert one.artifact(DIGEST, "best").read_bytes() == b"other"
 
 
 def test_the_next_node_goes_on_from_the_last_checkpoint(node: Node) -> None:
     store = node("one")
-    with store.followed(DIGEST):
+    with store.synced(DIGEST):
         folder = store.checkpoints(DIGEST)
         (folder / "0000000002.safetensors").write_bytes(b"two")
         store.live(DIGEST).write_text('{"step": 2}\n')
     other = node("other")
-    with other.followed(DIGEST):
+    with other.synced(DIGEST):
         assert [path.name for path in other.checkpoints(DIGEST).iterdir()] == ["0000000002.safetensors"]
         assert other.live_rows(DIGEST) == '{"step": 2}\n'
         (other.checkpoints(DIGEST) / "0000000004.safetensors").write_bytes(b"four")
@@ -125,7 +137,7 @@ def test_the_next_node_goes_on_from_the_last_checkpoint(node: Node) -> None:
 def test_a_node_that_has_nothing_yet_keeps_live_metrics(node: Node) -> None:
     node("one")
     other = node("other")
-    with other.followed(DIGEST):
+    with other.synced(DIGEST):
         inputs.append_metrics(other.live(DIGEST))({"step": 2})
     assert node("one").live_rows(DIGEST) == '{"step": 2}\n'
 
@@ -140,9 +152,9 @@ def test_shards_that_a_node_kept_are_not_sent_again(node: Node, monkeypatch: pyt
     upload = BucketBackend.upload
     monkeypatch.setattr(BucketBackend, "upload", lambda *given: (sent.append(given[2]), upload(*given)))
     (other.checkpoints(DIGEST) / "manifest.json").write_text("{}")
-    other.publish(DIGEST, other.checkpoints(DIGEST), {"metrics": {}, "attempt": 1})
+    other.publish(DIGEST, other.checkpoints(DIGEST), marker(DIGEST))
     assert sent == [f"units/{DIGEST}/1/manifest.json"]
-    assert (node("third").whole(DIGEST) / "shard-0.parquet").read_bytes() == b"rows"
+    assert (node("third").fetch_all(DIGEST) / "shard-0.parquet").read_bytes() == b"rows"
 
 
 def test_a_bucket_that_is_not_there_is_told(server: str, monkeypatch: pytest.MonkeyPatch) -> None:

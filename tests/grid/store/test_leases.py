@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from made_units import marker
 
 from grid.store.backends import FolderBackend
 from grid.store.leases import Lease, Leases
@@ -26,7 +27,7 @@ from grid.store.backends import FolderBackend
 from pathlib import Path
 leases = Leases(FolderBackend(Path(sys.argv[1])), run=sys.argv[2], seconds=float(sys.argv[3]))
 lease = leases.claim(sys.argv[4])
-with leases.beating(lease):
+with leases.held(lease):
     print(lease.attempt, flush=True)
     sys.stdin.readline()
 """
@@ -133,18 +134,18 @@ def test_a_late_result_is_discarded(tmp_path: Path) -> None:
     second = store.claim(DIGEST)
     assert second == Lease(DIGEST, 2)
     with pytest.raises(SupersededError):
-        store.publish(DIGEST, built(store, b"late"), {"attempt": late.attempt})
-    store.publish(DIGEST, built(store, b"good"), {"attempt": second.attempt})
+        store.publish(DIGEST, built(store, b"late"), marker(DIGEST, attempt=late.attempt))
+    store.publish(DIGEST, built(store, b"good"), marker(DIGEST, attempt=second.attempt))
     with pytest.raises(SupersededError):
-        store.publish(DIGEST, store.root / "units" / "built-late", {"attempt": late.attempt})
+        store.publish(DIGEST, store.root / "units" / "built-late", marker(DIGEST, attempt=late.attempt))
     assert store.artifact(DIGEST, "best.safetensors").read_bytes() == b"good"
-    assert store.marker(DIGEST)["attempt"] == 2
+    assert store.marker(DIGEST).attempt == 2
 
 
 def test_what_is_finished_is_not_claimed(tmp_path: Path) -> None:
     store = Store(tmp_path / "out")
     lease = store.claim(DIGEST)
     assert lease
-    store.publish(DIGEST, built(store, b"good"), {"attempt": lease.attempt})
+    store.publish(DIGEST, built(store, b"good"), marker(DIGEST, attempt=lease.attempt))
     assert Store(tmp_path / "out").claim(DIGEST) is None
     assert store.leases.newest(DIGEST) == 1

@@ -1,8 +1,9 @@
-"""The store: finished means marker, artifacts are what was published, damage is seen and contained."""
+"""The store: a unit is finished if it has a marker, artifacts are verified, damaged files are set aside."""
 
 from pathlib import Path
 
 import pytest
+from made_units import marker
 
 from grid.store.store import Store
 from medpt.errors import InputError
@@ -21,17 +22,17 @@ def published(store: Store, digest: str = "a" * 64, content: bytes = b"weights")
     (built / "best.safetensors").write_bytes(content)
     lease = store.claim(digest)
     assert lease
-    store.publish(digest, built, {"metrics": {"auc": 0.5}, "attempt": lease.attempt})
+    store.publish(digest, built, marker(digest, metrics={"auc": 0.5}, attempt=lease.attempt))
     store.leases.withdraw(lease)  # as a process that ended
     return store.artifact(digest, "best.safetensors")
 
 
-def test_published_is_finished(store: Store) -> None:
+def test_published_unit_is_finished(store: Store) -> None:
     assert not store.is_finished("a" * 64)
     path = published(store)
     assert store.finished() == {"a" * 64}
     assert path.read_bytes() == b"weights"
-    assert store.marker("a" * 64)["metrics"] == {"auc": 0.5}
+    assert store.marker("a" * 64).metrics == {"auc": 0.5}
 
 
 def test_artifacts_without_a_marker_are_replaced(store: Store) -> None:
@@ -49,36 +50,35 @@ def test_publishing_clears_failure_and_checkpoints(store: Store) -> None:
     assert not store.checkpoints("a" * 64).exists()
 
 
-@pytest.mark.parametrize("cut", [0, 1, 3, 6])
-def test_a_truncated_artifact_is_refused_and_done_again(store: Store, cut: int) -> None:
-    path = published(store)
-    path.write_bytes(b"weights"[:cut])
-    with pytest.raises(InputError, match=r"best\.safetensors"):
+def test_artifact_refuses_a_damaged_file(store: Store) -> None:
+    published(store).write_bytes(b"weighus")
+    with pytest.raises(InputError, match=r"best\.safetensors is not the file that was published"):
         store.artifact("a" * 64, "best.safetensors")
-    assert "best.safetensors" in str(store.demote("a" * 64))
-    assert store.finished() == set()
-    assert (store.root / "quarantine" / ("a" * 64) / "best.safetensors").exists()
 
 
-def test_a_flipped_bit_is_seen(store: Store) -> None:
+def test_invalidated_unit_is_unfinished_and_its_files_are_kept_aside(store: Store) -> None:
     path = published(store)
-    path.write_bytes(b"weighus")
-    assert store.demote("a" * 64) is not None
+    marker_text = (store.root / "done" / f"{'a' * 64}.json").read_bytes()
+    path.write_bytes(b"weigh")
+    store.invalidate("a" * 64)
+    assert store.finished() == set()
+    assert (store.root / "quarantine" / ("a" * 64) / "best.safetensors").read_bytes() == b"weigh"
+    assert (store.root / "quarantine" / f"{'a' * 64}.json").read_bytes() == marker_text
+    assert published(store).read_bytes() == b"weights"
 
 
-def test_what_is_whole_stays(store: Store) -> None:
-    published(store)
-    assert store.demote("a" * 64) is None
-    assert store.finished() == {"a" * 64}
-
-
-def test_a_marker_that_is_no_json_counts_as_damage(store: Store) -> None:
-    published(store)
+def test_invalidated_prepared_data_become_checkpoints(store: Store) -> None:
+    built = store.root / "units" / "building"
+    built.mkdir()
+    (built / "manifest.json").write_text("{}")
+    (built / "shard-0.parquet").write_bytes(b"rows")
+    store.publish("a" * 64, built, marker("a" * 64))
     (store.root / "done" / f"{'a' * 64}.json").write_text("{")
-    assert store.demote("a" * 64) is not None
+    store.invalidate("a" * 64)
+    assert (store.checkpoints("a" * 64) / "shard-0.parquet").read_bytes() == b"rows"
 
 
-def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_create_refuses_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="--out"):
         Store(tmp_path / "file").create()

@@ -1,0 +1,66 @@
+"""Damage of finished units: markers that do not match their checksum, missing and changed files."""
+
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+
+from grid.store.backends import is_url
+from grid.store.records import Marker
+from grid.store.store import READERS, Store
+from medpt.data import manifest
+from medpt.errors import InputError
+from medpt.survival import patch_files
+
+VERIFY = {manifest.MANIFEST: manifest.verify, patch_files.MANIFEST: patch_files.verify}  # prepared data
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was found: problems by digest, and the units whose markers have no checksum (version 0.3.1)."""
+
+    damaged: dict[str, str]
+    unverified: set[str]
+
+
+def verify(store: Store, digests: Iterable[str], *, thorough: bool) -> Verification:
+    """Verify finished units: their markers, and the size and time of each of their files.
+
+    A file is read only where its size or time differs from the marker, or if `thorough`. Of a marker without
+    checksum, the files are verified only if `thorough`.
+    """
+    damaged, unverified = {}, set()
+
+    def check(digest: str) -> None:
+        try:
+            marker = store.marker(digest)
+            if not marker.is_verified:
+                unverified.add(digest)
+            verify_files(store, marker, thorough=thorough)
+        except FileNotFoundError:  # not finished any more
+            return
+        except InputError as error:
+            damaged[digest] = str(error)
+
+    with ThreadPoolExecutor(READERS) as pool:
+        list(pool.map(check, digests))
+    return Verification(damaged, unverified)
+
+
+def verify_files(store: Store, marker: Marker, *, thorough: bool) -> None:
+    """Raise InputError if files of a unit are missing or are not those that were published."""
+    digest = marker.digest
+    changed = store.artifacts.changed(digest, marker.attempt, marker.files)
+    if changed and is_url(store.out):  # this node may still have an intact copy, others have none
+        raise InputError(f"{store.out}/units/{digest}: missing or of another size: {', '.join(changed)}")
+    if not (changed or thorough):
+        return
+    for name in marker.artifacts:
+        store.artifact(digest, name)
+    for name in VERIFY.keys() & marker.artifacts.keys():
+        VERIFY[name](store.fetch_all(digest))
+    for name in changed:  # as after `cp -r`; without its time, every start would read the file again
+        with suppress(OSError):
+            time = marker.files[name][1]
+            os.utime(store.folder(digest) / name, ns=(time, time))
