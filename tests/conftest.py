@@ -4,6 +4,7 @@ import logging
 import os
 from pathlib import Path
 
+import exposure
 import pytest
 import tiny
 from hypothesis import settings
@@ -22,11 +23,19 @@ def real() -> Path:
 
 
 @pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tiny.Run:
-    """The smallest grid, run once for all tests that hold another run against it. Nobody writes to it."""
+def observed(tmp_path_factory: pytest.TempPathFactory) -> tuple[tiny.Run, exposure.Exposure]:
+    """The smallest grid, run with secrets in its environment, and what other users could see of it."""
     folder = tmp_path_factory.mktemp("undisturbed")
     data, space, out = tiny.data(folder / "data"), tiny.written(folder), folder / "out"
-    return tiny.Run(data, space, out, tiny.run(space, data, out))
+    process, seen = exposure.watch(tiny.command(space, data, out), out)
+    assert process.returncode == 0, process.stdout
+    return tiny.Run(data, space, out, process.stdout), seen
+
+
+@pytest.fixture(scope="session")
+def undisturbed(observed: tuple[tiny.Run, exposure.Exposure]) -> tiny.Run:
+    """The smallest grid, run once for all tests that compare another run with it. Nobody writes to it."""
+    return observed[0]
 
 
 @pytest.fixture(autouse=True)

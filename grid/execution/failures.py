@@ -1,11 +1,10 @@
 """Why a unit did not finish, and whether it is tried again in the same run."""
 
-import pickle
 import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from grid.execution.allocation import Allocation, Allocations
 from grid.plan.plan import Unit
@@ -21,6 +20,7 @@ KILLED_BY_RAY = "killed due to the node running low on memory"  # in the message
 KILLED = "the machine ran low on memory, and Ray ended the process"
 LOST = "the process died or a file could not be written"
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+RAISED = re.compile(rf"TrialError: \[({'|'.join(get_args(Cause))})\] (.*)")
 
 
 @dataclass(frozen=True)
@@ -102,25 +102,31 @@ def describe(error: BaseException) -> str:
     return str(error) if isinstance(error, DivergedError | InputError) else f"{type(error).__name__}: {error}"
 
 
-def failure_of_trial(trial: Any) -> TrialFailure:
-    """Return the failure of a trial that Tune has just given up, from the files that Tune wrote about it.
+class TrialError(RuntimeError):
+    """What a trial raises to Ray Tune. Its text holds cause and reason, since the driver reads text alone."""
 
-    Tune stores what a trial raised as a pickle. That Ray's monitor ended its process it stores only as text.
-    The trace is Ray's text with the traceback of the process; None where the file cannot be read.
+    @classmethod
+    def of(cls, error: BaseException) -> "TrialError":
+        """Return what stands for an exception of the trial."""
+        return cls(f"[{classify(error)}] {describe(error)}")
+
+
+def failure_of_trial(trial: Any) -> TrialFailure:
+    """Return the failure of a trial that Tune has just given up, from the text that Tune wrote about it.
+
+    The pickle that Tune writes beside it is not read. A trial whose process was killed raises nothing; then
+    the text is Ray's. The trace is that text; None where the file cannot be read.
     """
-    text = None
     try:
-        text = COLOURS.sub("", Path(trial.error_file).read_text())
-        if trial.pickled_error_file is None:
-            if KILLED_BY_RAY in text:
-                return TrialFailure("memory", KILLED, text)
-            return TrialFailure("infrastructure", _last_line(text), text)
-        error = pickle.loads(Path(trial.pickled_error_file).read_bytes())  # noqa: S301 - this process wrote it
-    except (OSError, EOFError, TypeError, pickle.UnpicklingError):  # most often because the disk is full
-        return TrialFailure("infrastructure", LOST, text)
-    cause = getattr(error, "cause", None)
-    inner = cause if isinstance(cause, BaseException) else error
-    return TrialFailure(classify(inner), describe(inner), text)
+        text = COLOURS.sub("", Path(trial.error_file).read_text(encoding="utf-8"))
+    except (OSError, TypeError):  # most often because the disk is full
+        return TrialFailure("infrastructure", LOST)
+    if raised := RAISED.findall(text):
+        cause, reason = raised[-1]
+        return TrialFailure(cause, reason, text)
+    if KILLED_BY_RAY in text:
+        return TrialFailure("memory", KILLED, text)
+    return TrialFailure("infrastructure", _last_line(text), text)
 
 
 def _last_line(text: str) -> str:

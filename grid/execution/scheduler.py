@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from ray import tune
+from ray.tune.execution import class_cache
 from ray.tune.search import Searcher
 
 from grid.cluster.temp_folders import scratch
@@ -27,6 +28,7 @@ from grid.plan.plan import Plan
 from grid.store.store import Store
 from medpt.data.dataset import Dataset
 
+CREDENTIALS = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN"}
 AHEAD = 2  # trials that wait beside the running ones, so that a process which becomes free starts one at once
 
 
@@ -116,7 +118,12 @@ def run_units(
 
 
 def _run_tune(coordinator: Coordinator, events: TuneEvents, slots: int, sent: dict[str, Any]) -> None:
-    """Let Tune run the trials of a coordinator, `slots` of them at once; workers also get `sent`."""
+    """Let Tune run the trials of a coordinator, `slots` of them at once; workers also get `sent`.
+
+    Trials take credentials from the environment of their node. Tune would put those of the driver into the
+    command lines of its processes, which every user of a machine can read.
+    """
+    class_cache.ENV_VARS_TO_PROPAGATE.difference_update(CREDENTIALS)
     with tempfile.TemporaryDirectory(prefix="medpt-tune-", dir=scratch()) as storage:
         tune.Tuner(
             tune.with_resources(tune.with_parameters(run_trial, **sent), resources),

@@ -44,22 +44,27 @@ Outcome = Literal["finished", "failed", "taken"]
 
 
 def run_trial(config: dict[str, Any], options: dict[str, Any], plan: str, run: str) -> None:
-    """What Ray Tune calls: runs the unit that `config["digest"]` names, of a plan in the store.
+    """Run the unit that `config["digest"]` names, of a plan in the store, in a process of Ray Tune.
 
-    `options` is RunOptions as JSON, `run` names the driver.
+    `options` is RunOptions as JSON, `run` names the driver. Raises TrialError where the work was lost.
     """
     from ray import tune
 
-    parsed = RunOptions.from_json(options)
-    store = parsed.open_store(run)
+    try:
+        outcome = _run_trial(config, RunOptions.from_json(options), plan, run)
+    except Exception as error:
+        raise failures.TrialError.of(error) from error
+    tune.report({"finished": outcome == "finished", "outcome": outcome})
+
+
+def _run_trial(config: Mapping[str, Any], options: RunOptions, plan: str, run: str) -> Outcome:
+    store = options.open_store(run)
     own.recall(store.root)
     units = _units(store.out, plan)
     if config.get("warm_up"):
         warm_up(store, units.values())
-        outcome = "taken"
-    else:
-        outcome = execute_unit(units[config["digest"]], store, parsed, config["gpu"])
-    tune.report({"finished": outcome == "finished", "outcome": outcome})
+        return "taken"
+    return execute_unit(units[config["digest"]], store, options, config["gpu"])
 
 
 def warm_up(store: Store, units: Iterable[Unit]) -> None:

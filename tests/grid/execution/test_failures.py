@@ -1,5 +1,6 @@
 """The cause of a failure, and which units are run again: lost work, and too little memory with more of it."""
 
+import pickle
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +10,7 @@ from made_units import trial_unit
 
 from grid.execution import failures
 from grid.execution.allocation import Allocation, Allocations
-from grid.execution.failures import Cause, GiveUp, Retry, RetryPolicy, TrialFailure
+from grid.execution.failures import Cause, GiveUp, Retry, RetryPolicy, TrialError, TrialFailure
 from medpt.errors import DivergedError, InputError
 
 UNIT = trial_unit(0)
@@ -86,34 +87,47 @@ def test_retry_policy_counts_units_and_causes_apart() -> None:
     assert [policy.decide(UNIT, "infrastructure") for _ in range(4)] == [Retry(MORE)] * 3 + [GiveUp()]
 
 
-def trial(folder: Path, text: str, raised: BaseException | None) -> Any:
-    """Return a trial that Tune has given up, with the files that it writes."""
-    import pickle
-
+def trial(folder: Path, text: str) -> Any:
+    """Return a trial that Tune has given up, with the file that it writes."""
     (folder / "error.txt").write_text(text)
-    path = folder / "error.pkl"
-    if raised is not None:
-        path.write_bytes(pickle.dumps(raised))
-    return SimpleNamespace(
-        error_file=str(folder / "error.txt"), pickled_error_file=str(path) if raised else None
-    )
+    return SimpleNamespace(error_file=str(folder / "error.txt"), pickled_error_file=str(folder / "error.pkl"))
 
 
-def test_failure_of_trial_reads_what_was_raised(tmp_path: Path) -> None:
-    made = trial(tmp_path, "\x1b[36mTraceback\x1b[0m", OSError("no space"))
-    expected = TrialFailure("infrastructure", "OSError: no space", "Traceback")
-    assert failures.failure_of_trial(made) == expected
+@pytest.mark.parametrize(
+    ("error", "cause", "reason"),
+    [
+        (OSError("no space"), "infrastructure", "OSError: no space"),
+        (MemoryError("too little"), "memory", "MemoryError: too little"),
+        (KeyError("name"), "error", "KeyError: 'name'"),
+    ],
+)
+def test_failure_of_trial_is_what_the_trial_raised(
+    error: Exception, cause: Cause, reason: str, tmp_path: Path
+) -> None:
+    text = f"\x1b[36mTraceback\x1b[0m\ngrid.execution.failures.TrialError: {TrialError.of(error)}\n"
+    expected = TrialFailure(cause, reason, failures.COLOURS.sub("", text))
+    assert failures.failure_of_trial(trial(tmp_path, text)) == expected
+
+
+def test_failure_of_trial_runs_no_code_from_the_pickle(tmp_path: Path) -> None:
+    """Another user of the machine may have written it."""
+
+    class Planted:
+        def __reduce__(self) -> Any:
+            return (Path.touch, (tmp_path / "executed",))
+
+    (tmp_path / "error.pkl").write_bytes(pickle.dumps(Planted()))
+    assert failures.failure_of_trial(trial(tmp_path, "The actor died\n")).reason == "The actor died"
+    assert not (tmp_path / "executed").exists()
 
 
 def test_failure_of_trial_knows_the_memory_monitor_by_its_text(tmp_path: Path) -> None:
     text = f"Task was {failures.KILLED_BY_RAY}\n"
-    assert failures.failure_of_trial(trial(tmp_path, text, None)) == TrialFailure(
-        "memory", failures.KILLED, text
-    )
-    lost = failures.failure_of_trial(trial(tmp_path, "first\nThe actor died\n", None))
-    assert (lost.cause, lost.reason) == ("infrastructure", "The actor died")
+    expected = TrialFailure("memory", failures.KILLED, text)
+    assert failures.failure_of_trial(trial(tmp_path, text)) == expected
 
 
 def test_failure_of_trial_without_files_is_lost_work(tmp_path: Path) -> None:
-    made = SimpleNamespace(error_file=str(tmp_path / "none"), pickled_error_file=None)
-    assert failures.failure_of_trial(made) == TrialFailure("infrastructure", failures.LOST, None)
+    for missing in (str(tmp_path / "none"), None):
+        made = SimpleNamespace(error_file=missing, pickled_error_file=None)
+        assert failures.failure_of_trial(made) == TrialFailure("infrastructure", failures.LOST, None)
