@@ -28,7 +28,8 @@ from grid.options import RunOptions
 from grid.plan.plan import Plan, Unit
 from grid.plan.stored_plans import record_start
 from grid.store.store import Store
-from grid.tracking import tracker as track
+from grid.tracking.background import BackgroundTracker
+from grid.tracking.client import default_uri
 from medpt.specs import Finetune
 from medpt.units.base import Job
 
@@ -62,7 +63,7 @@ def ours(count: int, out: Path, *, recorded: bool) -> float:
     store.create()
     record_start(store, plan, Path(f"{plan.space}.yaml"))
     options = RunOptions(plan.space, store.out, cache_bytes=0)
-    tracker = track.Tracker(track.default_uri(store.root), store, plan)
+    tracker = BackgroundTracker(default_uri(store.root), store, plan)
     if recorded:
         _started(tracker)
     start = time.perf_counter()
@@ -76,7 +77,7 @@ def ours(count: int, out: Path, *, recorded: bool) -> float:
     return time.perf_counter() - start
 
 
-def _started(tracker: track.Tracker) -> None:
+def _started(tracker: BackgroundTracker) -> None:
     """Waits until MLflow's new database has its tables, as it has while Ray starts in a real run."""
     tracker.start()
     while tracker.connection is None:

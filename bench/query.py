@@ -27,7 +27,8 @@ from grid.plan.plan import Plan, Unit
 from grid.plan.stored_plans import record_start
 from grid.space.trials import Settings, Space, Trial
 from grid.store.store import Store
-from grid.tracking import tracker as track
+from grid.tracking.background import BackgroundTracker
+from grid.tracking.client import default_uri
 from grid.tracking.runs import DIGEST
 from medpt.files import write_json
 from medpt.models.registry import ARCHITECTURES, BACKBONES
@@ -84,11 +85,11 @@ def record_one(store: Store, plan: Plan) -> str:
     """The id of the first unit's run, recorded by the tracker as finished."""
     digest, unit = next(iter(plan.units.items()))
     finish(store, unit)
-    tracker = track.Tracker(track.default_uri(store.root), store, plan)
+    tracker = BackgroundTracker(default_uri(store.root), store, plan)
     tracker.start()
     assert tracker.finish() == 0, tracker.problem
-    assert tracker.recorder
-    return tracker.recorder.runs[digest][0]
+    assert tracker.tracker
+    return tracker.tracker.runs[digest][0]
 
 
 def rows_of(connection: sqlite3.Connection, table: str, run: str) -> tuple[list[str], list[tuple[Any, ...]]]:

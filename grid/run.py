@@ -42,7 +42,7 @@ from medpt.errors import InputError
 from medpt.specs import Finetune
 
 if TYPE_CHECKING:
-    from grid.tracking.tracker import Tracker
+    from grid.tracking.background import BackgroundTracker
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ def print_counts(run: Run, todo: list[str]) -> None:
         run.console.print("nothing is left to do")
 
 
-def run_units(run: Run, todo: list[str], opened: Mapping[str, Dataset], tracker: "Tracker") -> None:
+def run_units(run: Run, todo: list[str], opened: Mapping[str, Dataset], tracker: "BackgroundTracker") -> None:
     """Start or join Ray and run the units; how each ended is in the store."""
     from grid.cluster.ray_session import gcs_address, local_ray
     from grid.execution.progress import Progress
@@ -233,16 +233,17 @@ def flush(run: Run, found: SpaceDatasets) -> int:
     return 0
 
 
-def start_tracker(run: Run) -> "Tracker":
+def start_tracker(run: Run) -> "BackgroundTracker":
     """Start recording the run in MLflow, from a thread."""
-    from grid.tracking.tracker import Tracker, default_uri
+    from grid.tracking.background import BackgroundTracker
+    from grid.tracking.client import default_uri
 
-    tracker = Tracker(run.options.tracking_uri or default_uri(run.store.root), run.store, run.plan)
+    tracker = BackgroundTracker(run.options.tracking_uri or default_uri(run.store.root), run.store, run.plan)
     tracker.start()
     return tracker
 
 
-def finish_tracking(run: Run, tracker: "Tracker") -> bool:
+def finish_tracking(run: Run, tracker: "BackgroundTracker") -> bool:
     """Wait for the last records; return whether MLflow has all, and print what it lacks."""
     unsent = tracker.finish()
     if unsent:

@@ -142,7 +142,7 @@ def _on_this_machine(run: PlannedRun) -> dict[str, Check]:
 
 
 def _default_tracker(out: Path) -> str:
-    from grid.tracking.tracker import default_uri
+    from grid.tracking.client import default_uri
 
     return default_uri(out)
 

@@ -8,8 +8,7 @@ from grid.plan.plan import Plan
 from grid.plan.stored_plans import find_space, space_name
 from grid.store.store import Store
 from grid.tracking import runs as record
-from grid.tracking import tracker
-from grid.tracking.client import sqlite_file
+from grid.tracking.client import default_uri, sqlite_file
 from grid.tracking.runs import Run
 from medpt.data import own
 from medpt.errors import InputError, did_you_mean
@@ -90,7 +89,7 @@ def _unknown(space: str, out: str | Path, known: Sequence[str]) -> InputError:
 
 def _own_tracker(out: str | Path) -> str | None:
     """Return the database that a run without --tracking-uri writes; None where there is none yet."""
-    uri = tracker.default_uri(Store(out).root)
+    uri = default_uri(Store(out).root)
     return uri if sqlite_file(uri).is_file() else None
 
 

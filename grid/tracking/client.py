@@ -44,6 +44,11 @@ def client(uri: str) -> Any:
         return MlflowClient(tracking_uri=uri)
 
 
+def default_uri(out: Path) -> str:
+    """Return the address of the SQLite file in the folder `out`."""
+    return f"{SQLITE}{out.absolute() / 'mlflow.db'}"
+
+
 def sqlite_file(uri: str) -> Path:
     """Return the file that a SQLite address names."""
     return Path(uri.removeprefix(SQLITE).partition("?")[0])

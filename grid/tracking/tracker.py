@@ -1,126 +1,176 @@
-"""Keep MLflow up to date while units run, without delaying them.
+"""Copy units from the store to MLflow: one run per unit, found by the unit's digest.
 
-The store and the live metrics of each unit are the results; MLflow gets copies. While it cannot be reached,
-the units go on, and what it missed is sent when the same command is run again.
+Nothing is sent twice. A run gets only the metrics of steps that it lacks, and a result only until MLflow has
+it as finished.
 """
 
-import logging
-import threading
+import json
 import time
-from pathlib import Path
-from textwrap import shorten
+from collections.abc import Callable
 from typing import Any
 
-from grid.addresses import hide_passwords
-from grid.plan.plan import Plan, Unit
+from grid.plan.plan import Plan, Unit, merge
+from grid.plan.stored_plans import read_space
 from grid.store.store import Store
-from grid.tracking.client import client
-from grid.tracking.recorder import Recorder
+from grid.tracking.client import all_runs, experiment_id, find_or_create_run
+from grid.tracking.runs import DIGEST, EXPERIMENT, PARTS, PLANS, SPACE, decode_plan, encode_plan
+from medpt import files
+from medpt.specs import Finetune, Pretrain
 
-log = logging.getLogger(__name__)
-
-PERIOD = 5.0  # seconds between two updates
-PATIENCE = 15.0  # seconds without an answer after which the end of a run waits no longer
-WIDTH = 160  # characters of an error that are printed
-
-
-def default_uri(out: Path) -> str:
-    """Return the address of the SQLite file in the folder `out`."""
-    return f"sqlite:///{out.absolute() / 'mlflow.db'}"
+HISTORY = "history.json"
+MAX_METRICS, MAX_TAGS = 1_000, 100  # in one request, MLflow's limits
+MAX_PARAM, MAX_TAG = 6_000, 5_000  # characters
 
 
 class Tracker:
-    """Sends the units of a plan to MLflow from a thread; `problem` is why the last update failed, or None."""
+    """Writes the units of a plan; `on_answer` is called after each of several requests."""
 
-    def __init__(self, uri: str, store: Store, plan: Plan) -> None:
-        self.uri, self.store, self.plan = uri, store, plan
-        self.problem: str | None = None
-        self.connection: Any = None
-        self.recorder: Recorder | None = None
-        self.unsent = [digest for digest in plan.units if store.is_finished(digest)]
-        self._running: set[str] = set()
-        self._lock = threading.Lock()  # of the two above
-        self._stopping = threading.Event()
-        self._connecting = False
-        self._last_answer = 0.0
-        self._abandoned = False
-        self._thread = threading.Thread(target=self._follow, name="tracker", daemon=True)
+    def __init__(self, connection: Any, store: Store, plan: Plan, on_answer: Callable[[], object]) -> None:
+        """Record the plan, and read which units MLflow has already."""
+        self.connection, self.store, self.plan, self.on_answer = connection, store, plan, on_answer
+        self.runs: dict[str, tuple[str, str]] = {}  # digest: (run id, status)
+        self.last_steps: dict[str, int] = {}  # digest: last step that MLflow has
+        self.experiment = experiment_id(connection, store.root, EXPERIMENT)
+        record_plan(connection, store, plan)
+        for run in all_runs(connection, self.experiment):
+            if DIGEST in run.data.tags:
+                self._remember(run)
 
-    def start(self) -> None:
-        self._thread.start()
+    def record(self, digest: str) -> None:
+        """Send everything about a unit that has ended."""
+        finished, run_id = self.store.is_finished(digest), self._run_id(digest)
+        if self.runs[digest][1] == "FINISHED":
+            return
+        if finished:
+            self.send_metrics(digest)
+            self._send_result(digest, run_id)
+        elif digest in self.store.failures():
+            failure = self.store.failure(digest)
+            reason = f"{failure.cause}: {failure.reason}"
+            self.connection.set_tag(run_id, "medpt.failure", reason[:MAX_TAG])
+        status = "FINISHED" if finished else "FAILED"
+        self.connection.set_terminated(run_id, status, _milliseconds(self._end_time(digest)))
+        self.runs[digest] = (run_id, status)
 
-    def on_event(self, event: str, unit: Unit) -> None:
-        """Handle an event of a unit; a unit that never ran gets no run in MLflow."""
-        with self._lock:
-            if event == "started":
-                self._running.add(unit.digest)
-            else:
-                self._running.discard(unit.digest)
-                if event in ("finished", "failed"):
-                    self.unsent.append(unit.digest)
+    def send_metrics(self, digest: str) -> None:
+        """Send the metrics of the steps that MLflow lacks.
 
-    def finish(self) -> int:
-        """Wait for the last update and return the number of units that MLflow lacks.
-
-        After PATIENCE seconds without an answer the thread is left behind, as a request may hang for longer.
-        Loading MLflow and creating its schema do not count as waiting.
+        The metric "step" is the last of each row, so that its value shows which rows arrived completely.
         """
-        since = time.monotonic()
-        self._stopping.set()
-        while self._thread.is_alive() and not self._abandoned:
-            self._thread.join(0.1)
-            waited = time.monotonic() - max(since, self._last_answer)
-            self._abandoned = not self._connecting and waited > PATIENCE
-        with self._lock:
-            if self.unsent and self.problem is None:
-                self.problem = f"no answer within {PATIENCE:.0f} s"
-            return len(self.unsent)
+        from mlflow.entities import Metric
 
-    def _follow(self) -> None:
-        while True:
-            stopping = self._stopping.is_set()
-            try:
-                self._update()
-                self.problem = None
-            except Exception as error:  # no fault of MLflow may stop the run
-                self._report(shorten(hide_passwords(error), WIDTH, placeholder=" …"))
-            if self._abandoned or (stopping and self.problem is None):
-                return
-            if stopping:
-                time.sleep(1)
-            else:
-                self._stopping.wait(PERIOD)
+        run_id, last = self._run_id(digest), self.last_steps.get(digest, -1)
+        rows = [row for row in self._history(digest) if row["step"] > last]
+        metrics = [
+            Metric(key, value, _milliseconds(row["time"]), int(row["step"]))
+            for row in rows
+            for key, value in sorted(row.items(), key=lambda item: item[0] == "step")
+            if key != "time"
+        ]
+        for start in range(0, len(metrics), MAX_METRICS):
+            self.connection.log_batch(run_id, metrics=metrics[start : start + MAX_METRICS])
+            self.on_answer()
+        if rows:
+            self.last_steps[digest] = int(rows[-1]["step"])
 
-    def _report(self, problem: str) -> None:
-        """Log a problem once for as long as it stays the same."""
-        if problem != self.problem:
-            log.warning("%s: %s", hide_passwords(self.uri), problem)
-        self.problem = problem
+    def _run_id(self, digest: str) -> str:
+        """Return the id of the unit's run, and create the run if it is missing."""
+        if digest not in self.runs:
+            unit = self.plan.units[digest]
+            tags = {DIGEST: digest, "medpt.kind": unit.kind, SPACE: self.plan.space}
+            run, created = find_or_create_run(
+                self.connection, self.experiment, unit.label, tags, lambda: self._find_runs(digest)
+            )
+            self._remember(run)
+            if created:
+                self.connection.log_batch(run.info.run_id, params=_params(unit))
+        return self.runs[digest][0]
 
-    def _update(self) -> None:
-        recorder = self._connected()
-        with self._lock:
-            running, unsent = sorted(self._running), list(self.unsent)
-        for digest in unsent:
-            recorder.record(digest)
-            with self._lock:
-                self.unsent.remove(digest)
-            self._answered()
-        for digest in running:
-            recorder.send_metrics(digest)
+    def _find_runs(self, digest: str) -> list[Any]:
+        return list(self.connection.search_runs([self.experiment], f"tags.`{DIGEST}` = '{digest}'"))
 
-    def _connected(self) -> Recorder:
-        """Return the recorder; connect to MLflow first if that has not succeeded yet."""
-        if self.connection is None:
-            self._connecting = True
-            try:
-                self.connection = client(self.uri)
-                self._answered()
-            finally:
-                self._connecting = False
-        if self.recorder is None:
-            self.recorder = Recorder(self.connection, self.store, self.plan, self._answered)
-        return self.recorder
+    def _remember(self, run: Any) -> None:
+        digest = run.data.tags[DIGEST]
+        self.runs[digest] = (run.info.run_id, run.info.status)
+        self.last_steps[digest] = int(run.data.metrics.get("step", -1))
 
-    def _answered(self) -> None:
-        self._last_answer = time.monotonic()
+    def _end_time(self, digest: str) -> float:
+        return self.store.marker(digest).ended if self.store.is_finished(digest) else time.time()
+
+    def _history(self, digest: str) -> list[dict[str, float]]:
+        if not self.store.is_finished(digest):
+            return _complete_rows(self.store.live_rows(digest))
+        if HISTORY not in self.store.marker(digest).artifacts:
+            return []
+        return files.read_json(self.store.artifact(digest, HISTORY))
+
+    def _send_result(self, digest: str, run_id: str) -> None:
+        """Send the final metrics and the small files; weights and pixels stay in the store."""
+        from mlflow.entities import Metric, RunTag
+
+        marker = self.store.marker(digest)
+        ended = _milliseconds(marker.ended)
+        results = {**marker.metrics, "seconds": marker.seconds}
+        metrics = [Metric(f"result.{key}", float(value), ended, 0) for key, value in results.items()]
+        tags = [RunTag("medpt.version", str(marker.version)), RunTag("medpt.host", marker.host)]
+        # The parameters again: a process may have been killed before it sent them
+        params = _params(self.plan.units[digest])
+        self.connection.log_batch(run_id, metrics=metrics, params=params, tags=tags)
+        for file in self.store.small_artifacts(digest):
+            self.connection.log_artifact(run_id, str(file))
+            self.on_answer()
+
+
+def record_plan(connection: Any, store: Store, plan: Plan) -> None:
+    """Record the trials of a space, for those who have MLflow alone; one run per space.
+
+    A selection is added to what MLflow and the store know of the space.
+    """
+    from mlflow.entities import RunTag
+
+    name, experiment = plan.space, experiment_id(connection, store.root, PLANS)
+
+    def find() -> list[Any]:
+        return [run for run in all_runs(connection, experiment) if run.data.tags.get(SPACE) == name]
+
+    run, _ = find_or_create_run(connection, experiment, name, {SPACE: name}, find)
+    tags = encode_plan(_with_recorded(plan, store, run.data.tags) if plan.selection else plan)
+    if tags.items() <= run.data.tags.items():
+        return
+    rows = [RunTag(key, value) for key, value in tags.items()]
+    for start in range(0, len(rows), MAX_TAGS):
+        connection.log_batch(run.info.run_id, tags=rows[start : start + MAX_TAGS])
+    connection.set_terminated(run.info.run_id)
+
+
+def _with_recorded(selection: Plan, store: Store, tags: dict[str, str]) -> Plan:
+    recorded = [decode_plan(tags)] if PARTS in tags else []
+    stored = read_space(store, selection.space)
+    return merge([*recorded, *([stored] if stored else []), selection])
+
+
+def _complete_rows(text: str) -> list[dict[str, float]]:
+    """Return the rows of a file to which another process may be appending, less an incomplete last line."""
+    return [json.loads(line) for line in text.split("\n")[:-1]]
+
+
+def _milliseconds(seconds: float) -> int:
+    return int(seconds * 1000)
+
+
+def _params(unit: Unit) -> list[Any]:
+    from mlflow.entities import Param
+
+    values = unit.spec.to_json()
+    protocol = values.pop("protocol", {})
+    flat = values | {f"protocol.{key}": value for key, value in protocol.items()} | _factors(unit)
+    return [Param(key, str(value)[:MAX_PARAM]) for key, value in flat.items()]
+
+
+def _factors(unit: Unit) -> dict[str, str]:
+    """Return the factors that a query names differently than the specification."""
+    if isinstance(unit.spec, Finetune):
+        return {"target": unit.spec.dataset}
+    if isinstance(unit.spec, Pretrain):
+        return {"source": "+".join(unit.spec.datasets)}
+    return {}

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from grid.plan.plan import Plan
 from grid.store.store import Store
-from grid.tracking import tracker as track
+from grid.tracking import background
+from grid.tracking.background import BackgroundTracker
 from grid.tracking.client import client, experiment_id
 from grid.tracking.runs import EXPERIMENT, PLANS
 
@@ -21,8 +22,8 @@ def connect(barrier: Barrier, uri: str, out: Path) -> None:
 
 
 def send_units(barrier: Barrier, uri: str, out: Path, plan: Plan) -> None:
-    track.PATIENCE = WAIT  # on a busy machine
-    tracker = track.Tracker(uri, Store(out), plan)
+    background.PATIENCE = WAIT  # on a busy machine
+    tracker = BackgroundTracker(uri, Store(out), plan)
     barrier.wait(WAIT)
     tracker.start()
     assert tracker.finish() == 0, tracker.problem

@@ -15,7 +15,8 @@ from grid.plan.planner import build_plan
 from grid.plan.stored_plans import record_start
 from grid.space import reader
 from grid.store.store import Store
-from grid.tracking import tracker as track
+from grid.tracking.background import BackgroundTracker
+from grid.tracking.client import default_uri
 from medpt.data import image_hash, shards
 from medpt.data.catalog import card
 from medpt.data.manifest import ShardInfo
@@ -191,8 +192,8 @@ def finetune(spec: Finetune, built: Path) -> dict[str, float]:
 
 def record_all(store: Store, plan: Plan) -> str:
     """Everything that ended, in MLflow; its address."""
-    uri = track.default_uri(store.root)
-    tracker = track.Tracker(uri, store, plan)
+    uri = default_uri(store.root)
+    tracker = BackgroundTracker(uri, store, plan)
     for digest in store.failures() & set(plan.units):
         tracker.on_event("failed", plan.units[digest])
     tracker.start()

@@ -15,8 +15,7 @@ from typing import Any
 import psutil
 import tiny
 
-from grid.tracking import tracker
-from grid.tracking.client import client
+from grid.tracking.client import client, default_uri
 from grid.tracking.runs import DIGEST
 from medpt import fault_injection
 from medpt.errors import InputError
@@ -155,7 +154,7 @@ def unrecorded(out: Path) -> list[str]:
     problems = [
         f"{names[name]} MLflow runs: {name}" for name in names.keys() | markers.keys() if names[name] != 1
     ]
-    connection = client(tracker.default_uri(out))
+    connection = client(default_uri(out))
     for run in runs:
         name = run.data.tags[DIGEST]
         history = out / "units" / name / "history.json"

@@ -118,8 +118,8 @@ def weights(out: Path) -> dict[str, str]:
 
 
 def mlflow_runs(out: Path) -> list[Any]:
-    from grid.tracking import tracker
+    from grid.tracking.client import default_uri
 
-    connection = client(tracker.default_uri(out))
+    connection = client(default_uri(out))
     found = connection.get_experiment_by_name(EXPERIMENT)
     return all_runs(connection, found.experiment_id)

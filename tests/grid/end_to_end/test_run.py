@@ -19,8 +19,7 @@ import tiny
 from grid import query, results
 from grid import run as command
 from grid.cluster.temp_folders import LOCK, PREFIX, TOKEN
-from grid.tracking import tracker
-from grid.tracking.client import client
+from grid.tracking.client import client, default_uri
 from grid.tracking.runs import DIGEST
 
 
@@ -66,7 +65,7 @@ def test_mlflow_has_one_finished_run_a_unit(reference: Path) -> None:
 
 
 def test_mlflow_has_every_row_once(reference: Path) -> None:
-    connection = client(tracker.default_uri(reference))
+    connection = client(default_uri(reference))
     for run in tiny.mlflow_runs(reference):
         history = reference / "units" / run.data.tags[DIGEST] / "history.json"
         if history.exists():

@@ -18,8 +18,7 @@ from grid.report.__main__ import main
 from grid.results import frame
 from grid.store.records import SpaceRecord
 from grid.store.store import Store
-from grid.tracking import tracker
-from grid.tracking.client import client
+from grid.tracking.client import client, default_uri
 from medpt import identity
 from medpt.errors import InputError
 
@@ -83,7 +82,7 @@ def test_a_lost_run_leaves_a_smaller_n_and_no_silent_mean(copy: tuple[Path, Plan
     before = cell(out, "ISIC2019")
     lost = digest_of(plan, "ISIC2019 → DRIVE · unet/resnet18 · 1")
     run = frame.load("made", out).set_index("digest").loc[lost, "run_id"]
-    client(tracker.default_uri(out)).delete_run(run)
+    client(default_uri(out)).delete_run(run)
     report.build("made", out)
     after = cell(out, "ISIC2019")
     assert (before["n"], after["n"], after["planned"], after["missing"]) == (2, 1, 2, 1)

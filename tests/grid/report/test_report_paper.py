@@ -18,8 +18,7 @@ from statsmodels.stats.multitest import multipletests
 from grid import report, results
 from grid.claims import published, verdicts
 from grid.plan.plan import Plan
-from grid.tracking import tracker
-from grid.tracking.client import client
+from grid.tracking.client import client, default_uri
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "report" / "paper"
 KEYS = [
@@ -96,7 +95,7 @@ def test_a_lost_run_is_two_of_three_everywhere(copy: tuple[Path, Plan]) -> None:
     lost = digest_of(plan, LOST)
     frame = results.load("made", out)
     run = str(dict(zip(frame["digest"], frame["run_id"], strict=True))[lost])
-    client(tracker.default_uri(out)).delete_run(run)
+    client(default_uri(out)).delete_run(run)
     report.build("made", out)
     for key in ("figure-3a", "figure-5"):
         (row,) = table(out, key).query("initialization == 'random'").to_dict("records")

@@ -21,10 +21,9 @@ from grid.plan.plan import Plan, Unit
 from grid.report.tables import print_tables
 from grid.results import effects
 from grid.store.store import Store
-from grid.tracking import tracker
-from grid.tracking.client import client, experiment_id
-from grid.tracking.recorder import record_plan
+from grid.tracking.client import client, default_uri, experiment_id
 from grid.tracking.runs import DIGEST, EXPERIMENT
+from grid.tracking.tracker import record_plan
 from medpt.errors import InputError
 from medpt.identity import stream_seed
 from medpt.specs import Finetune
@@ -45,7 +44,7 @@ def points(spec: Finetune) -> float:
 
 def record(plan: Plan, out: Path) -> None:
     """What a run leaves in MLflow, and nothing else."""
-    connection = client(tracker.default_uri(out))
+    connection = client(default_uri(out))
     record_plan(connection, Store(out), plan)
     experiment = experiment_id(connection, out, EXPERIMENT)
     for _, digest in plan.trials:

@@ -32,7 +32,7 @@ def context() -> multiprocessing.context.ForkServerContext:
     """Return a context whose processes have loaded MLflow when they start."""
     found = multiprocessing.get_context("forkserver")
     found.set_forkserver_preload(
-        ["grid.tracking.tracker", "mlflow.store.tracking.sqlalchemy_store", "psycopg"]
+        ["grid.tracking.background", "mlflow.store.tracking.sqlalchemy_store", "psycopg"]
     )
     return found
 

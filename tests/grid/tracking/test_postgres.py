@@ -13,9 +13,9 @@ from trackers import SPACE, assert_complete, files_with, runs
 from grid.plan.plan import Plan
 from grid.store.store import Store
 from grid.tracking import __main__ as tracking
-from grid.tracking import tracker as track
-from grid.tracking.recorder import Recorder
+from grid.tracking.background import BackgroundTracker
 from grid.tracking.runs import DIGEST
+from grid.tracking.tracker import Tracker
 
 
 class Services(NamedTuple):
@@ -51,7 +51,7 @@ def test_record_in_postgresql_and_s3_is_complete_and_resending_adds_nothing(
     connection, found = runs(uri)
     for run in found:  # as after a server that lost its last minutes
         connection.update_run(run.info.run_id, status="RUNNING")
-    monkeypatch.setattr(Recorder, "_remember", forget_steps)
+    monkeypatch.setattr(Tracker, "_remember", forget_steps)
     send(uri, store, plan)
     assert_complete(uri, store)
     keys = objects(services.bucket)
@@ -70,13 +70,13 @@ def objects(place: str) -> list[str]:
     ]
 
 
-def forget_steps(self: Recorder, run: Any) -> None:
+def forget_steps(self: Tracker, run: Any) -> None:
     """Remember the run but not what it holds, so that everything is sent once more."""
     self.runs[run.data.tags[DIGEST]] = (run.info.run_id, run.info.status)
 
 
 def send(uri: str, store: Store, plan: Plan) -> None:
-    tracker = track.Tracker(uri, store, plan)
+    tracker = BackgroundTracker(uri, store, plan)
     tracker.start()
     assert tracker.finish() == 0, tracker.problem
 

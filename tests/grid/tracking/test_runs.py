@@ -15,9 +15,8 @@ from grid.results import frame
 from grid.space.trials import Trial
 from grid.store.store import Store
 from grid.tracking import runs as record
-from grid.tracking import tracker
-from grid.tracking.client import all_runs, client
-from grid.tracking.recorder import record_plan
+from grid.tracking.client import all_runs, client, default_uri
+from grid.tracking.tracker import record_plan
 from medpt.errors import InputError
 
 
@@ -44,7 +43,7 @@ def read_by_client(uri: str) -> list[record.Run]:
 
 
 def test_file_gives_what_the_client_gives(made: tuple[Path, Plan]) -> None:
-    uri = tracker.default_uri(made[0])
+    uri = default_uri(made[0])
     ours, theirs = record.by_digest(uri), read_by_client(uri)
     assert len(ours) == len(theirs) == len(made[1].units) - 2  # one was deleted, one was not run
     for run in theirs:
@@ -56,7 +55,7 @@ def sorted_run(run: record.Run) -> tuple[str, str, list[tuple[str, str]], list[t
 
 
 def test_space_is_read_from_mlflow_without_the_store(made: tuple[Path, Plan], tmp_path: Path) -> None:
-    uri = tracker.default_uri(made[0])
+    uri = default_uri(made[0])
     with_store = frame.load("made", made[0])
     pd.testing.assert_frame_equal(frame.load("made", tmp_path, uri), with_store)
     assert with_store["status"].value_counts().to_dict() == {"finished": 11, "missing": 2, "failed": 1}
@@ -71,7 +70,7 @@ def test_space_that_is_run_again_has_one_plan(made: tuple[Path, Plan], tmp_path:
     out = tmp_path / "again"
     shutil.copytree(made[0], out)
     plan = made_space.plan(tmp_path, made_space.SPACE.replace("seed: [0, 1]", "seed: [0, 1, 2]"))
-    uri = tracker.default_uri(out)
+    uri = default_uri(out)
     for _ in range(2):
         record_plan(client(uri), Store(out), plan)
     assert [len(found.trials) for found in record.plans(uri).values()] == [len(plan.trials)]
@@ -80,7 +79,7 @@ def test_space_that_is_run_again_has_one_plan(made: tuple[Path, Plan], tmp_path:
 def test_selection_is_added_to_the_recorded_plan(made: tuple[Path, Plan], tmp_path: Path) -> None:
     """The second store knows the selection alone; the tracker knows all."""
     out, plan = made
-    uri = tracker.default_uri(tmp_path)
+    uri = default_uri(tmp_path)
     part = replace(plan, trials=plan.trials[:1], selection="--limit 1")
     for recorded, store in ((plan, Store(out)), (part, Store(tmp_path)), (part, Store(tmp_path))):
         record_plan(client(uri), store, recorded)
@@ -102,7 +101,7 @@ def test_plan_is_decoded_from_its_tags() -> None:
 
 def test_space_that_was_never_run_is_refused(made: tuple[Path, Plan], tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"`mad` was not run .* did you mean made"):
-        frame.load("mad", tmp_path, tracker.default_uri(made[0]))
+        frame.load("mad", tmp_path, default_uri(made[0]))
     with pytest.raises(InputError, match="nothing was"):
         frame.load("made", tmp_path)
     assert not list(tmp_path.iterdir())

@@ -15,9 +15,9 @@ from trackers import SPACE, assert_complete, files_with
 
 from grid.doctor import checks
 from grid.tracking import __main__ as tracking
-from grid.tracking import client
-from grid.tracking import tracker as track
-from grid.tracking.recorder import Recorder
+from grid.tracking import background, client
+from grid.tracking.background import BackgroundTracker
+from grid.tracking.tracker import Tracker
 
 CANARY = "canary-of-the-environment-5f1c"
 
@@ -97,23 +97,23 @@ def test_server_killed_in_the_middle_of_a_record_gets_one_complete_run_per_unit(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MEDPT_CANARY", CANARY)
-    monkeypatch.setattr(track, "PERIOD", 0.2)
-    monkeypatch.setattr(track, "PATIENCE", 120.0)
+    monkeypatch.setattr(background, "PERIOD", 0.2)
+    monkeypatch.setattr(background, "PATIENCE", 120.0)
     monkeypatch.setitem(client.ENVIRONMENT, "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     plan = made_space.plan(tmp_path, SPACE)
     store = made_space.publish(plan, tmp_path / "store", set(), {})
     sent: list[str] = []
-    send = Recorder._send_result
+    send = Tracker._send_result
 
-    def kill_at_third(self: Recorder, name: str, run_id: str) -> None:
+    def kill_at_third(self: Tracker, name: str, run_id: str) -> None:
         """Kill the server when the third unit's metrics are there and its result is not."""
         sent.append(name)
         if len(sent) == 3:
             server.kill()
         send(self, name, run_id)
 
-    monkeypatch.setattr(Recorder, "_send_result", kill_at_third)
-    tracker = track.Tracker(server.uri, store, plan)
+    monkeypatch.setattr(Tracker, "_send_result", kill_at_third)
+    tracker = BackgroundTracker(server.uri, store, plan)
     tracker.start()
     until = time.monotonic() + 120
     while tracker.problem is None and time.monotonic() < until:
@@ -123,7 +123,7 @@ def test_server_killed_in_the_middle_of_a_record_gets_one_complete_run_per_unit(
     server.start()
     assert tracker.finish() == 0
     assert_complete(server.uri, store)
-    again = track.Tracker(server.uri, store, plan)
+    again = BackgroundTracker(server.uri, store, plan)
     again.start()
     assert again.finish() == 0
     assert_complete(server.uri, store)

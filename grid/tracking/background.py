@@ -1,0 +1,120 @@
+"""Keep MLflow up to date while units run, without delaying them.
+
+The store and the live metrics of each unit are the results; MLflow gets copies. While it cannot be reached,
+the units go on, and what it missed is sent when the same command is run again.
+"""
+
+import logging
+import threading
+import time
+from textwrap import shorten
+from typing import Any
+
+from grid.addresses import hide_passwords
+from grid.plan.plan import Plan, Unit
+from grid.store.store import Store
+from grid.tracking.client import client
+from grid.tracking.tracker import Tracker
+
+log = logging.getLogger(__name__)
+
+PERIOD = 5.0  # seconds between two updates
+PATIENCE = 15.0  # seconds without an answer after which the end of a run waits no longer
+WIDTH = 160  # characters of an error that are printed
+
+
+class BackgroundTracker:
+    """Sends the units of a plan to MLflow from a thread; `problem` is why the last update failed, or None."""
+
+    def __init__(self, uri: str, store: Store, plan: Plan) -> None:
+        self.uri, self.store, self.plan = uri, store, plan
+        self.problem: str | None = None
+        self.connection: Any = None
+        self.tracker: Tracker | None = None
+        self.unsent = [digest for digest in plan.units if store.is_finished(digest)]
+        self._running: set[str] = set()
+        self._lock = threading.Lock()  # of the two above
+        self._stopping = threading.Event()
+        self._connecting = False
+        self._last_answer = 0.0
+        self._abandoned = False
+        self._thread = threading.Thread(target=self._follow, name="tracker", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def on_event(self, event: str, unit: Unit) -> None:
+        """Handle an event of a unit; a unit that never ran gets no run in MLflow."""
+        with self._lock:
+            if event == "started":
+                self._running.add(unit.digest)
+            else:
+                self._running.discard(unit.digest)
+                if event in ("finished", "failed"):
+                    self.unsent.append(unit.digest)
+
+    def finish(self) -> int:
+        """Wait for the last update and return the number of units that MLflow lacks.
+
+        After PATIENCE seconds without an answer the thread is left behind, as a request may hang for longer.
+        Loading MLflow and creating its schema do not count as waiting.
+        """
+        since = time.monotonic()
+        self._stopping.set()
+        while self._thread.is_alive() and not self._abandoned:
+            self._thread.join(0.1)
+            waited = time.monotonic() - max(since, self._last_answer)
+            self._abandoned = not self._connecting and waited > PATIENCE
+        with self._lock:
+            if self.unsent and self.problem is None:
+                self.problem = f"no answer within {PATIENCE:.0f} s"
+            return len(self.unsent)
+
+    def _follow(self) -> None:
+        while True:
+            stopping = self._stopping.is_set()
+            try:
+                self._update()
+                self.problem = None
+            except Exception as error:  # no fault of MLflow may stop the run
+                self._report(shorten(hide_passwords(error), WIDTH, placeholder=" …"))
+            if self._abandoned or (stopping and self.problem is None):
+                return
+            if stopping:
+                time.sleep(1)
+            else:
+                self._stopping.wait(PERIOD)
+
+    def _report(self, problem: str) -> None:
+        """Log a problem once for as long as it stays the same."""
+        if problem != self.problem:
+            log.warning("%s: %s", hide_passwords(self.uri), problem)
+        self.problem = problem
+
+    def _update(self) -> None:
+        tracker = self._connected()
+        with self._lock:
+            running, unsent = sorted(self._running), list(self.unsent)
+        for digest in unsent:
+            tracker.record(digest)
+            with self._lock:
+                self.unsent.remove(digest)
+            self._answered()
+        for digest in running:
+            tracker.send_metrics(digest)
+
+    def _connected(self) -> Tracker:
+        """Return the tracker; connect to MLflow first if that has not succeeded yet."""
+        if self.connection is None:
+            self._connecting = True
+            try:
+                self.connection = client(self.uri)
+                self._answered()
+            finally:
+                self._connecting = False
+        if self.tracker is None:
+            self.tracker = Tracker(self.connection, self.store, self.plan, self._answered)
+        return self.tracker
+
+    def _answered(self) -> None:
+        self._last_answer = time.monotonic()
