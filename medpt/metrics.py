@@ -94,6 +94,11 @@ def class_dice(confusion: Array) -> Array:
     return np.divide(2 * hits, both, out=np.full(len(hits), np.nan), where=both > 0)
 
 
+def image_ious(confusions: Array) -> Array:
+    """Mean IoU of each image, (N,), from the confusion matrices of images (N, K, K); see `class_iou`."""
+    return np.array([mean_of_defined(class_iou(confusion)) for confusion in confusions])
+
+
 def mean_iou(prediction: Array, target: Array, num_classes: int, ignore_index: int = IGNORE) -> float:
     """Mean IoU over all classes, background included, from one confusion matrix over all pixels.
 

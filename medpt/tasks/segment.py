@@ -1,6 +1,6 @@
 """Segmentation with one class per pixel: balanced cross entropy, ET-Net's edge losses, and mean IoU."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from medpt.losses import ET_LOSSES, IGNORE, balanced_cross_entropy, edge_target
-from medpt.metrics import class_dice, class_iou, mean_of_defined
+from medpt.metrics import class_dice, class_iou, image_ious, mean_of_defined
 from medpt.tasks.base import Batches, forward
 
 
@@ -37,18 +37,20 @@ class Segment:
         band = edge_target(targets)
         return ET_LOSSES[self.et_loss](logits, edges[0], targets, band, weights, edge_weights)
 
-    @torch.no_grad()
     def evaluate(self, model: nn.Module, batches: Batches) -> Iterator[tuple[str, float]]:
-        model.eval()
-        total, per_image, finite = np.zeros(2 * [len(self.weights)], np.int64), [], True
-        for images, targets in batches:
-            logits = forward(model, images)[0]
-            finite &= bool(logits.isfinite().all())
-            confusions = image_confusions(logits.argmax(1), targets, logits.shape[1]).cpu().numpy()
-            per_image += [mean_of_defined(class_iou(confusion)) for confusion in confusions]
-            total += confusions.sum(0)
-        for name, value in segmentation_metrics(total, per_image):
-            yield name, value if finite else float("nan")
+        return segmentation_metrics(*confusions(model, batches))
+
+
+@torch.no_grad()
+def confusions(model: nn.Module, batches: Batches) -> tuple[NDArray[np.int64], bool]:
+    """Return the confusion matrix of each image (N, K, K), and whether all logits were finite."""
+    model.eval()
+    found, finite = [], True
+    for images, targets in batches:
+        logits = forward(model, images)[0]
+        finite &= bool(logits.isfinite().all())
+        found.append(image_confusions(logits.argmax(1), targets, logits.shape[1]).cpu().numpy())
+    return np.concatenate(found), finite
 
 
 @torch.no_grad()
@@ -84,16 +86,22 @@ def image_confusions(prediction: Tensor, target: Tensor, num_classes: int) -> Te
     return counts.reshape(len(target), num_classes, num_classes)
 
 
-def segmentation_metrics(total: NDArray[Any], per_image: Sequence[float]) -> Iterator[tuple[str, float]]:
-    """Yield metrics of the confusion matrix of all pixels (K, K) and the mean IoU of each image.
+def segmentation_metrics(images: NDArray[Any], finite: bool) -> Iterator[tuple[str, float]]:
+    """Yield the metrics of the confusion matrices of images (N, K, K).
 
-    All are fractions; nan where undefined. foreground_miou and dice leave class 0 out. background_miou is the
-    score of predicting background everywhere, the lower bound to compare miou with.
+    All are fractions; nan where undefined, and where the logits were not `finite`. Pixels of all images count
+    together, but in image_miou, the mean over images. foreground_miou and dice leave class 0 out.
+    background_miou is the score of predicting background everywhere, the lower bound to compare miou with.
     """
+    total = images.sum(0)
     background = np.zeros_like(total)
     background[:, 0] = total.sum(1)
-    yield "miou", mean_of_defined(class_iou(total))
-    yield "foreground_miou", mean_of_defined(class_iou(total)[1:])
-    yield "image_miou", mean_of_defined(np.array(per_image))
-    yield "dice", mean_of_defined(class_dice(total)[1:])
-    yield "background_miou", mean_of_defined(class_iou(background))
+    found = {
+        "miou": class_iou(total),
+        "foreground_miou": class_iou(total)[1:],
+        "image_miou": image_ious(images),
+        "dice": class_dice(total)[1:],
+        "background_miou": class_iou(background),
+    }
+    for name, values in found.items():
+        yield name, mean_of_defined(values) if finite else float("nan")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Weights = Mapping[str, "Tensor"]  # a state dict; the encoder's tensors are `encoder.*`
 
 SCAN_BATCH = 64
+ITEMS = "items.npz"  # what the metrics of a unit are computed from, for each test item; without their ids
 
 
 class StartingSpec(Protocol):

@@ -20,9 +20,9 @@ from medpt.specs import Finetune
 from medpt.tasks import supervised
 from medpt.tasks.base import TrainingSetup
 from medpt.tasks.classify import classification_metrics, scores
-from medpt.tasks.segment import full_frame_miou, predictions
+from medpt.tasks.segment import confusions, full_frame_miou, predictions, segmentation_metrics
 from medpt.train import evaluation_batches, summary
-from medpt.units.base import Inputs, Job, Weights
+from medpt.units.base import ITEMS, Inputs, Job, Weights
 from medpt.units.pretrain import train
 
 if TYPE_CHECKING:
@@ -37,7 +37,9 @@ def run(spec: Finetune, inputs: Inputs, job: Job) -> dict[str, float]:
 
     Writes history.json (rows of medpt.train.fit), record.json (class weights, sizes) and, for classification,
     scores.npz (scores (N, K) float32, labels, ids of the test set), for segmentation predictions.npz (ids,
-    image, target, prediction uint8 of the first test images). The metrics are those of the task on the test
+    image, target, prediction uint8 of the first test images). items.npz has the `scores` and `labels`, or the
+    `confusions` (N, K, K), of the test set in the order of its rows, and the number of each row's patient in
+    `patients`. The metrics are those of the task on the test
     set (of images cut around a point also full_frame_miou), steps, best_step and, if a validation set could
     be held out, val_METRIC and steps_to_95.
 
@@ -91,21 +93,29 @@ def training_rows(spec: Finetune, loader: Loader) -> np.ndarray:
 def _test_classifier(setup: TrainingSetup, loader: Loader, job: Job) -> dict[str, float]:
     rows = loader.index.rows("test")
     softmax, labels = scores(setup.model, evaluation_batches(loader, rows, torch.device(job.device)))
-    arrays = {"scores": softmax, "labels": labels, "ids": loader.index.ids[rows]}
-    write_arrays(job.folder / SCORES, arrays)
+    arrays: dict[str, np.ndarray] = {"scores": softmax, "labels": labels}
+    write_arrays(job.folder / SCORES, arrays | {"ids": loader.index.ids[rows]})
+    write_arrays(job.folder / ITEMS, arrays | {"patients": _patients(loader, rows)})
     return dict(classification_metrics(softmax, labels))
 
 
 def _test_segmenter(setup: TrainingSetup, loader: Loader, job: Job) -> dict[str, float]:
     rows, device = loader.index.rows("test"), torch.device(job.device)
     _write_examples(setup.model, loader, rows[:EXAMPLES], job)
-    metrics = dict(setup.task.evaluate(setup.model, evaluation_batches(loader, rows, device)))
+    matrices, finite = confusions(setup.model, evaluation_batches(loader, rows, device))
+    write_arrays(job.folder / ITEMS, {"confusions": matrices, "patients": _patients(loader, rows)})
+    metrics = dict(segmentation_metrics(matrices, finite))
     if loader.index.outside is None:
         return metrics
     outside = loader.index.outside[rows].sum(0)
     return metrics | {
         "full_frame_miou": full_frame_miou(setup.model, evaluation_batches(loader, rows, device), outside)
     }
+
+
+def _patients(loader: Loader, rows: np.ndarray) -> np.ndarray:
+    """Number the patients of these rows from 0; nobody can be identified by the numbers."""
+    return np.unique(loader.index.groups[rows], return_inverse=True)[1]
 
 
 def _write_examples(model: "nn.Module", loader: Loader, rows: np.ndarray, job: Job) -> None:

@@ -18,8 +18,8 @@ from medpt.specs import Survive
 from medpt.survival.evaluate import evaluate, risk_groups
 from medpt.survival.registry import SURVIVAL_MODELS
 from medpt.survival.split import parts
-from medpt.survival.study import TRAIN, Study
-from medpt.units.base import Inputs, Job
+from medpt.survival.study import TEST, TRAIN, Study
+from medpt.units.base import ITEMS, Inputs, Job
 
 RISKS, CURVES = "risks.npz", "curves.json"
 
@@ -29,9 +29,10 @@ def run(spec: Survive, inputs: Inputs, job: Job) -> dict[str, float]:
 
     A patient without a patch in focus gets the median risk of the training patients.
 
-    Writes risks.npz (`patients`, `time` in days, `event`, `part`, `risk`; (P,) each) and curves.json
-    (medpt.survival.evaluate.RiskGroups; `logrank_p` is null where it is not defined). The metrics are those
-    of `evaluate` and, as `fit_*`, facts about the fit; values that are not finite are left out.
+    Writes risks.npz (`patients`, `time` in days, `event`, `part`, `risk`; (P,) each), items.npz (`time`,
+    `event` and `risk` of the test patients, without their names; `trained`, the number of the others) and
+    curves.json (medpt.survival.evaluate.RiskGroups; `logrank_p` is null where it is not defined). The metrics
+    are those of `evaluate` and, as `fit_*`, facts about the fit; values that are not finite are left out.
     """
     study = build_study(spec, inputs, job.device)
     prediction = SURVIVAL_MODELS[spec.model].predict(study, spec.options)
@@ -43,6 +44,9 @@ def run(spec: Survive, inputs: Inputs, job: Job) -> dict[str, float]:
         "risk": prediction.risk,
     }
     write_arrays(job.folder / RISKS, risks)
+    tested = study.rows(TEST)
+    items = {name: risks[name][tested] for name in ("time", "event", "risk")}
+    write_arrays(job.folder / ITEMS, items | {"trained": np.array(len(study.patients) - len(tested))})
     write_json(job.folder / CURVES, _curves(study, prediction.risk))
     facts = {f"fit_{name}": value for name, value in prediction.facts.items()}
     measured: Mapping[str, float] = dict(evaluate(study, prediction.risk)) | facts

@@ -17,6 +17,7 @@ from medpt.protocol import TrainingProtocol
 from medpt.specs import Finetune, Pretrain
 from medpt.tasks.supervised import network
 from medpt.units import finetune
+from medpt.units.base import ITEMS
 
 SHORT = TrainingProtocol(
     batch_size=4, patience=9, min_steps=0, max_steps=4, evaluate_every=2, validation_fraction=0.2
@@ -40,6 +41,31 @@ def test_classification_is_tested_once_on_the_whole_test_part(tmp_path: Path) ->
         assert found["accuracy"] == metrics.accuracy(saved["scores"], saved["labels"])
         np.testing.assert_array_equal(saved["ids"], feed.index.ids[15:])
         np.testing.assert_array_equal(saved["labels"], feed.index.labels[15:])
+
+
+def items(folder: Path) -> dict[str, np.ndarray]:
+    with np.load(folder / "out" / ITEMS) as saved:
+        return dict(saved)
+
+
+def test_items_of_classification_give_its_metrics_and_name_nobody(tmp_path: Path) -> None:
+    feed = shades(train=15, test=7)
+    found, saved = run(tmp_path, feed=feed), items(tmp_path)
+    assert set(saved) == {"scores", "labels", "patients"}
+    assert metrics.macro_auc(saved["scores"], saved["labels"]) == found["macro_auc"]
+    assert saved["patients"].dtype.kind == "i"
+    groups = feed.index.groups[15:]
+    np.testing.assert_array_equal(saved["patients"][:, None] == saved["patients"], groups[:, None] == groups)
+
+
+def test_items_of_segmentation_give_its_metrics(tmp_path: Path) -> None:
+    found, saved = run(tmp_path, UNET, squares(train=10, test=8, size=64, ignored=True)), items(tmp_path)
+    assert set(saved) == {"confusions", "patients"}
+    assert saved["confusions"].shape == (8, 2, 2)
+    assert metrics.class_iou(saved["confusions"].sum(0)).mean() == pytest.approx(found["miou"])
+    assert np.mean([metrics.class_iou(c).mean() for c in saved["confusions"]]) == pytest.approx(
+        found["image_miou"]
+    )
 
 
 def test_segmentation_leaves_examples_and_the_floor(tmp_path: Path) -> None:

@@ -12,9 +12,10 @@ from medpt.phantom.tcga_slides import GLASS, write_svs
 from medpt.specs import HANDCRAFTED, NO_NETWORK, Features, Slides, Survive
 from medpt.survival import patch_files
 from medpt.survival.cohort import Cohort, open_cohort
+from medpt.survival.concordance import concordance_index
 from medpt.survival.study import TEST, TRAIN
 from medpt.units import features, survive
-from medpt.units.base import Job
+from medpt.units.base import ITEMS, Job
 
 PATIENTS = 30
 UNREADABLE, HALF_EMPTY = "TCGA-DU-0005", "TCGA-HT-0006"  # of one slide, and of two
@@ -79,6 +80,18 @@ def test_a_patient_whose_only_slide_does_not_open_counts_with_the_median_risk(
     tested = written["part"] == TEST
     assert tested.sum() == PATIENTS / 5
     assert metrics["censoring"] == 1 - written["event"][tested].mean()  # of all, seen or not
+
+
+def test_items_are_the_test_patients_without_their_names(
+    cohort: Cohort, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("items")
+    spec = Survive("cox", NO_NETWORK, None, "TCGA-LGG", "d", None, HANDCRAFTED, 0)
+    found = survive.run(spec, MemoryInputs(cohorts={"d": cohort}), Job(folder, folder))
+    with np.load(folder / ITEMS) as saved:
+        assert set(saved) == {"time", "event", "risk", "trained"}
+        assert found["c_index"] == concordance_index(saved["time"], saved["event"], saved["risk"])
+        assert int(saved["trained"]) + len(saved["risk"]) == PATIENTS
 
 
 def test_a_patient_with_one_slide_is_as_any_other(
