@@ -19,7 +19,7 @@ def print_plan(plan: Plan, store: Store, found: SpaceDatasets, console: Console)
     to_run = [unit for name, unit in plan.units.items() if name not in finished]
     hours = {device: cost.estimate(to_run, plan.sizes, store, device) for device in cost.GFLOPS}
     trials, units = f"{len(plan.trials):,} trials", f"{len(plan.units):,} units"
-    console.print(f"[bold]{plan.space}[/bold]: {plan.title}")
+    console.print(f"{plan.space}: {plan.title}", style="bold")
     if plan.selection:
         console.print(f"only the trials of {plan.selection}", markup=False)
     console.print(f"{trials} become {units}; {units_without_sharing(plan):,} without sharing")

@@ -167,7 +167,7 @@ def print_counts(run: Run, todo: list[str]) -> None:
     finished = sum(run.store.is_finished(name) for name in run.plan.units)
     diverged = units - finished - len(todo)
     counts = f"{finished} finished, {len(todo)} to run" + (f", {diverged} diverged" if diverged else "")
-    run.console.print(f"[bold]{run.plan.space}[/bold]: {run.plan.title}")
+    run.console.print(f"{run.plan.space}: {run.plan.title}", style="bold")
     if run.plan.selection:
         run.console.print(f"only the trials of {run.plan.selection}; others keep their results", markup=False)
     run.console.print(f"{len(run.plan.trials)} trials, {units} units: {counts}")

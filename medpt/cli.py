@@ -1,35 +1,84 @@
 """What all commands share: where they print, and the exit codes of errors."""
 
 import errno
+import io
+import os
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
+from rich.text import Text
 
 from medpt.errors import InputError
 from medpt.files import free_space
 
 WIDTH = 200  # characters of a line where the output is not a terminal: wide enough for tables
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
+def printable(text: str) -> str:
+    """Return `text` with control characters written out, so that no name is a command to the terminal."""
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
+
+
+class TextConsole(Console):
+    """A console to which every string is text: neither markup nor a command to the terminal."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(printable(text), **options | {"markup": False})
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
 
 
 def console() -> Console:
     """Return a console as wide as the terminal, or WIDTH characters wide."""
-    return Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else WIDTH)
+    width = None if sys.stdout.isatty() else WIDTH
+    return TextConsole(highlight=False, soft_wrap=True, width=width)
+
+
+def open_streams() -> None:
+    """Let what the terminal cannot show be replaced, and what is printed to a closed stream be dropped."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - until the process ends
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def bypass_proxy_for_loopback(environment: MutableMapping[str, str] = os.environ) -> None:
+    """Have no library ask a proxy for an address of this machine."""
+    given = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
+    if given != "*":
+        hosts = [host.strip() for host in given.split(",") if host.strip()]
+        value = ",".join(dict.fromkeys([*hosts, *LOOPBACK]))
+        environment.update({"no_proxy": value, "NO_PROXY": value})
 
 
 def run_command(command: Callable[[], int | None], folder: Path | None = None) -> int:
     """Run a command and return its exit code, which is 0 where it returns none.
 
     Errors that the user can mend are printed on standard error: bad input with code 2, a line per problem; a
-    full disk with code 1 and the space that is left in `folder`, into which the command writes. Other errors
-    are raised.
+    full disk with code 1 and the space that is left in `folder`, into which the command writes. A reader of
+    the output that has gone (`| head`) ends the command with code 141 and without a word. Other errors are
+    raised.
     """
+    open_streams()
+    bypass_proxy_for_loopback()
     try:
-        return command() or 0
+        code = command() or 0
+        sys.stdout.flush()
+        return code
     except InputError as error:
-        code, message = 2, str(error)
+        code, message = 2, printable(str(error))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is flushed at the exit
+        return 128 + signal.SIGPIPE
     except OSError as error:
         if error.errno not in DISK_FULL:
             raise

@@ -12,12 +12,18 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, NoReturn
 
 from grid.cluster import temp_folders
 
+EXIT_CODES = {
+    signal.SIGINT: 130,
+    signal.SIGTERM: 143,
+    signal.SIGHUP: 129,  # the terminal is closed
+    signal.SIGUSR1: 75,  # Slurm asks before the time is over; the job script requeues
+}
 PERIOD = 1.0  # seconds between checks of the connection
 PATIENCE = 5.0  # seconds without an answer after which Ray counts as lost; its own client waits longer
 PRINT_UNLESS_CANCELLED = "import sys; sys.stdin.read() or sys.stderr.write(sys.argv[1])"
@@ -26,17 +32,19 @@ _printers: list["subprocess.Popen[str]"] = []  # of message_on_crash, for an exi
 
 
 def exit_on_signals(message: str) -> None:
-    """Exit with `message` and code 130 on SIGINT, 143 on SIGTERM.
+    """Exit with `message` and the code of EXIT_CODES when a signal asks the process to end.
 
-    Call it again after Ray has started, which installs handlers of its own.
+    Call it again after Ray has started, which installs handlers of its own. Under `nohup`, SIGHUP stays
+    ignored.
     """
 
     def exit_now(number: int, frame: FrameType | None) -> None:
         signal.signal(number, signal.SIG_IGN)
-        _exit_with(message, 128 + number, stream=1)
+        _exit_with(message, EXIT_CODES[signal.Signals(number)], stream=1)
 
-    signal.signal(signal.SIGINT, exit_now)
-    signal.signal(signal.SIGTERM, exit_now)
+    for number in EXIT_CODES:
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, exit_now)
 
 
 def exit_without_ray(message: str) -> NoReturn:
@@ -52,7 +60,8 @@ def exit_process(code: int) -> NoReturn:
 
 
 def _exit_with(message: str, code: int, stream: int) -> NoReturn:
-    os.write(stream, message.encode())  # not `print`: a signal may have interrupted one
+    with suppress(OSError):  # the terminal may be closed
+        os.write(stream, message.encode())  # not `print`: a signal may have interrupted one
     cancel_message()
     temp_folders.clean_up_own()
     os._exit(code)

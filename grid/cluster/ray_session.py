@@ -4,16 +4,19 @@ import gc
 import logging
 import os
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from grid.cluster import temp_folders
+from grid.cluster.cpus import usable_cpus
 from grid.cluster.process_exit import keep_sigterm_handler
 from medpt.errors import InputError
 
 OBJECT_STORE = 512 * 2**20  # bytes of shared memory: shards are small and are streamed
+PROBE_SECONDS = 60.0  # that the first process has to answer, on a busy machine too
 HEAD_SECONDS = 5.0  # that a Ray head has to accept a connection
 ADDRESSES = "HOST:PORT of a Ray head, or `auto` on a node of the cluster"
 
@@ -33,8 +36,8 @@ LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # no other machines: list
 def local_ray(address: str | None = None, cpus: int | None = None, gpus: int | None = None) -> Iterator[None]:
     """Start Ray on this machine, or join the cluster at `address`; shut it down at the end.
 
-    `cpus` and `gpus` limit what a Ray on this machine has; None is all that it finds. The temporary folder
-    belongs to this process. Raises InputError where Ray cannot be started or joined.
+    `cpus` and `gpus` limit what a Ray on this machine has; None is all that this process may use. The
+    temporary folder belongs to this process. Raises InputError where Ray cannot be started or joined.
     """
     # Ray reads some of them when it is imported
     os.environ.update(ENVIRONMENT if address else ENVIRONMENT | LOOPBACK)
@@ -43,6 +46,7 @@ def local_ray(address: str | None = None, cpus: int | None = None, gpus: int | N
     logging.getLogger("ray").setLevel(logging.ERROR)
     for name in ("tune", "execution"):  # a page of traceback for each unit that is retried
         logging.getLogger(f"ray.tune.{name}").setLevel(logging.CRITICAL)
+    check_environment()
     temp_folders.clean_up_abandoned()
     session = temp_folders.start()
     try:
@@ -118,13 +122,45 @@ def _shutdown() -> None:
         gc.enable()
 
 
+def check_environment(python: str = sys.executable) -> None:
+    """Raise InputError where Ray could not start a process: no home folder, or a space in Python's path."""
+    problems = []
+    if " " in python:
+        problems.append(
+            f"{python}: Ray cannot start a Python whose path has a space. Make the environment in another "
+            "folder, for example: make setup VENV=/opt/medpt"
+        )
+    try:
+        Path.home()
+    except RuntimeError:
+        problems.append(
+            f"the user id {os.getuid()} is unknown to this system and has no home folder, where Ray keeps "
+            "its token: set HOME=DIR"
+        )
+    if problems:
+        raise InputError("\n".join(problems))
+
+
+def _probe() -> None:
+    """Start one process, as a unit will be. Raises InputError where none answers."""
+    import ray
+
+    try:
+        ray.get(ray.remote(num_cpus=0)(lambda: None).remote(), timeout=PROBE_SECONDS)
+    except ray.exceptions.GetTimeoutError:
+        raise InputError(
+            f"Ray started no process within {PROBE_SECONDS:.0f} s with {sys.executable}. Look for the reason "
+            "with `python -m grid.doctor`: memory, limits of the container, a scanner that blocks programs."
+        ) from None
+
+
 def _start(folder: Path, cpus: int | None, gpus: int | None) -> None:
     import ray
 
     with keep_sigterm_handler():
         ray.init(
             address="local",
-            num_cpus=cpus,
+            num_cpus=cpus or usable_cpus(),
             num_gpus=gpus,
             include_dashboard=False,
             object_store_memory=OBJECT_STORE,
@@ -134,3 +170,4 @@ def _start(folder: Path, cpus: int | None, gpus: int | None) -> None:
             # Idle processes of data tasks are kept: a new one spends seconds on imports.
             _system_config={"idle_worker_killing_time_threshold_ms": 60_000},
         )
+    _probe()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from grid.cluster.cpus import usable_cpus
 from grid.cluster.ray_session import OBJECT_STORE
 from grid.doctor import checks, disk_usage, machine
 from grid.doctor.checks import Finding
@@ -42,7 +43,7 @@ class PlannedRun:
         self.options, self.space = options, space
         self.store = options.open_store()
         self.out = self.store.root
-        self.cpus = options.cpus or machine.usable_cpus()
+        self.cpus = options.cpus or usable_cpus()
 
     @cached_property
     def datasets(self) -> plan_datasets.SpaceDatasets:
@@ -97,8 +98,8 @@ def print_findings(named: Mapping[str, Check], console: Console) -> int:
     for name, check in named.items():
         ok, text = check()
         failed += not ok
-        console.print("[green]ok    [/green]" if ok else "[bold red]FAILED[/bold red]", end=f" {name:<10} ")
-        console.print(text, markup=False)
+        console.print("ok    " if ok else "FAILED", style="green" if ok else "bold red", end=f" {name:<10} ")
+        console.print(text)
     total = f"{len(named)} checks"
     console.print(f"{failed} of {total} failed" if failed else "ready")
     return 1 if failed else 0
@@ -121,6 +122,7 @@ def checks_of(run: PlannedRun) -> dict[str, Check]:
             if options.address
             else _on_this_machine(run)
         ),
+        "processes": machine.processes,
         "loopback": machine.loopback,
         "open files": machine.open_files,
     }

@@ -6,7 +6,9 @@ import shutil
 import socket
 from pathlib import Path
 
+from grid.cluster.ray_session import check_environment
 from grid.doctor.checks import GIB, PATIENCE, Finding, size
+from medpt.errors import InputError
 
 FILES = 4096  # open files of one process; below it Ray itself warns
 PROCESS = 1.0  # GiB of memory that a training process takes before its data
@@ -33,6 +35,15 @@ def gpus(driver: Path = Path("/proc/driver/nvidia/version")) -> Finding:
     return Finding(True, f"{names}; CUDA {torch.version.cuda}")
 
 
+def processes() -> Finding:
+    """Check that Ray can start processes for this user and this Python."""
+    try:
+        check_environment()
+    except InputError as error:
+        return Finding(False, str(error))
+    return Finding(True, "Ray can start them")
+
+
 def cpus(count: int, memory: float) -> Finding:
     """Check that `count` processes fit into `memory`, the GiB that are free."""
     text = f"{count} CPUs, {memory:.0f} GiB of memory free"
@@ -40,16 +51,6 @@ def cpus(count: int, memory: float) -> Finding:
     if fit < count:
         return Finding(False, f"{text}: a process takes {PROCESS:.0f} GiB: --cpus {max(1, fit)}")
     return Finding(True, text)
-
-
-def usable_cpus() -> int:
-    """Return the CPUs that this process may use, of a container its quota."""
-    count = len(os.sched_getaffinity(0))
-    quota = Path("/sys/fs/cgroup/cpu.max")
-    if quota.is_file() and not (text := quota.read_text()).startswith("max"):
-        most, period = map(int, text.split())
-        count = min(count, max(1, most // period))
-    return count
 
 
 def free_memory(meminfo: str | None = None) -> float:

@@ -53,7 +53,7 @@ class Progress:
                 self.ended[event] += 1
                 self.spent += self.costs.get(unit.digest, 0.0)
         if event in PRINTED:
-            self.console.print(f"[red]{PRINTED[event]}[/red] {unit.spec.verb} {unit.label}")
+            self.console.print(f"{PRINTED[event]} {unit.spec.verb} {unit.label}", style="red")
 
     def on_images(self, images: int) -> None:
         """Count prepared images."""

@@ -1,9 +1,12 @@
 import errno
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from medpt.cli import run_command
+from medpt.cli import bypass_proxy_for_loopback, console, printable, run_command
 from medpt.errors import InputError
 
 
@@ -36,3 +39,62 @@ def test_run_command_reports_a_full_disk_with_its_free_space(
 def test_run_command_raises_other_errors() -> None:
     with pytest.raises(PermissionError):
         run_command(lambda: failing(PermissionError(errno.EACCES, "denied")))
+
+
+PRINTS = r"""
+import sys
+from medpt.cli import console, run_command
+sys.exit(run_command(lambda: console().print("82.13 \u00b1 1.40 \u2013 CE-Net")))
+"""
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"PYTHONIOENCODING": "ascii"},
+        {"PYTHONIOENCODING": "iso-8859-1"},
+        {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    ],
+)
+def test_terminal_without_unicode_gets_the_numbers(variables: dict[str, str]) -> None:
+    done = subprocess.run([sys.executable, "-c", PRINTS], capture_output=True, env=os.environ | variables)
+    assert done.returncode == 0, done.stderr
+    assert b"82.13" in done.stdout
+    assert b"1.40" in done.stdout
+
+
+def test_output_that_is_closed_is_no_error() -> None:
+    many = PRINTS.replace('"82.13', '"82.13" * 200_000 + "')
+    process = subprocess.Popen(
+        [sys.executable, "-c", many], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout
+    process.stdout.close()
+    assert process.stderr
+    assert process.stderr.read() == ""
+    assert process.wait() == 141
+    closed = subprocess.run(["/bin/sh", "-c", f"{sys.executable} -c '{PRINTS}' >&- 2>&-"])
+    assert closed.returncode == 0
+
+
+def test_console_shows_brackets_and_escapes_as_text(capsys: pytest.CaptureFixture[str]) -> None:
+    console().print("the [x-ray] grid, see [/x-ray] \x1b[31mred\x1b[0m \x9b2J")
+    assert capsys.readouterr().out == "the [x-ray] grid, see [/x-ray] \\x1b[31mred\\x1b[0m \\x9b2J\n"
+
+
+def test_printable_keeps_letters_of_every_script_and_line_ends() -> None:
+    assert printable("Zürich 東京 ±\n\tx\r\u202e") == "Zürich 東京 ±\n\tx\\r\\u202e"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, "127.0.0.1,localhost,::1"),
+        ({"NO_PROXY": "a.example, localhost"}, "a.example,localhost,127.0.0.1,::1"),
+        ({"no_proxy": "*"}, "*"),
+    ],
+)
+def test_loopback_is_never_asked_for_through_a_proxy(given: dict[str, str], expected: str) -> None:
+    environment = dict(given)
+    bypass_proxy_for_loopback(environment)
+    assert environment["no_proxy"] == expected

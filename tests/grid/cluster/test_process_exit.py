@@ -1,7 +1,6 @@
 """How a run ends before its work is done, and what it prints then."""
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -30,7 +29,7 @@ with process_exit.message_on_crash('final message'):
 """
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), process_exit.EXIT_CODES.items())
 def test_signal_while_ray_starts_exits_with_message(number: int, code: int, tmp_path: Path) -> None:
     command = [sys.executable, "-c", STARTS_RAY]
     environment = os.environ | {"TMPDIR": str(tmp_path)}

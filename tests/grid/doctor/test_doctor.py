@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from grid.doctor import __main__ as doctor
 from grid.doctor import checks, disk_usage
@@ -15,6 +14,7 @@ from grid.doctor.checks import GIB, Finding
 from grid.options import parse_options
 from grid.plan import datasets
 from grid.space import reader
+from medpt import cli
 
 TEXT = """
 title: one source, one target
@@ -116,7 +116,7 @@ def test_imagenet_weights_that_are_absent_are_named(tmp_path: Path, monkeypatch:
 
 
 def test_a_line_a_check_and_the_count(capsys: pytest.CaptureFixture[str]) -> None:
-    console = Console(highlight=False, soft_wrap=True)
+    console = cli.console()
     good, bad = Finding(True, "fine"), Finding(False, "[do] this")
     assert doctor.print_findings({"one": lambda: good, "two": lambda: bad}, console) == 1
     assert capsys.readouterr().out.splitlines() == [
