@@ -40,7 +40,7 @@ from medpt.metrics import mean_iou
 from medpt.models.cenet import SMALLEST
 from medpt.models.registry import ARCHITECTURES, BACKBONES
 from medpt.protocol import TrainingProtocol
-from medpt.specs import CLASSIFIER
+from medpt.specs import CLASSIFIER, Finetune
 from medpt.tasks.segment import Segment
 from medpt.tasks.supervised import set_up
 from medpt.train import TrainingState
@@ -103,7 +103,7 @@ def lesions(folder: Path, size: int) -> ArrayLoader:
 
 
 def _names(records: list[Record]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Ids, parts and groups; all are of the training part."""
+    """Ids, parts and groups; all are of the training set."""
     ids, groups = (np.array([getattr(record, name) for record in records]) for name in ("id", "group_id"))
     return ids, np.full(len(records), "train"), groups
 
@@ -114,14 +114,10 @@ def learn(network: str, args: argparse.Namespace) -> dict[str, object]:
     rows = loader.index.rows("train")
     architecture, _, backbone = network.partition("/")
     protocol = TrainingProtocol(learning_rate=args.learning_rate, batch_size=len(rows), validation_fraction=0)
-    setup = set_up(
-        loader,
-        rows,
-        backbone=backbone or "resnet18",
-        architecture=architecture,
-        protocol=protocol,
-        seed=args.seed,
+    spec = Finetune(
+        "random", None, "bench", "d", backbone or "resnet18", architecture, seed=args.seed, protocol=protocol
     )
+    setup = set_up(loader, rows, spec)
     run, start, best = (
         TrainingState.start(replace(setup, val_rows=rows), protocol, torch.device("cpu")),
         time.perf_counter(),

@@ -2,9 +2,9 @@
 
     python -m bench.selfsupervised [--data FOLDER --dataset ChestXRay2017] [--size 64] [--steps 1500]
 
-Without --data on 64 synthetic images (a hill of light, a slope and discs). Jigsaw tells 100 permutations
-apart; both methods are judged on held-out images. Prints a line an evaluation and a JSON line a method; exit
-code 1 if one fails. Stops at the first evaluation that passes unless --all-steps.
+Without --data it uses 64 synthetic images (a hill of light, a slope and discs). Both methods are judged on
+held-out images. Prints a line for each evaluation and a JSON line for each method. The exit code is 1 if a
+method fails. Training stops at the first evaluation that passes unless --all-steps is given.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,12 +25,9 @@ from medpt.data.manifest import Index
 from medpt.data.preprocess import default_pipeline
 from medpt.models.registry import BACKBONES
 from medpt.protocol import TrainingProtocol
-from medpt.specs import CLASSIFIER
-from medpt.tasks import context, jigsaw
-from medpt.tasks.base import TrainingSetup
+from medpt.specs import CLASSIFIER, Pretrain
 from medpt.train import MetricsRow, fit
-
-PERMUTATIONS = 100
+from medpt.units.pretrain import METHODS
 
 
 class Passed(Exception):  # noqa: N818 - the way out of the loop, not an error
@@ -68,31 +66,14 @@ def loader_of(images: np.ndarray, groups: list[str]) -> ArrayLoader:
     return ArrayLoader(Arrays(Index(*facts, ids, splits, np.array(groups), labels, None), images, labels))
 
 
-def set_up_jigsaw(loader: ArrayLoader, args: argparse.Namespace, protocol: TrainingProtocol) -> TrainingSetup:
-    rows = loader.index.rows("train")
-    return jigsaw.set_up(
-        loader, rows, backbone=args.backbone, protocol=protocol, seed=args.seed, permutations=PERMUTATIONS
-    )
-
-
-def set_up_context(
-    loader: ArrayLoader, args: argparse.Namespace, protocol: TrainingProtocol
-) -> TrainingSetup:
-    rows = loader.index.rows("train")
-    return context.set_up(
-        loader, rows, backbone=args.backbone, architecture=args.decoder, protocol=protocol, seed=args.seed
-    )
-
-
-MARKS: dict[str, tuple[Callable[..., TrainingSetup], Callable[[MetricsRow], bool]]] = {
-    "jigsaw": (set_up_jigsaw, lambda row: row["val_accuracy"] > 10 / PERMUTATIONS),
-    "context": (set_up_context, lambda row: row["val_mse_swapped"] < row["val_mse_identity_swapped"]),
+LEARNED: dict[str, Callable[[MetricsRow, float], bool]] = {
+    "jigsaw": lambda row, chance: row["val_accuracy"] > 10 * chance,
+    "context": lambda row, chance: row["val_mse_swapped"] < row["val_mse_identity_swapped"],
 }
-"""How a method is set up, and when it has learned."""
+"""Whether a method has learned by a row of its history; `chance` is the accuracy of guessing."""
 
 
 def learn(method: str, loader: ArrayLoader, args: argparse.Namespace) -> dict[str, object]:
-    set_up, learned = MARKS[method]
     protocol = TrainingProtocol(
         learning_rate=args.learning_rate,
         batch_size=args.batch,
@@ -101,7 +82,9 @@ def learn(method: str, loader: ArrayLoader, args: argparse.Namespace) -> dict[st
         evaluate_every=args.every,
         validation_fraction=0.2,
     )
-    setup = set_up(loader, args, protocol)
+    spec = Pretrain(("bench",), ("d",), args.backbone, args.decoder, method, args.seed, protocol)
+    setup = METHODS[method](spec, [loader])
+    learned = partial(LEARNED[method], chance=setup.figures.get("chance", 0.0))
     rows: list[MetricsRow] = []
     start = time.perf_counter()
 
@@ -131,7 +114,7 @@ def main() -> int:
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--backbone", choices=BACKBONES, default="resnet18")
     parser.add_argument("--decoder", choices=(CLASSIFIER, "unet"), default=CLASSIFIER)
-    parser.add_argument("--methods", nargs="+", choices=MARKS, default=list(MARKS))
+    parser.add_argument("--methods", nargs="+", choices=LEARNED, default=list(LEARNED))
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--every", type=int, default=50)
     parser.add_argument("--batch", type=int, default=16)

@@ -19,6 +19,7 @@ from medpt.data.manifest import Index
 from medpt.data.preprocess import default_pipeline, preprocess_pair
 from medpt.losses import WEIGHTINGS
 from medpt.protocol import TrainingProtocol
+from medpt.specs import Finetune
 from medpt.tasks.supervised import set_up
 from medpt.train import MetricsRow, fit
 
@@ -51,7 +52,8 @@ def trial(loader: ArrayLoader, weighting: str, steps: int, batch: int, seed: int
         weighting=weighting,
     )
     rows, tested = loader.index.rows("train"), loader.index.rows("test")
-    setup = set_up(loader, rows, backbone="resnet18", architecture="unet", protocol=protocol, seed=seed)
+    spec = Finetune("random", None, "bench", "d", "resnet18", "unet", seed=seed, protocol=protocol)
+    setup = set_up(loader, rows, spec)
 
     def tell(row: MetricsRow) -> None:
         values = ", ".join(f"{row[name]:.4f}" for name in COLUMNS)

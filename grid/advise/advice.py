@@ -31,8 +31,8 @@ from medpt import files
 from medpt.analysis.activations import settle
 from medpt.analysis.cmd import cmv
 from medpt.analysis.distances import measured
-from medpt.analysis.features import transferability
 from medpt.analysis.settings import DEFAULTS
+from medpt.analysis.transferability import transferability
 from medpt.errors import InputError
 from medpt.identity import canonical_json
 from medpt.models import weights

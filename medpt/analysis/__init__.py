@@ -7,6 +7,5 @@ import`.
 
 from medpt.analysis.cmd import average_cmd, cmd, coordinates
 from medpt.analysis.svcca import noise_floor, svcca
-from medpt.analysis.transferability import h_score, logme
 
-__all__ = ["average_cmd", "cmd", "coordinates", "h_score", "logme", "noise_floor", "svcca"]
+__all__ = ["average_cmd", "cmd", "coordinates", "noise_floor", "svcca"]

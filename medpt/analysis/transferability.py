@@ -1,29 +1,110 @@
-"""How well features (n, d) of a frozen network carry labels (n,), without training on them.
+"""How well the features of a frozen encoder carry labels, without training on them.
 
-Both scores compare networks on the same images: higher is better, and only their order means something.
-Features of few images flatter themselves; take n well above d. scipy is imported where it is used.
+A row of features belongs to an image or, for masks, to a pixel. A few pixels of each mask are read, drawn
+evenly over the classes that the image shows, so that small classes count. Scores compare networks on the same
+images: higher is better, and only their order means something. Scores are too high if n is not well above d.
 """
 
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
+from torch import Tensor, nn
 
+from medpt.data.augment import normalise
+from medpt.data.dataset import IGNORE
 from medpt.errors import InputError
+from medpt.identity import stream_seed
 
-Matrix = NDArray[np.float64]
-
+BATCH = 32
+PIXELS = 16  # read of an image with a mask
 RANGE = 1e8  # the noise is sought between a RANGE-th and RANGE times the largest variance of the features
 GRID = 161
 
+Images = NDArray[np.uint8]
+Matrix = NDArray[np.float64]
+
+
+def transferability(network: nn.Module, images: Images, targets: NDArray[np.integer]) -> float:
+    """Return LogME of an encoder's features for the targets; higher is better.
+
+    `images` are uint8 (N, S, S, 3), preprocessed as for training. `targets` are labels (N,), for pooled
+    features, or masks (N, S, S), for features at pixels. Raises InputError if the targets show one class
+    only, or all features are 0.
+    """
+    if targets.ndim == 1:
+        return logme(pooled(network, images), targets)
+    places = pixels(targets)
+    rows = np.repeat(np.arange(len(targets)), PIXELS)
+    known = targets[rows, places[..., 0].ravel(), places[..., 1].ravel()]
+    labelled = known != IGNORE
+    return logme(at_pixels(network, images, places)[labelled], known[labelled])
+
+
+@torch.no_grad()
+def pooled(network: nn.Module, images: Images) -> Matrix:
+    """Return the global average of the last map, (N, C), which is a classifier's input."""
+    return np.concatenate([_maps(network, part)[-1].mean((2, 3)).cpu().double() for part in _batches(images)])
+
+
+@torch.no_grad()
+def at_pixels(network: nn.Module, images: Images, places: NDArray[np.intp]) -> Matrix:
+    """Return the values of all maps at the rows and columns `places` (N, q, 2), (N · q, sum of widths).
+
+    The maps one below another at a pixel are its hypercolumn (Hariharan et al. 2015). Each is read at the
+    position that holds the pixel, without interpolation.
+    """
+    found = []
+    for part, where in zip(_batches(images), _batches(places), strict=True):
+        columns = [_read(layer, where, images.shape[1]) for layer in _maps(network, part)]
+        found.append(torch.cat(columns, dim=1).cpu().double().numpy())
+    return np.concatenate(found)
+
+
+def pixels(masks: NDArray[np.integer]) -> NDArray[np.intp]:
+    """Draw rows and columns (N, PIXELS, 2) with replacement; all classes of an image are equally likely.
+
+    A mask of nothing but IGNORE gives pixels of IGNORE.
+    """
+    rng = np.random.default_rng(stream_seed(0, "pixels"))
+    drawn = [_drawn(mask.ravel(), rng) for mask in masks]
+    return np.stack(np.unravel_index(np.array(drawn), masks.shape[1:]), axis=-1)
+
+
+def _drawn(mask: NDArray[np.integer], rng: np.random.Generator) -> NDArray[np.intp]:
+    classes, place, sizes = np.unique(mask, return_inverse=True, return_counts=True)
+    share = np.where(classes == IGNORE, 0.0, 1 / sizes)
+    weights = share[place] if share.any() else np.ones(len(mask))
+    return rng.choice(len(mask), PIXELS, p=weights / weights.sum())
+
+
+def _batches(rows: NDArray) -> list[NDArray]:
+    return [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
+
+
+def _maps(network: nn.Module, images: Images) -> list[Tensor]:
+    device = next(network.parameters()).device
+    maps: list[Tensor] = network(normalise(torch.tensor(images).to(device)))
+    return maps
+
+
+def _read(layer: Tensor, places: NDArray[np.intp], side: int) -> Tensor:
+    """Return a map (B, C, h, w) at pixels (B, q, 2) of images with sides of `side` pixels, (B · q, C)."""
+    height, width = layer.shape[2:]
+    rows, columns = (torch.from_numpy(places[..., axis]).to(layer.device) for axis in (0, 1))
+    flat = rows * height // side * width + columns * width // side
+    return layer.flatten(2).gather(2, flat[:, None].expand(-1, layer.shape[1], -1)).mT.flatten(0, 1)
+
 
 def logme(features: ArrayLike, labels: ArrayLike) -> float:
-    """Log of the maximum evidence of a linear model a sample, mean over classes one against the rest.
+    """Return the log of the maximum evidence of a linear model per sample, mean over one-vs-rest classes.
 
     You, Liu, Wang & Long 2021 (LogME, section 4): y ~ N(F w, 1/beta), w ~ N(0, 1/alpha), no intercept, both
     precisions at their maximum. They are found on the profile over alpha/beta, which needs one SVD and one
-    search in one dimension, in place of the authors' fixed point; both reach the same evidence. Any real
-    number. Raises InputError for shapes and values that fit no classification.
+    search in one dimension, in place of the authors' fixed point; both reach the same evidence. `features`
+    are (n, d), `labels` (n,); the score is any real number. Raises InputError for other shapes, for values
+    that are not finite, and for fewer than two classes.
     """
     F, classes, place = _checked(features, labels)
     U, singular, _ = np.linalg.svd(F, full_matrices=False)
@@ -52,19 +133,6 @@ def _evidence(variances: Matrix, inside: Matrix, outside: float, n: int) -> floa
     best = int(np.argmin([loss(point) for point in grid]))
     around = (grid[max(best - 1, 0)], grid[min(best + 1, GRID - 1)])
     return -float(minimize_scalar(loss, bounds=around, method="bounded", options={"xatol": 1e-6}).fun)
-
-
-def h_score(features: ArrayLike, labels: ArrayLike) -> float:
-    """tr(cov(F)⁺ cov(E[F | label])), in [0, min(d, classes - 1)].
-
-    Bao et al. 2019 (An information-theoretic approach to transferability). Directions with a variance under
-    1e-10 of the largest are left out of the inverse. Raises InputError as `logme` does.
-    """
-    F, classes, place = _checked(features, labels)
-    F = F - F.mean(0)
-    means = np.stack([F[place == k].mean(0) for k in range(len(classes))])[place]
-    inverse = np.linalg.pinv(F.T @ F, rcond=1e-10, hermitian=True)
-    return float(np.trace(inverse @ (means.T @ means)))
 
 
 def _checked(features: ArrayLike, labels: ArrayLike) -> tuple[Matrix, NDArray[Any], NDArray[np.intp]]:

@@ -64,3 +64,12 @@ def forward(model: nn.Module, images: Tensor) -> list[Tensor]:
     with torch.autocast(images.device.type, torch.bfloat16, enabled=images.is_cuda):
         outputs = model(images)
     return [output.float() for output in (outputs if isinstance(outputs, tuple) else (outputs,))]
+
+
+def sizes(model: nn.Module, train_rows: np.ndarray, val_rows: np.ndarray) -> dict[str, int]:
+    """Return the numbers of images and parameters, for the record."""
+    return {
+        "train_images": len(train_rows),
+        "val_images": len(val_rows),
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+    }

@@ -19,23 +19,14 @@ from medpt.data.augment import ELEMENTS
 from medpt.errors import InputError
 from medpt.identity import stream_seed
 from medpt.models.classifier import select_head, set_heads
-from medpt.protocol import TrainingProtocol
-from medpt.specs import CLASSIFIER
+from medpt.specs import CLASSIFIER, Pretrain
 from medpt.tasks import supervised
 from medpt.tasks.base import Batches, Task, TrainingSetup
 
 ARCHITECTURES = (CLASSIFIER, "unet")
 
 
-def set_up(
-    names: Sequence[str],
-    loaders: Sequence[Loader],
-    *,
-    backbone: str,
-    architecture: str,
-    protocol: TrainingProtocol,
-    seed: int,
-) -> TrainingSetup:
+def set_up(spec: Pretrain, loaders: Sequence[Loader]) -> TrainingSetup:
     """Set up training on the training sets of all datasets.
 
     Each dataset has its own validation set and class weights.
@@ -43,24 +34,15 @@ def set_up(
     Raises InputError if tasks or architecture do not fit, a name is given twice, or a dataset has fewer
     images than a batch needs.
     """
-    _require_compatible(names, loaders, architecture)
-    setups = [
-        supervised.set_up(
-            loader,
-            loader.index.rows("train"),
-            backbone=backbone,
-            architecture=architecture,
-            protocol=protocol,
-            seed=seed,
-        )
-        for loader in loaders
-    ]
-    _require_full_batches(names, setups, protocol.batch_size)
-    torch.manual_seed(stream_seed(seed, "heads"))
+    names = spec.datasets
+    _require_compatible(names, loaders, spec.architecture)
+    setups = [supervised.set_up(loader, loader.index.rows("train"), spec) for loader in loaders]
+    _require_full_batches(names, setups, spec.protocol.batch_size)
+    torch.manual_seed(stream_seed(spec.seed, "heads"))
     model = set_heads(setups[0].model, [len(loader.index.classes) for loader in loaders])
     joined = CollectionLoader(tuple(loaders))
     tasks, val_images = zip(*((setup.task, len(setup.val_rows)) for setup in setups), strict=True)
-    task = Collection(tuple(names), tasks, val_images)
+    task = Collection(names, tasks, val_images)
     train_rows = joined.join_rows([setup.train_rows for setup in setups])
     val_rows = joined.join_rows([setup.val_rows for setup in setups])
     return TrainingSetup(model, task, joined, train_rows, val_rows, _record(names, setups, model))

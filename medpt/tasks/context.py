@@ -4,11 +4,10 @@ Chen et al. 2019. A corrupted image has exactly the pixels of the original. In t
 corrupted anew; all evaluations use the same corruption. Labels and masks are not read.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -18,10 +17,9 @@ from medpt.errors import InputError
 from medpt.identity import stream_seed
 from medpt.models.registry import build_encoder, build_segmenter
 from medpt.models.self_supervised import Restorer
-from medpt.protocol import TrainingProtocol
-from medpt.specs import CLASSIFIER
-from medpt.tasks.base import Batches, TrainingSetup, forward
-from medpt.tasks.self_supervision import fixed_generator, hold_out, integers, sizes, uniform
+from medpt.specs import CLASSIFIER, Pretrain
+from medpt.tasks.base import Batches, TrainingSetup, forward, sizes
+from medpt.tasks.self_supervision import fixed_generator, hold_out, integers, only_dataset, uniform
 
 FEWEST, MOST = 10, 20  # swaps per image
 TRIES = 50  # to place two patches side by side
@@ -30,31 +28,24 @@ DRAWS = 1 + MOST * (2 + 4 * TRIES)  # number of swaps; height and width; corners
 DIVISOR = 32  # of the sides that the decoder without skip connections can restore
 
 
-def set_up(
-    loader: Loader,
-    rows: np.ndarray,
-    *,
-    backbone: str,
-    architecture: str,
-    protocol: TrainingProtocol,
-    seed: int,
-) -> TrainingSetup:
-    """Set up training on `rows` of a dataset, of which a validation set is held out by group.
+def set_up(spec: Pretrain, loaders: Sequence[Loader]) -> TrainingSetup:
+    """Set up training on the one dataset of `loaders`, of which a validation set is held out by group.
 
     For classification targets the decoder has no skip connections; for segmentation targets it is that of the
     U-Net, whichever network is fine-tuned afterwards.
     """
+    loader, rows = only_dataset(spec, loaders)
     size = loader.index.size
     if size % DIVISOR:
         raise InputError(f"context: images of {size} pixels; multiples of {DIVISOR} are accepted")
-    torch.manual_seed(stream_seed(seed, "init"))
-    if architecture == CLASSIFIER:
-        model: nn.Module = Restorer(build_encoder(backbone))
+    torch.manual_seed(stream_seed(spec.seed, "init"))
+    if spec.architecture == CLASSIFIER:
+        model: nn.Module = Restorer(build_encoder(spec.backbone))
     else:
-        model = build_segmenter("unet", backbone, 3)
-    train_rows, val_rows = hold_out(loader.index, rows, protocol, seed)
+        model = build_segmenter("unet", spec.backbone, 3)
+    train_rows, val_rows = hold_out(loader.index, rows, spec.protocol, spec.seed)
     record = sizes(model, train_rows, val_rows)
-    return TrainingSetup(model, Context(seed), loader, train_rows, val_rows, record)
+    return TrainingSetup(model, Context(spec.seed), loader, train_rows, val_rows, record)
 
 
 @dataclass(frozen=True)

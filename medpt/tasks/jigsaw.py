@@ -5,7 +5,7 @@ batch at once. In training every view of an image is a new puzzle; all evaluatio
 Labels and masks are not read.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -23,9 +23,9 @@ from medpt.identity import stream_seed
 from medpt.models.permutations import TILES, maximin, spread
 from medpt.models.registry import build_encoder
 from medpt.models.self_supervised import JigsawNetwork
-from medpt.protocol import TrainingProtocol
-from medpt.tasks.base import Batches, TrainingSetup, forward
-from medpt.tasks.self_supervision import fixed_generator, hold_out, integers, sizes, uniform
+from medpt.specs import Pretrain
+from medpt.tasks.base import Batches, TrainingSetup, forward, sizes
+from medpt.tasks.self_supervision import fixed_generator, hold_out, integers, only_dataset, uniform
 
 SMALL_SET = 1_000  # training images below which there are 100 permutations instead of 1,000
 EVALUATED = 256  # puzzles at least, so that the accuracy on two validation images has more than three values
@@ -37,32 +37,25 @@ DRAWS = 1 + 1 + 2 + 2 * TILES + 3 * TILES  # class, grey, crop, position of each
 SMALLEST_TILE = {"resnet18": 8, "shufflenet_v2": 8, "densenet121": 32}  # for others, the largest of these
 
 
-def set_up(
-    loader: Loader,
-    rows: np.ndarray,
-    *,
-    backbone: str,
-    protocol: TrainingProtocol,
-    seed: int,
-    permutations: int,
-) -> TrainingSetup:
-    """Set up training on `rows` of a dataset, of which a validation set is held out by group.
+def set_up(spec: Pretrain, loaders: Sequence[Loader]) -> TrainingSetup:
+    """Set up training on the one dataset of `loaders`, of which a validation set is held out by group.
 
     Figures: `chance`, the accuracy of guessing, and `flat_tiles`, the fraction of tiles without any contrast
     in a sample of training images. If it is above 2 of 9, the puzzles cannot be solved. Raises InputError if
     the images are too small for the backbone.
     """
+    loader, rows = only_dataset(spec, loaders)
     tile = tile_side(loader.index.size)
-    orders = maximin(permutations)
-    torch.manual_seed(stream_seed(seed, "init"))
-    model = JigsawNetwork(build_encoder(backbone), torch.tensor(orders))
-    smallest = SMALLEST_TILE.get(backbone, max(SMALLEST_TILE.values()))
+    orders = maximin(permutation_count(len(rows)))
+    torch.manual_seed(stream_seed(spec.seed, "init"))
+    model = JigsawNetwork(build_encoder(spec.backbone), torch.tensor(orders))
+    smallest = SMALLEST_TILE.get(spec.backbone, max(SMALLEST_TILE.values()))
     if tile < smallest:
-        raise InputError(f"jigsaw: tiles of {tile} pixels; {backbone} needs {smallest} or more")
-    train_rows, val_rows = hold_out(loader.index, rows, protocol, seed)
-    task = Jigsaw(seed, rounds=-(-EVALUATED // max(1, len(val_rows))))
+        raise InputError(f"jigsaw: tiles of {tile} pixels; {spec.backbone} needs {smallest} or more")
+    train_rows, val_rows = hold_out(loader.index, rows, spec.protocol, spec.seed)
+    task = Jigsaw(spec.seed, rounds=-(-EVALUATED // max(1, len(val_rows))))
     record = sizes(model, train_rows, val_rows) | {"permutations": describe(orders)}
-    figures = {"chance": 1 / permutations, "flat_tiles": flat_tiles(loader, train_rows, model, seed)}
+    figures = {"chance": 1 / len(orders), "flat_tiles": flat_tiles(loader, train_rows, model, spec.seed)}
     return TrainingSetup(model, task, Mirrored(loader), train_rows, val_rows, record, figures)
 
 

@@ -1,13 +1,46 @@
-"""What self-supervised tasks share: a validation set chosen without labels, and random numbers per image."""
+"""What self-supervised tasks share: their one dataset, validation rows, random numbers for each image."""
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from medpt.data.arrays import Loader
 from medpt.data.manifest import Index
 from medpt.data.splits import validation
+from medpt.errors import InputError
 from medpt.identity import stream_seed
 from medpt.protocol import TrainingProtocol
+from medpt.specs import CLASSIFIER, Pretrain
+
+ARCHITECTURES = (CLASSIFIER, "unet")
+
+
+def only_dataset(spec: Pretrain, loaders: Sequence[Loader]) -> tuple[Loader, np.ndarray]:
+    """Return the one dataset of a self-supervised pre-training, and its training rows.
+
+    Raises InputError for several datasets, for one without training images, and for a segmentation network
+    other than the U-Net, whose one run all of them share.
+    """
+    problems = []
+    if len(loaders) != 1:
+        given = ", ".join(spec.datasets)
+        problems.append(f"method: {spec.method} takes one dataset, not {len(loaders)}: {given}")
+    if spec.architecture not in ARCHITECTURES:
+        accepted = " (classification targets) or ".join(ARCHITECTURES)
+        problems.append(
+            f"architecture: {spec.architecture!r}; {spec.method} has one run for all segmentation "
+            f"networks: {accepted} (segmentation targets) is accepted"
+        )
+    problems += [
+        f"{loader.index.dataset}: no training image"
+        for loader in loaders
+        if not len(loader.index.rows("train"))
+    ]
+    if problems:
+        raise InputError(problems)
+    return loaders[0], loaders[0].index.rows("train")
 
 
 def hold_out(
@@ -38,12 +71,3 @@ def fixed_generator(seed: int) -> torch.Generator:
 def integers(draws: Tensor, low: int, high: int | Tensor) -> Tensor:
     """Scale numbers in [0, 1) to integers in low..high, both included."""
     return low + (draws * (high - low + 1)).long()
-
-
-def sizes(model: nn.Module, train_rows: np.ndarray, val_rows: np.ndarray) -> dict[str, int]:
-    """Return the numbers of images and parameters, for the record."""
-    return {
-        "train_images": len(train_rows),
-        "val_images": len(val_rows),
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
-    }

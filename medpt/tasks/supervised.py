@@ -18,8 +18,8 @@ from medpt.identity import stream_seed
 from medpt.losses import DEFAULT_WEIGHTING, WEIGHTINGS, class_weights, edge_target
 from medpt.models.registry import architectures, build_classifier, build_segmenter
 from medpt.protocol import TrainingProtocol
-from medpt.specs import CLASSIFIER
-from medpt.tasks.base import Task, TrainingSetup
+from medpt.specs import CLASSIFIER, Finetune, Pretrain
+from medpt.tasks.base import Task, TrainingSetup, sizes
 from medpt.tasks.classify import Classify
 from medpt.tasks.segment import Segment
 
@@ -27,28 +27,16 @@ EDGE_NETWORK = "etnet"
 SCAN_BATCH = 64
 
 
-def set_up(
-    loader: Loader,
-    rows: np.ndarray,
-    *,
-    backbone: str,
-    architecture: str,
-    protocol: TrainingProtocol,
-    seed: int,
-) -> TrainingSetup:
+def set_up(loader: Loader, rows: np.ndarray, spec: Pretrain | Finetune) -> TrainingSetup:
     """Set up training on `rows` of a dataset, of which a validation set is held out by group.
 
     The network's random initialization depends on `seed` only, so that equal seeds give equal encoders under
     every decoder. Raises InputError if architecture, task and weighting do not fit together.
     """
-    model = network(loader.index, backbone, architecture, seed)
-    train_rows, val_rows = hold_out(loader.index, rows, protocol, seed)
-    task, weights = _task(loader, train_rows, architecture, protocol)
-    record = weights | {
-        "train_images": len(train_rows),
-        "val_images": len(val_rows),
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
-    }
+    model = network(loader.index, spec.backbone, spec.architecture, spec.seed)
+    train_rows, val_rows = hold_out(loader.index, rows, spec.protocol, spec.seed)
+    task, weights = _task(loader, train_rows, spec.architecture, spec.protocol)
+    record = weights | sizes(model, train_rows, val_rows)
     return TrainingSetup(model, task, loader, train_rows, val_rows, record)
 
 

@@ -48,14 +48,7 @@ def run(spec: Finetune, inputs: Inputs, job: Job) -> dict[str, float]:
     """
     extensions.require(spec.extensions)
     loader, initial = inputs.loader(spec.data), inputs.weights(spec)
-    setup = supervised.set_up(
-        loader,
-        training_rows(spec, loader),
-        backbone=spec.backbone,
-        architecture=spec.architecture,
-        protocol=spec.protocol,
-        seed=spec.seed,
-    )
+    setup = supervised.set_up(loader, training_rows(spec, loader), spec)
     if initial is not None:
         weights.transfer_encoder(setup.model, initial)
     if spec.transfer_decoder:

@@ -5,9 +5,6 @@ are equal for equal seeds and contain no times. The source's own test set is not
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
-
-import numpy as np
 
 from medpt import extensions
 from medpt.checkpoint import Checkpoints
@@ -15,7 +12,7 @@ from medpt.data.arrays import Loader
 from medpt.errors import InputError
 from medpt.files import write_json
 from medpt.models import contract, weights
-from medpt.specs import CLASSIFIER, SUPERVISED, Finetune, Pretrain
+from medpt.specs import SUPERVISED, Finetune, Pretrain
 from medpt.tasks import collection, context, jigsaw, supervised
 from medpt.tasks.base import TrainingSetup
 from medpt.train import TrainingResult, fit, summary
@@ -84,65 +81,13 @@ def images_seen(setup: TrainingSetup, result: TrainingResult, spec: Pretrain) ->
 
 
 def _supervised(spec: Pretrain, loaders: Sequence[Loader]) -> TrainingSetup:
-    set_up_training = (
-        partial(collection.set_up, spec.datasets, loaders)
-        if len(loaders) > 1
-        else partial(supervised.set_up, loaders[0], loaders[0].index.rows("train"))
-    )
-    return set_up_training(
-        backbone=spec.backbone, architecture=spec.architecture, protocol=spec.protocol, seed=spec.seed
-    )
+    if len(loaders) > 1:
+        return collection.set_up(spec, loaders)
+    return supervised.set_up(loaders[0], loaders[0].index.rows("train"), spec)
 
 
-def _jigsaw(spec: Pretrain, loaders: Sequence[Loader]) -> TrainingSetup:
-    loader, rows = _unlabelled(spec, loaders)
-    return jigsaw.set_up(
-        loader,
-        rows,
-        backbone=spec.backbone,
-        protocol=spec.protocol,
-        seed=spec.seed,
-        permutations=jigsaw.permutation_count(len(rows)),
-    )
-
-
-def _context(spec: Pretrain, loaders: Sequence[Loader]) -> TrainingSetup:
-    loader, rows = _unlabelled(spec, loaders)
-    return context.set_up(
-        loader,
-        rows,
-        backbone=spec.backbone,
-        architecture=spec.architecture,
-        protocol=spec.protocol,
-        seed=spec.seed,
-    )
-
-
-def _unlabelled(spec: Pretrain, loaders: Sequence[Loader]) -> tuple[Loader, np.ndarray]:
-    """Return the one dataset of a self-supervised method, and its training rows."""
-    problems = []
-    if len(loaders) != 1:
-        given = ", ".join(spec.datasets)
-        problems.append(f"method: {spec.method} takes one dataset, not {len(loaders)}: {given}")
-    if spec.architecture not in SHARED:
-        accepted = " (classification targets) or ".join(SHARED)
-        problems.append(
-            f"architecture: {spec.architecture!r}; {spec.method} has one run for all segmentation "
-            f"networks: {accepted} (segmentation targets) is accepted"
-        )
-    problems += [
-        f"{loader.index.dataset}: no training image"
-        for loader in loaders
-        if not len(loader.index.rows("train"))
-    ]
-    if problems:
-        raise InputError(problems)
-    return loaders[0], loaders[0].index.rows("train")
-
-
-SHARED = (CLASSIFIER, "unet")
 METHODS: dict[str, Callable[[Pretrain, Sequence[Loader]], TrainingSetup]] = {
     SUPERVISED: _supervised,
-    "jigsaw": _jigsaw,
-    "context": _context,
+    "jigsaw": jigsaw.set_up,
+    "context": context.set_up,
 }

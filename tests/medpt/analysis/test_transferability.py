@@ -1,11 +1,90 @@
+"""Scores of features against slow definitions; rows of features against the maps they are read from."""
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
+from torch import nn
 
-from medpt.analysis import h_score, logme
+from medpt.analysis.transferability import BATCH, at_pixels, logme, pixels, pooled, transferability
+from medpt.data.augment import normalise
+from medpt.data.dataset import IGNORE
 from medpt.errors import InputError
+from medpt.models.registry import build_encoder
+
+SIDE = 48
+
+
+@pytest.fixture(scope="module")
+def encoder() -> nn.Module:
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    return build_encoder("resnet18").eval()
+
+
+@pytest.fixture(scope="module")
+def images() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (BATCH + 5, SIDE, SIDE, 3)).astype(np.uint8)
+
+
+def test_pooled_averages_the_last_map(encoder: nn.Module, images: np.ndarray) -> None:
+    found = pooled(encoder, images)
+    with torch.no_grad():
+        for row in (0, BATCH, len(images) - 1):
+            last = encoder(normalise(torch.tensor(images[row : row + 1])))[-1][0].double()
+            np.testing.assert_allclose(found[row], last.sum((1, 2)) / last[0].numel(), atol=1e-5)
+
+
+def test_at_pixels_reads_maps_at_their_positions(encoder: nn.Module, images: np.ndarray) -> None:
+    places = np.random.default_rng(1).integers(0, SIDE, (len(images), 3, 2))
+    found = at_pixels(encoder, images, places).reshape(len(images), 3, -1)
+    for image, number in ((0, 2), (BATCH + 1, 0)):
+        with torch.no_grad():
+            maps = encoder(normalise(torch.tensor(images[image : image + 1])))
+        row, column = places[image, number]
+        scales = [SIDE / layer.shape[-1] for layer in maps]
+        parts = [m[0, :, int(row / s), int(column / s)] for m, s in zip(maps, scales, strict=True)]
+        np.testing.assert_allclose(found[image, number], torch.cat(parts).double(), atol=1e-5)
+
+
+def test_pixels_draw_classes_evenly_and_skip_ignored() -> None:
+    masks = np.zeros((50, SIDE, SIDE), np.uint8)
+    masks[:, 3:5, 7] = 1
+    masks[:, 20:] = IGNORE
+    places = pixels(masks)
+    assert places.shape == (50, 16, 2)
+    drawn = masks[np.arange(50)[:, None], places[..., 0], places[..., 1]]
+    assert set(np.unique(drawn)) == {0, 1}
+    assert 0.43 < (drawn == 1).mean() < 0.57  # five standard deviations of 800 fair coins
+    np.testing.assert_array_equal(places, pixels(masks))
+
+
+def test_transferability_scores_labelled_pixels_only(encoder: nn.Module, images: np.ndarray) -> None:
+    masks = (images[..., 0] > 127).astype(np.uint8)
+    masks[3] = IGNORE
+    score = transferability(encoder, images, masks)
+    keep = np.arange(len(images)) != 3
+    places = pixels(masks)
+    rows = at_pixels(encoder, images[keep], places[keep])
+    known = np.concatenate([masks[n][tuple(places[n].T)] for n in np.flatnonzero(keep)])
+    assert score == pytest.approx(logme(rows, known), abs=1e-6)
+
+
+def test_transferability_is_higher_for_encoder_that_sees_the_label(
+    encoder: nn.Module, images: np.ndarray
+) -> None:
+    labels = np.arange(len(images)) % 2
+    told = images.copy()
+    told[labels == 1] //= 4
+    blind = np.random.default_rng(2).permutation(labels)
+    assert transferability(encoder, told, labels) > transferability(encoder, told, blind) + 0.3
+
+
+def test_transferability_refuses_a_single_class(encoder: nn.Module, images: np.ndarray) -> None:
+    with pytest.raises(InputError, match="two classes"):
+        transferability(encoder, images[:8], np.zeros(8, np.int64))
 
 
 def problem(n: int, d: int, classes: int, signal: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -57,58 +136,38 @@ def authors_logme(F: np.ndarray, labels: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize(("n", "d", "classes"), [(60, 5, 2), (60, 12, 3), (24, 40, 2)])
-def test_logme_is_the_maximum_evidence(n: int, d: int, classes: int) -> None:
+def test_logme_equals_maximum_evidence(n: int, d: int, classes: int) -> None:
     features, labels = problem(n, d, classes, 0.7)
     assert logme(features, labels) == pytest.approx(direct_logme(features, labels), abs=1e-6)
 
 
 @pytest.mark.parametrize(("n", "d", "classes"), [(200, 5, 2), (150, 20, 4)])
-def test_logme_is_that_of_its_authors(n: int, d: int, classes: int) -> None:
+def test_logme_equals_fixed_point_of_its_authors(n: int, d: int, classes: int) -> None:
     features, labels = problem(n, d, classes, 0.7)
     assert logme(features, labels) == pytest.approx(authors_logme(features, labels), abs=1e-6)
 
 
-def test_h_score_is_its_definition() -> None:
-    features, labels = problem(300, 6, 3, 0.5)
-    within = sum(np.cov(features[labels == k].T, bias=True) * (labels == k).mean() for k in range(3))
-    total = np.cov(features.T, bias=True)
-    assert h_score(features, labels) == pytest.approx(np.trace(np.linalg.solve(total, total - within)))
-
-
-@pytest.mark.parametrize("score", [logme, h_score])
-def test_more_signal_scores_higher(score: object) -> None:
-    found = [score(*problem(400, 10, 4, signal)) for signal in (0.0, 0.3, 1.0, 3.0)]  # type: ignore[operator]
+def test_logme_is_higher_for_more_signal() -> None:
+    found = [logme(*problem(400, 10, 4, signal)) for signal in (0.0, 0.3, 1.0, 3.0)]
     assert found == sorted(found)
     assert found[-1] > found[0] + 0.1
 
 
-def test_h_score_of_separated_classes_is_their_number_less_one() -> None:
-    features, labels = problem(400, 10, 4, 1e4)
-    assert h_score(features, labels) == pytest.approx(3, abs=1e-3)
-
-
 @given(st.integers(2, 5), st.integers(1, 8), st.integers(0, 10**6))
 @settings(max_examples=30, deadline=None)
-def test_scores_are_blind_to_rotation_order_and_scale(classes: int, d: int, seed: int) -> None:
+def test_logme_ignores_rotation_order_and_scale(classes: int, d: int, seed: int) -> None:
     features, labels = problem(40, d, classes, 0.5, seed)
     rng = np.random.default_rng(seed)
     turned = features @ np.linalg.qr(rng.standard_normal((d, d)))[0] * 7
     order = rng.permutation(40)
-    for score in (logme, h_score):
-        assert score(turned[order], labels[order]) == pytest.approx(score(features, labels), abs=1e-6)
-    assert 0 <= h_score(features, labels) <= min(d, classes - 1) + 1e-9
+    assert logme(turned[order], labels[order]) == pytest.approx(logme(features, labels), abs=1e-6)
 
 
-def test_h_score_takes_copied_columns() -> None:
-    features, labels = problem(100, 4, 3, 0.5)
-    assert h_score(np.hstack([features, features]), labels) == pytest.approx(h_score(features, labels))
-
-
-def test_what_is_no_classification_is_refused() -> None:
+def test_logme_refuses_what_is_no_classification() -> None:
     with pytest.raises(InputError, match=r"features \(3, 2\) and labels \(4,\)"):
         logme(np.ones((3, 2)), [0, 1, 0, 1])
     with pytest.raises(InputError) as caught:
-        h_score(np.array([[np.inf], [1.0]]), [7, 7])
+        logme(np.array([[np.inf], [1.0]]), [7, 7])
     assert caught.value.problems == [
         "features hold what is no finite number",
         "labels are all 7; two classes or more are needed",

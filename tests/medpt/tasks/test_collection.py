@@ -54,8 +54,7 @@ def masks() -> list[Any]:
 
 
 def set_up(sets: Any = None, names: tuple[str, ...] = NAMES, **changes: Any) -> Any:
-    options = {"backbone": "shufflenet_v2", "architecture": "classifier", "protocol": SHORT, "seed": 0}
-    return collection.set_up(names, sets or loaders(), **(options | changes))
+    return collection.set_up(replace(SPEC, datasets=names, **({"seed": 0} | changes)), sets or loaders())
 
 
 def everything() -> tuple[CollectionLoader, np.ndarray]:
@@ -121,14 +120,7 @@ def test_collection_uses_rows_and_weights_of_each_dataset() -> None:
     setup, sets = set_up(), loaders()
     for number, loader in enumerate(sets):
         start = CollectionLoader(tuple(sets)).starts[number]
-        alone = supervised.set_up(
-            loader,
-            loader.index.rows("train"),
-            backbone="shufflenet_v2",
-            architecture="classifier",
-            protocol=SHORT,
-            seed=0,
-        )
+        alone = supervised.set_up(loader, loader.index.rows("train"), replace(SPEC, seed=0))
         assert torch.equal(setup.task.tasks[number].weights, alone.task.weights)
         assert set(alone.train_rows + start) <= set(setup.train_rows)
         assert set(alone.val_rows + start) <= set(setup.val_rows)

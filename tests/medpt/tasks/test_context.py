@@ -173,7 +173,7 @@ def test_context_loss_is_over_all_pixels_of_the_original_image() -> None:
 def set_up(loader: Any = None, architecture: str = "classifier", **changes: Any) -> Any:
     loader = loader or hills()
     options = {"backbone": "shufflenet_v2", "protocol": SHORT, "seed": 0} | changes
-    return context.set_up(loader, loader.index.rows("train"), architecture=architecture, **options)
+    return context.set_up(replace(SPEC, architecture=architecture, **options), [loader])
 
 
 def test_context_decoder_depends_on_the_kind_of_target() -> None:

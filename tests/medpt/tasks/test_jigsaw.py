@@ -194,10 +194,8 @@ def test_mirrored_loader_never_rotates_images() -> None:
 
 
 def set_up(loader: Any = None, seed: int = 0, backbone: str = "shufflenet_v2", **changes: Any) -> Any:
-    loader, protocol = loader or hills(), replace(SHORT, **changes)
-    return jigsaw.set_up(
-        loader, loader.index.rows("train"), backbone=backbone, protocol=protocol, seed=seed, permutations=10
-    )
+    spec = replace(SPEC, backbone=backbone, seed=seed, protocol=replace(SHORT, **changes))
+    return jigsaw.set_up(spec, [loader or hills()])
 
 
 def evaluated(task: Jigsaw, model: nn.Module, batch: int) -> dict[str, float]:
@@ -356,6 +354,6 @@ def test_jigsaw_learns_a_hundred_orders() -> None:
     protocol = replace(SHORT, learning_rate=1e-3, batch_size=16, max_steps=50, evaluate_every=50)
     loader = hills(train=64)
     rows = loader.index.rows("train")
-    setup = jigsaw.set_up(loader, rows, backbone="resnet18", protocol=protocol, seed=0, permutations=100)
+    setup = jigsaw.set_up(replace(SPEC, backbone="resnet18", protocol=protocol, seed=0), [loader])
     outcome = fit(replace(setup, task=Jigsaw(0, 4), train_rows=rows, val_rows=rows), protocol, 0)
     assert outcome.best > 10 * setup.figures["chance"]

@@ -13,6 +13,7 @@ from medpt import metrics
 from medpt.errors import InputError
 from medpt.losses import ET_LOSSES, balanced_cross_entropy, edge_target
 from medpt.protocol import TrainingProtocol
+from medpt.specs import Finetune
 from medpt.tasks.base import TrainingSetup, forward
 from medpt.tasks.classify import Classify, scores
 from medpt.tasks.segment import Segment, image_confusions, predictions
@@ -229,7 +230,8 @@ def set_up_on(
     loader: Any, architecture: str = "classifier", protocol: TrainingProtocol = QUICK, seed: int = 0
 ) -> Any:
     rows = loader.index.rows("train")
-    return set_up(loader, rows, backbone="resnet18", architecture=architecture, protocol=protocol, seed=seed)
+    spec = Finetune("random", None, "made", "d", "resnet18", architecture, seed=seed, protocol=protocol)
+    return set_up(loader, rows, spec)
 
 
 @pytest.mark.parametrize(
