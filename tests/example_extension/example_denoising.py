@@ -13,18 +13,18 @@ from medpt.identity import stream_seed
 from medpt.models.registry import build_encoder
 from medpt.models.self_supervised import Restorer
 from medpt.specs import Pretrain
-from medpt.tasks.base import Batches, TrainingSetup, forward
-from medpt.tasks.self_supervision import fixed_generator, hold_out, sizes
+from medpt.tasks.base import Batches, TrainingSetup, forward, sizes
+from medpt.tasks.self_supervision import fixed_generator, hold_out
 
 NOISE = 0.5  # standard deviations of the pixels
 
 
-def denoising(spec: Pretrain, feeds: Sequence[Loader]) -> TrainingSetup:
-    feed, rows = feeds[0], feeds[0].index.rows("train")
+def denoising(spec: Pretrain, loaders: Sequence[Loader]) -> TrainingSetup:
+    loader, rows = loaders[0], loaders[0].index.rows("train")
     torch.manual_seed(stream_seed(spec.seed, "init"))
     model = Restorer(build_encoder(spec.backbone))
-    train, val = hold_out(feed.index, rows, spec.protocol, spec.seed)
-    return TrainingSetup(model, Denoising(spec.seed), feed, train, val, sizes(model, train, val))
+    train, val = hold_out(loader.index, rows, spec.protocol, spec.seed)
+    return TrainingSetup(model, Denoising(spec.seed), loader, train, val, sizes(model, train, val))
 
 
 @dataclass(frozen=True)
