@@ -35,6 +35,7 @@ from grid.space.filters import select_trials
 from grid.space.trials import Space
 from grid.store.store import Store
 from grid.store.verification import verify
+from grid.tracking.client import default_uri
 from medpt import cli
 from medpt.data import own
 from medpt.data.dataset import Dataset
@@ -66,6 +67,7 @@ def run_space(options: RunOptions) -> int:
     space = load_space(options)
     store = options.open_store(run=uuid4().hex)
     if not options.dry_run:
+        options = replace(options, tracking_uri=options.tracking_uri or default_uri(store.root))
         store.create()
     found = datasets.find(space, options.data, store.root, write=not options.dry_run)
     options = replace(options, imagenet_weights=options.imagenet_weights or found.weights)
@@ -236,9 +238,8 @@ def flush(run: Run, found: SpaceDatasets) -> int:
 def start_tracker(run: Run) -> "BackgroundTracker":
     """Start recording the run in MLflow, from a thread."""
     from grid.tracking.background import BackgroundTracker
-    from grid.tracking.client import default_uri
 
-    tracker = BackgroundTracker(run.options.tracking_uri or default_uri(run.store.root), run.store, run.plan)
+    tracker = BackgroundTracker(str(run.options.tracking_uri), run.store, run.plan)
     tracker.start()
     return tracker
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from medpt import files
+from medpt.errors import InputError
 
 SQLITE = "sqlite:///"
 ENVIRONMENT = {
@@ -45,7 +46,15 @@ def client(uri: str) -> Any:
 
 
 def default_uri(out: Path) -> str:
-    """Return the address of the SQLite file in the folder `out`."""
+    """Return the address of the SQLite file in the folder `out`.
+
+    Raises InputError where the path has characters that have a meaning of their own in an address.
+    """
+    if set("?%") & set(str(out.absolute())):
+        raise InputError(
+            f"--out {out}: MLflow cannot open its database below a path with ? or %; rename the folder, or "
+            "name a tracking server with --tracking-uri"
+        )
     return f"{SQLITE}{out.absolute() / 'mlflow.db'}"
 
 
@@ -66,7 +75,7 @@ def create_schema(path: Path) -> None:
     for leftover in path.parent.glob(f"{files.TEMPORARY}{path.name}-*"):  # of a process that was killed
         files.remove(leftover)
     with files.replacing(path) as temporary:
-        SqlAlchemyStore(f"{SQLITE}{temporary}", str(path.parent / "mlartifacts")).engine.dispose()
+        SqlAlchemyStore(f"{SQLITE}{temporary}", (path.parent / "mlartifacts").as_uri()).engine.dispose()
 
 
 def exclusive_access(uri: str) -> AbstractContextManager[None]:

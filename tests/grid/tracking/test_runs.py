@@ -117,3 +117,18 @@ def test_file_that_is_no_database_of_mlflow_is_refused(tmp_path: Path) -> None:
     sqlite3.connect(tmp_path / "empty.db").execute("CREATE TABLE other (x)").connection.close()
     with pytest.raises(InputError, match="not a database of MLflow"):
         record.by_digest(f"sqlite:///{tmp_path / 'empty.db'}")
+
+
+@pytest.mark.parametrize("name", ["why?", "half%41"])
+def test_default_uri_refuses_characters_of_an_address(name: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="rename the folder"):
+        default_uri(tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_database_lies_below_out_whatever_its_name(tmp_path: Path) -> None:
+    out = tmp_path / "a b#1 é'\""
+    out.mkdir()
+    client(default_uri(out))
+    assert [path.name for path in tmp_path.iterdir()] == [out.name]
+    assert (out / "mlflow.db").stat().st_size
