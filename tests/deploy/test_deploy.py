@@ -111,8 +111,8 @@ def lint(text: str) -> list[str]:
     found = instructions(text)
     problems = []
     for word, rest in found:
-        if word == "FROM" and not re.search(r":\d+\.\d+\.\d+[-a-z0-9]*$|@sha256:[0-9a-f]{64}$", rest):
-            problems.append(f"FROM {rest}: no exact version")
+        if word == "FROM" and not re.search(r":\d+\.\d+\.\d+[-a-z0-9]*@sha256:[0-9a-f]{64}$", rest):
+            problems.append(f"FROM {rest}: no exact version with its digest")
         if word == "ADD" or re.search(r"curl|https?://", rest):
             problems.append(f"{word} {rest}: fetches what no lock names")
         if word in ("ENV", "ARG") and re.search(r"(SECRET|PASSWORD|TOKEN|KEY)\s*=", rest):
@@ -138,6 +138,7 @@ def test_the_image_is_pinned_locked_and_without_rights() -> None:
     ("before", "after"),
     [
         ("FROM python:3.11.14-slim-bookworm", "FROM python:latest"),
+        ("-bookworm@sha256:", "-bookworm@sha1:"),
         ("USER ray\n", ""),
         ("USER ray\n", "USER ray\nUSER root\n"),
         ("USER ray\n", "ADD https://example.org/x.tar /\nUSER ray\n"),
