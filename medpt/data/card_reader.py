@@ -9,7 +9,8 @@ from typing import Any
 from medpt.data.card import FILE, IMAGE_FOLDER, MOST_CLASSES, UNLABELLED, DatasetCard, columns, plain
 from medpt.data.preprocess import canonical
 from medpt.errors import InputError, did_you_mean
-from medpt.yaml_document import Document, Problem, validate, without
+from medpt.schema import validate, without
+from medpt.yaml_document import Document, Problem
 
 NEEDED = {"classification": ("images", "labels"), "segmentation": ("images", "masks")}
 SPLITS = ("train", "test")
@@ -26,12 +27,13 @@ def read_card(path: Path, taken: Collection[str] = ()) -> DatasetCard:
     """
     document = Document(path)
     data = _without_nulls(document.data)
-    card, problems = validate(DatasetCard, data)
+    card, problems = validate(DatasetCard, data, document.written)
     if isinstance(data, dict):
         sound = without(data, [key_path for key_path, _ in problems])
         problems += content_problems(sound, path.parent, taken)
-    if card is None or problems:
-        raise InputError(document.located(problems))
+    messages = document.located(problems)
+    if card is None or messages:
+        raise InputError(messages)
     card = replace(card, pipeline=card.pipeline and canonical(card.pipeline))
     return _with_defaults(card, path.parent) if card.reader == IMAGE_FOLDER else card
 

@@ -66,7 +66,7 @@ def test_card_problems_are_all_reported_with_their_lines(tmp_path: Path) -> None
     assert [problem.removeprefix(f"{path}:") for problem in complaints(folder)] == [
         "1: `name` is 'DRIVE', which is taken (DRIVE); choose another",
         "2: `modality` is 'fundos'; did you mean fundus?",
-        "4: `classes` is False; text (in quotes, if YAML reads it as something else) is accepted",
+        '4: `classes` is no, which YAML reads as true or false; for text write "no"',
         "4: the class `vessel` is given twice; keep one",
         "5: `images` is '../outside'; a path below the folder of dataset.yaml is accepted",
         "6: `masks` is 'absent': no such folder",
@@ -87,7 +87,12 @@ def test_card_problems_are_all_reported_with_their_lines(tmp_path: Path) -> None
         ({"name": "random"}, "which is taken (a word of space files)"),
         ({"name": "Mine-20k"}, "which is taken (a word of space files)"),
         ({"name": "../../etc"}, "`name` is '../../etc'; a letter, then up to 39"),
-        ({"name": "7"}, "`name` is 7; a letter, then"),
+        ({"name": "7"}, 'reads as a number; for text write "7" (a letter, then'),
+        ({"name": "007"}, '007 means different numbers to YAML readers; write "007"'),
+        (
+            {"classes": "[NO, healthy]"},
+            '`classes` is NO, which YAML reads as true or false; for text write "NO"',
+        ),
         ({"name": "~"}, "no `name`; needed: name, modality, task, classes"),
         ({"labels": "absent.csv"}, "'absent.csv': no such file"),
         ({"labels": "~"}, "no `labels`; needed for classification: images, labels"),
