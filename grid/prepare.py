@@ -12,7 +12,6 @@ from grid.preparation.images import ShardJob, prepare_all
 from grid.preparation.pipeline import Destination
 from medpt import cli
 from medpt.data import open_dataset
-from medpt.data.catalog import card
 from medpt.data.fingerprint import fingerprint
 from medpt.data.manifest import Manifest
 from medpt.data.preprocess import ROI_KEY, canonical, pipeline_of, roi_side
@@ -49,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
 def run(name: str, folder: Path, to: Path, size: int, pipeline: str | None, split: Split | None) -> int:
     """Prepare the dataset NAME from `folder` into `to`, and print the images of each split."""
     dataset = open_dataset(name, folder)
-    info = card(name)
+    info = dataset.info
     pipeline = pipeline or pipeline_of(info, size)
     if roi_side(pipeline):
         raise InputError(f"{pipeline}: roi needs a disc detector, which only a grid trains: {ROI_KEY}")

@@ -37,8 +37,8 @@ from grid.store.store import Store
 from grid.store.verification import verify
 from grid.tracking.client import default_uri
 from medpt import cli
-from medpt.data import own
 from medpt.data.dataset import Dataset
+from medpt.data.locate import user_cards
 from medpt.errors import InputError
 from medpt.specs import Finetune
 
@@ -92,9 +92,8 @@ def run_space(options: RunOptions) -> int:
 
 def load_space(options: RunOptions) -> Space:
     """Return the space with the trials that --filter and --limit select."""
-    if options.data is not None:
-        own.register(options.data)
-    return select_trials(reader.load(options.space), options.filters, options.limit)
+    space = reader.load(options.space, user_cards(options.data))
+    return select_trials(space, options.filters, options.limit)
 
 
 def build_plan(space: Space, found: SpaceDatasets, options: RunOptions) -> Plan:

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from functools import cache
 from typing import Any
 
 
@@ -14,12 +15,17 @@ def to_json(record: Any) -> dict[str, Any]:
     name when a field is added whose None is what was done before.
     """
     omitted = getattr(record, "omitted_when_none", ())
-    values = {field.name: getattr(record, field.name) for field in fields(record)}
+    values = {name: getattr(record, name) for name in _names(record.__class__)}
     return {
         name: to_json(value) if is_dataclass(value) else value
         for name, value in values.items()
         if value is not None or name not in omitted
     }
+
+
+@cache
+def _names(kind: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
 
 
 def digest(value: Any) -> str:
@@ -33,12 +39,14 @@ def canonical_json(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+    if value is None or isinstance(value, str | int):  # most values, and `Mapping` is slow to ask
+        return value
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else value
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
     return value
 
 

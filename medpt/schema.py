@@ -58,6 +58,15 @@ def validate(
     return value, []
 
 
+def option_problems(
+    kind: type, options: Mapping[str, Any], path: KeyPath, written: Mapping[KeyPath, str]
+) -> list[Problem]:
+    """Return what is wrong with options of `kind`, a dataclass as of `validate`, that stand at `path`."""
+    depth = len(path)
+    inner = {key[depth:]: text for key, text in written.items() if key[:depth] == path}
+    return [((*path, *key), text) for key, text in validate(kind, options, inner)[1]]
+
+
 def without(data: dict[str, Any], paths: Iterable[KeyPath]) -> dict[str, Any]:
     """Return a copy of `data` without the values at `paths`; an item of a list becomes None."""
     copied: dict[str, Any] = deepcopy(data)
@@ -95,12 +104,12 @@ class _Problems:
         """Of the types of a union, those that fit a part of the value tell more than the others."""
         ordered = sorted(errors, key=lambda error: error["type"] != "string_type")
         found: dict[KeyPath, str] = {}
-        vague: set[KeyPath] = set()  # where a union as a whole does not fit
+        vague: set[KeyPath] = set()  # where a union or a list as a whole does not fit
         for error in ordered:
             path, _ = _existing(self.data, error["loc"])
             if _lacks_key(error, path):
                 path = error["loc"]
-            elif path != error["loc"]:
+            elif path != error["loc"] or error["type"] == "too_short":
                 vague.add(path)
             found.setdefault(path, self._text(path, error))
         inner = {path[:length] for path in found for length in range(len(path))}
@@ -137,7 +146,7 @@ def _shortened(text: str) -> str:
 def _accepted(error: Error, value: Any, schemas: list[Node], *, union: bool) -> str:
     if error["type"] == "literal_error" and "enum" in schemas[-1]:
         return did_you_mean(str(value), map(str, schemas[-1]["enum"]))
-    described = map(_description, reversed(schemas) if union else schemas[-1:])
+    described = map(_description, reversed(schemas[-2:] if union else schemas[-1:]))
     plain = ACCEPTED.get(error["type"], error["msg"].removeprefix("Input should be "))
     return f"{next(filter(None, described), plain)} is accepted"
 

@@ -14,7 +14,6 @@ from grid.results import effects
 from grid.results.stored_space import StoredSpace
 from grid.space.protocols import HEADLINE_METRICS
 from grid.space.trials import IMAGENET, Trial
-from medpt.data.catalog import card
 from medpt.data.manifest import Manifest
 from medpt.errors import InputError, did_you_mean
 from medpt.specs import SUPERVISED, Finetune, Pretrain, Survive
@@ -176,7 +175,7 @@ def _targets(
     weights: dict[str, dict[str, dict[str, None]]] = {}
     data: dict[str, str] = {}
     for trial, spec, name in _initial_weights(stored):
-        fits = spec.backbone == backbone and spec.data in prepared and card(spec.dataset).task == task
+        fits = spec.backbone == backbone and spec.data in prepared and trial.task == task
         if fits and spec.dataset in gains and (name not in stored.units or name in stored.finished):
             data.setdefault(spec.dataset, spec.data)
             weights.setdefault(spec.dataset, {}).setdefault(trial.label, {})[name] = None

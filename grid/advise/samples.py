@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from medpt.data import Dataset, catalog, open_dataset
 from medpt.data.card import FILE, DatasetCard
 from medpt.data.card_reader import read_card
-from medpt.data.catalog import OWN
 from medpt.data.locate import find_dataset
 from medpt.data.manifest import Manifest, damage, read_columns, read_index
 from medpt.data.preprocess import pipeline_of
@@ -59,9 +58,7 @@ def target(text: str) -> Dataset:
 def _of(folder: Path) -> DatasetCard:
     """The card that lies in the folder, else the one known dataset that is published in such a folder."""
     if (folder / FILE).is_file():
-        found = read_card(folder / FILE)
-        OWN[found.name] = found
-        return found
+        return read_card(folder / FILE)
     name = folder.resolve().name
     known = [
         entry for entry in map(catalog.card, catalog.names()) if name.lower() in map(str.lower, entry.folders)

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from grid.claims import published
 from grid.results.cells import Cell, CellKey, find_cells
-from medpt.data import catalog
-from medpt.data.catalog import OWN, card
+from medpt.data.catalog import card, is_built_in
 from medpt.errors import InputError
 
 if TYPE_CHECKING:
@@ -113,7 +112,8 @@ def _gabor(frame: "pd.DataFrame") -> Scores:
 def _cmd(frame: "pd.DataFrame") -> Scores:
     """Of each dataset, the distance to the nearest of its modality and to the nearest of another."""
     least: dict[Key, float] = {}
-    pairs = frame[["a", "b", "cmd"]].itertuples(index=False)
+    measured = frame[frame["a"].map(_modality).astype(bool) & frame["b"].map(_modality).astype(bool)]
+    pairs = measured[["a", "b", "cmd"]].itertuples(index=False)
     for a, b, value in ((*pair, d) for x, y, d in pairs if x != y for pair in ((x, y), (y, x))):
         which = SAME if _modality(a) == _modality(b) else OTHER
         key = ("cmd", which, published.TARGETS.get(a, a), 1.0)
@@ -122,7 +122,9 @@ def _cmd(frame: "pd.DataFrame") -> Scores:
 
 
 def _modality(dataset: str) -> str:
-    return card(dataset if dataset in (*catalog.names(), *OWN) else re.sub(r"-\d+k?$", "", dataset)).modality
+    """ "" of a user's dataset, on which the paper claims nothing."""
+    name = dataset if is_built_in(dataset) else re.sub(r"-\d+k?$", "", dataset)
+    return card(name).modality if is_built_in(name) else ""
 
 
 def _label(source: Any) -> str:

@@ -27,8 +27,7 @@ from grid.space.filters import select_trials
 from grid.space.trials import Space
 from grid.store.backends import is_url
 from medpt import cli
-from medpt.data import own
-from medpt.data.catalog import card
+from medpt.data.locate import user_cards
 from medpt.models.weights import OPTION, published_name
 
 DESCRIPTION = "Check that everything is there for the run of these arguments; say what to do where it is not."
@@ -67,7 +66,7 @@ class PlannedRun:
     def images(self, dataset: str) -> Mapping[str, int]:
         """Return the images of a dataset by split: of its card, or of the synthetic data."""
         if not self.is_synthetic:
-            return card(dataset).counts
+            return self.space.settings.card(dataset).counts
         drawn = (self.space.settings.phantom or {}) | self.space.settings.of(dataset).phantom
         return {split: drawn[split] for split in ("train", "test") if split in drawn}
 
@@ -76,7 +75,7 @@ class PlannedRun:
         finished = self.store.finished()
         to_run = [unit for name, unit in self.plan.units.items() if name not in finished]
         cached = self.options.cache_bytes if self.options.cache is None else 0.0
-        return disk_usage.estimate(to_run, self.plan.sizes, self.images, cached, self.cpus)
+        return disk_usage.estimate(to_run, self.plan.sizes, self.images, cached, self.cpus, self.plan.cards)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -86,9 +85,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def check_run(options: RunOptions) -> int:
     """Run all checks for the run of `options`; return the exit code."""
-    if options.data is not None:
-        own.register(options.data)
-    space = select_trials(reader.load(options.space), options.filters, options.limit)
+    space = reader.load(options.space, user_cards(options.data))
+    space = select_trials(space, options.filters, options.limit)
     return print_findings(checks_of(PlannedRun(options, space)), cli.console())
 
 

@@ -7,6 +7,7 @@ killed runs leave are not included.
 from collections.abc import Callable, Iterable, Mapping
 
 from grid.plan.plan import Unit
+from medpt.data.card import DatasetCard
 from medpt.data.catalog import card
 from medpt.specs import CLASSIFIER, Finetune, Prepare, Pretrain, Slides
 from medpt.survival.patches import options_of
@@ -25,15 +26,20 @@ SMALL = 2e6  # bytes of metrics, scores and pictures of any unit
 
 
 def estimate(
-    units: Iterable[Unit], sizes: Mapping[str, int], images: Images, cache_bytes: float, at_once: int
+    units: Iterable[Unit],
+    sizes: Mapping[str, int],
+    images: Images,
+    cache_bytes: float,
+    at_once: int,
+    cards: Mapping[str, DatasetCard] | None = None,
 ) -> dict[str, float]:
     """Return the bytes that `units` write: shards, caches, results, and checkpoints of `at_once` units.
 
     `sizes` gives the side in pixels of a preparation's images, by digest. Datasets of more than `cache_bytes`
-    are not cached.
+    are not cached. `cards` are those of users' datasets.
     """
     units = list(units)
-    pixels = [raw_bytes(unit, sizes, images) for unit in units]
+    pixels = [raw_bytes(unit, sizes, images, cards) for unit in units]
     trained = [unit.spec for unit in units if isinstance(unit.spec, Pretrain | Finetune)]
     largest = sorted(map(weight_bytes, trained))[-at_once:]
     results = sum(spec.networks_kept * weight_bytes(spec) for spec in trained)
@@ -45,7 +51,9 @@ def estimate(
     }
 
 
-def raw_bytes(unit: Unit, sizes: Mapping[str, int], images: Images) -> int:
+def raw_bytes(
+    unit: Unit, sizes: Mapping[str, int], images: Images, cards: Mapping[str, DatasetCard] | None
+) -> int:
     """Return the bytes of a preparation's pixels, of segmentation with masks; 0 for other units."""
     spec = unit.spec
     if isinstance(spec, Slides):
@@ -56,7 +64,7 @@ def raw_bytes(unit: Unit, sizes: Mapping[str, int], images: Images) -> int:
     counts = images(spec.dataset)
     limit, train = spec.sample_size or spec.at_most, counts.get("train", 0)
     rows = sum(counts.values()) - train + (min(train, limit) if limit else train)
-    channels = 4 if card(spec.dataset).task == "segmentation" else 3
+    channels = 4 if card(spec.dataset, cards).task == "segmentation" else 3
     return rows * sizes[unit.digest] ** 2 * channels
 
 

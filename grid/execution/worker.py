@@ -30,7 +30,6 @@ from grid.store.leases import Lease
 from grid.store.records import Marker
 from grid.store.store import Store, SupersededError
 from medpt import fault_injection, files
-from medpt.data import own
 from medpt.files import TEMPORARY
 from medpt.specs import Pretrain
 from medpt.units.base import Job, run_unit
@@ -59,7 +58,6 @@ def run_trial(config: dict[str, Any], options: dict[str, Any], plan: str, run: s
 
 def _run_trial(config: Mapping[str, Any], options: RunOptions, plan: str, run: str) -> Outcome:
     store = options.open_store(run)
-    own.recall(store.root)
     units = _units(store.out, plan)
     if config.get("warm_up"):
         warm_up(store, units.values())

@@ -5,8 +5,7 @@ from pathlib import Path
 
 from grid.plan.initialization import detector_dataset, requests, space_datasets
 from grid.space.trials import IMAGENET, Space
-from medpt.data import open_dataset, own
-from medpt.data.catalog import card
+from medpt.data import open_dataset
 from medpt.data.dataset import Dataset
 from medpt.data.fingerprint import fingerprint
 from medpt.data.locate import locate
@@ -49,8 +48,6 @@ def find(space: Space, data: Path | None, out: Path, *, write: bool) -> SpaceDat
         except InputError as error:
             problems += [problem + _teaches(space, name) for problem in error.problems]
     problems = list(dict.fromkeys(problems))  # a folder of all that is not there is one
-    if write:
-        own.record(out, space_datasets(space))
     prints = dict.fromkeys(space_datasets(space), ABSENT)
     return SpaceDatasets(
         folders, prints | {n: fingerprint(path) for n, path in folders.items()}, problems, weights
@@ -64,14 +61,12 @@ def _teaches(space: Space, name: str) -> str:
 
 
 def folder(space: Space, name: str, data: Path) -> Path:
-    own = space.settings.of(name).folder
-    if own is None:
+    given = space.settings.of(name).folder
+    if given is None:
         return locate(name, data)
-    if Path(own).is_absolute() or ".." in Path(own).parts:
-        raise InputError(f"{space.path}: datasets.{name}.folder: {own!r}; a folder below --data is accepted")
-    if not (data / own).is_dir():
-        raise InputError(f"{space.path}: datasets.{name}.folder: {data / own} is not a folder")
-    return data / own
+    if not (data / given).is_dir():
+        raise InputError(f"{space.path}: datasets.{name}.folder: {data / given} is not a folder")
+    return data / given
 
 
 def phantom(space: Space, out: Path, *, write: bool) -> Path:
@@ -86,7 +81,7 @@ def phantom(space: Space, out: Path, *, write: bool) -> Path:
     target = out / "phantom" / hashlib.sha256(key.encode()).hexdigest()[:12]
     if write:
         for name in space_datasets(space):
-            place = target / card(name).folders[0]
+            place = target / space.settings.card(name).folders[0]
             if not place.is_dir():
                 generator.write(name, place, **settings | differing.get(name, {}))
     return target

@@ -6,7 +6,6 @@ from grid.space.sources import source_architecture, source_datasets
 from grid.space.trials import Analysis, Settings, Space, Trial, initialization_label, self_supervised
 from medpt import selfsupervised
 from medpt.data import optic_disc
-from medpt.data.catalog import card
 from medpt.protocol import TrainingProtocol
 from medpt.specs import CLASSIFIER, SUPERVISED
 
@@ -35,7 +34,7 @@ class PretrainRequest:
 
     @property
     def source_architecture(self) -> str:
-        return source_architecture(self.initialization, self.architecture)
+        return source_architecture(self.initialization, self.architecture, self.settings)
 
     @property
     def method(self) -> str:
@@ -80,7 +79,7 @@ def source_protocol(request: PretrainRequest) -> TrainingProtocol:
     names, settings = request.datasets, request.settings
     protocol = settings.pretrain
     if request.method in selfsupervised.METHODS and protocol == Settings().pretrain:
-        protocol = selfsupervised.protocol(card(names[0]).counts.get("train", 0), protocol)
+        protocol = selfsupervised.protocol(settings.card(names[0]).counts.get("train", 0), protocol)
     fraction = settings.of(names[0]).validation_fraction if len(names) == 1 else None
     return protocol if fraction is None else replace(protocol, validation_fraction=fraction)
 

@@ -10,6 +10,7 @@ from grid.space.protocols import Values
 from grid.space.trials import Analysis, Trial
 from grid.store.records import Marker
 from medpt import identity
+from medpt.data.card import DatasetCard
 from medpt.data.preprocess import output_size
 from medpt.specs import SPECS, Prepare, UnitSpec
 
@@ -51,7 +52,8 @@ class Plan:
 
     `units` are by digest, inputs first. Each trial comes with the digest of the unit that measures it, each
     analysis with those of its units. `protocols` gives the settings of each hash that trials have.
-    `selection` is "" or says which trials of the space were selected, such as `--filter seed=1`.
+    `selection` is "" or says which trials of the space were selected, such as `--filter seed=1`. `cards` are
+    those of the users' datasets that it reads.
     """
 
     space: str
@@ -61,6 +63,7 @@ class Plan:
     units: Mapping[str, Unit]
     protocols: Mapping[str, Values] = field(default_factory=dict)
     selection: str = ""
+    cards: Mapping[str, DatasetCard] = field(default_factory=dict)
 
     @cached_property
     def digest(self) -> str:
@@ -89,6 +92,7 @@ class Plan:
             "protocols": self.protocols,
             "selection": self.selection,
             "units": {name: unit.to_json() for name, unit in self.units.items()},
+            **({"cards": {name: card.to_json() for name, card in self.cards.items()}} if self.cards else {}),
         }
 
     @classmethod
@@ -104,6 +108,7 @@ class Plan:
             units={name: Unit.from_json(unit) for name, unit in values.get("units", {}).items()},
             protocols=values.get("protocols", {}),
             selection=values.get("selection", ""),
+            cards={name: DatasetCard.from_json(card) for name, card in values.get("cards", {}).items()},
         )
 
 
@@ -122,6 +127,7 @@ def merge(plans: Sequence[Plan]) -> Plan:
         analyses=tuple(dict.fromkeys(entry for plan in plans for entry in plan.analyses)),
         units={name: unit for plan in plans for name, unit in plan.units.items()},
         protocols={name: values for plan in plans for name, values in plan.protocols.items()},
+        cards={name: card for plan in plans for name, card in plan.cards.items()},
         selection="" if not all(plan.selection for plan in plans) else plans[-1].selection,
     )
     return replace(merged, units=_needed(merged))

@@ -12,6 +12,7 @@ from grid.plan.initialization import (
     analysis_requests,
     detector_request,
     source_protocol,
+    space_datasets,
     trial_request,
 )
 from grid.plan.plan import Plan, Unit
@@ -20,7 +21,6 @@ from grid.space.sources import can_transfer_decoder
 from grid.space.trials import IMAGENET, RANDOM, UNTRAINED, Analysis, Settings, Space, Trial
 from medpt import extensions
 from medpt.data import leakage
-from medpt.data.catalog import card
 from medpt.data.dataset_collections import COLLECTIONS
 from medpt.data.preprocess import canonical, pipeline_of, roi_pipeline
 from medpt.specs import (
@@ -51,7 +51,16 @@ def build_plan(space: Space, fingerprints: Mapping[str, str], published: Mapping
     planner = Planner(fingerprints, published)
     trials = tuple((trial, planner.add_trial(trial)) for trial in space.trials)
     analyses = tuple((entry, tuple(planner.add_analysis(entry))) for entry in space.analyses)
-    return Plan(space.name, space.title, trials, analyses, planner.units, protocols(space), space.selection)
+    return Plan(
+        space=space.name,
+        title=space.title,
+        trials=trials,
+        analyses=analyses,
+        units=planner.units,
+        protocols=protocols(space),
+        selection=space.selection,
+        cards={name: space.cards[name] for name in space_datasets(space) if name in space.cards},
+    )
 
 
 def protocols(space: Space) -> dict[str, Values]:
@@ -105,7 +114,7 @@ class Planner:
                 dataset=dataset,
                 fingerprint=self.fingerprints[dataset],
                 pipeline=_pipeline(dataset, settings, roi),
-                split=entry.split or ("official" if card(dataset).official_split else "random"),
+                split=entry.split or ("official" if settings.card(dataset).official_split else "random"),
                 options=entry.options,
                 sample_size=sample_size,
                 at_most=at_most,
@@ -175,7 +184,8 @@ class Planner:
         spec = self.pretrainings.get(unguarded or "")
         if unguarded is None or spec is None or spec.guards:
             return unguarded
-        if not leakage.comparable(request.datasets, request.target):
+        cards = [request.settings.card(name) for name in (*request.datasets, request.target)]
+        if not leakage.comparable(cards[:-1], cards[-1]):
             return unguarded
         label = f"{request.label} for {request.target} · {network(spec.backbone, spec.architecture)}"
         return self.add(replace(spec, guards=(target,)), label)
@@ -197,7 +207,7 @@ class Planner:
         data = self.add_target(request)
         weights = self.guarded_weights(request, data)
         decoder = trial.settings.transfer_decoder and can_transfer_decoder(
-            trial.initialization, trial.architecture
+            trial.initialization, trial.architecture, trial.settings
         )
         spec = Finetune(
             initialization=trial.label,
@@ -269,7 +279,7 @@ class Planner:
 def _pipeline(dataset: str, settings: Settings, roi: int | None) -> str:
     if roi:
         return roi_pipeline(roi, settings.size)
-    return canonical(settings.of(dataset).pipeline or pipeline_of(card(dataset), settings.size))
+    return canonical(settings.of(dataset).pipeline or pipeline_of(settings.card(dataset), settings.size))
 
 
 def sized(dataset: str, sample_size: int | None, at_most: int | None) -> str:

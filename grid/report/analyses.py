@@ -206,12 +206,12 @@ def modality(stored: StoredSpace, digests: Sequence[str]) -> Modality:
     except InputError as error:
         stored.warnings += [f"Figure 2: {problem}" for problem in error.problems]
         return Modality(done, None)
-    return Modality(done, found, tuple(_modality_of(datasets[name]) for name in clouds), controls)
+    return Modality(done, found, tuple(_modality_of(datasets[name], stored) for name in clouds), controls)
 
 
-def _modality_of(dataset: str) -> str:
+def _modality_of(dataset: str, stored: StoredSpace) -> str:
     """As people write it."""
-    name = card(dataset).modality
+    name = card(dataset, stored.plan.cards).modality
     return {"ct": "CT", "mri": "MRI", "oct": "OCT", "x-ray": "X-ray"}.get(name, name)
 
 

@@ -3,8 +3,6 @@
 import re
 from dataclasses import dataclass
 
-from medpt.data.catalog import card
-
 
 @dataclass(frozen=True)
 class PaperItem:
@@ -26,12 +24,12 @@ class PaperItem:
     def key(self) -> str:
         return self.name.lower().replace(" ", "-")
 
-    def holds(self, experiment: str, target: str) -> bool:
-        """Whether a trial of that experiment belongs here."""
+    def holds(self, experiment: str, task: str) -> bool:
+        """Whether a trial of that experiment and task belongs here."""
         if not self.experiments:
             return False
         named = re.match(f"(?:{self.experiments})(?![0-9a-z])", experiment, re.IGNORECASE)
-        return named is not None and (not self.task or card(target).task == self.task)
+        return named is not None and self.task in ("", task)
 
 
 PAPER_ITEMS = (

@@ -14,6 +14,7 @@ from grid.plan.plan import Plan
 from grid.results.cells import Cell, Column
 from grid.results.display import NETWORKS, column_name
 from grid.results.stored_space import Prepared, StoredSpace
+from grid.space.trials import task_of
 from medpt.data.card import DatasetCard
 from medpt.data.catalog import card
 from medpt.data.fingerprint import fingerprint
@@ -153,7 +154,7 @@ def datasets(stored: StoredSpace) -> list[Data]:
     prepared = stored.prepared()
     synthetic = phantom_fingerprints(stored.store.root, {entry.spec.dataset for entry in prepared})
     return [
-        Data(prepared, card(prepared.spec.dataset), prepared.spec.fingerprint in synthetic)
+        Data(prepared, card(prepared.spec.dataset, stored.plan.cards), prepared.spec.fingerprint in synthetic)
         for prepared in prepared
     ]
 
@@ -209,7 +210,7 @@ def weightings(cells: Sequence[Cell], stored: StoredSpace) -> list[Weighting]:
     """One for each target and share of it, from the first finished cell."""
     first: dict[Column, str] = {}
     for cell in cells:
-        if cell.digests and card(cell.key.target).task != "survival":
+        if cell.digests and task_of(cell.key.architecture) != "survival":
             first.setdefault(cell.column, next(iter(cell.digests.values())))
     records = {column: stored.record(digest) for column, digest in first.items()}
     return [
@@ -229,7 +230,7 @@ def weightings(cells: Sequence[Cell], stored: StoredSpace) -> list[Weighting]:
 def larger_space(plan: Plan) -> int:
     """Trials of the space's file where it has more than the plan, as after --filter or --limit; else 0."""
     try:
-        trials = len(space.load(plan.space).trials)
+        trials = len(space.load(plan.space, plan.cards).trials)
     except InputError:
         return 0
     return trials if trials > len(plan.trials) else 0

@@ -84,7 +84,7 @@ def build_sections(
 
 def belong_to(frame: "pd.DataFrame", items: Sequence[PaperItem]) -> list[bool]:
     """Which trials belong to any of the items."""
-    pairs = list(zip(frame["experiment"], frame["target"], strict=True))
+    pairs = list(zip(frame["experiment"], frame["task"], strict=True))
     known = {pair: any(item.holds(*pair) for item in items) for pair in set(pairs)}
     return [known[pair] for pair in pairs]
 

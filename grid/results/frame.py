@@ -10,7 +10,6 @@ from grid.store.store import Store
 from grid.tracking import runs as record
 from grid.tracking.client import default_uri, sqlite_file
 from grid.tracking.runs import Run
-from medpt.data import own
 from medpt.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -78,7 +77,6 @@ def read_plan(space: str, out: str | Path) -> Plan:
     plan = find_space(store, space)
     if plan is None:
         raise _unknown(space, out, store.spaces())
-    own.recall(store.root)
     return plan
 
 

@@ -1,7 +1,7 @@
 """Blocks of factors become trials: each value checked, the product taken, what makes no sense left out."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -9,149 +9,150 @@ from typing import Any
 from grid.space.protocols import protocol_hash, protocol_values, source_protocol_values
 from grid.space.trials import IMAGENET, UNTRAINED, Settings, Trial, self_supervised
 from medpt.data import catalog
-from medpt.data.catalog import OWN, card
+from medpt.data.card import DatasetCard
 from medpt.data.dataset_collections import COLLECTIONS
 from medpt.errors import InputError, did_you_mean
 from medpt.models.registry import BACKBONES, architectures, backbones
 from medpt.specs import CLASSIFIER, NO_NETWORK
 from medpt.survival.registry import SURVIVAL_MODELS
-from medpt.yaml_document import KeyPath as Place
+from medpt.yaml_document import KeyPath
 
-FACTORS: dict[str, list[Any] | None] = {  # None: must be given
-    "initialization": None,
-    "sample_size": ["all"],
-    "backbone": ["resnet18"],
-    "architecture": ["unet"],
-    "target": None,
-    "target_size": [1.0],
-    "seed": [0, 1, 2],
+FACTORS: dict[str, tuple[Any, ...]] = {  # with their defaults; an empty one must be given
+    "initialization": (),
+    "sample_size": ("all",),
+    "backbone": ("resnet18",),
+    "architecture": ("unet",),
+    "target": (),
+    "target_size": (1.0,),
+    "seed": (0, 1, 2),
 }
+MAX_IMAGES = 10**9
 
-Tell = Callable[[Place, str], None]
+Report = Callable[[KeyPath, str], None]
 
 
 class Factors:
-    """Reads blocks of factors; every problem goes to `problem` with its place in the document."""
+    """Reads blocks of factors, whose values have the types of grid/space/schema.py, and None for unfit ones.
 
-    def __init__(self, problem: Tell) -> None:
-        self.sound = True
-        self._tell = problem
+    Every problem goes to `report` with its key path; `cards` are those of the users' datasets. `sound` says
+    whether no value was unfit; without it no trial is made.
+    """
 
-    def problem(self, place: Place, text: str) -> None:
+    def __init__(self, report: Report, cards: Mapping[str, DatasetCard], *, sound: bool) -> None:
+        self.sound, self.cards = sound, cards
+        self._report = report
+
+    def problem(self, path: KeyPath, text: str) -> None:
         self.sound = False
-        self._tell(place, text)
+        self._report(path, text)
 
-    def trials(self, block: dict[str, Any], place: Place, settings: Settings) -> Iterator[Trial]:
+    def trials(self, block: dict[str, Any], path: KeyPath, settings: Settings) -> Iterator[Trial]:
         """The trials of one block; none as soon as anything was wrong with any block."""
-        factors = {key: self.factor(block, key, place) for key in FACTORS}
-        self.published(factors, place)
+        factors = {key: self.factor(block, key, path) for key in FACTORS}
+        self.published(factors, path)
         if self.sound and all(factors.values()):
-            self.survival(factors, place)
+            self.survival(factors, path)
         if self.sound and all(factors.values()):
-            name = str(block.get("name", place[-1]))
+            name = str(block.get("name") or path[-1])
             yield from expand(name, factors, settings)
 
-    def published(self, factors: dict[str, list[Any]], place: Place) -> None:
+    def published(self, factors: dict[str, list[Any]], path: KeyPath) -> None:
         """Nobody published ImageNet weights of an extension's backbone."""
         own = [name for name in factors["backbone"] if name in backbones() and name not in BACKBONES]
         if own and (IMAGENET, None) in factors["initialization"]:
             accepted = f"{IMAGENET} is accepted on {', '.join(BACKBONES)}"
             self.problem(
-                (*place, "backbone"), f"no ImageNet weights are published for {', '.join(own)}; {accepted}"
+                (*path, "backbone"), f"no ImageNet weights are published for {', '.join(own)}; {accepted}"
             )
 
-    def survival(self, factors: dict[str, list[Any]], place: Place) -> None:
+    def survival(self, factors: dict[str, list[Any]], path: KeyPath) -> None:
         """Slides take survival models, images take networks; a block holds either."""
-        targets = {name: card(name).task == "survival" for name in factors["target"]}
+        targets = {name: catalog.card(name, self.cards).task == "survival" for name in factors["target"]}
         models = [name for name in factors["architecture"] if name in SURVIVAL_MODELS]
         networks = [name for name in factors["architecture"] if name not in SURVIVAL_MODELS]
         for name, slides in targets.items():
             if slides and networks:
                 words = f"{name} has survival times; `architecture` takes {', '.join(SURVIVAL_MODELS)} for it"
-                self.problem((*place, "architecture"), f"{', '.join(networks)}: {words}")
+                self.problem((*path, "architecture"), f"{', '.join(networks)}: {words}")
             if not slides and models:
                 words = f"{name} has no survival times; TCGA-LGG and TCGA-GBM have"
-                self.problem((*place, "target"), f"{', '.join(models)}: {words}")
+                self.problem((*path, "target"), f"{', '.join(models)}: {words}")
         starts = {start for start, _ in factors["initialization"]}
         plain = {name for name in models if not SURVIVAL_MODELS[name].inputs.network}
         if NO_NETWORK in starts and not plain:
             without = ", ".join(name for name, model in SURVIVAL_MODELS.items() if not model.inputs.network)
-            self.problem((*place, "initialization"), f"`{NO_NETWORK}` is accepted with {without} alone")
+            self.problem((*path, "initialization"), f"`{NO_NETWORK}` is accepted with {without} alone")
         if plain and starts != {NO_NETWORK}:
             self.problem(
-                (*place, "initialization"),
+                (*path, "initialization"),
                 f"{', '.join(sorted(plain))} has no network to initialize; `{NO_NETWORK}` is accepted",
             )
 
-    def factor(self, block: dict[str, Any], key: str, place: Place) -> list[Any]:
-        values = block.get(key, FACTORS[key])
-        place = (*place, key)
-        if values is None or values == []:
-            self.problem(place, f"the factor `{key}` is empty; give at least one value")
-            return []
-        values = values if isinstance(values, list) else [values]
-        checked = [self.value(key, value, (*place, n)) for n, value in enumerate(values)]
-        for n, value in enumerate(checked):
-            if value in checked[:n]:
-                self.problem((*place, n), f"`{key}` names {values[n]!r} twice; keep one")
-        return checked
+    def factor(self, block: dict[str, Any], key: str, path: KeyPath) -> list[Any]:
+        """The values of one factor: each is checked, and none is given twice."""
+        given = block.get(key, FACTORS[key])
+        values = given if isinstance(given, list | tuple) else [given]
+        found: dict[Any, None] = {}
+        for n, value in enumerate(values):
+            if value is None:
+                continue
+            checked = self.value(key, value, (*path, key, n))
+            if checked in found:
+                self.problem((*path, key, n), f"`{key}` names {value!r} twice; keep one")
+            found[checked] = None
+        return list(found)
 
-    def value(self, key: str, value: Any, place: Place) -> Any:
-        checks = {
-            "initialization": self.initialization,
-            "target": lambda v, p: self.dataset(str(v), p),
-            "backbone": lambda v, p: self.name(v, backbones(), "backbone", p),
-            "architecture": lambda v, p: self.name(
-                v, (*architectures(), *SURVIVAL_MODELS), "architecture", p
-            ),
-            "sample_size": lambda v, p: None if v == "all" else self.number(key, v, int, 1, 10**9, p),
-            "target_size": lambda v, p: self.number(key, v, float, 1e-6, 1.0, p),
-            "seed": lambda v, p: self.number(key, v, int, 0, 2**31, p),
-        }
-        return checks[key](value, place)
+    def value(self, key: str, value: Any, path: KeyPath) -> Any:
+        if key == "initialization":
+            return self.initialization(value, path)
+        if key == "target":
+            card = self.dataset(value, path)
+            return card.name if card else value
+        if key == "backbone":
+            return self.name(value, backbones(), key, path)
+        if key == "architecture":
+            return self.name(value, (*architectures(), *SURVIVAL_MODELS), key, path)
+        if key == "sample_size":
+            return None if value == "all" else int(value)
+        return int(value) if key == "seed" else float(value)
 
-    def initialization(self, value: Any, place: Place) -> tuple[str, int | None]:
+    def initialization(self, text: str, path: KeyPath) -> tuple[str, int | None]:
         """ "CheXpert-20k" is 20,000 images of CheXpert, as the paper writes it."""
-        text = str(value)
         if text.lower() in UNTRAINED:
             return text.lower(), None
         if text in COLLECTIONS or text in self_supervised():
             return text, None
-        sized = re.fullmatch(r"(.+)-(\d+)k", text)
-        if sized and text not in (*catalog.names(), *OWN):
-            return self.dataset(sized[1], place), int(sized[2]) * 1000
+        if text not in (*catalog.names(), *self.cards) and (sized := re.fullmatch(r"(.+)-(\d+)k", text)):
+            images = int(sized[2]) * 1000 if len(sized[2]) < len(str(MAX_IMAGES)) else 0
+            if not 0 < images <= MAX_IMAGES:
+                words = f"a size from 1k to {MAX_IMAGES // 1000}k, as in {sized[1]}-20k, is accepted"
+                self.problem(path, f"`{text}` has the size {sized[2]}k; {words}")
+            card = self.dataset(sized[1], path)
+            return self.with_labels(card, path) if card else sized[1], images
         try:
-            return self.dataset_with_images(card(text).name, place), None
+            return self.with_labels(catalog.card(text, self.cards), path), None
         except InputError:
-            known = [*UNTRAINED, *self_supervised(), *COLLECTIONS, *catalog.names(), *OWN]
-            self.problem(place, f"unknown initialization `{text}`; {did_you_mean(text, known)}")
+            known = [*UNTRAINED, *self_supervised(), *COLLECTIONS, *catalog.names(), *self.cards]
+            self.problem(path, f"unknown initialization `{text}`; {did_you_mean(text, known)}")
             return text, None
 
-    def dataset_with_images(self, name: str, place: Place) -> str:
-        if card(name).task == "survival":
-            self.problem(place, f"{name} has survival times, no labels to pre-train on")
-        return name
+    def with_labels(self, card: DatasetCard, path: KeyPath) -> str:
+        if card.task == "survival":
+            self.problem(path, f"{card.name} has survival times, no labels to pre-train on")
+        return card.name
 
-    def dataset(self, name: str, place: Place) -> str:
+    def dataset(self, name: str, path: KeyPath) -> DatasetCard | None:
+        """Return the card of a dataset; None, and a problem, where there is none of that name."""
         try:
-            return card(name).name
+            return catalog.card(name, self.cards)
         except InputError as error:
-            self.problem(place, str(error))
-            return name
+            self.problem(path, str(error))
+            return None
 
-    def name(self, value: Any, known: Iterable[str], what: str, place: Place) -> str:
+    def name(self, value: str, known: Iterable[str], what: str, path: KeyPath) -> str:
         if value not in known:
-            self.problem(place, f"unknown {what} `{value}`; {did_you_mean(str(value), known)}")
-        return str(value)
-
-    def number(self, key: str, value: Any, kind: type, low: float, high: float, place: Place) -> Any:
-        good = isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
-        if not good or kind(value) != value:
-            self.problem(
-                place, f"`{key}` is {value!r}; a {kind.__name__} from {low:g} to {high:g} is accepted"
-            )
-            return value
-        return kind(value)
+            self.problem(path, f"unknown {what} `{value}`; {did_you_mean(value, known)}")
+        return value
 
 
 def expand(name: str, factors: dict[str, list[Any]], settings: Settings) -> Iterator[Trial]:
@@ -169,7 +170,7 @@ def _product(name: str, factors: dict[str, list[Any]], settings: Settings) -> It
     unsized = (*UNTRAINED, *self_supervised())
     for (source, own_size), size, *rest in product(*(factors[key] for key in FACTORS)):
         backbone, architecture, target, target_size, seed = rest
-        task = card(target).task
+        task = settings.card(target).task
         yield Trial(
             experiment=name,
             initialization=source,

@@ -40,7 +40,7 @@ def source_protocol_values(trial: Trial) -> Values:
     if not names:
         return {}
     decoder = trial.settings.transfer_decoder and can_transfer_decoder(
-        trial.initialization, trial.architecture
+        trial.initialization, trial.architecture, trial.settings
     )
     return _flat(_pretraining(trial.settings, names) | {"transfer_decoder": decoder})
 

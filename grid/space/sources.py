@@ -1,7 +1,6 @@
 """What an initialization stands for: the datasets and the network of its pre-training."""
 
-from grid.space.trials import UNTRAINED, self_supervised
-from medpt.data.catalog import card
+from grid.space.trials import UNTRAINED, Settings, self_supervised
 from medpt.data.dataset_collections import COLLECTIONS
 from medpt.specs import CLASSIFIER
 
@@ -16,7 +15,7 @@ def source_datasets(initialization: str, target: str) -> tuple[str, ...]:
     return collection.datasets if collection else (initialization,)
 
 
-def source_architecture(initialization: str, architecture: str) -> str:
+def source_architecture(initialization: str, architecture: str, settings: Settings) -> str:
     """Return what a source is trained with for targets of `architecture`.
 
     That is the network of the source's task; for a segmentation source, the target's own (Wen et al. 2021,
@@ -27,13 +26,13 @@ def source_architecture(initialization: str, architecture: str) -> str:
         has_decoder = method == "context" and architecture != CLASSIFIER
         return "unet" if has_decoder else CLASSIFIER
     collection = COLLECTIONS.get(initialization)
-    if (collection.task if collection else card(initialization).task) == "classification":
+    if (collection.task if collection else settings.card(initialization).task) == "classification":
         return CLASSIFIER
     return "unet" if collection or architecture == CLASSIFIER else architecture
 
 
-def can_transfer_decoder(initialization: str, architecture: str) -> bool:
+def can_transfer_decoder(initialization: str, architecture: str, settings: Settings) -> bool:
     """Whether the grid trains the source with the segmentation network of the target."""
     if initialization in UNTRAINED:
         return False
-    return source_architecture(initialization, architecture) == architecture != CLASSIFIER
+    return source_architecture(initialization, architecture, settings) == architecture != CLASSIFIER

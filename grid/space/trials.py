@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from medpt import extensions, selfsupervised
+from medpt.data import catalog
+from medpt.data.card import DatasetCard
 from medpt.protocol import TrainingProtocol
 from medpt.specs import CLASSIFIER, NO_NETWORK
 from medpt.survival.registry import SURVIVAL_MODELS
@@ -45,9 +47,13 @@ class Settings:
     finetune: TrainingProtocol = TrainingProtocol()
     transfer_decoder: bool = False  # paper, 4.2: "only the encoder"
     survival: dict[str, dict[str, Any]] = field(default_factory=dict)  # options by model
+    cards: Mapping[str, DatasetCard] = field(default_factory=dict)  # of users' datasets, by name
 
     def of(self, dataset: str) -> DatasetSettings:
         return self.datasets.get(dataset, DatasetSettings())
+
+    def card(self, dataset: str) -> DatasetCard:
+        return catalog.card(dataset, self.cards)
 
 
 @dataclass(frozen=True)
@@ -123,6 +129,11 @@ class Space:
     trials: tuple[Trial, ...]
     analyses: tuple[Analysis, ...] = ()
     selection: str = ""  # of its trials, such as `--filter seed=1`; "" for all
+
+    @property
+    def cards(self) -> Mapping[str, DatasetCard]:
+        """The cards of the users' datasets that it may name."""
+        return self.settings.cards
 
 
 def self_supervised() -> dict[str, str]:

@@ -13,9 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data import open_dataset, own
-from medpt.data.catalog import card
-from medpt.data.locate import locate, walk
+from medpt.data import open_dataset
+from medpt.data.locate import find_dataset, locate, walk
 from medpt.data.preprocess import FIRST, default_pipeline, pipeline_of, preprocess
 from medpt.errors import InputError
 from medpt.identity import stream_seed
@@ -66,8 +65,6 @@ def read(
 
 
 def _all(texts: Sequence[str], data: Path | None, size: int, problems: list[str]) -> list[Source]:
-    if data is not None:
-        own.register(data)
     sources: dict[str, Source] = {}
     for text in texts:
         try:
@@ -94,7 +91,7 @@ def _source(text: str, data: Path | None, size: int) -> Source:
 
 
 def _dataset(name: str, data: Path, size: int) -> Source:
-    found = card(name)
+    found, _ = find_dataset(name, data)
     if found.task == "survival":
         raise InputError(f"{found.name}: whole slides; name a folder of its patches")
     dataset = open_dataset(found.name, locate(found.name, data))

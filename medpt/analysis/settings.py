@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from medpt.errors import InputError
 from medpt.models.registry import BACKBONES
 from medpt.protocol import decision
+from medpt.schema import STRICT
 
 INITS = ("kaiming", "orthogonal", "xavier")
 LEAST = {"n": 1, "t": 2, "seeds": 1, "size": 32}
@@ -29,6 +30,8 @@ class Settings:
     Not left open: batch norm is the identity before training, "in" reads "subset of", all t_a · t_b pairs are
     averaged, and the mean is over as many inits as there are.
     """
+
+    __pydantic_config__: ClassVar[Any] = STRICT
 
     network: str = decision("resnet18", "the paper's basic backbone; its epsilons are like the paper's")
     maxpool: Literal["max", "avg"] = decision(

@@ -4,16 +4,18 @@ Importing this package imports neither torch nor OpenCV; a reader is imported wh
 """
 
 import inspect
+from dataclasses import field, make_dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from medpt.data.card import DatasetCard
 from medpt.data.catalog import card
 from medpt.data.dataset import Dataset, Record
 from medpt.data.locate import find_dataset
 from medpt.data.preprocess import preprocess
-from medpt.errors import InputError, did_you_mean
+from medpt.errors import InputError
+from medpt.schema import STRICT, validate
 
 __all__ = ["Dataset", "DatasetCard", "Record", "card", "open_dataset", "open_with_problems", "preprocess"]
 
@@ -31,17 +33,22 @@ def open_dataset(name: str, root: str | Path, **options: Any) -> Dataset:
 
 
 def open_with_problems(name: str, root: str | Path, **options: Any) -> Dataset:
-    """As `open_dataset`; where there are records, what the reader found wrong is told in `problems`."""
+    """As `open_dataset`; where there are records, what the reader found wrong is listed in `problems`."""
     found, folder = find_dataset(name, Path(root))
-    reader = import_module(f"medpt.data.readers.{found.reader}")
-    _known_options(found.name, reader.open, options)
-    dataset: Dataset = reader.open(found, folder, **options)
+    _, problems = validate(reader_options(found), options)
+    if problems:
+        raise InputError(f"{found.name}: {text}" for _, text in problems)
+    dataset: Dataset = _reader(found).open(found, folder, **options)
     return dataset
 
 
-def _known_options(name: str, reader: Any, options: dict[str, Any]) -> None:
-    known = list(inspect.signature(reader).parameters)[2:]
-    unknown = [option for option in options if option not in known]
-    if unknown:
-        accepted = did_you_mean(unknown[0], known) if known else "it has none"
-        raise InputError(f"{name}: unknown option {option!r}; {accepted}" for option in unknown)
+def reader_options(found: DatasetCard) -> type:
+    """Return a dataclass with the options of a dataset's reader, from the signature of its `open`."""
+    function = _reader(found).open
+    types, parameters = get_type_hints(function), list(inspect.signature(function).parameters.values())[2:]
+    options = [(each.name, types[each.name], field(default=each.default)) for each in parameters]
+    return make_dataclass("Options", options, namespace={"__pydantic_config__": STRICT})
+
+
+def _reader(found: DatasetCard) -> Any:
+    return import_module(f"medpt.data.readers.{found.reader}")

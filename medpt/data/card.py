@@ -7,6 +7,7 @@ the same keys.
 import csv
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -88,6 +89,7 @@ def columns(table: Path) -> list[str]:
         return []
 
 
+@cache
 def plain(name: str) -> str:
     """Return what all spellings of a dataset's name have in common."""
     return "".join(character for character in name.lower() if character.isalnum())

@@ -14,8 +14,6 @@ from medpt.errors import InputError, did_you_mean
 
 FOLDER = Path(__file__).parent / "cards"
 
-OWN: dict[str, DatasetCard] = {}  # of users' datasets, as medpt.data.own has found them
-
 
 @cache
 def names() -> tuple[str, ...]:
@@ -28,10 +26,9 @@ def card(name: str, users: Mapping[str, DatasetCard] | None = None) -> DatasetCa
 
     Case and punctuation of the name do not matter. Raises InputError with similar names.
     """
-    users = OWN if users is None else users
-    for known in names():
-        if plain(known) == plain(name):
-            return _built_in(known)
+    if known := _names_by_spelling().get(plain(name)):
+        return _built_in(known)
+    users = users or {}
     for entry in users.values():
         if plain(entry.name) == plain(name):
             return entry
@@ -39,7 +36,12 @@ def card(name: str, users: Mapping[str, DatasetCard] | None = None) -> DatasetCa
 
 
 def is_built_in(name: str) -> bool:
-    return plain(name) in map(plain, names())
+    return plain(name) in _names_by_spelling()
+
+
+@cache
+def _names_by_spelling() -> dict[str, str]:
+    return {plain(name): name for name in names()}
 
 
 @cache

@@ -22,7 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medpt.data import image_hash
-from medpt.data.catalog import card
+from medpt.data.card import DatasetCard
+from medpt.data.catalog import card, is_built_in
 from medpt.data.manifest import Manifest, read_columns
 from medpt.errors import InputError
 
@@ -98,14 +99,19 @@ def read(folder: Path) -> Signatures:
     )
 
 
-def comparable(sources: Sequence[str], target: str) -> bool:
+def comparable(sources: Sequence[DatasetCard], target: DatasetCard) -> bool:
     """Whether a source can show an image of the target: only those of one modality can."""
-    return any(card(name).modality == card(target).modality for name in sources)
+    return any(source.modality == target.modality for source in sources)
 
 
 def one_release(source: str, target: str) -> bool:
     """Whether two datasets are published together, so that their patients have one name."""
-    return source == target or not set(card(source).folders).isdisjoint(card(target).folders)
+    return source == target or not _published_folders(source).isdisjoint(_published_folders(target))
+
+
+def _published_folders(name: str) -> set[str]:
+    """Nobody publishes users' datasets together, even where their folders have one name."""
+    return set(card(name).folders) if is_built_in(name) else set()
 
 
 def find(source: Signatures, target: Signatures) -> list[Leak]:

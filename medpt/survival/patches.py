@@ -7,7 +7,7 @@ patients, so it is not applied on extraction: every patch keeps its focus, and `
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from medpt.data.preprocess import preprocess
 from medpt.errors import InputError, did_you_mean
 from medpt.identity import stream_seed
 from medpt.protocol import decision
+from medpt.schema import STRICT
 from medpt.survival.tissue import ink
 
 MICRONS = 0.5  # a pixel: 20x
@@ -31,6 +32,8 @@ Pixels = NDArray[np.uint8]
 @dataclass(frozen=True)
 class PatchOptions:
     """What determines the patches of a slide, besides the seed."""
+
+    __pydantic_config__: ClassVar[Any] = STRICT
 
     candidates: int = decision(200, "boxes a slide; Table 4: 199.6 for LGG, 223.2 for GBM")
     box: int = decision(512, "side in pixels of 0.5 microns; phantom slides need less")

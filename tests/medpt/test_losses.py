@@ -1,4 +1,5 @@
 import math
+from typing import get_args
 
 import cv2
 import numpy as np
@@ -8,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from medpt import protocol
 from medpt.losses import (
     DEFAULT_WEIGHTING,
     ET_LOSSES,
@@ -18,6 +18,7 @@ from medpt.losses import (
     edge_target,
     lovasz_softmax,
 )
+from medpt.protocol import Weighting
 
 CLIP = (0.1, 20.0)
 RAW = {
@@ -56,7 +57,7 @@ def test_rarer_classes_weigh_more_up_to_the_clip() -> None:
 
 
 def test_weightings_are_those_of_the_specification() -> None:
-    assert set(WEIGHTINGS) == set(protocol.WEIGHTINGS)
+    assert set(WEIGHTINGS) == set(get_args(Weighting))
 
 
 def test_defaults_are_known_weightings() -> None:

@@ -4,7 +4,6 @@ import csv
 import math
 import re
 import shlex
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import combinations, pairwise
 from pathlib import Path
@@ -23,16 +22,13 @@ from grid.advise.advice import Advice, Adviser, weighted_gain
 from grid.advise.candidates import Target
 from grid.advise.ranking import Trust
 from grid.advise.samples import Sample
-from medpt.data.catalog import OWN
 
 SOURCES = ("CheXpert", "ISIC2019", "EyePACS")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
+def _one_thread() -> None:
     torch.set_num_threads(1)
-    yield
-    OWN.pop("Mine", None)
 
 
 @pytest.fixture(scope="module")

@@ -71,4 +71,5 @@ def test_a_whole_run_and_its_report_without_the_data(data: Path, tmp_path: Path)
     (page,) = out.rglob("*.html")
     assert "ClinicVessels" in page.read_text()
     assert "published images" not in page.read_text()  # the card of Clinic gives no counts
-    assert json.loads((out / "datasets" / "Clinic.json").read_text())["home"] is None
+    (plan,) = (json.loads(path.read_text()) for path in (out / "plans").glob("*.json"))
+    assert set(plan["cards"]) == {"Clinic", "ClinicVessels"}

@@ -17,6 +17,7 @@ from grid.plan.plan import Plan, Unit
 from grid.plan.planner import build_plan
 from grid.space import reader
 from grid.space.sources import source_architecture, source_datasets
+from grid.space.trials import Settings
 from medpt.identity import canonical_json, stream_seed
 from medpt.protocol import TrainingProtocol
 from medpt.specs import Finetune, Pretrain
@@ -66,9 +67,9 @@ def test_units_round_trip_through_json() -> None:
 
 
 def test_a_segmentation_source_is_trained_with_the_target_s_network() -> None:
-    assert source_architecture("CHAOS-CT", "deeplabv3plus") == "deeplabv3plus"
-    assert source_architecture("ISIC2019", "unet") == "classifier"
-    assert source_architecture("CHAOS-CT", "classifier") == "unet"
+    assert source_architecture("CHAOS-CT", "deeplabv3plus", Settings()) == "deeplabv3plus"
+    assert source_architecture("ISIC2019", "unet", Settings()) == "classifier"
+    assert source_architecture("CHAOS-CT", "classifier", Settings()) == "unet"
 
 
 def test_what_an_initialization_is_trained_on() -> None:
@@ -77,7 +78,7 @@ def test_what_an_initialization_is_trained_on() -> None:
     told = {
         (name, trial.target): (
             source_datasets(trial.initialization, trial.target),
-            source_architecture(trial.initialization, trial.architecture),
+            source_architecture(trial.initialization, trial.architecture, trial.settings),
         )
         for name in ("SS-Jigsaw", "SS-Context", "M3-CLS", "M3-SEG")
         for trial in (replace(drive, initialization=name), replace(chest, initialization=name))

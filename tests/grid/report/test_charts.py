@@ -15,6 +15,7 @@ from grid.report.charts import cell_charts, panels, pdf, strokes
 from grid.report.charts.analysis_charts import free_words
 from grid.report.charts.strokes import Box, Level, Line, Series
 from grid.report.paper_items import PAPER_ITEMS
+from medpt.data.catalog import card
 
 VALUES = st.floats(-1e3, 1e3, allow_nan=False)
 POINTS = st.lists(st.tuples(st.integers(1, 10**6), VALUES, st.floats(0, 50)), min_size=1, max_size=6)
@@ -110,13 +111,14 @@ def test_figure_5_has_one_plain_colour_a_source() -> None:
 def test_experiments_belong_to_the_place_that_they_name(
     experiment: str, target: str, places: list[str]
 ) -> None:
-    assert [place.name for place in PAPER_ITEMS if place.holds(experiment, target)] == places
+    task = card(target).task
+    assert [place.name for place in PAPER_ITEMS if place.holds(experiment, task)] == places
 
 
 @pytest.mark.parametrize("name", ["paper", "paper-mini"])
 def test_every_trial_of_the_paper_has_its_place(name: str) -> None:
     trials = space.load(name).trials
-    found = [place for t in trials for place in PAPER_ITEMS if place.holds(t.experiment, t.target)]
+    found = [place for t in trials for place in PAPER_ITEMS if place.holds(t.experiment, t.task)]
     assert len(found) == len(trials)
     assert {place.name for place in found} == {place.name for place in PAPER_ITEMS if place.experiments}
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from medpt.data import image_hash, leakage
 from medpt.data.arrays import ArrayLoader, Arrays
+from medpt.data.catalog import card
 from medpt.data.leakage import LIMIT, Signatures
 from medpt.data.manifest import Index
 from medpt.errors import InputError
@@ -167,7 +168,7 @@ def test_images_without_structure_and_other_modalities_leak_nothing() -> None:
     ],
 )
 def test_only_one_modality_can_share_images(sources: tuple[str, ...], target: str, answer: bool) -> None:
-    assert leakage.comparable(sources, target) is answer
+    assert leakage.comparable([card(name) for name in sources], card(target)) is answer
 
 
 def test_what_is_published_together() -> None:
@@ -176,6 +177,8 @@ def test_what_is_published_together() -> None:
     assert leakage.one_release("DRIVE", "DRIVE")
     assert not leakage.one_release("EyePACS", "MESSIDOR")
     assert not leakage.one_release("STARE-SEG", "DRIVE")
+    assert not leakage.one_release("A user's", "DRIVE")
+    assert leakage.one_release("A user's", "A user's")
 
 
 def test_signatures_are_read_from_a_prepared_folder(tmp_path: Path) -> None:

@@ -1,0 +1,63 @@
+"""The key `datasets` of a space file: what it says of each dataset, compared with the dataset's card."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from grid.space.factors import Factors
+from grid.space.trials import DatasetSettings
+from medpt.data import reader_options
+from medpt.data.card import DatasetCard
+from medpt.data.preprocess import canonical
+from medpt.errors import InputError
+from medpt.schema import option_problems
+from medpt.survival.patches import PatchOptions
+from medpt.yaml_document import Document, KeyPath, Problem
+
+
+def read_datasets(
+    document: Document, data: Mapping[str, Any], factors: Factors
+) -> dict[str, DatasetSettings]:
+    """Return the settings by dataset from `data`, the sound values; `factors` takes the problems."""
+    found = {}
+    for name, entry in data.items():
+        path: KeyPath = ("datasets", name)
+        if known := factors.dataset(name, path):
+            given = entry or {}
+            for problem in (*_problems(known, given), *_option_problems(known, given, document, path)):
+                factors.problem((*path, *problem[0]), problem[1])
+            found[known.name] = DatasetSettings(**given)
+    return found
+
+
+def _problems(card: DatasetCard, entry: Mapping[str, Any]) -> Iterator[Problem]:
+    """A square around the optic disc is cut from fundus photographs, and in place of a pipeline."""
+    folder, pipeline = Path(entry.get("folder") or ""), entry.get("pipeline")
+    if folder.is_absolute() or ".." in folder.parts:
+        yield ("folder",), f"`folder` is '{folder}'; a folder below --data is accepted"
+    if entry.get("roi") and pipeline:
+        yield ("pipeline",), "`pipeline` beside `roi`; one of them is accepted"
+    if entry.get("roi") and card.modality != "fundus":
+        yield ("roi",), f"{card.name} is {card.modality}; `roi` is accepted with fundus photographs"
+    if re.search(r"\broi\b", pipeline or ""):
+        yield ("pipeline",), "roi in a `pipeline`; the key `roi` is accepted: it plans a detector"
+        return
+    try:
+        canonical(pipeline or "resize(256)")
+    except InputError as error:
+        yield from ((("pipeline",), problem) for problem in error.problems)
+
+
+def _option_problems(
+    card: DatasetCard, entry: Mapping[str, Any], document: Document, path: KeyPath
+) -> Iterator[Problem]:
+    kinds: dict[str, Callable[[], type]] = {
+        "options": partial(reader_options, card),
+        "patches": lambda: PatchOptions,
+    }
+    for key, kind in kinds.items():
+        if options := entry.get(key):
+            for inner, text in option_problems(kind(), options, (*path, key), document.written):
+                yield inner[len(path) :], text

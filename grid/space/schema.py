@@ -1,0 +1,138 @@
+"""The keys of a space file, with the values that each accepts; docs/spaces.md explains them.
+
+`python -m grid.space` prints this as a JSON Schema, by which editors complete and check space files.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar
+
+from pydantic import Field
+
+from grid.space.factors import FACTORS, MAX_IMAGES
+from medpt.protocol import TrainingProtocol
+from medpt.schema import STRICT, accepts
+
+MAX_SEED = 2**31
+
+T = TypeVar("T")
+Factor: TypeAlias = Annotated[tuple[T, ...], Field(min_length=1)] | T
+Options: TypeAlias = Mapping[str, Any]
+# Whole numbers may be written as 1e4, which YAML does not read as an integer
+Images: TypeAlias = Annotated[
+    float, Field(description=f"a whole number from 1 to {MAX_IMAGES}", ge=1, le=MAX_IMAGES, multiple_of=1)
+]
+SampleSize: TypeAlias = Annotated[
+    Literal["all"] | Images, Field(description=f"`all`, or a whole number from 1 to {MAX_IMAGES}")
+]
+Probes: TypeAlias = Annotated[
+    float, Field(description="a whole number from 2 to 1000000", ge=2, le=10**6, multiple_of=1)
+]
+Seed: TypeAlias = Annotated[
+    float, Field(description=f"a whole number from 0 to {MAX_SEED}", ge=0, le=MAX_SEED, multiple_of=1)
+]
+Share: TypeAlias = Annotated[float, Field(description="a number from 1e-6 to 1", ge=1e-6, le=1)]
+Datasets: TypeAlias = Annotated[tuple[str, ...], Field(min_length=1, description="a list of datasets")]
+
+
+@dataclass(frozen=True)
+class DatasetPhantom:
+    """Arguments of medpt.phantom.write."""
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+    seed: int = field(default=0, metadata=accepts("a whole number from 0", ge=0))
+    train: int | None = field(default=None, metadata=accepts("a number of images from 1", ge=1))
+    test: int | None = field(default=None, metadata=accepts("a number of images from 1", ge=1))
+    size: int | None = field(default=None, metadata=accepts("a height in pixels from 8", ge=8))
+
+
+@dataclass(frozen=True)
+class Phantom(DatasetPhantom):
+    imagenet_weights: bool = False
+
+
+@dataclass(frozen=True)
+class Dataset:
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+    folder: str | None = field(default=None, metadata=accepts("a folder below --data"))
+    split: Literal["official", "random"] | None = None
+    pipeline: str | None = field(default=None, metadata=accepts("text such as resize(256)|clahe(2,8)"))
+    roi: int | None = field(default=None, metadata=accepts("a whole number from 32 to 4096", ge=32, le=4096))
+    options: Options = field(default_factory=dict, metadata=accepts("a mapping of the reader's options"))
+    validation_fraction: float | None = field(
+        default=None, metadata=accepts("a fraction from 0 to below 1", ge=0, lt=1)
+    )
+    patches: Options = field(default_factory=dict, metadata=accepts("a mapping such as {candidates: 200}"))
+    phantom: DatasetPhantom | None = None
+
+
+@dataclass(frozen=True)
+class Block:
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+    initialization: Factor[str]
+    target: Factor[str]
+    name: str | int | None = None
+    sample_size: Factor[SampleSize] = FACTORS["sample_size"]
+    backbone: Factor[str] = FACTORS["backbone"]
+    architecture: Factor[str] = FACTORS["architecture"]
+    target_size: Factor[Share] = FACTORS["target_size"]
+    seed: Factor[Seed] = FACTORS["seed"]
+
+
+@dataclass(frozen=True)
+class Cmd:
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+    datasets: Datasets
+    options: Options | None = None
+
+
+@dataclass(frozen=True)
+class Svcca:
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+    initialization: Factor[str]
+    datasets: Datasets
+    backbone: Factor[str] = FACTORS["backbone"]
+    images: Probes | None = None
+
+
+@dataclass(frozen=True)
+class Filters:
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+    initialization: Factor[str]
+    backbone: Factor[str] = FACTORS["backbone"]
+
+
+@dataclass(frozen=True)
+class Analyses:
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+    cmd: Cmd | None = None
+    svcca: Svcca | None = None
+    filters: Filters | None = None
+
+
+@dataclass(frozen=True)
+class SpaceFile:
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+    title: str | int | None = None
+    include: tuple[str, ...] | None = field(default=None, metadata=accepts("a list of spaces"))
+    size: int = field(
+        default=256, metadata=accepts("a multiple of 32 from 32 to 1024", ge=32, le=1024, multiple_of=32)
+    )
+    phantom: Phantom | None = None
+    datasets: Mapping[str, Dataset | None] | None = None
+    pretrain: TrainingProtocol | None = None
+    finetune: TrainingProtocol | None = None
+    survival: Mapping[str, Options | None] | None = None
+    transfer_decoder: bool = False
+    experiments: tuple[Block, ...] = field(
+        default=(), metadata=accepts("a list of blocks of factors", min_length=1)
+    )
+    analysis: Analyses | None = None
