@@ -126,7 +126,10 @@ ANALYSIS = "analysis: {{ {0} }}\n"
             ANALYSIS.format("svcca: {initialization: [random], datasets: [DRIVE]}"),
             "`random`: nothing was trained",
         ),
-        (ANALYSIS.format("svcca: {initialization: [M6-CLS]}"), "a list of datasets is accepted"),
+        (
+            ANALYSIS.format("svcca: {initialization: [M6-CLS]}"),
+            "no `datasets`; needed: initialization, datasets",
+        ),
         (ANALYSIS.format("cmd: {datasets: [M6-CLS]}"), "`M6-CLS` is no dataset"),
         (ANALYSIS.format("gabor: {}"), "unknown key `gabor`"),
         ("include: [paper]\n", "`paper` includes others itself"),
