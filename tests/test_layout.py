@@ -14,7 +14,7 @@ MODULES = {path: text for path, text in FILES.items() if path.name != "__init__.
 
 # Today's exceptions. The lists only shrink, and are empty at the end of the redesign.
 LONG_FUNCTIONS = {"grid/report/page.py: page"}
-LONG_FILES = {"grid/space/reader.py"}
+LONG_FILES = set[str]()
 SHORT_FILES = set[str]()
 ASSERTS = 3
 
