@@ -109,6 +109,8 @@ def main(arguments: list[str] | None = None) -> int:
 def query(options: argparse.Namespace) -> None:
     """Print the answer to the question that `options` ask."""
     frame = results.load(options.space, options.out, options.tracking_uri)
+    for warning in frame.attrs["warnings"]:
+        print(f"warning: {warning}", file=sys.stderr)
     table = answer(where(frame, options.where), options)
     if options.csv:
         table.to_csv(sys.stdout, index=False)

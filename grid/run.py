@@ -86,8 +86,10 @@ def run_space(options: RunOptions) -> int:
     print_counts(run, todo)
     if todo:
         run_units(run, todo, opened, tracker)
-    recorded = finish_tracking(run, tracker) and print_results(run, tracker.uri)
-    return report_outcome(run, tracker.uri, recorded=recorded)
+    recorded = finish_tracking(run, tracker)
+    readable = tracker.uri if recorded else None
+    print_results(run, readable)
+    return report_outcome(run, readable, recorded=recorded)
 
 
 def load_space(options: RunOptions) -> Space:
@@ -247,36 +249,36 @@ def finish_tracking(run: Run, tracker: "BackgroundTracker") -> bool:
     """Wait for the last records; return whether MLflow has all, and print what it lacks."""
     unsent = tracker.finish()
     if unsent:
-        where = f"{hide_passwords(tracker.uri)} yet ({tracker.problem})"
-        run.console.print(
-            f"{unsent} runs are not in {where}; run the same command to send them", markup=False
-        )
+        runs = "1 run is" if unsent == 1 else f"{unsent} runs are"
+        where = hide_passwords(tracker.uri)
+        if tracker.needs_repair:
+            text = f"{runs} not in {where}: {tracker.problem}"
+        else:
+            text = f"{runs} not in {where} yet ({tracker.problem}); run the same command to send them"
+        run.console.print(text, markup=False)
     return not unsent
 
 
-def print_results(run: Run, uri: str) -> bool:
-    """Print the tables of the run's trials; return False where MLflow, perhaps lost by now, has no answer."""
+def print_results(run: Run, uri: str | None) -> None:
+    """Print the tables of the run's trials from the store; `uri` is None where MLflow cannot be read."""
     from grid import results
     from grid.report.tables import print_tables
     from grid.results.frame import trials_frame
 
-    try:
-        print_tables(results.find_cells(trials_frame(run.plan, uri)), run.console)
-    except InputError as error:
-        run.console.print(str(error), markup=False)
-        return False
-    return True
+    frame = trials_frame(run.plan, uri, run.store)
+    print_tables(results.find_cells(frame), run.console)
+    for warning in frame.attrs["warnings"]:
+        run.console.print(f"warning: {warning}", markup=False)
 
 
-def report_outcome(run: Run, uri: str, *, recorded: bool) -> int:
-    """Print the failures and write the report, for which the record must be there; return the exit code."""
+def report_outcome(run: Run, uri: str | None, *, recorded: bool) -> int:
+    """Print the failures and write the report; return the exit code."""
     from grid import report
 
     failed = [name for name in run.plan.units if not run.store.is_finished(name)]
     for name in failed:
         run.console.print(describe_failure(run, name), markup=False)
-    if recorded:
-        run.console.print(f"report: {report.build(run.plan.space, run.store.out, uri)}", markup=False)
+    run.console.print(f"report: {report.build(run.plan.space, run.store.out, uri)}", markup=False)
     return 0 if recorded and not failed else 1
 
 

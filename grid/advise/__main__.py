@@ -91,7 +91,7 @@ def _offer(options: argparse.Namespace, plan: Any, frame: Any, dataset: Any) -> 
     from grid.results.stored_space import StoredSpace
     from grid.store.store import Store
 
-    stored = StoredSpace(plan, Store(options.out))
+    stored = StoredSpace(plan, Store(options.out), list(frame.attrs["warnings"]))
     offer = offered(stored, frame, dataset.info.task, options.backbone)
     _check_weights(options.imagenet_weights, offer)
     return stored, offer

@@ -10,7 +10,6 @@ from grid.results.display import METRIC_NAMES, format_cell
 STATES = {  # of a trial that is not finished, in words
     "failed": "failed",
     "blocked": "could not start because of a failed pre-training or preparation",
-    "unrecorded": "finished but not in MLflow's record, to which the same command sends them",
     "running": "started but did not end",
     "missing": "not run",
 }

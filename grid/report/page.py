@@ -57,6 +57,7 @@ def build(space: str, out: str | Path, tracking_uri: str | None = None) -> Path:
     """
     stored = StoredSpace(results.read_plan(space, out), Store(out))
     frame = results.load(space, out, tracking_uri)
+    stored.warnings += frame.attrs["warnings"]
     frame["state"] = [stored.state(*pair) for pair in zip(frame["digest"], frame["status"], strict=True)]
     cells, floors = find_cells(frame), background_floors(frame)
     facts = trial_section.facts(frame, tracking_uri)

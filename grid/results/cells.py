@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 UNSCALED = ("steps", "best_step", "steps_to_95", "seconds", "pairs")  # metrics that are counts, not fractions
 
-TrialState = Literal["finished", "failed", "blocked", "unrecorded", "running", "missing"]
+TrialState = Literal["finished", "failed", "blocked", "running", "missing"]
 Column = tuple[str, float]  # of a table: the target and the share of its training images
 Row = dict[str, Any]  # of the frame: one trial
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from grid.plan.plan import Plan
 from grid.plan.stored_plans import find_space, space_name
+from grid.results.stored_results import StoredResults
 from grid.store.store import Store
 from grid.tracking import runs as record
 from grid.tracking.client import default_uri, sqlite_file
@@ -29,43 +30,55 @@ FACTORS = (
 PROTOCOLS = ("protocol", "source_protocol")
 FIRST = (*FACTORS, *PROTOCOLS, "task", "status")
 LAST = ("seconds", "failure", "digest", "run_id")
-STATES = {"FINISHED": "finished", "FAILED": "failed", "RUNNING": "running"}
-RESULT = "result."  # before the names of a run's final metrics
 
 
 def load(space: str, out: str | Path = "runs", tracking_uri: str | None = None) -> "pd.DataFrame":
     """Return one row a trial of a space that was run into `out`, or with this tracker.
 
     `space` is a name, or the path of the file that was run. What the space consists of is read from `out` or,
-    where that knows nothing of it, from MLflow's record; the state of each trial, from MLflow's record alone.
+    where that knows nothing of it, from MLflow's record. The state and the metrics of a trial are those of
+    `out` where it has them, else MLflow's. A result whose marker is damaged is missing.
 
     Columns: the factors; `protocol` and `source_protocol`, the hashes of the settings that the trial and its
     pre-training depend on ("" in a store of version 0.3.1, `source_protocol` also where nothing is
     pre-trained); `task`; `status` ("finished", "failed", "running", "missing"); the metrics of the test set
     as fractions (auc, miou, ...; nan where the trial is not finished or has another task); `seconds`;
     `failure`; `digest` and `run_id` of its fine-tuning. `frame.attrs["protocols"]` gives the settings of each
-    hash, for grid.space.protocols.describe_difference. Raises InputError where the space was never run.
+    hash, for grid.space.protocols.describe_difference; `frame.attrs["warnings"]` lists damaged results,
+    differences between `out` and MLflow, and why MLflow could not be read. Raises InputError where the space
+    was never run.
     """
-    uri = tracking_uri or _own_tracker(out)
-    if space_name(space) in Store(out).spaces():
-        return trials_frame(read_plan(space, out), uri)
+    uri, store = tracking_uri or _own_tracker(out), Store(out)
+    if space_name(space) in store.spaces():
+        return trials_frame(read_plan(space, out), uri, store)
     recorded = record.plans(uri) if uri else {}
     if space_name(space) not in recorded:
-        raise _unknown(space, out, [*recorded, *Store(out).spaces()])
-    return trials_frame(recorded[space_name(space)], uri)
+        raise _unknown(space, out, [*recorded, *store.spaces()])
+    return trials_frame(recorded[space_name(space)], uri, store)
 
 
-def trials_frame(plan: Plan, tracking_uri: str | None) -> "pd.DataFrame":
+def trials_frame(plan: Plan, tracking_uri: str | None, store: Store) -> "pd.DataFrame":
     """Return the frame of `load` for the trials of a plan."""
     import pandas as pd
 
-    runs = record.by_digest(tracking_uri) if tracking_uri else {}
+    runs, warnings = _recorded_runs(tracking_uri)
+    results = StoredResults.read(store, {digest for _, digest in plan.trials})
     trials = [trial.to_json() | {"digest": digest} for trial, digest in plan.trials]
-    frame = pd.DataFrame([trial | _result(runs.get(trial["digest"])) for trial in trials])
+    rows = [trial | results.row(trial["digest"], runs.get(trial["digest"])) for trial in trials]
+    frame = pd.DataFrame(rows)
     metrics = sorted(set(frame.columns) - {*FIRST, *LAST})
     frame = frame.reindex(columns=[*FIRST, *metrics, *LAST])  # also of a space without trials
     frame.attrs["protocols"] = dict(plan.protocols)
+    frame.attrs["warnings"] = [*warnings, *results.warnings(plan, runs)]
     return frame
+
+
+def _recorded_runs(uri: str | None) -> tuple[dict[str, Run], list[str]]:
+    """Return MLflow's runs by digest; none, and a warning, where it cannot be read."""
+    try:
+        return record.by_digest(uri) if uri else {}, []
+    except InputError as error:
+        return {}, error.problems
 
 
 def read_plan(space: str, out: str | Path) -> Plan:
@@ -101,17 +114,3 @@ def with_metric(frame: "pd.DataFrame", metric: str, by: Sequence[str] = ()) -> "
         raise InputError(f"--metric {metric}: no finished trial has it; {did_you_mean(metric, known)}")
     frame = frame[frame["task"].isin(set(frame["task"][frame[metric].notna()]))]
     return frame.drop_duplicates(["digest", *by])
-
-
-def _result(run: Run | None) -> dict[str, Any]:
-    if run is None:
-        return {"status": "missing", "seconds": None, "failure": None, "run_id": None}
-    values = {
-        name.removeprefix(RESULT): value for name, value in run.metrics.items() if name.startswith(RESULT)
-    }
-    return {
-        "status": STATES.get(run.status, "missing"),
-        "seconds": None,
-        "failure": run.tags.get("medpt.failure"),
-        "run_id": run.run_id,
-    } | values

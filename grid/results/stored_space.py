@@ -92,14 +92,8 @@ class StoredSpace:
         return self.store.failures() - self.finished
 
     def state(self, digest: str, status: str) -> str:
-        """Of a trial, one of findings.STATES; `status` is MLflow's, which may know less than the store."""
-        if status == "finished":
-            return status
-        if digest in self.finished:
-            return "unrecorded"
-        if digest in self.failed or status == "failed":
-            return "failed"
-        return "blocked" if self._is_blocked(digest) else status
+        """Return the state of a trial with a status of the frame: it may be missing because it is blocked."""
+        return "blocked" if status in ("missing", "running") and self._is_blocked(digest) else status
 
     def _is_blocked(self, digest: str) -> bool:
         needs = self.units[digest].needs

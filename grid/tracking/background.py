@@ -13,7 +13,7 @@ from typing import Any
 from grid.addresses import hide_passwords
 from grid.plan.plan import Plan, Unit
 from grid.store.store import Store
-from grid.tracking.client import client
+from grid.tracking.client import client, repair_needed
 from grid.tracking.tracker import Tracker
 
 log = logging.getLogger(__name__)
@@ -24,11 +24,15 @@ WIDTH = 160  # characters of an error that are printed
 
 
 class BackgroundTracker:
-    """Sends the units of a plan to MLflow from a thread; `problem` is why the last update failed, or None."""
+    """Sends the units of a plan to MLflow from a thread.
+
+    `problem` is why the last update failed, or None. It `needs_repair` where trying again does not help.
+    """
 
     def __init__(self, uri: str, store: Store, plan: Plan) -> None:
         self.uri, self.store, self.plan = uri, store, plan
         self.problem: str | None = None
+        self.needs_repair = False
         self.connection: Any = None
         self.tracker: Tracker | None = None
         self.unsent = [digest for digest in plan.units if store.is_finished(digest)]
@@ -75,9 +79,12 @@ class BackgroundTracker:
             stopping = self._stopping.is_set()
             try:
                 self._update()
-                self.problem = None
+                self.problem, self.needs_repair = None, False
             except Exception as error:  # no fault of MLflow may stop the run
-                self._report(shorten(hide_passwords(error), WIDTH, placeholder=" …"))
+                repair = repair_needed(error)
+                self.needs_repair = repair is not None
+                short = shorten(hide_passwords(error), WIDTH, placeholder=" …")
+                self._report(hide_passwords(repair) if repair else short)
             if self._abandoned or (stopping and self.problem is None):
                 return
             if stopping:

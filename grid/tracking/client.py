@@ -8,10 +8,12 @@ take turns.
 import fcntl
 import logging
 import os
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from medpt import files
 from medpt.errors import InputError
@@ -29,8 +31,15 @@ CONNECT_SECONDS = 10  # for PostgreSQL to answer
 LOCK_NUMBER = 0x6D656470742D6772  # of PostgreSQL's advisory lock: "medpt-gr"
 
 
+class RecordError(Exception):
+    """MLflow answers, but its record cannot be used until somebody repairs it; the message has the remedy."""
+
+
 def client(uri: str) -> Any:
-    """Return MLflow's client for `uri`, with short timeouts and few log messages."""
+    """Return MLflow's client for `uri`, with short timeouts and few log messages.
+
+    Raises RecordError for a SQLite file that is damaged.
+    """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient
@@ -41,6 +50,7 @@ def client(uri: str) -> Any:
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     with exclusive_access(uri):
         if uri.startswith(SQLITE):
+            check_file(sqlite_file(uri))
             create_schema(sqlite_file(uri))
         return MlflowClient(tracking_uri=uri)
 
@@ -61,6 +71,44 @@ def default_uri(out: Path) -> str:
 def sqlite_file(uri: str) -> Path:
     """Return the file that a SQLite address names."""
     return Path(uri.removeprefix(SQLITE).partition("?")[0])
+
+
+def check_file(path: Path) -> None:
+    """Raise RecordError if a SQLite file is damaged. A missing and an empty file are accepted."""
+    if not path.is_file():
+        return
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.OperationalError:  # as when another process has it locked: its next user waits
+        return
+    except sqlite3.DatabaseError as error:
+        found = str(error)
+    if found != "ok":
+        raise RecordError(damage_of(path, found))
+
+
+def damage_of(path: Path, reason: str) -> str:
+    """Return what is wrong with a damaged SQLite file, and what to do."""
+    return (
+        f"the database {path} is damaged ({reason.splitlines()[0]}). Move it away and run the same command: "
+        f"the record is made again from the results"
+    )
+
+
+def repair_needed(error: Exception) -> str | None:
+    """Return what is wrong and the remedy if MLflow needs a repair; None for an error that may pass."""
+    text = str(error).strip()
+    if isinstance(error, RecordError) or "mlflow db upgrade" in text:
+        return text
+    if "Can't locate revision" in text:
+        return (
+            "its database was made by a newer version of MLflow; install that version, or name another record"
+        )
+    if "error code 401" in text or "error code 403" in text:
+        first = text.splitlines()[0]
+        return f"the server refuses this user: set MLFLOW_TRACKING_USERNAME and _PASSWORD ({first})"
+    return None
 
 
 def create_schema(path: Path) -> None:
@@ -109,20 +157,55 @@ def _lock_database(uri: str) -> Iterator[None]:
 def experiment_id(connection: Any, out: Path, name: str) -> str:
     """Return the id of an experiment; create it if it is missing.
 
-    In a SQLite file its artifacts are kept in `out`.
+    In a SQLite file its artifacts are kept in `out`; their addresses follow a folder that was moved. Raises
+    RecordError if the experiment was deleted in MLflow.
     """
     from mlflow.exceptions import MlflowException
 
+    is_file = str(connection.tracking_uri).startswith(SQLITE)
+    location = artifact_folder(out).as_uri() if is_file else None
     if found := connection.get_experiment_by_name(name):
+        if found.lifecycle_stage == "deleted":
+            raise RecordError(
+                f"the experiment `{name}` was deleted in MLflow. Restore it (`mlflow experiments restore "
+                f"--experiment-id {found.experiment_id}` with MLFLOW_TRACKING_URI set) or remove it for good "
+                f"(`mlflow gc`), then run the same command"
+            )
+        if is_file:
+            relocate_artifacts(sqlite_file(str(connection.tracking_uri)), found.artifact_location, out)
         return str(found.experiment_id)
-    local = str(connection.tracking_uri).startswith("sqlite")
-    location = (out.absolute() / "mlartifacts").as_uri() if local else None
     try:
         return str(connection.create_experiment(name, artifact_location=location))
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":  # otherwise another process created it meanwhile
             raise
     return str(connection.get_experiment_by_name(name).experiment_id)
+
+
+def artifact_folder(out: Path) -> Path:
+    """Return where the artifacts of a SQLite file are kept."""
+    return out.absolute() / "mlartifacts"
+
+
+def relocate_artifacts(database: Path, recorded: str, out: Path) -> None:
+    """Replace the recorded address of artifacts by the one in `out`, after `out` was moved or copied.
+
+    An address is kept where the database lies elsewhere and the recorded folder is still there.
+    """
+    folder = artifact_folder(out)
+    old, new = recorded.rstrip("/"), folder.as_uri()
+    is_moved = database.absolute().parent == out.absolute() or (
+        folder.is_dir() and not Path(unquote(urlsplit(old).path)).is_dir()
+    )
+    if old == new or not old.startswith("file:") or not is_moved:
+        return
+    with closing(sqlite3.connect(database, timeout=CONNECT_SECONDS)) as connection, connection:
+        for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
+            connection.execute(
+                f"UPDATE {table} SET {column} = ? || substr({column}, ?) "  # noqa: S608 - names from here
+                f"WHERE {column} = ? OR substr({column}, 1, ?) = ?",
+                (new, len(old) + 1, old, len(old) + 1, f"{old}/"),
+            )
 
 
 def all_runs(connection: Any, experiment: str) -> list[Any]:

@@ -17,7 +17,7 @@ from typing import Any
 
 from grid.addresses import hide_passwords
 from grid.plan.plan import Plan
-from grid.tracking.client import SQLITE, all_runs, client, sqlite_file
+from grid.tracking.client import SQLITE, all_runs, client, damage_of, repair_needed, sqlite_file
 from medpt.errors import InputError
 
 EXPERIMENT = "medpt-grid"  # one run per unit
@@ -74,7 +74,8 @@ def _runs(uri: str, experiment: str) -> list[Run]:
         found = connection.get_experiment_by_name(experiment)
         runs = all_runs(connection, found.experiment_id) if found else []
     except Exception as error:  # MLflow's clients raise the errors of their transports
-        raise InputError(f"{hide_passwords(uri)}: MLflow does not answer ({type(error).__name__})") from None
+        reason = repair_needed(error) or f"MLflow does not answer ({type(error).__name__})"
+        raise InputError(f"{hide_passwords(uri)}: {hide_passwords(reason)}") from None
     return [Run(run.info.run_id, run.info.status, run.data.tags, run.data.metrics) for run in runs]
 
 
@@ -97,8 +98,10 @@ def _read_file(path: Path, experiment: str) -> list[Run]:
             tags = _by_run(connection.execute(OF_RUNS.format("tags", "value"), (experiment,)))
             value = "CASE is_nan WHEN 0 THEN value END"
             metrics = _by_run(connection.execute(OF_RUNS.format("latest_metrics", value), (experiment,)))
-    except sqlite3.Error as error:
+    except sqlite3.OperationalError as error:
         raise InputError(f"{path}: not a database of MLflow, or in use ({error})") from error
+    except sqlite3.DatabaseError as error:
+        raise InputError(damage_of(path, str(error))) from error
     return [Run(name, status, tags.get(name, {}), _values(metrics.get(name, {}))) for name, status in runs]
 
 

@@ -32,7 +32,7 @@ PROTOCOLS = {
 }
 TARGETS = {"DRIVE": ("unet", "miou"), "HRF": ("unet", "miou"), "ChestXRay2017": ("classifier", "auc")}
 SOURCES = {"random": ("",), "imagenet*": ("",), "EyePACS-5k": ("cccccccc", "dddddddd")}
-STATES = ("finished", "finished", "finished", "failed", "blocked", "unrecorded", "running", "missing")
+STATES = ("finished", "finished", "finished", "failed", "blocked", "running", "missing")
 IDENTITY = ("initialization", "target", "target_size", "protocol", "source_protocol")
 KINDS = st.tuples(
     st.sampled_from([(name, source) for name, hashes in SOURCES.items() for source in hashes]),

@@ -23,7 +23,7 @@ from grid.plan import datasets
 from grid.plan.planner import build_plan
 from grid.space import reader
 from grid.store.store import Store
-from grid.tracking import client, tracker
+from grid.tracking import background, client
 
 SECRET = "not-to-be-printed-4d1e"
 SPACE = """
@@ -83,7 +83,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setattr(tracker, "PATIENCE", 3.0)
+    monkeypatch.setattr(background, "PATIENCE", 3.0)
     monkeypatch.setitem(client.ENVIRONMENT, "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     shutil.copytree(finished, tmp_path / "copy")
     kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -114,15 +114,15 @@ def test_run_exits_1_and_reports_what_the_tracker_lacks(
     assert SECRET not in printed
     assert run.main(command(folder, "--flush")) == 0
     assert f"all {units} runs of tiny are in sqlite" in capfd.readouterr().out
-    assert_complete(tracker.default_uri(folder / "out"), Store(folder / "out"))
+    assert_complete(client.default_uri(folder / "out"), Store(folder / "out"))
 
 
 @pytest.mark.fault
 def test_database_locked_for_25_seconds_gets_every_record(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tracker, "PATIENCE", 60.0)
-    uri = tracker.default_uri(folder / "out")
+    monkeypatch.setattr(background, "PATIENCE", 60.0)
+    uri = client.default_uri(folder / "out")
     client.client(uri)  # its schema
     locked = hold(Path(uri.removeprefix("sqlite:///")), 25)
     began = time.monotonic()

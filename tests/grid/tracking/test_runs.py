@@ -56,9 +56,10 @@ def sorted_run(run: record.Run) -> tuple[str, str, list[tuple[str, str]], list[t
 
 def test_space_is_read_from_mlflow_without_the_store(made: tuple[Path, Plan], tmp_path: Path) -> None:
     uri = default_uri(made[0])
-    with_store = frame.load("made", made[0])
-    pd.testing.assert_frame_equal(frame.load("made", tmp_path, uri), with_store)
-    assert with_store["status"].value_counts().to_dict() == {"finished": 11, "missing": 2, "failed": 1}
+    with_store, without = frame.load("made", made[0]), frame.load("made", tmp_path, uri)
+    pd.testing.assert_frame_equal(without[1:], with_store[1:])
+    assert without["status"].value_counts().to_dict() == {"finished": 11, "missing": 2, "failed": 1}
+    assert with_store.loc[0, "status"] == "finished"  # its run was deleted in MLflow
 
 
 def test_database_file_can_be_moved(made: tuple[Path, Plan], tmp_path: Path) -> None:
@@ -112,7 +113,7 @@ def test_space_that_was_never_run_is_refused(made: tuple[Path, Plan], tmp_path: 
 def test_file_that_is_no_database_of_mlflow_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "mlflow.db"
     path.write_text("this is no database, and long enough to be looked at as one")
-    with pytest.raises(InputError, match="not a database of MLflow"):
+    with pytest.raises(InputError, match=r"mlflow\.db is damaged \(file is not a database\)"):
         record.by_digest(f"sqlite:///{path}")
     sqlite3.connect(tmp_path / "empty.db").execute("CREATE TABLE other (x)").connection.close()
     with pytest.raises(InputError, match="not a database of MLflow"):

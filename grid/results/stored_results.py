@@ -1,0 +1,80 @@
+"""The results of trials in a store, beside those of MLflow: the store's count where it has any."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from grid.plan.plan import Plan
+from grid.store.records import Failure, Marker
+from grid.store.store import Store
+from grid.tracking.runs import Run
+
+STATES = {"FINISHED": "finished", "FAILED": "failed", "RUNNING": "running"}
+RESULT = "result."  # before the names of a run's final metrics
+DAMAGED = "its marker is damaged; run the space again"
+
+
+@dataclass(frozen=True)
+class StoredResults:
+    """What a store has of some units, by digest. The markers of `damaged` units do not verify."""
+
+    markers: Mapping[str, Marker]
+    damaged: frozenset[str]
+    failures: Mapping[str, Failure]
+
+    @classmethod
+    def read(cls, store: Store, digests: set[str]) -> "StoredResults":
+        """Read the results of those units that the store has."""
+        finished = digests & store.finished()
+        markers = store.markers(finished)
+        failed = (digests & store.failures()) - finished
+        failures = {digest: store.failure(digest) for digest in failed}
+        return cls(markers, frozenset(finished - markers.keys()), failures)
+
+    def row(self, digest: str, run: Run | None) -> dict[str, Any]:
+        """Return status, metrics, seconds, failure and MLflow's run of a unit."""
+        row: dict[str, Any] = {"status": "missing", "seconds": None, "failure": None}
+        row["run_id"] = run.run_id if run else None
+        if digest in self.markers:
+            marker = self.markers[digest]
+            return row | {"status": "finished", "seconds": marker.seconds} | _floats(marker.metrics)
+        if digest in self.damaged:
+            return row | {"failure": DAMAGED}
+        if digest in self.failures:
+            failure = self.failures[digest]
+            return row | {"status": "failed", "failure": f"{failure.cause}: {failure.reason}"}
+        if run is None:
+            return row
+        state = {"status": STATES.get(run.status, "missing"), "failure": run.tags.get("medpt.failure")}
+        return row | state | _recorded(run)
+
+    def warnings(self, plan: Plan, runs: Mapping[str, Run]) -> list[str]:
+        """Return a sentence about damaged results, and one about results that differ from MLflow's."""
+        labels = {digest: plan.units[digest].label for _, digest in plan.trials if digest in plan.units}
+        damaged = [f"{labels.get(digest, digest)}: {DAMAGED}" for digest in sorted(self.damaged)]
+        recorded = self.markers.keys() & runs.keys()
+        differing = sorted(digest for digest in recorded if self._differs(digest, runs[digest]))
+        if not differing:
+            return damaged
+        count = f"{len(differing)} result{'s' if len(differing) > 1 else ''}"
+        example = labels.get(differing[0], differing[0])
+        return [*damaged, f"MLflow has other numbers for {count}, such as {example}; the store's are shown"]
+
+    def _differs(self, digest: str, run: Run) -> bool:
+        ours, theirs = _floats(self.markers[digest].metrics), _recorded(run)
+        common = ours.keys() & theirs.keys() if run.status == "FINISHED" else ()
+        return any(
+            not math.isclose(ours[name], theirs[name], rel_tol=1e-9)
+            and not (math.isnan(ours[name]) and math.isnan(theirs[name]))
+            for name in common
+        )
+
+
+def _floats(metrics: Mapping[str, float]) -> dict[str, float]:
+    return {name: float(value) for name, value in metrics.items()}
+
+
+def _recorded(run: Run) -> dict[str, float]:
+    """Return the final metrics of a run."""
+    return {k.removeprefix(RESULT): value for k, value in run.metrics.items() if k.startswith(RESULT)}
