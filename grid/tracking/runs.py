@@ -22,7 +22,8 @@ from medpt.errors import InputError
 
 EXPERIMENT = "medpt-grid"  # one run per unit
 PLANS = "medpt-grid plans"  # one run per space
-DIGEST, SPACE = "medpt.digest", "medpt.space"
+DIGEST, KIND, SPACE = "medpt.digest", "medpt.kind", "medpt.space"
+SUPERSEDED = "medpt.superseded"  # on runs of replaced units: the digest of the unit that counts now
 PART, PARTS = "medpt.plan.{:04d}", "medpt.plan.parts"
 PART_LENGTH = 5_000  # characters; every version of MLflow accepts them in one tag
 

@@ -13,7 +13,17 @@ from grid.plan.plan import Plan, Unit, merge
 from grid.plan.stored_plans import read_space
 from grid.store.store import Store
 from grid.tracking.client import all_runs, experiment_id, find_or_create_run
-from grid.tracking.runs import DIGEST, EXPERIMENT, PARTS, PLANS, SPACE, decode_plan, encode_plan
+from grid.tracking.runs import (
+    DIGEST,
+    EXPERIMENT,
+    KIND,
+    PARTS,
+    PLANS,
+    SPACE,
+    SUPERSEDED,
+    decode_plan,
+    encode_plan,
+)
 from medpt import files
 from medpt.specs import Finetune, Pretrain
 
@@ -32,9 +42,10 @@ class Tracker:
         self.last_steps: dict[str, int] = {}  # digest: last step that MLflow has
         self.experiment = experiment_id(connection, store.root, EXPERIMENT)
         record_plan(connection, store, plan)
-        for run in all_runs(connection, self.experiment):
-            if DIGEST in run.data.tags:
-                self._remember(run)
+        known = [run for run in all_runs(connection, self.experiment) if DIGEST in run.data.tags]
+        for run in known:
+            self._remember(run)
+        self._tag_superseded(known)
 
     def record(self, digest: str) -> None:
         """Send everything about a unit that has ended."""
@@ -77,7 +88,7 @@ class Tracker:
         """Return the id of the unit's run, and create the run if it is missing."""
         if digest not in self.runs:
             unit = self.plan.units[digest]
-            tags = {DIGEST: digest, "medpt.kind": unit.kind, SPACE: self.plan.space}
+            tags = {DIGEST: digest, KIND: unit.kind, SPACE: self.plan.space}
             run, created = find_or_create_run(
                 self.connection, self.experiment, unit.label, tags, lambda: self._find_runs(digest)
             )
@@ -85,6 +96,26 @@ class Tracker:
             if created:
                 self.connection.log_batch(run.info.run_id, params=_params(unit))
         return self.runs[digest][0]
+
+    def _tag_superseded(self, runs: list[Any]) -> None:
+        """Tag the runs of units that another unit of the same label has replaced.
+
+        That happens when a dataset's card, a setting of the space or the version of an algorithm changed. A
+        unit counts as replaced if this store has its result and no recorded plan needs it.
+        """
+        planned = {(unit.kind, unit.label): digest for digest, unit in self.plan.units.items()}
+        others = [run for run in runs if run.data.tags[DIGEST] not in self.plan.units]
+        needed: set[str] | None = None
+        for run in others:
+            tags, successor = run.data.tags, planned.get((run.data.tags.get(KIND), run.info.run_name))
+            if not successor or tags.get(SPACE) != self.plan.space or tags.get(SUPERSEDED) == successor:
+                continue
+            needed = _recorded_units(self.store) if needed is None else needed
+            if tags[DIGEST] not in needed and self.store.is_finished(tags[DIGEST]):
+                self.connection.set_tag(run.info.run_id, SUPERSEDED, successor)
+        for run in runs:
+            if SUPERSEDED in run.data.tags and run.data.tags[DIGEST] in self.plan.units:
+                self.connection.delete_tag(run.info.run_id, SUPERSEDED)
 
     def _find_runs(self, digest: str) -> list[Any]:
         return list(self.connection.search_runs([self.experiment], f"tags.`{DIGEST}` = '{digest}'"))
@@ -119,6 +150,12 @@ class Tracker:
         for file in self.store.small_artifacts(digest):
             self.connection.log_artifact(run_id, str(file))
             self.on_answer()
+
+
+def _recorded_units(store: Store) -> set[str]:
+    """Return the digests of all units in the plans of all spaces of a store."""
+    plans = [read_space(store, name) for name in store.spaces()]
+    return {digest for plan in plans if plan for digest in plan.units}
 
 
 def record_plan(connection: Any, store: Store, plan: Plan) -> None:

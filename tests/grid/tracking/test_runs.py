@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from grid.plan.plan import Plan
+from grid.plan.stored_plans import record_start
 from grid.results import frame
 from grid.space.trials import Trial
 from grid.store.store import Store
@@ -133,3 +134,39 @@ def test_database_lies_below_out_whatever_its_name(tmp_path: Path) -> None:
     client(default_uri(out))
     assert [path.name for path in tmp_path.iterdir()] == [out.name]
     assert (out / "mlflow.db").stat().st_size
+
+
+def superseded(uri: str) -> dict[str, str]:
+    """Return the digest of each tagged run, with that of the unit which replaced its unit."""
+    connection = client(uri)
+    found = connection.get_experiment_by_name(record.EXPERIMENT)
+    tags = [run.data.tags for run in all_runs(connection, found.experiment_id)]
+    return {each[record.DIGEST]: each[record.SUPERSEDED] for each in tags if record.SUPERSEDED in each}
+
+
+def test_runs_of_a_corrected_card_are_tagged_until_it_is_taken_back(tmp_path: Path) -> None:
+    text = made_space.SPACE.replace("seed: [0, 1]", "seed: [0]")
+    before = made_space.plan(tmp_path, text)
+    corrected = made_space.plan(tmp_path, text + "datasets: {DRIVE: {pipeline: 'resize(32)|clahe(2,8)'}}\n")
+    made_space.record_all(made_space.publish(before, tmp_path / "out", set(), {}), before)
+    store = made_space.publish(corrected, tmp_path / "out", set(before.units), {})
+    uri = made_space.record_all(store, corrected)
+    labels = {unit.label: digest for digest, unit in corrected.units.items()}
+    replaced = before.units.keys() - corrected.units.keys()
+    assert replaced
+    assert superseded(uri) == {digest: labels[before.units[digest].label] for digest in replaced}
+    record_start(store, before, Path("made.yaml"))
+    made_space.record_all(store, before)
+    assert set(superseded(uri)) == corrected.units.keys() - before.units.keys()
+
+
+def test_runs_that_another_space_needs_are_not_tagged(tmp_path: Path) -> None:
+    text = made_space.SPACE.replace("seed: [0, 1]", "seed: [0]")
+    first, other = made_space.plan(tmp_path, text), made_space.plan(tmp_path, text, "other")
+    store = made_space.publish(first, tmp_path / "out", set(), {})
+    uri = made_space.record_all(store, first)
+    record_start(store, other, Path("other.yaml"))
+    changed = made_space.plan(tmp_path, text.replace("max_steps: 30", "max_steps: 20"))
+    record_start(store, changed, Path("made.yaml"))
+    made_space.record_all(store, changed)
+    assert superseded(uri) == {}
