@@ -11,7 +11,6 @@ from typing import Any
 
 from grid.claims.verdicts import Verdict
 from grid.report.analyses import FilterSets, Modality, Similarities
-from grid.report.charts import pdf
 from grid.report.sections import Judged, Section, Survival
 from grid.report.survival import Cohort
 from grid.report.tables import Table, tables
@@ -140,16 +139,14 @@ SURVIVAL = {  # of the columns beyond TRIALS: what MLflow calls them
 CLAIMS = ("id", "section", "statement", "paper", "paper_held", "paper_total", "ours", "held", "total", "p")
 
 
-def files_of(section: Section, facts: Facts, floors: dict[Column, float]) -> dict[str, str | bytes]:
-    """Name to content of everything that belongs to a section."""
+def files_of(section: Section, facts: Facts, floors: dict[Column, float]) -> dict[str, bytes]:
+    """Return the content of every file of a section by name."""
     content = section.content
-    found: dict[str, str | bytes] = {f"{section.key}.csv": _csv(content, facts)}
+    found = {f"{section.key}.csv": _csv(content, facts).encode()}
     trials = content.trials if isinstance(content, Survival) else content
     if isinstance(trials, Trials):
-        found[f"{section.key}.tex"] = to_latex(trials.cells, floors)
-    if section.charts:
-        found[f"{section.key}.pdf"] = pdf.write(section.charts, section.legend)
-    return found
+        found[f"{section.key}.tex"] = to_latex(trials.cells, floors).encode()
+    return found | section.figures.files()
 
 
 def _csv(content: Any, facts: Facts) -> str:

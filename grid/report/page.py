@@ -12,10 +12,13 @@ from grid import package_data
 from grid.claims import statements
 from grid.report import (
     analyses,
+    chart_files,
+    charts,
     decisions,
     export,
     findings,
     images,
+    paper_charts,
     provenance,
     sections,
     shared_data,
@@ -23,7 +26,7 @@ from grid.report import (
     tables,
     trial_section,
 )
-from grid.report.charts import panels, strokes
+from grid.report.chart_files import Figures
 from grid.report.paper_items import PAPER_ITEMS
 from grid.report.trial_section import Facts
 from grid.results import frame as results
@@ -39,13 +42,30 @@ if TYPE_CHECKING:
 
 TEMPLATES = package_data.folder("reports") / "templates"
 PAGE = "index.html"
-MOST_SENTENCES = 12  # findings; more become a table
-MOST_PANELS = 60  # learning curves; the rest is counted
 MOST_GALLERIES = 12
 MOST_EXAMPLES = 24  # datasets with example images
-MOST_FAILURES = 200
-MOST_COMPARISONS = 60  # of one part of a claim
-MOST_LEAKS = 100  # images left out, of each pair of datasets
+MOST = {  # lines of a list on the page; the rest is counted or a table
+    "sentences": 12,
+    "failures": 200,
+    "comparisons": 60,  # of one part of a claim
+    "leaks": 100,  # images excluded, of each pair of datasets
+    "charts": paper_charts.MOST_GROUPS,
+}
+SHOWN = {  # what the templates call
+    "most": MOST,
+    "tables": tables,
+    "column_name": column_name,
+    "format_cell": format_cell,
+    "BACKBONES": BACKBONES,
+    "METRIC_NAMES": METRIC_NAMES,
+    "COLOURS": charts.COLOURS,
+    "svg": chart_files.svg,
+    "palette_css": chart_files.palette_css,
+    "findings": findings,
+    "overlaps": shared_data,
+    "pictures": images,
+    "analyses": analyses,
+}
 
 
 def build(space: str, out: str | Path, tracking_uri: str | None = None) -> Path:
@@ -69,7 +89,10 @@ def build(space: str, out: str | Path, tracking_uri: str | None = None) -> Path:
     files.write_text(folder / "trials.csv", frame.to_csv(index=False))
     for section in content["sections"]:
         for name, data in export.files_of(section, facts, floors).items():
-            files.write_bytes(folder / name, data if isinstance(data, bytes) else data.encode())
+            files.write_bytes(folder / name, data)
+    for figures in (content["gain"], content["curves"]):
+        for name, data in figures.files().items():
+            files.write_bytes(folder / name, data)
     if content["judged"]:
         files.write_text(folder / "claims.csv", export.claims_csv(content["judged"]))
     files.write_text(folder / PAGE, text)
@@ -93,57 +116,80 @@ def page(
     facts: Facts,
     stored: StoredSpace,
 ) -> dict[str, Any]:
-    """Everything that the template shows, in the order of the page; `warnings` come last."""
+    """Return everything that the template shows; `warnings` come last, when all has been read."""
     data, cohorts = provenance.datasets(stored), survival.cohorts(stored)
     notes = provenance.notes(data) | survival.notes(cohorts, stored)
     of_paper = sections.build_sections(frame, stored, notes, cohorts)
     rest = find_cells(frame[[not own for own in sections.belong_to(frame, PAPER_ITEMS)]])
-    contrasts = tables.contrasts(cells)
-    states = Counter(frame.drop_duplicates("digest")["state"])
-    sources = stored.sources()
     return {
         "plan": stored.plan,
+        "floors": floors,
+        "facts": facts,
+        **_summary(frame, cells, stored),
+        "synthetic": sorted(name for name, note in notes.items() if note == provenance.SYNTHETIC),
+        "sections": of_paper,
+        "judged": sections.judge_claims(frame, of_paper, stored) if of_paper else [],
+        "errata": statements.errata(),
+        **_results(rest, stored),
+        "compared": provenance.comparisons(rest, notes),
+        "galleries": images.galleries(cells, stored.artifact, MOST_GALLERIES),
+        **_work(stored),
+        "failures": stored.failures(reported(frame)),
+        **_protocol(cells, stored),
+        "data": data,
+        "examples": examples(data, stored),
+        "warnings": list(dict.fromkeys(stored.warnings)),
+    }
+
+
+def _summary(frame: "pd.DataFrame", cells: list[Cell], stored: StoredSpace) -> dict[str, Any]:
+    """What the head of the page and its findings show."""
+    contrasts = tables.contrasts(cells)
+    states = Counter(frame.drop_duplicates("digest")["state"])
+    return {
         "states": states,
         "last_result": stored.last_result(),
         "coverage": findings.coverage(states, len(frame), analyses.finished(stored)),
         "larger_space": provenance.larger_space(stored.plan),
-        "synthetic": sorted(name for name, note in notes.items() if note == provenance.SYNTHETIC),
-        "sections": of_paper,
-        "judged": sections.judge_claims(frame, of_paper, stored) if of_paper else [],
-        "most_comparisons": MOST_COMPARISONS,
-        "errata": statements.errata(),
-        "facts": facts,
         "answer": findings.answer(contrasts),
         "contrasts": contrasts,
-        "most_sentences": MOST_SENTENCES,
         "targets": findings.by_target(contrasts),
-        "cells": rest,
-        "floors": floors,
-        "colours": panels.colours(cell.label for cell in rest),
-        "dots": panels.dot_plots(rest),
-        "panels": panels.panels(rest, stored.history, MOST_PANELS),
-        "most_panels": MOST_PANELS,
-        "panels_possible": len({(cell.column, cell.network) for cell in rest if cell.n}),
-        "galleries": images.galleries(cells, stored.artifact, MOST_GALLERIES),
+    }
+
+
+def _results(cells: list[Cell], stored: StoredSpace) -> dict[str, Any]:
+    """The cells of experiments outside the paper, with their charts."""
+    colours = paper_charts.colours(cell.label for cell in cells)
+    return {
+        "cells": cells,
+        "colours": colours,
+        "gain": Figures("gain", paper_charts.gains(cells, colours)),
+        "curves": Figures("curves", paper_charts.learning_curves(cells, stored.history, colours)),
+        "groups": len(paper_charts.networks(cells)),
+    }
+
+
+def _work(stored: StoredSpace) -> dict[str, Any]:
+    """What trials share: pre-trainings, images and classes."""
+    sources = stored.sources()
+    return {
         "sources": sources,
+        "needed": sum(source.users for source in sources),
         "doubts": findings.doubts(stored.learned()),
         "decoders": stored.decoders(),
         "seconds": stored.seconds(),
-        "needed": sum(source.users for source in sources),
         "shared_images": shared_data.compared(stored),
         "shared_classes": shared_data.classes(stored),
-        "most_leaks": MOST_LEAKS,
-        "failures": stored.failures(reported(frame)),
-        "most_failures": MOST_FAILURES,
-        "compared": provenance.comparisons(rest, notes),
+    }
+
+
+def _protocol(cells: list[Cell], stored: StoredSpace) -> dict[str, Any]:
+    return {
         "settings": provenance.settings(stored),
         "decisions": decisions.groups(stored),
-        "data": data,
-        "examples": examples(data, stored),
         "weightings": provenance.weightings(cells, stored),
         "algorithms": provenance.algorithms(stored),
         "versions": provenance.versions(),
-        "warnings": list(dict.fromkeys(stored.warnings)),
     }
 
 
@@ -178,17 +224,5 @@ def render(context: dict[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {
-        "tables": tables,
-        "column_name": column_name,
-        "format_cell": format_cell,
-        "BACKBONES": BACKBONES,
-        "METRIC_NAMES": METRIC_NAMES,
-        "figures": panels,
-        "findings": findings,
-        "overlaps": shared_data,
-        "pictures": images,
-        "charts": strokes,
-        "analyses": analyses,
-    }
+    environment.globals |= SHOWN
     return environment.get_template("report.html.j2").render(context)

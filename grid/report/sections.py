@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 from grid.claims import verdicts
 from grid.claims.verdicts import Verdict
-from grid.report import analyses, survival, trial_section
+from grid.report import analyses, analysis_charts, trial_section
 from grid.report.analyses import FilterSets, Modality, Similarities
-from grid.report.charts import analysis_charts, panels
-from grid.report.charts import strokes as charts
-from grid.report.charts.strokes import Chart, Stroke
+from grid.report.chart_files import Figures
+from grid.report.charts import Chart
 from grid.report.paper_items import PAPER_ITEMS, PaperItem
 from grid.report.survival import Cohort
 from grid.report.trial_section import Trials
@@ -35,20 +34,15 @@ Content = Trials | Survival | Modality | Similarities | FilterSets | list[Cohort
 
 @dataclass(frozen=True)
 class Section:
-    """`key` names its anchor on the page and its files; `charts` are what its PDF shows."""
+    """A table or figure of the paper from our results; the key of `figures` names its anchor and files."""
 
     item: PaperItem
-    key: str
     content: Content
-    charts: list[Chart]
+    figures: Figures
 
     @property
-    def legend(self) -> list[Stroke]:
-        return charts.legend(self.charts)
-
-    @property
-    def drawn(self) -> bool:
-        return bool(self.charts)
+    def key(self) -> str:
+        return self.figures.key
 
 
 @dataclass(frozen=True)
@@ -76,7 +70,7 @@ def build_sections(
             own = frame[belong_to(frame, [item])]
             found += [_trained(item, find_cells(own), stored, notes)] if len(own) else []
         elif item.kind == "cohorts":
-            found += [Section(item, item.key, cohorts, [])] if cohorts else []
+            found += [_section(item, cohorts, [])] if cohorts else []
         else:
             found += _analysed(item, stored)
     return found
@@ -89,44 +83,31 @@ def belong_to(frame: "pd.DataFrame", items: Sequence[PaperItem]) -> list[bool]:
     return [known[pair] for pair in pairs]
 
 
+def _section(item: PaperItem, content: Content, charts: list[Chart], number: int = 1) -> Section:
+    return Section(item, content, Figures(item.key + (f"-{number}" if number > 1 else ""), charts))
+
+
 def _trained(item: PaperItem, own: list[Cell], stored: StoredSpace, notes: Mapping[str, str]) -> Section:
     content = trial_section.trials(item, own, notes, stored.history)
+    charts = [*content.charts, *content.gain_charts, *content.curves]
     if item.kind == "survival":
-        curves = survival.curves(own, stored, content.colours)
-        return Section(item, item.key, Survival(content, curves), curves)
-    curves = [charts.from_panel(panel) for panel in content.panels]
-    return Section(item, item.key, content, [*content.charts, *curves])
+        curves = analysis_charts.risk_groups(own, stored, content.colours)
+        return _section(item, Survival(content, curves), [*charts, *curves])
+    return _section(item, content, charts)
 
 
 def _analysed(item: PaperItem, stored: StoredSpace) -> list[Section]:
     groups = analyses.entries(stored, item.kind)
     if item.kind == "cmd":
-        return [
-            Section(item, item.key + (f"-{n}" if n > 1 else ""), content, _modality_charts(content))
-            for n, content in enumerate((analyses.modality(stored, group) for group in groups), start=1)
-        ]
+        found = [analyses.modality(stored, group) for group in groups]
+        return [_section(item, m, analysis_charts.distances(m), n) for n, m in enumerate(found, start=1)]
     digests = list(dict.fromkeys(digest for group in groups for digest in group))
     if not digests:
         return []
     if item.kind == "svcca":
         similar = analyses.similarities(stored, digests)
-        return [Section(item, item.key, similar, layer_charts(similar))]
-    return [Section(item, item.key, analyses.filter_sets(stored, digests), [])]
-
-
-def _modality_charts(modality: Modality) -> list[Chart]:
-    heat = analysis_charts.heat_map(modality)
-    return [*analysis_charts.scatters(modality), *([heat] if heat else [])]
-
-
-def layer_charts(found: Similarities) -> list[Chart]:
-    """One a backbone."""
-    colours = panels.colours(entry.source for entry in found.layers)
-    backbones = dict.fromkeys(entry.backbone for entry in found.layers)
-    return [
-        analysis_charts.layer_chart([e for e in found.layers if e.backbone == backbone], colours)
-        for backbone in backbones
-    ]
+        return [_section(item, similar, analysis_charts.layer_charts(similar.layers))]
+    return [_section(item, analyses.filter_sets(stored, digests), [])]
 
 
 def frames(

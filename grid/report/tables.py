@@ -16,6 +16,13 @@ from grid.results.display import METRIC_NAMES, column_name, format_cell
 from grid.space.trials import RANDOM
 from medpt.specs import NO_NETWORK
 
+
+def signed(value: float) -> str:
+    """Write a difference: `+1.30`, `−0.42` with a true minus sign, and `0.00` without any."""
+    text = f"{value:+.2f}".replace("-", "−")
+    return "0.00" if text[1:] == "0.00" else text
+
+
 VERDICTS = {
     "better": "more than one standard deviation",
     "worse": "more than one standard deviation",

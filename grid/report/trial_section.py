@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
-from grid.report import provenance
-from grid.report.charts import cell_charts
-from grid.report.charts import panels as figures
-from grid.report.charts.strokes import Chart
+from grid.report import paper_charts, provenance
+from grid.report.charts import Chart
 from grid.report.paper_items import PaperItem
 from grid.report.provenance import Compared
 from grid.results import statistics
@@ -116,22 +114,26 @@ class Speeds:
 
 @dataclass(frozen=True)
 class Trials:
-    """`charts` redraw the paper's figure, `dots` show gains over random weights, `panels` learning curves."""
+    """The cells of a section and what is said of them; `charts` redraw the paper's figure."""
 
     cells: list[Cell]
     rows: list[Row]
     gains: list[Gain]
+    colours: Mapping[str, int]
     charts: list[Chart]
-    dots: list[figures.DotPlot]
-    panels: list[figures.Panel]
-    colours: dict[str, int]
-
+    gain_charts: list[Chart]
+    curves: list[Chart]
     notes: list[str]
 
     @property
     def in_groups(self) -> list[Cell]:
         """Cells with a finished seed, by target and network, each in the order of the cells."""
-        return [cell for group in cell_charts.by_target(self.cells).values() for cell in group]
+        return [cell for group in paper_charts.by_target(self.cells).values() for cell in group]
+
+    @property
+    def groups(self) -> int:
+        """Networks and targets, of which charts show the first."""
+        return len(paper_charts.by_target(self.cells))
 
     def row(self, cell: Cell | None) -> Row | None:
         return next((row for row in self.rows if row.cell is cell), None)
@@ -152,18 +154,25 @@ class Trials:
         return Speeds(columns, found) if found else None
 
 
-def trials(item: PaperItem, cells: list[Cell], notes: Mapping[str, str], history: figures.History) -> Trials:
-    """`notes` says of each target in what its data are not the owner's, as provenance.notes."""
-    numbers = figures.colours(cell.label for cell in cells)
-    if item.drawing == "sizes":
-        numbers = cell_charts.by_source(cells)
-    drawn = cell_charts.DRAWINGS[item.drawing](cells, numbers) if item.drawing else []
-    panels = [] if item.drawing == "sizes" else figures.panels(cells, history, len(cells))
-    told = [
-        f"{name}: {notes[name]}" for name in dict.fromkeys(c.key.target for c in cells) if notes.get(name)
-    ]
+def trials(
+    item: PaperItem, cells: list[Cell], notes: Mapping[str, str], history: paper_charts.History
+) -> Trials:
+    """Gather a section; `notes` says of each target in what its data differ from the published data.
+
+    Learning curves are drawn once a network and target, in the sections whose speeds are compared.
+    """
+    by_size = item.drawing == "sizes"
+    numbers = paper_charts.source_colours(cells) if by_size else paper_charts.colours(c.label for c in cells)
+    targets = dict.fromkeys(cell.key.target for cell in cells)
     return Trials(
-        cells, rows(cells, notes), gains(cells), drawn, figures.dot_plots(cells), panels, numbers, told
+        cells,
+        rows(cells, notes),
+        gains(cells),
+        numbers,
+        paper_charts.DRAWINGS[item.drawing](cells, numbers) if item.drawing else [],
+        [] if item.drawing else paper_charts.gains(cells, numbers),
+        paper_charts.learning_curves(cells, history, numbers) if item.speeds else [],
+        [f"{name}: {notes[name]}" for name in targets if notes.get(name)],
     )
 
 

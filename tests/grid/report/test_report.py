@@ -14,6 +14,8 @@ from pages import Reader, digest_of
 from grid import report
 from grid.plan.plan import Plan
 from grid.report.__main__ import main
+from grid.report.chart_files import Figures
+from grid.report.page import MOST
 from grid.results import frame
 from grid.store.records import SpaceRecord
 from grid.store.store import Store
@@ -43,7 +45,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Plan]:
 
 
 @pytest.fixture
-def copy(made: tuple[Path, Plan], tmp_path: Path) -> tuple[Path, Plan]:
+def copy(made: tuple[Path, Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Plan]:
+    """A copy to change and report again, without the charts for download."""
+    monkeypatch.setattr(Figures, "files", lambda _: {})
     out = tmp_path / "copy"
     shutil.copytree(made[0], out)
     return out, made[1]
@@ -133,8 +137,8 @@ def test_the_page_is_self_contained_and_well_formed(made: tuple[Path, Plan]) -> 
     assert reader.tags.count("script") == 1
     assert "link" not in reader.tags
     outside = [r for r in reader.references if not r.startswith(("#", "data:image/"))]
-    assert outside == ["table.csv", "table.tex", "trials.csv"]
-    assert "url(" not in page(made[0])
+    assert set(outside) == {path.name for path in (made[0] / "reports" / "made").iterdir()} - {"index.html"}
+    assert re.findall(r"url\((?!#)", page(made[0])) == []
     assert "@import" not in page(made[0])
 
 
@@ -147,7 +151,7 @@ def test_links_within_the_page_have_a_target(made: tuple[Path, Plan]) -> None:
 
 def test_curves_predictions_and_examples_are_shown(made: tuple[Path, Plan]) -> None:
     text = page(made[0])
-    assert text.count('<figure class="panel">') == 3
+    assert text.count('<figure class="chart">') == 2 + 3  # gains by target, curves by network
     assert text.count('class="gallery"') == 1
     assert text.count("data:image/png;base64,") > 20
     assert "could not read" not in text
@@ -239,7 +243,7 @@ def test_a_run_of_a_part_of_the_space_says_so(
 def test_many_findings_are_a_table(copy: tuple[Path, Plan], monkeypatch: pytest.MonkeyPatch) -> None:
     out, _ = copy
     assert '<dl class="findings">' in page(out)
-    monkeypatch.setattr("grid.report.page.MOST_SENTENCES", 2)
+    monkeypatch.setitem(MOST, "sentences", 2)
     report.build("made", out)
     assert '<dl class="findings">' not in page(out)
     assert re.search(r'<td class="num" data-sort="[0-9.]+">\+6\.00</td>\s*<td>.*above', page(out))

@@ -1,0 +1,292 @@
+"""Charts as data (values, labels and units) and how matplotlib draws each kind: rows, lines, heat, scatter.
+
+A colour is a number: 0 for random weights, from 1 on the others, each with its own lightness and marker.
+Above COLOURS they repeat, dashed and with hollow markers. chart_files.py writes charts as SVG, PNG and PDF.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+WIDTH = 5.6  # inches, at 72 units of the SVG each
+COLOURS = 9  # beside that of random weights
+MARKERS = "os^DvPX<>p"
+PALETTE = {  # name: on a light page and in files, on a dark page
+    "paper": ("#fcfbf8", "#16171a"),
+    "ink": ("#211f1c", "#e7e4dd"),
+    "soft": ("#6b655c", "#a8a297"),
+    "line": ("#e3ded4", "#34353a"),
+    "c0": ("#7f7a70", "#a39d93"),
+    "c1": ("#0b4f8a", "#5aa0e0"),
+    "c2": ("#d9652b", "#ff9a6b"),
+    "c3": ("#1f7a5a", "#4fc39a"),
+    "c4": ("#b58900", "#e6c04f"),
+    "c5": ("#5b3a8e", "#a98be8"),
+    "c6": ("#d1559a", "#f59ac6"),
+    "c7": ("#2f9ab5", "#7fd6ea"),
+    "c8": ("#6b4a24", "#c9a26d"),
+    "c9": ("#3d4658", "#b9c3dc"),
+}
+PAPER, INK, SOFT = (PALETTE[name][0] for name in ("paper", "ink", "soft"))
+
+Values = tuple[float, ...]
+
+
+def colour(number: int) -> str:
+    return PALETTE[f"c{(number - 1) % COLOURS + 1 if number else 0}"][0]
+
+
+def marks(number: int, hollow: bool = False) -> dict[str, Any]:
+    """Return matplotlib's properties of a series: its colour, line style and marker."""
+    repeats = number > COLOURS
+    return {
+        "color": colour(number),
+        "linestyle": "--" if repeats else "-",
+        "marker": MARKERS[(number - 1) % COLOURS + 1 if number else 0],
+        "markerfacecolor": PAPER if repeats or hollow else colour(number),
+    }
+
+
+@dataclass(frozen=True)
+class Chart(ABC):
+    """What every chart has; `note` stands below the title, labels include the unit."""
+
+    title: str
+    note: str
+    x_label: str
+
+    @property
+    @abstractmethod
+    def size(self) -> tuple[float, float]:
+        """Width and height in inches."""
+
+    @abstractmethod
+    def draw(self, axes: "Axes") -> None:
+        """Draw everything but the title, the label of x and the legend."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One initialization: the mean of its repeats, the ends of its error bar (nan: none), every repeat.
+
+    `text` stands at the right end; a row that is not `complete` lacks repeats and has a hollow marker.
+    """
+
+    name: str
+    colour: int
+    mean: float
+    bar: tuple[float, float]
+    repeats: Values
+    complete: bool = True
+    group: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class RowChart(Chart):
+    """Rows below each other, under the name of their group; `reference` is a line through all of them."""
+
+    rows: tuple[Row, ...]
+    reference: float = math.nan
+
+    @property
+    def labels(self) -> list[tuple[str, Row | None]]:
+        """The text beside each line, from the top; a group's name has no row."""
+        found: list[tuple[str, Row | None]] = []
+        for group, rows in groupby(self.rows, key=lambda row: row.group):
+            found += [(group, None)] if group else []
+            found += [(row.name, row) for row in rows]
+        return found
+
+    @property
+    def size(self) -> tuple[float, float]:
+        return WIDTH, 1.15 + 0.26 * len(self.labels)
+
+    def draw(self, axes: "Axes") -> None:
+        if math.isfinite(self.reference):
+            axes.axvline(self.reference, color=colour(0), linestyle=":", linewidth=1.3)
+        for place, (_, row) in enumerate(self.labels):
+            if row:
+                self._row(axes, place, row)
+        axes.set_yticks(range(len(self.labels)), [text for text, _ in self.labels])
+        for label, (_, row) in zip(axes.get_yticklabels(), self.labels, strict=True):
+            label.set(color=INK, weight="normal" if row else "bold")
+        axes.set_ylim(len(self.labels) - 0.4, -0.6)
+        axes.grid(visible=False, axis="y")
+        axes.tick_params(axis="y", length=0)
+
+    def _row(self, axes: "Axes", place: int, row: Row) -> None:
+        style = marks(row.colour, not row.complete)
+        axes.plot(
+            row.repeats, [place] * len(row.repeats), "o", mfc="none", mec=style["color"], ms=4, alpha=0.6
+        )
+        if all(map(math.isfinite, row.bar)):
+            axes.hlines(place, *row.bar, colors=style["color"], linewidth=1.6)
+        axes.plot([row.mean], [place], ms=6.5, **style)
+        axes.text(1.01, place, row.text, transform=axes.get_yaxis_transform(), va="center", fontsize=9)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A series. `style`: mean (marks with error bars), curve, repeat (thin, not in the legend), steps,
+    level (one value, drawn across) or floor (dotted). `bars` are the ends of error bars, nan for none.
+    """
+
+    name: str
+    colour: int
+    x: Values
+    y: Values
+    style: Literal["mean", "curve", "repeat", "steps", "level", "floor"] = "mean"
+    bars: tuple[tuple[float, float], ...] = ()
+    incomplete: tuple[int, ...] = ()  # places of points that lack repeats: hollow markers
+    dashed: bool = False
+
+    def draw(self, axes: "Axes", shift: float = 0.0) -> None:
+        """Draw the series; `shift` moves means by so many points, so that error bars stand side by side."""
+        style = marks(self.colour, self.dashed) | ({"linestyle": "--"} if self.dashed else {})
+        if self.style == "level":
+            axes.axhline(self.y[0], color=style["color"], linestyle=":", linewidth=1.5, label=self.name)
+        elif self.style == "repeat":
+            axes.plot(self.x, self.y, color=style["color"], linewidth=0.7, alpha=0.4)
+        elif self.style == "floor":
+            axes.plot(self.x, self.y, color=SOFT, linestyle=":", label=self.name)
+        elif self.style == "mean":
+            self._means(axes, style | {"markersize": 5.5}, shift)
+        else:
+            drawn = "steps-post" if self.style == "steps" else "default"
+            every = max(1, len(self.x) // 6)
+            axes.plot(
+                self.x, self.y, label=self.name, drawstyle=drawn, markevery=every, markersize=4.5, **style
+            )
+
+    def _means(self, axes: "Axes", style: dict[str, Any], shift: float) -> None:
+        from matplotlib.transforms import ScaledTranslation
+
+        artists: list[Any] = axes.plot(self.x, self.y, label=self.name, **style)
+        if self.bars:
+            low, high = zip(*self.bars, strict=True)
+            artists.append(axes.vlines(self.x, low, high, style["color"], linewidth=1.1))
+        if self.incomplete:
+            x, y = ([values[place] for place in self.incomplete] for values in (self.x, self.y))
+            artists += axes.plot(x, y, **style | {"linestyle": "none", "markerfacecolor": PAPER}, zorder=3)
+        for artist in artists:  # only now: the axes' limits are of unshifted values
+            moved = ScaledTranslation(shift / 72, 0, axes.figure.dpi_scale_trans)
+            artist.set_transform(artist.get_transform() + moved)
+
+
+@dataclass(frozen=True)
+class LineChart(Chart):
+    """Series over x. `ticks` are places and texts on x; none: matplotlib's own."""
+
+    y_label: str
+    lines: tuple[Line, ...]
+    ticks: tuple[tuple[float, str], ...] = ()
+    logarithmic: bool = False
+    y_range: tuple[float, float] | None = None
+
+    @property
+    def size(self) -> tuple[float, float]:
+        return WIDTH, 3.4 + 0.18 * math.ceil(len({line.name for line in self.lines}) / 3)
+
+    def draw(self, axes: "Axes") -> None:
+        if self.logarithmic:
+            axes.set_xscale("log")
+        for number, line in enumerate(self.lines):
+            line.draw(axes, 2.5 * (number - len(self.lines) / 2))
+        if self.ticks:
+            axes.set_xticks(*zip(*self.ticks, strict=True))
+            axes.set_xticks([], minor=True)
+        elif all(float(x).is_integer() for line in self.lines for x in line.x):
+            axes.locator_params(axis="x", integer=True)
+        if self.y_range:
+            axes.set_ylim(*self.y_range)
+        axes.set_ylabel(self.y_label)
+
+
+@dataclass(frozen=True)
+class HeatChart(Chart):
+    """The lower triangle of a symmetric matrix of positive values: the darker, the smaller (logarithmic)."""
+
+    names: tuple[str, ...]
+    values: tuple[Values, ...]
+
+    @property
+    def size(self) -> tuple[float, float]:
+        return (2.2 + 0.3 * len(self.names),) * 2
+
+    def draw(self, axes: "Axes") -> None:
+        from matplotlib.patches import Rectangle
+
+        logs = [[math.log(max(value, 1e-12)) for value in row] for row in self.values]
+        low, high = min(map(min, logs)), max(map(max, logs))
+        for row, values in enumerate(logs):
+            for column, value in enumerate(values[: row + 1]):
+                depth = round(1 - (value - low) / max(high - low, 1e-9), 2)
+                axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, color=colour(1), alpha=depth, lw=0))
+                text, shade = two_digits(self.values[row][column]), PAPER if depth > 0.5 else INK
+                axes.text(column, row, text, ha="center", va="center", fontsize=7.5, color=shade)
+        places = range(len(self.names))
+        axes.set_xticks(places, self.names, rotation=90)
+        axes.set_yticks(places, self.names)
+        axes.set(xlim=(-0.5, len(self.names) - 0.5), ylim=(len(self.names) - 0.5, -0.5), aspect="equal")
+        axes.grid(visible=False)
+        axes.tick_params(length=0, labelcolor=INK)
+        axes.spines[:].set_visible(False)
+
+
+def two_digits(value: float) -> str:
+    return f"{value:.1f}" if value < 9.95 else f"{value:.0f}"
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """Points of one dataset; clouds of one `kind` have one colour and one entry of the legend."""
+
+    name: str
+    kind: str
+    colour: int
+    x: Values
+    y: Values
+
+
+@dataclass(frozen=True)
+class ScatterChart(Chart):
+    y_label: str
+    clouds: tuple[Cloud, ...]
+
+    @property
+    def size(self) -> tuple[float, float]:
+        return WIDTH, 5.0
+
+    def draw(self, axes: "Axes") -> None:
+        kinds: set[str] = set()
+        for cloud in self.clouds:
+            style = marks(cloud.colour) | {"linestyle": "none", "markersize": 3.5, "alpha": 0.55}
+            axes.plot(cloud.x, cloud.y, label="" if cloud.kind in kinds else cloud.kind, **style)
+            kinds.add(cloud.kind)
+        for name, x, y in self.words():
+            axes.text(x, y, name, ha="center", va="bottom", fontsize=9, weight="bold", clip_on=True)
+        axes.set_ylabel(self.y_label)
+
+    def words(self) -> list[tuple[str, float, float]]:
+        """Return a name at the middle of each cloud, but none that would cover one before it."""
+        every = [value for cloud in self.clouds for value in cloud.x]
+        letter = (max(every) - min(every) or 1) * 0.021  # the width of a letter, as a share of the chart's
+        rows = [value for cloud in self.clouds for value in cloud.y]
+        height = (max(rows) - min(rows) or 1) * 0.05
+        words: list[tuple[str, float, float]] = []
+        for cloud in self.clouds:
+            x, y = sum(cloud.x) / len(cloud.x), sum(cloud.y) / len(cloud.y)
+            near = (
+                name
+                for name, left, up in words
+                if abs(up - y) < height and abs(left - x) < letter * (len(name) + len(cloud.name)) / 2
+            )
+            if not any(near):
+                words.append((cloud.name, x, y))
+        return words

@@ -1,1 +1,0 @@
-"""Charts as SVG for the page and as PDF for download."""

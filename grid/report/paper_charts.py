@@ -1,0 +1,292 @@
+"""The charts of cells: scores by initialization, size or share, gains over random weights, learning curves.
+
+Scores are in per cent, gains in points. At most MOST_GROUPS networks and targets of a section are drawn; its
+tables have all.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import count
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grid.report.charts import COLOURS, Chart, Line, LineChart, Row, RowChart
+from grid.report.tables import signed
+from grid.results.cells import Cell
+from grid.results.display import METRIC_NAMES, bracketed, column_name, format_cell
+from grid.space.trials import IMAGENET, RANDOM
+
+MOST_GROUPS = 30
+POINTS = 60  # of a learning curve: more cannot be seen at this size
+PAPERS_SIZE = "-20k"
+PINNED = {  # the paper's sources always have the same colour
+    RANDOM: 0,
+    IMAGENET: 1,
+    "CheXpert": 2,
+    "ADE20K": 3,
+    "EyePACS": 4,
+    "CHAOS-CT": 5,
+    "CHAOS-MRI": 6,
+    "REFUGE-OD": 7,
+    "SS-Jigsaw": 8,
+    "SS-Context": 9,
+    "M6-CLS": 8,  # the paper shows no collection beside a method without labels
+    "M6-SEG": 9,
+    "ImageNet": 1 + COLOURS,
+    "ADE20K-Seg": 3 + COLOURS,
+    "M3-CLS": 8 + COLOURS,
+    "M3-SEG": 9 + COLOURS,
+}
+
+Colours = Mapping[str, int]
+History = Callable[[str], list[dict[str, float]]]  # the rows of a fine-tuning by its digest
+Curve = tuple[NDArray[np.float64], NDArray[np.float64]]  # steps, values in per cent
+
+
+def colours(names: Iterable[str]) -> dict[str, int]:
+    """Return a number for each initialization: the paper's sources as PINNED, others from 1 on."""
+    wanted = list(dict.fromkeys([RANDOM, *names]))
+    found = {name: PINNED[plain] for name in wanted if (plain := name.removesuffix(PAPERS_SIZE)) in PINNED}
+    free = (number for number in count(1) if number not in found.values())
+    return {name: found[name] if name in found else next(free) for name in wanted}
+
+
+def source_colours(cells: Sequence[Cell]) -> dict[str, int]:
+    """Return a plain colour for each initialization, the same for all sizes of its source."""
+    sources = colours(cell.key.source for cell in cells)
+    free = (n for n in range(1, len(sources) + COLOURS) if n not in sources.values())
+    plain = {name: n if n <= COLOURS else next(free) for name, n in sources.items()}
+    return {cell.label: plain[cell.key.source] for cell in cells}
+
+
+def by_target(cells: Iterable[Cell]) -> dict[tuple[str, str], list[Cell]]:
+    """Return the cells with a finished repeat by (target, network)."""
+    found: dict[tuple[str, str], list[Cell]] = {}
+    for cell in cells:
+        if cell.n:
+            found.setdefault((cell.key.target, cell.network), []).append(cell)
+    return found
+
+
+def _drawn(cells: Iterable[Cell]) -> list[list[Cell]]:
+    return list(by_target(cells).values())[:MOST_GROUPS]
+
+
+def _random(group: Iterable[Cell]) -> Cell | None:
+    return next((cell for cell in group if cell.key.initialization == RANDOM and cell.n), None)
+
+
+def _spread(cell: Cell) -> tuple[float, float]:
+    """Return the ends of an error bar, one sample standard deviation each way; nan below two repeats."""
+    return cell.mean - cell.std, cell.mean + cell.std
+
+
+def _short(cell: Cell) -> bool:
+    return cell.n < cell.planned
+
+
+def _named(cell: Cell) -> str:
+    return cell.label + (f" ({cell.n} of {cell.planned})" if _short(cell) else "")
+
+
+def _metric(cell: Cell) -> str:
+    return f"{METRIC_NAMES[cell.metric]}, %"
+
+
+def scores_by_initialization(cells: Sequence[Cell], numbers: Colours) -> list[Chart]:
+    """Draw a chart for each target: the repeats, mean and deviation of each initialization."""
+    return [_scores(group, numbers) for group in _drawn(cells)]
+
+
+def _scores(group: list[Cell], numbers: Colours) -> Chart:
+    random = _random(group)
+    rows = tuple(
+        Row(
+            _named(cell),
+            numbers[cell.label],
+            cell.mean,
+            _spread(cell),
+            tuple(cell.values.values()),
+            not _short(cell),
+            text=format_cell(cell).partition(" (")[0],
+        )
+        for cell in group
+    )
+    first, level = group[0], random.mean if random else math.nan
+    return RowChart(column_name(*first.column), first.network, _metric(first), rows, level)
+
+
+def scores_by_source_size(cells: Sequence[Cell], numbers: Colours) -> list[Chart]:
+    """Draw a chart for each target: scores over the images of the source; what has no size as a level."""
+    return [_source_sizes(group, numbers) for group in _drawn(cells)]
+
+
+def _source_sizes(group: list[Cell], numbers: Colours) -> Chart:
+    sized = [cell for cell in group if cell.key.sample_size]
+    names = dict.fromkeys(bracketed(cell.key.source, cell.source_settings) for cell in sized)
+    series = [
+        _series(
+            name,
+            numbers,
+            [cell for cell in sized if bracketed(cell.key.source, cell.source_settings) == name],
+            lambda cell: float(cell.key.sample_size or 0),
+        )
+        for name in names
+    ]
+    levels = [
+        Line(_named(cell), numbers[cell.label], (), (cell.mean,), "level")
+        for cell in group
+        if not cell.key.sample_size
+    ]
+    ticks = tuple((size, f"{size:,.0f}") for size in sorted({x for line in series for x in line.x}))
+    first = group[0]
+    return LineChart(
+        first.key.target,
+        first.network,
+        "training images of the source",
+        _metric(first),
+        (*series, *levels),
+        ticks,
+        logarithmic=True,
+    )
+
+
+def scores_by_target_share(cells: Sequence[Cell], numbers: Colours) -> list[Chart]:
+    """Draw a chart for each target: scores over the share of its training set that is used."""
+    return [_target_shares(group, numbers) for group in _drawn(cells)]
+
+
+def _target_shares(group: list[Cell], numbers: Colours) -> Chart:
+    series = tuple(
+        _series(
+            name,
+            numbers,
+            [cell for cell in group if cell.label == name],
+            lambda cell: 100 * cell.key.target_size,
+        )
+        for name in dict.fromkeys(cell.label for cell in group)
+    )
+    ticks = tuple((share, f"{share:g}") for share in sorted({x for line in series for x in line.x}))
+    first = group[0]
+    label = "share of the target's training set, %"
+    return LineChart(first.key.target, first.network, label, _metric(first), series, ticks)
+
+
+def _series(name: str, numbers: Colours, members: list[Cell], x: Callable[[Cell], float]) -> Line:
+    points = sorted(members, key=x)
+    return Line(
+        name,
+        numbers[members[0].label],
+        tuple(map(x, points)),
+        tuple(cell.mean for cell in points),
+        bars=tuple(map(_spread, points)),
+        incomplete=tuple(place for place, cell in enumerate(points) if _short(cell)),
+    )
+
+
+DRAWINGS = {
+    "rows": scores_by_initialization,
+    "sizes": scores_by_source_size,
+    "shares": scores_by_target_share,
+}
+
+
+def gains(cells: Sequence[Cell], numbers: Colours) -> list[Chart]:
+    """Draw a chart for each target: differences from the mean of random weights of the same network.
+
+    Networks whose random weights have no finished repeat are left out.
+    """
+    columns: dict[tuple[str, float], list[list[Cell]]] = {}
+    for network in networks(cells)[:MOST_GROUPS]:
+        if _random(network) and any(cell.key.initialization != RANDOM for cell in network):
+            columns.setdefault(network[0].column, []).append(network)
+    return [_gains(column, groups, numbers) for column, groups in columns.items()]
+
+
+def networks(cells: Iterable[Cell]) -> list[list[Cell]]:
+    """Return the cells with a finished repeat, those of one network and column of the tables together."""
+    found: dict[Any, list[Cell]] = {}
+    for cell in cells:
+        if cell.n:
+            found.setdefault((cell.column, cell.network), []).append(cell)
+    return list(found.values())
+
+
+def _gains(column: tuple[str, float], networks: list[list[Cell]], numbers: Colours) -> Chart:
+    rows = [
+        _gain(cell, random.mean, numbers)
+        for network in networks
+        if (random := _random(network))
+        for cell in network
+    ]
+    metric = METRIC_NAMES[networks[0][0].metric]
+    label = f"gain in {metric} over random weights, points"
+    return RowChart(column_name(*column), "", label, tuple(rows), 0.0)
+
+
+def _gain(cell: Cell, base: float, numbers: Colours) -> Row:
+    low, high = _spread(cell)
+    return Row(
+        _named(cell),
+        numbers[cell.label],
+        cell.mean - base,
+        (low - base, high - base),
+        tuple(value - base for value in cell.values.values()),
+        not _short(cell),
+        cell.network,
+        "" if cell.key.initialization == RANDOM else signed(cell.mean - base),
+    )
+
+
+def learning_curves(cells: Sequence[Cell], history: History, numbers: Colours) -> list[Chart]:
+    """Draw the validation metric over steps, a chart for each target and network that has a curve."""
+    trained = [cell for cell in cells if cell.metric != "c_index"]  # survival models record no curve
+    charts = (_curves(group, history, numbers) for group in networks(trained)[:MOST_GROUPS])
+    return [chart for chart in charts if chart]
+
+
+def _curves(group: list[Cell], history: History, numbers: Colours) -> Chart | None:
+    lines: list[Line] = []
+    for cell in group:
+        known = (_curve(cell.metric, history(digest)) for digest in cell.digests.values())
+        repeats = [curve for curve in known if curve]
+        lines += [_line(cell, numbers, curve, "repeat") for curve in repeats]
+        lines += [_line(cell, numbers, average(repeats), "curve")] if repeats else []
+    if not lines:
+        return None
+    first = group[0]
+    label = f"validation {_metric(first)}"
+    return LineChart(column_name(*first.column), first.network, "training steps", label, tuple(lines))
+
+
+def _curve(metric: str, rows: Iterable[Mapping[str, float]]) -> Curve | None:
+    name = f"val_{metric}"
+    known = [(row["step"], 100 * row[name]) for row in rows if name in row]
+    if not known:
+        return None
+    steps, values = np.array(known, dtype=float).T
+    return steps, values
+
+
+def _line(cell: Cell, numbers: Colours, curve: Curve, style: Any) -> Line:
+    steps, values = thinned(curve)
+    return Line(cell.label, numbers[cell.label], tuple(steps.tolist()), tuple(values.tolist()), style)
+
+
+def thinned(curve: Curve) -> Curve:
+    """Return at most POINTS points of a curve, its first and last among them."""
+    kept = np.unique(np.linspace(0, len(curve[0]) - 1, POINTS).round().astype(int))
+    return curve[0][kept], curve[1][kept]
+
+
+def average(curves: Sequence[Curve]) -> Curve:
+    """Return the mean over the steps that all curves cover; it ends where the first repeat stopped.
+
+    Steps that a curve does not have are interpolated.
+    """
+    first, last = max(steps[0] for steps, _ in curves), min(steps[-1] for steps, _ in curves)
+    every = np.unique(np.concatenate([steps for steps, _ in curves]))
+    steps = every[(every >= first) & (every <= last)]
+    return steps, np.mean([np.interp(steps, *curve) for curve in curves], axis=0)

@@ -1,0 +1,40 @@
+"""Pictures of a report: colours of agreement, data URIs, the choice of examples."""
+
+import base64
+
+import cv2
+import numpy as np
+import pytest
+
+from grid.report import images
+
+
+def test_agreement_colours_each_kind_of_pixel() -> None:
+    target = np.array([[0, 1, 1, 255], [2, 0, 2, 255]], np.uint8)
+    predicted = np.array([[0, 1, 0, 1], [1, 1, 2, 0]], np.uint8)
+    black = np.zeros((2, 4, 3), np.uint8)
+    shown = images.agreement(black, target, predicted)
+    correct, missed, wrong = (
+        tuple(round(images.OPACITY * part) for part in colour)
+        for colour in (images.CORRECT, images.MISSED, images.WRONG)
+    )
+    none = (0, 0, 0)
+    expected = [[none, correct, missed, none], [wrong, wrong, correct, none]]
+    assert shown.tolist() == [[list(pixel) for pixel in row] for row in expected]
+
+
+@pytest.mark.parametrize(("size", "kind", "error"), [(64, "png", 0), (128, "jpeg", 12)])
+def test_data_uri_holds_the_image(size: int, kind: str, error: int) -> None:
+    y, x = np.mgrid[:size, :size]
+    image = np.stack([x, y, x // 2 + y // 2], axis=2).astype(np.uint8)
+    head, data = images.data_uri(image).split(",")
+    assert head == f"data:image/{kind};base64"
+    decoded = cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR)
+    assert decoded is not None
+    assert np.abs(decoded[..., ::-1].astype(int) - image).max() <= error
+
+
+def test_chosen_examples_show_every_class_before_any_twice() -> None:
+    assert images.chosen(np.array([0, 0, 0, 1, 1, 1])) == [0, 1, 3, 4]
+    assert images.chosen(np.arange(9)) == [0, 1, 2, 3, 4, 5]
+    assert images.chosen(np.full(9, -1)) == [0, 1, 2]

@@ -1,0 +1,151 @@
+"""Charts of cells hold the cells' numbers; colours of the paper's sources stay the same."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from made_cells import cells, made, trial
+
+from grid.report import paper_charts
+from grid.report.charts import COLOURS, LineChart, RowChart
+
+
+def history(digest: str) -> list[dict[str, float]]:
+    return [
+        {"step": 10, "train_loss": 1.0, "val_miou": 0.4},
+        {"step": 20, "train_loss": 1.0, "val_miou": 0.6},
+    ]
+
+
+def numbers(found: list) -> dict[str, int]:
+    return paper_charts.colours(cell.label for cell in found)
+
+
+def test_colours_of_the_papers_sources_are_fixed() -> None:
+    found = paper_charts.colours(["ISIC2019", "CheXpert-20k", "imagenet*", "LUNA"])
+    assert found["random"] == 0
+    assert found["CheXpert-20k"] == paper_charts.colours(["CheXpert"])["CheXpert"]
+    assert found["imagenet*"] == paper_charts.colours(["EyePACS-20k", "imagenet*"])["imagenet*"]
+    assert len(set(found.values())) == len(found)
+
+
+def test_source_colours_are_one_plain_colour_a_source() -> None:
+    several = cells(
+        *(
+            trial(0, 0.5, initialization=f"ImageNet-{n}k", source="ImageNet", sample_size=1000 * n)
+            for n in (5, 10)
+        ),
+        trial(0, 0.5, initialization="imagenet*", source="imagenet*"),
+    )
+    found = paper_charts.source_colours(several)
+    assert found["ImageNet-5k"] == found["ImageNet-10k"] != found["imagenet*"]
+    assert max(found.values()) <= COLOURS
+
+
+def test_scores_mark_incomplete_rows_and_the_level_of_random() -> None:
+    found = [*made("random", [0.5, 0.6], 3), *made("ISIC2019", [0.7])]
+    (chart,) = paper_charts.scores_by_initialization(found, numbers(found))
+    assert isinstance(chart, RowChart)
+    random, trained = chart.rows
+    assert (random.name, random.complete, random.repeats) == ("random (2 of 3)", False, (50.0, 60.0))
+    assert random.bar == pytest.approx((55 - 7.0711, 55 + 7.0711), abs=1e-3)
+    assert np.isnan(trained.bar).all()
+    assert chart.reference == pytest.approx(55)
+
+
+def test_source_sizes_are_a_line_and_unsized_sources_a_level() -> None:
+    found = cells(
+        *(
+            trial(
+                seed, 0.5 + n / 100, initialization=f"ImageNet-{n}k", source="ImageNet", sample_size=1000 * n
+            )
+            for n in (10, 5)
+            for seed in (0, 1)
+        ),
+        trial(0, 0.4, initialization="random", source="random"),
+    )
+    (chart,) = paper_charts.scores_by_source_size(found, paper_charts.source_colours(found))
+    assert isinstance(chart, LineChart)
+    line, level = chart.lines
+    assert (line.x, line.y) == ((5000.0, 10000.0), pytest.approx((55.0, 60.0)))
+    assert (level.name, level.y, level.style) == ("random", (40.0,), "level")
+    assert chart.ticks == ((5000.0, "5,000"), (10000.0, "10,000"))
+
+
+def test_target_shares_are_in_per_cent() -> None:
+    found = cells(*(trial(0, share, target_size=share) for share in (1.0, 0.5)))
+    (chart,) = paper_charts.scores_by_target_share(found, numbers(found))
+    assert isinstance(chart, LineChart)
+    assert chart.lines[0].x == (50.0, 100.0)
+
+
+def test_gains_are_differences_to_the_mean_of_random() -> None:
+    found = [*made("random", [0.5, 0.6]), *made("ISIC2019", [0.7, 0.6])]
+    (chart,) = paper_charts.gains(found, numbers(found))
+    assert isinstance(chart, RowChart)
+    random, trained = chart.rows
+    assert (random.mean, random.text, chart.reference) == (0, "", 0)
+    assert (trained.mean, trained.text) == (pytest.approx(10), "+10.00")
+    assert trained.repeats == pytest.approx((15, 5))
+
+
+def test_gains_need_random_and_another_initialization() -> None:
+    for found in (
+        made("ISIC2019", [0.7]),
+        [*made("random", [], 2), *made("ISIC2019", [0.7])],
+        made("random", [0.7]),
+    ):
+        assert paper_charts.gains(found, numbers(found)) == []
+
+
+def test_learning_curves_are_each_seed_and_their_mean() -> None:
+    found = made("random", [0.5, 0.6])
+    (chart,) = paper_charts.learning_curves(found, history, numbers(found))
+    assert isinstance(chart, LineChart)
+    assert [line.style for line in chart.lines] == ["repeat", "repeat", "curve"]
+    assert (chart.lines[-1].x, chart.lines[-1].y) == ((10.0, 20.0), (40.0, 60.0))
+    assert chart.y_label == "validation mean IoU, %"
+
+
+def test_learning_curves_need_a_validation_metric() -> None:
+    found = made("random", [0.5])
+    assert (
+        paper_charts.learning_curves(found, lambda digest: [{"step": 5, "train_loss": 1.0}], numbers(found))
+        == []
+    )
+
+
+def test_charts_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paper_charts, "MOST_GROUPS", 2)
+    several = cells(*(trial(0, 0.5, architecture=name) for name in ("unet", "cenet", "etnet")))
+    assert len(paper_charts.learning_curves(several, history, numbers(several))) == 2
+    assert len(paper_charts.scores_by_initialization(several, numbers(several))) == 2
+
+
+@given(st.integers(1, 500))
+def test_thinned_keeps_the_ends_and_the_order(length: int) -> None:
+    every = np.arange(length, dtype=np.float64)
+    steps, values = paper_charts.thinned((every, every**2))
+    assert len(steps) <= paper_charts.POINTS
+    assert (steps[0], steps[-1]) == (0, length - 1)
+    assert (np.diff(steps) > 0).all()
+    assert (values == steps**2).all()
+
+
+@given(st.lists(st.lists(st.floats(0, 1), min_size=1, max_size=6), min_size=1, max_size=4))
+def test_average_is_the_mean_where_every_seed_was_training(series: list[list[float]]) -> None:
+    curves = [(np.arange(10.0, 10 * len(values) + 1, 10.0), np.array(values)) for values in series]
+    steps, means = paper_charts.average(curves)
+    shortest = min(map(len, series))
+    assert steps.tolist() == [10.0 * n for n in range(1, shortest + 1)]
+    assert means == pytest.approx([np.mean([v[n] for v in series]) for n in range(shortest)])
+
+
+def test_average_interpolates_steps_of_other_seeds() -> None:
+    curves = [
+        (np.array([0.0, 10.0]), np.array([0.0, 1.0])),
+        (np.array([0.0, 5.0, 10.0]), np.array([0.0, 1, 1])),
+    ]
+    steps, means = paper_charts.average(curves)
+    assert steps.tolist() == [0, 5, 10]
+    assert means.tolist() == [0, 0.75, 1]
