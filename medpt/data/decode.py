@@ -1,11 +1,13 @@
-"""Image files to uint8 pixels, whole or not at all.
+"""Image files to uint8 pixels, complete or not at all.
 
-Pillow decodes, because it refuses a truncated file where OpenCV fills the rest with grey; OpenCV reads 16-bit
-PNG, which Pillow cuts to the high byte. Colour profiles are not applied. An unreadable EXIF block counts as
-"upright", because the pixels beside it are sound.
+The formats are those of FORMATS, known by content; no other is tried, because some of Pillow's start programs.
+JPEG is decoded by simplejpeg, which refuses damaged data that libjpeg would fill with grey, PNG of 16 bits by
+OpenCV, which Pillow cuts to the high byte, all else by Pillow. Photometric interpretation and orientation mean
+the same in every format and bit depth. Colour profiles are not applied. An unreadable EXIF block counts as
+upright, because the pixels beside it are sound. Masks are read by medpt.data.masks.
 """
 
-import struct
+from collections.abc import Callable
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -15,13 +17,33 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from medpt.data.reading import check_content, read_bytes, reading
 from medpt.errors import InputError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "PPM", "WEBP")
 MAX_PIXELS = 89_478_485  # Pillow's limit: 256 MiB of RGB; the largest image of the paper has 12 million
+MAX_SIDE, MAX_ASPECT = 16_384, 32  # crop_fundus pads to a square, which takes the square of the longer side
 ORIENTATION = 0x0112  # EXIF tag
+PHOTOMETRIC, SAMPLES, EXTRA, BITS = 262, 277, 338, 258  # TIFF tags
+WHITE_IS_ZERO = 0
+COLOURS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3}  # channels of a photometric interpretation
+TRANSPARENCY = (1, 2)  # values of EXTRA
+REDUCED = 1  # bit of the TIFF tag NewSubfileType: a smaller copy of another page
+JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
+DEEP, USED = 65535, 4  # a 16-bit image that uses less than a fourth of its range is refused
+
+TURNED: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
+    2: np.fliplr,
+    3: lambda pixels: np.rot90(pixels, 2),
+    4: np.flipud,
+    5: lambda pixels: np.swapaxes(pixels, 0, 1),
+    6: lambda pixels: np.rot90(pixels, 3),
+    7: lambda pixels: np.swapaxes(np.rot90(pixels, 2), 0, 1),
+    8: lambda pixels: np.rot90(pixels, 1),
+}
 
 
 @cache
@@ -33,33 +55,26 @@ def opencv() -> ModuleType:
     return cv2
 
 
-@cache
-def _pillow() -> ModuleType:
-    """PIL.Image without its warning at half of its own limit: MAX_PIXELS refuses there."""
-    import warnings
+def read_image(source: Path | bytes, bits: int | None = None, strict: bool = True) -> NDArray[np.uint8]:
+    """Return uint8 (H, W, 3) RGB, or (H, W) of a grey file, upright after EXIF, without alpha.
 
-    from PIL import Image
-
-    warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-    return Image
-
-
-def read_image(source: Path | bytes) -> NDArray[np.uint8]:
-    """uint8 (H, W, 3) RGB, or (H, W) of a grey file, upright after EXIF, without alpha.
-
-    16-bit samples are divided by 257 and rounded; CMYK becomes RGB; of an animation the first frame is read.
-    Raises InputError naming the file: absent, empty, truncated, not an image, or above MAX_PIXELS.
+    Samples of 16 bits are scaled by 255 / 65535 and rounded. `bits` says how many of them are used (12: 0 to
+    4095); without it an image that uses less than a fourth of the range is refused. CMYK becomes RGB. Without
+    `strict` a JPEG with damaged data is read as far as libjpeg can.
+    Raises InputError naming the file: absent, empty, damaged, of another format, of several images, or of a
+    size that `check_size` refuses.
     """
-    data, name = _content(source)
-    if _is_png16(data):
-        return _png16(data, name)
-    image = _upright(_open(data, name))
-    if image.mode.startswith("I;16"):
-        return _eight_bits(np.asarray(image).astype(np.uint16))
-    if image.mode in ("I", "F"):
-        raise InputError(f"{name}: 32-bit pixels; accepted: 8 or 16 bits a channel")
-    mode = "L" if image.mode in ("1", "L", "LA") else "RGB"
-    return np.array(image if image.mode == mode else image.convert(mode))
+    data, name = content(source)
+    with reading(name, "an image"):
+        file = open_image(data, name)
+        turn = orientation(file)
+        if data.startswith(JPEG):
+            pixels = decode_jpeg(file, data, strict)
+        elif is_png16(data):
+            pixels = _eight_bits(_png16(data, name), DEEP, bits, name)
+        else:
+            pixels = _decoded(file, bits, name)
+    return turned(pixels, turn if file.format != "TIFF" else 1)  # Pillow turns TIFF while it decodes
 
 
 def read_grey(source: Path | bytes) -> NDArray[np.uint8]:
@@ -68,87 +83,175 @@ def read_grey(source: Path | bytes) -> NDArray[np.uint8]:
     return pixels if pixels.ndim == 2 else opencv().cvtColor(pixels, opencv().COLOR_RGB2GRAY)
 
 
-def read_ids(source: Path | bytes) -> NDArray[np.uint8]:
-    """uint8 (H, W) of class ids: the stored numbers, of palette images the indices.
-
-    Raises InputError as `read_image` does, and for colour and for 16 bits.
-    """
-    data, name = _content(source)
-    image = _open(data, name)
-    if image.mode not in ("1", "L", "P") or _is_png16(data):
-        raise InputError(f"{name}: a mask of mode {image.mode}; accepted: one channel of 1 or 8 bits")
-    return np.array(image).astype(np.uint8)
-
-
 def read_numbers(path: Path) -> NDArray[Any]:
-    """(H, W) numbers of one channel as stored, such as a TIFF of Hounsfield units: uint16, int32 or float32.
+    """Return (H, W) numbers of one channel as stored, such as a TIFF of Hounsfield units: uint16, int32 or float32.
 
-    Raises InputError as `read_image` does, and for 8 bits and for colour.
+    Raises InputError as `read_image` does, for 8 bits, for colour and for values that are not finite.
     """
-    data, name = _content(path)
-    image = _open(data, name)
-    if image.mode not in ("I", "F") and not image.mode.startswith("I;16"):
-        raise InputError(f"{name}: pixels of mode {image.mode}; accepted: one channel of 16 or 32 bits")
-    return np.array(image)
+    data, name = content(path)
+    with reading(name, "an image"):
+        file = open_image(data, name)
+        if file.mode not in ("I", "F") and not file.mode.startswith("I;16"):
+            raise InputError(f"{name}: pixels of mode {file.mode}; accepted: one channel of 16 or 32 bits")
+        if is_white_zero(file):
+            raise InputError(f"{name}: 0 is white in it; accepted: numbers whose 0 is black")
+        pixels = np.array(file)
+    if not np.isfinite(pixels).all():
+        raise InputError(f"{name}: values that are no number; accepted: finite values")
+    return pixels
 
 
-def _content(source: Path | bytes) -> tuple[bytes, str]:
+def content(source: Path | bytes) -> tuple[bytes, str]:
+    """The bytes of an image or mask, and the name that messages use."""
     if isinstance(source, bytes):
-        data, name = source, "<bytes>"
-    else:
-        name = str(source)
-        try:
-            data = source.read_bytes()
-        except OSError as error:
-            raise InputError(f"{name}: {error.strerror}") from None
-    if not data:
-        raise InputError(f"{name}: empty file (0 bytes)")
-    return data, name
+        return check_content("<bytes>", source), "<bytes>"
+    return read_bytes(source), str(source)
 
 
-def _open(data: bytes, name: str) -> "Image":
-    from PIL import UnidentifiedImageError
+def open_image(data: bytes, name: str) -> "Image":
+    """Open an image of FORMATS by its header, and refuse what no reader here takes. Nothing is decoded yet.
+
+    Raises InputError for another format, a refused size, several images in one file, channels that are
+    neither colour nor transparency, and a PNG whose checksums do not fit.
+    """
+    from PIL import Image, UnidentifiedImageError
 
     try:
-        image: Image = _pillow().open(BytesIO(data))
-        _limit(image.size, name)
-        image.load()
+        file = Image.open(BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError:
-        raise InputError(f"{name}: not an image that can be read") from None
-    except _pillow().DecompressionBombError:
+        found = " (PostScript or PDF)" if data.startswith((b"%!PS", b"%PDF", b"\xc5\xd0\xd3\xc6")) else ""
+        raise InputError(f"{name}: no image{found}; accepted: {', '.join(FORMATS)}, not damaged") from None
+    except Image.DecompressionBombError:
         raise InputError(f"{name}: more than {MAX_PIXELS:,} pixels") from None
-    except (OSError, SyntaxError, ValueError, struct.error, EOFError) as error:
-        raise error if isinstance(error, InputError) else InputError(f"{name}: {error}") from None
-    return image
+    check_size(*file.size, name)
+    if file.format == "TIFF":
+        _check_channels(file, name)
+    if not data.startswith(JPEG) and (count := _pages(file)) > 1:
+        raise InputError(f"{name}: {count} images in one file; accepted: one image a file")
+    if data.startswith(PNG):
+        Image.open(BytesIO(data), formats=("PNG",)).verify()
+    return file
 
 
-def _limit(size: tuple[int, int], name: str) -> None:
-    if size[0] * size[1] > MAX_PIXELS:
-        raise InputError(f"{name}: {size[0]}x{size[1]} is more than {MAX_PIXELS:,} pixels")
+def check_size(width: int, height: int, name: Path | str) -> None:
+    """Raise InputError for sizes that would take gigabytes, here or where an image is padded to a square."""
+    size = f"{name}: {width}x{height} is"
+    if width < 1 or height < 1:
+        raise InputError(f"{size} no size of an image")
+    if width * height > MAX_PIXELS:
+        raise InputError(f"{size} more than {MAX_PIXELS:,} pixels")
+    if max(width, height) > MAX_SIDE:
+        raise InputError(f"{size} more than {MAX_SIDE:,} pixels on a side")
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise InputError(f"{size} a strip; accepted: sides of a ratio up to {MAX_ASPECT}")
 
 
-def _upright(image: "Image") -> "Image":
-    from PIL import ImageOps
-
+def orientation(file: "Image") -> int:
+    """The EXIF orientation, 1 (upright) to 8."""
     try:
-        turned = image.getexif().get(ORIENTATION, 1) not in (None, 1)
-        return ImageOps.exif_transpose(image) if turned else image
-    except (SyntaxError, ValueError, KeyError, OSError, TypeError, struct.error):
-        return image
+        found = file.getexif().get(ORIENTATION, 1)
+    except Exception:  # whatever Pillow raises on a damaged block
+        return 1
+    return found if found in TURNED else 1
 
 
-def _is_png16(data: bytes) -> bool:
-    return data[:8] == b"\x89PNG\r\n\x1a\n" and len(data) > 24 and data[24] == 16
+def orientation_of(path: Path) -> int:
+    """The EXIF orientation of an image file, from its header alone."""
+    from PIL import Image
+
+    with reading(path, "an image"), Image.open(path, formats=FORMATS) as file:
+        return orientation(file)
 
 
-def _png16(data: bytes, name: str) -> NDArray[np.uint8]:
-    _open(data, name)  # size limit and truncation
+def turned(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Turn (H, W, ...) pixels upright from an EXIF orientation."""
+    return np.ascontiguousarray(TURNED[orientation](pixels)) if orientation != 1 else pixels
+
+
+def decode_jpeg(file: "Image", data: bytes, strict: bool = True) -> NDArray[np.uint8]:
+    """Decode an opened JPEG to RGB or grey. `strict` refuses every file that libjpeg warns of."""
+    import simplejpeg
+
+    if file.mode == "CMYK":  # Pillow knows that Adobe writes it inverted
+        simplejpeg.decode_jpeg(data, "CMYK", strict=strict)
+        return np.array(file.convert("RGB"))
+    if file.mode == "L":
+        return simplejpeg.decode_jpeg(data, "GRAY", strict=strict)[:, :, 0]
+    return simplejpeg.decode_jpeg(data, "RGB", strict=strict)
+
+
+def is_png16(data: bytes) -> bool:
+    return data.startswith(PNG) and len(data) > 24 and data[24] == 16
+
+
+def is_white_zero(file: "Image") -> bool:
+    """Whether a TIFF says WhiteIsZero."""
+    tags = getattr(file, "tag_v2", {}) if file.format == "TIFF" else {}
+    return tags.get(PHOTOMETRIC) == WHITE_IS_ZERO
+
+
+def _decoded(file: "Image", bits: int | None, name: str) -> NDArray[np.uint8]:
+    """By Pillow, which inverts WhiteIsZero of up to 8 bits by itself and not of 16."""
+    white_zero, used = is_white_zero(file), _bits_a_sample(file)
+    file.load()
+    if file.mode.startswith("I;16") or (file.mode == "I" and file.format == "PPM"):  # Pillow scales PPM to 65535
+        full = 2**used - 1 if used < 16 else DEEP
+        pixels = _eight_bits(np.asarray(file).astype(np.uint16), full, bits, name)
+        return 255 - pixels if white_zero else pixels
+    if file.mode in ("I", "F"):
+        raise InputError(f"{name}: 32-bit or signed pixels; accepted: 8 or 16 bits a channel without a sign")
+    mode = "L" if file.mode in ("1", "L", "LA", "La") else "RGB"
+    return np.array(file if file.mode == mode else file.convert(mode))
+
+
+def _png16(data: bytes, name: str) -> NDArray[np.uint16]:
     cv2 = opencv()
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise InputError(f"{name}: not a PNG that can be read")
-    return _eight_bits(pixels if pixels.ndim == 2 else pixels[:, :, 2::-1])
+    return pixels if pixels.ndim == 2 else pixels[:, :, 2::-1]
 
 
-def _eight_bits(pixels: NDArray[Any]) -> NDArray[np.uint8]:
-    return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+def _eight_bits(pixels: NDArray[np.uint16], full: int, bits: int | None, name: str) -> NDArray[np.uint8]:
+    """Scale 0 to `full`, or the range of `bits`, to 0 to 255. Raises InputError where the range does not fit."""
+    highest = int(pixels.max())
+    if bits is not None:
+        full = 2**bits - 1
+    found = f"{name}: 16-bit samples from {int(pixels.min()):,} to {highest:,} of {full:,}"
+    if highest > full:
+        raise InputError(f"{found}: more than `bits: {bits}` says")
+    if bits is None and full == DEEP and 0 < highest < DEEP // USED:
+        guess = next(depth for depth in (8, 10, 12, 14) if highest < 2**depth)
+        raise InputError(
+            f"{found}: nearly black, as {guess} bits stored in 16 are; write `bits: {guess}` into dataset.yaml "
+            "if that is so, or `bits: 16` if the images are that dark"
+        )
+    return ((pixels.astype(np.uint32) * 255 + full // 2) // full).astype(np.uint8)
+
+
+def _bits_a_sample(file: "Image") -> int:
+    bits = getattr(file, "tag_v2", {}).get(BITS, (8,)) if file.format == "TIFF" else (16,)
+    return int(bits[0]) if isinstance(bits, tuple) else int(bits)
+
+
+def _check_channels(file: "Image", name: str) -> None:
+    """Raise InputError for a TIFF with channels that are neither grey, colour nor transparency."""
+    tags: Any = getattr(file, "tag_v2", {})
+    channels, kind = int(tags.get(SAMPLES, 1)), tags.get(PHOTOMETRIC, 1)
+    extra = channels - COLOURS.get(kind, 1)
+    transparent = extra == 1 and tags.get(EXTRA, (0,))[0] in TRANSPARENCY
+    if extra and not transparent:
+        raise InputError(f"{name}: {channels} channels; accepted: grey or colour, with or without transparency")
+
+
+def _pages(file: "Image") -> int:
+    """How many images a file holds, without the smaller copies that a TIFF may have of one."""
+    count = getattr(file, "n_frames", 1)
+    if count == 1 or file.format != "TIFF":
+        return count
+    reduced = 0
+    for page in range(1, count):
+        file.seek(page)
+        reduced += int(getattr(file, "tag_v2", {}).get(254, 0)) & REDUCED
+    file.seek(0)
+    return count - reduced

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from medpt.data.card import FILE, UNLABELLED, DatasetCard, Value, columns
 from medpt.data.dataset import IGNORE, Dataset, Reader, Record, Split
-from medpt.data.decode import read_ids, read_image
+from medpt.data.decode import read_image
+from medpt.data.masks import read_ids, read_values
 from medpt.data.locate import walk
 from medpt.data.readers.dicom import hounsfield, intensities
 from medpt.data.readers.tables import csv_rows

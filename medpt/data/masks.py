@@ -1,0 +1,111 @@
+"""Masks: the numbers or colours that a file stores, never what an image decoder makes of them.
+
+Nothing is scaled, converted, smoothed or guessed. What an image may lose without harm (transparency, 16 bits,
+an orientation) would change the class of a pixel here, so it is kept or refused.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medpt.data.decode import (
+    JPEG,
+    content,
+    decode_jpeg,
+    is_png16,
+    is_white_zero,
+    open_image,
+    orientation,
+    orientation_of,
+    turned,
+)
+from medpt.data.reading import reading
+from medpt.errors import InputError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+TRANSPARENT = ("LA", "La", "PA", "RGBA", "RGBa")
+SHOWN = 3  # values in a message
+
+
+def read_ids(source: Path | bytes) -> NDArray[np.uint8]:
+    """Return uint8 (H, W) of class numbers: the stored numbers, of palette images the indices.
+
+    Raises InputError as `read_values` does, for colour and for numbers above 255.
+    """
+    stored = read_values(source, palette_colours=False)
+    name = content_name(source)
+    if stored.ndim != 2:
+        raise InputError(f"{name}: a mask in colour; accepted: one channel of class numbers, or `values` in the card")
+    if stored.dtype != np.uint8 and not 0 <= stored.min() <= stored.max() <= 255:
+        raise InputError(f"{name}: numbers from {stored.min():,} to {stored.max():,}; accepted: classes 0 to 255")
+    return stored.astype(np.uint8)
+
+
+def read_values(source: Path | bytes, palette_colours: bool = True) -> NDArray[Any]:
+    """Return the stored values: (H, W) uint8, uint16 or int32, or (H, W, 3) uint8 of a mask in colour.
+
+    A palette image gives its colours, or its indices; one bit gives 0 and 255, or 0 and 1. EXIF turns the mask as
+    it turns an image (see `check_turned_alike`).
+    Raises InputError naming the file for what `open_image` refuses, for fractions, for a TIFF whose 0 is white,
+    and for a mask whose transparency says more than its colours.
+    """
+    data, name = content(source)
+    with reading(name, "a mask"):
+        file = open_image(data, name)
+        if is_white_zero(file):
+            raise InputError(f"{name}: a TIFF whose 0 is white; accepted: masks whose 0 is black (BlackIsZero)")
+        turn = orientation(file) if file.format != "TIFF" else 1  # Pillow turns TIFF while it decodes
+        if data.startswith(JPEG):
+            return turned(decode_jpeg(file, data), turn)
+        file.load()
+        _check_mode(file, data, name)
+        return turned(_stored(file, name, palette_colours), turn)
+
+
+def check_turned_alike(image: Path, mask: Path) -> None:
+    """Raise InputError where EXIF turns one of image and mask alone: on which of the two was it drawn?"""
+    first, second = orientation_of(image), orientation_of(mask)
+    if first != second:
+        raise InputError(
+            f"{mask}: its EXIF orientation is {second}, that of {image} is {first}; "
+            "accepted: the same in both, best both upright (1)"
+        )
+
+
+def content_name(source: Path | bytes) -> str:
+    return "<bytes>" if isinstance(source, bytes) else str(source)
+
+
+def _check_mode(file: "Image", data: bytes, name: str) -> None:
+    deep_colour = is_png16(data) and file.mode != "I;16"
+    known = (*TRANSPARENT, "1", "L", "P", "RGB", "I")
+    if deep_colour or not (file.mode in known or file.mode.startswith("I;16")):
+        mode = "16-bit colour or transparency" if deep_colour else f"mode {file.mode}"
+        raise InputError(f"{name}: a mask of {mode}; accepted: whole numbers of one channel, or 8-bit colours")
+
+
+def _stored(file: "Image", name: str, palette_colours: bool) -> NDArray[Any]:
+    if file.mode == "1":
+        return np.array(file).astype(np.uint8) * np.uint8(255 if palette_colours else 1)
+    if file.mode == "P" and not palette_colours:
+        return np.array(file)
+    if file.mode in TRANSPARENT or "transparency" in file.info:
+        _check_transparency(np.array(file.convert("RGBA")), name)
+    if file.mode in ("LA", "La"):
+        return np.array(file)[:, :, 0]
+    return np.array(file.convert("RGB") if file.mode in (*TRANSPARENT, "P") else file)
+
+
+def _check_transparency(pixels: NDArray[np.uint8], name: str) -> None:
+    """Raise InputError where two pixels of one colour differ in transparency: the mask is drawn in it."""
+    red, green, blue, alpha = np.moveaxis(pixels.astype(np.int64), 2, 0)
+    colours = red << 16 | green << 8 | blue
+    if len(np.unique(colours)) != len(np.unique(colours << 8 | alpha)):
+        raise InputError(
+            f"{name}: drawn in its transparency (one colour occurs with transparency {alpha.min()} and "
+            f"{alpha.max()}), which is not read; accepted: grey values or colours without transparency"
+        )
