@@ -65,14 +65,17 @@ def accuracy(scores: Array, labels: Array) -> float:
 def confusion_matrix(prediction: Array, target: Array, num_classes: int, ignore_index: int = IGNORE) -> Array:
     """Count pairs of classes, int64 (K, K): rows for the target, columns for the prediction.
 
-    Elements whose target is `ignore_index` are left out. Raises InputError if the shapes differ or a class is
-    outside 0..num_classes-1.
+    Elements whose target is `ignore_index` are left out. Raises InputError if the shapes differ, and for
+    values that are no whole numbers (probabilities, a mask resized with interpolation) or outside
+    0..num_classes-1.
     """
     prediction, target = np.asarray(prediction), np.asarray(target)
     if prediction.shape != target.shape:
         raise InputError(f"prediction {prediction.shape} and target {target.shape} differ in shape")
+    if not isinstance(num_classes, int | np.integer) or isinstance(num_classes, bool) or num_classes < 1:
+        raise InputError(f"num_classes is {num_classes!r}; accepted: a whole number from 1")
     counted = target != ignore_index
-    truth, guess = target[counted].astype(np.int64), prediction[counted].astype(np.int64)
+    truth, guess = _whole("target", target[counted]), _whole("prediction", prediction[counted])
     _check_range("target", truth, num_classes)
     _check_range("prediction", guess, num_classes)
     return np.bincount(truth * num_classes + guess, minlength=num_classes**2).reshape(
@@ -124,12 +127,28 @@ def _checked(scores: Array, labels: Array) -> tuple[Array, Array]:
     scores, labels = np.asarray(scores), np.asarray(labels)
     if scores.ndim != 2 or labels.shape != scores.shape[:1]:
         raise InputError(f"scores {scores.shape} and labels {labels.shape} are not (N, K) and (N,)")
+    if scores.dtype.kind not in "buif":
+        raise InputError(f"scores of {scores.dtype}; accepted: real numbers")
+    labels = _whole("labels", labels)
     _check_range("label", labels, scores.shape[1])
     return scores, labels
 
 
+def _whole(what: str, values: Array) -> Array:
+    """Values as int64. Raises InputError for what is no whole number; 1.0 and True are."""
+    if values.dtype.kind not in "buif":
+        raise InputError(f"{what} of {values.dtype}; accepted: whole numbers")
+    if values.dtype.kind == "f":
+        broken = values[~(np.isfinite(values) & (values == np.rint(values)))]
+        if broken.size:
+            raise InputError(
+                f"{what}: {broken.size:,} values such as {broken.flat[0]}; accepted: whole numbers"
+            )
+    return values.astype(np.int64)
+
+
 def _check_range(what: str, values: Array, num_classes: int) -> None:
-    if len(values) and not (values.min() >= 0 and values.max() < num_classes):
+    if values.size and not (values.min() >= 0 and values.max() < num_classes):
         raise InputError(f"{what} {values.min()}..{values.max()} outside the classes 0..{num_classes - 1}")
 
 

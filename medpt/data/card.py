@@ -15,6 +15,10 @@ FILE = "dataset.yaml"
 IMAGE_FOLDER = "image_folder"  # the reader of users' datasets
 UNLABELLED = "ignore"  # in `values`: the pixels that nobody labelled
 MOST_CLASSES = 250
+SPLIT_FOLDERS = {  # above a folder for each class; a validation set is drawn from the training set
+    **dict.fromkeys(("train", "training", "val", "valid", "validation"), "train"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
 
 Modality = Literal["x-ray", "ct", "mri", "fundus", "dermoscopy", "histology", "oct", "natural"]
 Value = int | tuple[int, int, int]  # a grey value, or red, green and blue
@@ -33,9 +37,10 @@ class DatasetCard:
     where only the original files say it. `pipeline` replaces the modality's default. `folders` are the names
     that downloads have. `reader` and `phantom` name modules of medpt.data.readers and medpt.phantom.
 
-    `images`, `labels`, `masks` and `values` are for the reader `image_folder`: a CSV file of labels and
-    folders, all relative to the card's own, and the grey value or colour of each class (and perhaps of
-    `ignore`) in masks that do not hold class numbers.
+    The other keys are for the reader `image_folder`. `images`, `labels` and `masks` are folders and a CSV
+    file, all relative to the card's own; `columns` names the columns of that file. `values` has the grey
+    value or colour of each class (and perhaps of `ignore`) in masks that do not hold class numbers.
+    `damaged` names JPEG files, relative to the card's folder, that are read although their data are damaged.
     """
 
     __pydantic_config__: ClassVar[Any] = {"strict": True, "extra": "forbid"}
@@ -61,6 +66,14 @@ class DatasetCard:
         default_factory=dict,
         metadata=_accepts("a mapping of classes to grey values (0 to 255) or colours ([red, green, blue])"),
     )
+    columns: Mapping[str, str] = field(
+        default_factory=dict,
+        metadata=_accepts("a mapping such as {image: filename, label: diagnosis, patient: patient_id}"),
+    )
+    bits: int | None = field(
+        default=None, metadata=_accepts("how many bits of 16-bit images are used: 8 to 16")
+    )
+    damaged: tuple[str, ...] = ()
     title: str = ""
     source: str = ""
     folders: tuple[str, ...] = ()
@@ -87,6 +100,12 @@ def columns(table: Path) -> list[str]:
             return [name.strip() for name in next(csv.reader(file), [])]
     except (OSError, UnicodeDecodeError, csv.Error):
         return []
+
+
+def has_split_folders(images: Path) -> bool:
+    """Whether a folder for each class stands below folders of a training and a test set."""
+    found = {SPLIT_FOLDERS.get(path.name.lower()) for path in images.iterdir() if path.is_dir()}
+    return {"train", "test"} <= found
 
 
 @cache

@@ -6,13 +6,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from medpt.data.card import FILE, IMAGE_FOLDER, MOST_CLASSES, UNLABELLED, DatasetCard, columns, plain
+from medpt.data.card import (
+    FILE,
+    IMAGE_FOLDER,
+    MOST_CLASSES,
+    UNLABELLED,
+    DatasetCard,
+    columns,
+    has_split_folders,
+    plain,
+)
 from medpt.data.preprocess import canonical
 from medpt.errors import InputError, did_you_mean
 from medpt.schema import validate, without
 from medpt.yaml_document import Document, Problem
 
-NEEDED = {"classification": ("images", "labels"), "segmentation": ("images", "masks")}
+NEEDED = {"classification": ("images",), "segmentation": ("images", "masks")}
+COLUMNS = ("image", "label", "patient", "split", "mask")
+BACKGROUND = ("background", "bg")
 SPLITS = ("train", "test")
 PATHS = {"images": "folder", "labels": "file", "masks": "folder"}
 RESERVED = re.compile(r"random|none|ss-.*|.*-\d+k", re.IGNORECASE)  # what space files mean by such names
@@ -45,8 +56,14 @@ def _with_defaults(card: DatasetCard, home: Path) -> DatasetCard:
         title=card.title or f"{card.name}, a user's dataset",
         source=card.source or f"{home.name}/{FILE}",
         folders=card.folders or (home.name,),
-        official_split=card.labels is not None and "split" in columns(home / card.labels),
+        official_split=_has_split(card, home),
     )
+
+
+def _has_split(card: DatasetCard, home: Path) -> bool:
+    if card.labels is not None:
+        return card.columns.get("split", "split") in columns(home / card.labels)
+    return card.task == "classification" and has_split_folders(home / str(card.images))
 
 
 def _without_nulls(data: Any) -> Any:
@@ -71,7 +88,9 @@ def content_problems(data: Mapping[str, Any], home: Path, taken: Collection[str]
             *_needed(data),
             *_classes(data),
             *_paths(data, home),
+            *_columns(data),
             *_values(data),
+            *_background(data),
         ]
     return problems
 
@@ -128,12 +147,33 @@ def _classes(data: Mapping[str, Any]) -> Problems:
 def _paths(data: Mapping[str, Any], home: Path) -> Problems:
     for key, kind in PATHS.items():
         path = home / data.get(key, "")
-        if key in data and not path.resolve().is_relative_to(home.resolve()):
+        if key in data and (Path(data[key]).is_absolute() or ".." in Path(data[key]).parts):
             yield (key,), f"`{key}` is {data[key]!r}; a path below the folder of {FILE} is accepted"
         elif key in data and not (path.is_file() if kind == "file" else path.is_dir()):
             yield (key,), f"`{key}` is {data[key]!r}: no such {kind}"
     if "masks" in data and data["masks"] == data.get("images"):
         yield ("masks",), "`masks` is the folder of the images; another folder is accepted"
+
+
+def _columns(data: Mapping[str, Any]) -> Problems:
+    for key in data.get("columns", {}):
+        if key not in COLUMNS:
+            yield ("columns", key), f"unknown column `{key}`; {did_you_mean(key, COLUMNS)}"
+    if "columns" in data and "labels" not in data:
+        yield ("columns",), "`columns` without `labels`; columns are accepted for that table alone"
+    if not 8 <= data.get("bits", 16) <= 16:
+        yield ("bits",), f"`bits` is {data['bits']}; 8 to 16 are accepted"
+
+
+def _background(data: Mapping[str, Any]) -> Problems:
+    """Padding gets class 0, and dice leaves it out: the background has to be it."""
+    classes, values = data.get("classes", []), data.get("values", {})
+    named = [name for name in classes if str(name).casefold() in BACKGROUND]
+    black = [name for name in classes if values.get(name) in (0, [0, 0, 0])]
+    ground = (named or black or classes)[:1]
+    if data.get("task") == "segmentation" and ground and ground[0] != classes[0]:
+        text = f"the class `{ground[0]}` is the background, and `{classes[0]}` is named before it"
+        yield ("classes",), f"{text}; name it first: it fills what a crop adds, and dice leaves it out"
 
 
 def _values(data: Mapping[str, Any]) -> Problems:

@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 
 from medpt.data.dataset import IGNORE, Dataset, Record
 from medpt.data.glibc_memory import kept
+from medpt.data.image_hash import BYTES, perceptual_hash
+from medpt.data.label_counts import NO_SPLIT, LabelFindings, image_counts, judge
+from medpt.data.leakage import near_pairs
 from medpt.errors import InputError
 
 BONE, LARGEST_BONE = 700, 0.25  # Hounsfield units; above it lies less than this share of any slice of a body
@@ -39,33 +42,39 @@ def check(dataset: Dataset, progress: TextIO) -> Findings:
 
 def at_once(dataset: Dataset) -> Findings:
     """What is known without decoding: the reader's findings, counts, labels, patients, sizes of files."""
+    judged = LabelFindings()
+    if dataset.info.task == "classification":
+        judged = judge(dataset.info, image_counts(dataset))
     problems = [
         *dataset.problems,
         *_counts(dataset),
         *_labels(dataset),
+        *judged.problems,
         *_shared_patients(dataset),
         *_files(dataset),
     ]
-    return Findings(problems, list(dataset.remarks))
+    return Findings(list(dict.fromkeys(problems)), [*dataset.remarks, *judged.notes])
 
 
 def decoded(dataset: Dataset, progress: TextIO) -> Findings:
     """What every image and mask, decoded, says; progress goes to `progress` with rate and time to go."""
     if dataset.info.task == "survival":
         return Findings(remarks=["slides were not opened: their patches belong to the survival pipeline"])
-    found, seen = Findings(), _Seen()
+    found, seen, pixels = Findings(), _Seen(), _Pixels(dataset)
     with kept():
         for record in _shown(dataset, len(dataset), progress):
-            found.problems += _decoding(dataset, record, seen)
-    found.remarks = [*seen.blank, *seen.twins()]
+            found.problems += _decoding(dataset, record, seen, pixels)
+    judged = pixels.findings()
+    found.problems += judged.problems
+    found.remarks = [*seen.blank, *seen.copies(), *judged.notes]
     return found
 
 
-def _decoding(dataset: Dataset, record: Record, seen: "_Seen") -> list[str]:
+def _decoding(dataset: Dataset, record: Record, seen: "_Seen", pixels: "_Pixels") -> list[str]:
     try:
         image = dataset.image(record)
         seen.add(record, image)
-        masked = _mask(dataset, record, image) if record.mask_path else []
+        masked = _mask(dataset, record, image, pixels) if record.mask_path else []
     except InputError as error:
         return error.problems
     return [*_implausible(record, image), *masked]
@@ -113,8 +122,9 @@ def _implausible(record: Record, image: NDArray[Any]) -> list[str]:
     return [f"{record.id}: {share}: not Hounsfield units (is RescaleIntercept lost?)"]
 
 
-def _mask(dataset: Dataset, record: Record, image: NDArray[Any]) -> list[str]:
+def _mask(dataset: Dataset, record: Record, image: NDArray[Any], pixels: "_Pixels") -> list[str]:
     mask, problems = dataset.mask(record), []
+    pixels.add(record, mask)
     if mask.shape != image.shape[:2]:
         problems.append(f"{record.mask_path}: shape {mask.shape} for an image of shape {image.shape[:2]}")
     if (strange := mask[(mask >= len(dataset.info.classes)) & (mask != IGNORE)]).size:
@@ -124,11 +134,46 @@ def _mask(dataset: Dataset, record: Record, image: NDArray[Any]) -> list[str]:
     return problems
 
 
+class _Pixels:
+    """Pixels of each class by split, and the masks that hold one class alone."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.info = dataset.info
+        self.counts: dict[str, Counter[str]] = {}
+        self.ignored = self.masks = self.background = 0
+
+    def add(self, record: Record, mask: NDArray[np.uint8]) -> None:
+        found = np.bincount(mask.ravel(), minlength=IGNORE + 1)
+        named = {name: int(found[n]) for n, name in enumerate(self.info.classes)}
+        self.counts.setdefault(record.split or NO_SPLIT, Counter()).update(named)
+        self.ignored += int(found[IGNORE])
+        self.masks += 1
+        self.background += int(not found[1:IGNORE].any())
+
+    def findings(self) -> LabelFindings:
+        if not self.masks:
+            return LabelFindings()
+        judged = judge(self.info, self.counts)
+        if judged.problems and self.ignored and self.background == self.masks and not self.info.values:
+            first, second = self.info.classes[:2]
+            line = f"`values: {{{first}: 0, {second}: 255}}`"
+            text = "the masks hold 0 and 255 alone, and 255 stands for pixels that nobody labelled"
+            judged.problems.append(
+                f"{self.info.name}: {text}; write {line} into the card if 255 is `{second}`"
+            )
+        elif self.background:
+            text = f"{self.background:,} of {self.masks:,} masks hold `{self.info.classes[0]}` alone"
+            judged.notes.append(f"{self.info.name}: {text}")
+        return judged
+
+
 class _Seen:
     """Images by the hash of their pixels; those of a single value are alike without being copies."""
 
     def __init__(self) -> None:
         self.by_pixels: dict[bytes, list[Record]] = {}
+        self.records: list[Record] = []
+        self.hashes: list[bytes] = []  # image_hash.perceptual_hash of `records`
         self.blank: list[str] = []
 
     def add(self, record: Record, image: NDArray[Any]) -> None:
@@ -138,12 +183,28 @@ class _Seen:
         digest = hashlib.blake2b(f"{image.shape}{image.dtype}".encode(), digest_size=16)
         digest.update(np.ascontiguousarray(image).data)
         self.by_pixels.setdefault(digest.digest(), []).append(record)
+        self.records.append(record)
+        self.hashes.append(perceptual_hash(image))
 
-    def twins(self) -> list[str]:
+    def copies(self) -> list[str]:
         groups = [records for records in self.by_pixels.values() if len(records) > 1]
-        return [
-            f"{', '.join(r.id for r in records)}: identical images{_unlike(records)}" for records in groups
-        ]
+        identical = [f"{', '.join(r.id for r in rs)}: identical images{_unlike(rs)}" for rs in groups]
+        known = {frozenset((a.id, b.id)) for records in groups for a in records for b in records}
+        pairs = [(a, b) for a, b in self._near() if frozenset((a.id, b.id)) not in known]
+        return identical + [f"{a.id}, {b.id}: nearly identical images{_unlike([a, b])}" for a, b in pairs]
+
+    def _near(self) -> Iterator[tuple[Record, Record]]:
+        """Near copies in different splits, or where there is no split, of different patients."""
+        if not self.records:
+            return
+        names = np.frombuffer(b"".join(self.hashes), np.uint8).reshape(-1, BYTES)
+        tested = np.array([record.split == "test" for record in self.records])
+        first = np.flatnonzero(~tested) if tested.any() else np.arange(len(names))
+        second = np.flatnonzero(tested) if tested.any() else first
+        for i, j in near_pairs(names[first], names[second]):
+            a, b = self.records[first[i]], self.records[second[j]]
+            if tested.any() or (first[i] < second[j] and a.group_id != b.group_id):
+                yield a, b
 
 
 def _unlike(records: list[Record]) -> str:

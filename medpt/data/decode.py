@@ -1,10 +1,11 @@
 """Image files to uint8 pixels, complete or not at all.
 
-The formats are those of FORMATS, known by content; no other is tried, because some of Pillow's start programs.
-JPEG is decoded by simplejpeg, which refuses damaged data that libjpeg would fill with grey, PNG of 16 bits by
-OpenCV, which Pillow cuts to the high byte, all else by Pillow. Photometric interpretation and orientation mean
-the same in every format and bit depth. Colour profiles are not applied. An unreadable EXIF block counts as
-upright, because the pixels beside it are sound. Masks are read by medpt.data.masks.
+The formats are those of FORMATS, known by content; no other is tried, because some formats of Pillow start
+programs. simplejpeg decodes JPEG, because it refuses damaged data that libjpeg fills with grey; OpenCV
+decodes PNG of 16 bits, which Pillow cuts to the high byte; Pillow decodes the rest. Photometric
+interpretation and orientation mean the same in every format and bit depth. Colour profiles are not applied.
+An unreadable EXIF block counts as upright, because the pixels beside it are sound. Masks are read by
+medpt.data.masks.
 """
 
 from collections.abc import Callable
@@ -84,7 +85,7 @@ def read_grey(source: Path | bytes) -> NDArray[np.uint8]:
 
 
 def read_numbers(path: Path) -> NDArray[Any]:
-    """Return (H, W) numbers of one channel as stored, such as a TIFF of Hounsfield units: uint16, int32 or float32.
+    """Return (H, W) uint16, int32 or float32 of one channel as stored, such as a TIFF of Hounsfield units.
 
     Raises InputError as `read_image` does, for 8 bits, for colour and for values that are not finite.
     """
@@ -120,7 +121,9 @@ def open_image(data: bytes, name: str) -> "Image":
         file = Image.open(BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError:
         found = " (PostScript or PDF)" if data.startswith((b"%!PS", b"%PDF", b"\xc5\xd0\xd3\xc6")) else ""
-        raise InputError(f"{name}: no image{found}; accepted: {', '.join(FORMATS)}, not damaged") from None
+        raise InputError(
+            f"{name}: not an image that can be read{found}; accepted: {', '.join(FORMATS)}"
+        ) from None
     except Image.DecompressionBombError:
         raise InputError(f"{name}: more than {MAX_PIXELS:,} pixels") from None
     check_size(*file.size, name)
@@ -194,7 +197,9 @@ def _decoded(file: "Image", bits: int | None, name: str) -> NDArray[np.uint8]:
     """By Pillow, which inverts WhiteIsZero of up to 8 bits by itself and not of 16."""
     white_zero, used = is_white_zero(file), _bits_a_sample(file)
     file.load()
-    if file.mode.startswith("I;16") or (file.mode == "I" and file.format == "PPM"):  # Pillow scales PPM to 65535
+    if file.mode.startswith("I;16") or (
+        file.mode == "I" and file.format == "PPM"
+    ):  # Pillow scales PPM to 65535
         full = 2**used - 1 if used < 16 else DEEP
         pixels = _eight_bits(np.asarray(file).astype(np.uint16), full, bits, name)
         return 255 - pixels if white_zero else pixels
@@ -213,7 +218,7 @@ def _png16(data: bytes, name: str) -> NDArray[np.uint16]:
 
 
 def _eight_bits(pixels: NDArray[np.uint16], full: int, bits: int | None, name: str) -> NDArray[np.uint8]:
-    """Scale 0 to `full`, or the range of `bits`, to 0 to 255. Raises InputError where the range does not fit."""
+    """Scale 0 to `full`, or the range of `bits`, to 0 to 255. Raises InputError where it does not fit."""
     highest = int(pixels.max())
     if bits is not None:
         full = 2**bits - 1
@@ -223,8 +228,8 @@ def _eight_bits(pixels: NDArray[np.uint16], full: int, bits: int | None, name: s
     if bits is None and full == DEEP and 0 < highest < DEEP // USED:
         guess = next(depth for depth in (8, 10, 12, 14) if highest < 2**depth)
         raise InputError(
-            f"{found}: nearly black, as {guess} bits stored in 16 are; write `bits: {guess}` into dataset.yaml "
-            "if that is so, or `bits: 16` if the images are that dark"
+            f"{found}: nearly black, as {guess} bits stored in 16 are; write `bits: {guess}` into "
+            "dataset.yaml if that is so, or `bits: 16` if the images are that dark"
         )
     return ((pixels.astype(np.uint32) * 255 + full // 2) // full).astype(np.uint8)
 
@@ -241,7 +246,9 @@ def _check_channels(file: "Image", name: str) -> None:
     extra = channels - COLOURS.get(kind, 1)
     transparent = extra == 1 and tags.get(EXTRA, (0,))[0] in TRANSPARENCY
     if extra and not transparent:
-        raise InputError(f"{name}: {channels} channels; accepted: grey or colour, with or without transparency")
+        raise InputError(
+            f"{name}: {channels} channels; accepted: grey or colour, with or without transparency"
+        )
 
 
 def _pages(file: "Image") -> int:

@@ -181,6 +181,18 @@ def closest(source: Names, target: Names, limit: int) -> dict[int, tuple[int, in
     return {int(rows[i]): (int(places[best[i] % many]), int(best[i] // many)) for i in found}
 
 
+def near_pairs(source: Names, target: Names, limit: int = LIMIT) -> list[tuple[int, int]]:
+    """Every (row of `source`, row of `target`) within `limit` bits, turned and mirrored too."""
+    rows, columns = (np.flatnonzero(names.any(axis=1)) for names in (source, target))
+    if not len(rows) or not len(columns):
+        return []
+    forms = image_hash.turned(target[columns]).reshape(-1, image_hash.BYTES)
+    pairs: set[tuple[int, int]] = set()
+    for i, j, _ in _within(source[rows], forms, limit):
+        pairs.update(zip(rows[i].tolist(), columns[j % len(columns)].tolist(), strict=True))
+    return sorted(pairs)
+
+
 def _within(a: Names, b: Names, limit: int) -> Iterator[Hits]:
     """Pairs at most `limit` bits apart, by chunks that nearly agree where that is less work."""
     chunks, wanted = a.view(np.uint16), b.view(np.uint16)

@@ -11,12 +11,19 @@ from medpt.data.catalog import card, is_built_in, names
 from medpt.data.dataset_collections import COLLECTIONS
 from medpt.errors import InputError
 
-DEBRIS = {"__macosx", ".ds_store", "thumbs.db", "desktop.ini"}
+DEBRIS = {  # of archives, operating systems, network drives, notebooks and viewers, in lower case
+    *("__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__pycache__", "thumbnails"),
+    *("$recycle.bin", "recycler", "system volume information", "lost+found", "found.000"),
+    *("@eadir", "@tmp", "@recycle", "@recently-snapshot", "@snapshot", "@sharebin", "@sharesnap"),
+    *("#recycle", "#snapshot"),
+}
+DEBRIS_STARTS = (".", "~$", "synophoto_thumb", "synofile_thumb")  # hidden; Office's locks; thumbnails
 
 
 def is_debris(name: str) -> bool:
-    """Entries that no owner meant to publish: macOS and Windows bookkeeping, hidden and `._` files."""
-    return name.lower() in DEBRIS or name.startswith(".")
+    """Whether an entry is one that no publisher meant to publish: bookkeeping of systems, hidden files."""
+    lower = name.lower()
+    return lower in DEBRIS or lower.startswith(DEBRIS_STARTS)
 
 
 def entries(folder: Path) -> list[os.DirEntry[str]]:
@@ -39,12 +46,28 @@ def files(folder: Path, *suffixes: str) -> list[Path]:
 
 
 def walk(folder: Path) -> Iterator[os.DirEntry[str]]:
-    """Every file below `folder`, depth first in the order of names, without debris."""
+    """Every file below `folder`, depth first in the order of names, without debris.
+
+    Raises InputError for a link to a folder that leads back to one above it: such a tree has no end.
+    """
+    yield from _walk(folder, ())
+
+
+def _walk(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[os.DirEntry[str]]:
     for entry in entries(folder):
-        if entry.is_dir():
-            yield from walk(Path(entry.path))
-        else:
+        if not entry.is_dir():
             yield entry
+            continue
+        status = entry.stat()
+        identity = (status.st_dev, status.st_ino)
+        if entry.is_symlink() and (identity in above or identity == _identity(folder)):
+            raise InputError(f"{entry.path}: a link to a folder above it; remove the link")
+        yield from _walk(Path(entry.path), (*above, _identity(folder)))
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    status = folder.stat()
+    return status.st_dev, status.st_ino
 
 
 def child(folder: Path, name: str) -> Path | None:
@@ -52,16 +75,6 @@ def child(folder: Path, name: str) -> Path | None:
     if not folder.is_dir():
         return None
     return next((Path(entry.path) for entry in entries(folder) if entry.name.lower() == name.lower()), None)
-
-
-def read_text(path: Path) -> str:
-    """The text of a small UTF-8 file, without byte order mark. Raises InputError naming it."""
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: byte {error.start} is not UTF-8 text") from None
 
 
 def find_root(root: Path, is_root: Callable[[Path], bool], expected: str, depth: int = 4) -> Path:

@@ -4,12 +4,15 @@ Nothing is scaled, converted, smoothed or guessed. What an image may lose withou
 an orientation) would change the class of a pixel here, so it is kept or refused.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from medpt.data.card import FILE, UNLABELLED, Value
+from medpt.data.dataset import IGNORE
 from medpt.data.decode import (
     JPEG,
     content,
@@ -39,31 +42,58 @@ def read_ids(source: Path | bytes) -> NDArray[np.uint8]:
     stored = read_values(source, palette_colours=False)
     name = content_name(source)
     if stored.ndim != 2:
-        raise InputError(f"{name}: a mask in colour; accepted: one channel of class numbers, or `values` in the card")
+        raise InputError(
+            f"{name}: a mask in colour; accepted: one channel of class numbers, or `values` in the card"
+        )
     if stored.dtype != np.uint8 and not 0 <= stored.min() <= stored.max() <= 255:
-        raise InputError(f"{name}: numbers from {stored.min():,} to {stored.max():,}; accepted: classes 0 to 255")
+        raise InputError(
+            f"{name}: numbers from {stored.min():,} to {stored.max():,}; accepted: classes 0 to 255"
+        )
     return stored.astype(np.uint8)
 
 
 def read_values(source: Path | bytes, palette_colours: bool = True) -> NDArray[Any]:
     """Return the stored values: (H, W) uint8, uint16 or int32, or (H, W, 3) uint8 of a mask in colour.
 
-    A palette image gives its colours, or its indices; one bit gives 0 and 255, or 0 and 1. EXIF turns the mask as
-    it turns an image (see `check_turned_alike`).
-    Raises InputError naming the file for what `open_image` refuses, for fractions, for a TIFF whose 0 is white,
-    and for a mask whose transparency says more than its colours.
+    A palette image gives its colours, or its indices; one bit gives 0 and 255, or 0 and 1. EXIF turns the
+    mask as it turns an image (see `check_turned_alike`).
+    Raises InputError naming the file for what `open_image` refuses, for fractions, for a TIFF whose 0 is
+    white, and for a mask whose transparency says more than its colours.
     """
     data, name = content(source)
     with reading(name, "a mask"):
         file = open_image(data, name)
         if is_white_zero(file):
-            raise InputError(f"{name}: a TIFF whose 0 is white; accepted: masks whose 0 is black (BlackIsZero)")
+            raise InputError(
+                f"{name}: a TIFF whose 0 is white; accepted: masks whose 0 is black (BlackIsZero)"
+            )
         turn = orientation(file) if file.format != "TIFF" else 1  # Pillow turns TIFF while it decodes
         if data.startswith(JPEG):
             return turned(decode_jpeg(file, data), turn)
         file.load()
         _check_mode(file, data, name)
         return turned(_stored(file, name, palette_colours), turn)
+
+
+def read_coded(path: Path, values: Mapping[str, Value], classes: tuple[str, ...]) -> NDArray[np.uint8]:
+    """Return uint8 (H, W) of class numbers of a mask that shows classes as grey values or colours.
+
+    Raises InputError as `read_values` does, and for values that no class has.
+    """
+    colour = not isinstance(next(iter(values.values())), int)
+    codes = _codes(read_values(path), colour, path)
+    order = sorted((_code(value), name) for name, value in values.items())
+    known = np.array([code for code, _ in order])
+    ids = np.array([IGNORE if name == UNLABELLED else classes.index(name) for _, name in order], np.uint8)
+    at = np.searchsorted(known, codes).clip(max=len(known) - 1)
+    strange = np.unique(codes[known[at] != codes])
+    if strange.size:
+        shown = ", ".join(_shown(int(code), colour) for code in strange[:SHOWN])
+        accepted = ", ".join(_shown(code, colour) for code, _ in order)
+        raise InputError(
+            f"{path}: {strange.size} values that no class has, such as {shown}; accepted: {accepted}"
+        )
+    return ids[at]
 
 
 def check_turned_alike(image: Path, mask: Path) -> None:
@@ -85,7 +115,9 @@ def _check_mode(file: "Image", data: bytes, name: str) -> None:
     known = (*TRANSPARENT, "1", "L", "P", "RGB", "I")
     if deep_colour or not (file.mode in known or file.mode.startswith("I;16")):
         mode = "16-bit colour or transparency" if deep_colour else f"mode {file.mode}"
-        raise InputError(f"{name}: a mask of {mode}; accepted: whole numbers of one channel, or 8-bit colours")
+        raise InputError(
+            f"{name}: a mask of {mode}; accepted: whole numbers of one channel, or 8-bit colours"
+        )
 
 
 def _stored(file: "Image", name: str, palette_colours: bool) -> NDArray[Any]:
@@ -109,3 +141,24 @@ def _check_transparency(pixels: NDArray[np.uint8], name: str) -> None:
             f"{name}: drawn in its transparency (one colour occurs with transparency {alpha.min()} and "
             f"{alpha.max()}), which is not read; accepted: grey values or colours without transparency"
         )
+
+
+def _codes(stored: NDArray[Any], colour: bool, path: Path) -> NDArray[np.int32]:
+    """(H, W): the grey value, or red, green and blue in one number."""
+    wide = stored.astype(np.int32)
+    if colour:
+        red, green, blue = (wide, wide, wide) if wide.ndim == 2 else np.moveaxis(wide, 2, 0)
+        return red << 16 | green << 8 | blue
+    if wide.ndim == 2:
+        return wide
+    if (wide != wide[:, :, :1]).any():
+        raise InputError(f"{path}: a mask in colour; accepted: grey, as the `values` of {FILE} are")
+    return wide[:, :, 0]
+
+
+def _code(value: Value) -> int:
+    return value if isinstance(value, int) else value[0] << 16 | value[1] << 8 | value[2]
+
+
+def _shown(code: int, colour: bool) -> str:
+    return str([code >> 16, code >> 8 & 255, code & 255]) if colour else str(code)

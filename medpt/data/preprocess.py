@@ -29,9 +29,10 @@ from medpt.data.crops import (
     crop_white,
     crop_xray,
 )
-from medpt.data.decode import opencv
+from medpt.data.decode import check_size, opencv
 from medpt.errors import InputError, did_you_mean
 
+GREY_TYPES = (np.uint8, np.int16, np.uint16, np.float32)
 Point = tuple[float, float]  # x, y in pixels of the image as decoded; pixel centres are whole
 
 
@@ -41,7 +42,7 @@ def preprocess(image: Image, pipeline: str) -> NDArray[np.uint8]:
     `image` is uint8 (H, W, 3) RGB or (H, W), or int16 Hounsfield units (H, W) if the pipeline begins with
     window. Raises InputError for a bad pipeline or an image that an operation cannot take.
     """
-    return preprocess_pair(image, None, pipeline)[0]
+    return preprocess_pair(np.asarray(image), None, pipeline)[0]
 
 
 def preprocess_pair(
@@ -52,6 +53,7 @@ def preprocess_pair(
     No value appears in the mask that was not there, save 0 in what crop_fundus and roi pad. `centre` is what
     roi cuts around.
     """
+    _check_arrays(image, mask)
     if mask is not None and mask.shape != image.shape[:2]:
         raise InputError(f"mask of {_size(mask)} for an image of {_size(image)} (width x height)")
     for step in _parsed(pipeline):
@@ -63,6 +65,21 @@ def preprocess_pair(
     if image.ndim == 2:
         image = opencv().cvtColor(image, opencv().COLOR_GRAY2RGB)
     return np.ascontiguousarray(image), mask
+
+
+def _check_arrays(image: Image, mask: Mask) -> None:
+    """Raise InputError for what OpenCV would misread or crash on: other shapes, types and values."""
+    grey, colour = image.ndim == 2, image.ndim == 3 and image.shape[2] == 3
+    if not (grey and image.dtype in GREY_TYPES) and not (colour and image.dtype == np.uint8):
+        raise InputError(
+            f"image of {image.dtype} {image.shape}; accepted: uint8 (H, W, 3) RGB or (H, W), and "
+            "int16, uint16 or float32 (H, W)"
+        )
+    check_size(image.shape[1], image.shape[0], "image")
+    if image.dtype == np.float32 and not np.isfinite(image).all():
+        raise InputError("image with values that are no number; accepted: finite values")
+    if mask is not None and (mask.ndim != 2 or mask.dtype != np.uint8):
+        raise InputError(f"mask of {mask.dtype} {mask.shape}; accepted: uint8 (H, W) class numbers")
 
 
 def default_pipeline(modality: str, size: int = 256) -> str:

@@ -1,4 +1,4 @@
-"""What every reader of foreign files shares: one catch around other libraries, and bounds on what they may make.
+"""What every reader of foreign files shares: one catch around other libraries, and bounds on memory.
 
 A library may raise anything on a damaged file. `reading` turns all of it into one InputError that names the
 file, so that no list of a library's exceptions has to be complete and the other files are still reported.
@@ -6,6 +6,7 @@ file, so that no list of a library's exceptions has to be complete and the other
 
 import gzip
 import io
+import stat
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from pathlib import Path
 from medpt.errors import InputError
 
 MAX_BYTES = 2**30  # what one file may hold once it is decompressed; a scan of LUNA16 has 400 MB
+MAX_TEXT = 2**26  # bytes of a text file
 LONGEST = 200  # characters of another library's message
 
 
@@ -28,7 +30,11 @@ def reading(name: Path | str, what: str) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
-    except InputError:
+    except (
+        InputError,
+        ImportError,
+        NameError,
+    ):  # a missing package or a slip of ours is no fault of the file
         raise
     except FileNotFoundError:
         raise InputError(f"{name}: no such file") from None
@@ -37,12 +43,31 @@ def reading(name: Path | str, what: str) -> Iterator[None]:
 
 
 def read_bytes(path: Path, most: int = MAX_BYTES) -> bytes:
-    """Return the content of a file. Raises InputError: absent, empty, a folder, or of more than `most` bytes."""
+    """Return the content of a file. Raises InputError: absent, empty, no file, or above `most` bytes."""
     try:
-        with path.open("rb") as file:
-            return check_content(path, file.read(most + 1), most)
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise InputError(f"{path}: {'a directory' if path.is_dir() else 'not a file'}; accepted: a file")
+        if found.st_size > most:
+            raise InputError(f"{path}: {found.st_size:,} bytes; accepted: up to {most:,}")
+        return check_content(path, path.read_bytes(), most)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
+
+
+def read_text(path: Path, most: int = MAX_TEXT) -> str:
+    """Return the text of a UTF-8 file, without byte order mark; InputError names the line of other bytes."""
+    if path.is_file() and not path.stat().st_size:
+        return ""
+    content = read_bytes(path, most)
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise InputError(f"{path}: UTF-16 text; save it as UTF-8 (in Excel: CSV UTF-8)")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        what = f"byte 0x{content[error.start]:02x} is not UTF-8 text"
+        raise InputError(f"{path}, line {line}: {what}; save it as UTF-8 (in Excel: CSV UTF-8)") from None
 
 
 def gunzip(path: Path, most: int = MAX_BYTES) -> bytes:
@@ -73,12 +98,12 @@ def check_volume(name: Path | str, shape: tuple[int, ...], itemsize: int) -> Non
         size *= int(length)
     if not 0 < size <= MAX_BYTES:
         told = " x ".join(str(length) for length in shape)
-        raise InputError(f"{name}: {told} values of {itemsize} bytes; accepted: 1 to {MAX_BYTES:,} bytes in all")
+        raise InputError(
+            f"{name}: {told} values of {itemsize} bytes; accepted: 1 to {MAX_BYTES:,} bytes in all"
+        )
 
 
 def _told(error: Exception) -> str:
     """Name and first line of another library's error, cut to LONGEST characters."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
-
-

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from medpt.errors import InputError
 
 Integers = NDArray[np.int64]
+EVENTS = " (1 for a death, 0 for a censoring; not words)"
 
 
 def concordance_index(time: ArrayLike, event: ArrayLike, risk: ArrayLike) -> float:
@@ -59,10 +60,18 @@ def checked(
     time: ArrayLike, event: ArrayLike, risk: ArrayLike
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64]]:
     """As arrays of one length; raises InputError with a line for each of the three that is none."""
-    columns = {"time": np.asarray(time), "event": np.asarray(event), "risk": np.asarray(risk)}
+    given = {"time": np.asarray(time), "event": np.asarray(event), "risk": np.asarray(risk)}
+    columns = {name: np.array(c.tolist()) if c.dtype == object else c for name, c in given.items()}
     lengths = {name: column.shape for name, column in columns.items()}
     if len(set(lengths.values())) > 1 or columns["time"].ndim != 1:
         raise InputError(f"concordance: shapes {lengths}; accepted: one number a patient each")
+    strange = [
+        f"concordance: {name}: values of {column.dtype}; accepted: real numbers" + EVENTS * (name == "event")
+        for name, column in columns.items()
+        if column.dtype.kind not in "buif"
+    ]
+    if strange:
+        raise InputError(strange)
     numbers = {name: column.astype(np.float64) for name, column in columns.items()}
     problems = [
         f"concordance: {name}: {np.isnan(column).sum()} of {len(column)} values are not a number"

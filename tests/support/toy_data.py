@@ -63,7 +63,7 @@ def dataset(task: str, count: int = 24, broken: tuple[int, ...] = (), order: int
 
 
 def _card(task: str) -> DatasetCard:
-    return DatasetCard("Toy", "", "natural", task, CLASSES, {}, {}, True, "", "", "", (), "")  # type: ignore[arg-type]
+    return DatasetCard("Toy", "natural", task, CLASSES, official_split=True)  # type: ignore[arg-type]
 
 
 def prepare(folder: Path, data: Dataset, sample_size: int | None = None) -> Manifest:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record, Split
-from medpt.data.locate import child, read_text
+from medpt.data.locate import child
 from medpt.data.readers import ade20k_full, sceneparse
+from medpt.data.reading import read_text
 from medpt.errors import InputError
 
 SCENES = "sceneCategories.txt"

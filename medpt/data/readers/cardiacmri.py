@@ -8,9 +8,9 @@ contours stand in the other order, which their areas tell, they are swapped, and
 
 import os
 import re
-import zlib
 from collections.abc import Sequence
 from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record
 from medpt.data.locate import walk
+from medpt.data.reading import check_volume, read_bytes, reading
 from medpt.errors import InputError
 
 VOLUME = re.compile(r"sol_yxzt_pat(\d+)\.mat", re.IGNORECASE)
@@ -122,6 +123,7 @@ def _shape(path: Path) -> tuple[int, ...]:
     shape = shapes.get("sol_yxzt", ())
     if len(shape) != 4:
         raise InputError(f"{path}: sol_yxzt of shape {shape}; accepted: four dimensions (y, x, z, t)")
+    check_volume(path, shape, 8)
     return shape
 
 
@@ -140,17 +142,16 @@ def _drawn(path: Path) -> NDArray[Any]:
 def _volume(path: Path) -> NDArray[np.float32]:
     from scipy.io import loadmat
 
+    _shape(path)  # its bounds, before the values are read
     values = _matlab(loadmat, path)["sol_yxzt"]
+    if values.dtype.kind not in "buif" or not np.isfinite(values).all():
+        raise InputError(f"{path}: sol_yxzt of {values.dtype}; accepted: finite real numbers")
     return values.astype(np.float32)
 
 
 def _matlab(load: Any, path: Path) -> Any:
-    from scipy.io.matlab import MatReadError
-
-    try:
-        return load(path)
-    except (MatReadError, OSError, ValueError, TypeError, KeyError, NotImplementedError, zlib.error) as error:
-        raise InputError(f"{path}: not a MATLAB 5 file that can be read: {error}") from None
+    with reading(path, "a MATLAB 5 file"):
+        return load(BytesIO(read_bytes(path)))
 
 
 def _pair(cell: Any, path: Path) -> tuple[Contour, Contour, bool] | None:

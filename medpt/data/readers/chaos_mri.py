@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from medpt.data.card import DatasetCard
 from medpt.data.dataset import IGNORE, Dataset, Record
-from medpt.data.masks import read_ids
 from medpt.data.locate import child, files, find_root, folders
+from medpt.data.masks import read_ids
 from medpt.data.readers.dicom import intensities
 from medpt.errors import InputError
 

@@ -11,7 +11,8 @@ later in another layout, is not read.
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from os.path import exists
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.decode import read_grey
-from medpt.data.locate import child, find_root
+from medpt.data.locate import child, find_root, folders
 from medpt.data.readers.tables import csv_rows
 from medpt.data.shared_classes import excluded
 from medpt.errors import InputError
@@ -45,6 +46,7 @@ FINDINGS = (
 POSITIVE, UNCERTAIN = {"1.0", "1"}, {"-1.0", "-1"}
 VALUES = POSITIVE | UNCERTAIN | {"", "0.0", "0"}
 NAME = re.compile(r"(?:.*/)?((train|valid)/(patient\d+)/study\d+/view\d+_(frontal|lateral)\.jpg)")
+BATCH = re.compile(r"CheXpert-v1\.0 batch \d", re.IGNORECASE)  # as the publisher hands the full edition out
 VIEWS = {name: {"view": name} for name in ("frontal", "lateral")}  # shared: 182,013 records point at them
 
 
@@ -56,16 +58,19 @@ def open(card: DatasetCard, root: Path, exclude: Sequence[str] = excluded("CheXp
     are not the owner's, and for images that are listed but absent.
     """
     _accepted(exclude)
-    top = find_root(root, _is_root, "train.csv beside the folder train")
+    top = find_root(
+        root, _is_root, "train.csv beside the folder train, or folders CheXpert-v1.0 batch 1 to 4"
+    )
+    layout = _layout(top)
     problems: list[str] = []
     left_out: dict[str, Counter[str]] = {"train": Counter(), "test": Counter()}
-    records = [r for part in PARTS for r in _part(card, top, part, exclude, left_out, problems)]
+    records = [r for part in PARTS for r in _part(card, layout, part, exclude, left_out, problems)]
     remarks = [
         f"{top}: {count:,} images of the {split} part left out: {why}"
         for split, reasons in left_out.items()
         for why, count in reasons.items()
     ]
-    remarks += [] if child(top, "valid.csv") else [f"{top}: no valid.csv: no test part"]
+    remarks += [] if child(layout.tables, "valid.csv") else [f"{layout.tables}: no valid.csv: no test part"]
     counts = {split: reasons.total() for split, reasons in left_out.items() if reasons}
     return Dataset(
         card, top, tuple(records), _image, remarks=tuple(remarks), left_out=counts, problems=tuple(problems)
@@ -80,18 +85,49 @@ def _accepted(exclude: Sequence[str]) -> None:
 
 
 def _is_root(folder: Path) -> bool:
-    return child(folder, "train.csv") is not None and child(folder, "train") is not None
+    usual = child(folder, "train.csv") is not None and child(folder, "train") is not None
+    return usual or any(child(batch, "train.csv") for batch in _batches(folder))
+
+
+def _batches(folder: Path) -> list[Path]:
+    return [inner for inner in folders(folder) if BATCH.match(inner.name)]
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where the tables lie and, in the publisher's batches, which folder holds a training patient."""
+
+    top: Path
+    tables: Path
+    patients: Mapping[str, str]
+
+    def place(self, path: str, part: str, patient: str) -> str:
+        """The path of a table's image, relative to `top`."""
+        if self.tables == self.top:
+            return path
+        if part == "valid":
+            return f"{self.tables.name}/{path}"
+        return f"{self.patients.get(patient, self.tables.name)}/{path.removeprefix('train/')}"
+
+
+def _layout(top: Path) -> _Layout:
+    batches = _batches(top)
+    tables = next((batch for batch in batches if child(batch, "train.csv")), None)
+    if child(top, "train") or tables is None:
+        return _Layout(top, top, {})
+    patients = {inner.name: batch.name for batch in batches for inner in folders(batch)}
+    return _Layout(top, tables, patients)
 
 
 def _part(
     card: DatasetCard,
-    top: Path,
+    layout: _Layout,
     part: str,
     exclude: Sequence[str],
     left_out: dict[str, Counter[str]],
     problems: list[str],
 ) -> Iterator[Record]:
-    table = top / f"{part}.csv"
+    table, top = layout.tables / f"{part}.csv", layout.top
     if part == "valid" and not table.is_file():
         return
     split = PARTS[part]
@@ -107,10 +143,10 @@ def _part(
             problems.append(f"{table}, line {line}: {strange!r}; accepted: 1.0, 0.0, -1.0 or nothing")
         elif isinstance(label := _label(normal, findings, excluded), str):
             left_out[split][label] += 1
-        elif not exists(f"{top}/{match[1]}"):
-            problems.append(f"{table}, line {line}: no image {top / match[1]}")
+        elif not exists(f"{top}/{(name := layout.place(match[1], part, match[3]))}"):
+            problems.append(f"{table}, line {line}: no image {top / name}")
         else:
-            yield Record(card.name, match[1], match[3], match[3], None, label, None, split, VIEWS[match[4]])
+            yield Record(card.name, name, match[3], match[3], None, label, None, split, VIEWS[match[4]])
 
 
 def _label(normal: str, findings: list[str], excluded: list[int]) -> int | str:

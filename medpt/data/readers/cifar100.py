@@ -8,8 +8,7 @@ read too, and a remark says so.
 import hashlib
 import io
 import pickle
-import tarfile
-import zlib
+import pickletools
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +20,8 @@ from numpy.typing import NDArray
 from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.locate import find_root
+from medpt.data.readers import tar
+from medpt.data.reading import read_bytes, reading
 from medpt.errors import InputError
 
 PARTS: tuple[Split, ...] = ("train", "test")
@@ -28,6 +29,7 @@ MD5 = {"train": "16019d7e3df5f24257cddd939b257f8d", "test": "f0ef6b0ae62326f3e7f
 FILES = (*PARTS, "meta")
 ARCHIVE, INSIDE = "cifar-100-python.tar.gz", "cifar-100-python"
 SIDE = 32
+MEMO = ("PUT", "BINPUT", "LONG_BINPUT")  # operations that fill a place of the memo
 ALLOWED = {
     ("numpy.core.multiarray", "_reconstruct"),
     ("numpy._core.multiarray", "_reconstruct"),
@@ -77,14 +79,11 @@ def _content(path: Path) -> bytes:
     """Of a file, or of `archive!member`, which is read in place."""
     outer, inside, member = str(path).partition(f"{ARCHIVE}!")
     if not inside:
-        return path.read_bytes()
-    try:
-        with tarfile.open(outer + ARCHIVE) as archive:
-            entry = archive.getmember(member)
-            file = archive.extractfile(entry) if entry.isfile() else None
-            return file.read() if file else b""  # of a link, too: it may lead to itself
-    except (tarfile.TarError, KeyError, EOFError, OSError, zlib.error) as error:
-        raise InputError(f"{path}: {error}") from None
+        return read_bytes(path)
+    found = tar.packed(Path(outer + ARCHIVE), lambda name: name if name == member else None)
+    if member not in found:  # a link is none: it may lead to itself
+        raise InputError(f"{path}: no such file in the archive")
+    return found[member]
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -97,21 +96,22 @@ def parse(content: bytes, path: Path) -> dict[str, Any]:
 
     Raises InputError, naming `path`, for anything else.
     """
-    try:
+    with reading(path, "a CIFAR pickle"):
+        _check_memo(content, path)
         value = _Restricted(io.BytesIO(content), encoding="latin1").load()
-    except (
-        pickle.UnpicklingError,
-        EOFError,
-        ValueError,
-        TypeError,
-        KeyError,
-        IndexError,
-        AttributeError,
-    ) as error:
-        raise InputError(f"{path}: not a CIFAR pickle: {error}") from None
     if not isinstance(value, dict):
         raise InputError(f"{path}: a pickled {type(value).__name__}; accepted: a dict")
     return {_text(key): item for key, item in value.items()}
+
+
+def _check_memo(content: bytes, path: Path) -> None:
+    """Raise InputError for a place in the memo beyond what the pickle can have filled.
+
+    The unpickler makes room for every place below it: nine bytes can ask for 4 GB.
+    """
+    for count, (opcode, argument, _) in enumerate(pickletools.genops(content)):
+        if opcode.name in MEMO and isinstance(argument, int) and argument > count + 1:
+            raise InputError(f"{path}: not a CIFAR pickle: it asks for place {argument:,} of the memo")
 
 
 def _text(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""One DICOM image to numbers: Hounsfield units, intensities, pixels as a viewer shows them, its place in a scan.
+"""One DICOM image to numbers: Hounsfield units, intensities, or pixels as a viewer shows them.
 
 Every function takes files of one frame. JPEG-LS and JPEG Lossless need the extra `dicom`. Images of two
 dimensions of CT and MRI have one channel; others may be in colour.
@@ -46,7 +46,9 @@ def hounsfield(path: Path) -> NDArray[np.int16]:
         if (padding := _padding(scan, stored, path)) is not None:
             units[padding] = AIR
         if (highest := units.max()) > DENSEST:
-            raise InputError(f"{path}: values up to {highest:,.0f} HU; accepted: up to {DENSEST:,} (padding?)")
+            raise InputError(
+                f"{path}: values up to {highest:,.0f} HU; accepted: up to {DENSEST:,} (padding?)"
+            )
         return np.clip(np.rint(units), AIR, METAL).astype(np.int16)
 
 
@@ -83,7 +85,7 @@ def picture(path: Path) -> NDArray[np.uint8]:
 
 
 def height(path: Path) -> float:
-    """Return z of ImagePositionPatient in mm, from the header alone. Raises InputError where there is none."""
+    """Return z of ImagePositionPatient in mm, from the header alone. Raises InputError if there is none."""
     with reading(path, "a DICOM file"):
         scan = _read(path, ["ImagePositionPatient"])
     try:
@@ -151,7 +153,9 @@ def _one_channel(scan: "FileDataset", stored: NDArray[Any], path: Path) -> None:
     kind = str(scan.PhotometricInterpretation)
     if kind not in GREY or stored.ndim != 2:
         shape = " x ".join(map(str, stored.shape))
-        raise InputError(f"{path}: {kind} of {shape}; accepted: {' or '.join(GREY)} of rows x columns, one channel")
+        raise InputError(
+            f"{path}: {kind} of {shape}; accepted: {' or '.join(GREY)} of rows x columns, one channel"
+        )
 
 
 def _number(scan: "FileDataset", key: str, path: Path) -> float:
@@ -167,9 +171,10 @@ def _number(scan: "FileDataset", key: str, path: Path) -> float:
 
 
 def _padding(scan: "FileDataset", stored: NDArray[Any], path: Path) -> NDArray[np.bool_] | None:
-    """Where pixels are padding, None if the file has no such value: PixelPaddingValue, to PixelPaddingRangeLimit if there is one (C.7.5.1.1.2).
+    """Where pixels are padding, None if the file has no such value: DICOM PS3.3 C.7.5.1.1.2.
 
-    Both are compared as the bits that they are, because writers disagree on whether they have a sign.
+    It is PixelPaddingValue, or from it to PixelPaddingRangeLimit. Both are compared as the bits that they
+    are, because writers disagree on whether they have a sign.
     """
     if getattr(scan, "PixelPaddingValue", None) is None:
         return None
@@ -209,7 +214,9 @@ def _window(scan: "FileDataset", values: NDArray[np.float64], path: Path) -> NDA
     """The first window, by the function that the file names: PS3.3 C.11.2.1.2 and C.11.2.1.3."""
     centre, width = (_first(scan, key, path) for key in ("WindowCenter", "WindowWidth"))
     function = str(getattr(scan, "VOILUTFunction", "LINEAR") or "LINEAR").strip().upper()
-    if function not in ("LINEAR", "LINEAR_EXACT", "SIGMOID") or width < (1 if function == "LINEAR" else 1e-12):
+    if function not in ("LINEAR", "LINEAR_EXACT", "SIGMOID") or width < (
+        1 if function == "LINEAR" else 1e-12
+    ):
         accepted = "LINEAR with a width from 1, LINEAR_EXACT or SIGMOID with one above 0"
         raise InputError(f"{path}: a window of function {function} and width {width:g}; accepted: {accepted}")
     if function == "SIGMOID":
@@ -238,5 +245,7 @@ def _colour(scan: "FileDataset", stored: NDArray[Any], path: Path) -> NDArray[np
         stored = apply_color_lut(stored, scan)
         stored = (stored >> 8).astype(np.uint8) if stored.dtype == np.uint16 else stored
     if stored.dtype != np.uint8 or stored.ndim != 3 or stored.shape[2] != 3:
-        raise InputError(f"{path}: colour of {stored.dtype} {stored.shape}; accepted: 8 bits in three channels")
+        raise InputError(
+            f"{path}: colour of {stored.dtype} {stored.shape}; accepted: 8 bits in three channels"
+        )
     return np.ascontiguousarray(stored)

@@ -5,6 +5,7 @@ test part without truth is left out with a remark. The disc's centre, for croppi
 training part only: of the test part it would be truth.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.decode import read_grey, read_image
 from medpt.data.locate import child, find_root, walk
+from medpt.data.reading import MAX_TEXT, read_bytes
 from medpt.errors import InputError
 
 PARTS: dict[str, tuple[Split, str]] = {"Training": ("train", "GT"), "Test": ("test", "Test_GT")}
@@ -98,8 +100,8 @@ def _centre(folder: Path, name: str, problems: list[str]) -> list[int] | None:
     path = child(boundaries, f"{name}_diskCenter.txt") if boundaries else None
     if path is None:
         return None
-    words = path.read_text(encoding="latin-1").split()
-    if len(words) != 2 or not all(word.isdecimal() for word in words):
+    words = read_bytes(path, MAX_TEXT).decode("latin-1").split()
+    if len(words) != 2 or not all(re.fullmatch("[0-9]{1,5}", word) for word in words):
         problems.append(f"{path}: {' '.join(words)[:40]!r}; accepted: '<row> <column>' in pixels")
         return None
     return [int(word) for word in words]

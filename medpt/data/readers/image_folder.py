@@ -5,26 +5,33 @@ name with any suffix, or the name in the column `mask`. Without a column `patien
 patient of its own, and a note says so.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.card import FILE, UNLABELLED, DatasetCard, Value, columns
-from medpt.data.dataset import IGNORE, Dataset, Reader, Record, Split
+from medpt.data.card import FILE, DatasetCard, Value, columns
+from medpt.data.dataset import Dataset, Reader, Record, Split
 from medpt.data.decode import read_image
-from medpt.data.masks import read_ids, read_values
-from medpt.data.locate import walk
-from medpt.data.readers.dicom import hounsfield, intensities
-from medpt.data.readers.tables import csv_rows
-from medpt.errors import InputError, did_you_mean
+from medpt.data.label_counts import image_counts, judge
+from medpt.data.masks import check_turned_alike, read_coded, read_ids
+from medpt.data.readers.dicom import hounsfield, intensities, picture
+from medpt.data.readers.folder_files import DICOM, PICTURES, FolderFiles, is_dicom, stem
+from medpt.data.readers.folder_table import (
+    Row,
+    folder_rows,
+    is_missing,
+    patient_key,
+    table_rows,
+    unused_columns,
+)
+from medpt.errors import did_you_mean
 
-PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".ppm", ".pgm")
-DICOM: dict[str, Callable[[Path], NDArray[Any]]] = {"ct": hounsfield, "mri": intensities}
+READ_DICOM: dict[str, Callable[[Path], NDArray[Any]]] = {"ct": hounsfield, "mri": intensities}
 SPLITS: dict[str, Split] = {"train": "train", "test": "test"}
 
 
@@ -37,23 +44,14 @@ def open(card: DatasetCard, root: Path) -> Dataset:
     """
     folder = _Folder(card, root)
     records = tuple(folder.records())
-    problems = [*folder.problems, *folder.unused(), *folder.shared_patients(), *folder.pictures_of_ct()]
-    dicom = DICOM.get(card.modality)
-    image: Reader = partial(_image, dicom=dicom) if dicom else _picture
-    mask: Reader = partial(_coded, values=card.values, classes=card.classes) if card.values else _ids
-    return Dataset(card, root, records, image, mask, folder.remarks(), problems=tuple(problems))
-
-
-@dataclass(frozen=True)
-class Row:
-    """One image of the CSV file, or of the folder where there is no CSV file; `source` is where it stands."""
-
-    source: str
-    image: str
-    label: str | None = None
-    patient: str | None = None
-    split: str | None = None
-    mask: str | None = None
+    image: Reader = partial(
+        _image, bits=card.bits, damaged=card.damaged, dicom=READ_DICOM.get(card.modality, picture)
+    )
+    mask: Reader = partial(_mask, values=card.values, classes=card.classes)
+    found = Dataset(card, root, records, image, mask, folder.notes(), problems=tuple(folder.all_problems()))
+    if found.problems or card.task != "classification":
+        return found
+    return replace(found, problems=tuple(judge(card, image_counts(found)).problems))
 
 
 class _Folder:
@@ -64,32 +62,55 @@ class _Folder:
         self.root, self.images = root, root / str(card.images)
         self.table = root / card.labels if card.labels else None
         self.masks = root / card.masks if card.masks else None
-        self.image_names = _names(self.images, self._suffixes(), self.masks)
-        self.mask_names = _names(self.masks, PICTURES, None)
-        self.problems: list[str] = []
-        self.known = set(map(_stem, self.image_names))  # also of images that only the table has
+        self.images_found = FolderFiles(self.images, self._suffixes(), self.masks)
+        self.masks_found = FolderFiles(self.masks, PICTURES) if self.masks else None
+        self.problems, self.hints = unused_columns(card, self.table)
+        self.known = set(map(stem, self.images_found.names))  # also of images that only the table has
         self.used: dict[str, str] = {}  # image or mask: the row that names it first
         self.splits: dict[str, dict[Split, str]] = {}  # of a patient: where it is first in each set
+        self.spellings: dict[str, dict[str, str]] = {}  # of a patient: where each spelling is first
 
     def _suffixes(self) -> tuple[str, ...]:
         """CT without a pipeline of its own is in Hounsfield units, which pictures do not hold."""
         if self.card.modality == "ct" and not self.card.pipeline:
-            return (".dcm",)
-        return (*PICTURES, ".dcm") if self.card.modality in DICOM else PICTURES
+            return DICOM
+        return (*PICTURES, *DICOM)
 
     def records(self) -> Iterator[Record]:
-        images, masks = _index(self.image_names), _index(self.mask_names)
-        for row in self.rows():
-            self.known.add(_stem(row.image))
-            image = self.find(row, row.image, self.images, images)
+        rows = list(self.rows())
+        if rows and (problem := self.nothing_found(rows)):
+            self.problems.append(problem)
+            return
+        for row in rows:
+            self.known.add(stem(row.image))
+            image = self.find(row, row.image, self.images_found)
             if image is None:
                 continue
             known = len(self.problems)
-            label, split, mask = self.label(row), self.split(row), self.mask(row, image, masks)
-            if row.patient == "":
-                self.problems.append(f"{row.source}: no patient")
+            label, split, mask = self.label(row), self.split(row), self.mask(row, image)
+            if row.patient is not None and is_missing(row.patient):
+                text = f"{row.patient!r} stands for a missing value; give each such patient a name of its own"
+                self.problems.append(f"{row.source}: no patient" + (f": {text}" if row.patient else ""))
             if len(self.problems) == known:
                 yield self.record(row, image, label, split, mask)
+
+    def nothing_found(self, rows: list[Row]) -> str:
+        """One line in place of one for each row, where no row names an image that is there; or ""."""
+        if self.table is None and not any(row.label in (None, *self.card.classes) for row in rows):
+            told = f"{self.file}: no `labels`, and no image lies in a folder that is called as its class"
+            return f"{told}, such as {self.images}/{self.card.classes[0]}; found: {rows[0].image}"
+        if self.table is None or any(self.images_found.find(row.image) for row in rows):
+            return ""
+        if any(self.images_found.find(row.label or "") for row in rows):
+            return (
+                f"{self.table}: the columns `image` and `label` are swapped: labels name files, images do not"
+            )
+        there = self.images_found.names or self.images_found.others
+        if len(rows) == 1 or not there:
+            return ""
+        told = f"none of {len(rows):,} rows names a file in {self.images}, such as {rows[0].image!r}"
+        hint = self.images_found.hint(rows[0].image)
+        return f"{self.table}: {told}; found there: {', '.join(there[:3])}{hint}"
 
     def record(
         self, row: Row, image: str, label: int | None, split: Split | None, mask: str | None
@@ -99,27 +120,25 @@ class _Folder:
         patient = row.patient or path
         if split is not None:
             self.splits.setdefault(patient, {}).setdefault(split, row.source)
+        self.spellings.setdefault(patient_key(patient), {}).setdefault(patient, row.source)
         return Record(self.card.name, path, patient, patient, label=label, mask_path=truth, split=split)
 
     def rows(self) -> Iterator[Row]:
         if self.table is None:
-            yield from (Row(str(self.file), name) for name in self.image_names)
-            return
-        needed = ("image", "label") if self.card.task == "classification" else ("image",)
-        given = columns(self.table)
-        names = [*needed, *(name for name in ("patient", "split", "mask") if name in given)]
-        for line, cells in csv_rows(self.table, names, self.problems):
-            yield Row(f"{self.table}, line {line}", **dict(zip(names, cells, strict=True)))
+            return folder_rows(self.card, self.file, self.images_found.names)
+        return table_rows(self.card, self.table, self.problems)
 
-    def find(self, row: Row, name: str, folder: Path, index: Mapping[str, list[str]]) -> str | None:
+    def find(self, row: Row, name: str, files: FolderFiles) -> str | None:
         """Return the one file that a row names, used for the first time."""
-        matches = index.get(name, [])
+        matches = files.find(name)
         if len(matches) != 1:
-            self.used.update((str(folder / other), row.source) for other in matches)
+            self.used.update((str(files.folder / other), row.source) for other in matches)
             what = f"is {' or '.join(matches)}; use the whole name" if matches else "is missing"
-            self.problems.append(f"{row.source}: {folder / name} {what}")
+            self.problems.append(
+                f"{row.source}: {files.folder / name} {what}{files.hint(name) * (not matches)}"
+            )
             return None
-        path = str(folder / matches[0])
+        path = str(files.folder / matches[0])
         if first := self.used.get(path):
             self.problems.append(f"{row.source}: {path} a second time, first in {first}")
             return None
@@ -132,7 +151,10 @@ class _Folder:
             return None
         if row.label in classes:
             return classes.index(row.label)
-        self.problems.append(f"{row.source}: label {row.label!r}; {did_you_mean(str(row.label), classes)}")
+        number = str(row.label).lstrip("0")
+        zeros = f"; quote the class in {FILE} if it is {row.label}" if number in classes else ""
+        known = did_you_mean(str(row.label), classes)
+        self.problems.append(f"{row.source}: label {row.label!r}; {known}{zeros}")
         return None
 
     def split(self, row: Row) -> Split | None:
@@ -140,25 +162,32 @@ class _Folder:
             self.problems.append(f"{row.source}: split {row.split!r}; train or test is accepted")
         return SPLITS.get(row.split or "")
 
-    def mask(self, row: Row, image: str, index: Mapping[str, list[str]]) -> str | None:
-        if self.masks is None:
+    def mask(self, row: Row, image: str) -> str | None:
+        if self.masks_found is None:
             return None
-        name = row.mask or _stem(image)
-        if not row.mask and name not in index:
-            self.problems.append(f"{self.images / image}: no mask {self.masks / name}.*")
+        name = row.mask or stem(image)
+        if not row.mask and not self.masks_found.find(name):
+            what = f"no mask {self.masks_found.folder / name}.*{self.masks_found.hint(f'{name}.')}"
+            self.problems.append(f"{self.images / image}: {what}")
             return None
-        return self.find(row, name, self.masks, index)
+        return self.find(row, name, self.masks_found)
+
+    def all_problems(self) -> Iterator[str]:
+        yield from self.problems
+        yield from self.unused()
+        yield from self.shared_patients()
+        yield from self.pictures_of_ct()
 
     def unused(self) -> Iterator[str]:
         """Files that nothing belongs to; none where the table itself could not be read."""
         if not self.used:
             return
-        for name in self.image_names:
+        for name in self.images_found.names:
             if str(path := self.images / name) not in self.used:
                 yield f"{path}: in no row of {self.table}"
-        for name in self.mask_names if self.masks else []:
+        for name in self.masks_found.names if self.masks_found else []:
             path = Path(str(self.masks)) / name
-            if str(path) not in self.used and _stem(name) not in self.known:
+            if str(path) not in self.used and stem(name) not in self.known:
                 yield f"{path}: a mask without an image"
 
     def shared_patients(self) -> Iterator[str]:
@@ -166,93 +195,48 @@ class _Folder:
             if len(sources) > 1:
                 yield f"{sources['test']}: patient {patient} is in the training set too: {sources['train']}"
 
+        for spelled in self.spellings.values():
+            if len(spelled) > 1:
+                names = " and ".join(repr(name) for name in spelled)
+                where = ", ".join(spelled.values())
+                yield f"{where}: {names} look like one patient; spell it in one way"
+
     def pictures_of_ct(self) -> Iterator[str]:
-        if self.card.modality == "ct" and not self.image_names and _names(self.images, PICTURES, self.masks):
+        found = self.images_found
+        if self.card.modality == "ct" and not found.names and any(o.endswith(PICTURES) for o in found.others):
             accepted = "use .dcm, or give a `pipeline` without window for pictures that are windowed already"
             yield f"{self.file}: ct is in Hounsfield units, and {self.images} holds pictures; {accepted}"
+        elif not found.names and found.others:
+            told = ", ".join(found.others[:3])
+            yield f"{self.images}: no image; found: {told}; accepted: {', '.join(PICTURES)} and DICOM"
 
-    def remarks(self) -> tuple[str, ...]:
-        if self.table is not None and "patient" in columns(self.table):
-            return ()
-        return (f"{self.table or self.file}: no column `patient`: each image counts as a patient",)
-
-
-def _names(folder: Path | None, suffixes: tuple[str, ...], without: Path | None) -> list[str]:
-    """The files below `folder` by their names there, in order; none of those below `without`."""
-    if folder is None:
-        return []
-    outside = f"{without}/" if without else None
-    paths = (entry.path for entry in walk(folder) if entry.name.lower().endswith(suffixes))
-    return [
-        Path(path).relative_to(folder).as_posix()
-        for path in paths
-        if not (outside and path.startswith(outside))
-    ]
+    def notes(self) -> tuple[str, ...]:
+        if self.card.columns.get("patient") or (self.table and "patient" in columns(self.table)):
+            return tuple(self.hints)
+        alone = f"{self.table or self.file}: no column `patient`: each image counts as a patient"
+        return (*self.hints, alone)
 
 
-def _index(names: Iterable[str]) -> dict[str, list[str]]:
-    """Files by name, and by name without suffix."""
-    found: dict[str, list[str]] = {}
-    for name in names:
-        found.setdefault(name, []).append(name)
-        found.setdefault(_stem(name), []).append(name)
-    return found
+def _picture(root: Path, record: Record, bits: int | None, damaged: tuple[str, ...]) -> NDArray[np.uint8]:
+    return read_image(root / record.image_path, bits, strict=record.image_path not in damaged)
 
 
-def _stem(name: str) -> str:
-    return PurePosixPath(name).with_suffix("").as_posix() if name else ""
-
-
-def _picture(root: Path, record: Record) -> NDArray[np.uint8]:
-    return read_image(root / record.image_path)
-
-
-def _image(root: Path, record: Record, dicom: Callable[[Path], NDArray[Any]]) -> NDArray[Any]:
+def _image(
+    root: Path,
+    record: Record,
+    bits: int | None,
+    damaged: tuple[str, ...],
+    dicom: Callable[[Path], NDArray[Any]],
+) -> NDArray[Any]:
     path = root / record.image_path
-    return dicom(path) if path.suffix.lower() == ".dcm" else read_image(path)
+    return dicom(path) if is_dicom(str(path)) else _picture(root, record, bits, damaged)
 
 
-def _ids(root: Path, record: Record) -> NDArray[np.uint8]:
-    return read_ids(root / str(record.mask_path))
-
-
-def _coded(
+def _mask(
     root: Path, record: Record, values: Mapping[str, Value], classes: tuple[str, ...]
 ) -> NDArray[np.uint8]:
-    """Class ids of a mask that shows classes as grey values or colours."""
-    path = root / str(record.mask_path)
-    colour = not isinstance(next(iter(values.values())), int)
-    codes = _codes(read_image(path), colour, path)
-    order = sorted((_code(value), name) for name, value in values.items())
-    known = np.array([code for code, _ in order])
-    ids = np.array([IGNORE if name == UNLABELLED else classes.index(name) for _, name in order], np.uint8)
-    at = np.searchsorted(known, codes).clip(max=len(known) - 1)
-    strange = np.unique(codes[known[at] != codes])
-    if strange.size:
-        shown = ", ".join(_shown(int(code), colour) for code in strange[:3])
-        accepted = ", ".join(_shown(code, colour) for code, _ in order)
-        raise InputError(
-            f"{path}: {strange.size} values that no class has, such as {shown}; accepted: {accepted}"
-        )
-    return ids[at]
-
-
-def _codes(pixels: NDArray[np.uint8], colour: bool, path: Path) -> NDArray[np.int32]:
-    """(H, W): the grey value, or red, green and blue in one number."""
-    wide = pixels.astype(np.int32)
-    if colour:
-        red, green, blue = (wide, wide, wide) if wide.ndim == 2 else np.moveaxis(wide, 2, 0)
-        return red << 16 | green << 8 | blue
-    if wide.ndim == 2:
-        return wide
-    if (wide != wide[:, :, :1]).any():
-        raise InputError(f"{path}: a mask in colour; accepted: grey, as the `values` of {FILE} are")
-    return wide[:, :, 0]
-
-
-def _code(value: Value) -> int:
-    return value if isinstance(value, int) else value[0] << 16 | value[1] << 8 | value[2]
-
-
-def _shown(code: int, colour: bool) -> str:
-    return str([code >> 16, code >> 8 & 255, code & 255]) if colour else str(code)
+    path, image = root / str(record.mask_path), root / record.image_path
+    ids = read_coded(path, values, classes) if values else read_ids(path)
+    if not is_dicom(str(image)):
+        check_turned_alike(image, path)
+    return ids

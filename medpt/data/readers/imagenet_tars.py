@@ -10,8 +10,6 @@ Opening reads a header an image, 1.3 million for the whole set.
 
 import io
 import re
-import tarfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +20,7 @@ from numpy.typing import NDArray
 from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record
 from medpt.data.readers import tar
+from medpt.data.reading import reading
 from medpt.errors import InputError
 
 TRAIN, VAL = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"
@@ -104,28 +103,20 @@ def _validation(
 
 def _devkit(path: Path) -> _Devkit:
     from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
 
-    try:
-        files = _files(path)
+    with reading(path, f"a devkit with {META} and {TRUTH} as published"):
+        files = tar.packed(path, _devkit_file)
+        if missing := sorted({META, TRUTH} - files.keys()):
+            raise InputError(f"{path}: {' and '.join(missing)} is missing")
         synsets = loadmat(io.BytesIO(files[META]), squeeze_me=True)["synsets"]
         leaves = synsets[synsets["num_children"] == 0]
         wnids = {int(row["ILSVRC2012_ID"]): str(row["WNID"]) for row in leaves}
         return _Devkit(wnids, [int(line) for line in files[TRUTH].split()])
-    except (KeyError, IndexError, TypeError, ValueError, MatReadError) as error:
-        raise InputError(f"{path}: {META} or {TRUTH} is missing or not as published: {error}") from None
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-        raise InputError(f"{path}: {error}") from None
 
 
-def _files(path: Path) -> dict[str, bytes]:
-    found: dict[str, bytes] = {}
-    with tarfile.open(path) as archive:
-        for entry in archive:
-            name = "/".join(entry.name.split("/")[-2:])
-            if name in (META, TRUTH) and entry.isfile() and (file := archive.extractfile(entry)):
-                found[name] = file.read()
-    return found
+def _devkit_file(name: str) -> str | None:
+    short = "/".join(name.split("/")[-2:])
+    return short if short in (META, TRUTH) else None
 
 
 def _image(root: Path, record: Record) -> NDArray[np.uint8]:

@@ -4,8 +4,6 @@
 one is its own. The published test images have no labels and are not read.
 """
 
-import csv
-import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medpt.data.card import DatasetCard
+from medpt.data.card import columns as header
 from medpt.data.dataset import Dataset, Record
 from medpt.data.decode import read_image
-from medpt.data.locate import child, find_root, read_text, walk
+from medpt.data.locate import child, find_root, walk
+from medpt.data.readers.tables import csv_rows
 
 TRUTH = "ISIC_2019_Training_GroundTruth.csv"
 METADATA = "ISIC_2019_Training_Metadata.csv"
@@ -61,19 +61,14 @@ def _rows(
     if path is None:
         problems.append(f"{top / name}: no such file")
         return
-    rows = csv.DictReader(io.StringIO(read_text(path), newline=""))
-    missing = [column for column in columns if column not in (rows.fieldnames or ())]
-    if missing:
-        problems.append(f"{path}, line 1: no column {', '.join(missing)}; accepted: {','.join(columns)}")
-        return
     seen: set[str] = set()
-    for row in rows:
+    optional = [column for column in header(path) if column in KEPT and column not in columns]
+    for line, cells in csv_rows(path, (*columns, *optional), problems):
+        row = dict(zip((*columns, *optional), cells, strict=True))
         if row["image"] in seen:
-            problems.append(f"{path}, line {rows.line_num}: {row['image']} a second time")
-        elif any(row[column] is None for column in columns):
-            problems.append(f"{path}, line {rows.line_num}: fewer cells than the header has")
+            problems.append(f"{path}, line {line}: {row['image']} a second time")
         else:
-            yield rows.line_num, row
+            yield line, row
         seen.add(row["image"])
 
 

@@ -6,9 +6,7 @@ The subset is the official fold and stands in `meta`. LUNA16 names series, not p
 LIDC-IDRI beside the subsets (columns `Series UID`, `Subject ID`) tells which series are one patient's.
 """
 
-import csv
 import re
-from io import StringIO
 from pathlib import Path
 from typing import Literal, cast, get_args
 
@@ -17,9 +15,10 @@ from numpy.typing import NDArray
 
 from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record
-from medpt.data.locate import child, files, find_root, folders, read_text
+from medpt.data.locate import child, files, find_root, folders
 from medpt.data.readers import metaimage
 from medpt.data.readers.dicom import AIR, METAL
+from medpt.data.readers.tables import csv_rows
 from medpt.errors import InputError
 
 SUBSET = re.compile(r"subset(\d)", re.IGNORECASE)
@@ -64,12 +63,9 @@ def _patients(top: Path, problems: list[str]) -> dict[str, str]:
     path = child(top, "metadata.csv")
     if path is None:
         return {}
-    rows = csv.DictReader(StringIO(read_text(path)))
-    missing = {"Series UID", "Subject ID"} - set(rows.fieldnames or ())
-    if missing:
-        problems.append(f"{path}, line 1: no column {', '.join(sorted(missing))}")
-        return {}
-    return {row["Series UID"]: row["Subject ID"] for row in rows}
+    return {
+        series: patient for _, (series, patient) in csv_rows(path, ("Series UID", "Subject ID"), problems)
+    }
 
 
 def _planes(scan: Path, mask: Path, keep: Keep, problems: list[str]) -> list[int]:

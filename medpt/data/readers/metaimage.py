@@ -4,7 +4,7 @@ Read: three-dimensional, one channel, little endian, raw or zlib, a plain number
 that is diagonal with entries of 1 or -1. Anything else is refused.
 """
 
-import zlib
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.locate import read_text
+from medpt.data.reading import check_volume, inflate, read_text, reading
 from medpt.errors import InputError
 
 TYPES = {"MET_SHORT": "<i2", "MET_USHORT": "<u2", "MET_CHAR": "i1", "MET_UCHAR": "u1", "MET_FLOAT": "<f4"}
@@ -42,6 +42,7 @@ def header(path: Path) -> Header:
     if problems:
         raise InputError(f"{path}: {problem}" for problem in problems)
     width, height, depth = map(int, fields["DimSize"].split())
+    check_volume(path, (depth, height, width), np.dtype(TYPES[fields["ElementType"]]).itemsize)
     return Header(
         path,
         path.parent / fields["ElementDataFile"],
@@ -55,9 +56,9 @@ def header(path: Path) -> Header:
 def _problems(fields: dict[str, str]) -> list[str]:
     sizes = fields.get("DimSize", "").split()
     checks = {
-        "DimSize": len(sizes) == 3 and all(size.isdecimal() and int(size) > 0 for size in sizes),
+        "DimSize": len(sizes) == 3 and all(re.fullmatch("[1-9][0-9]{0,5}", size) for size in sizes),
         "ElementType": fields.get("ElementType") in TYPES,
-        "ElementDataFile": fields.get("ElementDataFile", "LOCAL") not in ("LOCAL", "LIST"),
+        "ElementDataFile": _is_beside(fields.get("ElementDataFile", "LOCAL")),
         "TransformMatrix": _flips(fields.get("TransformMatrix")) is not None,
         "ElementNumberOfChannels": fields.get("ElementNumberOfChannels", "1") == "1",
         "BinaryDataByteOrderMSB": not _true(fields, "BinaryDataByteOrderMSB"),
@@ -65,7 +66,7 @@ def _problems(fields: dict[str, str]) -> list[str]:
     accepted = {
         "DimSize": "three numbers",
         "ElementType": ", ".join(TYPES),
-        "ElementDataFile": "the name of a file",
+        "ElementDataFile": "the name of a file in the same folder",
         "TransformMatrix": "diagonal, of 1 and -1",
         "ElementNumberOfChannels": "1",
         "BinaryDataByteOrderMSB": "False",
@@ -75,6 +76,11 @@ def _problems(fields: dict[str, str]) -> list[str]:
         for key, good in checks.items()
         if not good
     ]
+
+
+def _is_beside(name: str) -> bool:
+    """Whether it is the name of a file in the header's own folder: none is read from anywhere else."""
+    return name not in ("", ".", "..", "LOCAL", "LIST") and not any(mark in name for mark in "/\\\0")
 
 
 def _true(fields: dict[str, str], key: str) -> bool:
@@ -108,14 +114,19 @@ def plane(volume: Header, z: int) -> NDArray[Any]:
 def _values(volume: Header) -> NDArray[Any]:
     shape = (volume.depth, volume.height, volume.width)
     size = int(np.prod(shape)) * np.dtype(volume.dtype).itemsize
-    try:
+    with reading(volume.data, "a file of voxels"):
         found = volume.data.stat().st_size
         if not volume.compressed and found == size:
-            return np.memmap(volume.data, volume.dtype, "r", shape=shape)
-        content = zlib.decompress(volume.data.read_bytes()) if volume.compressed else None
-    except (OSError, zlib.error) as error:
-        raise InputError(f"{volume.data}: {error}") from None
+            return _finite(np.memmap(volume.data, volume.dtype, "r", shape=shape), volume)
+        content = inflate(volume.data, size) if volume.compressed else None
     if content is None or len(content) != size:
-        found = found if content is None else len(content)
-        raise InputError(f"{volume.data}: {found} bytes of voxels; {volume.path.name} says {size}")
-    return np.frombuffer(content, volume.dtype).reshape(shape)
+        told = f"{found if content is None else min(len(content), size)} bytes"
+        more = "more than " if content is not None and len(content) > size else ""
+        raise InputError(f"{volume.data}: {more}{told} of voxels; {volume.path.name} says {size}")
+    return _finite(np.frombuffer(content, volume.dtype).reshape(shape), volume)
+
+
+def _finite(values: NDArray[Any], volume: Header) -> NDArray[Any]:
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise InputError(f"{volume.data}: values that are no number; accepted: finite values")
+    return values

@@ -4,7 +4,6 @@ The csv files have no header: the first line is data. Files come grey and RGB: a
 several body parts is one patient. The hidden test part is not published.
 """
 
-import csv
 import re
 from collections.abc import Iterator
 from os.path import exists
@@ -17,6 +16,8 @@ from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.decode import read_grey
 from medpt.data.locate import child, find_root
+from medpt.data.readers.tables import csv_lines
+from medpt.errors import InputError
 
 PARTS: dict[str, Split] = {"train": "train", "valid": "test"}
 BODY_PARTS = ("ELBOW", "FINGER", "FOREARM", "HAND", "HUMERUS", "SHOULDER", "WRIST")
@@ -87,10 +88,10 @@ def _lines(table: Path, problems: list[str]) -> Iterator[tuple[int, list[str]]]:
     if not table.is_file():
         problems.append(f"{table}: no such file")
         return
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        for line, cells in enumerate(csv.reader(file), 1):
-            if cells:
-                yield line, [cell.strip() for cell in cells]
+    try:
+        yield from csv_lines(table)
+    except InputError as error:
+        problems += error.problems
 
 
 def _image(root: Path, record: Record) -> NDArray[np.uint8]:

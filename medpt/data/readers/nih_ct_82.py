@@ -12,7 +12,6 @@ Opening reads every label and every header: about a second a case, a minute and 
 
 import os
 import re
-import zlib
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import product
@@ -26,6 +25,7 @@ from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record
 from medpt.data.locate import walk
 from medpt.data.readers.dicom import height, hounsfield
+from medpt.data.readers.nifti import read_volume
 from medpt.errors import InputError
 
 LABEL = re.compile(r"label(\d{4})\.nii(?:\.gz)?", re.IGNORECASE)
@@ -150,18 +150,7 @@ def _slice_at(slices: list[Path], plane: int, way: Way) -> Path:
 @lru_cache(maxsize=2)
 def _planes(path: Path) -> NDArray[np.bool_]:
     """(rows, columns, planes) of a label, transposed into the image plane."""
-    from nibabel.filebasedimages import ImageFileError
-    from nibabel.nifti1 import Nifti1Image
-    from nibabel.spatialimages import HeaderDataError
-    from nibabel.wrapstruct import WrapStructError
-
-    unreadable = (ImageFileError, HeaderDataError, WrapStructError, OSError, EOFError, ValueError, zlib.error)
-    try:
-        values = np.asanyarray(Nifti1Image.from_filename(path).dataobj)
-    except unreadable as error:
-        raise InputError(f"{path}: not a NIfTI file that can be read: {error}") from None
-    if values.ndim != 3:
-        raise InputError(f"{path}: an array of {values.ndim} dimensions; accepted: 3")
+    values = read_volume(path)
     return (values > 0).transpose(1, 0, 2)
 
 

@@ -4,6 +4,7 @@ An image has one to three codes, the paper one head of 15 classes: the label is 
 all. Codes above 14, of a longer list that one of the owner's systems used, count as 14.
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record
 from medpt.data.locate import child, find_root
 from medpt.data.readers import stare
+from medpt.data.reading import MAX_TEXT, read_bytes
 from medpt.errors import InputError
 
 CODES = "all-mg-codes.txt"
@@ -41,10 +43,10 @@ def _table(folder: Path) -> Path | None:
 
 def _codes(path: Path, problems: list[str]) -> Iterator[tuple[str, list[int]]]:
     seen: set[str] = set()
-    for line, text in enumerate(path.read_text(encoding="latin-1").splitlines(), 1):
+    for line, text in enumerate(read_bytes(path, MAX_TEXT).decode("latin-1").splitlines(), 1):
         name, *cells = text.strip().split("\t")
         codes = cells[0].split() if cells else []
-        if not codes or not all(code.isdecimal() for code in codes) or name in seen:
+        if not codes or not all(re.fullmatch("[0-9]{1,4}", code) for code in codes) or name in seen:
             problems += [
                 f"{path}, line {line}: {text!r}; accepted: im0001<TAB>13 14<TAB>text, each id once"
             ] * bool(text.strip())

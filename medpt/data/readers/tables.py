@@ -1,12 +1,18 @@
-"""Tables beside the images: csv and Excel sheets as rows, with complaints that name file and line."""
+"""Tables beside the images: CSV files and Excel sheets as rows, with problems that name file and line."""
 
 import csv
-import struct
-from collections.abc import Iterator, Sequence
+import io
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
+from medpt.data.reading import read_bytes, read_text, reading
 from medpt.errors import InputError
+
+MAX_TABLE = 2**28  # bytes, decompressed; train.csv of CheXpert has 25 MB
+MAX_CELLS = 5_000_000  # of a sheet
+EXCEL = "an Excel file"
 
 Row = dict[str, Any]
 
@@ -14,46 +20,53 @@ Row = dict[str, Any]
 def csv_rows(
     path: Path, columns: Sequence[str], problems: list[str]
 ) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """(line, the cells of `columns`, in their order), cells stripped; other columns are ignored.
+    """Yield (line, the cells of `columns`, in their order), cells stripped; other columns are ignored.
 
-    Adds to `problems`: the file or a column is missing, a line has fewer cells than the header.
+    Adds to `problems`: the file or a column is missing, a column is there twice, a line has fewer cells than
+    the header, or more that are not empty (a comma that nobody quoted shifts every cell behind it).
     """
-    if not path.is_file():
-        problems.append(f"{path}: no such file")
-        return
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            yield from _csv_rows(path, csv.reader(file), columns, problems)
-    except UnicodeDecodeError:
-        problems.append(f"{path}: not UTF-8 text")
-    except csv.Error as error:
-        problems.append(f"{path}: not a csv that can be read: {error}")
+        lines = csv_lines(path)
+        header = next(lines, (1, []))[1]
+        problem = _header_problem(header, columns)
+        if problem:
+            problems.append(f"{path}, line 1: {problem}")
+            return
+        at = [header.index(name) for name in columns]
+        for line, cells in lines:
+            if len(cells) < len(header) or any(cells[len(header) :]):
+                problems.append(f"{path}, line {line}: {len(cells)} cells; the header has {len(header)}")
+            else:
+                yield line, tuple([cells[n] for n in at])
+    except InputError as error:
+        problems += error.problems
 
 
-def _csv_rows(
-    path: Path, lines: Iterator[list[str]], columns: Sequence[str], problems: list[str]
-) -> Iterator[tuple[int, tuple[str, ...]]]:
-    header = [name.strip() for name in next(lines, [])]
-    missing = [name for name in columns if name not in header]
-    if missing:
-        found = f"found: {','.join(header) or 'nothing'}" + (
-            " (commas separate)" if ";" in str(header) else ""
-        )
-        accepted = f"accepted: {','.join(columns)}"
-        problems.append(f"{path}, line 1: no column {', '.join(missing)}; {found}; {accepted}")
-        return
-    at = [header.index(name) for name in columns]
-    for line, cells in enumerate(lines, 2):
-        if len(cells) >= len(header):
-            yield line, tuple([cells[n].strip() for n in at])
-        elif cells:
-            problems.append(f"{path}, line {line}: {len(cells)} cells; the header has {len(header)}")
+def csv_lines(path: Path, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
+    """Yield (line, stripped cells) of the lines of a UTF-8 table that are not empty.
+
+    Raises InputError naming the file: absent, in another encoding, or no CSV file.
+    """
+    text = read_text(path, MAX_TABLE)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    while True:
+        try:
+            cells = next(rows)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise InputError(
+                f"{path}, line {rows.line_num}: not a CSV file that can be read: {error}"
+            ) from None
+        cells = [cell.strip() for cell in cells]
+        if any(cells):
+            yield rows.line_num, cells
 
 
 def sheet_rows(path: Path, columns: Sequence[str], problems: list[str]) -> Iterator[tuple[int, Row]]:
-    """(row as Excel counts, cells by header) of the first sheet of an .xls or .xlsx, headers stripped.
+    """Yield (row as Excel counts, cells by header) of the first sheet of an .xls or .xlsx, headers stripped.
 
-    Empty rows are skipped. Adds to `problems`: no Excel file, or a column is missing.
+    Empty rows are skipped. Adds to `problems`: no Excel file, or a column is missing or there twice.
     """
     try:
         rows = _xls(path) if path.suffix.lower() == ".xls" else _xlsx(path)
@@ -61,9 +74,8 @@ def sheet_rows(path: Path, columns: Sequence[str], problems: list[str]) -> Itera
         problems += error.problems
         return
     header = [str(name or "").strip() for name in (rows[0] if rows else [])]
-    missing = [name for name in columns if name not in header]
-    if missing:
-        problems.append(f"{path}, row 1: no column {', '.join(missing)}; accepted: {', '.join(columns)}")
+    if problem := _header_problem(header, columns):
+        problems.append(f"{path}, row 1: {problem}")
         return
     for number, cells in enumerate(rows[1:], 2):
         if any(cell not in (None, "") for cell in cells):
@@ -79,39 +91,52 @@ def whole(value: Any) -> int | None:
     return int(number) if number.is_integer() else None
 
 
+def _header_problem(header: list[str], columns: Sequence[str]) -> str:
+    """What is wrong with a header, or ""."""
+    found = f"found: {','.join(header) or 'nothing'}"
+    if missing := [name for name in columns if name not in header]:
+        separated = " (commas separate)" if any(mark in str(header) for mark in (";", "\\t")) else ""
+        return f"no column {', '.join(missing)}; {found}{separated}; accepted: {','.join(columns)}"
+    if twice := [name for name in columns if header.count(name) > 1]:
+        return f"the column {', '.join(twice)} is there twice; {found}; accepted: each name once"
+    return ""
+
+
 def _xls(path: Path) -> list[list[Any]]:
     import xlrd
 
-    try:
-        sheet = xlrd.open_workbook(path).sheet_by_index(0)
-        return [sheet.row_values(n) for n in range(sheet.nrows)]
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from None
-    except (
-        xlrd.XLRDError,
-        xlrd.compdoc.CompDocError,
-        struct.error,
-        ValueError,
-        LookupError,
-        AssertionError,
-        TypeError,
-    ) as error:
-        raise InputError(f"{path}: not an Excel file that can be read: {error}") from None
+    with reading(path, EXCEL):
+        content = read_bytes(path, MAX_TABLE)
+        sheet = xlrd.open_workbook(file_contents=content, logfile=io.StringIO()).sheet_by_index(0)
+        return _bounded((sheet.row_values(n) for n in range(sheet.nrows)), path)
 
 
 def _xlsx(path: Path) -> list[list[Any]]:
-    from zipfile import BadZipFile
-
     import openpyxl
-    from openpyxl.utils.exceptions import InvalidFileException
 
-    try:
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+    with reading(path, EXCEL):
+        content = io.BytesIO(read_bytes(path, MAX_TABLE))
+        with ZipFile(content) as archive:
+            if (size := sum(entry.file_size for entry in archive.infolist())) > MAX_TABLE:
+                raise InputError(
+                    f"{path}: {size:,} bytes once it is decompressed; accepted: up to {MAX_TABLE:,}"
+                )
+        book = openpyxl.load_workbook(content, read_only=True, data_only=True)
         try:
-            return [list(row) for row in book.worksheets[0].iter_rows(values_only=True)]
+            sheet = book.worksheets[0]
+            sheet.reset_dimensions()  # they may name a million rows
+            return _bounded((list(row) for row in sheet.iter_rows(values_only=True)), path)
         finally:
             book.close()
-    except (BadZipFile, InvalidFileException, KeyError, ValueError, LookupError) as error:
-        raise InputError(f"{path}: not an Excel file that can be read: {error}") from None
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from None
+
+
+def _bounded(rows: Iterable[list[Any]], path: Path) -> list[list[Any]]:
+    """The rows, up to MAX_CELLS cells."""
+    kept: list[list[Any]] = []
+    cells = 0
+    for row in rows:
+        cells += len(row) + 1
+        if cells > MAX_CELLS:
+            raise InputError(f"{path}: more than {MAX_CELLS:,} cells")
+        kept.append(row)
+    return kept

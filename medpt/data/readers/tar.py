@@ -5,7 +5,9 @@ Faster than `tarfile`, which keeps an object for each of the million entries.
 """
 
 import os
-from collections.abc import Iterator
+import tarfile
+from collections.abc import Callable, Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,9 +16,11 @@ from numpy.typing import NDArray
 
 from medpt.data.decode import read_image
 from medpt.data.locate import is_debris
+from medpt.data.reading import MAX_BYTES, check_content, read_bytes, reading
 from medpt.errors import InputError
 
 BLOCK = 512
+MAX_PAX = 2**16  # bytes of an extended header
 FILE, FOLDER, PAX = (b"0", b"\0"), b"5", (b"x", b"g")
 
 
@@ -64,8 +68,10 @@ def _entries(handle: int, whole: Member, name: str) -> Iterator[Member]:
 
 def _harmless(handle: int, pax: Member) -> bool:
     """Whether an extended header tells times and owners only: no other name, no other size."""
-    text = os.pread(handle, pax.size, pax.at)
-    return b" path=" not in text and b" size=" not in text and b" GNU.sparse" not in text
+    text = os.pread(handle, MAX_PAX, pax.at)
+    return (
+        pax.size < MAX_PAX and b" path=" not in text and b" size=" not in text and b" GNU.sparse" not in text
+    )
 
 
 def _parsed(header: bytes, at: int, name: str) -> tuple[Member, bytes]:
@@ -74,11 +80,29 @@ def _parsed(header: bytes, at: int, name: str) -> tuple[Member, bytes]:
         if len(header) < BLOCK or int(header[148:156].strip(b" \0"), 8) != checksum:
             raise ValueError
         size = int(header[124:136].strip(b" \0") or b"0", 8)
+        if size < 0:
+            raise ValueError
         parts = [header[345:500], header[:100]] if header[257:263] == b"ustar\0" else [header[:100]]
         path = "/".join(part.partition(b"\0")[0].decode() for part in parts if part[0])
     except ValueError:
         raise InputError(f"{name}: byte {at - BLOCK} is no tar header") from None
     return Member(path, at, size), header[156:157]
+
+
+def packed(archive: Path, wanted: Callable[[str], str | None]) -> dict[str, bytes]:
+    """Return files of a compressed tar by the name that `wanted` gives them, but those that it gives None.
+
+    Links are no files. Raises InputError naming the archive: damaged, cut short, or of more than MAX_BYTES.
+    """
+    found: dict[str, bytes] = {}
+    with reading(archive, "a tar archive"), tarfile.open(fileobj=BytesIO(read_bytes(archive))) as file:
+        for entry in file:
+            if entry.size < 0 or entry.offset_data + entry.size > MAX_BYTES:
+                raise InputError(f"{archive}!{entry.name}: an entry that ends beyond {MAX_BYTES:,} bytes")
+            name = wanted(entry.name)
+            if name is not None and entry.isfile() and (inner := file.extractfile(entry)):
+                found[name] = check_content(f"{archive}!{entry.name}", inner.read())
+    return found
 
 
 def content(archive: Path, member: Member) -> bytes:

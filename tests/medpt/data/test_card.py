@@ -95,7 +95,7 @@ def test_card_problems_are_all_reported_with_their_lines(tmp_path: Path) -> None
         ),
         ({"name": "~"}, "no `name`; needed: name, modality, task, classes"),
         ({"labels": "absent.csv"}, "'absent.csv': no such file"),
-        ({"labels": "~"}, "no `labels`; needed for classification: images, labels"),
+        ({"images": "~"}, "no `images`; needed for classification: images"),
         ({"task": "detection"}, "known: classification, segmentation"),
         ({"task": "survival"}, "`task` is 'survival'; classification or segmentation is accepted"),
         ({"values": "{healthy: 0, glaucoma: 1}"}, "`values` without `masks`"),

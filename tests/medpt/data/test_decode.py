@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from medpt.data import decode
-from medpt.data.decode import opencv, read_grey, read_ids, read_image
+from medpt.data.decode import opencv, read_grey, read_image
+from medpt.data.masks import read_ids
 from medpt.errors import InputError
 
 RNG = np.random.default_rng(0)
@@ -118,5 +119,5 @@ def test_size_is_limited_before_decoding(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_32_bit_and_colour_masks_are_refused() -> None:
     with pytest.raises(InputError, match="32-bit"):
         read_image(encoded(Image.fromarray(GREY.astype(np.float32)), "TIFF"))
-    with pytest.raises(InputError, match="mode RGB; accepted: one channel of 1 or 8 bits"):
+    with pytest.raises(InputError, match="a mask in colour; accepted: one channel of class numbers"):
         read_ids(encoded(Image.fromarray(COLOUR), "PNG"))

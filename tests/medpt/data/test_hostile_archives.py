@@ -119,7 +119,7 @@ def test_a_tar_of_imagenet_is_named_by_its_wnid_alone(imagenet: Path, tmp_path: 
 def test_a_devkit_that_points_outside_leaves_nothing(imagenet: Path, tmp_path: Path) -> None:
     write_devkit(imagenet, {f"../../{name}": b"junk" for name in OUTSIDE})
     before = tree(tmp_path)
-    with pytest.raises(InputError, match="is missing or not as published"):
+    with pytest.raises(InputError, match="is missing"):
         open_dataset("ImageNet", imagenet)
     assert tree(tmp_path) == before
 
@@ -129,7 +129,7 @@ def test_a_link_in_the_devkit_that_leads_to_itself_is_no_file(imagenet: Path) ->
         entry = tarfile.TarInfo(META)
         entry.type, entry.linkname = tarfile.SYMTYPE, Path(META).name
         archive.addfile(entry)
-    with pytest.raises(InputError, match="is missing or not as published"):
+    with pytest.raises(InputError, match="is missing"):
         open_dataset("ImageNet", imagenet)
 
 

@@ -32,7 +32,7 @@ def test_each_card_has_a_layout_and_is_filled_in() -> None:
         assert find_spec(f"medpt.phantom.{entry.phantom}")
         assert set(entry.counts) == set(entry.paper_counts) == {"train", "test"}
         empty = [f.name for f in fields(entry) if getattr(entry, f.name) in ("", (), None)]
-        assert set(empty) <= {"classes", "pipeline", "images", "labels", "masks"}
+        assert set(empty) <= {"classes", "pipeline", "images", "labels", "masks", "bits", "damaged"}
         assert len(set(entry.classes)) == len(entry.classes)
     assert (len(card("ADE20K-Seg").classes), len(card("CIFAR-100").classes)) == (150, 100)
 
@@ -56,8 +56,9 @@ def test_locate_refuses_two_and_none(tmp_path: Path) -> None:
 
 
 def test_user_datasets_are_found_by_name_below_the_data(tmp_path: Path) -> None:
-    top = write_card(tmp_path / "a" / "b", CLASSIFIED, "image,label\n1,healthy\n")
+    top = write_card(tmp_path / "a" / "b", CLASSIFIED, "image,label\n1,healthy\n2,glaucoma\n")
     write_picture(top / "images" / "1.png")
+    write_picture(top / "images" / "2.png")
     assert locate("CLINIC", tmp_path) == top
     assert open_dataset("clinic", tmp_path).root == top
     users = user_cards(tmp_path)

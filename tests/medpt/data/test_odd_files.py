@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medpt.data import decode, open_dataset, open_with_problems, preprocess
+from medpt.data import open_dataset, open_with_problems, preprocess
 from medpt.data.check import check
-from medpt.data.decode import MAX_PIXELS, opencv
+from medpt.data.decode import FORMATS, MAX_PIXELS, opencv
 from medpt.data.preprocess import pipeline_of
 from medpt.errors import InputError
 
@@ -24,7 +24,8 @@ CARD = "name: Odd\nmodality: natural\ntask: classification\nclasses: [a, b]\nima
 
 def dataset(folder: Path, name: str) -> Path:
     (folder / "dataset.yaml").write_text(CARD)
-    (folder / "labels.csv").write_text(f"image,label\n{name},a\n")
+    (folder / "labels.csv").write_text(f"image,label\n{name},a\nother.png,b\n")
+    Image.fromarray(255 - RED).save(folder / "other.png")
     return folder / name
 
 
@@ -75,19 +76,12 @@ def palette(path: Path) -> np.ndarray:
     return RED
 
 
-def animation(path: Path) -> np.ndarray:
-    first, second = (Image.fromarray(pixels) for pixels in (RED, 255 - RED))
-    first.save(path, save_all=True, append_images=[second])
-    return RED
-
-
 READ: dict[str, tuple[str, Callable[[Path], np.ndarray]]] = {
     "16-bit PNG or TIFF as a picture": ("deep.png", deep),
     "CMYK JPEG": ("print.jpg", cmyk),
     "JPEG rotated by EXIF": ("phone.jpg", turned),
     "transparency": ("clear.png", clear),
     "palette": ("palette.png", palette),
-    "animation, TIFF with several pages": ("pages.tif", animation),
 }
 
 
@@ -142,7 +136,6 @@ def test_a_bomb_takes_neither_memory_nor_time(size: tuple[int, int], tmp_path: P
     """One above the limit, and one above twice the limit, where Pillow has an error of its own."""
     path = dataset(tmp_path, "bomb.png")
     path.write_bytes(bomb(*size))
-    decode._pillow.cache_clear()  # pytest forgets the filter that it sets
     before, start = resident(), time.process_time()
     found = open_with_problems("Odd", tmp_path)
     with pytest.raises(InputError, match=rf"bomb\.png: .*more than {MAX_PIXELS:,} pixels"):
@@ -156,8 +149,8 @@ def test_a_bomb_takes_neither_memory_nor_time(size: tuple[int, int], tmp_path: P
     ("content", "message"),
     [
         (b"", "empty file (0 bytes)"),
-        (b"<html>", "not an image that can be read"),
-        (b"\xff\xd8\xff\xe0", "not an image that can be read"),
+        (b"<html>", f"not an image that can be read; accepted: {', '.join(FORMATS)}"),
+        (b"\xff\xd8\xff\xe0", f"not an image that can be read; accepted: {', '.join(FORMATS)}"),
     ],
 )
 def test_what_cannot_be_read_is_told_by_name(content: bytes, message: str, tmp_path: Path) -> None:
@@ -171,7 +164,7 @@ def test_a_truncated_file_and_32_bits_are_told_by_name(tmp_path: Path) -> None:
     path = dataset(tmp_path, "odd.tif")
     Image.fromarray(np.ones((4, 4), np.float32)).save(path)
     (problem,) = check(open_with_problems("Odd", tmp_path), io.StringIO()).problems
-    assert problem == f"{path}: 32-bit pixels; accepted: 8 or 16 bits a channel"
+    assert problem.startswith(f"{path}: 32-bit or signed pixels; accepted: 8 or 16 bits a channel")
     Image.fromarray(RED).save(path)
     path.write_bytes(path.read_bytes()[:-100])
     (problem,) = check(open_with_problems("Odd", tmp_path), io.StringIO()).problems

@@ -68,14 +68,14 @@ def test_whole_numbers_of_cells(value: object, number: int | None) -> None:
 
 def test_csv_columns_by_name_and_short_lines(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
-    path.write_text('\ufeffb, a ,c\n1, 2 ,3\n\n"x,y",5\n7,8,9,10\n', encoding="utf-8")
+    path.write_text('\ufeffb, a ,c\n1, 2 ,3\n\n"x,y",5\n7,8,9, \n7,8,9,10\n,,\n', encoding="utf-8")
     problems: list[str] = []
     assert list(csv_rows(path, ("a", "b"), problems)) == [(2, ("2", "1")), (5, ("8", "7"))]
-    assert problems == [f"{path}, line 4: 2 cells; the header has 3"]
+    assert problems == [f"{path}, line {n}: {c} cells; the header has 3" for n, c in ((4, 2), (6, 4))]
     assert list(csv_rows(path, ("a", "d"), problems)) == []
-    assert problems[1] == f"{path}, line 1: no column d; found: b,a,c; accepted: a,d"
+    assert problems[2] == f"{path}, line 1: no column d; found: b,a,c; accepted: a,d"
     assert list(csv_rows(tmp_path / "absent.csv", ("a",), problems)) == []
-    assert problems[2].endswith("absent.csv: no such file")
+    assert problems[3].endswith("absent.csv: No such file or directory")
 
 
 def test_files_that_are_no_sheets(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_files_that_are_no_sheets(tmp_path: Path) -> None:
         problems: list[str] = []
         assert list(sheet_rows(tmp_path / name, (), problems)) == []
         assert len(problems) == 1
-        assert f"{name}: not an Excel file that can be read" in problems[0]
+        assert f"{name}: {'not an Excel file that can be read' if content else 'empty file'}" in problems[0]
     for name in ("absent.xls", "absent.xlsx"):
         problems = []
         assert list(sheet_rows(tmp_path / name, (), problems)) == []

@@ -13,6 +13,8 @@ from medpt.data.preprocess import pipeline_of
 from medpt.errors import InputError
 from medpt.phantom.dicom import computed, resonance
 
+TWO = "image,label\n1,healthy\n2,glaucoma\n"
+
 
 def complaints(folder: Path, name: str = "Clinic") -> list[str]:
     with pytest.raises(InputError) as caught:
@@ -22,15 +24,18 @@ def complaints(folder: Path, name: str = "Clinic") -> list[str]:
 
 def test_table_gives_labels_patients_and_splits(tmp_path: Path) -> None:
     table = "\ufeffsplit,patient,age,label,image\r\ntest,p1,50, glaucoma ,a/1.png\r\ntrain,p2,,healthy,2\r\n"
+    table += "train,p3,,glaucoma,3\r\n"
     top = write_card(tmp_path / "x" / "clinic", CLASSIFIED, table)
     write_picture(top / "images" / "a" / "1.png")
     write_picture(top / "images" / "2.jpeg")
+    write_picture(top / "images" / "3.tif")
     write_picture(top / "images" / "._2.jpeg")
     dataset = open_dataset("clinic", tmp_path)
     found = [(r.id, r.label, r.patient_id, r.group_id, r.split) for r in dataset]
     assert found == [
         ("images/a/1.png", 1, "p1", "p1", "test"),
         ("images/2.jpeg", 0, "p2", "p2", "train"),
+        ("images/3.tif", 1, "p3", "p3", "train"),
     ]
     assert dataset.info.official_split
     assert dataset.remarks == ()
@@ -157,20 +162,23 @@ def test_masks_below_the_images_are_not_read_as_images(tmp_path: Path) -> None:
 
 def test_dicom_is_read_in_hounsfield_units_or_as_stored(tmp_path: Path) -> None:
     units = RNG.integers(-900, 900, (5, 7)).astype(np.int16)
-    ct = write_card(tmp_path / "ct", CLASSIFIED | {"modality": "ct"}, "image,label\n1,healthy\n")
-    (ct / "images" / "1.dcm").write_bytes(computed(units, -1024, 0.0, "1"))
+    ct = write_card(tmp_path / "ct", CLASSIFIED | {"modality": "ct"}, TWO)
+    for number in "12":
+        (ct / "images" / f"{number}.dcm").write_bytes(computed(units, -1024, 0.0, number))
     dataset = open_dataset("Clinic", ct)
     assert np.array_equal(dataset.image(dataset.records[0]), units)
-    mri = write_card(tmp_path / "mri", CLASSIFIED | {"modality": "mri"}, "image,label\n1,healthy\n")
-    (mri / "images" / "1.DCM").write_bytes(resonance(np.abs(units), 0.0, "1"))
+    mri = write_card(tmp_path / "mri", CLASSIFIED | {"modality": "mri"}, TWO)
+    for number in "12":
+        (mri / "images" / f"{number}.DCM").write_bytes(resonance(np.abs(units), 0.0, number))
     dataset = open_dataset("Clinic", mri)
     assert np.array_equal(dataset.image(dataset.records[0]), np.abs(units))
 
 
 def test_pictures_of_ct_need_a_pipeline(tmp_path: Path) -> None:
     facts = CLASSIFIED | {"modality": "ct"}
-    top = write_card(tmp_path, facts, "image,label\n1,healthy\n")
-    write_picture(top / "images" / "1.png")
+    top = write_card(tmp_path, facts, TWO)
+    for number in "12":
+        write_picture(top / "images" / f"{number}.png")
     assert any("ct is in Hounsfield units, and" in problem for problem in complaints(top))
     write_card(tmp_path, facts | {"pipeline": "resize(256) | clahe"})
     assert open_dataset("Clinic", top).info.pipeline == "resize(256)|clahe(2,8)"

@@ -178,9 +178,9 @@ def test_tcga_complaints(copy: Path) -> None:
     (copy / "slides" / "tumour.svs").touch()
     table = copy / "clinical.tsv"
     lines = table.read_text().splitlines()
-    lines[1] = "patient 1\tTCGA-LGG\tDead\t5\t'--"
-    lines[2] = "TCGA-CS-0001\tTCGA-LGG\tDead\tfive\t'--"
-    lines[3] = "TCGA-CS-0001\tTCGA-LGG\tasleep\t5\t'--"
+    lines[1] = "patient 1\tTCGA-LGG\tDead\t5\t'--\t40\tG2"
+    lines[2] = "TCGA-CS-0001\tTCGA-LGG\tDead\tfive\t'--\t40\tG2"
+    lines[3] = "TCGA-CS-0001\tTCGA-LGG\tasleep\t5\t'--\t40\tG2"
     table.write_text("\n".join(lines))
     text = problems("TCGA-LGG", copy)
     assert "tumour.svs: no TCGA slide; accepted: TCGA-02-0001-01Z-00-DX1.<uuid>.svs" in text
@@ -189,7 +189,7 @@ def test_tcga_complaints(copy: Path) -> None:
     assert "line 4: vital status 'asleep'; accepted: Alive or Dead" in text
     table.write_text("case_submitter_id\tvital_status\n")
     text = problems("TCGA-LGG", copy)
-    assert "line 1: no column days_to_death or death_days_to" in text
+    assert "or days_to_death or death_days_to" in text
     table.unlink()
     assert "expected all_dataset.csv, clinical.tsv or nationwide" in problems("TCGA-LGG", copy)
     with pytest.raises(InputError, match="slides is 'frozen'; accepted: dx or all"):
