@@ -12,6 +12,7 @@ from PIL import Image
 from medpt.data import open_dataset
 from medpt.data.locate import locate
 from medpt.data.readers import tcga
+from medpt.data.readers.tcga_tables import GBM_SITES
 from medpt.errors import InputError
 from medpt.phantom.dicom import computed
 
@@ -129,5 +130,5 @@ def test_tcga_projects_of_a_real_list_of_slides(real: Path) -> None:
     matches = [tcga.SLIDE.fullmatch(name if name.endswith(".svs") else f"{name}.svs") for name in names]
     assert all(matches)
     patients = {match[1] for match in matches if match}
-    gbm = {patient for patient in patients if patient[5:7] in tcga.GBM_SITES}
+    gbm = {patient for patient in patients if patient[5:7] in GBM_SITES}
     assert (len(names), len(gbm), len(patients - gbm)) == (1061, 351, 418)
