@@ -14,6 +14,7 @@ COMMANDS = {
     "doctor": "check the machine, the data and the settings before a run",
     "prepare": "preprocess one dataset into shards, without a space",
     "slides": "cut the slides of one cohort into patches, without a space",
+    "space": "print the JSON Schema of space files, for editors",
     "tracking": "serve the record of runs with MLflow on this machine",
 }
 

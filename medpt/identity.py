@@ -15,17 +15,18 @@ def to_json(record: Any) -> dict[str, Any]:
     name when a field is added whose None is what was done before.
     """
     omitted = getattr(record, "omitted_when_none", ())
-    values = {name: getattr(record, name) for name in _names(record.__class__)}
+    values = {name: getattr(record, name) for name in _field_names(record.__class__)}
     return {
-        name: to_json(value) if is_dataclass(value) else value
+        name: to_json(value) if _field_names(value.__class__) else value
         for name, value in values.items()
         if value is not None or name not in omitted
     }
 
 
 @cache
-def _names(kind: Any) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind))
+def _field_names(kind: Any) -> tuple[str, ...]:
+    """Of a dataclass; a plan asks for those of each value of each of its units."""
+    return tuple(field.name for field in fields(kind)) if is_dataclass(kind) else ()
 
 
 def digest(value: Any) -> str:

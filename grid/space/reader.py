@@ -87,7 +87,7 @@ class _Reader:
         if settings.phantom is None and included:
             settings = replace(settings, phantom=self.shared_phantom(included))
         trials = [trial for space in included for trial in space.trials]
-        if "experiments" in self.data or not (included or self.data.get("analysis")):
+        if "experiments" in self.data or not (self.data.get("include") or self.data.get("analysis")):
             trials += self.trials(settings)
         analyses = [entry for space in included for entry in space.analyses]
         analyses += self.analyses(settings)

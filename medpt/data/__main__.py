@@ -1,6 +1,7 @@
 """`python -m medpt.data`: what datasets are known, is my copy whole, make shards, write synthetic data."""
 
 import argparse
+import json
 import subprocess
 import sys
 from functools import partial
@@ -8,9 +9,11 @@ from pathlib import Path
 
 from medpt import cli
 from medpt.data import catalog
+from medpt.data.card import DatasetCard
 from medpt.data.catalog import card
 from medpt.data.locate import find_dataset, user_cards
 from medpt.errors import InputError
+from medpt.schema import json_schema
 
 BAD_INPUT = 2
 
@@ -49,6 +52,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--seed", type=int, default=0)
     command.add_argument("--only", metavar="NAME", nargs="+", help="some datasets (default: all)")
     command.set_defaults(command=_phantom)
+
+    command = commands.add_parser("schema", help="the JSON Schema of dataset.yaml, for editors")
+    command.set_defaults(command=_schema)
     return parser
 
 
@@ -115,6 +121,11 @@ def _phantom(options: argparse.Namespace) -> int:
 
     for name, folder in write_all(options.folder, options.only, seed=options.seed).items():
         print(f"{name}: {folder}")
+    return 0
+
+
+def _schema(_: argparse.Namespace) -> int:
+    print(json.dumps(json_schema(DatasetCard), indent=2))
     return 0
 
 

@@ -1,7 +1,9 @@
 """Space files: what they expand to, and what each mistake in one is told."""
 
+import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,10 @@ from hypothesis import strategies as st
 
 from grid import space
 from grid.space import reader
+from grid.space.__main__ import main
+from medpt.data import catalog
 from medpt.errors import InputError
+from medpt.yaml_document import Document
 
 GOOD = """
 title: a test
@@ -81,6 +86,53 @@ def test_the_paper_s_name_of_a_sized_source(tmp_path: Path) -> None:
         ("title: a test", "title: [a", "not YAML"),
         ("title: a test", "\ttitle: a", "not YAML"),
         ("title: a test", "title: !!python/object:os.system x", "the tag `!!python/object:os.system`"),
+        ("title: a test", "title: [1, 2]", "`title` is [1, 2]; text is accepted"),
+        ("title: a test", "finetune: {weight_clip: [3, 2]}", "0 < low <= high is accepted"),
+        ("title: a test", "finetune: {min_steps: 5, max_steps: 2}", "at most max_steps, 2, is accepted"),
+        ("title: a test", "datasets: {DRIVE: {folder: 2017}}", 'for text write "2017"'),
+        ("title: a test", "datasets: {DRIVE: {folder: ../x}}", "a folder below --data is accepted"),
+        (
+            "title: a test",
+            "datasets: {DRIVE: {pipeline: 5}}",
+            "`pipeline` is 5, which YAML reads as a number",
+        ),
+        ("title: a test", "datasets: {DRIVE: {pipeline: clache(2)}}", "did you mean clahe?"),
+        (
+            "title: a test",
+            "datasets: {DRIVE: {validation_fraction: on}}",
+            "`validation_fraction` is on; a fraction",
+        ),
+        ("title: a test", "datasets: {DRIVE: {options: 3}}", "`options` is 3; a mapping"),
+        ("title: a test", "datasets: {HRF: {options: {classes: x}}}", "`classes` is 'x'; a whole number"),
+        (
+            "title: a test",
+            "datasets: {HRF: {options: {clases: 2}}}",
+            "unknown key `clases`; did you mean classes",
+        ),
+        ("title: a test", "datasets: {TCGA-LGG: {patches: {box: on}}}", "`box` is on; a whole number"),
+        (
+            "title: a test",
+            "datasets: {DRIVE: {phantom: {train: abc}}}",
+            "`train` is 'abc'; a number of images",
+        ),
+        ("{seed: 0}", "{seed: on}", "/trial.yaml:4: `seed` is on; a whole number from 0"),
+        ("{seed: 0}", "3", "/trial.yaml:4: `phantom` is 3; a mapping"),
+        ("ISIC2019]", "ISIC2019-0k]", "`ISIC2019-0k` has the size 0k; a size from 1k"),
+        ("ISIC2019]", "ISIC2019-9999999k]", "`ISIC2019-9999999k` has the size 9999999k"),
+        (
+            "ISIC2019]",
+            "NO]",
+            '`initialization` is NO, which YAML reads as true or false; for text write "NO"',
+        ),
+        ("ISIC2019]", "007]", '007 means different numbers to YAML readers; write "007" for text'),
+        ("experiments:", "survival: {kmm: {}}\nexperiments:", "unknown key `kmm`; did you mean km"),
+        ("experiments:", "include: [dmeo]\nexperiments:", "/trial.yaml:5: in `dmeo`: no space is called"),
+        ("experiments:", "analysis: {cmd: {datasets: [DRIVE], options: {n: on}}}\nexperiments:", "`n` is on"),
+        (
+            "experiments:",
+            "analysis: {svcca: {initialization: [random]}}\nexperiments:",
+            "no `datasets`; needed",
+        ),
         ("experiments:", "experiments: 3\nwas:", "`experiments` is 3; a list of blocks of factors"),
     ],
 )
@@ -92,6 +144,49 @@ def test_a_mistake_is_told(tmp_path: Path, old: str, new: str, told: str) -> Non
 def test_all_mistakes_in_one_pass(tmp_path: Path) -> None:
     text = GOOD.replace("size: 64", "size: 7").replace("DRIVE", "DRAVE").replace("resnet18", "vgg")
     assert len(problems(tmp_path, text)) == 3
+
+
+def test_values_of_one_kind_may_stand_without_a_list(tmp_path: Path) -> None:
+    text = (
+        GOOD.replace("[0, 1]", "7")
+        .replace("[random, ISIC2019]", "random")
+        .replace("title: a test", "title: 2017")
+    )
+    found = space.load(str(written(tmp_path, text)))
+    assert {trial.seed for trial in found.trials} == {7}
+    assert found.title == "2017"
+
+
+def test_sample_sizes_may_have_exponents(tmp_path: Path) -> None:
+    text = GOOD.replace("target:", "sample_size: [all, 1e3]\n    target:")
+    assert {trial.sample_size for trial in space.load(str(written(tmp_path, text))).trials} == {None, 1000}
+
+
+def test_problems_of_an_included_space_are_listed(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text(GOOD.replace("size: 64", "size: 65"))
+    assert problems(tmp_path, f"include: [{wrong}]\n") == [
+        "/trial.yaml:1: `/wrong.yaml` has problems:",
+        "/wrong.yaml:3: `size` is 65; a multiple of 32 from 32 to 1024 is accepted",
+    ]
+
+
+def test_users_cards_are_known_to_a_space_alone(tmp_path: Path) -> None:
+    path = written(tmp_path, GOOD.replace("DRIVE", "Clinic"))
+    clinic = replace(catalog.card("DRIVE"), name="Clinic", modality="oct")
+    found = space.load(str(path), {"Clinic": clinic})
+    assert found.cards == {"Clinic": clinic}
+    assert {trial.task for trial in found.trials if trial.target == "Clinic"} == {"segmentation"}
+    with pytest.raises(InputError, match="unknown dataset 'Clinic'"):
+        space.load(str(path))
+
+
+def test_schema_for_editors_has_every_key(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    used = {key for path in reader.FOLDER.glob("*.yaml") for key in Document(path).data}
+    assert used <= set(printed["properties"])
+    assert printed["properties"]["size"]["multipleOf"] == 32
 
 
 def test_multiplying_aliases_are_refused(tmp_path: Path) -> None:

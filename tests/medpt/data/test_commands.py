@@ -1,5 +1,6 @@
 """`python -m medpt.data`: tables, verdicts, exit codes, and what it does not import."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +28,13 @@ def test_list_names_users_datasets(tmp_path: Path, capsys: pytest.CaptureFixture
     write_card(tmp_path / "a" / "b", CLASSIFIED, "image,label\n")
     assert main(["list", "--data", str(tmp_path)]) == 0
     assert capsys.readouterr().out.splitlines()[-1].split()[:3] == ["Clinic", "fundus", "classification"]
+
+
+def test_schema_prints_the_keys_of_a_card(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["schema"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert {"name", "modality", "task", "classes"} == set(printed["required"])
+    assert "fundus" in printed["properties"]["modality"]["enum"]
 
 
 def test_check_of_a_whole_copy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
