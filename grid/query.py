@@ -1,12 +1,14 @@
-"""`python -m grid.query`: tables and answers from MLflow's record (docs/queries.md).
+"""`python -m grid.query`: tables of results, and comparisons of initializations (docs/queries.md).
 
-Every row says how many seeds it is made of; missing and failed runs are listed, never counted as values.
+Every row has the number of seeds that it was computed from. Missing and failed trials are listed, never
+counted as values.
 """
 
 import argparse
 import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -30,8 +32,25 @@ if TYPE_CHECKING:
 BY = ("initialization", "backbone", "architecture", "target")  # first columns of a cell
 
 
+@dataclass(frozen=True)
+class QueryOptions:
+    """A question to the results of a space."""
+
+    space: str
+    out: str = "runs"  # a folder, or the URL of a bucket
+    tracking_uri: str | None = None  # None: a SQLite file below `out`
+    where: Filters = field(default_factory=dict, hash=False)
+    ask: str = "cells"  # one of QUESTIONS
+    by: Sequence[str] = ()  # the factors of a row; empty: those that the question has
+    metric: str = "auc"
+    csv: bool = False
+
+
 def where(frame: "pd.DataFrame", conditions: Filters) -> "pd.DataFrame":
-    """The rows whose factors have one of the wanted values. InputError names an unknown factor or value."""
+    """Return the rows whose factors have one of the wanted values.
+
+    Raises InputError for an unknown factor or value.
+    """
     for key, values in conditions.items():
         if key not in FACTORS:
             raise InputError(f"--where {key}: no such factor; {did_you_mean(key, FACTORS)}")
@@ -43,31 +62,31 @@ def where(frame: "pd.DataFrame", conditions: Filters) -> "pd.DataFrame":
     return frame
 
 
-def _cells(frame: "pd.DataFrame", options: argparse.Namespace) -> "pd.DataFrame":
+def _cells(frame: "pd.DataFrame", options: QueryOptions) -> "pd.DataFrame":
     return results.cells(frame, options.metric, options.by or BY)
 
 
-def _effect(frame: "pd.DataFrame", options: argparse.Namespace) -> "pd.DataFrame":
-    return effects.effects(frame, options.metric, options.by or ["architecture"])
+def _effect(frame: "pd.DataFrame", options: QueryOptions) -> "pd.DataFrame":
+    return effects.effects(frame, options.metric, options.by or ("architecture",))
 
 
-def _best(frame: "pd.DataFrame", options: argparse.Namespace) -> "pd.DataFrame":
+def _best(frame: "pd.DataFrame", options: QueryOptions) -> "pd.DataFrame":
     return effects.best(frame, options.metric)
 
 
-def _size(frame: "pd.DataFrame", options: argparse.Namespace) -> "pd.DataFrame":
+def _size(frame: "pd.DataFrame", options: QueryOptions) -> "pd.DataFrame":
     return effects.sample_size(frame, options.metric)
 
 
 QUESTIONS = {"cells": _cells, "effect": _effect, "best": _best, "size": _size}
-LACKING = {  # why there may be no answer
+LACKING = {  # why a table may be empty
     "effect": "every trial starts from random weights",
     "size": "no source has finished trials of two sizes (the factor sample_size)",
 }
 TAKES_BY = ("cells", "effect")
 
 Row = Mapping[str, Any]
-COLUMNS: dict[str, Callable[[Row], str]] = {  # how columns that belong together are shown
+COLUMNS: dict[str, Callable[[Row], str]] = {  # texts that join columns of a table
     "mean ± std": lambda row: format_mean(row["mean"], row["std"], row["n"], row["planned"]),
     "gain over random": lambda row: interval(row["gain"], row["low"], row["high"]),
     "p (Holm)": lambda row: probability(row["p_holm"]),
@@ -78,7 +97,7 @@ COLUMNS: dict[str, Callable[[Row], str]] = {  # how columns that belong together
     "sizes": lambda row: f"{row['sizes']}, {thousands(row['smallest'])} to {thousands(row['largest'])}",
     "seeds": lambda row: f"{row['n']} of {row['planned']}",
 }
-NAMES = (*FACTORS, "settings", "best", "second")  # columns that are shown as they are
+NAMES = (*FACTORS, "settings", "best", "second")  # columns without a change
 SHOWN = {
     "cells": ("mean ± std", "seeds"),
     "effect": ("gain over random", "p (Holm)", "groups compared", "seeds"),
@@ -88,7 +107,7 @@ SHOWN = {
 
 
 def interval(estimate: float, low: float, high: float) -> str:
-    """`+5.90 [+4.10, +7.70]`; without limits where there is no spread to take them from."""
+    """Return a text such as `+5.90 [+4.10, +7.70]`, without limits where they are not a number."""
     if math.isnan(estimate):
         return "–"
     limits = "" if math.isnan(low) else f" [{low:+.2f}, {high:+.2f}]"
@@ -102,12 +121,12 @@ def probability(value: float) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    options = parser().parse_args(arguments)
+    options = QueryOptions(**vars(parser().parse_args(arguments)))
     return cli.run_command(partial(query, options))
 
 
-def query(options: argparse.Namespace) -> None:
-    """Print the answer to the question that `options` ask."""
+def query(options: QueryOptions) -> None:
+    """Print the answer to a question."""
     frame = results.load(options.space, options.out, options.tracking_uri)
     for warning in frame.attrs["warnings"]:
         print(f"warning: {warning}", file=sys.stderr)
@@ -115,10 +134,10 @@ def query(options: argparse.Namespace) -> None:
     if options.csv:
         table.to_csv(sys.stdout, index=False)
     else:
-        cli.console().print(printed(table, options))
+        cli.console().print(format_table(table, options))
 
 
-def answer(frame: "pd.DataFrame", options: argparse.Namespace) -> "pd.DataFrame":
+def answer(frame: "pd.DataFrame", options: QueryOptions) -> "pd.DataFrame":
     if options.by and options.ask not in TAKES_BY:
         raise InputError(f"--by {','.join(options.by)}: --ask {options.ask} has its own rows; leave it out")
     table = QUESTIONS[options.ask](frame, options)
@@ -127,7 +146,7 @@ def answer(frame: "pd.DataFrame", options: argparse.Namespace) -> "pd.DataFrame"
     return table
 
 
-def printed(table: "pd.DataFrame", options: argparse.Namespace) -> Table:
+def format_table(table: "pd.DataFrame", options: QueryOptions) -> Table:
     title = options.metric + ("" if options.metric in UNSCALED else ", %")
     shown = Table(box=None, padding=(0, 2), title=title, title_justify="left")
     names = [name for name in table.columns if name in NAMES]
@@ -141,24 +160,27 @@ def printed(table: "pd.DataFrame", options: argparse.Namespace) -> Table:
 
 
 def parser() -> argparse.ArgumentParser:
-    result = command_parser("grid.query", "Tables and answers from MLflow's record.")
+    result = command_parser("grid.query", "Print tables of results and comparisons.")
     add_result_arguments(result)
     add_filter_argument(result, "--where", dest="where")
     result.add_argument(
         "--ask",
         choices=QUESTIONS,
-        default="cells",
-        help="a table of cells (default); what each initialization gains over random weights; the best of "
-        "each network and target; what more images of a source add",
+        default=QueryOptions.ask,
+        help="cells: a table of means (default); effect: what each initialization gains over random weights; "
+        "best: the best initialization of each network and target; size: what more images of a source add",
     )
     result.add_argument(
         "--by",
         type=lambda text: text.split(","),
+        default=(),
         metavar="K,…",
-        help="factors that name the rows of cells or effect",
+        help="factors that name the rows of cells and effect",
     )
-    result.add_argument("--metric", default="auc", help="auc, miou, or another of the test part")
-    result.add_argument("--csv", action="store_true", help="comma-separated values, for other programs")
+    result.add_argument(
+        "--metric", default=QueryOptions.metric, help="a metric of the test set (default: %(default)s)"
+    )
+    result.add_argument("--csv", action="store_true", help="write comma-separated values in full precision")
     return result
 
 

@@ -7,7 +7,7 @@ right for the measured targets, the evidence is shown and nothing is recommended
 import argparse
 import csv
 import sys
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,12 +25,26 @@ if TYPE_CHECKING:
     from medpt.data import Dataset
 
 
+@dataclass(frozen=True)
+class AdviseOptions:
+    """The dataset to rank initializations for, and the results that the ranking is based on."""
+
+    target: str  # [NAME=]DIR
+    space: str
+    out: str = "runs"
+    tracking_uri: str | None = None
+    backbone: str | None = None  # None: that of most pre-trainings
+    images: int = 300  # of each dataset, at most
+    imagenet_weights: Path | None = None  # a folder with torchvision's files
+    csv: Path | None = None
+
+
 def main(arguments: list[str] | None = None) -> int:
-    options = parser().parse_args(arguments)
+    options = AdviseOptions(**vars(parser().parse_args(arguments)))
     return cli.run_command(partial(run, options))
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: AdviseOptions) -> None:
     dataset, stored, offer = check_options(options)
     from grid.advise import samples
     from grid.advise.advice import Adviser
@@ -52,7 +66,7 @@ def run(options: argparse.Namespace) -> None:
         write(options.csv, advice.rows)
 
 
-def check_options(options: argparse.Namespace) -> "tuple[Dataset, StoredSpace, Offer]":
+def check_options(options: AdviseOptions) -> "tuple[Dataset, StoredSpace, Offer]":
     """Return the target and what the space offers. Raises InputError with the problems of all options."""
     from grid.advise import samples
     from grid.results import frame as results
@@ -73,7 +87,7 @@ def check_options(options: argparse.Namespace) -> "tuple[Dataset, StoredSpace, O
     return dataset, *_offer(options, plan, frame, dataset)
 
 
-def _limits(options: argparse.Namespace) -> list[str]:
+def _limits(options: AdviseOptions) -> list[str]:
     from grid.advise.samples import LEAST
 
     problems = []
@@ -86,7 +100,7 @@ def _limits(options: argparse.Namespace) -> list[str]:
     return problems
 
 
-def _offer(options: argparse.Namespace, plan: Any, frame: Any, dataset: Any) -> "tuple[StoredSpace, Offer]":
+def _offer(options: AdviseOptions, plan: Any, frame: Any, dataset: Any) -> "tuple[StoredSpace, Offer]":
     from grid.advise.candidates import offered
     from grid.results.stored_space import StoredSpace
     from grid.store.store import Store
@@ -167,14 +181,18 @@ def parser() -> argparse.ArgumentParser:
         "--target", required=True, metavar="[NAME=]DIR", help="with dataset.yaml, or a known dataset's folder"
     )
     add_result_arguments(result)
-    result.add_argument("--backbone", metavar="NAME", help="default: that of most pre-trainings")
+    result.add_argument("--backbone", metavar="NAME", help="(default: that of most pre-trainings)")
     result.add_argument(
-        "--images", type=int, default=300, metavar="N", help="looked at of each dataset; default 300"
+        "--images",
+        type=int,
+        default=AdviseOptions.images,
+        metavar="N",
+        help="images to use of each dataset (default: %(default)s)",
     )
     result.add_argument(
-        "--imagenet-weights", type=Path, metavar="DIR", help="torchvision's files, for LogME of imagenet*"
+        "--imagenet-weights", type=Path, metavar="DIR", help="torchvision's weight files, to rate imagenet*"
     )
-    result.add_argument("--csv", type=Path, metavar="FILE", help="the rows, for other programs")
+    result.add_argument("--csv", type=Path, metavar="FILE", help="write the rows in full precision")
     return result
 
 

@@ -66,8 +66,8 @@ class Marker:
             return cls._from_json(values, digest, is_verified=checksum is not None)
         except DamagedError:
             raise
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DamagedError(f"it is no marker ({type(error).__name__}: {error})") from None
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise DamagedError("it is cut off or was overwritten") from None
 
     @classmethod
     def _from_json(cls, values: Mapping[str, Any], digest: str, *, is_verified: bool) -> "Marker":
@@ -123,5 +123,5 @@ class SpaceRecord:
         try:
             values = json.loads(content)
             return cls(values["name"], values["path"], tuple(map(str, values["plans"])))
-        except (ValueError, KeyError, TypeError) as error:
-            raise DamagedError(f"it is no record of a space ({type(error).__name__}: {error})") from None
+        except (ValueError, KeyError, TypeError):
+            raise DamagedError("it is cut off or was overwritten") from None

@@ -30,23 +30,26 @@ auth_cache_ttl_seconds = 60
 
 def main(arguments: list[str] | None = None) -> int:
     options, more = parser().parse_known_args(arguments)
-    return cli.run_command(partial(serve, options, more), options.out)
+    return cli.run_command(partial(serve, more, **vars(options)), options.out)
 
 
-def serve(options: argparse.Namespace, more: list[str]) -> None:
-    """Check what the server needs, then run it in this process until it is stopped."""
-    out = options.out.absolute()
+def serve(more: list[str], out: Path, port: int, *, login: bool) -> None:
+    """Check what the server needs, then run it in this process until it is stopped.
+
+    `more` are arguments for MLflow's own command; without `login` everybody may change the record.
+    """
+    out = out.absolute()
     database = os.environ.get(DATABASE) or f"sqlite:///{out / 'mlflow.db'}"
     artifacts = os.environ.get(ARTIFACTS) or str(out / "mlartifacts")
-    refuse_open_server(more, login=options.login)
+    refuse_open_server(more, login=login)
     out.mkdir(parents=True, exist_ok=True)
     check_database(database)
     check_artifacts(artifacts)
-    os.environ |= server_environment(database) | (set_up_login(out / "tracking") if options.login else {})
-    print(how_to_connect(options.port, out / "tracking", login=options.login), flush=True)
+    os.environ |= server_environment(database) | (set_up_login(out / "tracking") if login else {})
+    print(how_to_connect(port, out / "tracking", login=login), flush=True)
     from mlflow.cli import cli as mlflow_cli
 
-    mlflow_cli(server_arguments(options.port, artifacts, more, login=options.login))
+    mlflow_cli(server_arguments(port, artifacts, more, login=login))
 
 
 def refuse_open_server(more: list[str], *, login: bool) -> None:

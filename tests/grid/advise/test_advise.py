@@ -45,7 +45,7 @@ def arguments(home: Path, *more: str) -> list[str]:
 
 
 def prepared(home: Path) -> tuple[Adviser, Sample]:
-    options = advise.parser().parse_args(arguments(home))
+    options = advise.AdviseOptions(str(home / "mine"), "hospital", str(home / "runs"))
     dataset, stored, offer = advise.check_options(options)
     target = samples.of_dataset(dataset, offer.size, options.images)
     return Adviser(stored, offer, options.images, None, lambda line: None), target

@@ -1,6 +1,5 @@
 """Cells: the same n, mean and planned wherever they are shown, compared with slow and obvious counts."""
 
-import argparse
 import csv
 import io
 import math
@@ -125,7 +124,7 @@ def test_table_of_cells_has_the_counted_numbers(rows: list[Row]) -> None:
 @given(trials(), st.sampled_from(["auc", "miou"]), st.lists(st.sampled_from(query.BY), unique=True))
 @FEW
 def test_query_shows_every_cell_whatever_by_names(rows: list[Row], metric: str, by: list[str]) -> None:
-    options = argparse.Namespace(ask="cells", by=by, metric=metric)
+    options = query.QueryOptions("made", by=by, metric=metric)
     expected = {name: numbers for name, numbers in counted(rows).items() if TARGETS[name[1]][1] == metric}
     if not any(row[metric] is not None for row in rows):
         with pytest.raises(InputError, match=f"--metric {metric}: no finished trial has it"):

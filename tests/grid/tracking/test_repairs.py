@@ -120,7 +120,7 @@ def test_schema_of_another_version_is_named_with_the_remedy_of_mlflow(
     assert "mlflow db upgrade" in printed
 
 
-@pytest.mark.parametrize("new", ["new", "ein neuer Ordner, 100 %"])
+@pytest.mark.parametrize("new", ["new", "ein neuer Ordner #1, é"])
 @pytest.mark.parametrize("move", [shutil.move, shutil.copytree])
 def test_artifacts_are_found_after_results_were_moved_or_copied(
     folder: Path, move: Callable[[Path, Path], None], new: str

@@ -1,0 +1,149 @@
+"""Random damage to every kind of file of finished results: no wrong number is shown, nothing intact is lost.
+
+Each case changes one file of a finished folder, then starts the space again up to the point where units would
+run. `CASES` cases are drawn from one seed.
+"""
+
+import json
+import os
+import random
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import made_space
+import pandas as pd
+import pytest
+
+from grid import run as command
+from grid.options import RunOptions
+from grid.plan.plan import Plan
+from grid.plan.stored_plans import record_start
+from grid.results import frame
+from grid.space import reader
+from grid.store.store import Store
+from medpt import cli
+from medpt.errors import InputError
+
+CASES, SEED = 480, 23
+SPACE = made_space.SPACE.replace("seed: [0, 1]", "seed: [0]")
+Damage = Callable[[random.Random, Path], None]
+
+
+def flip(draw: random.Random, path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    if content:
+        content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
+    path.write_bytes(bytes(content))
+
+
+def truncate(draw: random.Random, path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: draw.randrange(path.stat().st_size + 1)])
+
+
+def overwrite(draw: random.Random, path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    start = draw.randrange(len(content) + 1)
+    content[start : start + 512] = draw.randbytes(min(512, len(content) - start))
+    path.write_bytes(bytes(content))
+
+
+def edit(draw: random.Random, path: Path) -> None:
+    """Replace one digit by another, as with an editor."""
+    content = path.read_bytes()
+    digits = [place for place, byte in enumerate(content) if chr(byte).isdigit()]
+    if digits:
+        place = draw.choice(digits)
+        content = content[:place] + str((int(chr(content[place])) + 1) % 10).encode() + content[place + 1 :]
+    path.write_bytes(content)
+
+
+def delete(draw: random.Random, path: Path) -> None:
+    path.unlink()
+
+
+def delete_folder(draw: random.Random, path: Path) -> None:
+    shutil.rmtree(path.parent) if path.parent.parent.name == "units" else path.unlink()
+
+
+KINDS: tuple[Damage, ...] = (flip, truncate, overwrite, edit, delete, delete_folder)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Finished and recorded results, and the numbers that may be shown of them."""
+
+    out: Path
+    plan: Plan
+    values: "pd.DataFrame"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    folder = tmp_path_factory.mktemp("damage")
+    plan = made_space.plan(folder, SPACE)
+    made_space.record_all(made_space.publish(plan, folder / "out", set(), {}), plan)
+    return Finished(folder / "out", plan, numbers("made", folder / "out"))
+
+
+def numbers(space: str, out: Path) -> "pd.DataFrame":
+    values = frame.load(space, out)
+    return values[values["status"] == "finished"].set_index("digest")[["auc", "miou"]]
+
+
+def shows_only_true_numbers(shown: "pd.DataFrame", true: "pd.DataFrame") -> bool:
+    """Return whether every number shown, or its absence, is that of the intact results."""
+    return shown.equals(true.loc[shown.index])
+
+
+def start_again(found: Finished, out: Path, *, verify: bool) -> list[str]:
+    """Start the space again, and return the digests of the units that would run."""
+    options = RunOptions("made", str(out), verify=verify)
+    space = reader.load(str(found.out.parent / "made.yaml"))
+    run = command.Run(options, space, found.plan, Store(out), cli.console())
+    todo = command.units_to_run(run)
+    record_start(run.store, run.plan, Path("made.yaml"))
+    return todo
+
+
+def damage_a_file(draw: random.Random, found: Finished, out: Path) -> tuple[Path, str, bool]:
+    """Damage a random file of `out`; return its path, a description, and whether the quick check sees it."""
+    paths = sorted(path.relative_to(found.out) for path in found.out.rglob("*") if path.is_file())
+    folder = draw.choice(sorted({path.parts[0] for path in paths}))
+    path = draw.choice([path for path in paths if path.parts[0] == folder])
+    kind, is_hidden, status = draw.choice(KINDS), draw.random() < 0.2, (out / path).stat()
+    kind(draw, out / path)
+    if is_hidden and (out / path).is_file():
+        os.utime(out / path, ns=(status.st_atime_ns, status.st_mtime_ns))
+        is_hidden = (out / path).stat().st_size == status.st_size
+    changed = not (out / path).is_file() or (out / path).read_bytes() != (found.out / path).read_bytes()
+    return path, kind.__name__, changed and not (is_hidden and (out / path).is_file())
+
+
+@pytest.mark.fault
+def test_random_damage_shows_no_wrong_number_and_loses_nothing_intact(
+    finished: Finished, tmp_path: Path
+) -> None:
+    draw, counts = random.Random(SEED), Counter[str]()
+    for case in range(CASES):
+        out = Path(shutil.copytree(finished.out, tmp_path / "out"))
+        path, kind, is_seen = damage_a_file(draw, finished, out)
+        name, verify = f"case {case}: {kind} {path}", draw.random() < 0.5
+        try:
+            is_right = shows_only_true_numbers(numbers("made", out), finished.values)
+        except InputError:
+            is_right = path.parts[0] in ("plans", "spaces")
+            counts["named"] += 1
+        assert is_right, name
+        todo = start_again(finished, out, verify=verify)
+        owners = {path.parts[1].removesuffix(".json")} if path.parts[0] in ("done", "units") else set()
+        assert set(todo) <= owners, name
+        assert not is_seen or set(todo) == owners, name
+        counts["run again" if todo else "nothing lost"] += 1
+        shown = numbers("made", out)
+        assert shows_only_true_numbers(shown, finished.values), name
+        assert len(shown) >= len(finished.values) - len(todo), name
+        shutil.rmtree(out)
+    print(json.dumps(counts))
