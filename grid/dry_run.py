@@ -11,11 +11,14 @@ from grid.plan import cost
 from grid.plan.datasets import ABSENT, SpaceDatasets
 from grid.plan.plan import Plan
 from grid.store.store import Store
+from grid.store.verification import verify
 
 
 def print_plan(plan: Plan, store: Store, found: SpaceDatasets, console: Console) -> None:
     """Print what a run of the plan would do, and which datasets it lacks."""
     finished = store.finished() & set(plan.units)
+    damaged = verify(store, finished, thorough=False).damaged
+    finished -= damaged.keys()
     to_run = [unit for name, unit in plan.units.items() if name not in finished]
     hours = {device: cost.estimate(to_run, plan.sizes, store, device) for device in cost.GFLOPS}
     trials, units = f"{len(plan.trials):,} trials", f"{len(plan.units):,} units"
@@ -29,6 +32,8 @@ def print_plan(plan: Plan, store: Store, found: SpaceDatasets, console: Console)
     missing = sorted(name for name, value in found.fingerprints.items() if value == ABSENT)
     if missing:
         console.print(f"not found: {', '.join(missing)} (units of missing data count as unfinished)")
+    for problem in damaged.values():
+        console.print(f"{problem}\n  the unit would be run again", markup=False)
     for problem in found.problems:
         console.print(f"  {problem}", markup=False)
 

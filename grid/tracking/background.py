@@ -15,6 +15,7 @@ from grid.plan.plan import Plan, Unit
 from grid.store.store import Store
 from grid.tracking.client import client, repair_needed
 from grid.tracking.tracker import Tracker
+from medpt.errors import InputError
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +37,9 @@ class BackgroundTracker:
         self.connection: Any = None
         self.tracker: Tracker | None = None
         self.unsent = [digest for digest in plan.units if store.is_finished(digest)]
+        self._damaged: dict[str, str] = {}  # results that cannot be sent, by digest
         self._running: set[str] = set()
-        self._lock = threading.Lock()  # of the two above
+        self._lock = threading.Lock()  # of `unsent` and `_running`
         self._stopping = threading.Event()
         self._connecting = False
         self._last_answer = 0.0
@@ -71,7 +73,9 @@ class BackgroundTracker:
             self._abandoned = not self._connecting and waited > PATIENCE
         with self._lock:
             if self.unsent and self.problem is None:
-                self.problem = f"no answer within {PATIENCE:.0f} s"
+                damage = next(iter(self._damaged.values()), None)
+                self.needs_repair = damage is not None
+                self.problem = damage or f"no answer within {PATIENCE:.0f} s"
             return len(self.unsent)
 
     def _follow(self) -> None:
@@ -101,9 +105,14 @@ class BackgroundTracker:
     def _update(self) -> None:
         tracker = self._connected()
         with self._lock:
-            running, unsent = sorted(self._running), list(self.unsent)
+            running = sorted(self._running)
+            unsent = [digest for digest in self.unsent if digest not in self._damaged]
         for digest in unsent:
-            tracker.record(digest)
+            try:
+                tracker.record(digest)
+            except InputError as error:  # a result that is damaged must not keep the others back
+                self._damaged[digest] = str(error)
+                continue
             with self._lock:
                 self.unsent.remove(digest)
             self._answered()

@@ -120,6 +120,30 @@ def test_schema_of_another_version_is_named_with_the_remedy_of_mlflow(
     assert "mlflow db upgrade" in printed
 
 
+def test_flush_sends_all_but_damaged_results_and_names_these(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    sqlite_file(default_uri(folder / "out")).unlink()
+    first, *others = sorted((folder / "out" / "done").iterdir())
+    first.write_bytes(first.read_bytes()[:99])
+    options = ["--space", str(folder / "tiny.yaml"), "--out", str(folder / "out"), "--flush"]
+    assert run.main(options) == 1
+    printed = "".join(capfd.readouterr())
+    assert f"1 run is not in {default_uri(folder / 'out')}: {first} is damaged" in printed
+    found = [made for made in runs(default_uri(folder / "out"))[1] if made.info.status == "FINISHED"]
+    assert len(found) == len(others)
+
+
+def test_dry_run_counts_damaged_results_as_left_to_run(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    damaged = min((folder / "out" / "done").iterdir())
+    damaged.write_bytes(damaged.read_bytes()[:99])
+    assert run.main(["--space", str(folder / "tiny.yaml"), "--out", str(folder / "out"), "--dry-run"]) == 0
+    assert f"{damaged} is damaged" in capfd.readouterr().out.replace("\n", "")
+    assert damaged.is_file()
+
+
 @pytest.mark.parametrize("new", ["new", "ein neuer Ordner #1, é"])
 @pytest.mark.parametrize("move", [shutil.move, shutil.copytree])
 def test_artifacts_are_found_after_results_were_moved_or_copied(
