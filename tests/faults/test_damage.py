@@ -23,12 +23,26 @@ from grid.plan.plan import Plan
 from grid.plan.stored_plans import record_start
 from grid.results import frame
 from grid.space import reader
+from grid.space.trials import Space
 from grid.store.store import Store
 from medpt import cli
 from medpt.errors import InputError
 
 CASES, SEED = 480, 23
-SPACE = made_space.SPACE.replace("seed: [0, 1]", "seed: [0]")
+SPACE = """
+title: three trials
+size: 32
+pretrain: {min_steps: 0, max_steps: 40, evaluate_every: 10}
+finetune: {min_steps: 0, max_steps: 30, evaluate_every: 10}
+experiments:
+  - initialization: [random, ISIC2019]
+    backbone: [shufflenet_v2]
+    target: [ChestXRay2017]
+  - initialization: [random]
+    backbone: [resnet18]
+    architecture: [unet]
+    target: [DRIVE]
+"""
 Damage = Callable[[random.Random, Path], None]
 
 
@@ -53,7 +67,7 @@ def overwrite(draw: random.Random, path: Path) -> None:
 def edit(draw: random.Random, path: Path) -> None:
     """Replace one digit by another, as with an editor."""
     content = path.read_bytes()
-    digits = [place for place, byte in enumerate(content) if chr(byte).isdigit()]
+    digits = [place for place, byte in enumerate(content) if byte in b"0123456789"]
     if digits:
         place = draw.choice(digits)
         content = content[:place] + str((int(chr(content[place])) + 1) % 10).encode() + content[place + 1 :]
@@ -76,6 +90,7 @@ class Finished:
     """Finished and recorded results, and the numbers that may be shown of them."""
 
     out: Path
+    space: Space
     plan: Plan
     values: "pd.DataFrame"
 
@@ -85,7 +100,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     folder = tmp_path_factory.mktemp("damage")
     plan = made_space.plan(folder, SPACE)
     made_space.record_all(made_space.publish(plan, folder / "out", set(), {}), plan)
-    return Finished(folder / "out", plan, numbers("made", folder / "out"))
+    space = reader.load(str(folder / "made.yaml"))
+    return Finished(folder / "out", space, plan, numbers("made", folder / "out"))
 
 
 def numbers(space: str, out: Path) -> "pd.DataFrame":
@@ -101,8 +117,7 @@ def shows_only_true_numbers(shown: "pd.DataFrame", true: "pd.DataFrame") -> bool
 def start_again(found: Finished, out: Path, *, verify: bool) -> list[str]:
     """Start the space again, and return the digests of the units that would run."""
     options = RunOptions("made", str(out), verify=verify)
-    space = reader.load(str(found.out.parent / "made.yaml"))
-    run = command.Run(options, space, found.plan, Store(out), cli.console())
+    run = command.Run(options, found.space, found.plan, Store(out), cli.console())
     todo = command.units_to_run(run)
     record_start(run.store, run.plan, Path("made.yaml"))
     return todo
