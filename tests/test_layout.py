@@ -13,7 +13,7 @@ FILES = {path: path.read_text() for package in ("grid", "medpt") for path in (RO
 MODULES = {path: text for path, text in FILES.items() if path.name != "__init__.py"}
 
 # Today's exceptions. The lists only shrink, and are empty at the end of the redesign.
-LONG_FUNCTIONS = {"grid/report/page.py: page"}
+LONG_FUNCTIONS: set[str] = set()
 LONG_FILES = set[str]()
 SHORT_FILES = set[str]()
 ASSERTS = 3

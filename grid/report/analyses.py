@@ -188,7 +188,7 @@ def _finished(stored: StoredSpace, digests: Sequence[str], name: str) -> Iterato
 
 
 def modality(stored: StoredSpace, digests: Sequence[str]) -> Modality:
-    """The clouds of one analysis, held against each other."""
+    """Compare the clouds of one analysis with each other."""
     clouds: dict[str, Arrays] = {}
     datasets: dict[str, str] = {}
     options: dict[str, Any] = {}

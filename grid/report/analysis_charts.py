@@ -26,7 +26,7 @@ def distances(modality: Modality) -> list[Chart]:
         return []
     clouds = [_scatter(modality, init, networks[0]) for init, networks in found.coordinates.items()]
     values = tuple(tuple(row) for row in found.average.tolist())
-    note = "the darker, the nearer (logarithmic scale)"
+    note = "the nearer, the stronger the colour (logarithmic scale)"
     return [*clouds, HeatChart("Average cmd of two datasets", note, "", found.names, values)]
 
 

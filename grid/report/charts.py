@@ -210,14 +210,15 @@ class LineChart(Chart):
 
 @dataclass(frozen=True)
 class HeatChart(Chart):
-    """The lower triangle of a symmetric matrix of positive values: the darker, the smaller (logarithmic)."""
+    """The lower triangle of a symmetric matrix of positive values: the smaller, the stronger the colour."""
 
     names: tuple[str, ...]
     values: tuple[Values, ...]
 
     @property
     def size(self) -> tuple[float, float]:
-        return (2.2 + 0.3 * len(self.names),) * 2
+        side = 1.8 + 0.3 * len(self.names)
+        return max(4.6, side), side
 
     def draw(self, axes: "Axes") -> None:
         from matplotlib.patches import Rectangle
@@ -228,7 +229,7 @@ class HeatChart(Chart):
             for column, value in enumerate(values[: row + 1]):
                 depth = round(1 - (value - low) / max(high - low, 1e-9), 2)
                 axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, color=colour(1), alpha=depth, lw=0))
-                text, shade = two_digits(self.values[row][column]), PAPER if depth > 0.5 else INK
+                text, shade = two_digits(self.values[row][column]), PAPER if depth > 0.6 else INK
                 axes.text(column, row, text, ha="center", va="center", fontsize=7.5, color=shade)
         places = range(len(self.names))
         axes.set_xticks(places, self.names, rotation=90)

@@ -18,7 +18,7 @@ OUTCOMES = {
     "better": "beats random weights by more than one standard deviation in",
     "noise": "is within one standard deviation of random weights in",
     "worse": "is more than one standard deviation below random weights in",
-    "unknown": "is held against random weights by single seeds, without a measure of noise, in",
+    "unknown": "is compared with random weights on single seeds, without a measure of noise, in",
 }
 
 
@@ -33,25 +33,33 @@ def coverage(states: Counter[str], rows: int, analyses: tuple[int, int] = (0, 0)
 
 
 def _shared(trials: int, rows: int) -> str:
-    return f"They fill {rows:,} places: experiments share trials." if rows > trials else ""
+    return f"Experiments share trials: their tables list {rows:,} in all." if rows > trials else ""
 
 
 def _analyses(finished: int, planned: int) -> str:
     if not planned:
         return ""
-    if finished == planned:
-        return f"All {planned:,} analyses are finished."
-    return f"{finished:,} of {planned:,} analyses are finished."
+    return _finished(finished, planned, "analysis", "analyses")
 
 
 def _trials(states: Counter[str]) -> str:
-    total = states.total()
-    if not total:
+    if not (total := states.total()):
         return ""
     rest = [f"{states[state]:,} {text}" for state, text in STATES.items() if states[state]]
     if not rest:
-        return f"All {total:,} trials are finished."
-    return f"{states['finished']:,} of {total:,} trials are finished; {', '.join(rest)}."
+        return _finished(total, total, "trial", "trials")
+    return f"{states['finished']:,} of {count(total, 'trial')} finished; {', '.join(rest)}."
+
+
+def _finished(finished: int, planned: int, one: str, several: str) -> str:
+    if finished == planned:
+        return f"The {one} is finished." if planned == 1 else f"All {planned:,} {several} are finished."
+    return f"{finished:,} of {planned:,} {one if planned == 1 else several} finished."
+
+
+def count(number: int, noun: str) -> str:
+    """Write a number of things: `1 trial`, `1,200 trials`."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def answer(found: Sequence[Contrast]) -> str:
@@ -67,9 +75,7 @@ def answer(found: Sequence[Contrast]) -> str:
         for name, text in OUTCOMES.items()
         if verdicts[name]
     ]
-    text = (
-        f"Over {_count(len(compared), 'pair')} of target and network, the best pre-training {_join(parts)}."
-    )
+    text = f"Over {count(len(compared), 'pair')} of target and network, the best pre-training {_join(parts)}."
     winners = Counter(contrast.best.label for contrast in compared if contrast.best)
     name, wins = winners.most_common(1)[0]
     tied = [other for other, count in winners.items() if count == wins]
@@ -138,10 +144,6 @@ def metric_of(found: Sequence[Contrast]) -> str:
     """The name of the metric of contrasts on one target; empty where no seed is finished."""
     cell = next((cell for c in found for cell in (c.best, c.random) if cell), None)
     return METRIC_NAMES[cell.metric] if cell else ""
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
 def _join(parts: Sequence[str]) -> str:

@@ -67,7 +67,7 @@ def galleries(cells: Sequence[Cell], artifact: Callable[[str, str], Path | None]
 
 
 def _rank(contrast: Contrast | None) -> tuple[float, float]:
-    """All of a target's training part goes before a share of it, then the higher mean."""
+    """Rank a target's complete training set before a share of it, then by mean."""
     return (contrast.column[1], contrast.best.mean) if contrast and contrast.best else (0.0, 0.0)
 
 
@@ -177,7 +177,7 @@ def examples(folder: Path, manifest: Manifest) -> list[Example]:
 
 
 def chosen(labels: NDArray[np.int64]) -> list[int]:
-    """Rows of up to EXAMPLES images: two of each class, one where there are more classes than places."""
+    """Return the rows of up to EXAMPLES images: two of each class, or one of many classes."""
     each = 2 if len(np.unique(labels)) * 2 <= EXAMPLES else 1
     if len(np.unique(labels)) == 1:
         each = 3

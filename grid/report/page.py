@@ -62,6 +62,7 @@ SHOWN = {  # what the templates call
     "svg": chart_files.svg,
     "palette_css": chart_files.palette_css,
     "findings": findings,
+    "count": findings.count,
     "overlaps": shared_data,
     "pictures": images,
     "analyses": analyses,

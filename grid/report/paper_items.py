@@ -1,4 +1,4 @@
-"""The tables and figures of Wen et al. 2021 as places of a report, and which experiments belong to each."""
+"""The tables and figures of Wen et al. 2021 that a report redraws, and which experiments belong to each."""
 
 import re
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 class PaperItem:
     """`kind` names what is shown (a template section-KIND.html.j2); `drawing` how cells are drawn.
 
-    `experiments` is a pattern that names of a place's experiments begin with; `task` that of its targets,
+    `experiments` is a pattern that the names of its experiments begin with; `task` that of its targets,
     empty for any.
     """
 

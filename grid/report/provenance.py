@@ -56,7 +56,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Compared:
-    """A cell beside the paper's, in per cent; `note` says in what the data differ from the owner's."""
+    """A cell beside the paper's, in per cent; `note` says how our data differ from the published data."""
 
     cell: Cell
     table: str
@@ -89,17 +89,17 @@ def settings(stored: StoredSpace) -> list[Setting]:
 def _values(
     name: str, used: list[tuple[TrainingProtocol, list[str]]], default: TrainingProtocol
 ) -> list[Value]:
-    places: dict[Any, list[str]] = {}
+    users: dict[Any, list[str]] = {}
     for protocol, datasets in used:
-        places.setdefault(getattr(protocol, name), []).extend(datasets)
+        users.setdefault(getattr(protocol, name), []).extend(datasets)
     usual = getattr(default, name)
     return [
         Value(
             _text(name, value),
             "" if value == usual else _text(name, usual),
-            ", ".join(dict.fromkeys(where)) if len(places) > 1 else "",
+            ", ".join(dict.fromkeys(where)) if len(users) > 1 else "",
         )
-        for value, where in places.items()
+        for value, where in users.items()
     ]
 
 
@@ -128,9 +128,9 @@ class Data:
     @cached_property
     def counts(self) -> list[tuple[str, int, int]]:
         manifest = self.prepared.manifest
-        parts = [manifest.counts.get(part, {}) if manifest else {} for part in ("train", "test")]
+        splits = [manifest.counts.get(split, {}) if manifest else {} for split in ("train", "test")]
         names = manifest.classes if manifest else ()
-        found = [(name, parts[0].get(name, 0), parts[1].get(name, 0)) for name in names]
+        found = [(name, splits[0].get(name, 0), splits[1].get(name, 0)) for name in names]
         return sorted(found, key=lambda entry: -entry[1])
 
     @property
@@ -139,7 +139,7 @@ class Data:
 
     @property
     def note(self) -> str:
-        """In what the data are not what the owner published; empty where they are, or where it is unknown."""
+        """How the data differ from the published data; empty where they do not, or where it is unknown."""
         if self.synthetic:
             return SYNTHETIC
         have, published_count = sum(self.images.values()), sum(self.card.counts.values())
@@ -160,7 +160,7 @@ def datasets(stored: StoredSpace) -> list[Data]:
 
 
 def notes(data: Sequence[Data]) -> dict[str, str]:
-    """Of each dataset, in what its data are not the owner's; the first word of any that is prepared twice."""
+    """Return how each dataset's data differ from the published data; the first note of several."""
     found: dict[str, str] = {}
     for entry in data:
         found[entry.card.name] = found.get(entry.card.name) or entry.note
@@ -182,7 +182,7 @@ def phantom_fingerprints(out: Path, names: Iterable[str]) -> set[str]:
 def comparisons(cells: Sequence[Cell], notes: Mapping[str, str]) -> list[Compared]:
     """The finished cells that the paper printed; none on synthetic data, which the paper did not use.
 
-    `notes` says by target in what its data are not the owner's (`Data.note`).
+    `notes` says by target how its data differ from the published data (`Data.note`).
     """
     printed = published.cells()
     found = []
@@ -196,7 +196,7 @@ def comparisons(cells: Sequence[Cell], notes: Mapping[str, str]) -> list[Compare
 
 @dataclass(frozen=True)
 class Weighting:
-    """How a target's classes were weighted and its training part divided, by one finished fine-tuning."""
+    """How a target's classes were weighted and its training set divided, by one finished fine-tuning."""
 
     target: str
     name: str

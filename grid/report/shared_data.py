@@ -54,5 +54,5 @@ def _pairs(stored: StoredSpace, spec: Finetune) -> set[tuple[str, str]]:
 def _state(stored: StoredSpace, entry: Shared) -> str:
     """By the reader's options that the space gives the source."""
     options = [spec.options for _, spec in stored.units_of(Prepare) if spec.dataset == entry.source]
-    left_out = [set(o.get("exclude", shared_classes.excluded(entry.source))) for o in options]
-    return "left out" if left_out and all(names >= set(entry.classes) for names in left_out) else "kept"
+    excluded = [set(o.get("exclude", shared_classes.excluded(entry.source))) for o in options]
+    return "excluded" if excluded and all(names >= set(entry.classes) for names in excluded) else "kept"

@@ -34,10 +34,10 @@ class Cohort:
         return sum(patient.event for patient in self.manifest.patients) if self.manifest else 0
 
     @property
-    def left_out(self) -> list[str]:
+    def excluded(self) -> list[str]:
         """Slides by name and reason, without the folder that they lie in."""
-        told = (problem.partition(": ") for problem in (self.manifest.problems if self.manifest else ()))
-        return [f"{Path(place).name}: {reason}" for place, _, reason in told]
+        parts = (problem.partition(": ") for problem in (self.manifest.problems if self.manifest else ()))
+        return [f"{Path(path).name}: {reason}" for path, _, reason in parts]
 
     @property
     def refused(self) -> list[tuple[str, int]]:
@@ -58,7 +58,7 @@ def cohorts(stored: StoredSpace) -> list[Cohort]:
 
 
 def notes(found: Sequence[Cohort], stored: StoredSpace) -> dict[str, str]:
-    """Of each cohort, in what its data are not the owner's, as grid.provenance says it of datasets."""
+    """Return how the data of each cohort differ from the published data, as `provenance.notes` does."""
     names = {cohort.dataset for cohort in found}
     made = provenance.phantom_fingerprints(stored.store.root, names)
     return {cohort.dataset: SYNTHETIC if cohort.fingerprint in made else "" for cohort in found}

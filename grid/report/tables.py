@@ -129,7 +129,7 @@ class Contrast:
 
 
 def contrasts(found: Sequence[Cell]) -> list[Contrast]:
-    """For every target and network that starts from weights, in the order of the cells."""
+    """Compare the best pre-training with random weights, for every target and network that has weights."""
     pairs: dict[tuple[Column, str], list[Cell]] = {}
     for cell in found:
         if cell.key.initialization != NO_NETWORK:

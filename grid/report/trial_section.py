@@ -50,7 +50,7 @@ class Facts:
         """Of the run in MLflow's own page; empty where the tracker has none."""
         return f"{self.tracker}/#/runs/{self.run(digest)}" if self.tracker and self.run(digest) else ""
 
-    def told(self, cell: Cell) -> str:
+    def describe(self, cell: Cell) -> str:
         """Every finished seed with its value and run, for a tooltip."""
         pairs = sorted(cell.values.items())
         return "\n".join(f"seed {r.seed}: {v:.2f}, run {self.run(cell.digests[r])}" for r, v in pairs)

@@ -199,7 +199,7 @@ def test_shared_work_lists_what_was_trained(
     assert {source.label: source.users for source in sources} == listed
 
 
-@pytest.mark.parametrize(("options", "state"), [("{}", "left out"), ("{exclude: []}", "kept")])
+@pytest.mark.parametrize(("options", "state"), [("{}", "excluded"), ("{exclude: []}", "kept")])
 def test_shared_classes_say_what_the_space_does(
     tmp_path: Path, store: Store, options: str, state: str
 ) -> None:

@@ -104,7 +104,7 @@ def test_failed_blocked_and_not_run_differ(made: tuple[Path, Plan]) -> None:
     text = page(made[0])
     assert 'blocked <small class="short">0 of 2</small>' in text
     assert '<small class="short">1 of 2</small> <small class="short">1 failed</small>' in text
-    assert "10 of 14 trials are finished; 1 failed, 2 could not start" in text
+    assert "10 of 14 trials finished; 1 failed, 2 could not start" in text
 
 
 def test_failures_are_listed_with_their_reason(made: tuple[Path, Plan]) -> None:
@@ -255,7 +255,7 @@ def test_an_unfinished_space_has_a_report(tmp_path: Path) -> None:
     uri = made_space.record_all(store, plan)
     report.build("made", tmp_path, uri)
     text = page(tmp_path)
-    assert "0 of 14 trials are finished; 14 not run." in text
+    assert "0 of 14 trials finished; 14 not run." in text
     assert "no comparison" in text
 
 
