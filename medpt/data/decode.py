@@ -34,7 +34,7 @@ COLOURS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3}  # channels of a photometri
 TRANSPARENCY = (1, 2)  # values of EXTRA
 REDUCED = 1  # bit of the TIFF tag NewSubfileType: a smaller copy of another page
 JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
-DEEP, USED = 65535, 4  # a 16-bit image that uses less than a fourth of its range is refused
+DEEP, USED = 65535, 4  # a 16-bit image that uses no more than a fourth of its range is refused
 
 TURNED: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
     2: np.fliplr,
@@ -225,7 +225,7 @@ def _eight_bits(pixels: NDArray[np.uint16], full: int, bits: int | None, name: s
     found = f"{name}: 16-bit samples from {int(pixels.min()):,} to {highest:,} of {full:,}"
     if highest > full:
         raise InputError(f"{found}: more than `bits: {bits}` says")
-    if bits is None and full == DEEP and 0 < highest < DEEP // USED:
+    if bits is None and full == DEEP and 0 < highest <= DEEP // USED:
         guess = next(depth for depth in (8, 10, 12, 14) if highest < 2**depth)
         raise InputError(
             f"{found}: nearly black, as {guess} bits stored in 16 are; write `bits: {guess}` into "

@@ -154,3 +154,15 @@ def test_another_ignore_index_counts_255_as_an_error() -> None:
 def test_differing_shapes_are_refused() -> None:
     with pytest.raises(InputError, match="differ in shape"):
         metrics.mean_iou(np.zeros((1, 2, 2), int), np.zeros((1, 2, 3), int), 2)
+
+
+@pytest.mark.parametrize("values", [[0.9, 0.1], [0.5, 1.0], [np.nan, 1], ["a", "b"], [np.inf, 0]])
+@pytest.mark.parametrize("swapped", [False, True])
+def test_values_that_are_no_whole_numbers_are_refused(values: list[object], swapped: bool) -> None:
+    pair = [np.array([values]), np.array([[0, 1]])]
+    for metric in (metrics.mean_iou, metrics.dice, metrics.confusion_matrix):
+        with pytest.raises(InputError, match="accepted: whole numbers"):
+            metric(*(pair[::-1] if swapped else pair), 2)
+    assert metrics.mean_iou(np.array([[0.0, 1.0]]), np.array([[0, 1]]), 2) == 1
+    with pytest.raises(InputError, match="accepted: whole numbers"):
+        metrics.micro_auc(np.zeros((2, 2)), np.array(values))

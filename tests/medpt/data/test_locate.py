@@ -131,3 +131,20 @@ def test_unknown_option_and_absent_folder(tmp_path: Path) -> None:
             open_dataset(name, tmp_path / "absent")
         with pytest.raises(InputError, match="expected"):
             open_dataset(name, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["@eaDir", "#recycle", "$RECYCLE.BIN", "lost+found", ".ipynb_checkpoints", "Thumbs.db", "~$labels.xlsx"],
+)
+def test_what_systems_leave_is_passed_over(name: str, tmp_path: Path) -> None:
+    write_picture(tmp_path / name / "1.png" / "SYNOPHOTO_THUMB_M.jpg")
+    write_picture(tmp_path / "1.png")
+    assert [entry.name for entry in walk(tmp_path)] == ["1.png"]
+
+
+def test_links_that_lead_back_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "up").symlink_to(tmp_path / "a")
+    with pytest.raises(InputError, match="b/up: a link to a folder above it"):
+        list(walk(tmp_path))

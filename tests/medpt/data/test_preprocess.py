@@ -266,3 +266,25 @@ def test_results_do_not_depend_on_threads() -> None:
 def test_mask_of_another_size_is_refused() -> None:
     with pytest.raises(InputError, match=r"mask of 5x4 for an image of 4x4"):
         preprocess_pair(np.zeros((4, 4), np.uint8), np.zeros((4, 5), np.uint8), "resize(4)")
+
+
+@pytest.mark.parametrize("pipeline", ["resize(8)", "crop_fundus(10)|resize(8)", "crop_white|resize(8)|clahe"])
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((3, 20, 30), np.uint8),
+        np.zeros((20, 30, 4), np.uint8),
+        np.zeros((20, 30, 2), np.uint8),
+        np.zeros((20, 30), bool),
+        np.zeros((20, 30, 3), np.float32),
+        np.zeros((20, 30), np.int64),
+        np.full((20, 30), np.nan, np.float32),
+        np.zeros((0, 30), np.uint8),
+        np.zeros((70_000, 1), np.uint8),
+        np.zeros(30, np.uint8),
+    ],
+    ids=lambda image: f"{image.dtype}{image.shape}",
+)
+def test_other_arrays_are_refused(image: np.ndarray, pipeline: str) -> None:
+    with pytest.raises(InputError, match=r"accepted|no size|more than"):
+        preprocess(image, pipeline)

@@ -105,3 +105,20 @@ def test_what_is_no_cohort_is_refused_with_every_problem() -> None:
     assert [problem.split(":")[1] for problem in error.value.problems] == [" time", " risk", " event"]
     with pytest.raises(InputError, match="no comparable pair"):
         concordance_index([], [], [])
+
+
+@pytest.mark.parametrize(
+    ("time", "event"),
+    [
+        (np.array(["2020-01-01", "NaT"], "datetime64[D]"), [1, 0]),
+        (np.array([1, 2], "timedelta64[D]"), [1, 0]),
+        (["1", "2"], [1, 0]),
+        ([1, 2], ["dead", "alive"]),
+        ([1, 2], np.array(["yes", None], object)),
+        ([1, 2 + 1j], [1, 0]),
+    ],
+)
+def test_dates_and_words_are_refused(time: object, event: object) -> None:
+    with pytest.raises(InputError, match="accepted: real numbers"):
+        concordance_index(time, event, [1.0, 2.0])  # type: ignore[arg-type]
+    assert concordance_index([1, 2], np.array([True, False], object), [2.0, 1.0]) == 1

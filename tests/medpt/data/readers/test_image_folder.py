@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from user_data import CLASSIFIED, MASKED, RNG, write_card, write_picture
 
-from medpt.data import card, open_dataset
+from medpt.data import card, open_dataset, open_with_problems
 from medpt.data.preprocess import pipeline_of
 from medpt.errors import InputError
 from medpt.phantom.dicom import computed, resonance
@@ -184,3 +184,171 @@ def test_pictures_of_ct_need_a_pipeline(tmp_path: Path) -> None:
     assert open_dataset("Clinic", top).info.pipeline == "resize(256)|clahe(2,8)"
     assert pipeline_of(open_dataset("Clinic", top).info, 64) == "resize(64)|clahe(2,8)"
     assert pipeline_of(card("DRIVE"), 64) == "crop_fundus(10)|resize(64)|clahe(2,8)"
+
+
+def rows_of(top: Path, table: str) -> tuple[list[str], tuple[str, ...]]:
+    """Problems and notes of a table over the images 1.png to 4.png."""
+    (top / "labels.csv").write_text(table)
+    for number in range(1, 5):
+        write_picture(top / "images" / f"{number}.png")
+    found = open_with_problems("Clinic", top)
+    return list(found.problems), found.remarks
+
+
+@pytest.mark.parametrize(
+    "name", ["patient_id", "PatientID", "subject", "Subject ID", "participant", "case_id", "MRN"]
+)
+def test_other_names_of_the_patient_are_asked_about(name: str, tmp_path: Path) -> None:
+    top = write_card(tmp_path, CLASSIFIED)
+    table = f"image,label,{name}\n1,healthy,a\n2,glaucoma,b\n3,healthy,a\n4,glaucoma,b\n"
+    problems, _ = rows_of(top, table)
+    assert f"is the column `{name}` the patient?" in problems[0]
+    write_card(top, CLASSIFIED | {"columns": f"{{patient: {name}}}"})
+    assert [record.patient_id for record in open_dataset("Clinic", top)] == ["a", "b", "a", "b"]
+    write_card(top, CLASSIFIED | {"columns": "{patient: image}"})
+    assert len({record.patient_id for record in open_dataset("Clinic", top)}) == 4
+
+
+@pytest.mark.parametrize("name", ["Split", "set", "fold", "subset", "partition"])
+def test_a_column_that_may_be_the_split_is_mentioned(name: str, tmp_path: Path) -> None:
+    top = write_card(tmp_path, CLASSIFIED)
+    problems, notes = rows_of(
+        top, f"image,label,{name}\n1,healthy,train\n2,glaucoma,test\n3,healthy,a\n4,glaucoma,b\n"
+    )
+    assert problems == []
+    assert f"the column `{name}` is not read" in notes[0]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("017", "17"), ("17", "17.0"), ("Jos\u00e9", "Jose\u0301"), ("a  b", "a b"), ("P1", "p1")],
+)
+def test_one_patient_spelled_in_two_ways_is_refused(first: str, second: str, tmp_path: Path) -> None:
+    top = write_card(tmp_path, CLASSIFIED)
+    table = f"image,label,patient\n1,healthy,{first}\n2,glaucoma,{second}\n3,healthy,x\n4,glaucoma,y\n"
+    problems, _ = rows_of(top, table)
+    assert len(problems) == 1
+    assert "look like one patient" in problems[0]
+    assert "line 2" in problems[0]
+
+
+@pytest.mark.parametrize("word", ["nan", "NA", "None", "unknown", "", "n/a", "-"])
+def test_words_for_missing_values_are_no_patients(word: str, tmp_path: Path) -> None:
+    top = write_card(tmp_path, CLASSIFIED)
+    problems, _ = rows_of(
+        top, f"image,label,patient\n1,healthy,{word}\n2,glaucoma,p2\n3,healthy,x\n4,glaucoma,y\n"
+    )
+    assert "line 2: no patient" in problems[0]
+
+
+@pytest.mark.parametrize(
+    ("stored", "written"),
+    [
+        ("pru\u0308fung.png", "pr\u00fcfung.png"),
+        ("pr\u00fcfung.png", "pru\u0308fung"),
+        ("right/0.png", "right\\\\0.png"),
+        ("right/0.png", "images/right/0.png"),
+        ("right/0.PNG", "./right/0.png"),
+        ("scan.jfif", "scan"),
+    ],
+)
+def test_names_that_only_look_different_are_found(stored: str, written: str, tmp_path: Path) -> None:
+    top = write_card(
+        tmp_path, CLASSIFIED, f"image,label\n{written},healthy\nother,glaucoma\n".replace("\\\\", "\\")
+    )
+    path = top / "images" / stored
+    path.parent.mkdir(exist_ok=True)
+    Image.fromarray(RNG.integers(0, 256, (8, 9, 3), np.uint8)).save(
+        path, "JPEG" if stored.endswith("f") else "PNG"
+    )
+    write_picture(top / "images" / "other.png")
+    assert next(record.image_path for record in open_dataset("Clinic", top)) == f"images/{stored}"
+
+
+def test_what_is_missing_is_told_with_what_is_there(tmp_path: Path) -> None:
+    top = write_card(
+        tmp_path, CLASSIFIED, "image,label\n1.png,healthy\n2.png,glaucoma\n3.png,glaucoma\n4,healthy\n"
+    )
+    write_picture(top / "images" / "1.jpg")
+    (top / "images" / "2.nii.gz").touch()
+    write_picture(top / "images" / "4.png")
+    found = complaints(top)
+    assert "1.png is missing; found: 1.jpg" in found[0]
+    assert "2.png is missing; found: 2.nii.gz; accepted: .png" in found[1]
+    assert found[2].endswith("3.png is missing")
+
+
+def test_swapped_columns_and_a_wrong_folder_take_one_line(tmp_path: Path) -> None:
+    top = write_card(tmp_path, CLASSIFIED)
+    for number in range(1, 4):
+        write_picture(top / "images" / f"{number}.png")
+    (top / "labels.csv").write_text("image,label\nhealthy,1.png\nglaucoma,2.png\nhealthy,3.png\n")
+    swapped, _ = complaints(top)
+    assert "`image` and `label` are swapped" in swapped
+    (top / "labels.csv").write_text("image,label\nx1,healthy\nx2,glaucoma\nx3,healthy\n")
+    absent, _ = complaints(top)
+    assert "none of 3 rows names a file in" in absent
+    assert "found there: 1.png, 2.png" in absent
+
+
+def test_a_folder_for_each_class_needs_no_table(tmp_path: Path) -> None:
+    facts = {key: value for key, value in CLASSIFIED.items() if key != "labels"}
+    top = write_card(tmp_path, facts)
+    for split in ("train", "val", "test"):
+        for name in ("healthy", "glaucoma"):
+            write_picture(top / "images" / split / name / "1.png")
+    dataset = open_dataset("Clinic", top)
+    assert dataset.info.official_split
+    assert [(r.image_path.split("/", 1)[1], r.label, r.split) for r in dataset] == [
+        ("test/glaucoma/1.png", 1, "test"),
+        ("test/healthy/1.png", 0, "test"),
+        ("train/glaucoma/1.png", 1, "train"),
+        ("train/healthy/1.png", 0, "train"),
+        ("val/glaucoma/1.png", 1, "train"),
+        ("val/healthy/1.png", 0, "train"),
+    ]
+
+
+def test_images_beside_class_folders_are_told_in_one_line(tmp_path: Path) -> None:
+    top = write_card(tmp_path, {key: value for key, value in CLASSIFIED.items() if key != "labels"})
+    for number in range(4):
+        write_picture(top / "images" / f"{number}.png")
+    (problem,) = complaints(top)[:1]
+    assert "no image lies in a folder that is called as its class" in problem
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"classes": "[vessel, background]", "values": "{background: 0, vessel: 255}"},
+        {"classes": "[vessel, Background]"},
+        {"classes": "[vessel, rest]", "values": "{rest: 0, vessel: 255}"},
+        {"classes": "[vessel, rest]", "values": "{rest: [0, 0, 0], vessel: [255, 0, 0]}"},
+    ],
+)
+def test_the_background_has_to_be_named_first(facts: dict[str, str], tmp_path: Path) -> None:
+    top = write_card(tmp_path, MASKED | facts)
+    write_picture(top / "images" / "1.png")
+    assert any("is the background, and `vessel` is named before it" in problem for problem in complaints(top))
+
+
+def test_a_linked_folder_of_images_is_read(tmp_path: Path) -> None:
+    top = write_card(tmp_path / "clinic", CLASSIFIED, TWO)
+    for number in "12":
+        write_picture(tmp_path / "elsewhere" / f"{number}.png")
+    (top / "images").rmdir()
+    (top / "images").symlink_to(tmp_path / "elsewhere")
+    assert len(open_dataset("Clinic", top)) == 2
+
+
+@pytest.mark.parametrize("name", ["scan.IMA", "scan.dicom", "1.2.840.113619.2.55.3"])
+def test_dicom_is_known_by_content_and_other_suffixes(name: str, tmp_path: Path) -> None:
+    top = write_card(
+        tmp_path, CLASSIFIED | {"modality": "ct"}, f"image,label\n{name},healthy\nother,glaucoma\n"
+    )
+    for file, number in ((name, "1"), ("other.dcm", "2")):
+        (top / "images" / file).write_bytes(computed(np.zeros((8, 9), np.int16), -1024, 0.0, number))
+    assert [record.image_path for record in open_dataset("Clinic", top)] == [
+        f"images/{name}",
+        "images/other.dcm",
+    ]

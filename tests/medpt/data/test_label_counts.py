@@ -1,0 +1,44 @@
+"""Counts of classes: what no training can make up for is a problem, what can be intended a note."""
+
+import re
+from collections.abc import Mapping
+
+import pytest
+
+from medpt.data.card import DatasetCard
+from medpt.data.label_counts import judge
+
+
+def card(task: str, reader: str = "image_folder") -> DatasetCard:
+    return DatasetCard("Clinic", "fundus", task, ("a", "b", "c"), reader=reader)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("task", ["classification", "segmentation"])
+@pytest.mark.parametrize(
+    ("counts", "problem"),
+    [
+        ({"train": {"a": 5}, "test": {"a": 1, "b": 1, "c": 1}}, "of one class alone, `a`"),
+        ({"dataset": {"b": 5}}, "of one class alone, `b`"),
+        ({"dataset": {"a": 5, "b": 5}}, "class `c` has no"),
+        ({"train": {"a": 5, "b": 1}, "test": {"c": 1}}, "class `c` has no .* in the training set"),
+    ],
+)
+def test_classes_that_cannot_be_learnt_are_problems(
+    task: str, counts: Mapping[str, Mapping[str, int]], problem: str
+) -> None:
+    found = judge(card(task), counts)
+    assert len(found.problems) == 1
+    assert re.search(problem, found.problems[0])
+
+
+def test_a_class_that_is_not_tested_is_a_note() -> None:
+    found = judge(card("classification"), {"train": {"a": 1, "b": 1, "c": 1}, "test": {"a": 1, "b": 1}})
+    assert found.problems == []
+    assert found.notes == ["Clinic: class `c` has no image in the test set"]
+
+
+def test_a_part_of_a_built_in_copy_may_lack_classes_but_not_all_of_them() -> None:
+    found = judge(card("classification", "isic2019"), {"dataset": {"a": 5, "b": 5}})
+    assert found.problems == []
+    assert "class `c` has no image" in found.notes[0]
+    assert judge(card("classification", "isic2019"), {"dataset": {"a": 5}}).problems

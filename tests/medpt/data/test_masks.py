@@ -1,0 +1,86 @@
+"""Masks: stored numbers and colours come back as they are, or the file is refused by name."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from medpt.data.decode import opencv
+from medpt.data.masks import check_turned_alike, read_coded, read_ids, read_values
+from medpt.errors import InputError
+
+IDS = np.random.default_rng(0).integers(0, 2, (20, 30)).astype(np.uint8)
+
+
+def saved(path: Path, pixels: np.ndarray, **options: object) -> Path:
+    Image.fromarray(pixels).save(path, **options)
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_sixteen_bit_masks_hold_what_is_stored(suffix: str, tmp_path: Path) -> None:
+    path = saved(tmp_path / f"m.{suffix}", IDS.astype(np.uint16))
+    assert np.array_equal(read_ids(path), IDS)
+    assert np.array_equal(read_coded(path, {"ground": 0, "vessel": 1}, ("ground", "vessel")), IDS)
+    path = saved(tmp_path / f"n.{suffix}", IDS.astype(np.uint16) * 257)
+    with pytest.raises(InputError, match=rf"n\.{suffix}: 1 values that no class has, such as 257"):
+        read_coded(path, {"ground": 0, "vessel": 1}, ("ground", "vessel"))
+    with pytest.raises(InputError, match=rf"n\.{suffix}: numbers from 0 to 257; accepted: classes 0 to 255"):
+        read_ids(path)
+
+
+def test_labels_of_32_bits_are_read_and_fractions_refused(tmp_path: Path) -> None:
+    assert np.array_equal(read_ids(saved(tmp_path / "m.tif", IDS.astype(np.int32))), IDS)
+    with pytest.raises(InputError, match=r"f\.tif: a mask of mode F"):
+        read_ids(saved(tmp_path / "f.tif", IDS.astype(np.float32) / 2))
+
+
+def test_sixteen_bit_colour_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "c.png"
+    opencv().imwrite(str(path), np.dstack([IDS.astype(np.uint16)] * 3))
+    with pytest.raises(InputError, match=r"c\.png: a mask of 16-bit colour"):
+        read_values(path)
+
+
+@pytest.mark.parametrize(
+    "ground",
+    [np.full((20, 30, 3), 255, np.uint8), np.zeros((20, 30, 3), np.uint8), np.zeros((20, 30, 1), np.uint8)],
+    ids=["white", "black", "grey"],
+)
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_masks_drawn_in_transparency_are_refused(ground: np.ndarray, suffix: str, tmp_path: Path) -> None:
+    path = saved(tmp_path / f"m.{suffix}", np.dstack([ground, IDS * 255]))
+    with pytest.raises(InputError, match=rf"m\.{suffix}: drawn in its transparency"):
+        read_values(path)
+
+
+def test_transparency_that_follows_the_colours_is_dropped(tmp_path: Path) -> None:
+    colour = IDS[:, :, None] * np.array([255, 0, 0], np.uint8)
+    for alpha in (np.full_like(IDS, 255), IDS * 255):
+        path = saved(tmp_path / "m.png", np.dstack([colour, alpha]))
+        assert np.array_equal(read_coded(path, {"a": (0, 0, 0), "b": (255, 0, 0)}, ("a", "b")), IDS)
+
+
+def test_palettes_of_index_masks_may_be_transparent(tmp_path: Path) -> None:
+    image = Image.fromarray(IDS, "P")
+    image.putpalette([0, 0, 0, 255, 0, 0])
+    image.save(tmp_path / "m.png", transparency=0)
+    assert np.array_equal(read_ids(tmp_path / "m.png"), IDS)
+
+
+def test_exif_turns_image_and_mask_alike_or_the_pair_is_refused(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = saved(tmp_path / "image.png", IDS, exif=exif)
+    upright = saved(tmp_path / "mask.png", IDS)
+    with pytest.raises(InputError, match=r"mask\.png: its EXIF orientation is 1, that of .*image\.png is 6"):
+        check_turned_alike(turned, upright)
+    check_turned_alike(turned, turned)
+    assert np.array_equal(read_ids(turned), np.rot90(IDS, 3))
+
+
+def test_white_that_is_zero_is_refused(tmp_path: Path) -> None:
+    path = saved(tmp_path / "m.tif", IDS, tiffinfo={262: 0})
+    with pytest.raises(InputError, match=r"m\.tif: a TIFF whose 0 is white"):
+        read_ids(path)
