@@ -14,7 +14,7 @@ from medpt.errors import InputError
 from medpt.identity import stream_seed
 from medpt.protocol import decision
 from medpt.survival.evaluate import kaplan_meier
-from medpt.survival.fitting import patients_with_patches, without_gaps
+from medpt.survival.fitting import fill_missing, patients_with_patches
 from medpt.survival.handcrafted import patient_vectors
 from medpt.survival.split import cross_validated
 from medpt.survival.study import TRAIN, Prediction, Study
@@ -32,9 +32,10 @@ class Options:
 
 
 def predict(study: Study, options: Options = Options()) -> Prediction:
-    """Fitted on the training patients with patches; who has none gets the median risk of the training part.
+    """Fit boosting on the training patients with patches and return the risks of all patients.
 
-    Facts: `steps` chosen, `features` used, and the `cv_c_index` of the choice.
+    Cross-validation over the training patients chooses the number of steps. Patients without patches get the
+    training patients' median risk. Facts: `steps`, the number of `features` used, `cv_c_index` of the choice.
     """
     x, rows = patient_vectors(study), patients_with_patches(study, TRAIN)
     time, event = study.time[rows], study.event[rows]
@@ -53,19 +54,20 @@ def predict(study: Study, options: Options = Options()) -> Prediction:
         "features": float((weights != 0).sum()),
         "cv_c_index": float(scores.max()),
     }
-    return Prediction(without_gaps(-x @ weights, study), facts)
+    return Prediction(fill_missing(-x @ weights, study), facts)
 
 
 def scaling(x: Floats) -> tuple[Floats, Floats]:
-    """Mean and standard deviation of each column (p,), 1 where it is constant."""
+    """Return the mean and standard deviation of each column, (p,) each; 1 for a constant column."""
     deviation = x.std(0)
     return x.mean(0), np.where(deviation > 1e-12, deviation, 1.0)
 
 
 def boost(x: Floats, time: Floats, event: NDArray[np.bool_], options: Options) -> Iterator[Floats]:
-    """The weights (p,) after each step: the feature that fits the gradient best moves by a tenth of its fit.
+    """Yield the weights (p,) after each step, which moves the feature that fits the gradient best.
 
-    Columns of `x` (n, p) are centred here, so that a base learner has no intercept; constants never move.
+    It moves by `shrinkage` times its fit. Columns of `x` (n, p) are centred here, so that a base learner has
+    no intercept; the weights of constant columns stay 0.
     """
     x = x - x.mean(0)
     squares = (x**2).sum(0)
@@ -82,10 +84,10 @@ def boost(x: Floats, time: Floats, event: NDArray[np.bool_], options: Options) -
 
 
 def pair_weights(time: Floats, event: NDArray[np.bool_], max_weight: float) -> Floats:
-    """w (n, n), summing to 1: what it counts that j, a death, ends before k; half at equal times.
+    """Return the weights w (n, n), summing to 1, of the pairs in which j dies before the end of k.
 
-    Uno et al. 2011: the square of event / Ĝ(t_j), Ĝ the Kaplan-Meier estimate of not being censored.
-    Raises InputError where no pair counts.
+    Half of a weight counts at equal times. Uno et al. 2011: the square of event / Ĝ(t_j), where Ĝ is the
+    Kaplan-Meier estimate of not being censored. Raises InputError if no pair has a weight.
     """
     times, uncensored = kaplan_meier(time, ~event)
     here = uncensored[np.searchsorted(times, time)]
@@ -94,18 +96,18 @@ def pair_weights(time: Floats, event: NDArray[np.bool_], max_weight: float) -> F
     pairs = np.minimum(inverse, max_weight)[:, None] ** 2 * before
     if not pairs.any():
         raise InputError(
-            f"BoostCI: {event.sum()} deaths among {len(event)} training patients: no pair to order"
+            f"BoostCI: {event.sum()} deaths among {len(event)} training patients: no comparable pair"
         )
     return pairs / pairs.sum()
 
 
 def smooth_index(pairs: Floats, score: Floats, sigma: float) -> float:
-    """Σ_jk w_jk sigmoid((η_k - η_j) / σ) in (0, 1): what `boost` climbs."""
+    """Return Σ_jk w_jk sigmoid((η_k - η_j) / σ), in (0, 1), which `boost` maximises."""
     return float((pairs * (1 - _sigmoid((score[:, None] - score) / sigma))).sum())
 
 
 def gradient(pairs: Floats, score: Floats, sigma: float) -> Floats:
-    """Of `smooth_index` by η, (n,)."""
+    """Return the gradient of `smooth_index` with respect to η, (n,)."""
     p = _sigmoid((score[:, None] - score) / sigma)
     pull = pairs * p * (1 - p) / sigma
     return pull.sum(0) - pull.sum(1)

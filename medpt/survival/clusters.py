@@ -1,7 +1,7 @@
-"""Phenotypes: clusters of patch features, found on training patches and given to every other patch.
+"""Phenotypes: clusters of patch features, fitted on training patches and assigned to all patches.
 
-Features become unit vectors, then their first 50 principal components; both clusterings work there. Fitting
-sees the given sample alone. Equal seeds give equal clusters.
+Features are scaled to unit vectors and reduced to their first 50 principal components, in which both
+clusterings work. Fitting reads the given sample only. Equal seeds give equal clusters.
 """
 
 import warnings
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from medpt.errors import InputError
 
 Assign = Callable[[NDArray[np.floating]], NDArray[np.intp]]
-"""Features (n, d) to clusters (n,) in 0..k-1."""
+"""A function from features (n, d) to clusters (n,) in 0..k-1."""
 
 COMPONENTS = 50
 SAMPLED_PER_PATIENT = 200
@@ -24,41 +24,41 @@ CHUNK = 16_384  # rows that are float64 at a time
 
 
 def sample(bags: Sequence[NDArray[np.intp]], at_most: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """At most `at_most` patches of each bag, drawn without replacement, bag after bag."""
+    """Draw at most `at_most` patches of each bag without replacement, bag after bag."""
     return np.concatenate([rng.permutation(bag)[:at_most] for bag in bags])
 
 
 def kmeans(features: NDArray[np.floating], k: int, seed: int, whiten: bool = False) -> Assign:
-    """`k_centres` of the principal components; `whiten` gives each component unit variance first."""
-    _enough(features, k, k)
+    """Fit `k_centres` to the principal components; `whiten` gives each component unit variance first."""
+    _require_patches(features, k, k)
     project = principal(features, COMPONENTS, whiten)
     assign = k_centres(project(features), k, seed)
     return _by_chunks(lambda chunk: assign(project(chunk)))
 
 
 def k_centres(points: NDArray[np.floating], k: int, seed: int) -> Assign:
-    """k-means of `points` as they are, with ten k-means++ starts. InputError for fewer than k points."""
+    """Fit k-means to `points` as they are, with ten k-means++ starts; InputError for fewer than k points."""
     from sklearn.cluster import KMeans
     from threadpoolctl import threadpool_limits
 
-    _enough(points, k, k)
+    _require_patches(points, k, k)
     with threadpool_limits(1, "openmp"):  # threads would add up distances in any order
         model = KMeans(k, n_init=10, random_state=seed % 2**32).fit(points)
     return lambda others: model.predict(others)
 
 
 def spectral(features: NDArray[np.floating], k: int, seed: int) -> Assign:
-    """Normalised cuts of the graph of 10 nearest neighbours, of at most 5,000 patches drawn by `seed`.
+    """Fit normalised cuts of the graph of 10 nearest neighbours of at most 5,000 patches, drawn by `seed`.
 
-    k eigenvectors of the symmetric normalised Laplacian (Shi and Malik 2000, as scikit-learn solves it), then
-    k-means. Any patch gets the cluster of its five nearest sampled ones, which vote by 1/distance: a sampled
-    patch keeps its own. Raises InputError for fewer than k + 2 patches.
+    k-means of k eigenvectors of the symmetric normalised Laplacian (Shi and Malik 2000, solved by
+    scikit-learn). A patch gets the cluster of its five nearest sampled patches, weighted by 1/distance, so
+    that a sampled patch keeps its own. Raises InputError for fewer than k + 2 patches.
     """
     from sklearn.cluster import SpectralClustering
     from sklearn.neighbors import KNeighborsClassifier
     from threadpoolctl import threadpool_limits
 
-    _enough(features, k + 2, k)
+    _require_patches(features, k + 2, k)
     drawn = np.random.default_rng(seed).permutation(len(features))[:SPECTRAL_PATCHES]
     project = principal(features[drawn], COMPONENTS)
     points = project(features[drawn])
@@ -80,7 +80,7 @@ CLUSTERINGS: dict[str, Callable[[NDArray[np.floating], int, int], Assign]] = {"k
 def principal(
     features: NDArray[np.floating], components: int, whiten: bool = False
 ) -> Callable[[NDArray[np.floating]], NDArray[np.float64]]:
-    """The map (n, d) to (n, m) onto the first m = min(components, n, d) principal axes of unit vectors."""
+    """Fit principal axes of unit vectors; return the map (n, d) to (n, m), m = min(components, n, d)."""
     from sklearn.decomposition import PCA
 
     points = unit(features)
@@ -89,7 +89,7 @@ def principal(
 
 
 def unit(features: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Rows of length 1; a row of zeros stays."""
+    """Scale rows to length 1; a row of zeros stays."""
     values = features.astype(np.float32)
     length = np.linalg.norm(values, axis=1, keepdims=True)
     return values / np.where(length > 0, length, 1)
@@ -104,7 +104,7 @@ def _by_chunks(assign: Assign) -> Assign:
     return assign_all
 
 
-def _enough(features: NDArray[np.floating], least: int, k: int) -> None:
+def _require_patches(features: NDArray[np.floating], least: int, k: int) -> None:
     if len(features) < least:
         raise InputError(
             f"clusters: {len(features)} training patches for {k} clusters; at least {least} are accepted"

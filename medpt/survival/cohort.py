@@ -1,7 +1,7 @@
 """A prepared cohort as flat arrays: the node's copy of its patches, mapped by every trial.
 
-images.npy (n, S, S, 3) and facts.npz are built once from the Parquet files, appear whole, and are built again
-where they are of another cohort or their sizes are wrong; a flipped bit inside them is not seen.
+images.npy (n, S, S, 3) and facts.npz are built once from the Parquet files and appear complete. They are
+built again if they belong to another cohort or have wrong sizes; changed bytes inside them are not detected.
 """
 
 import fcntl
@@ -50,25 +50,25 @@ class Cohort:
 
     @property
     def event(self) -> NDArray[np.bool_]:
-        """(P,) True: died."""
+        """(P,) True: died; False: censored."""
         return np.array([patient.event for patient in self.manifest.patients], np.bool_)
 
     @property
     def clinical(self) -> dict[str, NDArray[np.float64]]:
-        """`age` in years and `grade` (P,), nan where unknown."""
+        """`age` in years and `grade`, (P,) each; nan if unknown."""
         rows = [(patient.age, patient.grade) for patient in self.manifest.patients]
         values = np.array(rows, np.float64).reshape(-1, 2)
         return {"age": values[:, 0], "grade": values[:, 1]}
 
     def valid(self, training: NDArray[np.bool_]) -> NDArray[np.intp]:
-        """The patches in focus; `training` (P,) marks the patients whose patches set the threshold."""
+        """Return the rows of patches in focus; `training` (P,) marks the patients that set the threshold."""
         return np.flatnonzero(in_focus(self.focus, training[self.patient]))
 
 
 def open_cohort(folder: Path, cache: Path) -> Cohort:
-    """The prepared cohort in `folder` as arrays mapped from `cache`, which is built where it is not there.
+    """Open the prepared cohort in `folder` as arrays mapped from `cache`, which is built if it is missing.
 
-    Of several processes of a node one builds and the others wait. Raises InputError for damaged and missing
+    One process of a node builds the cache while the others wait. Raises InputError for damaged and missing
     files of `folder`.
     """
     manifest = CohortManifest.read(folder)
@@ -110,18 +110,18 @@ def _fill(cache: Path, folder: Path, manifest: CohortManifest) -> None:
     with (cache / IMAGES).open("wb") as images:  # through the file: a full disk is an error, no SIGBUS
         header = {"descr": "|u1", "fortran_order": False, "shape": _shape(manifest)}
         np.lib.format.write_array_header_1_0(images, header)
-        for part, slide, batch in _batches(folder, manifest):
-            facts["slide"][part] = slide
-            facts["patient"][part] = rows[manifest.slides[slide].patient]
+        for rows_of_batch, slide, batch in _batches(folder, manifest):
+            facts["slide"][rows_of_batch] = slide
+            facts["patient"][rows_of_batch] = rows[manifest.slides[slide].patient]
             for name in NUMBERS:
-                facts[name][part] = batch[name].to_numpy()
+                facts[name][rows_of_batch] = batch[name].to_numpy()
             images.writelines(batch["pixels"].to_pylist())
     np.savez(cache / FACTS, **facts)
     write_json(cache / MANIFEST, asdict(manifest))
 
 
 def _batches(folder: Path, manifest: CohortManifest) -> "Iterator[tuple[slice, int, pa.RecordBatch]]":
-    """The rows of the copy, the slide's row in the manifest, and its columns."""
+    """Yield the rows of the copy, the slide's row in the manifest, and its columns."""
     from pyarrow import parquet
 
     verify(folder)

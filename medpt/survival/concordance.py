@@ -1,7 +1,7 @@
-"""How often the order of two risks is the order of two deaths: the concordance index in its two readings.
+"""The concordance index, as by Harrell and as in Wen et al. 2021: does the risk order the survival times?
 
-Numpy only, O(n log n), counts exact at any n. Risk is such that higher means shorter survival: other
-libraries may want the opposite sign (lifelines takes `-risk`).
+Needs numpy only and O(n log n) time; counts are exact for any n. Higher risk means shorter survival; some
+libraries expect the opposite sign (lifelines takes `-risk`).
 """
 
 from dataclasses import dataclass
@@ -16,32 +16,36 @@ EVENTS = " (1 for a death, 0 for a censoring; not words)"
 
 
 def concordance_index(time: ArrayLike, event: ArrayLike, risk: ArrayLike) -> float:
-    """Harrell's C in [0, 1]: 1 the risks order the deaths, 0.5 chance or a constant risk, 0 the reverse.
+    """Return Harrell's C in [0, 1]: 1 for risks that order the deaths, 0.5 for chance, 0 for the reverse.
 
-    time (n,), event (n,) true or 1 where death was observed, risk (n,). A death is compared with all who
-    lived longer and with those censored at its time, not with other deaths at its time; equal risks count
-    ½. lifelines' value for `-risk`, and scikit-survival's but for risks nearer than its tolerance of 1e-8:
-    here only equal is equal, so that C keeps its value under every increasing map of the risk.
-    Raises InputError for values that are no numbers, lengths that differ and where no pair is comparable.
+    `time` (n,); `event` (n,), true or 1 for an observed death, false or 0 for a censored time; `risk` (n,),
+    higher = shorter survival. A death is compared with all patients of longer follow-up and with those
+    censored at its time, but not with other deaths at its time. Equal risks count ½.
+
+    Equals lifelines' value for `-risk`. scikit-survival takes risks within 1e-8 for equal; here only equal
+    risks are, so that C does not change under any increasing map of the risk.
+
+    Raises InputError for values that are not numbers, for different lengths, and if no pair is comparable.
+
     Harrell et al. 1996 (Stat. Med. 15:361).
     """
-    pairs = _harrell(*checked(time, event, risk)).refuse_none()
+    pairs = _harrell(*_parse(time, event, risk)).require_comparable()
     return (2 * pairs.concordant + pairs.tied) / (2 * pairs.comparable)
 
 
 def strict_concordance_index(time: ArrayLike, event: ArrayLike, risk: ArrayLike) -> float:
-    """Wen et al. 2021, equation 4: as `concordance_index`, but nothing for equal risks.
+    """Return C of Wen et al. 2021, equation 4, in [0, 1]: equal risks count 0.
 
-    A death is compared with all who lived strictly longer, so never with a censoring at its time. A
-    constant risk scores 0, and so many equal risks push C below ½ without any error of sign.
+    A death is compared only with patients of strictly longer follow-up. A constant risk has C = 0, so many
+    equal risks bring C below ½ although no order is wrong. Takes and raises the same as `concordance_index`.
     """
-    pairs = _pairs(*checked(time, event, risk), at_same_time=False).refuse_none()
+    pairs = _pairs(*_parse(time, event, risk), at_same_time=False).require_comparable()
     return pairs.concordant / pairs.comparable
 
 
 def comparable_pairs(time: ArrayLike, event: ArrayLike) -> int:
-    """The pairs that `concordance_index` is a mean over."""
-    return _harrell(*checked(time, event, np.zeros(np.shape(time)))).comparable
+    """Return the number of pairs that `concordance_index` averages over."""
+    return _harrell(*_parse(time, event, np.zeros(np.shape(time)))).comparable
 
 
 @dataclass(frozen=True)
@@ -50,21 +54,21 @@ class _Pairs:
     tied: int
     comparable: int
 
-    def refuse_none(self) -> "_Pairs":
+    def require_comparable(self) -> "_Pairs":
         if not self.comparable:
-            raise InputError("concordance: no comparable pair: no death before another patient's end")
+            raise InputError("concordance: no comparable pair: no death before the end of another follow-up")
         return self
 
 
-def checked(
+def _parse(
     time: ArrayLike, event: ArrayLike, risk: ArrayLike
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64]]:
-    """As arrays of one length; raises InputError with a line for each of the three that is none."""
+    """Return arrays of one length; raise InputError with a line for each that is not a column of numbers."""
     given = {"time": np.asarray(time), "event": np.asarray(event), "risk": np.asarray(risk)}
     columns = {name: np.array(c.tolist()) if c.dtype == object else c for name, c in given.items()}
     lengths = {name: column.shape for name, column in columns.items()}
     if len(set(lengths.values())) > 1 or columns["time"].ndim != 1:
-        raise InputError(f"concordance: shapes {lengths}; accepted: one number a patient each")
+        raise InputError(f"concordance: shapes {lengths}; each needs one number per patient")
     strange = [
         f"concordance: {name}: values of {column.dtype}; accepted: real numbers" + EVENTS * (name == "event")
         for name, column in columns.items()
@@ -79,7 +83,7 @@ def checked(
         if np.isnan(column).any()
     ]
     if not np.isin(numbers["event"], (0, 1)).all() and not np.isnan(numbers["event"]).any():
-        problems.append("concordance: event: accepted: true or 1 for a death, false or 0 for a censoring")
+        problems.append("concordance: event: use true or 1 for a death, false or 0 for a censored time")
     if problems:
         raise InputError(problems)
     return numbers["time"], numbers["event"] == 1, numbers["risk"]
@@ -92,7 +96,7 @@ def _harrell(time: NDArray[np.float64], event: NDArray[np.bool_], risk: NDArray[
 def _pairs(
     time: NDArray[np.float64], event: NDArray[np.bool_], risk: NDArray[np.float64], at_same_time: bool
 ) -> _Pairs:
-    """Pairs of a death and a later end; a censoring ends later than a death `at_same_time`, or with it."""
+    """Count pairs of a death and a later end; `at_same_time`, a censored time ends after a death."""
     end = 2 * _dense(time) + (at_same_time & ~event)
     rank = _dense(risk)
     later = len(end) - np.searchsorted(np.sort(end), end[event], side="right")
@@ -106,16 +110,16 @@ def _dense(values: NDArray[np.float64]) -> Integers:
 
 
 def _falling(end: Integers, event: NDArray[np.bool_], rank: Integers) -> int:
-    """The pairs of a death i and a j with end[i] < end[j] and rank[i] > rank[j]."""
+    """Count pairs of a death i and a patient j with end[i] < end[j] and rank[i] > rank[j]."""
     order = np.lexsort((rank, end))
     return _inversions(rank[order], event[order])
 
 
 def _inversions(rank: Integers, counted: NDArray[np.bool_]) -> int:
-    """The places i < j with rank[i] > rank[j] and i counted, one bit of the ranks after the other.
+    """Count pairs i < j with rank[i] > rank[j] and counted[i], by a radix sort from the highest bit.
 
-    Ranks equal above a bit lie together, in their first order; a 1 in that bit has an inversion with each
-    0 behind it in its group, and by as many places it moves to sort the group by that bit.
+    Ranks that are equal above a bit form a group, in their original order. A 1 in that bit has an inversion
+    with each later 0 of its group, and moves by that many positions when the group is sorted by the bit.
     """
     pairs = 0
     for bit in reversed(range(int(rank.max(initial=0)).bit_length())):

@@ -1,8 +1,8 @@
-"""DeepAttnMISL (Yao et al. 2020): frozen features of a patient's phenotypes, weighed by attention, to a risk.
+"""DeepAttnMISL (Yao et al. 2020): attention over the frozen features of a patient's phenotypes gives a risk.
 
-Differs from the authors' released code where that is in error: the L1 term is over all parameters, the
-number of clusters is an option, patients are shuffled before each epoch. Parameters: 64 d + 4,290, so 266,434
-for d = 4096, 37,058 for 512, 69,826 for 1024.
+It differs from the authors' released code where that is in error: the L1 term is over all parameters, the
+number of clusters is an option, patients are shuffled before each epoch. It has 64 d + 4,290 parameters for
+features of d numbers: 266,434 for d = 4096, 37,058 for 512, 69,826 for 1024.
 """
 
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ from torch import Tensor, nn
 from medpt.identity import stream_seed
 from medpt.protocol import decision
 from medpt.survival import clusters
-from medpt.survival.cox import cox_loss
 from medpt.survival.fitting import (
     batches,
     c_index,
+    minimise,
     patches,
+    patients_loss,
     patients_with_patches,
     prediction,
     require_fields,
-    require_finite_loss,
     train,
 )
 from medpt.survival.study import TRAIN, VALIDATION, Prediction, Study
@@ -47,7 +47,7 @@ DEFAULTS = Options()
 
 
 class MislNet(nn.Module):
-    """Features of patches and the patient and phenotype of each, to a log risk per patient."""
+    """Map features of patches, with the patient and phenotype of each, to a log risk per patient."""
 
     def __init__(self, features: int, k: int) -> None:
         super().__init__()
@@ -57,14 +57,14 @@ class MislNet(nn.Module):
         self.risk = nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Dropout(0.5), nn.Linear(32, 1))
 
     def forward(self, features: Tensor, patient: Tensor, cluster: Tensor, patients: int) -> Tensor:
-        """(n, d), (n,) in 0..patients-1 and (n,) in 0..k-1 to (patients,); every patient has a patch."""
+        """Map (n, d), (n,) in 0..patients-1 and (n,) in 0..k-1 to (patients,); every patient has a patch."""
         pooled, attention = self.phenotypes(features, patient, cluster, patients)
         return self.risk((attention[..., None] * pooled).sum(1)).squeeze(1)
 
     def phenotypes(
         self, features: Tensor, patient: Tensor, cluster: Tensor, patients: int
     ) -> tuple[Tensor, Tensor]:
-        """Mean embeddings (patients, k, 64) and attention (patients, k): 0 where empty, else summing to 1."""
+        """Return mean embeddings (patients, k, 64) and attention (patients, k) that sums to 1; 0 if empty."""
         embedded, cell = self.embed(features), patient * self.k + cluster
         sums = embedded.new_zeros(patients * self.k, 64).index_add(0, cell, embedded)
         counts = torch.bincount(cell, minlength=patients * self.k)
@@ -74,16 +74,20 @@ class MislNet(nn.Module):
 
 
 def predict(study: Study, options: Options = DEFAULTS) -> Prediction:
-    """Needs `features`. Keeps the epoch of the lowest validation loss, the last if none died in validation.
+    """Train the network and return the risks of all patients; the study needs `features`.
 
-    A patient without patches gets the median risk of the training patients. Facts: the epoch kept and its
-    validation C-index, patients without patches.
+    Keeps the epoch of the lowest validation loss, or the last one if no validation patient has an event.
+    Patients without patches get the training patients' median risk. Facts: the epoch kept and its validation
+    C-index, patients without patches.
     """
     fit, validating = _Fit.start(study, options), patients_with_patches(study, VALIDATION)
-    judge = lambda: -fit.loss(validating)  # noqa: E731
-    standing = train(fit.network, fit.epoch, judge, options.epochs, options.patience)
+
+    def validation_score() -> float:
+        return -fit.loss(validating)
+
+    stopping = train(fit.network, fit.epoch, validation_score, options.epochs, options.patience)
     facts = {
-        "epoch": float(standing.best_step),
+        "epoch": float(stopping.best_step),
         "val_c_index": c_index(study, validating, fit.risks(validating)),
     }
     return prediction(study, fit.risks(patients_with_patches(study)), facts)
@@ -116,27 +120,20 @@ class _Fit:
             order.permutation(patients_with_patches(self.study, TRAIN)), self.options.batch_patients
         ):
             if self.study.event[batch].any():
-                loss = require_finite_loss(self._cox(batch)) + self.options.l1 * total_l1(self.network)
-                self.optimiser.zero_grad()
-                loss.backward()
-                self.optimiser.step()
+                loss = patients_loss(self.study, batch, self._forward(batch))
+                minimise(loss + self.options.l1 * total_l1(self.network), self.optimiser)
 
     @torch.no_grad()
     def loss(self, patients: NDArray[np.intp]) -> float:
-        """Cox loss of all these patients together; nan where none of them died."""
+        """Return the Cox loss of all these patients together; nan if none of them has an event."""
         if not self.study.event[patients].any():
             return np.nan
-        return require_finite_loss(self._cox(patients)).item()
+        return patients_loss(self.study, patients, self._forward(patients)).item()
 
     @torch.no_grad()
     def risks(self, patients: NDArray[np.intp]) -> NDArray[np.float64]:
         parts = [self._forward(part).cpu().numpy() for part in batches(patients, self.options.batch_patients)]
         return np.concatenate([np.empty(0), *parts])
-
-    def _cox(self, patients: NDArray[np.intp]) -> Tensor:
-        time, event = (torch.from_numpy(x[patients]) for x in (self.study.time, self.study.event))
-        risk = self._forward(patients)
-        return cox_loss(risk, time.to(risk.device), event.to(risk.device))
 
     def _forward(self, patients: NDArray[np.intp]) -> Tensor:
         rows = patches(self.study, patients)
@@ -147,7 +144,7 @@ class _Fit:
 
 
 def phenotypes(study: Study, features: NDArray[np.float16], k: int) -> NDArray[np.intp]:
-    """The cluster of every patch (n,): k-means of whitened components, fitted on training patches."""
+    """Return the cluster of every patch (n,): k-means of whitened components, fitted on training patches."""
     rng = np.random.default_rng(stream_seed(study.seed, "misl", "sample"))
     bags = [study.bags[row] for row in patients_with_patches(study, TRAIN)]
     rows = clusters.sample(bags, clusters.SAMPLED_PER_PATIENT, rng)
@@ -156,5 +153,5 @@ def phenotypes(study: Study, features: NDArray[np.float16], k: int) -> NDArray[n
 
 
 def total_l1(network: nn.Module) -> Tensor:
-    """Σ|w| over every parameter."""
+    """Return Σ|w| over all parameters."""
     return torch.stack([weight.abs().sum() for weight in network.parameters()]).sum()

@@ -1,10 +1,10 @@
 """The direct predictor of Wen et al. 2021, Table 5: phenotypes of a patient's patches, one network, one risk.
 
-The paper gives it one sentence; this is our reading. Patches fall into k clusters (k-means or spectral). A
-patient is the mean of the network's features over one random patch a cluster, weighed by the cluster's
-share of the patient's patches; a linear layer makes the risk, and Cox's loss trains all of it, the encoder
-included. k-means is fitted anew to the present features every five epochs; spectral clusters stay. `frozen`
-is the cheap variant: shares and mean features of the clusters into a ridge Cox model (cox.py).
+The paper has one sentence on it; this is a reconstruction. Patches are clustered by k-means or spectral
+clustering. A patient is the mean of the network's features over one random patch per cluster, weighted by the
+cluster's share of the patient's patches. A linear layer gives the risk. The Cox loss trains everything, the
+encoder included. k-means is fitted again to the current features every five epochs; spectral clusters stay.
+`frozen` is the cheap variant: a ridge Cox model (cox.py) of the clusters' shares and mean features.
 """
 
 from collections.abc import Callable
@@ -20,15 +20,16 @@ from medpt.errors import InputError
 from medpt.identity import stream_seed
 from medpt.protocol import decision
 from medpt.survival.clusters import CLUSTERINGS, SAMPLED_PER_PATIENT, principal, sample
-from medpt.survival.cox import cox_loss, fit_ridge_cv
+from medpt.survival.cox import fit_ridge_cv
 from medpt.survival.features import embed, load, pooled
 from medpt.survival.fitting import (
     batches,
     c_index,
+    minimise,
+    patients_loss,
     patients_with_patches,
     prediction,
     require_fields,
-    require_finite_loss,
     train,
 )
 from medpt.survival.study import TRAIN, VALIDATION, Prediction, Study
@@ -58,29 +59,32 @@ DEFAULTS = Options()
 
 
 def predict(study: Study, options: Options = DEFAULTS) -> Prediction:
-    """Needs `features` (of the encoder under test), and unless `frozen` also `images` and `encoder`.
+    """Train the predictor and return the risks of all patients.
 
-    Keeps the epoch of the best validation C-index from `least_epochs` on, the last one where validation has
-    no comparable pair. A patient without patches gets the median risk of the training patients. Facts: the
-    epoch kept and its validation C-index (for `frozen` the ridge penalty), patients without patches.
+    The study needs `features` (of the encoder under test) and, unless `frozen`, `images` and `encoder`. Keeps
+    the epoch with the best validation C-index from `least_epochs` on, or the last one if validation has no
+    comparable pair. Patients without patches get the training patients' median risk. Facts: the epoch kept
+    and its validation C-index (for `frozen` the ridge penalty), patients without patches.
     """
     if options.clustering not in CLUSTERINGS:
-        raise InputError(f"clustering: {options.clustering} is none of {', '.join(CLUSTERINGS)}")
+        raise InputError(f"clustering: {options.clustering!r}; known: {', '.join(CLUSTERINGS)}")
     if options.frozen:
         return _predict_frozen(study, options)
     fit, validating = _Fit.start(study, options), patients_with_patches(study, VALIDATION)
 
-    def judge() -> float:
+    def validation_score() -> float:
         return c_index(study, validating, fit.risks(validating))
 
-    standing = train(fit.network, fit.epoch, judge, options.epochs, options.patience, options.least_epochs)
-    fit.labels = fit.history[standing.best_step]
-    facts = {"epoch": float(standing.best_step), "val_c_index": standing.best}
+    stopping = train(
+        fit.network, fit.epoch, validation_score, options.epochs, options.patience, options.least_epochs
+    )
+    fit.labels = fit.history[stopping.best_step]
+    facts = {"epoch": float(stopping.best_step), "val_c_index": stopping.best}
     return prediction(study, fit.risks(patients_with_patches(study)), facts)
 
 
 class DirectNet(nn.Module):
-    """Images to log risks through `encoder`, whose last map has `encoder.channels[-1]` channels."""
+    """Map images to log risks by `encoder`, whose last map has `encoder.channels[-1]` channels."""
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
@@ -88,7 +92,7 @@ class DirectNet(nn.Module):
         self.risk = nn.Linear(encoder.channels[-1], 1)  # type: ignore[index,arg-type]
 
     def forward(self, images: Tensor, weights: Tensor) -> Tensor:
-        """Normalised (B, 3, S, S) and the weight (P, B) of each patch in each patient, to (P,)."""
+        """Map normalised images (B, 3, S, S), with weights (P, B) of patches in patients, to risks (P,)."""
         return self.risk(weights @ pooled(self.encoder, images)).squeeze(1)
 
 
@@ -126,7 +130,7 @@ class _Fit:
                 self._step(batch, rng)
 
     def _step(self, patients: NDArray[np.intp], rng: np.random.Generator) -> None:
-        rows, owner, weight = weighed(
+        rows, owner, weight = choose_patches(
             self.study, patients, self.labels, lambda members: rng.choice(members, 1)
         )
         device = self.study.device
@@ -135,18 +139,14 @@ class _Fit:
         turns = torch.from_numpy(rng.integers(ELEMENTS, size=len(rows))).to(device)
         images = dihedral(load(self.images, rows, device), turns)
         risk = self.network(images, weights.to(device))
-        time, event = (torch.from_numpy(x[patients]).to(device) for x in (self.study.time, self.study.event))
-        loss = require_finite_loss(cox_loss(risk, time, event))
-        self.optimiser.zero_grad()
-        loss.backward()
-        self.optimiser.step()
+        minimise(patients_loss(self.study, patients, risk), self.optimiser)
 
     def risks(self, patients: NDArray[np.intp]) -> NDArray[np.float64]:
-        """(len(patients),) in eval mode, from up to 50 patches a cluster, taken at even distances."""
+        """Return risks (len(patients),) in evaluation mode, from up to 50 evenly spaced patches a cluster."""
         if not len(patients):
             return np.empty(0)
         most = self.options.judged_per_cluster
-        rows, owner, weight = weighed(
+        rows, owner, weight = choose_patches(
             self.study, patients, self.labels, lambda members: members[:: -(-len(members) // most)]
         )
         features = self._features(rows).astype(np.float64)
@@ -164,39 +164,39 @@ class _Fit:
         return embed(lambda batch: pooled(encoder, batch), self.images, rows, self.study.device)
 
 
-def weighed(
+def choose_patches(
     study: Study,
     patients: NDArray[np.intp],
     labels: Labels,
     choose: Callable[[NDArray[np.intp]], NDArray[np.intp]],
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
-    """Patches chosen of each cluster of each patient: rows, places of their patients, weights.
+    """Choose patches of each cluster of each patient; return their rows, the patients' numbers, and weights.
 
-    The weights of a patient sum to 1; the patches of one cluster share equally what its members are of all
-    patches of the patient.
+    The weights of a patient sum to 1. The chosen patches of a cluster share the cluster's weight equally,
+    which is its share of the patient's patches.
     """
     rows, owner, weight = [], [], []
-    for place, patient in enumerate(patients):
+    for number, patient in enumerate(patients):
         bag = study.bags[patient]
         for cluster in np.unique(labels[bag]):
             members = bag[labels[bag] == cluster]
             rows.append(taken := choose(members))
-            owner.append(np.full(len(taken), place))
+            owner.append(np.full(len(taken), number))
             weight.append(np.full(len(taken), len(members) / len(bag) / len(taken), np.float32))
     return np.concatenate(rows), np.concatenate(owner), np.concatenate(weight)
 
 
 def phenotypes(study: Study, features: NDArray[np.floating], options: Options) -> Labels:
-    """The cluster of every patch (n,), fitted on up to 200 patches of each training patient."""
+    """Return the cluster of every patch (n,), fitted on up to 200 patches of each training patient."""
     fitted_on = _sampled(study)
     fit = CLUSTERINGS[options.clustering]
     return fit(features[fitted_on], options.k, stream_seed(study.seed, "direct", "clusters"))(features)
 
 
 def patient_vectors(study: Study, features: NDArray[np.floating], options: Options) -> NDArray[np.float64]:
-    """(P, k + 16 k): the share of each cluster, then its mean in the first 16 principal components.
+    """Return the share of each cluster and its mean in the first 16 principal components, (P, k + 16 k).
 
-    0, the training mean, where a patient has no patch of a cluster.
+    The mean is 0, the training mean, if a patient has no patch of a cluster.
     """
     labels = phenotypes(study, features, options)
     reduced = principal(features[_sampled(study)], options.components)(features)

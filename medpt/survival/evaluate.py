@@ -1,6 +1,6 @@
-"""What is reported of a model's risks: on the test patients alone, with controls beside every number.
+"""Metrics of a survival model's risks on the test patients, with controls.
 
-Numbers are fractions; nothing here is fitted but the threshold of the risk groups, on training patients.
+Metrics are fractions. Only the threshold of the risk groups is fitted, on the training patients.
 """
 
 from collections.abc import Iterator
@@ -20,15 +20,15 @@ RESAMPLES = 1_000  # of the bootstrap; its ends then move by less than 0.01 from
 
 
 def evaluate(study: Study, risk: Floats) -> Iterator[tuple[str, float]]:
-    """(name, value) for the risks (P,), higher = shorter survival.
+    """Yield names and values of the metrics of the risks (P,), higher = shorter survival.
 
     c_index (Harrell's) with c_index_low and c_index_high, the 95 % percentile interval over resampled test
     patients; c_index_strict (the paper's equation 4); as controls c_index_flipped, of the risks' negative,
-    and c_index_random, of risks that are drawn; pairs and censoring of the test part; logrank_p of
-    `risk_groups`. Raises DivergedError for risks that are not finite, InputError where no pair of test
-    patients is comparable.
+    and c_index_random, of random risks; pairs, the number of comparable test pairs; censoring, the share of
+    censored test patients; logrank_p of `risk_groups`. Raises DivergedError for risks that are not finite,
+    InputError if no pair of test patients is comparable.
     """
-    _refuse_diverged(risk)
+    require_finite(risk)
     rows = study.rows(TEST)
     time, event, tested = study.time[rows], study.event[rows], risk[rows]
     c_index = concordance_index(time, event, tested)
@@ -48,10 +48,10 @@ def evaluate(study: Study, risk: Floats) -> Iterator[tuple[str, float]]:
 def bootstrap_interval(
     time: Floats, event: NDArray[np.bool_], risk: Floats, seed: int
 ) -> tuple[float, float]:
-    """2.5th and 97.5th percentile of `concordance_index` over patients drawn with replacement.
+    """Return the 2.5th and 97.5th percentile of `concordance_index` over patients drawn with replacement.
 
-    Resamples without a comparable pair are left out. O(n²) memory. The interval is of these patients and
-    this model: it tells nothing of another split or seed.
+    Resamples without a comparable pair are left out. Takes O(n²) memory. The interval holds for these
+    patients and this model; it does not cover other splits and seeds.
     """
     comparable, credit = _pair_matrices(time, event, risk)
     draws = _generator(seed, "bootstrap").multinomial(len(time), np.full(len(time), 1 / len(time)), RESAMPLES)
@@ -75,7 +75,7 @@ def concordance_influence(time: Floats, event: NDArray[np.bool_], risk: Floats) 
 
 
 def _pair_matrices(time: Floats, event: NDArray[np.bool_], risk: Floats) -> tuple[Floats, Floats]:
-    """(n, n): whether i is a death that j outlived, and what C gives for the pair."""
+    """Return, (n, n) each: whether i is a death before j's end, and the pair's contribution to C."""
     later = (time > time[:, None]) | ((time == time[:, None]) & ~event)
     comparable = (later & event[:, None]).astype(float)
     return comparable, comparable * ((risk[:, None] > risk) + (risk[:, None] == risk) / 2)
@@ -83,7 +83,7 @@ def _pair_matrices(time: Floats, event: NDArray[np.bool_], risk: Floats) -> tupl
 
 @dataclass(frozen=True)
 class Curve:
-    """Kaplan-Meier estimate: the share alive from each time on, from 1 at day 0; plain numbers."""
+    """A Kaplan-Meier estimate: the share alive from each time (days) on, from 1 at day 0."""
 
     time: tuple[float, ...]
     survival: tuple[float, ...]
@@ -102,7 +102,7 @@ class RiskGroups:
 
 
 def risk_groups(study: Study, risk: Floats) -> RiskGroups:
-    """The two curves and the log-rank test between them; p ignores that the risks come in degrees."""
+    """Return the survival curves of both groups and the log-rank test between them."""
     threshold = float(np.median(risk[study.rows(TRAIN)]))
     rows = study.rows(TEST)
     low, high = rows[risk[rows] <= threshold], rows[risk[rows] > threshold]
@@ -124,9 +124,9 @@ def _logrank_p(study: Study, low: NDArray[np.intp], high: NDArray[np.intp]) -> f
 
 
 def kaplan_meier(time: Floats, event: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    """Times (m,), ascending and distinct, and the share that lives beyond each, (m,).
+    """Return distinct ascending times (m,) and the share alive after each, (m,).
 
-    Kaplan & Meier 1958: the product of 1 - deaths / at risk; who is censored at a time is at risk at it.
+    Kaplan & Meier 1958: the product of 1 - deaths / at risk; patients censored at a time are at risk at it.
     """
     times, where = np.unique(time, return_inverse=True)
     ended = np.bincount(where, minlength=len(times))
@@ -135,10 +135,11 @@ def kaplan_meier(time: Floats, event: NDArray[np.bool_]) -> tuple[Floats, Floats
     return times, np.cumprod(1 - died / at_risk)
 
 
-def _refuse_diverged(risk: Floats) -> None:
-    bad = int((~np.isfinite(risk)).sum())
-    if bad:
-        raise DivergedError(f"survival: {bad} of {len(risk)} risks are not finite")
+def require_finite(risk: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return `risk`; raise DivergedError unless all of it is finite."""
+    if not np.isfinite(risk).all():
+        raise DivergedError(f"{(~np.isfinite(risk)).sum()} of {len(risk)} predicted risks are not finite")
+    return risk
 
 
 def _generator(seed: int, use: str) -> np.random.Generator:

@@ -1,10 +1,11 @@
-"""Features of patches: a network's last maps through ReLU and global average pooling, as float16 on disk.
+"""Features of patches: a network's last maps through ReLU and global average pooling, float16.
 
-512 numbers a patch for ResNet-18, 1024 for DenseNet-121 and ShuffleNet V2. In evaluation mode, so that a
-patch's features do not depend on its neighbours; normalised as everywhere (medpt/data/augment.py).
+A patch has 512 features by ResNet-18, 1024 by DenseNet-121 and ShuffleNet V2. The network is in evaluation
+mode, so that a patch's features do not depend on other patches. Images are normalised as in training
+(medpt/data/augment.py).
 
-A random network's batch norm has no statistics yet: one pass in training mode over 2,000 training patches
-sets them, and only a random network's; pre-trained statistics stay.
+The batch norm of a random network has no statistics yet: one pass in training mode over 2,000 training
+patches sets them. Pre-trained networks keep theirs.
 """
 
 from collections.abc import Callable
@@ -31,16 +32,17 @@ def extract(
     settle_on: NDArray[np.intp] | None = None,
     seed: int = 0,
 ) -> NDArray[np.float16]:
-    """Features (n, d) of images (n, S, S, 3), which may be mapped from disk: one batch is read at a time.
+    """Return features (n, d) of uint8 images (n, S, S, 3), which may be mapped from disk.
 
-    `settle_on`: for a random network, the training patches of which (up to) 2,000 set its batch norm.
-    Leaves the encoder on the device, in eval mode. Raises DivergedError where a feature is no float16 number.
+    One batch is read at a time. For a random network, `settle_on` are the rows of training patches, of which
+    up to 2,000 set its batch norm. Leaves the encoder on the device, in evaluation mode. Raises DivergedError
+    if a feature is not a finite float16 number.
     """
     encoder.to(device)
     if settle_on is not None:
         settle_batch_norm(encoder, images, settle_on, seed, device)
     encoder.eval()
-    with np.errstate(over="ignore"):  # infinity is told below
+    with np.errstate(over="ignore"):  # infinity is refused below
         values = embed(
             lambda batch: pooled(encoder, batch), images, np.arange(len(images)), device, np.float16
         )
@@ -50,14 +52,14 @@ def extract(
 
 
 def pooled(encoder: nn.Module, normalised: Tensor) -> Tensor:
-    """(B, 3, S, S) to float32 (B, d); bfloat16 inside on a CUDA device."""
+    """Map normalised images (B, 3, S, S) to features float32 (B, d); bfloat16 inside on a CUDA device."""
     with torch.autocast(normalised.device.type, torch.bfloat16, enabled=normalised.is_cuda):
         maps = encoder(normalised)
     return maps[-1].float().relu().mean(dim=(2, 3))
 
 
 def load(images: NDArray[np.uint8], rows: NDArray[np.intp], device: str | torch.device) -> Tensor:
-    """Normalised float32 (B, 3, S, S) of these rows, on the device."""
+    """Return these rows of the images, normalised float32 (B, 3, S, S), on the device."""
     return normalise(torch.from_numpy(np.ascontiguousarray(images[rows])).to(device))
 
 
@@ -69,7 +71,7 @@ def embed(
     device: str | torch.device,
     kind: type[np.floating] = np.float32,
 ) -> NDArray[np.floating]:
-    """What `network` makes of each row's normalised image: (len(rows), ...), batch by batch."""
+    """Apply `network` to the normalised image of each row, batch by batch: (len(rows), ...)."""
     batches = [network(load(images, part, device)).cpu().numpy().astype(kind) for part in _parts(rows)]
     return np.concatenate(batches)
 
@@ -83,7 +85,7 @@ def settle_batch_norm(
 ) -> None:
     """Set batch norm's statistics to plain averages over 2,000 of `rows`, drawn by `seed`, or over all.
 
-    A last batch that is not full is left out unless it is the only one.
+    An incomplete last batch is left out unless it is the only one.
     """
     generator = np.random.default_rng(stream_seed(seed, "settle"))
     drawn = np.sort(generator.permutation(rows)[:SETTLING_PATCHES])

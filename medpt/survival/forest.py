@@ -13,7 +13,7 @@ import numpy as np
 from medpt.errors import InputError
 from medpt.identity import stream_seed
 from medpt.protocol import decision
-from medpt.survival.fitting import patients_with_patches, without_gaps
+from medpt.survival.fitting import fill_missing, patients_with_patches
 from medpt.survival.handcrafted import patient_vectors
 from medpt.survival.study import TRAIN, Prediction, Study
 
@@ -27,14 +27,14 @@ class Options:
 
 
 def predict(study: Study, options: Options = Options()) -> Prediction:
-    """Ensemble mortality: the cumulative hazard summed over the training part's times of death.
+    """Return the ensemble mortality: the cumulative hazard summed over the training patients' event times.
 
-    Fitted on the training patients with patches; who has none gets the median risk of the training part.
-    Raises InputError where scikit-survival is not installed or no training patient died.
+    Fitted on the training patients with patches. Patients without patches get the training patients' median
+    risk. Raises InputError if scikit-survival is not installed or no training patient has an event.
     """
     x, rows = patient_vectors(study), patients_with_patches(study, TRAIN)
     if not study.event[rows].any():
-        raise InputError(f"rsf: none of {len(rows)} training patients died; accepted: a death or more")
+        raise InputError(f"rsf: none of {len(rows)} training patients has an event; at least one is needed")
     forest = _forest(study, options, x.shape[1])
     outcome = np.array(
         list(zip(study.event[rows], study.time[rows], strict=True)), [("event", "?"), ("time", "<f8")]
@@ -43,7 +43,7 @@ def predict(study: Study, options: Options = Options()) -> Prediction:
     known = patients_with_patches(study)
     risk = np.full(len(x), np.nan)
     risk[known] = forest.predict(x[known])
-    return Prediction(without_gaps(risk, study), {"trees": float(options.trees)})
+    return Prediction(fill_missing(risk, study), {"trees": float(options.trees)})
 
 
 def _forest(study: Study, options: Options, columns: int) -> Any:

@@ -1,8 +1,8 @@
-"""What a pathologist's statistics say of a patch without any network: colour, stain, texture, nuclei.
+"""Hand-crafted features of a patch: colour, stain, texture and nuclei.
 
-A reconstruction: Wen et al. 2021 do not say what their random forest and BoostCI were given. With numpy and
-OpenCV; each number is scikit-image's to rounding. Lengths are pixels, so the patches of a cohort must share
-their magnification.
+This is a reconstruction: Wen et al. 2021 do not name the features of their random forest and BoostCI. They
+are computed with numpy and OpenCV and equal scikit-image's up to rounding. Lengths are in pixels, so the
+patches of a cohort must have one magnification.
 """
 
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ LENGTH = 40
 STAINS = np.linalg.inv(
     [[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]]
 )  # Ruifrok & Johnston 2001
-DARK = 1e-6  # the darkest transmission that is told from black; optical density 1 in the units of this file
+DARK = 1e-6  # the darkest transmission that differs from black; optical density 1 in the units of this file
 HAEMATOXYLIN_RANGE = 0.25  # optical density shown by the 256 levels of `haematoxylin`; nuclei reach 0.2
 GREY_LEVELS = 32  # of the co-occurrence matrices
 DISTANCES = (1, 3)  # pixels: grain, and about half a nucleus at 1 µm a pixel
@@ -30,9 +30,10 @@ SMALLEST_NUCLEUS = 16  # pixels; at 1 µm a pixel lymphocytes have about 40
 
 
 def patient_vectors(study: Study) -> Floats:
-    """Mean and standard deviation of the 40 numbers over a patient's patches, (P, 80); nan where he has none.
+    """Return mean and standard deviation of the 40 features over each patient's patches, (P, 80).
 
-    Raises InputError where the study has no `handcrafted` or no training patient has a patch.
+    nan for patients without patches. Raises InputError if the study has no `handcrafted` or no training
+    patient has a patch.
     """
     from medpt.survival.fitting import patients_with_patches, require_fields
 
@@ -45,18 +46,18 @@ def patient_vectors(study: Study) -> Floats:
 
 
 def describe(images: Iterable[Pixels]) -> NDArray[np.float32]:
-    """The vectors (n, 40) of patches (S, S, 3) RGB uint8, one after the other, so that they may be mapped."""
+    """Return the vectors (n, 40) of patches (S, S, 3) RGB uint8, which are read one after the other."""
     rows = [vector(np.asarray(image)) for image in images]
     return np.array(rows, dtype=np.float32).reshape(len(rows), LENGTH)
 
 
 def vector(image: Pixels) -> Floats:
-    """(40,) of one patch (S, S, 3) RGB uint8, S from 4 on, in this order:
+    """Return the features (40,) of one patch (S, S, 3) RGB uint8, S ≥ 4, in this order:
 
     0-8 mean, standard deviation, skewness of R, G, B in [0, 1]; 9-17 the same of the optical densities of
     haematoxylin, eosin, DAB; 18-25 contrast, homogeneity, energy, correlation of haematoxylin's grey levels
     at 1 px, then at 3 px, mean over four directions; 26-35 histogram of uniform local binary patterns of the
-    grey image; 36-39 nuclei: how many, mean and standard deviation of their area in px, mean eccentricity.
+    grey image; 36-39 nuclei: number, mean and standard deviation of their area in px, mean eccentricity.
     """
     import cv2
 
@@ -77,18 +78,18 @@ def vector(image: Pixels) -> Floats:
 
 
 def stains(image: Pixels) -> Floats:
-    """Optical densities (S, S, 3) of haematoxylin, eosin and DAB, from 0; colour deconvolution."""
+    """Return optical densities (S, S, 3), from 0, of haematoxylin, eosin, DAB by colour deconvolution."""
     density = np.log(np.maximum(np.arange(256) / 255, DARK)) / np.log(DARK)
     return np.maximum(density[image] @ STAINS, 0)
 
 
 def haematoxylin(density: Floats) -> Pixels:
-    """Its optical density as 0..255, the same scale for every patch."""
+    """Return the optical density of haematoxylin as 0..255, on the same scale for every patch."""
     return np.clip(density[..., 0] * (255 / HAEMATOXYLIN_RANGE), 0, 255).round().astype(np.uint8)
 
 
 def moments(image: NDArray[Any]) -> Floats:
-    """Mean, standard deviation, skewness of each channel, (3 C,) of (S, S, C); a constant has skewness 0."""
+    """Return mean, standard deviation and skewness (0 if constant) of each channel, (3 C,) of (S, S, C)."""
     channels = np.ascontiguousarray(image.reshape(-1, image.shape[2]).T, dtype=np.float64)
     mean = channels.mean(1)
     centred = channels - mean[:, None]
@@ -100,9 +101,9 @@ def moments(image: NDArray[Any]) -> Floats:
 
 
 def cooccurrence(levels: NDArray[np.intp], distance: int) -> Floats:
-    """Contrast, homogeneity, energy, correlation (4,), mean over 0°, 45°, 90° and 135°, of 32 grey levels.
+    """Return contrast, homogeneity, energy and correlation (4,) of 32 grey levels, mean over four directions.
 
-    Haralick 1973, symmetric matrices; the correlation of a constant patch is 1.
+    0°, 45°, 90° and 135°. Haralick 1973, symmetric matrices; the correlation of a constant patch is 1.
     """
     slant = round(distance * np.sqrt(0.5))
     steps = ((0, distance), (slant, slant), (distance, 0), (slant, -slant))
@@ -110,7 +111,7 @@ def cooccurrence(levels: NDArray[np.intp], distance: int) -> Floats:
 
 
 def _pairs(levels: NDArray[np.intp], down: int, right: int) -> Floats:
-    """How often two levels meet at that step, (32, 32), symmetric, summing to 1."""
+    """Return the symmetric frequencies of pairs of levels at that step, (32, 32), summing to 1."""
     rows, columns = levels.shape
     here = levels[: rows - down, max(0, -right) : columns - max(0, right)]
     there = levels[down:, max(0, right) : columns + min(0, right)]
@@ -129,7 +130,7 @@ def _properties(matrix: Floats) -> tuple[float, ...]:
 
 
 def patterns(grey: Pixels) -> Floats:
-    """Share of the inner pixels with 0..8 brighter neighbours in one arc, and with several arcs, (10,).
+    """Return the shares of inner pixels with 0..8 brighter neighbours in one arc, and in several arcs, (10,).
 
     Ojala et al. 2002, 8 points at radius 1; the slanting points are interpolated in 1/256 px, in integers, so
     that a flat patch is flat.
@@ -143,7 +144,7 @@ def patterns(grey: Pixels) -> Floats:
 
 
 def _circle(image: NDArray[np.int32]) -> Iterable[NDArray[np.int32]]:
-    """The eight points around each inner pixel, anticlockwise from the right, times 65,536."""
+    """Yield the eight points around each inner pixel, anticlockwise from the right, times 65,536."""
     rows, columns = image.shape
     near, far = 75, 181  # of 256: 1 - √½ and √½
 
@@ -160,17 +161,17 @@ def _circle(image: NDArray[np.int32]) -> Iterable[NDArray[np.int32]]:
 
 @lru_cache
 def _uniform() -> NDArray[np.intp]:
-    """From an 8-bit ring to the number of its ones, 9 where they are in more than one arc."""
+    """Return, for each 8-bit ring, the number of ones, or 9 if they are in more than one arc."""
     bits = (np.arange(256)[:, None] >> np.arange(8)) & 1
     arcs = (bits != np.roll(bits, 1, 1)).sum(1) // 2
     return np.where(arcs <= 1, bits.sum(1), 9)
 
 
 def nuclei(levels: Pixels) -> Floats:
-    """Number, mean and standard deviation of the areas in px, mean eccentricity in [0, 1], (4,).
+    """Return number, mean and standard deviation of areas in px, mean eccentricity in [0, 1], (4,).
 
-    Nuclei are 8-connected parts above Otsu's threshold of haematoxylin, none in a pale patch; zeros without
-    one. Touching nuclei count as one.
+    Nuclei are 8-connected components above Otsu's threshold of haematoxylin; a pale patch has none, and then
+    all are 0. Touching nuclei count as one.
     """
     import cv2
 
@@ -187,13 +188,13 @@ def nuclei(levels: Pixels) -> Floats:
 
 
 def eccentricities(labels: NDArray[Any]) -> Floats:
-    """Of the ellipse with the same second moments as each label, 0 a disc, 1 a line; label 0 has 0."""
+    """Return the eccentricity of the ellipse with each label's moments: 0 a disc, 1 a line; 0 for label 0."""
     where, columns = np.flatnonzero(labels), labels.shape[1]
-    y, x, owner = where // columns, where % columns, labels.ravel()[where]
-    area = np.bincount(owner)
+    y, x, label = where // columns, where % columns, labels.ravel()[where]
+    area = np.bincount(label)
 
     def mean(values: NDArray[Any]) -> Floats:
-        return np.bincount(owner, weights=values) / np.maximum(area, 1)
+        return np.bincount(label, weights=values) / np.maximum(area, 1)
 
     variance_y, variance_x = mean(y * y) - mean(y) ** 2, mean(x * x) - mean(x) ** 2
     half, covariance = (variance_y + variance_x) / 2, mean(x * y) - mean(x) * mean(y)

@@ -1,14 +1,14 @@
-"""Survival as one regression an interval: multi-task learning for survival analysis (MTLSA).
+"""Multi-task learning for survival analysis (MTLSA): one linear regression for each time interval.
 
-Li, Wang, Ye, Reddy 2016 (KDD, 1715-1724). For each interval a linear model says whether a patient still
-lives; all models share a sparse choice of features and their answers never rise again:
+Li, Wang, Ye, Reddy 2016 (KDD, 1715-1724). For each interval a linear model predicts whether a patient is
+alive. All models share a sparse choice of features, and predictions never increase from interval to interval:
 
     min over B (d, k):  ½ ‖W∘(Y - XB)‖² + λ1/2 ‖B‖² + λ2 Σ_r ‖b_r‖   with every row of XB in the cone
 
-of non-negative, non-increasing rows. Promises: solved by ADMM to the optimum of a general convex solver when
-given the iterations; λ2 chosen by cross-validation within the training patients; the intervals, the scaling
-and λ come from training patients alone. The intercept (first column of X) is not penalized; the paper has
-none. Where there are more than 200 intervals the cone binds predictions only (the paper's MTLSA.V2).
+of non-negative, non-increasing rows. ADMM reaches the optimum of a general convex solver, given enough
+iterations. The intervals, the scaling and λ2, which cross-validation chooses, depend on training patients
+only. The intercept (first column of X) is not penalized; the paper has none. With more than 200 intervals the
+cone constrains predictions only (the paper's MTLSA.V2).
 """
 
 from collections.abc import Callable, Iterator
@@ -49,7 +49,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Problem:
-    """X (n, d), its first column 1; Y and W (n, k), W = 0 where it is unknown whether a patient lives."""
+    """X (n, d), its first column 1; Y and W (n, k), W = 0 where a patient's state is unknown."""
 
     x: Matrix
     y: Matrix
@@ -58,7 +58,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class State:
-    """Where ADMM stands: B (d, k) and its scaled dual U (n, k)."""
+    """The variables of ADMM: B (d, k) and its scaled dual U (n, k)."""
 
     b: Matrix
     u: Matrix
@@ -72,13 +72,13 @@ def predict_from(
     seed: int,
     options: Options = Options(),
 ) -> Prediction:
-    """Risks (m,) for the rows of `x_all` (m, d): minus the predicted lifetime in intervals.
+    """Return risks (m,) for the rows of `x_all` (m, d): minus the predicted lifetime in intervals.
 
     `x_train` (n, d), `time` (n,) in days above 0 and `event` (n,) are the training patients'. Facts:
     `lambda_share` (of λ_max), `features` kept, `intervals`, and the `cv_c_index` of the choice. Raises
-    InputError for features that are not numbers and where no fold has a comparable pair.
+    InputError for features that are not finite and if no fold has a comparable pair.
     """
-    _refuse_unknown(x_train, x_all)
+    _require_finite(x_train, x_all)
 
     def risks(inside: NDArray[np.bool_], outside: NDArray[np.bool_]) -> Iterator[NDArray[np.float64]]:
         problem, scaling = _prepared(x_train[inside], time[inside], event[inside], options)
@@ -99,7 +99,7 @@ def predict_from(
 
 
 def solutions(problem: Problem, options: Options, count: int) -> Iterator[Matrix]:
-    """The first `count` B of the path λ2 = λ_max · 0.01^(i / path), i from 1, each starting at the last."""
+    """Yield the first `count` B of the path λ2 = λ_max · 0.01^(i / path), i ≥ 1, each started at the last."""
     largest = lambda_max(problem)
     state = null_state(problem, options)
     solve = admm if problem.y.shape[1] <= V2_FROM else unconstrained
@@ -113,10 +113,11 @@ def _share(step: int, path: int) -> float:
 
 
 def targets(time: Matrix, event: NDArray[np.bool_], options: Options) -> tuple[Matrix, Matrix]:
-    """Y and W (n, k): 1 while the patient lives, 0 after a death; W = 0 from a censoring on.
+    """Return Y and W (n, k): Y is 1 while the patient is alive, 0 after a death; W is 0 after censoring.
 
-    Interval j runs from (j - 1) to j months; a patient counts as alive in the one in which he ends. k is
-    the last interval in which anyone ends; later ends than `max_intervals` are taken to be in that one.
+    Interval j runs from (j - 1) to j months; a patient counts as alive in the interval of the end of
+    follow-up. k is the last interval in which a follow-up ends; ends after `max_intervals` are moved to that
+    one.
     """
     last = np.clip(np.ceil(time / options.interval_days), 1, options.max_intervals)
     interval = np.arange(1, int(last.max()) + 1)
@@ -137,16 +138,16 @@ def _prepared(
 
 
 def lifetimes(x: Matrix, b: Matrix) -> NDArray[np.float64]:
-    """Intervals survived (m,): the rows of XB, projected onto the cone, summed."""
+    """Return the number of intervals survived (m,): sums of the rows of XB projected onto the cone."""
     answers = x @ b
     return project(answers, np.ones_like(answers)).sum(1)
 
 
 def project(values: Matrix, weights: Matrix) -> Matrix:
-    """The nearest non-negative, non-increasing rows (n, k) in the weighted norm, weights above 0.
+    """Return the nearest non-negative, non-increasing rows (n, k) in the weighted norm, weights above 0.
 
-    Isotonic regression, then clipping. All rows are one call: each lies wholly below the one before it, so
-    that none is pooled with another.
+    Isotonic regression, then clipping. All rows are solved in one call: each is moved below the one before
+    it, so that no two rows are pooled.
     """
     from scipy.optimize import isotonic_regression
 
@@ -156,16 +157,16 @@ def project(values: Matrix, weights: Matrix) -> Matrix:
 
 
 def objective(problem: Problem, b: Matrix, sparsity: float, ridge: float) -> float:
-    """What is minimized, at λ2 = `sparsity` and λ1 = `ridge`."""
+    """Return the objective to minimise, at λ2 = `sparsity` and λ1 = `ridge`."""
     misfit = (problem.w * (problem.y - problem.x @ b)) ** 2
     return float(misfit.sum() / 2 + ridge / 2 * (b[1:] ** 2).sum() + sparsity * _norms(b[1:]).sum())
 
 
 def null_state(problem: Problem, options: Options) -> State:
-    """The best B without features, and its dual: the share of those known to live, in each interval.
+    """Return the best B without features, the share known to be alive in each interval, and its dual.
 
-    That share never rises, since who leaves the known ones was alive: the cone does not bind, and the dual
-    is the residual.
+    That share never increases, since patients were alive when they were censored: the constraint is inactive,
+    and the dual is the residual.
     """
     b = np.zeros((problem.x.shape[1], problem.y.shape[1]))
     b[0] = (problem.w * problem.y).sum(0) / problem.w.sum(0)
@@ -173,15 +174,15 @@ def null_state(problem: Problem, options: Options) -> State:
 
 
 def lambda_max(problem: Problem) -> float:
-    """The least λ2 at which the residual of `null_state` proves that no feature is worth its price."""
+    """Return the smallest λ2 at which the optimum has no features, by the residual of `null_state`."""
     null = problem.w * (problem.y - null_state(problem, Options()).b[0])
     return float(_norms(problem.x[:, 1:].T @ null).max(initial=0))
 
 
 def admm(problem: Problem, sparsity: float, start: State, options: Options) -> State:
-    """Splits XB = M, the misfit and the cone with M, the penalties with B; section 4 of the paper.
+    """Minimise with the split XB = M: misfit and cone act on M, penalties on B (section 4 of the paper).
 
-    The M-step is exact: isotonic regression weighted by W + ρ, for a cell unknown pulls with ρ alone.
+    The M-step is exact: isotonic regression weighted by W + ρ, since unknown cells have weight ρ only.
     """
     x, rho = problem.x, options.rho
     gram, b, u = rho * x.T @ x, start.b, start.u
@@ -204,7 +205,7 @@ def _quadratic_slope(gram: Matrix, pull: Matrix, ridge: Matrix, at: Matrix) -> M
 
 
 def unconstrained(problem: Problem, sparsity: float, start: State, options: Options) -> State:
-    """MTLSA.V2: the same minimum without the cone, which `lifetimes` then applies."""
+    """Minimise without the cone (MTLSA.V2), which `lifetimes` then applies."""
     x = problem.x
     ridge = _penalized(start.b, options.ridge)
     lipschitz = float(np.linalg.norm(x, 2)) ** 2 + options.ridge
@@ -218,9 +219,9 @@ def unconstrained(problem: Problem, sparsity: float, start: State, options: Opti
 def fista(
     slope: Callable[[Matrix], Matrix], lipschitz: float, sparsity: float, start: Matrix, options: Options
 ) -> Matrix:
-    """Minimum of a smooth function of that slope plus sparsity · Σ_r ‖b_r‖ over all rows but the first.
+    """Minimise a smooth function with that slope plus sparsity · Σ_r ‖b_r‖ over all rows but the first.
 
-    Beck & Teboulle 2009, started afresh where momentum points uphill (O'Donoghue & Candès 2015).
+    Beck & Teboulle 2009, restarted when momentum points uphill (O'Donoghue & Candès 2015).
     """
     b, ahead, momentum = start, start, 1.0
     thresholds = _penalized(start, sparsity / lipschitz)
@@ -242,7 +243,7 @@ def _shrunk(b: Matrix, thresholds: Matrix) -> Matrix:
 
 
 def _penalized(b: Matrix, value: float) -> Matrix:
-    """`value` for each row (d, 1) but the intercept's, which has 0."""
+    """Return `value` for each row, (d, 1), and 0 for the intercept."""
     column = np.full((len(b), 1), value)
     column[0] = 0
     return column
@@ -252,7 +253,7 @@ def _norms(rows: Matrix) -> NDArray[np.float64]:
     return np.sqrt((rows**2).sum(1))
 
 
-def _refuse_unknown(*matrices: Matrix) -> None:
+def _require_finite(*matrices: Matrix) -> None:
     bad = sum(int((~np.isfinite(matrix)).sum()) for matrix in matrices)
     if bad:
-        raise InputError(f"MTLSA: {bad} values of the features are not finite; accepted: numbers")
+        raise InputError(f"MTLSA: {bad} values of the features are not finite")

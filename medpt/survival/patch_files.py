@@ -1,9 +1,9 @@
-"""The patches of a cohort on disk: a Parquet file a slide, and the manifest over them.
+"""The patches of a cohort on disk: a Parquet file for each slide, and their manifest.
 
-Beside each Parquet file a JSON file says that the slide is finished; cohort.json comes last, without it the
-cohort is not prepared. A slide that cannot be read, or none of whose boxes is a valid patch, is listed there
-with the reason. Such a slide is tried again whenever the cohort is prepared again, the others only where
-their file, their options or the size of their slide differ.
+A JSON file beside each Parquet file marks the slide as finished. cohort.json is written last; without it the
+cohort is not prepared. It lists slides that cannot be read or have no valid patch, with the reason. These are
+tried again whenever the cohort is prepared again; other slides only if their file, their options or the size
+of the slide changed.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ ZSTD_LEVEL = 3
 
 @dataclass(frozen=True)
 class Patient:
-    """`time` in days, above 0; `event`: died; `age` in years and `grade` None where unknown."""
+    """A patient: `time` in days, above 0; `event`: died; `age` in years and `grade`, None if unknown."""
 
     name: str
     time: float
@@ -45,9 +45,9 @@ class Patient:
 
 @dataclass(frozen=True)
 class SlideInfo:
-    """One slide: `extracted` candidates, of which `refused` (by reason) are no patch and `file.rows` are.
+    """One slide: of `extracted` candidates `file.rows` are patches and `refused`, by reason, are not.
 
-    `file.problems` says why there is no file, then `file.name` is empty.
+    If there is no file, `file.name` is empty and `file.problems` says why.
     """
 
     slide: str  # the record's id
@@ -59,7 +59,7 @@ class SlideInfo:
 
 @dataclass(frozen=True)
 class CohortManifest:
-    """What a folder of patches holds; round-trips through cohort.json. Slides are sorted by id."""
+    """The content of a folder of patches; round-trips through cohort.json. Slides are sorted by id."""
 
     spec: Slides
     size: int  # S of patches (S, S, 3)
@@ -76,7 +76,7 @@ class CohortManifest:
         return tuple(problem for slide in self.slides for problem in slide.file.problems)
 
     def table4(self) -> dict[str, int]:
-        """The rows of the paper's Table 4; valid before the focus, which a split of patients decides."""
+        """Return the rows of the paper's Table 4; valid patches include those out of focus."""
         read = [slide for slide in self.slides if slide.extracted]
         return {
             "patients": len({slide.patient for slide in read}),
@@ -86,12 +86,12 @@ class CohortManifest:
         }
 
     def refused(self) -> dict[str, int]:
-        """How many candidates are no patch, by reason."""
+        """Return the number of candidates that are not patches, by reason."""
         return dict(sum((Counter(slide.refused) for slide in self.slides), Counter()))
 
     @staticmethod
     def read(folder: Path) -> "CohortManifest":
-        """Raises InputError where cohort.json is absent, is no manifest or is of another format."""
+        """Read cohort.json; raise InputError if it is missing, not a manifest or of another format."""
         path = folder / MANIFEST
         try:
             value = read_json(path)
@@ -104,26 +104,26 @@ class CohortManifest:
                 tuple(_slide_info(slide) for slide in value["slides"]),
             )
         except FileNotFoundError:
-            raise InputError(f"{path}: there is none, so {folder} holds no prepared cohort") from None
+            raise InputError(f"{path}: missing; {folder} holds no prepared cohort") from None
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             if isinstance(error, InputError):
                 raise
-            raise InputError(f"{path}: is no manifest of a cohort ({error}); prepare it again") from None
+            raise InputError(f"{path}: not a manifest of a cohort ({error}); prepare it again") from None
 
 
 def plan(dataset: Dataset) -> list[Record]:
-    """The slides of a cohort, sorted by id."""
+    """Return the slides of a cohort, sorted by id."""
     return sorted(dataset, key=lambda record: record.id)
 
 
 def slide_path(folder: Path, record: Record) -> Path:
-    """Of the Parquet file: the name of the slide without its uuid, and what tells two copies of it apart."""
+    """Return the Parquet file: the slide's name without its uuid, and a hash that distinguishes copies."""
     name = Path(record.image_path).name.split(".")[0]
     return folder / f"{name}-{hashlib.sha256(record.id.encode()).hexdigest()[:8]}.parquet"
 
 
 def finished(folder: Path, root: Path, record: Record, spec: Slides) -> SlideInfo | None:
-    """What is known of a slide whose file is there, whole, and made from this slide as `spec` says."""
+    """Return the facts of a slide whose file is complete and made from it by `spec`, else None."""
     path = slide_path(folder, record)
     try:
         info = _slide_info(read_json(path.with_suffix(".json")))
@@ -134,9 +134,9 @@ def finished(folder: Path, root: Path, record: Record, spec: Slides) -> SlideInf
 
 
 def write(folder: Path, root: Path, record: Record, spec: Slides) -> SlideInfo:
-    """Extracts one slide into its Parquet file, then writes its JSON file; both appear whole.
+    """Extract one slide into its Parquet file, then write its JSON file; both appear complete.
 
-    A slide that cannot be read, or has no valid patch, gets no file; its problem is in what is returned.
+    A slide that cannot be read, or has no valid patch, gets no file; the result holds its problem.
     """
     from medpt.survival.slides import extract
 
@@ -164,7 +164,7 @@ def _no_file(*problems: str) -> ShardInfo:
 
 
 def _plan(root: Path, record: Record, spec: Slides) -> str:
-    """Of what a slide's file is made from; the size of the slide tells a cut download from a whole one."""
+    """Hash what a slide's file is made from; by its size a truncated download differs from a complete one."""
     options = asdict(options_of(spec.dataset, spec.patches))
     size = (root / record.image_path).stat().st_size
     text = canonical_json([FORMAT, record.id, record.patient_id, size, options, spec.seed])
@@ -193,9 +193,9 @@ def _write_parquet(found: "Patches", record: Record, options: PatchOptions, path
 
 
 def seal(folder: Path, dataset: Dataset, spec: Slides, infos: Sequence[SlideInfo]) -> CohortManifest:
-    """Writes cohort.json over all slides, given in the order of `plan`: from now on the cohort is prepared.
+    """Write cohort.json for all slides, in the order of `plan`; this marks the cohort as prepared.
 
-    Raises InputError with every problem where no slide has a patch.
+    Raises InputError with every problem if no slide has a patch.
     """
     patients = {record.patient_id: _patient(record) for record in dataset}
     size = options_of(spec.dataset, spec.patches).size
@@ -207,7 +207,7 @@ def seal(folder: Path, dataset: Dataset, spec: Slides, infos: Sequence[SlideInfo
 
 
 def verify(folder: Path) -> CohortManifest:
-    """Reads all of a prepared cohort. Raises InputError with every file that is not as the manifest says."""
+    """Read all files of a prepared cohort; raise InputError with each that differs from the manifest."""
     manifest = CohortManifest.read(folder)
     files = [slide.file for slide in manifest.slides if slide.file.name]
     found = [(file.name, damage(folder, file)) for file in files]

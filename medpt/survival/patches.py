@@ -1,8 +1,9 @@
-"""Which boxes of a slide become patches: candidates, the rules of a valid patch, the last steps of pixels.
+"""Patches of a slide: candidates, the rules for valid patches, and the final preprocessing.
 
-Candidates are drawn from the whole slide, glass included, as the counts of the paper's Table 4 imply. A valid
-patch holds tissue, is not blank, bears no pen and is in focus. The threshold of focus comes from the training
-patients, so it is not applied on extraction: every patch keeps its focus, and `in_focus` decides for a split.
+Candidates are drawn from the complete slide, glass included, as the counts of the paper's Table 4 imply. A
+valid patch holds tissue, is not blank, has no pen marks and is in focus. The threshold of focus depends on
+the training patients, so it is not applied on extraction: each patch keeps its focus, and `in_focus` decides
+for a split.
 """
 
 from collections.abc import Mapping
@@ -42,7 +43,7 @@ class PatchOptions:
 
     def __post_init__(self) -> None:
         found = [
-            f"patches: {name} is {value!r}; accepted: a whole number from {least}"
+            f"patches: {name} is {value!r}; accepted: an integer of {least} or more"
             for name, least in (("candidates", 1), ("box", 8), ("size", 8))
             if not isinstance(value := getattr(self, name), int) or isinstance(value, bool) or value < least
         ]
@@ -61,7 +62,7 @@ CANDIDATES = {"TCGA-LGG": 200, "TCGA-GBM": 223}  # Table 4: extracted patches / 
 
 
 def options_of(dataset: str, given: Mapping[str, Any]) -> PatchOptions:
-    """The options of a dataset with those `given`. Raises InputError for names and values not accepted."""
+    """Return the options of a dataset with those `given`; InputError for unknown names and bad values."""
     known = [field.name for field in fields(PatchOptions)]
     unknown = [name for name in given if name not in known]
     if unknown:
@@ -71,10 +72,10 @@ def options_of(dataset: str, given: Mapping[str, Any]) -> PatchOptions:
 
 
 def candidates(width: int, height: int, side: int, count: int, seed: int, slide: str) -> NDArray[np.int64]:
-    """(k, 2) left and top corners of k <= `count` boxes, drawn without replacement from the slide's grid.
+    """Draw the left and top corners (k, 2) of k <= `count` boxes without replacement from the slide's grid.
 
-    The grid holds the boxes of `side` pixels that lie whole on the slide, side by side from its corner; rows
-    come in the order of reading, top to bottom, left to right. `slide` names the draw.
+    The grid holds the boxes of `side` pixels that lie completely on the slide, side by side from its corner.
+    Corners are in reading order, top to bottom, left to right. `slide` names the random stream.
     """
     columns, rows = width // side, height // side
     drawn = np.random.default_rng(stream_seed(seed, "candidates", slide))
@@ -83,7 +84,7 @@ def candidates(width: int, height: int, side: int, count: int, seed: int, slide:
 
 
 def fault(patch: Pixels) -> str | None:
-    """Why a box (S, S, 3) with enough tissue is no valid patch: "blank", "pen", or None."""
+    """Return why a box (S, S, 3) with enough tissue is not a valid patch, "blank" or "pen", or None."""
     cv2 = opencv()
     if cv2.meanStdDev(cv2.cvtColor(patch, cv2.COLOR_RGB2GRAY))[1].item() < BLANK:
         return "blank"
@@ -91,13 +92,13 @@ def fault(patch: Pixels) -> str | None:
 
 
 def pen_share(patch: Pixels) -> float:
-    """The share of pixels, 0 to 1, of the colours of pens: see medpt.survival.tissue.ink."""
+    """Return the share of pixels, 0 to 1, with the colours of pens (medpt.survival.tissue.ink)."""
     cv2 = opencv()
     return cv2.countNonZero(ink(cv2.cvtColor(patch, cv2.COLOR_RGB2HSV))) / (patch.size // 3)
 
 
 def focus(patch: Pixels) -> float:
-    """Variance of the Laplacian (3 x 3, four neighbours) of the grey levels: the sharper, the larger.
+    """Return the variance of the Laplacian (3 x 3, four neighbours) of the grey levels; higher is sharper.
 
     Pech-Pacheco et al., Diatom autofocusing in brightfield microscopy, 2000.
     """
@@ -107,10 +108,10 @@ def focus(patch: Pixels) -> float:
 
 
 def in_focus(focuses: NDArray[np.floating], training: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """(n,): True at patches no less sharp than the FOCUS_PERCENTILE-th percentile of the training patches.
+    """Return a mask (n,) of patches at least as sharp as the FOCUS_PERCENTILE of the training patches.
 
-    `training` (n,) is True at patches of training patients; the others decide nothing. Raises InputError
-    where there are none.
+    `training` (n,) is True for patches of training patients; only these set the threshold. Raises InputError
+    if there are none.
     """
     if not training.any():
         raise InputError("no patch of a training patient: the threshold of focus cannot be set")
@@ -118,5 +119,5 @@ def in_focus(focuses: NDArray[np.floating], training: NDArray[np.bool_]) -> NDAr
 
 
 def finish(patch: Pixels, options: PatchOptions) -> Pixels:
-    """A box (box, box, 3) at 0.5 microns a pixel to the patch (size, size, 3) that is stored."""
+    """Turn a box (box, box, 3) at 0.5 microns per pixel into the stored patch (size, size, 3)."""
     return preprocess(patch, options.pipeline)

@@ -1,8 +1,8 @@
-"""One whole slide to its valid patches, through OpenSlide.
+"""The valid patches of one whole slide, read through OpenSlide.
 
-A slide is opened once. Its thumbnail says which candidate boxes hold tissue, so the others are never decoded;
-the rest are decoded once, row by row, so that tiles shared by neighbours come from OpenSlide's cache. Memory
-is bounded by the patches that are kept, the cache and one block of the thumbnail, whatever the slide's size.
+A slide is opened once. Candidate boxes without tissue on its thumbnail are never decoded; the others are
+decoded once, row by row, so that tiles shared by neighbours come from OpenSlide's cache. Memory is bounded by
+the patches that are kept, the cache and one block of the thumbnail, for any size of slide.
 """
 
 import logging
@@ -38,7 +38,7 @@ LEVEL_SLACK = 1.01  # a level of downsample 4.0003 serves a wish for 4
 
 @dataclass(frozen=True)
 class Patches:
-    """The n patches of a slide that are valid but for the focus, in the order of reading.
+    """The n patches of a slide that are valid except perhaps for their focus, in reading order.
 
     `extracted` counts the candidates; `refused` says how many of them were background, blank or pen.
     """
@@ -58,7 +58,7 @@ class Patches:
 class Slide:
     """An open slide, read at 20x; `width` and `height` in pixels of its finest level.
 
-    `scale` is how many of those make one pixel at 20x. Raises InputError where it cannot be told, and for a
+    `scale` is the number of those in one pixel at 20x. Raises InputError if the scale is unknown, and for a
     slide that is coarser than 20x.
     """
 
@@ -68,14 +68,14 @@ class Slide:
         self.scale = _scale(handle.properties, name)
 
     def box(self, x: int, y: int, side: int) -> Pixels:
-        """(side, side, 3) at 20x, whose left and top corner is (x, y) of the finest level."""
+        """Return a box (side, side, 3) at 20x; (x, y) is its left and top corner on the finest level."""
         level = self._level(self.scale)
         length = round(side * self.scale / self.handle.level_downsamples[level])
         pixels = self._read(x, y, level, length, length)
         return pixels if length == side else _shrunk(pixels, side, side)
 
     def thumbnail(self) -> Pixels:
-        """(h, w, 3): THUMBNAIL times smaller than at 20x, read in blocks."""
+        """Return the slide, THUMBNAIL times smaller than at 20x, (h, w, 3), read in blocks."""
         wanted = THUMBNAIL * self.scale
         level = self._level(wanted)
         reduction = self.handle.level_downsamples[level]
@@ -93,12 +93,12 @@ class Slide:
         return thumbnail
 
     def _level(self, reduction: float) -> int:
-        """The coarsest level that is no coarser than `reduction`."""
+        """Return the coarsest level that is not coarser than `reduction`."""
         fine = [n for n, own in enumerate(self.handle.level_downsamples) if own <= reduction * LEVEL_SLACK]
         return fine[-1] if fine else 0
 
     def _read(self, x: int, y: int, level: int, width: int, height: int) -> Pixels:
-        """White where the slide has no pixels."""
+        """Return the pixels, white where the slide has none."""
         pixels = np.asarray(self.handle.read_region((x, y), level, (width, height)))
         if pixels[:, :, 3].min() == 255:
             return opencv().cvtColor(pixels, opencv().COLOR_RGBA2RGB)
@@ -110,7 +110,7 @@ def _shrunk(pixels: Pixels, width: int, height: int) -> Pixels:
 
 
 def _scale(properties: Mapping[str, str], name: str) -> float:
-    """By microns a pixel, else by magnification, of which 20 is 0.5 microns; near whole numbers are whole."""
+    """Return pixels per pixel at 20x, from microns or magnification; nearly whole numbers are rounded."""
     microns = _positive(properties.get("openslide.mpp-x"))
     power = _positive(properties.get("aperio.AppMag")) or _positive(
         properties.get("openslide.objective-power")
@@ -118,10 +118,12 @@ def _scale(properties: Mapping[str, str], name: str) -> float:
     if microns is None and power is not None:
         microns = 20 * MICRONS / power
     if microns is None:
-        raise InputError(f"{name}: neither microns a pixel nor a magnification; accepted: one of them")
+        raise InputError(f"{name}: neither microns per pixel nor a magnification; one of them is needed")
     scale = MICRONS / microns
     if scale < 1 - NEARLY:
-        raise InputError(f"{name}: {microns:g} microns a pixel at its finest; accepted: {MICRONS} or less")
+        raise InputError(
+            f"{name}: {microns:g} microns per pixel at the finest level; needs {MICRONS} or less"
+        )
     whole = round(scale)
     return float(whole) if abs(scale / whole - 1) <= NEARLY else scale
 
@@ -136,7 +138,7 @@ def _positive(text: str | None) -> float | None:
 
 @contextmanager
 def open_slide(path: Path) -> Iterator[Slide]:
-    """Raises InputError for what is absent, no slide or damaged, on opening and while it is read."""
+    """Open a slide; raise InputError if it is missing, no slide or damaged, also while it is read."""
     try:
         import openslide
     except ImportError:
@@ -152,10 +154,10 @@ def open_slide(path: Path) -> Iterator[Slide]:
 
 
 def extract(path: Path, options: PatchOptions, seed: int) -> Patches:
-    """The patches of a slide that are valid but for the focus; the seed and the file's name draw candidates.
+    """Return the patches of a slide that are valid except perhaps for their focus.
 
-    Raises InputError for a slide that cannot be read, is coarser than 20x, tells no scale, or is smaller
-    than a box.
+    The seed and the file's name draw the candidates. Raises InputError for a slide that cannot be read, is
+    coarser than 20x, has no scale, or is smaller than a box.
     """
     with open_slide(path) as slide:
         side = round(options.box * slide.scale)
@@ -185,7 +187,7 @@ def extract(path: Path, options: PatchOptions, seed: int) -> Patches:
 def _valid(
     slide: Slide, corners: NDArray[np.int64], side: int, box: int, refused: Counter[str]
 ) -> Iterator[tuple[int, int, float, Pixels]]:
-    """Corner, share of tissue and pixels of each valid box; counts the others in `refused`."""
+    """Yield corner, share of tissue and pixels of each valid box; count the others in `refused`."""
     mask = tissue.tissue_mask(slide.thumbnail())
     across, down = mask.shape[1] / slide.width, mask.shape[0] / slide.height
     for x, y in corners.tolist():

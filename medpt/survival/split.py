@@ -1,7 +1,7 @@
-"""Which patients train, validate and test, and the folds within the training part.
+"""Training, validation and test patients, and folds of the training patients.
 
-Every cut is by patient: whatever slides and patches a patient has follow it. Equal seeds give equal cuts,
-in whatever order the patients come. What this file cannot see: one patient under two names.
+All slides and patches of a patient are in one set. Equal seeds give equal splits for any order of the
+patients. One patient under two names is not detected.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -15,19 +15,19 @@ from medpt.identity import stream_seed
 from medpt.survival.concordance import comparable_pairs, concordance_index
 from medpt.survival.study import TEST, TRAIN, VALIDATION
 
-TEST_FRACTION = 0.2  # paper, section 2.1: 80/20 where the owner gives no split
+TEST_FRACTION = 0.2  # paper, section 2.1: 80/20 where the publisher gives no split
 VALIDATION_FRACTION = 0.1  # of the training patients; the paper names none
 NAMES = {TRAIN: "training", VALIDATION: "validation", TEST: "test"}
 
 
-def parts(
+def split_patients(
     patients: Sequence[str], time: NDArray[np.float64], event: NDArray[np.bool_], seed: int
 ) -> NDArray[np.int8]:
-    """TRAIN, VALIDATION or TEST for each of P patients: a fifth tests, a tenth of the others validates.
+    """Return TRAIN, VALIDATION or TEST for each of P patients, int8 (P,).
 
-    Stratified by event, the share of deaths in each part being right to within two, and within these by
-    the tertile of time. Raises InputError for a patient named twice, for a time that is not above 0, for
-    fewer than five patients and for a part that is all censored.
+    A fifth of the patients is the test set, a tenth of the others the validation set. The split is stratified
+    by event, to within two deaths in each set, and within these by the tertile of time. Raises InputError for
+    a patient named twice, a time that is not above 0, fewer than five patients, and a set without a death.
     """
     _refuse_bad(patients, time)
     by_name = np.argsort(np.asarray(patients, dtype=str), kind="stable")
@@ -35,17 +35,17 @@ def parts(
     order = by_name[survival_order(time[by_name], event[by_name], generator)]
     tested = max(2, round(TEST_FRACTION * len(order)))
     validated = max(2, round(VALIDATION_FRACTION * (len(order) - tested)))
-    part = np.full(len(order), TRAIN, dtype=np.int8)
-    part[order[:tested]] = TEST
-    part[order[tested : tested + validated]] = VALIDATION
-    _refuse_censored(part, event)
-    return part
+    split = np.full(len(order), TRAIN, dtype=np.int8)
+    split[order[:tested]] = TEST
+    split[order[tested : tested + validated]] = VALIDATION
+    _refuse_censored(split, event)
+    return split
 
 
 def folds(time: NDArray[np.float64], event: NDArray[np.bool_], count: int, seed: int) -> NDArray[np.int64]:
-    """A fold 0..count-1 for each patient; folds differ by one in patients and in deaths at the most.
+    """Return a fold 0..count-1 for each patient; folds differ by at most one patient and one death.
 
-    Patients are dealt out in turn, the dead before the censored, and among these tertile after tertile.
+    Patients are assigned in turn, deaths before censored patients, and within these by tertile of time.
     """
     generator = np.random.Generator(np.random.PCG64(stream_seed(seed, "survival folds")))
     fold = np.empty(len(time), dtype=np.int64)
@@ -62,10 +62,10 @@ def cross_validated(
     seed: int,
     risks: Callable[[NDArray[np.bool_], NDArray[np.bool_]], Iterable[NDArray[np.float64]]],
 ) -> NDArray[np.float64]:
-    """The C-index of each candidate (c,) on the patients of a fold left out, mean over the folds.
+    """Return the C-index of each candidate, (c,): the mean over folds of that of the patients left out.
 
-    `risks(inside, outside)` fits every candidate on the rows `inside` and gives each one's risks of the rows
-    `outside`. Folds without a comparable pair are left out; InputError where that is all of them.
+    `risks(inside, outside)` fits every candidate on the rows `inside` and yields its risks of the rows
+    `outside`. Folds without a comparable pair are left out. Raises InputError if no fold has one.
     """
     fold, scores = folds(time, event, count, seed), []
     for number in range(count):
@@ -75,7 +75,7 @@ def cross_validated(
             scores.append([concordance_index(time[outside], event[outside], risk) for risk in candidates])
     if not scores:
         raise InputError(
-            f"cross-validation: {event.sum()} deaths among {len(event)} patients: no fold can tell"
+            f"cross-validation, {event.sum()} deaths of {len(event)} patients: no fold has a comparable pair"
         )
     return np.mean(scores, 0)
 
@@ -83,7 +83,7 @@ def cross_validated(
 def survival_order(
     time: NDArray[np.float64], event: NDArray[np.bool_], generator: np.random.Generator
 ) -> NDArray[np.int64]:
-    """A permutation whose prefixes hold the share of deaths, and of each tertile among dead and censored."""
+    """Return a permutation whose prefixes keep the share of deaths and, within these, of each tertile."""
     tertile = tertiles(time)
     order = np.empty(len(time), dtype=np.int64)
     kinds = np.asarray(event)[stratified_order(event, generator)]
@@ -94,13 +94,14 @@ def survival_order(
 
 
 def tertiles(time: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the tertile 0, 1 or 2 of each time."""
     return np.searchsorted(np.quantile(time, (1 / 3, 2 / 3)), time)
 
 
 def _refuse_bad(patients: Sequence[str], time: NDArray[np.float64]) -> None:
     names, counts = np.unique(np.asarray(patients, dtype=str), return_counts=True)
     problems = [
-        f"split: patient {str(name)!r} is there twice; accepted: once each" for name in names[counts > 1]
+        f"split: patient {str(name)!r} is named twice; name each patient once" for name in names[counts > 1]
     ]
     problems += [
         f"split: patient {str(patients[int(row)])!r}: time {time[row]}; accepted: a number of days above 0"
@@ -112,12 +113,12 @@ def _refuse_bad(patients: Sequence[str], time: NDArray[np.float64]) -> None:
         raise InputError(problems)
 
 
-def _refuse_censored(part: NDArray[np.int8], event: NDArray[np.bool_]) -> None:
+def _refuse_censored(split: NDArray[np.int8], event: NDArray[np.bool_]) -> None:
     problems = [
-        f"split: the {name} part: all of its {(part == number).sum()} patients are censored; accepted: a "
-        f"death in each part, from more patients or another seed ({event.sum()} of {len(event)} died)"
+        f"split: {name} set: all of its {(split == number).sum()} patients are censored; each set needs a "
+        f"death: use more patients or another seed ({event.sum()} of {len(event)} died)"
         for number, name in NAMES.items()
-        if not event[part == number].any()
+        if not event[split == number].any()
     ]
     if problems:
         raise InputError(problems)

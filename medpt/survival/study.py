@@ -1,7 +1,7 @@
-"""What every survival model is given, and what it gives back.
+"""What every survival model is given, and what it returns.
 
 A study is one cohort with one split and one initialization. Models fit on the training patients, choose on
-the validation patients, and return a risk for every patient; the follow-up of the test part they never see.
+the validation patients, and return a risk for every patient. They never read the follow-up of test patients.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,12 +17,12 @@ TRAIN, VALIDATION, TEST = 0, 1, 2
 
 @dataclass(frozen=True)
 class Study:
-    """P patients with follow-up, n patches of their slides."""
+    """P patients with follow-up times and event indicators, and n patches of their slides."""
 
     patients: tuple[str, ...]
     time: NDArray[np.float64]  # (P,) days, above 0
     event: NDArray[np.bool_]  # (P,) True: died; False: right-censored
-    part: NDArray[np.int8]  # (P,) TRAIN, VALIDATION or TEST
+    split: NDArray[np.int8]  # (P,) TRAIN, VALIDATION or TEST
     patient: NDArray[np.int32]  # (n,) row of the patient that a patch belongs to
     images: Any = None  # uint8 (n, S, S, 3) RGB; an array, or what reads rows of one on disk
     features: NDArray[np.float16] | None = None  # (n, d) of the frozen encoder
@@ -32,20 +32,20 @@ class Study:
     seed: int = 0
     device: str = "cpu"
 
-    def rows(self, part: int) -> NDArray[np.intp]:
-        """The patients of a part."""
-        return np.flatnonzero(self.part == part)
+    def rows(self, split: int) -> NDArray[np.intp]:
+        """Return the rows of the patients of TRAIN, VALIDATION or TEST."""
+        return np.flatnonzero(self.split == split)
 
     @cached_property
     def bags(self) -> tuple[NDArray[np.intp], ...]:
-        """The patches of each patient, in their order; empty where a patient has none."""
+        """The patches of each patient, in their order; empty if a patient has none."""
         order = np.argsort(self.patient, kind="stable")
         return tuple(np.split(order, np.searchsorted(self.patient[order], np.arange(1, len(self.patients)))))
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """The risk of every patient (P,), and what is worth recording of how it was found."""
+    """The risk of every patient (P,), higher = shorter survival, and facts about the fit to record."""
 
     risk: NDArray[np.float64]
     facts: Mapping[str, float] = field(default_factory=dict)

@@ -1,8 +1,8 @@
-"""Where the tissue is on a slide: a mask of its thumbnail by saturation, and its share in a box.
+"""The tissue on a slide: a mask of its thumbnail by saturation, and the share of tissue in a box.
 
-Glass is pale and bright, stained tissue is neither. Pen, folds and dust count as tissue here; medpt/survival/
-patches.py refuses pen where it sees pixels. But pen does not set the threshold: of 18 phantom slides Otsu's
-took the ink of one for the tissue and all the tissue for glass.
+Glass is pale and bright, stained tissue is not. Pen, folds and dust count as tissue here; patches with pen
+are refused later (medpt/survival/patches.py). Pen does not influence the threshold: with it, Otsu's method
+took the ink for tissue and all tissue for glass on one of 18 phantom slides.
 """
 
 import numpy as np
@@ -24,7 +24,7 @@ Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 
 def tissue_mask(thumbnail: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """(h, w) of a thumbnail (h, w, 3): saturation above Otsu's threshold and not bright, without specks.
+    """Return a mask (h, w) of a thumbnail (h, w, 3): saturated above Otsu's threshold, not bright, no specks.
 
     Otsu, A threshold selection method from gray-level histograms, 1979; over the saturation in 8 bits of the
     pixels that are not pen.
@@ -38,7 +38,7 @@ def tissue_mask(thumbnail: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 
 def ink(hsv: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(h, w), not 0 where OpenCV's HSV (h, w, 3) is a strong and pure blue or green, or black: pen."""
+    """Return a mask (h, w) of pen: not 0 where HSV (h, w, 3) is a strong, pure blue or green, or black."""
     cv2 = opencv()
     blue, green, black = (cv2.inRange(hsv, low, high) for low, high in INKS.values())
     return blue | green | black
@@ -52,7 +52,7 @@ def _otsu(values: NDArray[np.uint8]) -> float:
 
 
 def _without_specks(mask: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Without 8-connected components below SPECK of the area."""
+    """Remove 8-connected components below SPECK of the area."""
     cv2 = opencv()
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     kept = stats[:, cv2.CC_STAT_AREA] >= SPECK * mask.size
@@ -61,7 +61,7 @@ def _without_specks(mask: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 
 def share(mask: NDArray[np.bool_], box: Box) -> float:
-    """The share, 0 to 1, of True among the pixels that the box touches; its corners are in pixels."""
+    """Return the share, 0 to 1, of True among the pixels that the box touches; corners are in pixels."""
     left, top, right, bottom = box
     part = mask[int(top) : int(np.ceil(bottom)), int(left) : int(np.ceil(right))]
     return float(part.mean())

@@ -1,13 +1,13 @@
-"""WSISA (Zhu et al. 2017): a survival network for each phenotype; those that predict make the features.
+"""WSISA (Zhu et al. 2017): a survival network for each phenotype; the predictive ones give the features.
 
-Thumbnails of the patches fall into k clusters. In each, a network (the encoder under test in place of the
-authors' small one) learns Cox's loss on training patches that inherit their patient's follow-up. Clusters
-whose network orders the validation patients better than chance are kept. A patient's features are, for each
-of them, the mean of its patches' 32 activations times the cluster's share of the patient's kept patches;
-MTLSA (medpt/survival/mtlsa.py) makes the risk of them.
+Thumbnails of the patches are clustered. For each cluster a network (the encoder under test in place of the
+authors' small one) is trained with the Cox loss on training patches, which inherit the follow-up of their
+patient. Clusters whose network orders the validation patients better than chance are kept. For each of them a
+patient's features are the mean of its patches' 32 activations times the cluster's share of the patient's kept
+patches. MTLSA (medpt/survival/mtlsa.py) turns them into a risk.
 
-Differs from the authors' released code: their loss did not depend on which patient died, and their selection
-read the test patients.
+It differs from the authors' released code, whose loss did not depend on which patient died and whose
+selection read the test patients.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,15 +26,15 @@ from medpt.protocol import decision
 from medpt.survival import mtlsa
 from medpt.survival.clusters import SAMPLED_PER_PATIENT, k_centres, sample
 from medpt.survival.concordance import comparable_pairs
-from medpt.survival.cox import cox_loss
 from medpt.survival.features import embed, load, pooled
 from medpt.survival.fitting import (
     batches,
     c_index,
+    minimise,
+    patients_loss,
     patients_with_patches,
     prediction,
     require_fields,
-    require_finite_loss,
     train,
 )
 from medpt.survival.study import TRAIN, VALIDATION, Prediction, Study
@@ -59,11 +59,12 @@ DEFAULTS = Options()
 
 
 def predict(study: Study, options: Options = DEFAULTS) -> Prediction:
-    """Needs `images` and `encoder`. A patient without patches gets the median risk of the training patients.
+    """Train the networks and return the risks of all patients; the study needs `images` and `encoder`.
 
-    A cluster is left out where no two of its training patients can be compared; `selected` says which of the
-    others are kept. Facts: clusters kept, the best validation C-index of a cluster, those of MTLSA, patients
-    without patches, and patients without any in the kept clusters, whose features are all 0.
+    Clusters without a comparable pair of training patients are left out; of the others `selected` keeps some.
+    Patients without patches get the training patients' median risk. Facts: clusters kept, the best validation
+    C-index of a cluster, those of MTLSA, patients without patches, and patients without patches in the kept
+    clusters, whose features are all 0.
     """
     images, encoder = require_fields(study, "images", "encoder")
     labels = phenotypes(study, images, options)
@@ -89,10 +90,10 @@ def predict(study: Study, options: Options = DEFAULTS) -> Prediction:
 
 
 def selected(scores: Sequence[float]) -> list[bool]:
-    """Which clusters are kept by their validation C-index: those above 1/2, else the best one.
+    """Return which clusters are kept by their validation C-index: those above 1/2, else the best one.
 
-    A cluster that validation could not judge has nan and is dropped, unless none could be judged: then all
-    are kept. Raises InputError where there is no cluster at all.
+    Clusters with nan (no comparable pair of validation patients) are dropped, unless all have nan: then all
+    are kept. Raises InputError if there is no cluster at all.
     """
     if not len(scores):
         raise InputError("WSISA: in no cluster of patches can two training patients be compared")
@@ -103,7 +104,7 @@ def selected(scores: Sequence[float]) -> list[bool]:
 
 
 def phenotypes(study: Study, images: NDArray[np.uint8], options: Options) -> NDArray[np.intp]:
-    """The cluster of every patch (n,): k-means of the principal components of thumbnails of 50 by 50 pixels.
+    """Return the cluster of every patch (n,): k-means of the principal components of 50 × 50 thumbnails.
 
     Components and centres come from up to 200 patches of each training patient.
     """
@@ -120,14 +121,14 @@ def phenotypes(study: Study, images: NDArray[np.uint8], options: Options) -> NDA
 
 
 def thumbnails(images: NDArray[np.uint8], rows: NDArray[np.intp]) -> NDArray[np.floating]:
-    """(len(rows), 7500) in [0, 1], by area averages."""
+    """Return thumbnails (len(rows), 7500) in [0, 1], by area averages."""
     cv2 = opencv()
     small = [cv2.resize(images[row], (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA) for row in rows]
     return np.stack(small).reshape(len(rows), -1) / np.float32(255)
 
 
 class ClusterNet(nn.Module):
-    """Images through `encoder` to 32 activations, and these to a log risk."""
+    """Map images by `encoder` to 32 activations, and these to a log risk."""
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
@@ -136,7 +137,7 @@ class ClusterNet(nn.Module):
         self.risk = nn.Linear(HIDDEN, 1)
 
     def activations(self, images: Tensor) -> Tensor:
-        """Normalised (B, 3, S, S) to (B, 32), at least 0."""
+        """Map normalised images (B, 3, S, S) to activations (B, 32), at least 0."""
         return self.hidden(pooled(self.encoder, images)).relu()
 
     def forward(self, images: Tensor) -> Tensor:
@@ -145,7 +146,7 @@ class ClusterNet(nn.Module):
 
 @dataclass(frozen=True)
 class Expert:
-    """What the network of one cluster says of each patient: 0 where a patient has no patch of the cluster."""
+    """Activations of one cluster's network for each patient; 0 if a patient has no patch of the cluster."""
 
     score: float  # validation C-index, nan: no pair to compare
     patches: NDArray[np.int64]  # (P,) of the cluster
@@ -153,7 +154,7 @@ class Expert:
 
 
 def patient_features(kept: Sequence[Expert]) -> NDArray[np.float64]:
-    """(P, 32 · kept): means times the share of a cluster in what a patient has of the kept clusters."""
+    """Return means times the cluster's share of the patient's patches in kept clusters, (P, 32 · kept)."""
     counts = np.stack([expert.patches for expert in kept])
     share = counts / np.maximum(counts.sum(0), 1)
     return np.hstack([weight[:, None] * expert.means for weight, expert in zip(share, kept, strict=True)])
@@ -167,7 +168,7 @@ def _trained(
     cluster: int,
     options: Options,
 ) -> Expert | None:
-    """The expert of the patches `members`; None where Cox's loss has nothing to compare."""
+    """Train the expert of the patches `members`; None if no two training patients are comparable."""
     bags = {row: members[study.patient[members] == row] for row in patients_with_patches(study)}
     training = np.array([row for row in study.rows(TRAIN) if len(bags.get(row, ()))], np.intp)
     if not comparable_pairs(study.time[training], study.event[training]):
@@ -176,9 +177,9 @@ def _trained(
     network = ClusterNet(encoder()).to(study.device)
     optimiser = torch.optim.Adam(network.parameters(), lr=options.learning_rate)
     fit = _Fit(study, options, images, bags, training, network, optimiser, cluster)
-    standing = train(network, fit.epoch, fit.judge, options.epochs, options.patience)
+    stopping = train(network, fit.epoch, fit.validation_score, options.epochs, options.patience)
     counts, means = fit.summary(patients_with_patches(study))
-    return Expert(standing.best, counts, means)
+    return Expert(stopping.best, counts, means)
 
 
 @dataclass(frozen=True)
@@ -205,14 +206,10 @@ class _Fit:
         rows = np.array([rng.choice(self.bags[row]) for row in patients])
         turns = torch.from_numpy(rng.integers(ELEMENTS, size=len(rows))).to(device)
         risk = self.network(dihedral(load(self.images, rows, device), turns))
-        time, event = (torch.from_numpy(x[patients]).to(device) for x in (self.study.time, self.study.event))
-        loss = require_finite_loss(cox_loss(risk, time, event))
-        self.optimiser.zero_grad()
-        loss.backward()
-        self.optimiser.step()
+        minimise(patients_loss(self.study, patients, risk), self.optimiser)
 
-    def judge(self) -> float:
-        """Validation C-index of the patients' mean patch risks."""
+    def validation_score(self) -> float:
+        """Return the validation C-index of the patients' mean patch risks."""
         patients = np.array(
             [row for row in patients_with_patches(self.study, VALIDATION) if len(self.bags[row])], np.intp
         )
@@ -223,7 +220,7 @@ class _Fit:
         )
 
     def summary(self, patients: NDArray[np.intp]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Patches (P,) and mean activations (P, 32) of these patients; 0 for all others."""
+        """Return the patches (P,) and mean activations (P, 32) of these patients; 0 for all others."""
         rows = np.concatenate([np.empty(0, np.intp), *(self.bags[row] for row in patients)])
         counts = np.bincount(self.study.patient[rows], minlength=len(self.study.patients))
         sums = np.zeros((len(counts), HIDDEN))

@@ -9,7 +9,7 @@ from medpt.specs import HANDCRAFTED, Features
 from medpt.survival.cohort import Cohort
 from medpt.survival.features import extract
 from medpt.survival.handcrafted import describe
-from medpt.survival.split import parts
+from medpt.survival.split import split_patients
 from medpt.survival.study import TRAIN
 from medpt.units.base import Inputs, Job
 
@@ -33,7 +33,7 @@ def run(spec: Features, inputs: Inputs, job: Job) -> dict[str, float]:
 def _extract(spec: Features, cohort: Cohort, inputs: Inputs, device: str) -> NDArray[np.floating]:
     """The batch norm of random weights gets its statistics from patches of the training patients."""
     weights = inputs.weights(spec)
-    split = parts(cohort.patients, cohort.time, cohort.event, spec.seed)
+    split = split_patients(cohort.patients, cohort.time, cohort.event, spec.seed)
     training = np.flatnonzero((split == TRAIN)[cohort.patient])
     settle_on = training if weights is None else None
     encoder = build_encoder_with(spec.backbone, weights, spec.seed)

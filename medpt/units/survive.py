@@ -17,7 +17,7 @@ from medpt.models.weights import build_encoder_with
 from medpt.specs import Survive
 from medpt.survival.evaluate import evaluate, risk_groups
 from medpt.survival.registry import SURVIVAL_MODELS
-from medpt.survival.split import parts
+from medpt.survival.split import split_patients
 from medpt.survival.study import TEST, TRAIN, Study
 from medpt.units.base import ITEMS, Inputs, Job
 
@@ -40,7 +40,7 @@ def run(spec: Survive, inputs: Inputs, job: Job) -> dict[str, float]:
         "patients": np.array(study.patients),
         "time": study.time,
         "event": study.event,
-        "part": study.part,
+        "part": study.split,
         "risk": prediction.risk,
     }
     write_arrays(job.folder / RISKS, risks)
@@ -61,8 +61,8 @@ def _curves(study: Study, risk: NDArray[np.float64]) -> dict[str, Any]:
 def build_study(spec: Survive, inputs: Inputs, device: str) -> Study:
     """Return what the model is given; patches are in focus by a threshold from the training patients."""
     needs, cohort = SURVIVAL_MODELS[spec.model].inputs, inputs.cohort(spec.data)
-    part = parts(cohort.patients, cohort.time, cohort.event, spec.seed)
-    rows = cohort.valid(part == TRAIN)
+    split = split_patients(cohort.patients, cohort.time, cohort.event, spec.seed)
+    rows = cohort.valid(split == TRAIN)
     given: dict[str, Any] = {}
     if spec.features:
         given["features" if needs.features else "handcrafted"] = inputs.features(spec.features)[rows]
@@ -74,7 +74,7 @@ def build_study(spec: Survive, inputs: Inputs, device: str) -> Study:
         patients=cohort.patients,
         time=cohort.time,
         event=cohort.event,
-        part=part,
+        split=split,
         patient=cohort.patient[rows],
         clinical=cohort.clinical,
         seed=spec.seed,

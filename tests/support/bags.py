@@ -66,13 +66,13 @@ def planted(
         patients=tuple(f"P{row:03}" for row in range(patients)),
         time=np.minimum(death, leaving) + 1,
         event=death <= leaving,
-        part=np.repeat((TRAIN, VALIDATION, TEST), parts).astype(np.int8),
+        split=np.repeat((TRAIN, VALIDATION, TEST), parts).astype(np.int8),
         patient=np.repeat(np.arange(patients, dtype=np.int32), bag),
         images=images,
         encoder=tiny_encoder,
         seed=seed,
     )
-    fitted_on = np.flatnonzero(study.part[study.patient] == TRAIN)
+    fitted_on = np.flatnonzero(study.split[study.patient] == TRAIN)
     return replace(study, features=features.extract(tiny_encoder(), images, settle_on=fitted_on, seed=seed))
 
 
@@ -109,4 +109,4 @@ def awkward(study: Study) -> Study:
 
 
 def censored_validation(study: Study) -> Study:
-    return replace(study, event=study.event & (study.part != VALIDATION))
+    return replace(study, event=study.event & (study.split != VALIDATION))

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from medpt.survival.concordance import concordance_index
-from medpt.survival.split import parts
+from medpt.survival.split import split_patients
 from medpt.survival.study import TEST, Prediction, Study
 
 Cohort = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -42,7 +42,7 @@ def study(cohort: Cohort, seed: int, patches: int = 3) -> Study:
         patients=names,
         time=time,
         event=event,
-        part=parts(names, time, event, seed),
+        split=split_patients(names, time, event, seed),
         patient=np.repeat(np.arange(len(x), dtype=np.int32), patches),
         handcrafted=vectors.astype(np.float32),
         clinical={f"column-{number}": x[:, number] for number in range(x.shape[1])},

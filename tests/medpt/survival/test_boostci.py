@@ -122,7 +122,7 @@ def test_noise_says_nothing_of_the_real_labels(real: Path) -> None:
 def test_the_test_part_s_follow_up_is_not_looked_at() -> None:
     one = study(planted(1), 1)
     blind = replace(
-        one, time=np.where(one.part == TRAIN, one.time, 1.0), event=one.event & (one.part == TRAIN)
+        one, time=np.where(one.split == TRAIN, one.time, 1.0), event=one.event & (one.split == TRAIN)
     )
     assert (predict(one, FAST).risk == predict(blind, FAST).risk).all()
 
@@ -139,7 +139,7 @@ def test_a_patient_without_patches_has_the_median_risk() -> None:
 
 def test_training_patients_who_all_live_are_refused() -> None:
     one = study(planted(1), 1)
-    with pytest.raises(InputError, match="0 deaths among"):
+    with pytest.raises(InputError, match="0 deaths of"):
         predict(replace(one, event=np.zeros_like(one.event)), FAST)
-    with pytest.raises(InputError, match="no pair to order"):
+    with pytest.raises(InputError, match="no comparable pair"):
         pair_weights(one.time, np.zeros_like(one.event), 5.0)

@@ -93,7 +93,7 @@ def test_a_manifest_comes_back_as_it_was(dataset: Dataset, tmp_path: Path) -> No
     manifest = prepare(dataset, tmp_path)
     assert CohortManifest.read(tmp_path) == manifest
     (tmp_path / MANIFEST).write_text('{"format": 1}')
-    with pytest.raises(InputError, match="is no manifest of a cohort"):
+    with pytest.raises(InputError, match="not a manifest of a cohort"):
         CohortManifest.read(tmp_path)
     (tmp_path / MANIFEST).write_text('{"format": 7}')
     with pytest.raises(InputError, match="format 7; accepted: 1"):

@@ -191,7 +191,7 @@ def test_baseline_fills_unknown_value_with_training_median() -> None:
 def test_baseline_reads_training_follow_up_and_given_columns_only() -> None:
     one = study(planted(1), 1)
     blind = replace(
-        one, time=np.where(one.part == TRAIN, one.time, 1.0), event=one.event & (one.part == TRAIN)
+        one, time=np.where(one.split == TRAIN, one.time, 1.0), event=one.event & (one.split == TRAIN)
     )
     assert (predict(one).risk == predict(blind).risk).all()
     age = replace(one, clinical={"column-1": one.clinical["column-1"]})

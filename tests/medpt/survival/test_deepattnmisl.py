@@ -130,7 +130,7 @@ def test_without_a_death_in_validation_it_trains_to_the_end() -> None:
 def test_phenotypes_come_from_training_patches_alone() -> None:
     study = planted(1)
     assert study.features is not None
-    trained = study.part[study.patient] == TRAIN
+    trained = study.split[study.patient] == TRAIN
     altered = np.where(trained[:, None], study.features, study.features[::-1])
     one, two = phenotypes(study, study.features, 5), phenotypes(study, altered, 5)
     np.testing.assert_array_equal(one[trained], two[trained])
@@ -138,5 +138,5 @@ def test_phenotypes_come_from_training_patches_alone() -> None:
 
 
 def test_features_are_needed() -> None:
-    with pytest.raises(InputError, match="features: not given"):
+    with pytest.raises(InputError, match="no features given"):
         predict(replace(planted(1), features=None))

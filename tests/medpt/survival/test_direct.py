@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from medpt.errors import InputError
 from medpt.models.registry import build_encoder
 from medpt.survival import direct
-from medpt.survival.direct import Options, patient_vectors, phenotypes, predict, weighed
+from medpt.survival.direct import Options, choose_patches, patient_vectors, phenotypes, predict
 from medpt.survival.study import TRAIN, VALIDATION, Study
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -61,7 +61,7 @@ def test_without_a_death_in_validation_it_trains_to_the_end() -> None:
     prediction = predict(censored_validation(planted(1)), SHORT)
     assert prediction.facts["epoch"] == 2
     assert np.isnan(prediction.facts["val_c_index"])
-    nobody = replace(planted(1), part=np.where(planted(1).part == VALIDATION, TRAIN, planted(1).part))
+    nobody = replace(planted(1), split=np.where(planted(1).split == VALIDATION, TRAIN, planted(1).split))
     assert predict(nobody, SHORT).facts["epoch"] == 2
 
 
@@ -106,7 +106,7 @@ def test_the_real_network_trains_end_to_end() -> None:
 
 def test_clusters_are_fitted_on_training_patches() -> None:
     study = awkward(planted(1))
-    assert (study.part[study.patient[direct._sampled(study)]] == TRAIN).all()
+    assert (study.split[study.patient[direct._sampled(study)]] == TRAIN).all()
     assert len(direct._sampled(study)) == 58 * 12 + 1
 
 
@@ -116,7 +116,7 @@ def study_of(bags: list[int]) -> Study:
         patients=tuple(map(str, range(patients))),
         time=np.ones(patients),
         event=np.ones(patients, bool),
-        part=np.zeros(patients, np.int8),
+        split=np.zeros(patients, np.int8),
         patient=np.repeat(np.arange(patients, dtype=np.int32), bags),
     )
 
@@ -126,10 +126,10 @@ def test_weights_share_a_patient_by_what_its_clusters_hold(bags: list[int], k: i
     study, rng = study_of(bags), np.random.default_rng(seed)
     labels = rng.integers(k, size=sum(bags))
     everyone = np.arange(len(bags))
-    rows, owner, weight = weighed(study, everyone, labels, lambda members: members)
+    rows, owner, weight = choose_patches(study, everyone, labels, lambda members: members)
     np.testing.assert_array_equal(study.patient[rows], owner)
     np.testing.assert_allclose(weight, 1 / np.array(bags)[owner], rtol=1e-6)
-    rows, owner, weight = weighed(study, everyone, labels, lambda members: rng.choice(members, 1))
+    rows, owner, weight = choose_patches(study, everyone, labels, lambda members: rng.choice(members, 1))
     for row, place, share in zip(rows, owner, weight, strict=True):
         own = labels[study.patient == place]
         assert share == pytest.approx((own == labels[row]).mean(), rel=1e-6)
@@ -169,10 +169,10 @@ def test_the_risk_of_a_patient_is_that_of_its_mean_feature() -> None:
 @pytest.mark.parametrize(
     ("change", "options", "message"),
     [
-        ({"images": None, "encoder": None}, FAST, "images: not given\n.*encoder: not given"),
-        ({"features": None}, FROZEN, "features: not given"),
-        ({"part": np.full(120, VALIDATION, np.int8)}, FAST, "no training patient has a patch"),
-        ({}, Options(clustering="kmeans"), "kmeans is none of km, sp"),
+        ({"images": None, "encoder": None}, FAST, "no images given\n.*no encoder given"),
+        ({"features": None}, FROZEN, "no features given"),
+        ({"split": np.full(120, VALIDATION, np.int8)}, FAST, "no training patient has a patch"),
+        ({}, Options(clustering="kmeans"), "clustering: .kmeans.; .*km"),
     ],
 )
 def test_what_is_missing_is_named(change: dict[str, Any], options: Options, message: str) -> None:

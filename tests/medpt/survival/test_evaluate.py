@@ -37,7 +37,7 @@ def test_every_number_is_of_the_test_part() -> None:
     assert found["censoring"] == pytest.approx(1 - event.mean())
     assert found["c_index_low"] < found["c_index"] < found["c_index_high"]
     assert found["logrank_p"] < 0.05
-    elsewhere = np.where(cohort.part == TEST, risk, np.median(risk[cohort.rows(TRAIN)]))
+    elsewhere = np.where(cohort.split == TEST, risk, np.median(risk[cohort.rows(TRAIN)]))
     assert dict(evaluate(cohort, elsewhere)) == found
 
 
@@ -112,13 +112,13 @@ def test_a_constant_risk_has_one_group_and_no_p_value() -> None:
 
 def test_risks_that_are_no_numbers_are_a_divergence() -> None:
     cohort, risk = case(2)
-    with pytest.raises(DivergedError, match="1 of 120 risks"):
+    with pytest.raises(DivergedError, match="1 of 120 predicted risks"):
         dict(evaluate(cohort, np.where(np.arange(120) == 3, np.inf, risk)))
 
 
 def test_the_follow_up_of_training_patients_does_not_matter() -> None:
     cohort, risk = case(4)
-    other = replace(cohort, time=np.where(cohort.part == TEST, cohort.time, 1.0))
+    other = replace(cohort, time=np.where(cohort.split == TEST, cohort.time, 1.0))
     assert dict(evaluate(other, risk)) == dict(evaluate(cohort, risk))
 
 

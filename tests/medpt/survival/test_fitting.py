@@ -79,7 +79,7 @@ def test_gaps_get_the_median_of_the_training_patients() -> None:
     risk = np.random.default_rng(0).normal(size=117)
     found = fitting.prediction(study, risk, {"a": 1.0})
     np.testing.assert_array_equal(found.risk[seen], risk)
-    middle = np.median(risk[study.part[seen] == TRAIN])
+    middle = np.median(risk[study.split[seen] == TRAIN])
     np.testing.assert_array_equal(np.delete(found.risk, seen), middle)
     assert found.facts == {"a": 1, "without_patches": 3}
 

@@ -42,7 +42,7 @@ def test_noise_says_nothing_of_the_real_labels(real: Path) -> None:
 def test_equal_seeds_grow_equal_forests_and_the_test_part_s_follow_up_is_not_looked_at() -> None:
     one = study(planted(1), 1)
     blind = replace(
-        one, time=np.where(one.part == TRAIN, one.time, 1.0), event=one.event & (one.part == TRAIN)
+        one, time=np.where(one.split == TRAIN, one.time, 1.0), event=one.event & (one.split == TRAIN)
     )
     risk = predict(one, FAST).risk
     assert (predict(blind, FAST).risk == risk).all()
@@ -81,7 +81,7 @@ def test_a_patient_without_patches_has_the_median_risk() -> None:
 
 def test_what_cannot_be_grown_is_refused_with_words(monkeypatch: pytest.MonkeyPatch) -> None:
     one = study(planted(1), 1)
-    with pytest.raises(InputError, match="training patients died"):
+    with pytest.raises(InputError, match="training patients has an event"):
         predict(replace(one, event=np.zeros_like(one.event)), FAST)
     monkeypatch.setitem(sys.modules, "sksurv.ensemble", None)
     with pytest.raises(InputError, match=r"medpt-grid\[forest\]"):

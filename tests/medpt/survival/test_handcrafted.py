@@ -131,5 +131,5 @@ def test_a_patient_without_patches_has_no_numbers_and_a_study_without_vectors_is
     assert cohort.handcrafted is not None
     fewer = replace(cohort, patient=cohort.patient[kept], handcrafted=cohort.handcrafted[kept])
     assert np.flatnonzero(np.isnan(patient_vectors(fewer)).all(1)).tolist() == [3]
-    with pytest.raises(InputError, match="handcrafted: not given"):
+    with pytest.raises(InputError, match="no handcrafted given"):
         patient_vectors(replace(cohort, handcrafted=None))

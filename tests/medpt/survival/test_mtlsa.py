@@ -186,5 +186,5 @@ def test_what_cannot_be_fitted_is_refused() -> None:
     x, time, event = planted(1)
     with pytest.raises(InputError, match="720 values"):
         mtlsa.predict_from(np.full_like(x, np.nan), time, event, x, 0, FAST)
-    with pytest.raises(InputError, match="0 deaths among 120"):
+    with pytest.raises(InputError, match="0 deaths of 120"):
         mtlsa.predict_from(x, time, np.zeros_like(event), x, 0, FAST)

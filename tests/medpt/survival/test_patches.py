@@ -133,4 +133,4 @@ def test_options_of_a_dataset_and_their_mistakes() -> None:
     with pytest.raises(InputError) as caught:
         options_of("TCGA-GBM", {"box": 64.0, "size": 0, "clahe": 1})
     assert len(caught.value.problems) == 3
-    assert "size is 0; accepted: a whole number from 8" in str(caught.value)
+    assert "size is 0; accepted: an integer of 8 or more" in str(caught.value)

@@ -68,9 +68,9 @@ def test_a_box_is_at_20x_whatever_the_scanner(tmp_path: Path, facts: str, scale:
 @pytest.mark.parametrize(
     ("facts", "words"),
     [
-        ("Filename = 7", "neither microns a pixel nor a magnification"),
-        ("AppMag = 10|MPP = 1.0000", "1 microns a pixel at its finest; accepted: 0.5 or less"),
-        ("AppMag = 10", "1 microns a pixel"),
+        ("Filename = 7", "neither microns per pixel nor a magnification"),
+        ("AppMag = 10|MPP = 1.0000", "1 microns per pixel at the finest level; needs 0.5 or less"),
+        ("AppMag = 10", "1 microns per pixel"),
         ("AppMag = many", "neither microns"),
     ],
 )

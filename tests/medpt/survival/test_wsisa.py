@@ -84,7 +84,7 @@ def test_no_patient_is_twice_in_a_batch_and_only_training_patches_train(
     assert batches
     for rows in batches:
         assert len(set(study.patient[rows])) == len(rows) <= 20
-        assert (study.part[study.patient[rows]] == TRAIN).all()
+        assert (study.split[study.patient[rows]] == TRAIN).all()
     labels = phenotypes(study, np.asarray(study.images), SHORT)
     assert {len(set(labels[rows])) for rows in batches} == {1}
 
@@ -124,7 +124,7 @@ def test_thumbnails_are_area_averages() -> None:
 
 def test_phenotypes_come_from_training_patches_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     study, images = planted(1), np.asarray(planted(1).images)
-    trained = study.part[study.patient] == TRAIN
+    trained = study.split[study.patient] == TRAIN
     altered = np.where(trained[:, None, None, None], images, 255 - images)
     one, two = phenotypes(study, images, FAST), phenotypes(study, altered, FAST)
     np.testing.assert_array_equal(one[trained], two[trained])
