@@ -22,7 +22,7 @@ from typing import Any
 from unittest import mock
 
 from bench.figure import Figure, show
-from grid.cluster.ray_session import local_ray
+from grid.cluster.ray_session import ray_session
 from grid.execution.inputs import StoreInputs
 from grid.options import RunOptions
 from grid.plan.plan import Plan, Unit
@@ -134,7 +134,7 @@ def main() -> None:
             options.peer_trials, options.units, folder
         )  # before we set Tune's environment
         begun = time.perf_counter()
-        with local_ray():
+        with ray_session():
             print(f"Ray started in {time.perf_counter() - begun:.1f} s (not counted below)", flush=True)
             plain = ours(options.units, folder / "plain", recorded=False) / options.units * 1000
             recorded = ours(options.units, folder / "recorded", recorded=True) / options.units * 1000

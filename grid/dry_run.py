@@ -12,6 +12,7 @@ from grid.plan.datasets import ABSENT, SpaceDatasets
 from grid.plan.plan import Plan
 from grid.store.store import Store
 from grid.store.verification import verify
+from medpt import cli
 
 
 def print_plan(plan: Plan, store: Store, found: SpaceDatasets, console: Console) -> None:
@@ -21,11 +22,12 @@ def print_plan(plan: Plan, store: Store, found: SpaceDatasets, console: Console)
     finished -= damaged.keys()
     to_run = [unit for name, unit in plan.units.items() if name not in finished]
     hours = {device: cost.estimate(to_run, plan.sizes, store, device) for device in cost.GFLOPS}
-    trials, units = f"{len(plan.trials):,} trials", f"{len(plan.units):,} units"
     console.print(f"{plan.space}: {plan.title}", style="bold")
     if plan.selection:
         console.print(f"only the trials of {plan.selection}", markup=False)
-    console.print(f"{trials} become {units}; {units_without_sharing(plan):,} without sharing")
+    unshared = f"{units_without_sharing(plan):,} without sharing"
+    trials, units = cli.count(len(plan.trials), "trial"), cli.count(len(plan.units), "unit")
+    console.print(f"{trials}, {units}; {unshared}")
     console.print(_table(plan, finished, hours))
     if cells := matching_cells(plan):
         console.print(f"published cells that would be filled: {', '.join(cells)}")

@@ -62,9 +62,9 @@ def run(name: str, folder: Path, to: Path, size: int, pipeline: str | None, spli
 
 def prepare_one(job: ShardJob) -> Manifest:
     """Run the job with a Ray of its own; raises the job's error."""
-    from grid.cluster.ray_session import local_ray
+    from grid.cluster.ray_session import ray_session
 
-    with local_ray():
+    with ray_session():
         ((_, result),) = prepare_all([job], progress_printer(job))
     if isinstance(result, Exception):
         raise result

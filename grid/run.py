@@ -129,9 +129,8 @@ def invalidate_damaged(run: Run, diverged: set[str]) -> None:
     finished = store.finished() & plan.units.keys()
     found = verify(store, finished, thorough=run.options.verify)
     if found.unverified:
-        run.console.print(
-            f"{len(found.unverified)} finished units are not verified: version 0.3.1 recorded no checksums"
-        )
+        units = cli.count(len(found.unverified), "finished unit")
+        run.console.print(f"{units} not verified: version 0.3.1 recorded no checksums")
     checked: set[str] = finished if run.options.verify else set()
     while True:
         for name, problem in sorted(found.damaged.items()):
@@ -173,14 +172,15 @@ def print_counts(run: Run, todo: list[str]) -> None:
     run.console.print(f"{run.plan.space}: {run.plan.title}", style="bold")
     if run.plan.selection:
         run.console.print(f"only the trials of {run.plan.selection}; others keep their results", markup=False)
-    run.console.print(f"{len(run.plan.trials)} trials, {units} units: {counts}")
+    trials = cli.count(len(run.plan.trials), "trial")
+    run.console.print(f"{trials}, {cli.count(units, 'unit')}: {counts}")
     if not todo:
         run.console.print("nothing is left to do")
 
 
 def run_units(run: Run, todo: list[str], opened: Mapping[str, Dataset], tracker: "BackgroundTracker") -> None:
     """Start or join Ray and run the units; how each ended is in the store."""
-    from grid.cluster.ray_session import gcs_address, local_ray
+    from grid.cluster.ray_session import gcs_address, ray_session
     from grid.execution.progress import Progress
     from grid.plan import cost
 
@@ -188,7 +188,7 @@ def run_units(run: Run, todo: list[str], opened: Mapping[str, Dataset], tracker:
     costs = {name: cost.seconds(plan.units[name], plan.sizes, "CPU core") for name in todo}
     with ExitStack() as stack:
         progress = stack.enter_context(Progress(console, costs))
-        stack.enter_context(local_ray(options.address, options.cpus, options.gpus))
+        stack.enter_context(ray_session(options.address, options.cpus, options.gpus))
         exit_on_signals(resume_message("interrupted", options))
         stack.enter_context(message_on_crash(resume_message("the process or its Ray was killed", options)))
         lost = resume_message(
@@ -232,7 +232,7 @@ def flush(run: Run, found: SpaceDatasets) -> int:
         return 1
     finished = sum(run.store.is_finished(name) for name in run.plan.units)
     uri = hide_passwords(tracker.uri)
-    run.console.print(f"all {finished} runs of {run.plan.space} are in {uri}", markup=False)
+    run.console.print(f"{cli.count(finished, 'run')} of {run.plan.space} recorded in {uri}", markup=False)
     return 0
 
 
@@ -249,7 +249,7 @@ def finish_tracking(run: Run, tracker: "BackgroundTracker") -> bool:
     """Wait for the last records; return whether MLflow has all, and print what it lacks."""
     unsent = tracker.finish()
     if unsent:
-        runs = "1 run is" if unsent == 1 else f"{unsent} runs are"
+        runs = f"{cli.count(unsent, 'run')} {'is' if unsent == 1 else 'are'}"
         where = hide_passwords(tracker.uri)
         if tracker.needs_repair:
             text = f"{runs} not in {where}: {tracker.problem}"

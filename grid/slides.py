@@ -61,9 +61,9 @@ def run(name: str, folder: Path, to: Path, patches: dict[str, int]) -> int:
 
 def extract_one(job: PatchJob) -> CohortManifest:
     """Run the job with a Ray of its own, a dot per slide; raises the job's error."""
-    from grid.cluster.ray_session import local_ray
+    from grid.cluster.ray_session import ray_session
 
-    with local_ray():
+    with ray_session():
         ((_, result),) = extract_all([job], lambda slides: print(".", end="", flush=True))
     print()
     if isinstance(result, Exception):

@@ -25,6 +25,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
 
 
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun: `1 trial`, `0 trials`, `1,200 trials`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 class TextConsole(Console):
     """A console to which every string is text: neither markup nor a command to the terminal."""
 

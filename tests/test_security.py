@@ -192,8 +192,8 @@ datasets: {DRIVE: {folder: FOLDER}}
 
 LISTENING = """
 import json, os, psutil
-from grid.cluster.ray_session import local_ray
-with local_ray(None, 1):
+from grid.cluster.ray_session import ray_session
+with ray_session(None, 1):
     import ray
     ray.get(ray.remote(num_cpus=0)(lambda: 1).remote())
     ray.data.range(4).map(lambda row: row, num_cpus=0).materialize()

@@ -33,7 +33,9 @@ LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # no other machines: list
 
 
 @contextmanager
-def local_ray(address: str | None = None, cpus: int | None = None, gpus: int | None = None) -> Iterator[None]:
+def ray_session(
+    address: str | None = None, cpus: int | None = None, gpus: int | None = None
+) -> Iterator[None]:
     """Start Ray on this machine, or join the cluster at `address`; shut it down at the end.
 
     `cpus` and `gpus` limit what a Ray on this machine has; None is all that this process may use. The

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from grid.cluster.ray_session import check_environment
 from grid.doctor.checks import GIB, PATIENCE, Finding, size
+from medpt import cli
 from medpt.errors import InputError
 
 FILES = 4096  # open files of one process; below it Ray itself warns
@@ -46,7 +47,7 @@ def processes() -> Finding:
 
 def cpus(count: int, memory: float) -> Finding:
     """Check that `count` processes fit into `memory`, the GiB that are free."""
-    text = f"{count} CPUs, {memory:.0f} GiB of memory free"
+    text = f"{cli.count(count, 'CPU')}, {memory:.0f} GiB of memory free"
     fit = int(memory / PROCESS)
     if fit < count:
         return Finding(False, f"{text}: a process takes {PROCESS:.0f} GiB: --cpus {max(1, fit)}")

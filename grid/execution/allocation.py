@@ -21,6 +21,7 @@ from typing import Any
 from grid.plan.plan import Plan, Unit
 from grid.plan.stored_plans import read_space
 from grid.store.store import Store
+from medpt import cli
 from medpt.data.preprocess import output_size
 from medpt.errors import InputError
 from medpt.specs import CLASSIFIER, Finetune, Prepare, Pretrain, UnitSpec
@@ -118,7 +119,7 @@ def check_gpus(gpus: float) -> None:
     usable = torch.cuda.device_count()
     if usable < gpus:
         raise InputError(
-            f"--gpus {gpus:.0f}: PyTorch sees {usable} GPUs here; use 0 to {usable} "
+            f"--gpus {gpus:.0f}: PyTorch sees {cli.count(usable, 'GPU')} here; use 0 to {usable} "
             "(details: python -m grid.doctor)"
         )
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from grid.execution.allocation import living_nodes
+from medpt import cli
 
 CHECK_SECONDS = 1.0  # between looks at Tune's list of trials
 
@@ -53,7 +54,7 @@ def reason(bundle: Bundle, nodes: Sequence[Bundle]) -> str:
     """Return why none of the machines, given by their resources, has started a trial that wants `bundle`."""
     lacking = [name for name, amount in bundle.items() if all(node.get(name, 0) < amount for node in nodes)]
     if lacking:
-        return f"none of the cluster's {len(nodes)} machines has as much {' or '.join(lacking)}"
+        return f"none of {cli.count(len(nodes), 'machine')} of the cluster has as much {' or '.join(lacking)}"
     if not any(all(node.get(name, 0) >= amount for name, amount in bundle.items()) for node in nodes):
         return f"no single machine of the cluster's {len(nodes)} has both"
     return "the machines that have it are used by other work"

@@ -9,6 +9,7 @@ from grid.plan.plan import Plan
 from grid.store.records import Failure, Marker
 from grid.store.store import Store
 from grid.tracking.runs import Run
+from medpt import cli
 
 STATES = {"FINISHED": "finished", "FAILED": "failed", "RUNNING": "running"}
 RESULT = "result."  # before the names of a run's final metrics
@@ -57,7 +58,7 @@ class StoredResults:
         differing = sorted(digest for digest in recorded if self._differs(digest, runs[digest]))
         if not differing:
             return damaged
-        count = f"{len(differing)} result{'s' if len(differing) > 1 else ''}"
+        count = cli.count(len(differing), "result")
         example = labels.get(differing[0], differing[0])
         return [*damaged, f"MLflow has other numbers for {count}, such as {example}; the store's are shown"]
 

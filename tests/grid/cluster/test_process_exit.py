@@ -16,9 +16,9 @@ from grid.cluster.temp_folders import PREFIX
 
 STARTS_RAY = """
 from grid.cluster.process_exit import exit_on_signals
-from grid.cluster.ray_session import local_ray
+from grid.cluster.ray_session import ray_session
 exit_on_signals("run the same command to resume")
-with local_ray(None, 1):
+with ray_session(None, 1):
     print("started", flush=True)
 """
 CRASHES = """

@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 import yaml
 
-from grid.cluster.ray_session import find_head, local_ray
+from grid.cluster.ray_session import find_head, ray_session
 from medpt.errors import InputError
 
 ROOT = Path(__file__).parents[3]
@@ -134,6 +134,6 @@ def test_find_head_returns_the_address_that_listens(tmp_path: Path, monkeypatch:
 def test_joining_a_head_that_is_missing_is_refused_at_once() -> None:
     with (
         pytest.raises(InputError, match=r"--address 127\.0\.0\.1:1: .*start the head"),
-        local_ray("127.0.0.1:1"),
+        ray_session("127.0.0.1:1"),
     ):
         pass

@@ -39,7 +39,7 @@ def test_the_dry_run_knows_it_and_imports_no_torch(data: Path, tmp_path: Path) -
     options = ["--space", str(path), "--data", str(data), "--out", str(tmp_path / "out"), "--dry-run"]
     done = subprocess.run([sys.executable, "-c", code, *options], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "1 trials become" in done.stdout
+    assert "1 trial, " in done.stdout
     assert "not found" not in done.stdout
     shutil.rmtree(data / "vessels")
     done = subprocess.run([sys.executable, "-c", code, *options], capture_output=True, text=True, check=False)

@@ -94,7 +94,7 @@ def test_check_gpus_refuses_more_than_pytorch_sees(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
     allocation.check_gpus(0)
     allocation.check_gpus(1)
-    with pytest.raises(InputError, match=r"--gpus 2: PyTorch sees 1 GPUs here; use 0 to 1"):
+    with pytest.raises(InputError, match=r"--gpus 2: PyTorch sees 1 GPU here; use 0 to 1"):
         allocation.check_gpus(2)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from made_units import plan_of, trial_unit
 
-from grid.cluster.ray_session import local_ray
+from grid.cluster.ray_session import ray_session
 from grid.execution import failures, scheduler
 from grid.execution.inputs import StoreInputs
 from grid.execution.scheduler import RunListeners
@@ -94,7 +94,7 @@ def test_units_out_of_gpu_memory_get_twice_the_share_and_the_device_is_never_exc
     store: Store, by_value: None
 ) -> None:
     made = plan("unet", "unet", "cenet", "deeplabv3plus", "deeplabv3plus", "deeplabv3plus")
-    with local_ray(cpus=4, gpus=1):
+    with ray_session(cpus=4, gpus=1):
         events = run_units(made, store, cpus=4, gpus=1, stall_seconds=3600)
     labels = {name: unit.label for name, unit in made.units.items()}
     shares = {labels[name]: store.marker(name).metrics["share"] for name in store.finished()}
@@ -133,13 +133,13 @@ def test_run_waits_for_a_gpu_that_joins_late_and_reports_it(store: Store, by_val
             cluster.add_node(num_cpus=1, num_gpus=1)
 
     try:
-        with local_ray(cluster.address):
+        with ray_session(cluster.address):
             run_units(made := plan("deeplabv3plus"), store, report, cpus=0, gpus=1, stall_seconds=2)
     finally:
         ray.shutdown()
         cluster.shutdown()
     assert store.finished() == set(made.units)
-    assert "1 CPU and 0.25 GPU each: none of the cluster's 1 machines has as much GPU" in notices[0]
+    assert "1 CPU and 0.25 GPU each: none of 1 machine of the cluster has as much GPU" in notices[0]
 
 
 def test_starved_unit_fails_after_bounded_retries_and_says_why(
@@ -173,7 +173,7 @@ def test_starved_unit_fails_after_bounded_retries_and_says_why(
     monkeypatch.setitem(failures.RETRIES, "infrastructure", 1)
     made = plan("unet")
     (name,) = made.units
-    with local_ray(cpus=1):
+    with ray_session(cpus=1):
         events = run_units(made, store, cpus=1, gpus=0, stall_seconds=3600)
     assert [event for _, event in events] == ["started", "retried", "started", "failed"]
     failure = store.failure(name)

@@ -14,8 +14,8 @@ MIXED = [{"CPU": 16.0}, {"CPU": 4.0, "GPU": 1.0}]
 @pytest.mark.parametrize(
     ("bundle", "nodes", "text"),
     [
-        ({"CPU": 1, "GPU": 0.25}, [{"CPU": 8.0}], "none of the cluster's 1 machines has as much GPU"),
-        ({"CPU": 1}, [], "none of the cluster's 0 machines has as much CPU"),
+        ({"CPU": 1, "GPU": 0.25}, [{"CPU": 8.0}], "none of 1 machine of the cluster has as much GPU"),
+        ({"CPU": 1}, [], "none of 0 machines of the cluster has as much CPU"),
         ({"CPU": 8, "GPU": 0.5}, MIXED, "no single machine of the cluster's 2 has both"),
         ({"CPU": 2, "GPU": 0.5}, MIXED, "used by other work"),
     ],

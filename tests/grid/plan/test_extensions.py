@@ -183,7 +183,7 @@ def test_a_dry_run_knows_extensions_and_imports_none(tmp_path: Path) -> None:
         env=os.environ | environment(installed(tmp_path / "installed", example())),
     )
     assert done.returncode == 0, done.stderr
-    assert "6 trials become 10 units" in done.stdout
+    assert "6 trials, 10 units" in done.stdout
 
 
 def test_a_distribution_without_a_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from grid.cluster.ray_session import local_ray
+from grid.cluster.ray_session import ray_session
 from grid.preparation import loaders, streaming
 from grid.preparation.images import ShardJob, prepare_all
 from grid.preparation.pipeline import Destination
@@ -24,7 +24,7 @@ PIPELINE = "resize(32)|clahe(2,8)"
 
 @pytest.fixture(scope="module")
 def ray() -> Iterator[None]:
-    with local_ray(cpus=2):
+    with ray_session(cpus=2):
         yield
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from grid.claims.published import cohort_counts
-from grid.cluster.ray_session import local_ray
+from grid.cluster.ray_session import ray_session
 from grid.preparation.pipeline import Destination
 from grid.preparation.slides import PatchJob, extract_all
 from grid.slides import main, table4
@@ -24,7 +24,7 @@ PATCHES = {"candidates": 20, "box": 64, "size": 32}
 
 @pytest.fixture(scope="module")
 def ray() -> Iterator[None]:
-    with local_ray(cpus=2):
+    with ray_session(cpus=2):
         yield
 
 
@@ -118,7 +118,7 @@ def test_slides_command_prints_table_4(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("grid.cluster.ray_session.local_ray", nullcontext)
+    monkeypatch.setattr("grid.cluster.ray_session.ray_session", nullcontext)
     arguments = ["tcga-gbm", str(source), "--to", str(tmp_path / "to"), "--box", "64", "--size", "32"]
     assert main(arguments) == 0
     manifest = CohortManifest.read(tmp_path / "to")

@@ -113,7 +113,7 @@ def test_run_exits_1_and_reports_what_the_tracker_lacks(
     assert printed.count("run the same command to send them") == 2
     assert SECRET not in printed
     assert run.main(command(folder, "--flush")) == 0
-    assert f"all {units} runs of tiny are in sqlite" in capfd.readouterr().out
+    assert f"{units} runs of tiny recorded in sqlite" in capfd.readouterr().out
     assert_complete(client.default_uri(folder / "out"), Store(folder / "out"))
 
 
