@@ -65,9 +65,10 @@ def decided(holder: str) -> list[Field[Any]]:
 
 def _holders(spec: UnitSpec) -> Iterable[tuple[str, str, Mapping[str, Any]]]:
     if isinstance(spec, Survive):
-        module = SURVIVAL_MODELS[spec.model].module
-        yield MODEL_TITLES[module], f"medpt.survival.{module}.Options", spec.options
-        if module == "wsisa":  # its second stage, whose options a space cannot change
+        model = SURVIVAL_MODELS[spec.model]
+        holder = f"{model.options_type.__module__}.{model.options_type.__name__}"
+        yield MODEL_TITLES[model.module], holder, spec.options
+        if model.module == "wsisa":  # its second stage, whose options a space cannot change
             yield MODEL_TITLES["mtlsa"], "medpt.survival.mtlsa.Options", {}
     elif spec.kind in HOLDERS:
         title, holder, name = HOLDERS[spec.kind]

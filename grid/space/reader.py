@@ -161,11 +161,15 @@ class _Reader:
         )
 
     def survival(self) -> dict[str, dict[str, Any]]:
-        """Options by model; the models themselves check them when they are fitted."""
+        """Options by model."""
         given = self.data.get("survival") or {}
         for name in given.keys() - SURVIVAL_MODELS.keys():
             self.problem(("survival", name), f"unknown key `{name}`; {did_you_mean(name, SURVIVAL_MODELS)}")
-        return {name: value or {} for name, value in given.items()}
+        options = {name: value or {} for name, value in given.items()}
+        for name in options.keys() & SURVIVAL_MODELS.keys():
+            kind, path = SURVIVAL_MODELS[name].options_type, ("survival", name)
+            self.problems += option_problems(kind, options[name], path, self.document.written)
+        return options
 
     def protocol(self, key: str, default: TrainingProtocol) -> TrainingProtocol:
         given = {name: value for name, value in (self.data.get(key) or {}).items() if not _is_partial(value)}

@@ -5,33 +5,26 @@ sigmoid, by gradient ascent one feature a step. The score η grows with survival
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medpt.errors import InputError
 from medpt.identity import stream_seed
-from medpt.protocol import decision
 from medpt.survival.evaluate import kaplan_meier
 from medpt.survival.fitting import fill_missing, patients_with_patches
 from medpt.survival.handcrafted import patient_vectors
+from medpt.survival.options import BoostCiOptions as Options
 from medpt.survival.split import cross_validated
 from medpt.survival.study import TRAIN, Prediction, Study
 
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Options:
-    sigma: float = decision(0.1, "of the sigmoid, mboost's; absolute, so features have unit variance")
-    shrinkage: float = decision(0.1, "of each step, mboost's")
-    max_steps: int = decision(1_000, "the paper's grid ends there; mboost stops at 100")
-    folds: int = decision(5, "cross-validation over training patients chooses the number of steps")
-    max_weight: float = decision(5.0, "bound of event / Ĝ, mboost's, before it is squared")
+DEFAULTS = Options()
 
 
-def predict(study: Study, options: Options = Options()) -> Prediction:
+def predict(study: Study, options: Options = DEFAULTS) -> Prediction:
     """Fit boosting on the training patients with patches and return the risks of all patients.
 
     Cross-validation over the training patients chooses the number of steps. Patients without patches get the

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from medpt.errors import InputError, did_you_mean
-from medpt.protocol import decision
+from medpt.survival.options import CoxOptions as Options
 from medpt.survival.split import cross_validated
 from medpt.survival.study import TRAIN, Prediction, Study
 
@@ -19,15 +19,10 @@ PENALTIES = tuple(float(10**exponent) for exponent in np.arange(2, -3.5, -0.5)) 
 FOLDS = 5
 
 
-@dataclass(frozen=True)
-class Options:
-    columns: tuple[str, ...] = decision((), 'empty: all that the study has; ("age",) is the age-only control')
-    penalty: float = decision(
-        0.01, "on the mean log likelihood of an event; matters only where a column separates the events"
-    )
+DEFAULTS = Options()
 
 
-def predict(study: Study, options: Options = Options()) -> Prediction:
+def predict(study: Study, options: Options = DEFAULTS) -> Prediction:
     """Fit ridge Cox regression on clinical columns, such as age and grade, and return the log hazards.
 
     This is the baseline without any image. Ties are treated as by Breslow. An unknown value (nan) becomes the

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from medpt.identity import stream_seed
-from medpt.protocol import decision
 from medpt.survival import clusters
 from medpt.survival.fitting import (
     batches,
@@ -26,22 +25,9 @@ from medpt.survival.fitting import (
     require_fields,
     train,
 )
+from medpt.survival.options import DeepAttnMislOptions as Options
 from medpt.survival.study import TRAIN, VALIDATION, Prediction, Study
 from medpt.train import reseed
-
-
-@dataclass(frozen=True)
-class Options:
-    """Values of the authors' code where not said otherwise."""
-
-    k: int = decision(10, "phenotypes; Table 5's 6 belongs to the direct predictor")
-    batch_patients: int = decision(16, "risk sets of the Cox loss")
-    learning_rate: float = 1e-4
-    weight_decay: float = 5e-4
-    l1: float = 1e-5
-    epochs: int = 100
-    patience: int = decision(20, "epochs; Wen et al. say 20, the code 15")
-
 
 DEFAULTS = Options()
 

@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from medpt.data.augment import ELEMENTS, dihedral
 from medpt.errors import InputError
 from medpt.identity import stream_seed
-from medpt.protocol import decision
 from medpt.survival.clusters import CLUSTERINGS, SAMPLED_PER_PATIENT, principal, sample
 from medpt.survival.cox import fit_ridge_cv
 from medpt.survival.features import embed, load, pooled
@@ -32,27 +31,11 @@ from medpt.survival.fitting import (
     require_fields,
     train,
 )
+from medpt.survival.options import ClusteredOptions as Options
 from medpt.survival.study import TRAIN, VALIDATION, Prediction, Study
 from medpt.train import reseed
 
 Labels = NDArray[np.intp]
-
-
-@dataclass(frozen=True)
-class Options:
-    clustering: str = decision("km", 'or "sp": the two columns of Table 5')
-    k: int = decision(6, "paper, Table 5")
-    frozen: bool = decision(False, 'the paper "initialises" extractors, so they are trained')
-    batch_patients: int = decision(16, "paper, section 2.2: batches of 16, here of patients")
-    learning_rate: float = decision(1e-4, "paper, section 2.2")
-    epochs: int = decision(100, "an epoch is every training patient once; early stopping ends sooner")
-    least_epochs: int = decision(
-        5, "with a dozen validation patients an untrained network may score best; see reports/LOG.md"
-    )
-    patience: int = decision(20, "paper: 20 evaluations")
-    recluster_every: int = decision(5, "epochs: a pass over all patches each time")
-    judged_per_cluster: int = decision(50, "patches of a cluster that make a patient's risk")
-    components: int = decision(16, "of cluster means in the frozen variant: few patients fit few numbers")
 
 
 DEFAULTS = Options()

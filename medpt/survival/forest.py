@@ -4,7 +4,6 @@ Ishwaran et al. 2008 (Ann. Appl. Stat. 2:841) through scikit-survival, which is 
 Trees are grown on bootstrapped patients by log-rank splits over all cuts; randomForestSRC draws ten cuts.
 """
 
-from dataclasses import dataclass
 from math import ceil, sqrt
 from typing import Any
 
@@ -12,21 +11,15 @@ import numpy as np
 
 from medpt.errors import InputError
 from medpt.identity import stream_seed
-from medpt.protocol import decision
 from medpt.survival.fitting import fill_missing, patients_with_patches
 from medpt.survival.handcrafted import patient_vectors
+from medpt.survival.options import ForestOptions as Options
 from medpt.survival.study import TRAIN, Prediction, Study
 
-
-@dataclass(frozen=True)
-class Options:
-    trees: int = decision(1_000, "randomForestSRC's at the paper's time")
-    node_size: int = decision(
-        15, "fewest patients in a leaf, as randomForestSRC; a node that is split has twice that"
-    )
+DEFAULTS = Options()
 
 
-def predict(study: Study, options: Options = Options()) -> Prediction:
+def predict(study: Study, options: Options = DEFAULTS) -> Prediction:
     """Return the ensemble mortality: the cumulative hazard summed over the training patients' event times.
 
     Fitted on the training patients with patches. Patients without patches get the training patients' median

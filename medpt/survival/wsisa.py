@@ -22,7 +22,6 @@ from medpt.data.augment import ELEMENTS, dihedral
 from medpt.data.decode import opencv
 from medpt.errors import InputError
 from medpt.identity import stream_seed
-from medpt.protocol import decision
 from medpt.survival import mtlsa
 from medpt.survival.clusters import SAMPLED_PER_PATIENT, k_centres, sample
 from medpt.survival.concordance import comparable_pairs
@@ -37,22 +36,13 @@ from medpt.survival.fitting import (
     require_fields,
     train,
 )
+from medpt.survival.options import WsisaOptions as Options
 from medpt.survival.study import TRAIN, VALIDATION, Prediction, Study
 from medpt.train import reseed
 
 HIDDEN = 32
 THUMBNAIL = 50
 CHUNK = 128  # thumbnails decomposed at a time: the cost of a chunk grows with its square
-
-
-@dataclass(frozen=True)
-class Options:
-    k: int = decision(6, "as Table 5; the authors' code has 10")
-    batch_patches: int = decision(64, "the authors' 30 make small risk sets; no patient twice in a batch")
-    learning_rate: float = decision(1e-4, "paper, section 2.2")
-    epochs: int = decision(20, "as the authors; an epoch is as many patches as the cluster has")
-    patience: int = decision(5, "epochs")
-    components: int = decision(50, "of thumbnails, as the authors")
 
 
 DEFAULTS = Options()

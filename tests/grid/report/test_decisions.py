@@ -14,9 +14,11 @@ from grid.store.store import Store
 from medpt.protocol import TrainingProtocol
 from medpt.survival.registry import SURVIVAL_MODELS
 
-CLASSES = [holder for _, holder, _ in HOLDERS.values()] + [
-    f"medpt.survival.{module}.Options" for module in MODEL_TITLES
-]
+CLASSES = (
+    [holder for _, holder, _ in HOLDERS.values()]
+    + [f"medpt.survival.options.{model.options_type.__name__}" for model in SURVIVAL_MODELS.values()]
+    + ["medpt.survival.mtlsa.Options"]
+)
 
 
 @pytest.mark.parametrize("holder", sorted(set(CLASSES)))

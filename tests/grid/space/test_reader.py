@@ -125,6 +125,13 @@ def test_the_paper_s_name_of_a_sized_source(tmp_path: Path) -> None:
             '`initialization` is NO, which YAML reads as true or false; for text write "NO"',
         ),
         ("ISIC2019]", "007]", '007 means different numbers to YAML readers; write "007" for text'),
+        ("experiments:", "survival: {km: {k: on}}\nexperiments:", "/trial.yaml:5: `k` is on; a whole number"),
+        ("experiments:", "survival: {km: {k: 0}}\nexperiments:", "`k` is 0; greater than or equal to 1"),
+        (
+            "experiments:",
+            "survival: {rsf: {tree: 5}}\nexperiments:",
+            "unknown key `tree`; did you mean trees",
+        ),
         ("experiments:", "survival: {kmm: {}}\nexperiments:", "unknown key `kmm`; did you mean km"),
         ("experiments:", "include: [dmeo]\nexperiments:", "/trial.yaml:5: in `dmeo`: no space is called"),
         ("experiments:", "analysis: {cmd: {datasets: [DRIVE], options: {n: on}}}\nexperiments:", "`n` is on"),

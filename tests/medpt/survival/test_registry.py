@@ -18,7 +18,7 @@ def test_registry_names_modules_with_predict_and_options(name: str) -> None:
     model = SURVIVAL_MODELS[name]
     module = import_module(f"medpt.survival.{model.module}")
     assert callable(module.predict)
-    assert module.Options(**model.options)
+    assert model.options_type(**model.options)
 
 
 @pytest.mark.parametrize(("name", "clustering"), [("km", "km"), ("spectral", "sp")])
@@ -31,7 +31,7 @@ def test_model_predicts_with_its_own_and_given_options(name: str, clustering: st
 
 @pytest.mark.parametrize("name", SURVIVAL_MODELS)
 def test_model_refuses_unknown_option_before_anything_runs(name: str) -> None:
-    with pytest.raises(InputError, match="option sead: "):
+    with pytest.raises(InputError, match="unknown key `sead`; known: "):
         SURVIVAL_MODELS[name].predict(planted(1), {"sead": 3})
     with pytest.raises(InputError, match=r"did you mean epochs\?"):
         SURVIVAL_MODELS["km"].predict(planted(1), {"epoch": 3})
