@@ -7,8 +7,10 @@ from pathlib import Path
 import made_space
 
 from grid.plan.plan import Plan, merge
+from grid.plan.planner import build_plan
 from grid.space.reader import load
 from grid.space.trials import Trial
+from medpt.data.catalog import card
 
 TEXT = """
 size: 64
@@ -81,3 +83,16 @@ def test_merge_measures_a_trial_of_two_blocks_by_one_unit(tmp_path: Path) -> Non
     other = replace(plan, trials=((replace(trial, experiment="other"), "f" * 64),), selection="--limit 1")
     merged = dict(merge([plan, other]).trials)
     assert {merged[trial], merged[replace(trial, experiment="other")]} == {"f" * 64}
+
+
+def test_plan_keeps_the_cards_of_the_users_datasets_that_it_reads(tmp_path: Path) -> None:
+    clinic, other = (replace(card("DRIVE"), name=name, folders=(name,)) for name in ("Clinic", "Other"))
+    path = tmp_path / "own.yaml"
+    path.write_text(TEXT.replace("ISIC2019", "CHAOS-CT").replace("DRIVE", "Clinic"))
+    space = load(str(path), {"Clinic": clinic, "Other": other})
+    plan = build_plan(space, {"Clinic": "a print", "CHAOS-CT": "another"}, {})
+    assert plan.cards == {"Clinic": clinic}
+    again = Plan.from_json(json.loads(json.dumps(plan.to_json())))
+    assert (again.cards, again.digest) == (plan.cards, plan.digest)
+    assert merge([plan, first(plan, 1)]).cards == plan.cards
+    assert "cards" not in planned(tmp_path).to_json()
