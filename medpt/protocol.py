@@ -1,12 +1,15 @@
 """How networks are trained: every value of the paper, and a decision where it names none."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, TypeVar
 
 from medpt.schema import STRICT
 
 T = TypeVar("T")
+SELF_SUPERVISED_METHODS = ("jigsaw", "context")  # methods of pre-training without labels
+EPOCHS, LEAST_STEPS, MOST_STEPS = 20, 5_000, 20_000  # of self-supervised pre-training
+
 Weighting = Literal["inverse_frequency", "sqrt_inverse_frequency", "log_inverse", "none"]
 EdgeLoss = Literal["alpha", "equal", "lovasz"]
 
@@ -102,3 +105,13 @@ class TrainingProtocol:
         """Build a protocol from the mapping that a specification's JSON has of it."""
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         return cls(**fields)
+
+
+def self_supervised_protocol(train_images: int, base: TrainingProtocol) -> TrainingProtocol:
+    """Return `base` with 20 epochs of `train_images`, but 5,000 to 20,000 steps, validated every 250 steps.
+
+    An epoch is every image once. Wen et al. 2021 give neither steps nor a stop rule; these are decisions.
+    """
+    epochs = -(-EPOCHS * train_images // base.batch_size)
+    steps = min(max(epochs, LEAST_STEPS), MOST_STEPS)
+    return replace(base, max_steps=steps, min_steps=min(base.min_steps, steps), evaluate_every=250)

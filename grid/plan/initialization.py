@@ -4,9 +4,8 @@ from dataclasses import dataclass, field, replace
 
 from grid.space.sources import source_architecture, source_datasets
 from grid.space.trials import Analysis, Settings, Space, Trial, initialization_label, self_supervised
-from medpt import selfsupervised
 from medpt.data import optic_disc
-from medpt.protocol import TrainingProtocol
+from medpt.protocol import SELF_SUPERVISED_METHODS, TrainingProtocol, self_supervised_protocol
 from medpt.specs import CLASSIFIER, SUPERVISED
 
 
@@ -78,8 +77,8 @@ def source_protocol(request: PretrainRequest) -> TrainingProtocol:
     """
     names, settings = request.datasets, request.settings
     protocol = settings.pretrain
-    if request.method in selfsupervised.METHODS and protocol == Settings().pretrain:
-        protocol = selfsupervised.protocol(settings.card(names[0]).counts.get("train", 0), protocol)
+    if request.method in SELF_SUPERVISED_METHODS and protocol == Settings().pretrain:
+        protocol = self_supervised_protocol(settings.card(names[0]).counts.get("train", 0), protocol)
     fraction = settings.of(names[0]).validation_fraction if len(names) == 1 else None
     return protocol if fraction is None else replace(protocol, validation_fraction=fraction)
 

@@ -9,17 +9,17 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from medpt import extensions, selfsupervised
+from medpt import extensions
 from medpt.data import catalog
 from medpt.data.card import DatasetCard
-from medpt.protocol import TrainingProtocol
+from medpt.protocol import SELF_SUPERVISED_METHODS, TrainingProtocol
 from medpt.specs import CLASSIFIER, NO_NETWORK
 from medpt.survival.registry import SURVIVAL_MODELS
 
 RANDOM, IMAGENET = "random", "imagenet*"
 UNTRAINED = (RANDOM, IMAGENET, NO_NETWORK)  # initializations that this grid does not train
 SELF_SUPERVISED = {"SS-Jigsaw": "jigsaw", "SS-Context": "context"}  # the paper's name: the method
-METHODS = ("supervised", *selfsupervised.METHODS)
+METHODS = ("supervised", *SELF_SUPERVISED_METHODS)
 
 
 @dataclass(frozen=True)

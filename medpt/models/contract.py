@@ -8,17 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from medpt import extensions, selfsupervised
+from medpt import extensions
 from medpt.errors import InputError
 from medpt.models.registry import BACKBONES, build_encoder, build_segmenter
 from medpt.models.weights import ENCODER, differences, encoder_state
+from medpt.protocol import SELF_SUPERVISED_METHODS
 from medpt.specs import CLASSIFIER, SUPERVISED, Finetune, Pretrain, UnitSpec
 
 if TYPE_CHECKING:
     from torch import nn
 
 CLASSES = 3
-METHODS = (SUPERVISED, *selfsupervised.METHODS)
+METHODS = (SUPERVISED, *SELF_SUPERVISED_METHODS)
 
 
 def check_extensions(specs: Iterable[UnitSpec], size: int) -> None:
