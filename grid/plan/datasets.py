@@ -1,6 +1,7 @@
 """The data folders of a space: found, fingerprinted and opened; every problem of all of them in one pass."""
 
 from dataclasses import dataclass
+from os.path import isdir
 from pathlib import Path
 
 from grid.plan.initialization import detector_dataset, requests, space_datasets
@@ -64,7 +65,7 @@ def folder(space: Space, name: str, data: Path) -> Path:
     given = space.settings.of(name).folder
     if given is None:
         return locate(name, data)
-    if not (data / given).is_dir():
+    if not isdir(data / given):
         raise InputError(f"{space.path}: datasets.{name}.folder: {data / given} is not a folder")
     return data / given
 

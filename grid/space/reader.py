@@ -6,6 +6,7 @@ docs/spaces.md explains them.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
+from os.path import isfile  # which takes a name that is too long for one that does not exist
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +50,8 @@ def load(name_or_file: str, cards: Cards | None = None) -> Space:
 def find(name_or_file: str) -> Path:
     """Return the path of a space's file. Raises InputError where there is none."""
     path = Path(name_or_file)
-    if path.suffix in {".yaml", ".yml"} or path.is_file():
-        if not path.is_file():
+    if path.suffix in {".yaml", ".yml"} or isfile(path):
+        if not isfile(path):
             raise InputError(f"{path}: no such file")
         return path
     known = sorted(file.stem for file in FOLDER.glob("*.yaml"))

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
+from os.path import isdir, isfile  # which take a name that is too long for one that does not exist
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +150,7 @@ def _paths(data: Mapping[str, Any], home: Path) -> Problems:
         path = home / data.get(key, "")
         if key in data and (Path(data[key]).is_absolute() or ".." in Path(data[key]).parts):
             yield (key,), f"`{key}` is {data[key]!r}; a path below the folder of {FILE} is accepted"
-        elif key in data and not (path.is_file() if kind == "file" else path.is_dir()):
+        elif key in data and not (isfile(path) if kind == "file" else isdir(path)):
             yield (key,), f"`{key}` is {data[key]!r}: no such {kind}"
     if "masks" in data and data["masks"] == data.get("images"):
         yield ("masks",), "`masks` is the folder of the images; another folder is accepted"

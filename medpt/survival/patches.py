@@ -7,7 +7,7 @@ for a split.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from medpt.data.decode import opencv
 from medpt.data.preprocess import preprocess
-from medpt.errors import InputError, did_you_mean
+from medpt.errors import InputError
 from medpt.identity import stream_seed
 from medpt.protocol import decision
-from medpt.schema import STRICT
+from medpt.schema import STRICT, validate
 from medpt.survival.tissue import ink
 
 MICRONS = 0.5  # a pixel: 20x
@@ -36,21 +36,14 @@ class PatchOptions:
 
     __pydantic_config__: ClassVar[Any] = STRICT
 
-    candidates: int = decision(200, "boxes a slide; Table 4: 199.6 for LGG, 223.2 for GBM")
-    box: int = decision(512, "side in pixels of 0.5 microns; phantom slides need less")
-    size: int = decision(256, "side of the stored patch")
+    candidates: int = decision(
+        200, "boxes a slide; Table 4: 199.6 for LGG, 223.2 for GBM", "a whole number from 1", ge=1
+    )
+    box: int = decision(
+        512, "side in pixels of 0.5 microns; phantom slides need less", "a whole number from 8", ge=8
+    )
+    size: int = decision(256, "side of the stored patch", "a whole number from 8", ge=8)
     clahe: bool = decision(False, "the paper equalises all images; of H&E it changes the stain")
-
-    def __post_init__(self) -> None:
-        found = [
-            f"patches: {name} is {value!r}; accepted: an integer of {least} or more"
-            for name, least in (("candidates", 1), ("box", 8), ("size", 8))
-            if not isinstance(value := getattr(self, name), int) or isinstance(value, bool) or value < least
-        ]
-        if not isinstance(self.clahe, bool):
-            found.append(f"patches: clahe is {self.clahe!r}; accepted: true or false")
-        if found:
-            raise InputError(found)
 
     @property
     def pipeline(self) -> str:
@@ -63,10 +56,9 @@ CANDIDATES = {"TCGA-LGG": 200, "TCGA-GBM": 223}  # Table 4: extracted patches / 
 
 def options_of(dataset: str, given: Mapping[str, Any]) -> PatchOptions:
     """Return the options of a dataset with those `given`; InputError for unknown names and bad values."""
-    known = [field.name for field in fields(PatchOptions)]
-    unknown = [name for name in given if name not in known]
-    if unknown:
-        raise InputError(f"patches: unknown option {name!r}; {did_you_mean(name, known)}" for name in unknown)
+    _, problems = validate(PatchOptions, given)
+    if problems:
+        raise InputError(f"patches: {text}" for _, text in problems)
     usual = {"candidates": CANDIDATES[dataset]} if dataset in CANDIDATES else {}
     return PatchOptions(**{**usual, **given})
 

@@ -133,6 +133,7 @@ def test_the_paper_s_name_of_a_sized_source(tmp_path: Path) -> None:
             "unknown key `tree`; did you mean trees",
         ),
         ("experiments:", "survival: {kmm: {}}\nexperiments:", "unknown key `kmm`; did you mean km"),
+        ("experiments:", f"include: [{'a' * 5000}]\nexperiments:", "no space is called"),
         ("experiments:", "include: [dmeo]\nexperiments:", "/trial.yaml:5: in `dmeo`: no space is called"),
         ("experiments:", "analysis: {cmd: {datasets: [DRIVE], options: {n: on}}}\nexperiments:", "`n` is on"),
         (

@@ -128,9 +128,9 @@ def test_options_of_a_dataset_and_their_mistakes() -> None:
     assert options_of("TCGA-GBM", {"candidates": 9, "box": 64}) == PatchOptions(9, 64)
     with pytest.raises(InputError) as caught:
         options_of("TCGA-GBM", {"boxes": 64, "tissue": 0.1})
-    assert "unknown option 'boxes'; did you mean box?" in str(caught.value)
+    assert "patches: unknown key `boxes`; did you mean box?" in str(caught.value)
     assert len(caught.value.problems) == 2
     with pytest.raises(InputError) as caught:
         options_of("TCGA-GBM", {"box": 64.0, "size": 0, "clahe": 1})
     assert len(caught.value.problems) == 3
-    assert "size is 0; accepted: an integer of 8 or more" in str(caught.value)
+    assert "patches: `size` is 0; a whole number from 8 is accepted" in str(caught.value)
