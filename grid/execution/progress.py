@@ -1,19 +1,28 @@
-"""The progress of a run: one line that changes on a terminal, or a line every half minute in a log."""
+"""What a run prints while units run: a progress line, and a notice of what keeps units from starting.
+
+The progress line changes in place on a terminal; in a log there is one every half minute.
+"""
 
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from grid.execution.allocation import living_nodes
 from grid.execution.coordinator import Event
 from grid.plan.plan import Unit
+from medpt import cli
 
 LOG_SECONDS = 30.0  # between lines where the output is not a terminal
+CHECK_SECONDS = 1.0  # between looks at Tune's list of trials
 PRINTED = {"failed": "failed", "retried": "interrupted, retried:"}  # events that get a line of their own
+
+Bundle = Mapping[str, float]  # amounts by resource
 
 
 class Progress:
@@ -97,3 +106,55 @@ def end_time(seconds: float) -> str:
     """Return the time of day in `seconds` from now, with the date if that is a day away."""
     form = "%H:%M" if seconds < 86_400 else "%a %d %b %H:%M"
     return time.strftime(form, time.localtime(time.time() + seconds))
+
+
+class StallNotice:
+    """Reports what is waited for once no trial has run for `seconds`, then at doubled intervals."""
+
+    def __init__(
+        self,
+        seconds: float,
+        report: Callable[[str], object],
+        clock: Callable[[], float] = time.monotonic,
+        nodes: Callable[[], list[dict[str, float]]] = living_nodes,
+    ) -> None:
+        self.seconds, self.report, self.clock, self.nodes = seconds, report, clock, nodes
+        self.checked = self.last_moved = clock()
+        self.patience = seconds
+
+    def check(self, trials: Sequence[Any]) -> None:
+        """Report if trials wait and none has run for too long; `trials` is Tune's list."""
+        now = self.clock()
+        if now - self.checked < CHECK_SECONDS:
+            return
+        self.checked = now
+        pending = [trial for trial in trials if trial.status == "PENDING"]
+        if not pending or any(trial.status == "RUNNING" for trial in trials):
+            self.last_moved, self.patience = now, self.seconds
+        elif now - self.last_moved >= self.patience:
+            self.patience *= 2
+            wanted = [trial.placement_group_factory.bundles[0] for trial in pending]
+            self.report(describe_stall(now - self.last_moved, wanted, self.nodes()))
+
+
+def describe_stall(seconds: float, wanted: Sequence[Bundle], nodes: Sequence[Bundle]) -> str:
+    """Return the text of a notice: what trials want, equal wants once, and why none of it is there."""
+    distinct = {tuple(sorted(bundle.items())): bundle for bundle in wanted}
+    lines = [f"no unit has started for {seconds:.0f} s; {len(wanted)} are waiting:"]
+    lines += [f"  {_words(bundle)} each: {reason(bundle, nodes)}" for bundle in distinct.values()]
+    lines.append("  they start as soon as resources are free; `ray status` shows the state of the cluster")
+    return "\n".join(lines)
+
+
+def reason(bundle: Bundle, nodes: Sequence[Bundle]) -> str:
+    """Return why none of the machines, given by their resources, has started a trial that wants `bundle`."""
+    lacking = [name for name, amount in bundle.items() if all(node.get(name, 0) < amount for node in nodes)]
+    if lacking:
+        return f"none of {cli.count(len(nodes), 'machine')} of the cluster has as much {' or '.join(lacking)}"
+    if not any(all(node.get(name, 0) >= amount for name, amount in bundle.items()) for node in nodes):
+        return f"no single machine of the cluster's {len(nodes)} has both"
+    return "the machines that have it are used by other work"
+
+
+def _words(bundle: Bundle) -> str:
+    return " and ".join(f"{amount:g} {name}" for name, amount in bundle.items())

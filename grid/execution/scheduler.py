@@ -21,7 +21,7 @@ from grid.execution.allocation import Allocations
 from grid.execution.coordinator import Coordinator, Listener
 from grid.execution.data_units import data_pipelines, prepare_data_units, publish_data
 from grid.execution.failures import RetryPolicy, failure_of_trial
-from grid.execution.stalled import StallNotice
+from grid.execution.progress import StallNotice
 from grid.execution.worker import run_trial
 from grid.options import RunOptions
 from grid.plan.plan import Plan

@@ -102,15 +102,3 @@ def _own_tracker(out: str | Path) -> str | None:
     """Return the database that a run without --tracking-uri writes; None where there is none yet."""
     uri = default_uri(Store(out).root)
     return uri if sqlite_file(uri).is_file() else None
-
-
-def with_metric(frame: "pd.DataFrame", metric: str, by: Sequence[str] = ()) -> "pd.DataFrame":
-    """Drop trials of tasks without `metric`, and rows that repeat a unit within one combination of `by`.
-
-    Raises InputError where no finished trial has the metric.
-    """
-    if metric not in frame.columns:
-        known = [name for name in frame.columns if frame[name].dtype == float]
-        raise InputError(f"--metric {metric}: no finished trial has it; {did_you_mean(metric, known)}")
-    frame = frame[frame["task"].isin(set(frame["task"][frame[metric].notna()]))]
-    return frame.drop_duplicates(["digest", *by])

@@ -138,6 +138,7 @@ def damage_a_file(draw: random.Random, found: Finished, out: Path) -> tuple[Path
 
 
 @pytest.mark.fault
+@pytest.mark.timeout(3600)
 def test_random_damage_shows_no_wrong_number_and_loses_nothing_intact(
     finished: Finished, tmp_path: Path
 ) -> None:

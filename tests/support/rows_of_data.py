@@ -144,7 +144,7 @@ DATA = [
         "a file in place of the folder, read-only folders, an unavailable bucket",
         "reported at once",
         (
-            "tests/grid/store/test_store.py::test_a_folder_that_cannot_be_written_is_told",
+            "tests/grid/store/test_store.py::test_create_refuses_a_folder_that_cannot_be_written",
             "tests/grid/doctor/test_checks.py::test_a_folder_that_cannot_be_written_or_locked",
             "tests/grid/store/test_backends.py::test_a_bucket_that_does_not_answer_is_an_infrastructure_fault",
             f"{BUCKET}a_bucket_that_is_not_there_is_told",

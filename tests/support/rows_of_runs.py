@@ -64,7 +64,7 @@ RUNS = [
         "reports what waits for what; continues when the node joins",
         (
             "tests/grid/execution/test_scheduler.py::test_run_waits_for_a_gpu_that_joins_late_and_reports_it",
-            "tests/grid/execution/test_stalled.py::test_stall_notice_reports_at_doubled_intervals_while_nothing_runs",
+            "tests/grid/execution/test_progress.py::test_stall_notice_reports_at_doubled_intervals_while_nothing_runs",
         ),
     ),
     Row(

@@ -1,12 +1,15 @@
-"""The notice of a stall: which resources trials wait for, and why no machine has them."""
+"""The progress line, and the notice of a stall: what trials wait for, and why no machine has it."""
 
+import io
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from made_units import data_unit, trial_unit
+from rich.console import Console
 
-from grid.execution import stalled
-from grid.execution.stalled import StallNotice
+from grid.execution import progress
+from grid.execution.progress import Progress, StallNotice
 
 MIXED = [{"CPU": 16.0}, {"CPU": 4.0, "GPU": 1.0}]
 
@@ -23,7 +26,7 @@ MIXED = [{"CPU": 16.0}, {"CPU": 4.0, "GPU": 1.0}]
 def test_reason_names_what_no_machine_has(
     bundle: dict[str, float], nodes: list[dict[str, float]], text: str
 ) -> None:
-    assert text in stalled.reason(bundle, nodes)
+    assert text in progress.reason(bundle, nodes)
 
 
 def trial(status: str, **resources: float) -> Any:
@@ -51,6 +54,33 @@ def test_stall_notice_is_silent_while_trials_run_or_none_waits() -> None:
 
 def test_stall_text_lists_equal_requests_once() -> None:
     wanted = [{"CPU": 1.0, "GPU": 0.25}] * 3 + [{"CPU": 1.0, "GPU": 0.5}]
-    text = stalled.describe_stall(61, wanted, [{"CPU": 8.0}])
+    text = progress.describe_stall(61, wanted, [{"CPU": 8.0}])
     assert text.splitlines()[0] == "no unit has started for 61 s; 4 are waiting:"
     assert text.count("0.25 GPU each") == text.count("0.5 GPU each") == 1
+
+
+def test_progress_line_counts_ended_units_and_names_running_ones() -> None:
+    first, second, data = trial_unit(0), trial_unit(1), data_unit(2)
+    printed = io.StringIO()
+    shown = Progress(Console(file=printed), dict.fromkeys((first.digest, second.digest, data.digest), 1.0))
+    for event, unit in (("started", data), ("started", first), ("finished", first), ("started", second)):
+        shown.on_event(event, unit)  # type: ignore[arg-type]
+    shown.on_images(1_200)
+    text = shown.line().plain
+    assert text.startswith("1/3 units · 0:00")
+    assert " left, until " in text
+    assert "1,200 images prepared" in text
+    assert text.endswith(f"{data.spec.verb} prepare 2 · {second.spec.verb} unet 1")
+
+
+def test_failed_and_retried_units_get_a_line_of_their_own() -> None:
+    printed = io.StringIO()
+    shown = Progress(Console(file=printed), {})
+    for event in ("started", "retried", "started", "failed", "blocked"):
+        shown.on_event(event, trial_unit(0))  # type: ignore[arg-type]
+    assert [line.split()[0] for line in printed.getvalue().splitlines()] == ["interrupted,", "failed"]
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (187, "3:07"), (7_500, "2 h 05 min")])
+def test_duration_is_minutes_or_hours(seconds: float, text: str) -> None:
+    assert progress.duration(seconds) == text
