@@ -37,10 +37,11 @@ from grid.store.store import Store
 from grid.store.verification import verify
 from grid.tracking.client import default_uri
 from medpt import cli
+from medpt.data import contents
 from medpt.data.dataset import Dataset
 from medpt.data.locate import user_cards
 from medpt.errors import InputError
-from medpt.specs import Finetune
+from medpt.specs import Finetune, Prepare
 
 if TYPE_CHECKING:
     from grid.tracking.background import BackgroundTracker
@@ -85,6 +86,7 @@ def run_space(options: RunOptions) -> int:
     tracker = start_tracker(run)
     print_counts(run, todo)
     if todo:
+        record_contents(run, todo, found)
         run_units(run, todo, opened, tracker)
     recorded = finish_tracking(run, tracker)
     readable = tracker.uri if recorded else None
@@ -101,7 +103,16 @@ def load_space(options: RunOptions) -> Space:
 def build_plan(space: Space, found: SpaceDatasets, options: RunOptions) -> Plan:
     """Return the units of the space, named by the datasets and the published weights found here."""
     published = datasets.published(space, options.imagenet_weights)
-    return planner.build_plan(space, found.fingerprints, published)
+    return planner.build_plan(space, found.fingerprints, published, found.contents)
+
+
+def record_contents(run: Run, todo: list[str], found: SpaceDatasets) -> None:
+    """Hash the files of datasets that will be prepared, unless that was done: later edits are seen by it."""
+    specs = [spec for name in todo if isinstance(spec := run.plan.units[name].spec, Prepare)]
+    for name in dict.fromkeys(spec.dataset for spec in specs):
+        contents.record(
+            found.folders[name], datasets.recorded_contents(run.store.root, found.fingerprints[name])
+        )
 
 
 def units_to_run(run: Run) -> list[str]:

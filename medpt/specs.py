@@ -75,7 +75,7 @@ class Prepare(UnitSpec):
     verb = "preparing"
     makes_data = True
     typical_seconds = 60.0
-    omitted_when_none = ("detector",)
+    omitted_when_none = ("detector", "content")
 
     dataset: str
     fingerprint: str  # of the original files, by medpt.data.fingerprint
@@ -86,6 +86,7 @@ class Prepare(UnitSpec):
     at_most: int | None = None  # the same, but a smaller set keeps all
     split_seed: int = 0  # one split shared by every row of a table
     detector: str | None = None  # digest of the Pretrain that finds what a pipeline with roi cuts around
+    content: str | None = None  # of files edited since the first preparation, by medpt.data.contents
 
     def inputs(self) -> tuple[str, ...]:
         return (self.detector,) if self.detector else ()

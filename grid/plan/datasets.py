@@ -1,12 +1,13 @@
 """The data folders of a space: found, fingerprinted and opened; every problem of all of them in one pass."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os.path import isdir
 from pathlib import Path
 
 from grid.plan.initialization import detector_dataset, requests, space_datasets
 from grid.space.trials import IMAGENET, Space
 from medpt.data import open_dataset
+from medpt.data.contents import edited
 from medpt.data.dataset import Dataset
 from medpt.data.fingerprint import fingerprint
 from medpt.data.locate import locate
@@ -16,6 +17,7 @@ from medpt.identity import canonical_json
 from medpt.models.weights import published_name
 
 ABSENT = "absent"
+CONTENTS = "contents"  # folder of the results
 IMAGENET_WEIGHTS, WEIGHTS = (
     "imagenet_weights",
     "weights",
@@ -29,6 +31,7 @@ class SpaceDatasets:
     fingerprints: dict[str, str]  # ABSENT where the folder was not found
     problems: list[str]
     weights: Path | None = None  # synthetic ones in the place of ImageNet's, where the space asks for them
+    contents: dict[str, str] = field(default_factory=dict)  # of datasets that were edited since
 
 
 def find(space: Space, data: Path | None, out: Path, *, write: bool) -> SpaceDatasets:
@@ -49,10 +52,19 @@ def find(space: Space, data: Path | None, out: Path, *, write: bool) -> SpaceDat
         except InputError as error:
             problems += [problem + _teaches(space, name) for problem in error.problems]
     problems = list(dict.fromkeys(problems))  # a folder of all that is not there is one
-    prints = dict.fromkeys(space_datasets(space), ABSENT)
-    return SpaceDatasets(
-        folders, prints | {n: fingerprint(path) for n, path in folders.items()}, problems, weights
-    )
+    found = {name: fingerprint(path) for name, path in folders.items()}
+    contents = {
+        name: content
+        for name, path in folders.items()
+        if (content := edited(path, recorded_contents(out, found[name]), write=write))
+    }
+    prints = dict.fromkeys(space_datasets(space), ABSENT) | found
+    return SpaceDatasets(folders, prints, problems, weights, contents)
+
+
+def recorded_contents(out: Path, fingerprint: str) -> Path:
+    """The times and hashes of the files of a dataset as they were when it was first prepared."""
+    return out / CONTENTS / f"{fingerprint}.json"
 
 
 def _teaches(space: Space, name: str) -> str:

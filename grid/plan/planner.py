@@ -42,13 +42,18 @@ from medpt.specs import (
 from medpt.survival.registry import SURVIVAL_MODELS
 
 
-def build_plan(space: Space, fingerprints: Mapping[str, str], published: Mapping[str, str]) -> Plan:
+def build_plan(
+    space: Space,
+    fingerprints: Mapping[str, str],
+    published: Mapping[str, str],
+    contents: Mapping[str, str] | None = None,
+) -> Plan:
     """Return the plan of a space.
 
     `fingerprints` names the original files of each dataset, `published` the ImageNet weights of each
-    backbone; both enter the digests.
+    backbone; both enter the digests. `contents` names edits since the first preparation.
     """
-    planner = Planner(fingerprints, published)
+    planner = Planner(fingerprints, published, contents or {})
     trials = tuple((trial, planner.add_trial(trial)) for trial in space.trials)
     analyses = tuple((entry, tuple(planner.add_analysis(entry))) for entry in space.analyses)
     return Plan(
@@ -74,8 +79,10 @@ def protocols(space: Space) -> dict[str, Values]:
 class Planner:
     """Collects the units of a space; the same work asked for twice is one unit."""
 
-    def __init__(self, fingerprints: Mapping[str, str], published: Mapping[str, str]) -> None:
-        self.fingerprints, self.published = fingerprints, published
+    def __init__(
+        self, fingerprints: Mapping[str, str], published: Mapping[str, str], contents: Mapping[str, str]
+    ) -> None:
+        self.fingerprints, self.published, self.contents = fingerprints, published, contents
         self.units: dict[str, Unit] = {}
         self.pretrainings: dict[str, Pretrain] = {}
         self.known: dict[tuple[Any, ...], str] = {}  # digests of data and pre-trainings by what asks for them
@@ -119,6 +126,7 @@ class Planner:
                 sample_size=sample_size,
                 at_most=at_most,
                 detector=detector,
+                content=self.contents.get(dataset),
             )
             label = sized(dataset, sample_size, at_most) + (" around the optic disc" if roi else "")
             self.known[key] = self.add(spec, label)

@@ -65,10 +65,14 @@ def _list(options: argparse.Namespace) -> int:
         published = (entry.counts.get(part) for part in ("train", "test"))
         counts = (f"{count:,}" if count else "-" for count in published)
         rows.append((entry.name, entry.modality, entry.task, classes, *counts, entry.licence))
+    print_table(rows)
+    return 0
+
+
+def print_table(rows: list[tuple[str, ...]]) -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    return 0
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -81,12 +85,13 @@ def _check(options: argparse.Namespace) -> int:
     rest, known = decoded(dataset, sys.stderr), set(first.problems)
     later = [problem for problem in rest.problems if problem not in known]
     _tell(rest.remarks, later)
+    if rest.table:
+        print_table(rest.table)
     if count := len(first.problems) + len(later):
         print(f"{dataset.info.name}: {count:,} problems", file=sys.stderr)
         return BAD_INPUT
-    print(
-        f"{dataset.info.name}: whole; {len(dataset):,} labelled images, {len(dataset.info.classes)} classes"
-    )
+    counts = f"{len(dataset):,} labelled images, {len(dataset.info.classes)} classes"
+    print(f"{dataset.info.name}: complete; {counts}")
     return 0
 
 

@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from medpt.data.dataset import IGNORE, Dataset, Record
 from medpt.data.glibc_memory import kept
 from medpt.data.image_hash import BYTES, perceptual_hash
-from medpt.data.label_counts import NO_SPLIT, LabelFindings, image_counts, judge
+from medpt.data.label_counts import NO_SPLIT, Counts, LabelFindings, image_counts, judge
 from medpt.data.leakage import near_pairs
 from medpt.errors import InputError
 
 BONE, LARGEST_BONE = 700, 0.25  # Hounsfield units; above it lies less than this share of any slice of a body
+CLASSES_SHOWN = 12  # columns of the table
 EVERY = {True: 1.0, False: 10.0}  # seconds between lines of progress: on a terminal, elsewhere
 
 
@@ -31,6 +32,7 @@ class Findings:
 
     problems: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    table: list[tuple[str, ...]] = field(default_factory=list)  # what was counted, with a header
 
 
 def check(dataset: Dataset, progress: TextIO) -> Findings:
@@ -67,7 +69,30 @@ def decoded(dataset: Dataset, progress: TextIO) -> Findings:
     judged = pixels.findings()
     found.problems += judged.problems
     found.remarks = [*seen.blank, *seen.copies(), *judged.notes]
+    found.table = counted(dataset, pixels.counts or image_counts(dataset), seen)
     return found
+
+
+def counted(dataset: Dataset, counts: Counts, seen: "_Seen") -> list[tuple[str, ...]]:
+    """A line for each split: images, patients, sizes, grey range, and images or pixels of each class."""
+    rows = [
+        ("SPLIT", "IMAGES", "PATIENTS", "SIZES", "RANGE", *map(str, dataset.info.classes[:CLASSES_SHOWN]))
+    ]
+    for split in dict.fromkeys(record.split or NO_SPLIT for record in dataset):
+        records = [record for record in dataset if (record.split or NO_SPLIT) == split]
+        patients = len({record.patient_id for record in records})
+        of_class = [
+            f"{counts.get(split, {}).get(name, 0):,}" for name in dataset.info.classes[:CLASSES_SHOWN]
+        ]
+        sizes, values = seen.sizes.get(split, []), seen.ranges.get(split, [])
+        size = f"{_span([w for w, _ in sizes])} x {_span([h for _, h in sizes])}" if sizes else "-"
+        shown = f"{min(low for low, _ in values):g} to {max(high for _, high in values):g}" if values else "-"
+        rows.append((split, f"{len(records):,}", f"{patients:,}", size, shown, *of_class))
+    return rows
+
+
+def _span(sides: list[int]) -> str:
+    return f"{min(sides)}" if min(sides) == max(sides) else f"{min(sides)}-{max(sides)}"
 
 
 def _decoding(dataset: Dataset, record: Record, seen: "_Seen", pixels: "_Pixels") -> list[str]:
@@ -175,9 +200,14 @@ class _Seen:
         self.records: list[Record] = []
         self.hashes: list[bytes] = []  # image_hash.perceptual_hash of `records`
         self.blank: list[str] = []
+        self.sizes: dict[str, list[tuple[int, int]]] = {}  # width, height by split
+        self.ranges: dict[str, list[tuple[float, float]]] = {}
 
     def add(self, record: Record, image: NDArray[Any]) -> None:
-        if image.min() == image.max():
+        split, low, high = record.split or NO_SPLIT, float(image.min()), float(image.max())
+        self.sizes.setdefault(split, []).append((image.shape[1], image.shape[0]))
+        self.ranges.setdefault(split, []).append((low, high))
+        if low == high:
             self.blank.append(f"{record.id}: all pixels are {image.flat[0]}")
             return
         digest = hashlib.blake2b(f"{image.shape}{image.dtype}".encode(), digest_size=16)

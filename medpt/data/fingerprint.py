@@ -1,6 +1,7 @@
 """A digest of the owner's files, so that prepared data know what they were made of."""
 
 import hashlib
+import os
 from pathlib import Path
 
 from medpt.data.dataset import Dataset
@@ -15,17 +16,30 @@ def fingerprint(dataset: Dataset | str | Path) -> str:
     """sha256 over (relative path, size) of every file below the root, and the content of small label files.
 
     Equal for equal files wherever the folder lies; debris of archives does not count. It cannot see an edit
-    that keeps a file's size, except in small files of LABELS (up to 16 MiB): images are not read.
+    that keeps a file's size, except in small files of LABELS (up to 16 MiB): images are not read here, and
+    medpt.data.contents finds such edits.
     Give a Dataset to have the root that its reader found. Raises InputError where there is no such folder.
     """
     root = dataset.root if isinstance(dataset, Dataset) else Path(dataset)
     if not root.is_dir():
         raise InputError(f"{root}: no such folder")
     prefix = len(str(root).rstrip("/")) + 1
-    found = sorted((entry.path[prefix:], entry.stat().st_size) for entry in walk(root))
+    found = sorted((entry.path[prefix:], _size(entry)) for entry in walk(root))
     digest = hashlib.sha256()
     for path, size in found:
         digest.update(f"{path}\0{size}\n".encode(errors="surrogateescape"))
         if path.lower().endswith(LABELS) and size <= LARGEST_LABELS:
             digest.update(hashlib.sha256((root / path).read_bytes()).digest())
     return digest.hexdigest()
+
+
+def _size(entry: os.DirEntry[str]) -> int:
+    try:
+        return entry.stat().st_size
+    except OSError as error:
+        lost = (
+            f"a link to {os.readlink(entry.path)}, which is missing" if entry.is_symlink() else error.strerror
+        )
+        raise InputError(
+            f"{entry.path}: {lost} (`datalad get` or `git annex get` fetches such files)"
+        ) from None

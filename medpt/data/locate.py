@@ -17,6 +17,7 @@ DEBRIS = {  # of archives, operating systems, network drives, notebooks and view
     *("@eadir", "@tmp", "@recycle", "@recently-snapshot", "@snapshot", "@sharebin", "@sharesnap"),
     *("#recycle", "#snapshot"),
 }
+RESULTS = ("done", "units", "leases", "plans")  # what every folder of results holds
 DEBRIS_STARTS = (".", "~$", "synophoto_thumb", "synofile_thumb")  # hidden; Office's locks; thumbnails
 
 
@@ -27,12 +28,18 @@ def is_debris(name: str) -> bool:
 
 
 def entries(folder: Path) -> list[os.DirEntry[str]]:
-    """What `folder` holds, sorted by name, without debris. Raises InputError if it cannot be listed."""
+    """What `folder` holds, sorted by name, no debris or results. Raises InputError if it is unreadable."""
     try:
         with os.scandir(folder) as found:
-            return sorted((entry for entry in found if not is_debris(entry.name)), key=lambda e: e.name)
+            kept = (entry for entry in found if not is_debris(entry.name) and not _holds_results(entry))
+            return sorted(kept, key=lambda entry: entry.name)
     except OSError as error:
         raise InputError(f"{folder}: {error.strerror}") from None
+
+
+def _holds_results(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a folder of results, which may lie below the data."""
+    return entry.is_dir() and all(os.path.isdir(f"{entry.path}/{name}") for name in RESULTS)
 
 
 def folders(folder: Path) -> list[Path]:

@@ -17,6 +17,7 @@ import numpy as np
 
 from medpt.data import image_hash, splits
 from medpt.data.dataset import IGNORE
+from medpt.data.label_counts import judge
 from medpt.data.manifest import FORMAT, OUTSIDE, Index, Manifest, ShardInfo, damage, read_facts, shard_info
 from medpt.errors import InputError
 from medpt.files import TEMPORARY, read_json, remove, replacing, sha256, write_json
@@ -242,7 +243,8 @@ def _digest(value: Any) -> str:
 def seal(folder: Path, info: DatasetCard, prepare: Prepare, shards: Sequence[ShardInfo]) -> Manifest:
     """Writes manifest.json over finished shards, given in their order: from now on the data are prepared.
 
-    What killed writers left in the folder is removed.
+    What killed writers left in the folder is removed. Raises InputError for a training set that nothing can
+    be learnt from (medpt.data.label_counts), but not for a sample.
     """
     from medpt.data.preprocess import output_size
 
@@ -259,6 +261,12 @@ def seal(folder: Path, info: DatasetCard, prepare: Prepare, shards: Sequence[Sha
         problems=tuple(problem for shard in shards for problem in shard.problems),
         shards=tuple(shards),
     )
+    if (
+        prepare.sample_size is None
+        and prepare.at_most is None
+        and (wrong := judge(info, manifest.counts).problems)
+    ):
+        raise InputError(wrong)
     for abandoned in folder.glob(f"{TEMPORARY}*"):
         remove(abandoned)
     manifest.write(folder)

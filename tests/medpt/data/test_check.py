@@ -118,8 +118,14 @@ def test_a_whole_dataset_is_told_to_be_whole(tmp_path: Path, capsys: pytest.Capt
     written(tmp_path / "whole", "Whole", "{train: 16, test: 4}")
     assert main(["check", "whole", str(tmp_path)]) == 0
     output = capsys.readouterr()
-    assert output.out == "Whole: whole; 20 labelled images, 2 classes\n"
-    assert "20 images decoded in 0 s" in output.err
+    assert output.out.splitlines() == [
+        "SPLIT  IMAGES  PATIENTS  SIZES    RANGE     background  vessel",
+        *(line for line in output.out.splitlines()[1:3]),
+        "Whole: complete; 20 labelled images, 2 classes",
+    ]
+    assert "train  16      " in output.out
+    assert " 32 x 24  " in output.out
+    assert "20 images decoded in" in output.err
 
 
 def test_all_of_twenty_three_planted_faults_are_told_in_one_run(

@@ -40,7 +40,7 @@ def test_schema_prints_the_keys_of_a_card(capsys: pytest.CaptureFixture[str]) ->
 def test_check_of_a_whole_copy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     phantom.write("DRIVE", tmp_path / "DRIVE", size=32)
     assert main(["check", "drive", str(tmp_path / "DRIVE")]) == 0
-    assert "DRIVE: whole; 40 labelled images, 2 classes" in capsys.readouterr().out
+    assert "DRIVE: complete; 40 labelled images, 2 classes" in capsys.readouterr().out
 
 
 def test_check_tells_everything_in_one_pass(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

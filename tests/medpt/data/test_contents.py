@@ -1,0 +1,64 @@
+"""Edits that keep the size of a file are seen, and touched files are not edits."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from medpt.data.contents import edited, record
+from medpt.data.fingerprint import fingerprint
+from medpt.errors import InputError
+
+
+def tree(folder: Path) -> Path:
+    for name in ("images/1.bmp", "masks/1.bmp", "labels.csv"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(f"pixels of {name}")
+    return folder
+
+
+def later(path: Path, content: bytes | None = None) -> None:
+    """Give a file another time and perhaps other content of the same length."""
+    if content is not None:
+        path.write_bytes(content.ljust(path.stat().st_size, b"."))
+    os.utime(path, ns=(0, path.stat().st_mtime_ns + 10**9))
+
+
+@pytest.mark.parametrize("name", ["images/1.bmp", "masks/1.bmp", "labels.csv"])
+def test_edits_of_equal_size_have_a_digest_until_they_are_undone(name: str, tmp_path: Path) -> None:
+    data, known = tree(tmp_path / "data"), tmp_path / "known.json"
+    assert edited(data, known, write=True) is None
+    before, original = fingerprint(data), (data / name).read_bytes()
+    record(data, known)
+    assert edited(data, known, write=True) is None
+    later(data / name, b"edited")
+    changed = edited(data, known, write=True)
+    assert changed
+    later(data / name, b"again")
+    assert edited(data, known, write=True) not in (None, changed)
+    later(data / name, original)
+    assert edited(data, known, write=True) is None
+    assert fingerprint(data) == before
+
+
+def test_touched_files_are_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, known = tree(tmp_path / "data"), tmp_path / "known.json"
+    record(data, known)
+    later(data / "images" / "1.bmp")
+    assert edited(data, known, write=True) is None
+    monkeypatch.setattr("medpt.data.contents.sha256", lambda path: pytest.fail(f"{path} is hashed again"))
+    assert edited(data, known, write=True) is None
+
+
+def test_results_below_the_data_are_no_part_of_them(tmp_path: Path) -> None:
+    before = fingerprint(tree(tmp_path))
+    for name in ("done", "units", "leases", "plans", "mlruns"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        (tmp_path / "runs" / name / "file.json").write_text("{}")
+    assert fingerprint(tmp_path) == before
+
+
+def test_a_link_to_what_is_missing_is_named(tmp_path: Path) -> None:
+    (tree(tmp_path) / "images" / "2.bmp").symlink_to("../.git/annex/objects/x")
+    with pytest.raises(InputError, match=r"2\.bmp: a link to \.\./\.git/annex/objects/x, which is missing"):
+        fingerprint(tmp_path)
