@@ -39,7 +39,7 @@ from grid.tracking.client import default_uri
 from medpt import cli
 from medpt.data import contents
 from medpt.data.dataset import Dataset
-from medpt.data.locate import user_cards
+from medpt.data.locate import card_problems, user_cards
 from medpt.errors import InputError
 from medpt.specs import Finetune, Prepare
 
@@ -96,7 +96,10 @@ def run_space(options: RunOptions) -> int:
 
 def load_space(options: RunOptions) -> Space:
     """Return the space with the trials that --filter and --limit select."""
-    space = reader.load(options.space, user_cards(options.data))
+    try:
+        space = reader.load(options.space, user_cards(options.data))
+    except InputError as error:  # a dataset that is not known may be that of a faulty card
+        raise InputError([*error.problems, *card_problems(options.data)]) from None
     return select_trials(space, options.filters, options.limit)
 
 

@@ -11,7 +11,7 @@ from medpt import cli
 from medpt.data import catalog
 from medpt.data.card import DatasetCard
 from medpt.data.catalog import card
-from medpt.data.locate import find_dataset, user_cards
+from medpt.data.locate import card_problems, find_dataset, user_cards
 from medpt.errors import InputError
 from medpt.schema import json_schema
 
@@ -66,6 +66,8 @@ def _list(options: argparse.Namespace) -> int:
         counts = (f"{count:,}" if count else "-" for count in published)
         rows.append((entry.name, entry.modality, entry.task, classes, *counts, entry.licence))
     print_table(rows)
+    if problems := card_problems(options.data):
+        print(InputError(problems), file=sys.stderr)
     return 0
 
 

@@ -81,6 +81,16 @@ class Dataset:
             twice = [name for name, count in counts.items() if count > 1]
             told = (f"{self.root}: {name} is listed {counts[name]} times" for name in twice)
             raise InputError([*self.problems, *told])
+        if odd := [name for name in self._file_names() if not _is_utf8(name)]:
+            remedy = "rename it, such as with `convmv -f cp1252 -t utf8`"
+            told = (f"{_printable(f'{self.root}/{name}')}: the name is not UTF-8; {remedy}" for name in odd)
+            raise InputError([*self.problems, *told])
+
+    def _file_names(self) -> Iterator[str]:
+        for record in self.records:
+            yield record.image_path
+            if record.mask_path:
+                yield record.mask_path
 
     def __iter__(self) -> Iterator[Record]:
         return iter(self.records)
@@ -101,3 +111,11 @@ class Dataset:
         if self.read_mask is None or record.mask_path is None:
             raise InputError(f"{record.image_path}: {self.info.name} has no mask for it")
         return self.read_mask(self.root, record)
+
+
+def _is_utf8(name: str) -> bool:
+    return not any("\udc80" <= character <= "\udcff" for character in name)
+
+
+def _printable(name: str) -> str:
+    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")

@@ -17,6 +17,14 @@ DEBRIS = {  # of archives, operating systems, network drives, notebooks and view
     *("@eadir", "@tmp", "@recycle", "@recently-snapshot", "@snapshot", "@sharebin", "@sharesnap"),
     *("#recycle", "#snapshot"),
 }
+MISNAMED = (
+    "dataset.yml",
+    "dataset.yaml",
+    "datasets.yaml",
+    "datasets.yml",
+    "dataset.yaml.txt",
+    "dataset.yml.txt",
+)
 RESULTS = ("done", "units", "leases", "plans")  # what every folder of results holds
 DEBRIS_STARTS = (".", "~$", "synophoto_thumb", "synofile_thumb")  # hidden; Office's locks; thumbnails
 
@@ -108,13 +116,27 @@ class UserDataset:
     home: Path
 
 
-def find_user_datasets(data: Path) -> dict[str, UserDataset]:
-    """Return the users' datasets that lie at `data` or up to two folders below it, by name.
+@dataclass(frozen=True)
+class UserDatasets:
+    """The users' datasets of a folder by name, and what is wrong with other cards in it.
 
-    Raises InputError with the problems of every card, and for a name that is taken.
+    A faulty card stops nobody who does not ask for it, so its problems are kept and not raised.
     """
+
+    found: dict[str, UserDataset]
+    problems: list[str]
+
+
+def find_user_datasets(data: Path) -> UserDatasets:
+    """Return the users' datasets that lie at `data` or up to two folders below it.
+
+    A name that two cards have belongs to neither. Raises InputError where there is no such folder.
+    """
+    if not data.is_dir():
+        raise InputError(f"{data}: no such folder; it should hold one folder for each dataset")
     found: dict[str, UserDataset] = {}
     problems: list[str] = []
+    twice: set[str] = set()
     for path in _card_files(data):
         try:
             user = UserDataset(read_card(path, taken=(*names(), *COLLECTIONS)), path.parent)
@@ -125,24 +147,34 @@ def find_user_datasets(data: Path) -> dict[str, UserDataset]:
         if first is not user:
             other = first.home / FILE
             problems.append(f"{path}: the name {user.card.name} is also that of {other}; rename one")
-    if problems:
-        raise InputError(problems)
-    return {user.card.name: user for user in found.values()}
+            twice.add(plain(user.card.name))
+    kept = {user.card.name: user for key, user in found.items() if key not in twice}
+    return UserDatasets(kept, [*problems, *_misnamed_cards(data)])
 
 
 def user_cards(data: Path | None) -> dict[str, DatasetCard]:
     """Return the cards of the users' datasets at or below `data`, by name; none without `data`."""
-    return {name: user.card for name, user in find_user_datasets(data).items()} if data else {}
+    return {name: user.card for name, user in find_user_datasets(data).found.items()} if data else {}
+
+
+def card_problems(data: Path | None) -> list[str]:
+    """What is wrong with cards at or below `data`, which `user_cards` leaves out."""
+    return find_user_datasets(data).problems if data else []
 
 
 def find_dataset(name: str, data: Path) -> tuple[DatasetCard, Path]:
     """Return the card of a dataset, and `data` or, of a user's dataset at or below `data`, its folder.
 
-    Raises InputError for a name that is neither built in nor found.
+    Raises InputError for a name that is neither built in nor found, with the problems of faulty cards, one
+    of which may be the one that is meant.
     """
-    users = {} if is_built_in(name) else find_user_datasets(data)
-    found = card(name, {key: user.card for key, user in users.items()})
-    return found, users[found.name].home if found.name in users else data
+    if is_built_in(name):
+        return card(name), data
+    users = find_user_datasets(data)
+    if users.problems and plain(name) not in map(plain, users.found):
+        raise InputError(users.problems)
+    found = card(name, {key: user.card for key, user in users.found.items()})
+    return found, users.found[found.name].home if found.name in users.found else data
 
 
 def locate(name: str, data: Path) -> Path:
@@ -169,10 +201,24 @@ def locate(name: str, data: Path) -> Path:
     raise InputError(_missing(found, data))
 
 
-def _card_files(data: Path) -> list[Path]:
+def _card_folders(data: Path) -> list[Path]:
     upper = folders(data) if data.is_dir() else []
-    level = [data, *upper, *(inner for folder in upper for inner in folders(folder))]
-    return [folder / FILE for folder in level if (folder / FILE).is_file()]
+    return [data, *upper, *(inner for folder in upper for inner in folders(folder))]
+
+
+def _card_files(data: Path) -> list[Path]:
+    return [folder / FILE for folder in _card_folders(data) if (folder / FILE).is_file()]
+
+
+def _misnamed_cards(data: Path) -> list[str]:
+    """Files that look like cards under another name, such as dataset.yml and dataset.yaml.txt."""
+    return [
+        f"{path}: is it a card? Rename it to {FILE}"
+        for folder in _card_folders(data)
+        if not (folder / FILE).is_file()
+        for path in files(folder, ".yml", ".yaml", ".txt")
+        if path.name.lower() in MISNAMED
+    ]
 
 
 def _missing(found: DatasetCard, data: Path) -> str:

@@ -10,7 +10,7 @@ from user_data import CLASSIFIED, write_card, write_picture
 from medpt.data import card, open_dataset
 from medpt.data.catalog import names
 from medpt.data.fingerprint import fingerprint
-from medpt.data.locate import find_root, find_user_datasets, locate, user_cards, walk
+from medpt.data.locate import card_problems, find_root, find_user_datasets, locate, user_cards, walk
 from medpt.errors import InputError
 
 
@@ -74,15 +74,41 @@ def test_user_datasets_are_found_by_name_below_the_data(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("name", "reason"), [("drive", "DRIVE"), ("M6-CLS", "M6-CLS"), ("random", "a word")])
 def test_user_datasets_have_names_of_their_own(name: str, reason: str, tmp_path: Path) -> None:
     write_card(tmp_path, CLASSIFIED | {"name": name}, "image,label\n")
-    with pytest.raises(InputError, match=rf"dataset.yaml:1: `name` is '{name}', which is taken \({reason}"):
-        find_user_datasets(tmp_path)
+    (problem,) = find_user_datasets(tmp_path).problems
+    assert f"dataset.yaml:1: `name` is '{name}', which is taken ({reason}" in problem
 
 
 def test_user_datasets_of_one_name_are_refused(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         write_card(tmp_path / folder, CLASSIFIED, "image,label\n")
+    write_card(tmp_path / "c", CLASSIFIED | {"name": "Other"}, "image,label\n")
+    users = find_user_datasets(tmp_path)
+    assert list(users.found) == ["Other"]
     with pytest.raises(InputError, match=r"b/dataset.yaml: the name Clinic is also that of .*a/dataset.yaml"):
-        find_user_datasets(tmp_path)
+        open_dataset("Clinic", tmp_path)
+
+
+@pytest.mark.parametrize("card_text", ["classes: [", "name: 5", "name: Faulty\nmodality: fundus\n"])
+def test_a_faulty_card_stops_nobody_else(card_text: str, tmp_path: Path) -> None:
+    top = write_card(tmp_path / "good", CLASSIFIED, "image,label\n1,healthy\n2,glaucoma\n")
+    for number in (1, 2):
+        write_picture(top / "images" / f"{number}.png")
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "dataset.yaml").write_text(card_text)
+    assert len(open_dataset("Clinic", tmp_path)) == 2
+    assert list(user_cards(tmp_path)) == ["Clinic"]
+    assert all("bad/dataset.yaml" in problem for problem in card_problems(tmp_path))
+    with pytest.raises(InputError, match=r"bad/dataset\.yaml"):
+        open_dataset("Faulty", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["dataset.yml", "Dataset.yaml", "dataset.yaml.txt"])
+def test_a_card_under_another_name_is_found(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("name: Clinic\n")
+    with pytest.raises(InputError, match=rf"{name}: is it a card\? Rename it to dataset\.yaml"):
+        open_dataset("Clinic", tmp_path)
+    with pytest.raises(InputError, match=r"absent: no such folder"):
+        open_dataset("Clinic", tmp_path / "absent")
 
 
 def test_find_root_takes_the_shallowest_and_ignores_debris(tmp_path: Path) -> None:

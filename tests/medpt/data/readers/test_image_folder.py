@@ -1,5 +1,6 @@
 """Users' datasets: what the table and the files say, and what masks of any kind become."""
 
+import os
 import pickle
 from pathlib import Path
 
@@ -352,3 +353,15 @@ def test_dicom_is_known_by_content_and_other_suffixes(name: str, tmp_path: Path)
         f"images/{name}",
         "images/other.dcm",
     ]
+
+
+def test_a_name_that_is_not_utf8_is_printed_and_refused(tmp_path: Path) -> None:
+    top = write_card(tmp_path, MASKED)
+    for folder in ("images", "masks"):
+        write_picture(Path(os.fsdecode(os.fsencode(top / folder) + b"/M\xfcller_3.png")), IDS * 255)
+    write_picture(top / "images" / "1.png", IDS)
+    write_picture(top / "masks" / "1.png", IDS)
+    found = complaints(top)
+    assert len(found) == 2
+    assert all("M\\xfcller_3.png: the name is not UTF-8" in problem for problem in found)
+    assert "\n".join(found).encode()
