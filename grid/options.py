@@ -55,7 +55,7 @@ class RunOptions:
 
     @property
     def local_folder(self) -> Path:
-        """Where this machine keeps the results, or of a bucket its copies of them."""
+        """The folder of the results on this machine; of a bucket, that of its copies."""
         return copy_of(self.out) if is_url(self.out) else Path(self.out)
 
     def open_store(self, run: str = "") -> "Store":

@@ -1,1 +1,1 @@
-"""Where a dataset of one's own should start from, by what a space left behind; the command `grid.advise`."""
+"""Recommend an initialization for a user's dataset from the results of a space: `grid.advise`."""

@@ -69,12 +69,12 @@ class Trust:
 
     @property
     def tau(self) -> Interval:
-        """The mean over targets with its 95 % bootstrap interval over targets."""
+        """Return the mean over targets with its 95 % bootstrap interval over targets."""
         return bootstrap_interval(list(self.taus.values())) if self.taus else Interval(*[float("nan")] * 3)
 
     @property
     def lacking(self) -> str:
-        """Why there is no recommendation; empty if there is one."""
+        """Return why there is no recommendation; "" if there is one."""
         if self.initializations < LEAST:
             return f"{self.initializations} initializations could be ranked, {LEAST} are needed"
         if len(self.taus) < LEAST:

@@ -56,7 +56,7 @@ def target(text: str) -> Dataset:
 
 
 def _of(folder: Path) -> DatasetCard:
-    """The card that lies in the folder, else the one known dataset that is published in such a folder."""
+    """Return the card in the folder, else that of the built-in dataset which has a folder of this name."""
     if (folder / FILE).is_file():
         return read_card(folder / FILE)
     name = folder.resolve().name

@@ -1,1 +1,1 @@
-"""Ray started or joined, its temporary folders, and how a process ends."""
+"""Start or join Ray, manage its temporary folders, and end processes."""

@@ -1,1 +1,1 @@
-"""Is everything there for a run? The command `grid.doctor` and what it looks at."""
+"""Check that a run can start: the command `grid.doctor` and its checks."""

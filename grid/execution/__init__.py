@@ -1,1 +1,1 @@
-"""Units of a plan to processes: what runs next, in which process, and what a failure means."""
+"""Run the units of a plan: which starts next, in which process, and what happens after a failure."""

@@ -1,4 +1,4 @@
-"""What becomes of each unit of a run: the object that Tune's loop and the preparation of data share."""
+"""The state of every unit of a run, shared by Ray Tune's loop and the thread that prepares data."""
 
 import logging
 import threading
@@ -18,10 +18,10 @@ from medpt.files import free_space
 
 log = logging.getLogger(__name__)
 
-REFRESH_SECONDS = 5.0  # after which the store is asked again what other drivers have finished
-DEFER_SECONDS = 10.0  # that a trial waits whose unit another driver works on
-DEFER_DATA_SECONDS = 1.0  # the same of a data unit, for which no process is started
-WAIT_SECONDS = 1.0  # between looks at what may start; Tune itself would look once a second
+REFRESH_SECONDS = 5.0  # between checks of the store for units that other drivers finished
+DEFER_SECONDS = 10.0  # that a unit waits on which another driver works
+DEFER_DATA_SECONDS = 1.0  # the same for a data unit, which needs no process
+WAIT_SECONDS = 1.0  # between checks of what may start; Tune itself checks once a second
 
 Event = Literal["started", "finished", "failed", "blocked", "retried", "taken"]
 Listener = Callable[[Event, Unit], object]

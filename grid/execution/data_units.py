@@ -1,4 +1,4 @@
-"""The data units of a run, prepared beside the training: images to shards, slides to patches, then published.
+"""The data units of a run: images to shards, slides to patches, while other units train.
 
 A unit that fails does not affect the others. An error that stops a whole pipeline fails the units that it had
 left.

@@ -1,4 +1,4 @@
-"""What a unit in its process reads, from the store and the caches of its node; and the device it runs on."""
+"""The inputs of a unit, from the store and the caches of its node; and the device that it runs on."""
 
 import json
 from collections.abc import Callable

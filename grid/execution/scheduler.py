@@ -1,4 +1,4 @@
-"""A plan carried out: Ray Data prepares, Ray Tune trains, each unit as soon as all it needs is finished.
+"""Run a plan: Ray Data prepares data, Ray Tune trains, and a unit starts once its inputs are finished.
 
 Tune only schedules. The store says what is finished, so a killed run is resumed by running what is left; the
 state of Tune is never read. A unit that is retried is a new trial, because it may need more of a machine.
@@ -61,7 +61,7 @@ class UnitSearcher(Searcher):
 
 
 class TuneEvents(tune.Callback):
-    """Passes on what Tune does not tell a searcher: why a trial was lost, and which trials wait."""
+    """Reports what Tune does not pass to a searcher: why a trial was lost, and which trials wait."""
 
     def __init__(self, coordinator: Coordinator, stall_notice: StallNotice) -> None:
         self.coordinator, self.stall_notice = coordinator, stall_notice
@@ -79,7 +79,7 @@ class TuneEvents(tune.Callback):
 
 @dataclass(frozen=True)
 class RunListeners:
-    """Who hears of a run: of the events of units, of prepared images, and of trials that cannot start."""
+    """Callbacks of a run: for events of units, prepared images, and trials that cannot start."""
 
     on_event: Sequence[Listener]
     on_images: Callable[[int], object]  # called with a number of images

@@ -1,9 +1,9 @@
-"""One unit of work, run by a process that Ray Tune started or reuses: from its digest to its marker.
+"""Run one unit in a process that Ray Tune started or reuses, from its digest to its marker.
 
-A unit that another process holds is given back, to be asked for again later. What a fault means: an
-interrupted process or a full disk is infrastructure, raised to Tune; grid/execution/scheduler.py has the
-unit resume from its last checkpoint. A loss that is not a number, bad data, too little memory and errors in
-the code are put on record with their reason; of these only too little memory is tried once more.
+A unit that another process holds is returned as "taken" and tried again later. Infrastructure faults (an
+interrupted process, a full disk) are raised to Tune, and the unit resumes from its last checkpoint in a new
+trial. A diverged loss, bad data, too little memory and errors in the code are recorded with their reason; of
+these only too little memory is tried once more.
 """
 
 import ctypes
@@ -36,9 +36,8 @@ from medpt.units.base import Job, run_unit
 
 log = logging.getLogger(__name__)
 
-WARM_SECONDS = 60.0  # that a process without work is kept while data are prepared
-
-TURN = 5.0  # seconds that a process waits for a unit that another one holds
+WARM_SECONDS = 60.0  # that a process without work waits for the first data
+CLAIM_SECONDS = 5.0  # that a process waits for a unit which another one holds
 Outcome = Literal["finished", "failed", "taken"]
 
 
@@ -66,7 +65,7 @@ def _run_trial(config: Mapping[str, Any], options: RunOptions, plan: str, run: s
 
 
 def warm_up(store: Store, units: Iterable[Unit]) -> None:
-    """Loads what training needs and waits for the first data, as Tune keeps one idle process, not several."""
+    """Load what training needs and wait for the first data, as Tune keeps only one process idle."""
     import torch
 
     torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))])  # loads half of torch
@@ -82,8 +81,8 @@ def _units(out: str, plan: str) -> Mapping[str, Unit]:
 
 
 def execute_unit(unit: Unit, store: Store, options: RunOptions, gpu_share: float) -> Outcome:
-    """Runs the unit unless another process does or did. Raises OSError on infrastructure faults."""
-    lease = _turn(unit.digest, store)
+    """Run the unit unless another process does or did. Raises OSError for infrastructure faults."""
+    lease = _claim(unit.digest, store)
     if lease is None:
         return "finished" if store.is_finished(unit.digest) else "taken"
     with store.leases.held(lease):
@@ -102,8 +101,8 @@ def execute_unit(unit: Unit, store: Store, options: RunOptions, gpu_share: float
             return "failed"
 
 
-def _turn(digest: str, store: Store) -> Lease | None:
-    until = time.monotonic() + TURN
+def _claim(digest: str, store: Store) -> Lease | None:
+    until = time.monotonic() + CLAIM_SECONDS
     while (lease := store.claim(digest)) is None and time.monotonic() < until:
         if store.is_finished(digest):
             return None
@@ -144,7 +143,7 @@ def _run(unit: Unit, inputs: StoreInputs, folder: Path) -> dict[str, float]:
 
 
 def _give_memory_back() -> None:
-    """A process that is reused must not keep the largest unit's memory (measured: 300 MB a unit)."""
+    """Return memory to the system, so that a reused process does not keep it (measured: 300 MB per unit)."""
     gc.collect()
     _keep_modules()
     if sys.platform == "linux":
@@ -153,7 +152,7 @@ def _give_memory_back() -> None:
 
 @cache
 def _keep_modules() -> None:
-    """Once a process: what is there now stays, and later collections need not look at it (0.3 s each)."""
+    """Exclude loaded modules from garbage collection, which saves 0.3 s each time; done once per process."""
     gc.freeze()
 
 

@@ -75,7 +75,10 @@ def trains(unit: Unit) -> bool:
 
 
 def gmacs(architecture: str, backbone: str) -> float:
-    """Of an extension's network a guess: the largest of those that share a part with it, else of all."""
+    """Return the multiply-adds of a network at 256 × 256, in units of 10^9.
+
+    For a network of an extension, it is the largest of the known ones with the same backbone or architecture.
+    """
     if known := GMACS.get((architecture, backbone)):
         return known
     alike = [value for key, value in GMACS.items() if architecture == key[0] or backbone == key[1]]
@@ -83,7 +86,7 @@ def gmacs(architecture: str, backbone: str) -> float:
 
 
 def steps(spec: Pretrain | Finetune) -> float:
-    """The middle of what the protocol allows."""
+    """Return the expected number of training steps."""
     return middle(spec.protocol)
 
 

@@ -18,24 +18,24 @@ from medpt.models.weights import published_name
 
 ABSENT = "absent"
 CONTENTS = "contents"  # folder of the results
-IMAGENET_WEIGHTS, WEIGHTS = (
-    "imagenet_weights",
-    "weights",
-)  # a key of `phantom`, the folder of what it asks for
+IMAGENET_WEIGHTS = "imagenet_weights"  # a key of `phantom`
+WEIGHTS = "weights"  # the folder of the synthetic weights that this key asks for
 PHANTOM_VERSION = 1  # raise it when the generator draws other images
 
 
 @dataclass(frozen=True)
 class SpaceDatasets:
+    """Where the datasets of a space were found, and what is wrong with the others."""
+
     folders: dict[str, Path]
     fingerprints: dict[str, str]  # ABSENT where the folder was not found
     problems: list[str]
-    weights: Path | None = None  # synthetic ones in the place of ImageNet's, where the space asks for them
+    weights: Path | None = None  # synthetic weights, if the space asks for them
     contents: dict[str, str] = field(default_factory=dict)  # of datasets that were edited since
 
 
 def find(space: Space, data: Path | None, out: Path, *, write: bool) -> SpaceDatasets:
-    """Where each dataset of the space lies; `write` makes its synthetic data where they are missing."""
+    """Find and fingerprint the datasets of a space; `write` creates synthetic data that are missing."""
     weights = None
     if data is None and space.settings.phantom is not None:
         data = phantom(space, out, write=write)
@@ -50,8 +50,8 @@ def find(space: Space, data: Path | None, out: Path, *, write: bool) -> SpaceDat
         try:
             folders[name] = folder(space, name, data)
         except InputError as error:
-            problems += [problem + _teaches(space, name) for problem in error.problems]
-    problems = list(dict.fromkeys(problems))  # a folder of all that is not there is one
+            problems += [problem + _why_detector(space, name) for problem in error.problems]
+    problems = list(dict.fromkeys(problems))  # datasets of a folder that is missing give one problem
     found = {name: fingerprint(path) for name, path in folders.items()}
     contents = {
         name: content
@@ -63,17 +63,18 @@ def find(space: Space, data: Path | None, out: Path, *, write: bool) -> SpaceDat
 
 
 def recorded_contents(out: Path, fingerprint: str) -> Path:
-    """The times and hashes of the files of a dataset as they were when it was first prepared."""
+    """Return the document with times and hashes of a dataset's files when it was first prepared."""
     return out / CONTENTS / f"{fingerprint}.json"
 
 
-def _teaches(space: Space, name: str) -> str:
-    """Why data are needed that no trial names."""
+def _why_detector(space: Space, name: str) -> str:
+    """Return why data are needed that no trial names; "" for data that one names."""
     cut = sorted({trial.target for trial in space.trials if name in detector_dataset(trial)})
-    return f"; `roi` of {', '.join(cut)} needs them: they teach the detector of optic discs" if cut else ""
+    return f"; `roi` of {', '.join(cut)} needs them to train the optic-disc detector" if cut else ""
 
 
 def folder(space: Space, name: str, data: Path) -> Path:
+    """Return the folder of a dataset below `data`. Raises InputError if it is missing."""
     given = space.settings.of(name).folder
     if given is None:
         return locate(name, data)
@@ -83,7 +84,7 @@ def folder(space: Space, name: str, data: Path) -> Path:
 
 
 def phantom(space: Space, out: Path, *, write: bool) -> Path:
-    """The folder of the space's synthetic data below `out`, which spaces with the same settings share."""
+    """Return the folder of synthetic data below `out`, which spaces with equal settings share."""
     import hashlib
 
     from medpt import phantom as generator
@@ -94,14 +95,14 @@ def phantom(space: Space, out: Path, *, write: bool) -> Path:
     target = out / "phantom" / hashlib.sha256(key.encode()).hexdigest()[:12]
     if write:
         for name in space_datasets(space):
-            place = target / space.settings.card(name).folders[0]
-            if not place.is_dir():
-                generator.write(name, place, **settings | differing.get(name, {}))
+            images = target / space.settings.card(name).folders[0]
+            if not images.is_dir():
+                generator.write(name, images, **settings | differing.get(name, {}))
     return target
 
 
 def synthetic_weights(space: Space, folder: Path, *, write: bool) -> Path | None:
-    """The folder of random numbers in the form of published weights; None where the space wants none."""
+    """Return the folder of random weights in the format of published ones; None without them."""
     if not (space.settings.phantom or {}).get(IMAGENET_WEIGHTS):
         return None
     target = folder / WEIGHTS
@@ -115,7 +116,7 @@ def synthetic_weights(space: Space, folder: Path, *, write: bool) -> Path | None
 
 
 def open_all(space: Space, found: SpaceDatasets) -> dict[str, Dataset]:
-    """Every dataset, with its labels read. InputError with the problems of all of them."""
+    """Open every dataset and read its labels. Raises InputError with the problems of all of them."""
     opened: dict[str, Dataset] = {}
     problems = list(found.problems)
     for name, path in found.folders.items():
@@ -129,9 +130,9 @@ def open_all(space: Space, found: SpaceDatasets) -> dict[str, Dataset]:
 
 
 def published(space: Space, folder: Path | None) -> dict[str, str]:
-    """What names the ImageNet weights that the space starts from, by backbone: the start of their sha256.
+    """Return the first digits of the SHA-256 of the ImageNet weights that a space uses, by backbone.
 
-    A file in `folder` is hashed; torchvision's downloads carry the same digits in their names.
+    A file in `folder` is hashed. Without one, the digits are those in the name of torchvision's download.
     """
     return {backbone: _weights_name(backbone, folder) for backbone in imagenet_backbones(space)}
 

