@@ -8,7 +8,7 @@ import numpy as np
 
 from grid.report.analyses import Layers, Modality
 from grid.report.charts import Chart, Cloud, HeatChart, Line, LineChart, ScatterChart
-from grid.report.paper_charts import colours
+from grid.report.paper_charts import by_target, colours
 from grid.results.cells import Cell
 from grid.results.display import BACKBONES
 from grid.results.stored_space import StoredSpace
@@ -76,11 +76,7 @@ def risk_groups(cells: Sequence[Cell], stored: StoredSpace, numbers: Mapping[str
 
     The curves are of the first finished seed, which is one split of the patients.
     """
-    groups: dict[tuple[str, str], list[Cell]] = {}
-    for cell in cells:
-        if cell.n:
-            groups.setdefault((cell.key.target, cell.network), []).append(cell)
-    charts = (_risk_groups(group, stored, numbers) for group in groups.values())
+    charts = (_risk_groups(group, stored, numbers) for group in by_target(cells))
     return [chart for chart in charts if chart]
 
 

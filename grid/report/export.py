@@ -37,21 +37,15 @@ COLUMNS = (
 
 def to_csv(found: Iterable[Cell]) -> str:
     """Long format, one row a cell; mean and std in per cent with four decimals, empty where undefined."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for cell in found:
-        factors = [*(getattr(cell.key, name) for name in FACTORS), cell.differences]
-        counts = [
-            cell.n,
-            cell.planned,
-            *(cell.states.get(state, 0) for state in ("failed", "blocked")),
-            cell.undefined,
-            cell.missing,
-        ]
-        numbers = [_number(cell.mean), _number(cell.std)]
-        writer.writerow([*factors, "+".join(cell.experiments), cell.metric, *numbers, *counts])
-    return text.getvalue()
+    return csv_text(COLUMNS, map(_cell_row, found))
+
+
+def _cell_row(cell: Cell) -> list[Any]:
+    key = (getattr(cell.key, name) for name in FACTORS)
+    factors = ["" if value is None else str(value) for value in (*key, cell.differences)]
+    counts = [cell.n, cell.planned, *(cell.states.get(state, 0) for state in ("failed", "blocked"))]
+    numbers = [_number(cell.mean), _number(cell.std), *counts, cell.undefined, cell.missing]
+    return [*factors, "+".join(cell.experiments), cell.metric, *numbers]
 
 
 def _number(value: float) -> str:

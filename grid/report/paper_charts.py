@@ -6,6 +6,8 @@ tables have all.
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -61,17 +63,26 @@ def source_colours(cells: Sequence[Cell]) -> dict[str, int]:
     return {cell.label: plain[cell.key.source] for cell in cells}
 
 
-def by_target(cells: Iterable[Cell]) -> dict[tuple[str, str], list[Cell]]:
-    """Return the cells with a finished repeat by (target, network)."""
-    found: dict[tuple[str, str], list[Cell]] = {}
+def by_target(cells: Iterable[Cell]) -> list[list[Cell]]:
+    """Return the cells with a finished repeat, those of one target and network together."""
+    return _grouped(cells, lambda cell: (cell.key.target, cell.network))
+
+
+def networks(cells: Iterable[Cell]) -> list[list[Cell]]:
+    """Return the cells with a finished repeat, those of one column of the tables and network together."""
+    return _grouped(cells, lambda cell: (cell.column, cell.network))
+
+
+def _grouped(cells: Iterable[Cell], key: Callable[[Cell], Any]) -> list[list[Cell]]:
+    found: dict[Any, list[Cell]] = {}
     for cell in cells:
         if cell.n:
-            found.setdefault((cell.key.target, cell.network), []).append(cell)
-    return found
+            found.setdefault(key(cell), []).append(cell)
+    return list(found.values())
 
 
 def _drawn(cells: Iterable[Cell]) -> list[list[Cell]]:
-    return list(by_target(cells).values())[:MOST_GROUPS]
+    return by_target(cells)[:MOST_GROUPS]
 
 
 def _random(group: Iterable[Cell]) -> Cell | None:
@@ -118,60 +129,52 @@ def _scores(group: list[Cell], numbers: Colours) -> Chart:
     return RowChart(column_name(*first.column), first.network, _metric(first), rows, level)
 
 
-def scores_by_source_size(cells: Sequence[Cell], numbers: Colours) -> list[Chart]:
-    """Draw a chart for each target: scores over the images of the source; what has no size as a level."""
-    return [_source_sizes(group, numbers) for group in _drawn(cells)]
+@dataclass(frozen=True)
+class _Axis:
+    """What scores are drawn over: `value` of a cell (0: a level), `name` of its line, `text` of a tick."""
+
+    label: str
+    value: Callable[[Cell], float]
+    name: Callable[[Cell], str]
+    text: str
+    logarithmic: bool = False
 
 
-def _source_sizes(group: list[Cell], numbers: Colours) -> Chart:
-    sized = [cell for cell in group if cell.key.sample_size]
-    names = dict.fromkeys(bracketed(cell.key.source, cell.source_settings) for cell in sized)
-    series = [
-        _series(
-            name,
-            numbers,
-            [cell for cell in sized if bracketed(cell.key.source, cell.source_settings) == name],
-            lambda cell: float(cell.key.sample_size or 0),
-        )
-        for name in names
-    ]
-    levels = [
+SIZES = _Axis(
+    "training images of the source",
+    lambda cell: float(cell.key.sample_size or 0),
+    lambda cell: bracketed(cell.key.source, cell.source_settings),
+    "{:,.0f}",
+    logarithmic=True,
+)
+SHARES = _Axis(
+    "share of the target's training set, %",
+    lambda cell: 100 * cell.key.target_size,
+    lambda cell: cell.label,
+    "{:g}",
+)
+
+
+def scores_over(axis: _Axis, cells: Sequence[Cell], numbers: Colours) -> list[Chart]:
+    """Draw a chart for each target: mean scores with their deviations over an axis."""
+    return [_over(axis, group, numbers) for group in _drawn(cells)]
+
+
+def _over(axis: _Axis, group: list[Cell], numbers: Colours) -> Chart:
+    lines: dict[str, list[Cell]] = {}
+    for cell in group:
+        if axis.value(cell):
+            lines.setdefault(axis.name(cell), []).append(cell)
+    series = [_series(name, numbers, members, axis.value) for name, members in lines.items()]
+    series += [
         Line(_named(cell), numbers[cell.label], (), (cell.mean,), "level")
         for cell in group
-        if not cell.key.sample_size
+        if not axis.value(cell)
     ]
-    ticks = tuple((size, f"{size:,.0f}") for size in sorted({x for line in series for x in line.x}))
-    first = group[0]
-    return LineChart(
-        first.key.target,
-        first.network,
-        "training images of the source",
-        _metric(first),
-        (*series, *levels),
-        ticks,
-        logarithmic=True,
-    )
-
-
-def scores_by_target_share(cells: Sequence[Cell], numbers: Colours) -> list[Chart]:
-    """Draw a chart for each target: scores over the share of its training set that is used."""
-    return [_target_shares(group, numbers) for group in _drawn(cells)]
-
-
-def _target_shares(group: list[Cell], numbers: Colours) -> Chart:
-    series = tuple(
-        _series(
-            name,
-            numbers,
-            [cell for cell in group if cell.label == name],
-            lambda cell: 100 * cell.key.target_size,
-        )
-        for name in dict.fromkeys(cell.label for cell in group)
-    )
-    ticks = tuple((share, f"{share:g}") for share in sorted({x for line in series for x in line.x}))
-    first = group[0]
-    label = "share of the target's training set, %"
-    return LineChart(first.key.target, first.network, label, _metric(first), series, ticks)
+    places = sorted({x for line in series for x in line.x})
+    ticks, first = tuple((x, axis.text.format(x)) for x in places), group[0]
+    labels = (first.key.target, first.network, axis.label, _metric(first))
+    return LineChart(*labels, tuple(series), ticks, axis.logarithmic)
 
 
 def _series(name: str, numbers: Colours, members: list[Cell], x: Callable[[Cell], float]) -> Line:
@@ -186,10 +189,10 @@ def _series(name: str, numbers: Colours, members: list[Cell], x: Callable[[Cell]
     )
 
 
-DRAWINGS = {
+DRAWINGS: Mapping[str, Callable[[Sequence[Cell], Colours], list[Chart]]] = {
     "rows": scores_by_initialization,
-    "sizes": scores_by_source_size,
-    "shares": scores_by_target_share,
+    "sizes": partial(scores_over, SIZES),
+    "shares": partial(scores_over, SHARES),
 }
 
 
@@ -203,15 +206,6 @@ def gains(cells: Sequence[Cell], numbers: Colours) -> list[Chart]:
         if _random(network) and any(cell.key.initialization != RANDOM for cell in network):
             columns.setdefault(network[0].column, []).append(network)
     return [_gains(column, groups, numbers) for column, groups in columns.items()]
-
-
-def networks(cells: Iterable[Cell]) -> list[list[Cell]]:
-    """Return the cells with a finished repeat, those of one network and column of the tables together."""
-    found: dict[Any, list[Cell]] = {}
-    for cell in cells:
-        if cell.n:
-            found.setdefault((cell.column, cell.network), []).append(cell)
-    return list(found.values())
 
 
 def _gains(column: tuple[str, float], networks: list[list[Cell]], numbers: Colours) -> Chart:

@@ -128,7 +128,7 @@ class Trials:
     @property
     def in_groups(self) -> list[Cell]:
         """Cells with a finished seed, by target and network, each in the order of the cells."""
-        return [cell for group in paper_charts.by_target(self.cells).values() for cell in group]
+        return [cell for group in paper_charts.by_target(self.cells) for cell in group]
 
     @property
     def groups(self) -> int:

@@ -64,7 +64,7 @@ def test_source_sizes_are_a_line_and_unsized_sources_a_level() -> None:
         ),
         trial(0, 0.4, initialization="random", source="random"),
     )
-    (chart,) = paper_charts.scores_by_source_size(found, paper_charts.source_colours(found))
+    (chart,) = paper_charts.scores_over(paper_charts.SIZES, found, paper_charts.source_colours(found))
     assert isinstance(chart, LineChart)
     line, level = chart.lines
     assert (line.x, line.y) == ((5000.0, 10000.0), pytest.approx((55.0, 60.0)))
@@ -74,7 +74,7 @@ def test_source_sizes_are_a_line_and_unsized_sources_a_level() -> None:
 
 def test_target_shares_are_in_per_cent() -> None:
     found = cells(*(trial(0, share, target_size=share) for share in (1.0, 0.5)))
-    (chart,) = paper_charts.scores_by_target_share(found, numbers(found))
+    (chart,) = paper_charts.scores_over(paper_charts.SHARES, found, numbers(found))
     assert isinstance(chart, LineChart)
     assert chart.lines[0].x == (50.0, 100.0)
 

@@ -65,7 +65,7 @@ def cell(out: Path, initialization: str, architecture: str = "unet") -> dict[str
 
 
 @pytest.mark.parametrize("name", ["table.csv", "table.tex"])
-def test_tables_are_golden(made: tuple[Path, Plan], name: str) -> None:
+def test_report_tables_are_golden(made: tuple[Path, Plan], name: str) -> None:
     assert (made[0] / "reports" / "made" / name).read_bytes() == (GOLDEN / name).read_bytes()
 
 
@@ -80,7 +80,7 @@ def test_trials_csv_has_every_trial_with_its_state(made: tuple[Path, Plan]) -> N
     }
 
 
-def test_a_lost_run_leaves_a_smaller_n_and_no_silent_mean(copy: tuple[Path, Plan]) -> None:
+def test_report_of_a_lost_run_shows_a_smaller_n(copy: tuple[Path, Plan]) -> None:
     out, plan = copy
     before = cell(out, "ISIC2019")
     lost = digest_of(plan, "ISIC2019 → DRIVE · unet/resnet18 · 1")
@@ -96,7 +96,7 @@ def test_a_lost_run_leaves_a_smaller_n_and_no_silent_mean(copy: tuple[Path, Plan
     assert "textbf{76.00} (1 of 2)" in (out / "reports" / "made" / "table.tex").read_text()
 
 
-def test_failed_blocked_and_not_run_differ(made: tuple[Path, Plan]) -> None:
+def test_report_distinguishes_failed_blocked_and_missing(made: tuple[Path, Plan]) -> None:
     counts = ("n", "planned", "failed", "blocked", "missing")
     assert [cell(made[0], "ADE20K", "classifier")[name] for name in counts] == [0, 2, 0, 2, 0]
     assert [cell(made[0], "ISIC2019", "hynet")[name] for name in counts] == [1, 2, 1, 0, 0]
@@ -107,14 +107,14 @@ def test_failed_blocked_and_not_run_differ(made: tuple[Path, Plan]) -> None:
     assert "10 of 14 trials finished; 1 failed, 2 could not start" in text
 
 
-def test_failures_are_listed_with_their_reason(made: tuple[Path, Plan]) -> None:
+def test_report_lists_failures_with_their_reason(made: tuple[Path, Plan]) -> None:
     text = page(made[0])
     assert "the loss is nan at step 7" in text
     assert "2 trials need it and could not start" in text
     assert f"failed/{digest_of(made[1], 'ADE20K · shufflenet_v2')}.log" in text
 
 
-def test_a_failure_that_only_mlflow_knows_is_listed(copy: tuple[Path, Plan]) -> None:
+def test_report_lists_a_failure_that_only_mlflow_has(copy: tuple[Path, Plan]) -> None:
     out, plan = copy
     digest = digest_of(plan, "ISIC2019 → DRIVE · hynet/resnet18 · 1")
     (out / "failed" / f"{digest}.json").unlink()
@@ -123,14 +123,14 @@ def test_a_failure_that_only_mlflow_knows_is_listed(copy: tuple[Path, Plan]) -> 
     assert cell(out, "ISIC2019", "hynet")["failed"] == 1
 
 
-def test_hostile_names_are_text(made: tuple[Path, Plan]) -> None:
+def test_report_shows_hostile_names_as_text(made: tuple[Path, Plan]) -> None:
     text = page(made[0])
     assert "<script>alert" not in text
     assert "&lt;script&gt;alert(" in text
     assert "made numbers &amp; &lt;b&gt;sharp&lt;/b&gt; names" in text
 
 
-def test_the_page_is_self_contained_and_well_formed(made: tuple[Path, Plan]) -> None:
+def test_page_is_self_contained_and_well_formed(made: tuple[Path, Plan]) -> None:
     reader = Reader()
     reader.feed(page(made[0]))
     assert reader.open == []
@@ -142,14 +142,14 @@ def test_the_page_is_self_contained_and_well_formed(made: tuple[Path, Plan]) -> 
     assert "@import" not in page(made[0])
 
 
-def test_links_within_the_page_have_a_target(made: tuple[Path, Plan]) -> None:
+def test_page_links_have_a_target(made: tuple[Path, Plan]) -> None:
     text = page(made[0])
     targets = set(re.findall(r'href="#([^"]+)"', text))
     assert targets
     assert targets <= set(re.findall(r'id="([^"]+)"', text))
 
 
-def test_curves_predictions_and_examples_are_shown(made: tuple[Path, Plan]) -> None:
+def test_page_shows_charts_predictions_and_examples(made: tuple[Path, Plan]) -> None:
     text = page(made[0])
     assert text.count('<figure class="chart">') == 2 + 3  # gains by target, curves by network
     assert text.count('class="gallery"') == 1
@@ -158,7 +158,7 @@ def test_curves_predictions_and_examples_are_shown(made: tuple[Path, Plan]) -> N
 
 
 @pytest.mark.parametrize("name", ["history.json", "predictions.npz", "record.json"])
-def test_a_missing_artifact_becomes_a_sentence(copy: tuple[Path, Plan], name: str) -> None:
+def test_report_names_a_missing_artifact(copy: tuple[Path, Plan], name: str) -> None:
     out, plan = copy
     digest = digest_of(plan, "ISIC2019 → DRIVE · unet/resnet18 · 0")
     if name == "record.json":
@@ -168,7 +168,7 @@ def test_a_missing_artifact_becomes_a_sentence(copy: tuple[Path, Plan], name: st
     assert f"{plan.units[digest].label}: {name} is missing or is not the file" in page(out)
 
 
-def test_a_store_that_lost_everything_still_gives_the_tables(copy: tuple[Path, Plan]) -> None:
+def test_report_of_an_empty_store_keeps_the_tables(copy: tuple[Path, Plan]) -> None:
     out, _ = copy
     for folder in ("units", "done", "failed"):
         shutil.rmtree(out / folder)
@@ -178,14 +178,14 @@ def test_a_store_that_lost_everything_still_gives_the_tables(copy: tuple[Path, P
     assert "its result is not in the store, so history.json cannot be shown" in page(out)
 
 
-def test_a_damaged_shard_becomes_a_sentence(copy: tuple[Path, Plan]) -> None:
+def test_report_names_a_damaged_shard(copy: tuple[Path, Plan]) -> None:
     out, plan = copy
     (out / "units" / digest_of(plan, "DRIVE") / "shard-00000.parquet").write_bytes(b"not parquet")
     report.build("made", out)
     assert "DRIVE: the shard shard-00000.parquet cannot be read" in page(out)
 
 
-def test_the_protocol_shows_values_and_defaults(made: tuple[Path, Plan]) -> None:
+def test_page_shows_protocol_values_and_defaults(made: tuple[Path, Plan]) -> None:
     text = page(made[0])
     assert "<mark>30</mark> <small>default 30,000</small>" in text
     assert "<mark>40</mark> <small>default 60,000</small>" in text
@@ -194,17 +194,17 @@ def test_the_protocol_shows_values_and_defaults(made: tuple[Path, Plan]) -> None
             assert digest[:12] in text
 
 
-def test_the_papers_numbers_stand_beside_ours(made: tuple[Path, Plan]) -> None:
+def test_page_shows_the_papers_numbers_beside_ours(made: tuple[Path, Plan]) -> None:
     text = page(made[0])
     assert re.search(r"92\.17 .*± 2\.03", text)  # table 2: ShuffleNet V2, random, ChestXRay
     assert re.search(r">−21\.52<", text)
 
 
-def test_a_partial_copy_of_the_data_is_named_beside_the_papers_numbers(made: tuple[Path, Plan]) -> None:
+def test_page_names_a_partial_copy_of_the_data(made: tuple[Path, Plan]) -> None:
     assert "30 of 5,856 published images" in page(made[0])
 
 
-def test_synthetic_data_are_named_and_not_compared_with_the_paper(copy: tuple[Path, Plan]) -> None:
+def test_page_names_synthetic_data_and_does_not_compare_them(copy: tuple[Path, Plan]) -> None:
     from medpt.data.fingerprint import fingerprint
 
     out, _ = copy
@@ -228,7 +228,7 @@ def test_synthetic_data_are_named_and_not_compared_with_the_paper(copy: tuple[Pa
     assert "these data are synthetic" in page(out)
 
 
-def test_a_run_of_a_part_of_the_space_says_so(
+def test_page_reports_a_run_of_fewer_trials_than_the_space(
     copy: tuple[Path, Plan], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out, _ = copy
@@ -240,7 +240,9 @@ def test_a_run_of_a_part_of_the_space_says_so(
     assert "planned with 14 of the 21 trials of the space" in page(out)
 
 
-def test_many_findings_are_a_table(copy: tuple[Path, Plan], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_page_shows_many_findings_as_a_table(
+    copy: tuple[Path, Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
     out, _ = copy
     assert '<dl class="findings">' in page(out)
     monkeypatch.setitem(MOST, "sentences", 2)
@@ -249,7 +251,7 @@ def test_many_findings_are_a_table(copy: tuple[Path, Plan], monkeypatch: pytest.
     assert re.search(r'<td class="num" data-sort="[0-9.]+">\+6\.00</td>\s*<td>.*above', page(out))
 
 
-def test_an_unfinished_space_has_a_report(tmp_path: Path) -> None:
+def test_report_of_an_unfinished_space(tmp_path: Path) -> None:
     plan = made_space.plan(tmp_path)
     store = made_space.publish(plan, tmp_path, set(plan.units), {})
     uri = made_space.record_all(store, plan)
@@ -259,7 +261,7 @@ def test_an_unfinished_space_has_a_report(tmp_path: Path) -> None:
     assert "no comparison" in text
 
 
-def test_the_command_prints_the_page_and_refuses_in_one_line(
+def test_command_prints_the_page_and_refuses_in_one_line(
     made: tuple[Path, Plan], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["--space", "made", "--out", str(made[0])]) == 0
@@ -268,7 +270,7 @@ def test_the_command_prints_the_page_and_refuses_in_one_line(
     assert capsys.readouterr().err.strip().count("\n") == 0
 
 
-def test_nothing_is_written_for_a_space_that_was_never_run(tmp_path: Path) -> None:
+def test_report_of_a_space_that_never_ran_writes_nothing(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="was not run"):
         report.build("made", tmp_path)
     assert not (tmp_path / "reports").exists()

@@ -67,24 +67,24 @@ def unit(plan: Plan, kind: str) -> str:
 
 
 @pytest.mark.parametrize("key", KEYS)
-def test_tables_are_golden(made: tuple[Path, Plan], key: str) -> None:
+def test_report_tables_are_golden(made: tuple[Path, Plan], key: str) -> None:
     assert (made[0] / "reports" / "made" / f"{key}.csv").read_bytes() == (GOLDEN / f"{key}.csv").read_bytes()
 
 
-def test_a_section_a_table_and_figure_in_the_papers_order(made: tuple[Path, Plan]) -> None:
+def test_sections_follow_the_papers_order(made: tuple[Path, Plan]) -> None:
     assert re.findall(r'<section id="((?:figure|table)[^"]*)"', page(made[0])) == KEYS
     navigation = re.search(r"<nav>.*?</nav>", page(made[0]), re.DOTALL)
     assert navigation
     assert [key for key in re.findall(r'href="#([^"]+)"', navigation.group()) if key in KEYS] == KEYS
 
 
-def test_what_belongs_to_no_section_has_the_general_ones(made: tuple[Path, Plan]) -> None:
+def test_experiments_outside_the_paper_have_general_sections(made: tuple[Path, Plan]) -> None:
     general = section(made[0], "results")
     assert "CE-Net" in general
     assert "ChestXRay2017" not in general
 
 
-def test_the_page_is_self_contained_and_well_formed(made: tuple[Path, Plan]) -> None:
+def test_page_is_self_contained_and_well_formed(made: tuple[Path, Plan]) -> None:
     reader = Reader()
     reader.feed(page(made[0]))
     assert reader.open == []
@@ -93,7 +93,7 @@ def test_the_page_is_self_contained_and_well_formed(made: tuple[Path, Plan]) -> 
     assert "could not read" not in page(made[0])
 
 
-def test_a_lost_run_is_two_of_three_everywhere(copy: tuple[Path, Plan]) -> None:
+def test_every_section_shows_two_of_three_for_a_lost_run(copy: tuple[Path, Plan]) -> None:
     out, plan = copy
     lost = digest_of(plan, LOST)
     frame = results.load("made", out)
@@ -113,11 +113,11 @@ def test_a_lost_run_is_two_of_three_everywhere(copy: tuple[Path, Plan]) -> None:
     assert "ResNet-18 · Random → ChestXRay: 2 of 3 seeds" in judged or "not decidable yet" in judged
 
 
-def test_nothing_is_short_where_all_is_finished(made: tuple[Path, Plan]) -> None:
+def test_finished_space_shows_no_missing_seeds(made: tuple[Path, Plan]) -> None:
     assert "2 of 3" not in page(made[0])
 
 
-def test_welch_is_scipys_and_holm_is_statsmodels(made: tuple[Path, Plan]) -> None:
+def test_p_values_equal_scipy_and_statsmodels(made: tuple[Path, Plan]) -> None:
     rows = table(made[0], "table-2")
     assert len(rows) == 4
     for row in rows.to_dict("records"):
@@ -141,7 +141,7 @@ def test_gains_are_paired_by_seed(made: tuple[Path, Plan]) -> None:
     assert row["paired_p_holm"] == row["paired_p"]  # the section's only test
 
 
-def test_the_papers_numbers_are_the_printed_ones(made: tuple[Path, Plan]) -> None:
+def test_paper_numbers_are_the_printed_ones(made: tuple[Path, Plan]) -> None:
     (row,) = (
         table(made[0], "table-2")
         .query("initialization == 'CheXpert-20k' and target == 'DRIVE'")
@@ -163,7 +163,7 @@ def test_survival_shows_both_indices(made: tuple[Path, Plan]) -> None:
     assert "Cox on clinical data" in section(made[0], "table-6")
 
 
-def test_table_4_stands_beside_the_papers(made: tuple[Path, Plan]) -> None:
+def test_table_4_shows_the_papers_counts(made: tuple[Path, Plan]) -> None:
     rows = table(made[0], "table-4").set_index("row")
     assert rows["ours"].to_dict() == {
         "patients": 11,
@@ -175,7 +175,7 @@ def test_table_4_stands_beside_the_papers(made: tuple[Path, Plan]) -> None:
     assert "lost.svs: does not open" in section(made[0], "table-4")
 
 
-def test_distances_are_those_of_the_stored_points(made: tuple[Path, Plan]) -> None:
+def test_distances_equal_those_of_the_stored_points(made: tuple[Path, Plan]) -> None:
     """Slowly: the mean distance of all points, divided by the reference's own, over seeds and inits."""
     out, plan = made
     stored = {
@@ -211,7 +211,7 @@ def test_distances_are_those_of_the_stored_points(made: tuple[Path, Plan]) -> No
     assert "4.498" in text
 
 
-def test_layers_and_filters_are_the_stored_ones(made: tuple[Path, Plan]) -> None:
+def test_layers_and_filters_equal_the_stored_ones(made: tuple[Path, Plan]) -> None:
     layers = table(made[0], "figure-6a")
     assert len(layers) == 2 * len(made_paper.LAYERS)
     assert set(layers["source"]) == {"imagenet*", "ISIC2019"}
@@ -220,14 +220,14 @@ def test_layers_and_filters_are_the_stored_ones(made: tuple[Path, Plan]) -> None
 
 
 @pytest.mark.parametrize(("kind", "name"), [("svcca", "svcca.npz"), ("coordinates", "coordinates.npz")])
-def test_a_missing_artifact_becomes_a_sentence(copy: tuple[Path, Plan], kind: str, name: str) -> None:
+def test_report_names_a_missing_artifact(copy: tuple[Path, Plan], kind: str, name: str) -> None:
     out, plan = copy
     (out / "units" / unit(plan, kind) / name).unlink()
     report.build("made", out)
     assert f"{name} is missing or is not the file" in page(out)
 
 
-def test_analyses_that_are_not_finished_are_counted(copy: tuple[Path, Plan]) -> None:
+def test_unfinished_analyses_are_counted(copy: tuple[Path, Plan]) -> None:
     out, plan = copy
     for digest, entry in plan.units.items():
         if entry.kind in ("coordinates", "svcca"):
@@ -238,7 +238,7 @@ def test_analyses_that_are_not_finished_are_counted(copy: tuple[Path, Plan]) -> 
     assert "2 of 8 analyses finished." in page(out)
 
 
-def test_the_claims_of_the_paper_are_judged(made: tuple[Path, Plan]) -> None:
+def test_claims_of_the_paper_are_judged(made: tuple[Path, Plan]) -> None:
     rows = pd.read_csv(made[0] / "reports" / "made" / "claims.csv").set_index("id")
     assert rows["paper"].to_dict() == {verdict.id: verdict.verdict for verdict in verdicts.paper()}
     assert rows.loc["C19", "ours"] == "not decidable yet"

@@ -19,7 +19,7 @@ SCORES = st.lists(st.floats(0, 1), min_size=0, max_size=5)
 
 
 @given(SCORES, st.integers(0, 4))
-def test_a_cell_is_the_mean_of_finished_seeds_alone(values: list[float], lost: int) -> None:
+def test_cell_is_the_mean_of_finished_seeds(values: list[float], lost: int) -> None:
     if not values and not lost:
         return
     (cell,) = made("random", values, len(values) + lost)
@@ -34,25 +34,25 @@ def test_a_cell_is_the_mean_of_finished_seeds_alone(values: list[float], lost: i
         assert cell.std == pytest.approx(np.std(values, ddof=1) * 100, abs=1e-9)
 
 
-def test_a_value_of_an_unfinished_trial_is_no_value() -> None:
+def test_cell_ignores_values_of_unfinished_trials() -> None:
     (cell,) = cells(trial(0, 0.5), trial(1, 0.9, "running"), trial(2, float("nan")))
     assert cell.values == {Repeat(0, 0, 0): 50.0}
     assert (cell.n, cell.planned) == (1, 3)
 
 
-def test_a_finished_trial_without_a_number_is_undefined_and_not_missing() -> None:
+def test_cell_counts_a_finished_trial_without_a_number_as_undefined() -> None:
     (cell,) = cells(trial(0, float("nan")), trial(1, float("nan")))
     assert (cell.n, cell.undefined, cell.missing) == (0, 2, 0)
     assert export.latex_cell(cell, math.nan) == "undef (0 of 2)"
     assert export.to_csv([cell]).splitlines()[1].endswith(",,,0,2,0,0,2,0")
 
 
-def test_a_unit_of_two_experiments_counts_once() -> None:
+def test_cell_counts_a_unit_of_two_experiments_once() -> None:
     (cell,) = cells(trial(0, 0.5), trial(0, 0.5, experiment="two"), trial(1, 0.7))
     assert (cell.n, cell.planned, cell.experiments) == (2, 2, ("one", "two"))
 
 
-def test_the_metric_follows_the_task() -> None:
+def test_metric_follows_the_task() -> None:
     both = cells(
         trial(0, 0.5) | {"auc": None},
         trial(0, None, target="ISIC2019", architecture="classifier") | {"auc": 0.9},
@@ -77,7 +77,7 @@ def test_verdicts(random: list[float], trained: list[float], verdict: str) -> No
     assert tables.VERDICTS[verdict] in findings.sentence(contrast) or verdict == "none"
 
 
-def test_a_difference_of_one_standard_deviation_is_noise() -> None:
+def test_difference_of_one_standard_deviation_is_noise() -> None:
     random = made("random", [0.25, 0.75])
     spread = statistics.stdev([25.0, 75.0]) / 100
     (contrast,) = tables.contrasts([*random, *made("ISIC2019", [0.5 + spread, 0.5 + spread])])
@@ -87,14 +87,14 @@ def test_a_difference_of_one_standard_deviation_is_noise() -> None:
     assert nearer.verdict == "noise"
 
 
-def test_the_best_of_several_is_compared() -> None:
+def test_contrast_compares_the_best_of_several() -> None:
     group = [*made("random", [0.5, 0.5]), *made("ISIC2019", [0.6, 0.7]), *made("ADE20K", [0.8, 0.7])]
     (contrast,) = tables.contrasts(group)
     assert contrast.best is group[2]
     assert contrast.gain == pytest.approx(25)
 
 
-def test_bold_is_the_best_of_a_block_whatever_the_others_lack() -> None:
+def test_latex_bold_is_the_best_of_a_block() -> None:
     (table,) = tables.tables([*made("random", [], 2), *made("ISIC2019", [0.6, 0.7])])
     (block,) = table.blocks
     assert block.best(0) == pytest.approx(65)
@@ -102,7 +102,7 @@ def test_bold_is_the_best_of_a_block_whatever_the_others_lack() -> None:
     assert export.latex_cell(block.rows[1][1][0], block.best(0)) == "\\textbf{65.00} $\\pm$ 7.07"
 
 
-def test_sentences_say_n_of_n() -> None:
+def test_sentence_shows_finished_of_planned() -> None:
     (contrast,) = tables.contrasts([*made("random", [0.7, 0.7], 3), *made("ISIC2019", [0.8, 0.8])])
     assert findings.sentence(contrast) == (
         "ISIC2019 is best with 80.00 ± 0.00, 10.00 points above random weights with "
@@ -110,7 +110,7 @@ def test_sentences_say_n_of_n() -> None:
     )
 
 
-def test_the_answer_counts_verdicts_and_names_no_winner_of_a_tie() -> None:
+def test_answer_counts_verdicts_and_names_a_tie() -> None:
     found = [
         *tables.contrasts([*made("random", [0.7, 0.7]), *made("ISIC2019", [0.8, 0.8])]),
         *tables.contrasts([*made("random", [0.7, 0.7]), *made("ADE20K", [0.6, 0.6])]),
@@ -133,6 +133,6 @@ def test_latex_compiles(tmp_path: Path) -> None:
     assert subprocess.run(command, cwd=tmp_path, capture_output=True).returncode == 0
 
 
-def test_latex_escapes_what_tex_would_read() -> None:
+def test_latex_escapes_special_characters() -> None:
     assert export.escape("50%_a&b#$") == "50\\%\\_a\\&b\\#\\$"
     assert export.escape("\\{}") == "\\textbackslash{}\\{\\}"
