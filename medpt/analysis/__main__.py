@@ -1,4 +1,4 @@
-"""`python -m medpt.analysis`: how far datasets lie apart, and what training made of a network."""
+"""`python -m medpt.analysis`: distances of datasets, and the effect of training on a network."""
 
 import argparse
 import os
@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--out", metavar="FILE", type=Path, help=".csv of pairs, or .npz of all arrays")
     _images(command, at_most=400)
 
-    command = commands.add_parser("svcca", help="per layer, how alike two states of a network are")
+    command = commands.add_parser("svcca", help="similarity of two states of a network, layer by layer")
     command.set_defaults(command=_svcca)
     command.add_argument("before", metavar="BEFORE", type=Path, help="init.safetensors of a pre-training")
     command.add_argument("after", metavar="AFTER", type=Path, help="its best.safetensors")
@@ -65,14 +65,12 @@ def _images(command: argparse.ArgumentParser, at_most: int) -> None:
     command.add_argument("--device", default="cpu")
 
 
-def _told(line: str) -> None:
+def _report(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
 def settings_from(texts: list[str]) -> Settings:
-    """DEFAULTS with KEY=VALUE of the command line. InputError names every key and value that is not
-    accepted.
-    """
+    """Return DEFAULTS with KEY=VALUE of the command line; InputError names every refused key and value."""
     changes: dict[str, Any] = {}
     problems = []
     known = {field.name: type(getattr(DEFAULTS, field.name)) for field in fields(Settings)}
@@ -92,7 +90,7 @@ def settings_from(texts: list[str]) -> Settings:
 
 
 def _converted(value: str, kind: type) -> Any:
-    """The value where it has the form of the kind, else the text, which the settings then refuse."""
+    """Return the value if the text has the form of its type, else the text, which the settings refuse."""
     if kind is tuple:
         return tuple(value.split(","))
     if kind is bool:
@@ -105,17 +103,17 @@ def _cmd(options: argparse.Namespace) -> None:
     if options.out and options.out.suffix not in OUTPUTS:
         raise InputError(f"--out {options.out}: a name that ends in {' or '.join(OUTPUTS)} is accepted")
     if len(options.sets) < 2:
-        raise InputError(f"{options.sets[0]} alone; two sets or more are compared")
+        raise InputError(f"{options.sets[0]}: one set; give two or more to compare")
     sets = _sets(options.sets, options, settings.size, settings.clahe)
     from medpt.analysis.distances import controls, distances
     from medpt.analysis.sets import Progress
 
     networks = len(settings.inits) * settings.seeds
-    found = distances(sets, settings, options.device, Progress(networks, _told))
-    _show_distances(found)
+    found = distances(sets, settings, options.device, Progress(networks, _report))
+    _print_distances(found)
     if options.controls:
-        beside = controls(sets, found, options.device, Progress(2 * networks, _told))
-        _show_controls(found, beside)
+        beside = controls(sets, found, options.device, Progress(2 * networks, _report))
+        _print_controls(found, beside)
     if options.out:
         _write(options.out, found)
         print(f"written: {options.out}")
@@ -127,11 +125,11 @@ def _sets(
     from medpt.analysis.sets import read
 
     if options.at_most < 2:
-        raise InputError(f"--at-most {options.at_most}: a whole number from 2 is accepted")
-    return read(texts, options.data, size, at_most=options.at_most, clahe=clahe, tell=_told)
+        raise InputError(f"--at-most {options.at_most}: use 2 or more")
+    return read(texts, options.data, size, at_most=options.at_most, clahe=clahe, report=_report)
 
 
-def _show_distances(found: "Distances") -> None:
+def _print_distances(found: "Distances") -> None:
     from rich.table import Table
 
     table = Table(title="average cmd (lower = more alike; diagonal: the set with itself)")
@@ -151,14 +149,12 @@ def _show_distances(found: "Distances") -> None:
     console.print(f"used: {used} epsilon, to {found.settings.scaling}")
 
 
-def _show_controls(found: "Distances", beside: "dict[str, NDArray[np.float64]]") -> None:
+def _print_controls(found: "Distances", beside: "dict[str, NDArray[np.float64]]") -> None:
     from rich.table import Table
 
     from medpt.analysis.distances import nearest_agreement, rank_correlation
 
-    table = Table(
-        "control", "Spearman with cmd", "same nearest", title="what remains of it without a network"
-    )
+    table = Table("control", "Spearman with cmd", "same nearest", title="controls without a network")
     for name, matrix in beside.items():
         same = nearest_agreement(found.average, matrix)
         table.add_row(name, f"{rank_correlation(found.average, matrix):.3f}", f"{same:.0%}")
@@ -208,7 +204,7 @@ def _svcca(options: argparse.Namespace) -> None:
 
 
 def _both(options: argparse.Namespace) -> Any:
-    """Names and encoders of both files. InputError with the problems of both."""
+    """Return names and encoders of both files; InputError with the problems of both."""
     from medpt.analysis.activations import read_encoder
 
     found, problems = [], []

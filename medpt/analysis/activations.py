@@ -1,9 +1,9 @@
 """Per-layer SVCCA of one network before and after training, on the same images (Wen et al. 2021, Fig. 6a).
 
-Read are the raw outputs of the convolutions, before batch norm, and the pooled features. A row is a
-position of an image, a variable a channel; positions are drawn per image, the same in both networks, until
-there are 40 rows a channel and 20,000 at least, as far as the images go. Covariances are taken as the
-batches pass: memory does not depend on the number of images.
+The raw outputs of the convolutions, before batch norm, and the pooled features are compared. A row is a
+position of an image, a variable a channel. Positions are drawn per image, the same in both networks: 40 rows
+per channel and at least 20,000, if the images have so many. Covariances are accumulated over batches, so that
+memory does not depend on the number of images.
 """
 
 from collections.abc import Iterator, Mapping
@@ -35,10 +35,10 @@ Images = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Similarity:
-    """SVCCA of one layer: 1 where nothing but a rotation happened, `floor` for independent rows.
+    """SVCCA of one layer: 1 for equal up to a rotation, `floor` for independent rows.
 
-    `weights`, in [-1, 1], is the correlation of the flattened kernels, as the paper's section 1 may be read
-    ("weight similarity"); nan where the layer has none.
+    `weights`, in [-1, 1], is the correlation of the flattened kernels, a reading of the paper's
+    section 1 ("weight similarity"); nan for a layer without kernels.
     """
 
     layer: str
@@ -98,7 +98,7 @@ def _correlation(a: Tensor, b: Tensor) -> float:
 def _same_layers(left: Mapping[str, Tensor], right: Mapping[str, Tensor]) -> None:
     shapes = [{layer: rows.shape[1] for layer, rows in side.items()} for side in (left, right)]
     if shapes[0] != shapes[1]:
-        raise InputError("before and after differ in layers or widths; one network is compared with itself")
+        raise InputError("before and after differ in layers or widths; give two states of one network")
 
 
 def _batch(images: Images, device: str) -> Tensor:
@@ -118,14 +118,14 @@ def settle(network: nn.Module, images: Images) -> None:
 
 @dataclass(frozen=True)
 class _Sampling:
-    """Which positions of which layer are read in the batch that begins at image `start`."""
+    """The positions that are read of each layer in the batch that begins at image `start`."""
 
     images: int
     seed: int
     start: int
 
     def __call__(self, layer: str, maps: Tensor) -> Tensor:
-        """(B, C, h, w) to rows (B · q, C)."""
+        """Return rows (B · q, C) of maps (B, C, h, w)."""
         channels, area = maps.shape[1], maps.shape[2] * maps.shape[3]
         rows = max(ROWS, ROWS_A_CHANNEL * channels)
         each = min(area, -(-rows // self.images))
@@ -137,7 +137,7 @@ class _Sampling:
 
 @torch.no_grad()
 def sampled(network: Encoder, images: Tensor, sampling: _Sampling) -> dict[str, Tensor]:
-    """Rows (n, channels) by layer, in the order in which the layers were run."""
+    """Return rows (n, channels) by layer, in the order of the forward pass."""
     found: dict[str, Tensor] = {}
 
     def hook(layer: str) -> object:
@@ -157,22 +157,22 @@ def sampled(network: Encoder, images: Tensor, sampling: _Sampling) -> dict[str, 
 
 
 def convolutions(network: nn.Module) -> Iterator[tuple[str, nn.Conv2d]]:
-    """The convolutions and their names; without ResNet's 1 × 1 shortcuts, which Fig. 6a does not count."""
+    """Yield names and convolutions without ResNet's 1 × 1 shortcuts, which Fig. 6a does not count."""
     for name, module in network.named_modules():
         if isinstance(module, nn.Conv2d) and "downsample" not in name:
             yield name, module
 
 
 def first_filters(network: nn.Module) -> NDArray[np.float64]:
-    """Weights (m, 3, k, k) of the first convolution."""
+    """Return the weights (m, 3, k, k) of the first convolution."""
     layer = next(module for _, module in convolutions(network))
     return layer.weight.detach().double().cpu().numpy()
 
 
 def read_encoder(file: Path) -> tuple[str, Encoder]:
-    """The backbone's name, and its encoder with the weights of a safetensors file of medpt.models.weights.
+    """Return the backbone's name and its encoder with the weights of a file of medpt.models.weights.
 
-    Raises InputError where the file is absent or damaged, or its encoder is that of no built-in backbone.
+    Raises InputError if the file is missing or damaged, or if its encoder is not a built-in backbone's.
     """
     state = {
         name.removeprefix(weights.ENCODER): tensor
@@ -184,4 +184,4 @@ def read_encoder(file: Path) -> tuple[str, Encoder]:
         if not weights.differences(encoder.state_dict(), state):
             encoder.load_state_dict(state, assign=True)
             return backbone, encoder.eval()
-    raise InputError(f"{file}: its encoder is none of {', '.join(BACKBONES)}")
+    raise InputError(f"{file}: its encoder is not one of {', '.join(BACKBONES)}")

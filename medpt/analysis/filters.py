@@ -1,7 +1,6 @@
-"""The filters of a first convolution (m, 3, k, k): as a picture, and in numbers (Wen et al. 2021, Fig. 6b).
+"""Pictures and statistics of the filters (m, 3, k, k) of a first convolution (Wen et al. 2021, Fig. 6b).
 
-Numpy alone. Filters keep their order in every panel, so that panels of one network before and after
-training can be laid over each other.
+Needs numpy only. Filters keep their order, so that panels before and after training can be compared.
 """
 
 import numpy as np
@@ -16,37 +15,37 @@ COLUMNS, ENLARGED, GAP = 8, 8, 4  # filters a row; pixels a weight; white pixels
 PADDED = 64  # side of the spectra: the frequency is read to 1/64 cycle a pixel
 
 
-def checked(filters: ArrayLike) -> Filters:
-    """float64 (m, 3, k, k). Raises InputError for another shape and for what is no finite number."""
+def require_filters(filters: ArrayLike) -> Filters:
+    """Return filters as float64 (m, 3, k, k); InputError for other shapes and values that are not finite."""
     weights = np.asarray(filters, dtype=np.float64)
     if weights.ndim != 4 or weights.shape[1] != 3 or weights.shape[2] != weights.shape[3] or not weights.size:
         raise InputError(f"filters of shape {weights.shape}; (filters, 3, k, k) is accepted")
     if not np.isfinite(weights).all():
-        raise InputError("filters hold what is no finite number")
+        raise InputError("filters are not finite")
     return weights
 
 
 def panel(filters: ArrayLike) -> Picture:
-    """RGB picture uint8 (H, W, 3) of a grid of eight columns, each weight 8 × 8 pixels.
+    """Draw filters as an RGB picture uint8 (H, W, 3): eight per row, each weight 8 × 8 pixels.
 
-    Each filter has its own scale, its least weight 0 and its largest 255 over the three channels together; a
-    constant one is mid-grey.
+    Each filter is scaled so that the smallest weight of its three channels is 0 and the largest 255; a
+    constant filter is mid-grey.
     """
-    weights = checked(filters)
+    weights = require_filters(filters)
     low, high = (f(weights, axis=(1, 2, 3), keepdims=True) for f in (np.min, np.max))
     spread = np.where(high > low, high - low, 1)
     return _grid(np.where(high > low, (weights - low) / spread, 0.5))
 
 
 def difference(before: ArrayLike, after: ArrayLike) -> Picture:
-    """`panel` of after - before on one scale for all filters: mid-grey is no change, 0 or 255 the largest."""
+    """Draw after - before like `panel`, on one scale: mid-grey is no change, 0 and 255 the largest change."""
     change = _change(before, after)
     largest = np.abs(change).max() or 1.0
     return _grid(0.5 + change / (2 * largest))
 
 
 def _grid(values: Filters) -> Picture:
-    """Values in [0, 1], (m, 3, k, k), as tiles on white."""
+    """Draw values in [0, 1], (m, 3, k, k), as tiles on white."""
     tiles = np.rint(values * 255).astype(np.uint8).transpose(0, 2, 3, 1)
     tiles = tiles.repeat(ENLARGED, axis=1).repeat(ENLARGED, axis=2)
     step = tiles.shape[1] + GAP
@@ -59,45 +58,47 @@ def _grid(values: Filters) -> Picture:
 
 
 def relative_change(before: ArrayLike, after: ArrayLike) -> float:
-    """‖after - before‖ / ‖before‖ over all weights; 0: nothing learned here."""
-    return float(np.linalg.norm(_change(before, after)) / np.linalg.norm(checked(before)))
+    """Return ‖after - before‖ / ‖before‖ over all weights, from 0, no change."""
+    return float(np.linalg.norm(_change(before, after)) / np.linalg.norm(require_filters(before)))
 
 
 def cosine(before: ArrayLike, after: ArrayLike) -> float:
-    """Of all weights less their means, in [-1, 1]; 1: the same up to scale and shift."""
+    """Return the correlation of all weights, in [-1, 1]; 1: the same up to scale and shift."""
     _change(before, after)
-    old, new = (weights.ravel() - weights.mean() for weights in (checked(before), checked(after)))
+    old, new = (
+        weights.ravel() - weights.mean() for weights in (require_filters(before), require_filters(after))
+    )
     return float(old @ new / (np.linalg.norm(old) * np.linalg.norm(new)))
 
 
 def _change(before: ArrayLike, after: ArrayLike) -> Filters:
-    old, new = checked(before), checked(after)
+    old, new = require_filters(before), require_filters(after)
     if old.shape != new.shape:
         raise InputError(
-            f"filters of shapes {old.shape} before and {new.shape} after; one network is expected"
+            f"filters of shapes {old.shape} before and {new.shape} after; give two states of one network"
         )
     return new - old
 
 
 def patterns(filters: ArrayLike) -> Filters:
-    """(m, k, k): each filter's dominant spatial pattern, of mean 0 and norm 1; a constant filter gives zeros.
+    """Return each filter's dominant spatial pattern, (m, k, k), with mean 0 and norm 1; zeros if constant.
 
-    The first right singular vector of its (3, k²) matrix. Its sign says nothing.
+    It is the first right singular vector of the filter's (3, k²) matrix; its sign is arbitrary.
     """
-    weights = checked(filters)
+    weights = require_filters(filters)
     spatial = np.linalg.svd(weights.reshape(*weights.shape[:2], -1), full_matrices=False)[2][:, 0]
     return unit(spatial).reshape(len(weights), *weights.shape[2:])
 
 
 def unit(rows: Filters) -> Filters:
-    """Rows (m, d) with mean 0 and norm 1; rows that are constant to rounding become zeros."""
+    """Scale rows (m, d) to mean 0 and norm 1; rows that are constant up to rounding become zeros."""
     centred = rows - rows.mean(1, keepdims=True)
     norm = np.linalg.norm(centred, axis=1, keepdims=True)
     return np.where(norm > 1e-12, centred / np.maximum(norm, 1e-12), 0)
 
 
 def spectra(shapes: Filters) -> tuple[Filters, Filters, Filters]:
-    """Energy (m, 64, 64) of patterns (m, k, k), and each bin's frequencies (64, 64) down and across.
+    """Return the energy (m, 64, 64) of patterns (m, k, k), and frequencies (64, 64) down and across.
 
     Frequencies are in cycles a pixel, from -0.5 to 0.5.
     """
@@ -108,7 +109,7 @@ def spectra(shapes: Filters) -> tuple[Filters, Filters, Filters]:
 
 
 def spectrum_centroid(filters: ArrayLike) -> float:
-    """Mean over filters of the energy-weighted mean frequency of their patterns, cycles a pixel.
+    """Return the energy-weighted mean frequency of patterns in cycles per pixel, mean over filters.
 
     White noise has 0.38; higher is finer.
     """
@@ -117,8 +118,9 @@ def spectrum_centroid(filters: ArrayLike) -> float:
 
 
 def anisotropy(filters: ArrayLike) -> float:
-    """Mean over filters of |Σ E e^{2iθ}| / Σ E, in [0, 1]: 1 is one orientation, 0 none or two at right
-    angles.
+    """Return the mean over filters of |Σ E e^{2iθ}| / Σ E, in [0, 1].
+
+    1 is a single orientation, 0 is none or two at right angles.
     """
     energy, down, across = spectra(patterns(filters))
     turned = np.exp(2j * np.arctan2(down, across))
@@ -126,6 +128,6 @@ def anisotropy(filters: ArrayLike) -> float:
 
 
 def _mean_of_shaped(values: Filters, energy: Filters) -> float:
-    """Mean of values/energy over the filters that are not constant; nan where all are."""
+    """Return the mean of values/energy over filters that are not constant; nan if all are."""
     shaped = energy > 0
     return float((values[shaped] / energy[shaped]).mean()) if shaped.any() else float("nan")

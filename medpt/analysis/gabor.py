@@ -1,8 +1,8 @@
-"""How much of a first convolution is Gabor filters: fits, a rule for counting, and a control.
+"""The share of Gabor filters in a first convolution: fits, a criterion, and a control.
 
-The paper looks at pictures (Fig. 6b); the score is this project's (specification, section 3). R² alone cannot
-tell a Gabor from a smooth blob, so a filter counts only if it is also band-pass, and the figure to publish is
-the score less that of the same patterns with scrambled phases. Kernels of 5 × 5 and more.
+The paper shows pictures (Fig. 6b); the score is this project's (specification, section 3). A smooth blob also
+has a high R², so a filter counts only if it is also band-pass. The score to publish is the difference from
+that of the same patterns with scrambled phases. Kernels are 5 × 5 or larger.
 """
 
 from dataclasses import dataclass
@@ -37,15 +37,15 @@ class Fits:
     def gabor(self) -> NDArray[np.bool_]:
         """R² above THRESHOLD at a wavelength of at most LONGEST.
 
-        The place of the spectrum's peak would not do in place of the wavelength: Gaussian blobs of 1 px have
-        theirs at 1/6 cycle a pixel, once the mean is removed.
+        The peak of the spectrum cannot replace the wavelength: that of Gaussian blobs of 1 px without their
+        mean is at 1/6 cycle per pixel.
         """
         return (self.r2 > THRESHOLD) & (self.parameters[:, 5] <= LONGEST)
 
 
 @dataclass(frozen=True)
 class Score:
-    """Shares of filters in [0, 1] and mean R²; `fraction - control` is the figure to publish."""
+    """Shares of filters in [0, 1] and mean R²; `published` is the share minus that of the control."""
 
     fraction: float
     mean_r2: float
@@ -58,13 +58,13 @@ class Score:
         return self.fraction - self.control
 
 
-def gabor_score(filters: ArrayLike, seed: int = 0, scrambles: int = SCRAMBLES) -> Score:
-    """Score of filters (m, 3, k, k), k ≥ 5: the fraction that are Gabors, and that of the control.
+def gabor_score(filters: ArrayLike, seed: int = 0) -> Score:
+    """Score filters (m, 3, k, k), k ≥ 5: the fraction that are Gabors, and that of the control.
 
-    Raises InputError for smaller kernels (ShuffleNet's 3 × 3), which a Gabor fits whatever they hold.
+    Raises InputError for smaller kernels (ShuffleNet's 3 × 3), which a Gabor always fits.
     """
     shapes = patterns(filters)
-    found, control = fit(shapes), fit(scrambled(shapes, seed, scrambles))
+    found, control = fit(shapes), fit(scrambled(shapes, seed, SCRAMBLES))
     return Score(
         float(found.gabor.mean()),
         float(found.r2.mean()),
@@ -75,7 +75,7 @@ def gabor_score(filters: ArrayLike, seed: int = 0, scrambles: int = SCRAMBLES) -
 
 
 def scrambled(shapes: Array, seed: int, draws: int) -> Array:
-    """(draws · m, k, k): patterns with their amplitude spectrum and the phases of white noise."""
+    """Return patterns with their amplitude spectra and the phases of white noise, (draws · m, k, k)."""
     noise = np.random.default_rng(seed).standard_normal((draws, *shapes.shape))
     phases = np.fft.fft2(noise)
     mixed = np.fft.ifft2(np.abs(np.fft.fft2(shapes)) * phases / np.abs(phases)).real
@@ -83,7 +83,7 @@ def scrambled(shapes: Array, seed: int, draws: int) -> Array:
 
 
 def fit(shapes: Array) -> Fits:
-    """The Gabor E(x', y')·cos(2πx'/λ + φ), less its mean, that explains most of each pattern (m, k, k).
+    """Fit the Gabor E(x', y')·cos(2πx'/λ + φ), less its mean, that explains most of each pattern (m, k, k).
 
     E = exp(-(x'² + γ²y'²)/2σ²). Amplitude and phase are solved for (they are linear in the cosine and the
     sine grating: variable projection, Golub & Pereyra 1973, with Kaufman's Jacobian); the other six start
@@ -109,7 +109,7 @@ def fit(shapes: Array) -> Fits:
 
 
 def _followed(parameters: Array, targets: Array, side: int) -> tuple[Array, Array]:
-    """Levenberg-Marquardt of all problems (B, 6) at once, and their losses (B,) = 1 - R²."""
+    """Solve all problems (B, 6) at once by Levenberg-Marquardt; return also their losses 1 - R², (B,)."""
     damping = np.full(len(parameters), 1e-2)
     residual, jacobian = _linearised(parameters, targets, side)
     loss = (residual**2).sum(1)
@@ -127,7 +127,7 @@ def _followed(parameters: Array, targets: Array, side: int) -> tuple[Array, Arra
 
 
 def _step(parameters: Array, residual: Array, jacobian: Array, damping: Array) -> Array:
-    """(B, 6), 0 for what is at a bound and would be pushed over it."""
+    """Return the step (B, 6), 0 for parameters at a bound that would cross it."""
     slope = np.einsum("bpn,bn->bp", jacobian, residual)
     free = ~(((parameters <= LOW) & (slope > 0)) | ((parameters >= HIGH) & (slope < 0)))
     jacobian, slope = jacobian * free[:, :, None], slope * free
@@ -137,7 +137,7 @@ def _step(parameters: Array, residual: Array, jacobian: Array, damping: Array) -
 
 
 def _linearised(parameters: Array, targets: Array, side: int) -> tuple[Array, Array]:
-    """What the best amplitude and phase leave of the targets, (B, k²), and its slopes (B, 6, k²)."""
+    """Return the residual of the best amplitude and phase, (B, k²), and its slopes (B, 6, k²)."""
     axis = np.arange(side) - (side - 1) / 2
     down, across = (grid.ravel() for grid in np.meshgrid(axis, axis, indexing="ij"))
     y0, x0, angle, sigma, gamma, wave = (column[:, None] for column in parameters.T)
@@ -170,7 +170,7 @@ def _linearised(parameters: Array, targets: Array, side: int) -> tuple[Array, Ar
 
 @dataclass(frozen=True)
 class _Basis:
-    """Two orthonormal rows (B, 2, n), and what takes their coefficients back to the given pair."""
+    """Two orthonormal rows (B, 2, n), and the transform of their coefficients back to the given pair."""
 
     rows: Array
     first: Array  # (B,) norm of the given first row
@@ -178,7 +178,7 @@ class _Basis:
     second: Array  # (B,) norm of what is left of it; infinite where nothing is
 
     def weights(self, targets: Array) -> tuple[Array, Array]:
-        """(B, 1) each: amplitudes of the given pair that come nearest to the targets (B, n)."""
+        """Return the amplitudes of the given pair, (B, 1) each, nearest to the targets (B, n)."""
         c = np.einsum("bin,bn->bi", self.rows, targets)
         b = c[:, 1] / self.second
         return ((c[:, 0] - b * self.along) / self.first)[:, None], b[:, None]

@@ -1,10 +1,9 @@
 """The random network F of the modality distance: a backbone without ReLU, batch norm, dropout and bias.
 
-Behind its max-pool F is linear, so that each output is one weighted sum of what the max-pool gives: two
-backward passes find the weights, and an image then costs the first convolution alone. With an average pool
-in place of the max-pool all of F is linear: an image costs one dot product, and a point of cmv is a
-projection of a mean image. Weights: Kaiming (fan in, gain √2), orthogonal (gain 1), Xavier (gain 1), the
-head's too.
+After its max-pool F is linear: each output is a weighted sum of the outputs of the max-pool. Two backward
+passes give the weights, and an image then needs the first convolution only. With an average pool instead of
+the max-pool all of F is linear: an image needs one dot product, and a point of cmv is a projection of a mean
+image. Weights, also of the head, are Kaiming (fan in, gain √2), orthogonal (gain 1) or Xavier (gain 1).
 """
 
 from collections import OrderedDict
@@ -37,7 +36,7 @@ INITIALISERS: dict[tuple[str, str], Initialiser] = {
 
 
 class Projection:
-    """F of one init and seed for images of one (height, width); `network` computes it layer by layer."""
+    """F of one init and seed for images of one size (height, width); `network` has its layers."""
 
     def __init__(
         self, settings: Settings, init: str, seed: int, sides: tuple[int, int], device: str = "cpu"
@@ -50,11 +49,11 @@ class Projection:
             initialise(parameter, generator)
         self.network = network.requires_grad_(False).to(device)
         self.stem, tail = self._halves()
-        self.whole = settings.head == "pca"  # more outputs than backward passes are worth
-        self.weights = None if self.whole else self._weights(tail, sides)
+        self.all_channels = settings.head == "pca"  # more outputs than backward passes are worth
+        self.weights = None if self.all_channels else self._weights(tail, sides)
 
     def __call__(self, images: Images) -> NDArray[np.float64]:
-        """F of uint8 images (N, H, W, 3), taken as [0, 1]: (N, 2), or all channels for the head pca."""
+        """Return F of uint8 images (N, H, W, 3), scaled to [0, 1]: (N, 2), or all channels for head pca."""
         parts = [self._batch(images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
         return torch.cat(parts).double().cpu().numpy()
 
@@ -66,13 +65,13 @@ class Projection:
         return self.stem(pixels).flatten(1) @ self.weights.T
 
     def _halves(self) -> tuple[nn.Sequential, nn.Sequential]:
-        """What comes up to the max-pool, if there is one, and what comes after it."""
+        """Return the layers up to the max-pool, if there is one, and those after it."""
         children = list(self.network.children())
         cut = 1 + max((n for n, c in enumerate(children) if isinstance(c, nn.MaxPool2d)), default=-1)
         return nn.Sequential(*children[:cut]), nn.Sequential(*children[cut:])
 
     def _weights(self, tail: nn.Sequential, sides: tuple[int, int]) -> Tensor:
-        """(2, C · h · w): the gradients of both outputs with respect to what enters the linear part."""
+        """Return the gradients of both outputs with respect to the linear part's input, (2, C · h · w)."""
         with torch.no_grad():
             entry = self.stem(torch.zeros(1, 3, *sides, device=self.device))
         outputs = tail(entry.requires_grad_())[0]
@@ -81,7 +80,7 @@ class Projection:
 
 
 def linear_network(settings: Settings) -> nn.Sequential:
-    """The backbone with global average pooling and the head; weights are unset, max-pools on top level."""
+    """Build the backbone with global average pooling and the head; weights are not set."""
     with torch.device("meta"):
         encoder = build_encoder(settings.network)
         pooled: list[tuple[str, nn.Module]] = [("gap", nn.AdaptiveAvgPool2d(1)), ("flatten", nn.Flatten())]
@@ -102,7 +101,7 @@ class _First(nn.Module):
 
 
 def _linearise(module: nn.Module, maxpool: str) -> None:
-    """Identities for what the paper leaves out. InputError where a layer has a bias."""
+    """Replace the layers that F leaves out by identities; InputError if a layer has a bias."""
     for name, child in module.named_children():
         if isinstance(child, nn.ReLU | nn.BatchNorm2d | nn.Dropout):
             setattr(module, name, nn.Identity())

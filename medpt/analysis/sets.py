@@ -1,8 +1,7 @@
 """Images for an analysis: of a known dataset under the data folder, or of any folder of images.
 
-They pass the pipeline of training. Of a known dataset only what is not its owner's test part is read. Every
-image that cannot be read is told of, of all sets in one pass. Importing this module imports neither torch
-nor OpenCV.
+Images pass the pipeline of training. The official test set of a known dataset is not read. Images that cannot
+be read are reported together for all sets. Importing this module imports neither torch nor OpenCV.
 """
 
 import time
@@ -23,12 +22,12 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".
 LEAST = 2
 
 Image = Callable[[], NDArray[np.generic]]
-Tell = Callable[[str], object]
+Report = Callable[[str], object]
 
 
 @dataclass(frozen=True)
 class Source:
-    """A set of images by name: how to decode each, and the pipeline that all pass."""
+    """A named set of images: a function that decodes each, and their pipeline."""
 
     name: str
     images: Sequence[Image]
@@ -42,14 +41,14 @@ def read(
     *,
     at_most: int,
     clahe: bool = True,
-    tell: Tell = lambda line: None,
+    report: Report = lambda line: None,
 ) -> dict[str, NDArray[np.uint8]]:
-    """uint8 (n, size, size, 3) by name, in the order of `texts`; of more than `at_most` images a sample.
+    """Read sets of images, uint8 (n, size, size, 3) by name, in the order of `texts`.
 
-    A text is the name of a dataset under `data`, a folder, or MODALITY:FOLDER where the images should be
-    cropped as that modality's are; LABEL= before it gives the set another name. The sample depends on the
-    number of images alone. Raises InputError with every problem: what is neither, sets of one image, two
-    sets of one name, images that cannot be read.
+    A text is the name of a dataset under `data`, a folder, or MODALITY:FOLDER for images to be cropped as
+    those of that modality; LABEL= before it renames the set. Of more than `at_most` images a sample is read,
+    which depends on their number only. Raises InputError with every problem: texts that are neither, sets of
+    one image, two sets of one name, images that cannot be read.
     """
     problems: list[str] = []
     sources = _all(texts, data, size, problems)
@@ -58,7 +57,7 @@ def read(
             problems.append(f"{source.name}: {len(source.images)} images; {LEAST} or more are needed")
     if problems:
         raise InputError(problems)
-    found = {source.name: _pixels(source, at_most, clahe, problems, tell) for source in sources}
+    found = {source.name: _pixels(source, at_most, clahe, problems, report) for source in sources}
     if problems:
         raise InputError(problems)
     return {name: np.stack(images) for name, images in found.items()}
@@ -73,27 +72,27 @@ def _all(texts: Sequence[str], data: Path | None, size: int, problems: list[str]
             problems += error.problems
             continue
         if source.name in sources:
-            problems.append(f"{text}: a set of the name {source.name} is there already; rename its folder")
+            problems.append(f"{text}: another set has the name {source.name} already; put LABEL= before one")
         sources.setdefault(source.name, source)
     return list(sources.values())
 
 
 def _source(text: str, data: Path | None, size: int) -> Source:
-    label, _, place = text.rpartition("=") if not Path(text).is_dir() else ("", "", text)
-    modality, colon, folder = place.partition(":")
+    label, _, location = text.rpartition("=") if not Path(text).is_dir() else ("", "", text)
+    modality, colon, folder = location.partition(":")
     if colon and modality in FIRST:
         found = _folder(Path(folder), default_pipeline(modality, size))
-    elif Path(place).is_dir() or data is None or "/" in place:
-        found = _folder(Path(place), default_pipeline("natural", size))
+    elif Path(location).is_dir() or data is None or "/" in location:
+        found = _folder(Path(location), default_pipeline("natural", size))
     else:
-        found = _dataset(place, data, size)
+        found = _dataset(location, data, size)
     return replace(found, name=label or found.name)
 
 
 def _dataset(name: str, data: Path, size: int) -> Source:
     found, _ = find_dataset(name, data)
     if found.task == "survival":
-        raise InputError(f"{found.name}: whole slides; name a folder of its patches")
+        raise InputError(f"{found.name}: whole slides; give a folder of its patches")
     dataset = open_dataset(found.name, locate(found.name, data))
     records = [record for record in dataset if record.split != "test"]
     images = [lambda record=record: dataset.image(record) for record in records]
@@ -113,15 +112,15 @@ def _folder(folder: Path, pipeline: str) -> Source:
 
 
 def _pixels(
-    source: Source, at_most: int, clahe: bool, problems: list[str], tell: Tell
+    source: Source, at_most: int, clahe: bool, problems: list[str], report: Report
 ) -> list[NDArray[np.uint8]]:
-    """The images of a set, less those that a problem is told of."""
+    """Return the preprocessed images of a set; add a problem for each that cannot be read."""
     steps = [step for step in source.pipeline.split("|") if clahe or not step.startswith("clahe(")]
     pipeline = "|".join(steps)
     rng = np.random.default_rng(stream_seed(0, "analysis", "sample"))
     count = len(source.images)
     rows = np.sort(rng.choice(count, min(at_most, count), replace=False))
-    tell(f"{source.name}: {len(rows):,} of {count:,} images, {pipeline}")
+    report(f"{source.name}: {len(rows):,} of {count:,} images, {pipeline}")
     found = []
     for row in rows:
         try:
@@ -135,21 +134,21 @@ def _pixels(
 
 
 class Progress:
-    """Lines to `write`, with what is done, the rate and the time to go, every few seconds at the most."""
+    """Report the work done, its rate and the time left to `write`, at most every few seconds."""
 
     EVERY = 10.0  # seconds
 
-    def __init__(self, total: int, write: Tell) -> None:
+    def __init__(self, total: int, write: Report) -> None:
         self.total, self.write = total, write
         self.done = 0
-        self.start = self.told = time.monotonic()
+        self.start = self.reported = time.monotonic()
 
     def __call__(self, line: str) -> None:
         self.done += 1
         now = time.monotonic()
-        if now - self.told < self.EVERY and self.done < self.total:
+        if now - self.reported < self.EVERY and self.done < self.total:
             return
-        self.told = now
+        self.reported = now
         rate = self.done / max(now - self.start, 1e-9)
         left = (self.total - self.done) / rate
-        self.write(f"{self.done} of {self.total} ({line}), {rate:.2g} a second, {left:.0f} s to go")
+        self.write(f"{self.done} of {self.total} ({line}), {rate:.2g} a second, {left:.0f} s left")

@@ -1,9 +1,9 @@
 """Singular vector canonical correlation analysis of two sets of activations on the same rows.
 
-Raghu et al. 2017. Promises: one pass in float64, memory of (p1 + p2)² whatever the number of rows, on the
-device of the rows; equal to plain SVDs of the centred data to 1e-8 where these are well conditioned and to
-1e-4 where they are not. A covariance squares the condition number: directions whose variance is under 1e-10
-of the largest are dropped. Importing this module does not import torch.
+Raghu et al. 2017. Needs one pass in float64 and memory of (p1 + p2)² for any number of rows, on the device of
+the rows. Equals plain SVDs of the centred data to 1e-8 if these are well conditioned, else to 1e-4: a
+covariance squares the condition number, so directions with a variance below 1e-10 of the largest are dropped.
+Importing this module does not import torch.
 """
 
 from __future__ import annotations
@@ -24,13 +24,12 @@ SMALLEST = 1e-10  # of the largest variance
 
 
 def svcca(x: Any, y: Any, variance: float = 0.99) -> NDArray[np.float64]:
-    """Canonical correlations (k,) in [0, 1], descending, of activations x (n, p1) and y (n, p2).
+    """Return canonical correlations (k,) in [0, 1], descending, of activations x (n, p1) and y (n, p2).
 
-    Numpy arrays or tensors, also on a GPU. Each side is centred and reduced to the least number of principal
-    directions that hold `variance` of its variance (of σ², not of σ), k1 and k2; k = min(k1, k2), and none
-    where a side is constant. Their mean is the SVCCA similarity: 1 for equal subspaces, `noise_floor` for
-    independent ones. Take n of 40 times p or more. Raises InputError for other shapes and for what is no
-    number.
+    Takes numpy arrays or tensors, also on a GPU. Each side is centred and reduced to the fewest principal
+    directions, k1 and k2, that hold `variance` of its variance (of σ², not of σ); k = min(k1, k2), or 0 if a
+    side is constant. The mean is the SVCCA similarity: 1 for equal subspaces, `noise_floor` for independent
+    ones. n should be 40 p or more. Raises InputError for other shapes and for values that are not finite.
     """
     covariances = Covariances()
     covariances.add(x, y)
@@ -39,7 +38,7 @@ def svcca(x: Any, y: Any, variance: float = 0.99) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class Canonical:
-    """Correlations (min(kept),) descending, and how they were found."""
+    """Canonical correlations (min(kept),), descending, the number of rows and of directions kept."""
 
     correlations: NDArray[np.float64]
     rows: int
@@ -47,12 +46,12 @@ class Canonical:
 
     @property
     def mean(self) -> float:
-        """The SVCCA similarity; nan where a side was constant."""
+        """The SVCCA similarity in [0, 1]; nan if a side was constant."""
         return float(self.correlations.mean()) if len(self.correlations) else float("nan")
 
     @property
     def floor(self) -> float:
-        """The mean that independent rows would give."""
+        """The mean for independent rows."""
         return noise_floor(self.rows, *self.kept) if min(self.kept) else float("nan")
 
 
@@ -66,7 +65,7 @@ class Covariances:
         self._scatter: Tensor | None = None
 
     def add(self, x: Any, y: Any) -> None:
-        """Rows (n, p1) and (n, p2) of any type on one device; the widths are those of the first call."""
+        """Add rows (n, p1) and (n, p2) of any type on one device; all calls have the same widths."""
         x, y = _matrix(x, "x"), _matrix(y, "y")
         widths = (x.shape[1], y.shape[1])
         if len(x) != len(y):
@@ -92,7 +91,7 @@ class Covariances:
         self.rows += len(rows)
 
     def canonical(self, variance: float = 0.99) -> Canonical:
-        """As `svcca`, of all rows so far. Raises InputError for fewer than two rows."""
+        """Return the result of `svcca` for all rows so far; InputError for fewer than two rows."""
         import torch
 
         if not 0 < variance <= 1:
@@ -100,7 +99,7 @@ class Covariances:
         if self._scatter is None or self.rows < 2:
             raise InputError(f"{self.rows} rows; two or more are needed")
         if not torch.isfinite(self._scatter).all():
-            raise InputError("activations hold what is no finite number")
+            raise InputError("activations are not finite")
         p, scatter = self.widths[0], self._scatter / self.rows
         left, right = _whitening(scatter[:p, :p], variance), _whitening(scatter[p:, p:], variance)
         kept = (left.shape[1], right.shape[1])
@@ -109,7 +108,7 @@ class Covariances:
 
 
 def _matrix(values: Any, name: str) -> Any:
-    """A tensor or a numpy array, as it came."""
+    """Return a matrix of real numbers, tensor or array, unchanged; InputError for anything else."""
     import torch
 
     matrix = values.detach() if isinstance(values, torch.Tensor) else np.asarray(values)
@@ -122,7 +121,7 @@ def _matrix(values: Any, name: str) -> Any:
 
 
 def _joined(x: Any, y: Any) -> Tensor:
-    """float64 (n, p1 + p2), a copy."""
+    """Return both sides as one float64 tensor (n, p1 + p2), a copy."""
     import torch
 
     parts = (rows if isinstance(rows, torch.Tensor) else torch.tensor(rows.astype(float)) for rows in (x, y))
@@ -130,7 +129,7 @@ def _joined(x: Any, y: Any) -> Tensor:
 
 
 def _whitening(covariance: Tensor, variance: float) -> Tensor:
-    """(p, k): principal directions over their standard deviations."""
+    """Return principal directions divided by their standard deviations, (p, k)."""
     import torch
 
     values, vectors = torch.linalg.eigh(covariance)
@@ -144,12 +143,12 @@ def _whitening(covariance: Tensor, variance: float) -> Tensor:
 
 
 def noise_floor(n: int, p: int, q: int | None = None) -> float:
-    """Mean canonical correlation of independent Gaussian x (n, p) and y (n, q), q = p unless given.
+    """Return the mean canonical correlation of independent Gaussian x (n, p) and y (n, q), q = p by default.
 
     From the limit law of canonical correlations (Wachter 1980, The limiting empirical measure of multiple
-    discriminant ratios), n - 1 degrees of freedom being left after centring; up to 9 % high below p = 16,
-    within 1 % from there. It takes rows for independent: positions of one image are not, so activations of
-    unrelated networks stand higher.
+    discriminant ratios), with n - 1 degrees of freedom after centring. It is up to 9 % too high below p = 16
+    and within 1 % from there. It assumes independent rows; positions of one image are not, so activations of
+    unrelated networks are more similar.
     """
     p, q = sorted((p, p if q is None else q))
     freedom = n - 1

@@ -106,7 +106,7 @@ def logme(features: ArrayLike, labels: ArrayLike) -> float:
     are (n, d), `labels` (n,); the score is any real number. Raises InputError for other shapes, for values
     that are not finite, and for fewer than two classes.
     """
-    F, classes, place = _checked(features, labels)
+    F, classes, place = _parse(features, labels)
     U, singular, _ = np.linalg.svd(F, full_matrices=False)
     targets = (place[:, None] == np.arange(len(classes))).astype(float)
     inside = (U.T @ targets) ** 2
@@ -135,7 +135,7 @@ def _evidence(variances: Matrix, inside: Matrix, outside: float, n: int) -> floa
     return -float(minimize_scalar(loss, bounds=around, method="bounded", options={"xatol": 1e-6}).fun)
 
 
-def _checked(features: ArrayLike, labels: ArrayLike) -> tuple[Matrix, NDArray[Any], NDArray[np.intp]]:
+def _parse(features: ArrayLike, labels: ArrayLike) -> tuple[Matrix, NDArray[Any], NDArray[np.intp]]:
     F, y = np.asarray(features), np.asarray(labels)
     if F.ndim != 2 or y.ndim != 1 or len(F) != len(y) or 0 in F.shape:
         raise InputError(f"features {F.shape} and labels {y.shape}; (n, d) and (n,) are accepted")
@@ -143,7 +143,7 @@ def _checked(features: ArrayLike, labels: ArrayLike) -> tuple[Matrix, NDArray[An
     classes, place = np.unique(y, return_inverse=True)
     problems = []
     if not np.isfinite(F).all():
-        problems.append("features hold what is no finite number")
+        problems.append("features are not finite")
     elif not F.any():
         problems.append("features are 0 throughout")
     if len(classes) < 2:

@@ -148,7 +148,7 @@ def test_weights_are_read_whatever_stands_on_the_encoder(tmp_path: Path) -> None
     assert all(torch.equal(v, encoder.state_dict()[k]) for k, v in found.state_dict().items())
     assert first_filters(found).shape == (24, 3, 3, 3)
     weights.save(tmp_path / "other.safetensors", {"encoder.a": torch.zeros(2)})
-    with pytest.raises(InputError, match="its encoder is none of resnet18, shufflenet_v2, densenet121"):
+    with pytest.raises(InputError, match="its encoder is not one of resnet18, shufflenet_v2, densenet121"):
         read_encoder(tmp_path / "other.safetensors")
 
 

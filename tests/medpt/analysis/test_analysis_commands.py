@@ -79,14 +79,14 @@ def test_npz_holds_what_the_matrix_is_made_of(folders: list[str], tmp_path: Path
 
 
 def test_a_known_dataset_passes_its_own_pipeline_and_keeps_its_test_part(data: Path, tmp_path: Path) -> None:
-    told: list[str] = []
+    reported: list[str] = []
     other = write_images(tmp_path / "other", 90)
-    found = read(["drive", f"mine=fundus:{other}"], data, 32, at_most=6, tell=told.append)
+    found = read(["drive", f"mine=fundus:{other}"], data, 32, at_most=6, report=reported.append)
     assert {name: images.shape for name, images in found.items()} == {
         "DRIVE": (6, 32, 32, 3),
         "mine": (6, 32, 32, 3),
     }
-    assert told[0] == "DRIVE: 6 of 20 images, crop_fundus(10)|resize(32)|clahe(2,8)"
+    assert reported[0] == "DRIVE: 6 of 20 images, crop_fundus(10)|resize(32)|clahe(2,8)"
     raw = read([str(other)], None, 32, at_most=99, clahe=False)["other"]
     first = np.array(Image.open(other / "0.png"))
     assert np.array_equal(raw[0], preprocess(first, "resize(32)"))
@@ -99,18 +99,18 @@ def test_samples_are_of_different_images_and_the_same_each_time(tmp_path: Path) 
     assert len(np.unique(found.reshape(5, -1), axis=0)) == 5
 
 
-def test_every_problem_is_told_at_once(
+def test_commands_report_every_problem_in_one_pass(
     data: Path, folders: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     single = write_images(tmp_path / "single", 9, n=1)
     given = ["DRVE", "TCGA-LGG", f"{tmp_path}/none", folders[0], folders[0], str(single)]
     assert main(["cmd", *given, "--data", str(data)]) == 2
-    told = capsys.readouterr().err.splitlines()
-    assert [line.split(";")[0] for line in told] == [
+    reported = capsys.readouterr().err.splitlines()
+    assert [line.split(";")[0] for line in reported] == [
         "unknown dataset 'DRVE'",
         "TCGA-LGG: whole slides",
         f"{tmp_path}/none: no such folder",
-        f"{folders[0]}: a set of the name dark is there already",
+        f"{folders[0]}: another set has the name dark already",
         "single: 1 images",
     ]
 
@@ -126,21 +126,21 @@ def test_damaged_images_are_all_named(folders: list[str], capsys: pytest.Capture
 
 
 @pytest.mark.parametrize(
-    ("extra", "told"),
+    ("extra", "reported"),
     [
         (["--set", "maxpol=avg"], ["--set maxpol=avg: KEY=VALUE is accepted; did you mean maxpool?"]),
         (["--set", "seeds=x", "clahe=no", "nn"], ["--set nn: KEY", "--set seeds: 'x'", "--set clahe: 'no'"]),
         (["--out", "a.txt"], ["--out a.txt: a name that ends in .csv or .npz"]),
-        (["--at-most", "1"], ["--at-most 1: a whole number from 2"]),
+        (["--at-most", "1"], ["--at-most 1: use 2 or more"]),
     ],
 )
 def test_bad_options_are_refused(
-    extra: list[str], told: list[str], folders: list[str], capsys: pytest.CaptureFixture[str]
+    extra: list[str], reported: list[str], folders: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["cmd", *folders, *extra]) == 2
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == len(told)
-    assert all(line.startswith(start) for line, start in zip(lines, told, strict=True))
+    assert len(lines) == len(reported)
+    assert all(line.startswith(start) for line, start in zip(lines, reported, strict=True))
 
 
 def test_one_set_is_nothing_to_compare(folders: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -199,11 +199,11 @@ def test_shufflenet_has_no_gabor_score(tmp_path: Path, capsys: pytest.CaptureFix
 def test_progress_speaks_now_and_then_and_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0.0, 1.0, 11.0, 12.0, 13.0])
     monkeypatch.setattr("time.monotonic", lambda: next(clock))
-    told: list[str] = []
-    progress = Progress(4, told.append)
+    reported: list[str] = []
+    progress = Progress(4, reported.append)
     for name in "abcd":
         progress(name)
-    assert told == ["2 of 4 (b), 0.18 a second, 11 s to go", "4 of 4 (d), 0.31 a second, 0 s to go"]
+    assert reported == ["2 of 4 (b), 0.18 a second, 11 s left", "4 of 4 (d), 0.31 a second, 0 s left"]
 
 
 @pytest.mark.real

@@ -260,7 +260,7 @@ def test_ranks_are_compared_over_pairs() -> None:
     assert np.isnan(rank_correlation(a[:2, :2], a[:2, :2]))
 
 
-def test_bad_images_and_settings_are_told_in_one_pass() -> None:
+def test_cmd_refuses_bad_images_and_settings_in_one_pass() -> None:
     with pytest.raises(InputError) as caught:
         distances({"a": noise(0), "b": noise(0, side=40), "c": noise(0)[:1], "d": noise(0) / 2}, SMALL)  # type: ignore[dict-item]
     assert [line[0] for line in caught.value.problems] == ["b", "c", "d"]

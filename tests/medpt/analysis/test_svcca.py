@@ -183,7 +183,7 @@ def test_a_constant_side_has_no_correlation() -> None:
         (np.zeros((2, 3, 4, 4)), np.zeros((2, 3)), 0.99, "x: float64 of shape"),
         (np.zeros((3, 2)), np.zeros((3, 2), complex), 0.99, "y: complex128"),
         (np.zeros((1, 2)), np.zeros((1, 2)), 0.99, "1 rows; two or more"),
-        (np.full((3, 2), np.nan), np.zeros((3, 2)), 0.99, "no finite number"),
+        (np.full((3, 2), np.nan), np.zeros((3, 2)), 0.99, "not finite"),
         (np.zeros((3, 2)), np.zeros((3, 2)), 99, "variance: 99; a fraction"),
     ],
 )

@@ -76,10 +76,10 @@ def test_transferability_is_higher_for_encoder_that_sees_the_label(
     encoder: nn.Module, images: np.ndarray
 ) -> None:
     labels = np.arange(len(images)) % 2
-    told = images.copy()
-    told[labels == 1] //= 4
+    visible = images.copy()
+    visible[labels == 1] //= 4
     blind = np.random.default_rng(2).permutation(labels)
-    assert transferability(encoder, told, labels) > transferability(encoder, told, blind) + 0.3
+    assert transferability(encoder, visible, labels) > transferability(encoder, visible, blind) + 0.3
 
 
 def test_transferability_refuses_a_single_class(encoder: nn.Module, images: np.ndarray) -> None:
@@ -169,6 +169,6 @@ def test_logme_refuses_what_is_no_classification() -> None:
     with pytest.raises(InputError) as caught:
         logme(np.array([[np.inf], [1.0]]), [7, 7])
     assert caught.value.problems == [
-        "features hold what is no finite number",
+        "features are not finite",
         "labels are all 7; two classes or more are needed",
     ]
