@@ -1,8 +1,8 @@
-"""The optic disc in a photograph, found by a segmentation network that was trained on another dataset.
+"""Find the optic disc in a photograph with a segmentation network that was trained on another dataset.
 
-A process loads a network once and runs it on its CPU, an image at a time: 0.18 s of a core for a photograph
-of 2047 x 1755 seen at 256 x 256. What is found depends on the image and the weights alone: labels of the
-image are not there to be read.
+A process loads a network once and runs it on its CPU, one image at a time: 0.18 s of a core for a photograph
+of 2047 × 1755 pixels, resized to 256 × 256. The result depends on the image and the weights only; labels of
+the image are not read.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Detector:
-    """Weights of a network with two classes, disc the second, and the pipeline of the images it knows."""
+    """Weights of a network with two classes, the second the disc, and the pipeline of its training images."""
 
     weights: Path
     backbone: str
@@ -34,7 +34,7 @@ class Detector:
     pipeline: str
 
     def find(self, image: Image) -> Point:
-        """(x, y) of the optic disc in a photograph uint8 (H, W, 3) RGB, in its pixels."""
+        """Return (x, y) of the optic disc in a photograph uint8 (H, W, 3) RGB, in its pixels."""
         view = disc.frame(image, self.pipeline)
         found = disc.centre(self.disc(image))
         if found is None:
@@ -43,7 +43,7 @@ class Detector:
         return view.original(found)
 
     def disc(self, image: Image) -> NDArray[np.bool_]:
-        """(S, S): where the network gives the disc more than half of the probability."""
+        """Return the pixels (S, S) in which the network gives the disc a probability above 1/2."""
         import torch
 
         from medpt.data.augment import normalise
@@ -55,24 +55,24 @@ class Detector:
         return (logits.softmax(1)[0, 1] > disc.THRESHOLD).numpy()
 
     def locator(self, pipeline: str) -> Callable[[Image, Row], Point]:
-        """Where to cut for `pipeline`: at the disc; of training images a little beside (medpt.data.disc)."""
+        """Return a function for the centre of the pipeline's crop: the disc, shifted in training images."""
         side = roi_side(pipeline)
         if side is None:
-            raise InputError(f"{pipeline}: cuts nothing around an optic disc")
+            raise InputError(f"{pipeline}: this pipeline does not crop around an optic disc")
 
         def locate(image: Image, row: Row) -> Point:
-            place = self.find(image)
+            point = self.find(image)
             if row.split == "train":
-                place = disc.shaken(place, row.record.id, side)
+                point = disc.shaken(point, row.record.id, side)
             height, width = image.shape[:2]
-            return min(max(place[0], 0.0), width - 1.0), min(max(place[1], 0.0), height - 1.0)
+            return min(max(point[0], 0.0), width - 1.0), min(max(point[1], 0.0), height - 1.0)
 
         return locate
 
 
 @lru_cache(maxsize=2)
 def _network(detector: Detector) -> "nn.Module":
-    """In evaluation mode. InputError where the weights are not of that network."""
+    """Load the network in evaluation mode; InputError if the weights belong to another one."""
     import torch
 
     from medpt.models import weights

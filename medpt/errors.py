@@ -1,12 +1,12 @@
-"""The errors that people cause and can mend: told in one line each, never as a traceback."""
+"""Errors that users cause and can correct; commands print one line for each problem, never a traceback."""
 
 from collections.abc import Iterable
 
 
 class InputError(ValueError):
-    """Bad input (a file, a folder, a configuration): every problem of one pass, one line each.
+    """Bad input (a file, a folder, a configuration), with all problems of one pass, a line each.
 
-    Commands turn it into exit code 2; inside a unit of work it fails that unit once, without a retry.
+    Commands turn it into exit code 2; in a unit of work it fails the unit without a retry.
     """
 
     SHOWN = 20
@@ -22,11 +22,11 @@ class InputError(ValueError):
 
 
 class DivergedError(ArithmeticError):
-    """The loss or a metric stopped being a number: the unit's result is that it diverges."""
+    """The loss or a metric is not finite; the recorded result of the unit is that it diverged."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The tail of a message about an unknown name: the close ones first, else all of them."""
+    """Return the end of a message about an unknown name: the similar known names, else all of them."""
     from difflib import get_close_matches
 
     names = list(known)

@@ -1,8 +1,8 @@
-"""Networks and methods of other packages, found by the entry points that an installed distribution declares.
+"""Extensions: networks and methods of other packages, found by the entry points of installed distributions.
 
-Promises: names and versions are read from the distributions' metadata, so that no code of theirs runs before
-`load`; a name means one thing, whatever its case, or is refused. Not promised: that code changes with its
-version. Whoever changes an extension raises the version of its distribution, or old results count as new.
+Names and versions are read from the distributions' metadata, so none of their code runs before `load`. Names
+are unique, ignoring case, or refused. Changed code is recognized by its version only: raise the version of
+the distribution when an extension changes, otherwise old results count as results of the new code.
 """
 
 import sys
@@ -17,9 +17,9 @@ GROUPS = {"backbone": "medpt.backbones", "architecture": "medpt.architectures", 
 
 
 def names(what: str, built_in: Iterable[str]) -> tuple[str, ...]:
-    """The names of a kind of GROUPS: built-in ones first, then those of the extensions by alphabet.
+    """Return the names of a kind of GROUPS: built-in ones first, then those of extensions, sorted.
 
-    InputError names each extension that is called like another one or like a built-in.
+    Raises InputError with each extension that has the name of another one or of a built-in.
     """
     found, own = _registered(what), {name.lower(): name for name in built_in}
     problems = []
@@ -35,7 +35,7 @@ def names(what: str, built_in: Iterable[str]) -> tuple[str, ...]:
 
 
 def load(what: str, name: str, built_in: Iterable[str]) -> Callable[..., Any]:
-    """The function of an extension; its package is imported now. InputError where there is none to call."""
+    """Import an extension's package and return its function; InputError if there is none to call."""
     known = names(what, built_in)
     if name not in known:
         raise InputError(f"{what}: no {name!r}; {did_you_mean(name, known)}")
@@ -53,9 +53,9 @@ def load(what: str, name: str, built_in: Iterable[str]) -> Callable[..., Any]:
 
 
 def versions(**used: str) -> dict[str, str]:
-    """Of the kinds and names that are `used`, the extensions: {"backbone mine": "my-nets 0.1"}.
+    """Return the extensions among the kinds and names that are `used`: {"backbone mine": "my-nets 0.1"}.
 
-    InputError where a distribution gives no version: results could not be told apart by it.
+    Raises InputError if a distribution has no version, since results are distinguished by it.
     """
     found = {}
     for what, name in used.items():
@@ -65,7 +65,7 @@ def versions(**used: str) -> dict[str, str]:
 
 
 def require(wanted: Mapping[str, str]) -> None:
-    """InputError where the extensions here are not those of a specification's `extensions`."""
+    """Raise InputError unless the installed extensions are those of a specification's `extensions`."""
     problems = []
     for key, version in wanted.items():
         what, _, name = key.partition(" ")
@@ -77,20 +77,20 @@ def require(wanted: Mapping[str, str]) -> None:
 
 
 def described(what: str, name: str) -> str:
-    """For messages: the kind, the name, and for an extension its entry point and its distribution."""
+    """Return, for messages, the kind, the name, and an extension's entry point and distribution."""
     points = _registered(what).get(name.lower())
     where = f" ({points[0].value} of {source(points[0])})" if points else ""
     return f"{what} {name!r}{where}"
 
 
 def source(point: metadata.EntryPoint) -> str:
-    """The distribution that declares an entry point, and its version."""
+    """Return the distribution that declares an entry point, and its version; InputError without them."""
     name = version = None
     if point.dist is not None:
         known = point.dist.metadata  # which has no `get` in Python 3.11
         name, version = (known[key] if key in known else None for key in ("Name", "Version"))  # noqa: SIM401
     if not name or not version:
-        raise InputError(f"entry point {point.name!r} of {point.group}: its distribution gives no version")
+        raise InputError(f"entry point {point.name!r} of {point.group}: its distribution has no version")
     return f"{name} {version}"
 
 
@@ -100,7 +100,7 @@ def _registered(what: str) -> Mapping[str, tuple[metadata.EntryPoint, ...]]:
 
 @lru_cache(maxsize=32)
 def _scan(group: str, path: tuple[str, ...]) -> Mapping[str, tuple[metadata.EntryPoint, ...]]:
-    """By name in lower case; `path` is what importlib searches, and so what the answer depends on."""
+    """Return entry points by name in lower case; they depend on `path`, which importlib searches."""
     found: dict[str, tuple[metadata.EntryPoint, ...]] = {}
     for point in sorted(metadata.entry_points(group=group), key=lambda point: (point.name, point.value)):
         key = point.name.lower()

@@ -1,11 +1,11 @@
-"""Named points at which a test makes a process die, stop, fail or wait; without $MEDPT_FAULT they do nothing.
+"""Named points at which a test kills, stops, fails or delays a process; without $MEDPT_FAULT nothing happens.
 
     MEDPT_FAULT="unit:pretrain-*,at:after_checkpoint,do:kill9,count:1,in:/tmp/counted"
 
-`unit` and `at` are patterns, as a shell has them, of the unit that runs (kind-digest) and of the point; `do`
-is kill9, stop (until SIGCONT), `raise ENOSPC` (any name of an errno) or `sleep SECONDS`. It is done `count`
-times, over all processes together: each time is one file in the folder `in`, which one process alone can
-create. Several faults are separated by `;`.
+`unit` and `at` are shell patterns for the running unit (kind-digest) and the point. `do` is kill9, stop
+(until SIGCONT), `raise ENOSPC` (any name of an errno) or `sleep SECONDS`. The fault happens `count` times
+over all processes together: each time is a file in the folder `in`, which only one process can create.
+Several faults are separated by `;`.
 """
 
 import errno
@@ -36,13 +36,13 @@ class Fault:
 
 
 def running(unit: str) -> None:
-    """Says which unit (kind-digest) the points that follow in this process belong to."""
+    """Set the unit (kind-digest) to which the following points of this process belong."""
     global _unit
     _unit = unit
 
 
 def point(name: str) -> None:
-    """A place that can be named; a fault that is planned for it happens here."""
+    """Mark a point by name; faults that are planned for it happen here."""
     if text := os.environ.get(VARIABLE):
         for number, fault in enumerate(planned(text)):
             if (
@@ -54,14 +54,14 @@ def point(name: str) -> None:
 
 
 def happened(folder: Path) -> list[dict[str, Any]]:
-    """What was done so far: fault, point, unit, pid and time, in order."""
+    """Return the faults so far, in order of time: fault, point, unit, pid and time."""
     texts = [path.read_text() for path in folder.glob("*.json")]
     return sorted(map(json.loads, filter(None, texts)), key=lambda fact: fact["time"])  # empty: being written
 
 
 @lru_cache(maxsize=8)
 def planned(text: str) -> tuple[Fault, ...]:
-    """ValueError for what is no fault: a process that was to die must not go on as if nothing were asked."""
+    """Parse faults; raise ValueError for bad text, so that no test runs without the fault it asked for."""
     return tuple(_fault(part) for part in text.split(";"))
 
 
@@ -95,7 +95,7 @@ def _check_action(do: str) -> None:
 
 
 def _is_due(number: int, fault: Fault, name: str) -> bool:
-    """Whether one of the times is still free; it is then taken, by this process alone."""
+    """Return whether fewer than `count` faults have happened, and claim this one for the process."""
     facts = {"fault": number, "at": name, "unit": _unit, "pid": os.getpid(), "time": time.time()}
     for turn in range(fault.count):
         try:

@@ -1,4 +1,4 @@
-"""Files that are whole or absent: every write appears by atomic replacement, after it reached the disk."""
+"""Files that appear complete or not at all: atomic replacement after the content reached the disk."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ TEMPORARY = ".tmp-"
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yields a temporary path beside `path`; on success it takes the place of `path`, else it vanishes."""
+    """Yield a temporary path beside `path`; on success it replaces `path`, otherwise it is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f"{TEMPORARY}{path.name[:80]}-{uuid4().hex[:12]}"
     try:
@@ -35,7 +35,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def building(folder: Path) -> Iterator[Path]:
-    """Yields a temporary folder that becomes `folder` on success; the first of two rivals wins."""
+    """Yield a temporary folder that becomes `folder` on success; the first of several writers wins."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = folder.parent / f"{TEMPORARY}{folder.name[:80]}-{uuid4().hex[:12]}"
     temporary.mkdir()

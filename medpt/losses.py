@@ -1,7 +1,7 @@
 """Balanced cross entropy, the class weights behind it, and ET-Net's edge-aware losses.
 
-Everything is differentiable torch in float32 on the device of its inputs; weights are counted once, from
-the training part, and stay fixed for a run.
+Losses are computed in float32 on the device of their inputs. Class weights are counted once, on the training
+set, and stay fixed for a run.
 """
 
 from collections.abc import Callable
@@ -18,57 +18,55 @@ WEIGHTINGS: dict[str, Callable[[Tensor], Tensor]] = {
     "sqrt_inverse_frequency": lambda f: (1 / (len(f) * f)).sqrt(),
     "log_inverse": lambda f: 1 / torch.log(1.02 + f),
 }
-"""From the frequencies (K,) of the classes, summing to 1, to raw weights (K,)."""
+"""Functions from the frequencies (K,) of the classes, which sum to 1, to raw weights (K,)."""
 
 DEFAULT_WEIGHTING = {"classification": "inverse_frequency", "segmentation": "sqrt_inverse_frequency"}
 
 
 def class_weights(counts: Tensor, weighting: str, clip: tuple[float, float]) -> Tensor:
-    """Weights (K,) float32 for counts (K,) of images or pixels, with Σ w·count = Σ count.
+    """Return weights (K,) float32 for counts (K,) of images or pixels, with Σ w·count = Σ count.
 
-    Raw weights of WEIGHTINGS are clipped to `clip`, then scaled; a class that never occurs has the
-    upper bound before scaling.
+    Raw weights of WEIGHTINGS are clipped to `clip` and scaled. A class that never occurs has the upper bound
+    before scaling.
     """
     frequency = counts.double() / counts.sum()
     clipped = WEIGHTINGS[weighting](frequency).clamp(*clip)
     return (clipped / (clipped * frequency).sum()).float()
 
 
-def balanced_cross_entropy(
-    logits: Tensor, target: Tensor, weights: Tensor, ignore_index: int = IGNORE
-) -> Tensor:
-    """Weighted mean Σ w_y·CE / Σ w_y over images, logits (N, K), or pixels, logits (N, K, H, W).
+def balanced_cross_entropy(logits: Tensor, target: Tensor, weights: Tensor) -> Tensor:
+    """Return the weighted mean Σ w_y·CE / Σ w_y over images, logits (N, K), or pixels, logits (N, K, H, W).
 
-    target (N,) or (N, H, W) holds classes; `ignore_index` does not count. Where nothing counts the loss
-    is 0 with a gradient of 0. Wen et al. 2021, section 2.2, "balanced cross entropy".
+    `target` (N,) or (N, H, W) holds classes; IGNORE is left out. If everything is left out, the loss is 0
+    with a gradient of 0. Wen et al. 2021, section 2.2, "balanced cross entropy".
     """
     target = target.long()
-    terms = F.cross_entropy(logits.float(), target, weights, ignore_index=ignore_index, reduction="sum")
-    counted = target != ignore_index
+    terms = F.cross_entropy(logits.float(), target, weights, ignore_index=IGNORE, reduction="sum")
+    counted = target != IGNORE
     total = (weights[target.where(counted, 0)] * counted).sum()
     return terms / total.clamp_min(torch.finfo(total.dtype).tiny)
 
 
-def edge_target(mask: Tensor, ignore_index: int = IGNORE) -> Tensor:
-    """The two-pixel band around every foreground class: mask (N, H, W) to uint8 0, 1 or `ignore_index`.
+def edge_target(mask: Tensor) -> Tensor:
+    """Return the two-pixel band around every foreground class of a mask (N, H, W): uint8 0, 1 or IGNORE.
 
-    For each class but 0 dilation XOR erosion by 3×3, united over the classes: the pixels whose 3×3
-    neighbourhood is not of one class and has a foreground one. Ignored pixels count as background and
-    stay ignored; outside the image there is nothing. Zhang et al. 2019 (ET-Net).
+    The union over classes but 0 of dilation XOR erosion by 3×3, that is, the pixels whose 3×3 neighbourhood
+    contains a foreground class and another class. Ignored pixels count as background and stay ignored; pixels
+    outside the image are not compared. Zhang et al. 2019 (ET-Net).
     """
-    ignored = mask == ignore_index
+    ignored = mask == IGNORE
     classes = mask.masked_fill(ignored, 0).float()[:, None]
     highest = F.max_pool2d(classes, 3, stride=1, padding=1)
     lowest = -F.max_pool2d(-classes, 3, stride=1, padding=1)
-    return (highest > lowest)[:, 0].to(torch.uint8).masked_fill(ignored, ignore_index)
+    return (highest > lowest)[:, 0].to(torch.uint8).masked_fill(ignored, IGNORE)
 
 
-def lovasz_softmax(logits: Tensor, target: Tensor, ignore_index: int = IGNORE) -> Tensor:
-    """Lovász extension of 1 - IoU, mean over the classes present in target; 0 where nothing counts.
+def lovasz_softmax(logits: Tensor, target: Tensor) -> Tensor:
+    """Return the Lovász extension of 1 - IoU, mean over the classes in `target`; 0 if all is ignored.
 
     logits (N, K, H, W), target (N, H, W); all pixels of the batch are one set. Berman et al. 2018.
     """
-    counted = target != ignore_index
+    counted = target != IGNORE
     probabilities = logits.float().softmax(1).movedim(1, -1)[counted]
     classes = target[counted].long()
     losses = [_lovasz_class(probabilities[:, k], classes == k) for k in classes.unique().tolist()]
@@ -104,7 +102,7 @@ def _lovasz(
 
 
 def edge_logits(edges: Tensor) -> Tensor:
-    """One logit a pixel (N, 1, H, W) as two (N, 2, H, W) whose softmax is its sigmoid."""
+    """Return one logit per pixel (N, 1, H, W) as two (N, 2, H, W) whose softmax is its sigmoid."""
     return torch.cat([torch.zeros_like(edges), edges], 1)
 
 
@@ -116,5 +114,5 @@ ET_LOSSES: dict[str, EdgeLoss] = {
 """ET-Net's loss of (segment logits, edge logits, target, edge target, class weights, edge weights).
 
 alpha: 0.3 and 0.7, the published shares, on balanced cross entropy; equal: 1 and 1; lovasz: the published
-shares on Lovász-Softmax, where the weights play no part.
+shares on Lovász-Softmax, which does not use the weights.
 """

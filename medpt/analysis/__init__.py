@@ -1,4 +1,4 @@
-"""What distinguishes images and networks: modality distance, SVCCA, first filters, transferability.
+"""Analyses of images and networks: modality distance, SVCCA, first filters, transferability.
 
 Importing this package does not import torch. Its submodules `cmd` and `svcca` share their names with
 functions of product.md; the package's attributes are the functions, the modules are reached by `from ...

@@ -105,7 +105,7 @@ def test_foreign_weights_and_whole_images_are_refused(tmp_path: Path) -> None:
     image = np.zeros((64, 64, 3), np.uint8)
     with pytest.raises(InputError, match=r"logits.weight: .* is expected"):
         Detector(path, "shufflenet_v2", "unet", PIPELINE).find(image)
-    with pytest.raises(InputError, match="cuts nothing around an optic disc"):
+    with pytest.raises(InputError, match="does not crop around an optic disc"):
         Detector(path, "shufflenet_v2", "unet", PIPELINE).locator(PIPELINE)
 
 
