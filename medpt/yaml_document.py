@@ -123,10 +123,11 @@ class Document:
 
     def _scalar(self, text: str, path: KeyPath) -> Any:
         if AMBIGUOUS.fullmatch(text):
-            words = (
-                f'{text} means different numbers to YAML readers; write "{text}" for text, or decimal digits'
+            key = next((f"`{part}` is " for part in reversed(path) if isinstance(part, str)), "")
+            hint = f'write "{text}" for text, or decimal digits'
+            self.problems.append(
+                (path, f"{key}{text}, which YAML readers take for different numbers; {hint}")
             )
-            self.problems.append((path, words))
         value = read_scalar(text)
         if not isinstance(value, str):
             self.written[path] = text

@@ -66,15 +66,18 @@ def test_scalar_is_read_without_surprises(tmp_path: Path, text: str, value: obje
 @pytest.mark.parametrize("text", ["007", "0x1F", "0x_", "0b11", "0o17", "-01", "0_1"])
 def test_numbers_of_several_meanings_are_refused_with_a_hint(tmp_path: Path, text: str) -> None:
     (problem,) = document(tmp_path, f"b: 1\na: {text}").located()
-    assert problem.startswith(f"{tmp_path}/file.yaml:2: {text} means different numbers")
+    assert problem.startswith(
+        f"{tmp_path}/file.yaml:2: `a` is {text}, which YAML readers take for different numbers"
+    )
     assert f'write "{text}" for text' in problem
     assert document(tmp_path, f"a: '{text}'").located() == []
 
 
 def test_document_reports_its_own_problem_of_a_value_alone(tmp_path: Path) -> None:
     read = document(tmp_path, "a: 007\nb: 1")
-    assert [text.partition(": ")[2][:3] for text in read.located([(("b",), "two"), (("a",), "one")])] == [
-        "007",
+    messages = read.located([(("b",), "two"), (("a",), "one")])
+    assert [text.partition(": ")[2][:9] for text in messages] == [
+        "`a` is 00",
         "two",
     ]
 

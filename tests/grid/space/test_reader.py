@@ -124,7 +124,11 @@ def test_the_paper_s_name_of_a_sized_source(tmp_path: Path) -> None:
             "NO]",
             '`initialization` is NO, which YAML reads as true or false; for text write "NO"',
         ),
-        ("ISIC2019]", "007]", '007 means different numbers to YAML readers; write "007" for text'),
+        (
+            "ISIC2019]",
+            "007]",
+            '`initialization` is 007, which YAML readers take for different numbers; write "007"',
+        ),
         ("experiments:", "survival: {km: {k: on}}\nexperiments:", "/trial.yaml:5: `k` is on; a whole number"),
         ("experiments:", "survival: {km: {k: 0}}\nexperiments:", "`k` is 0; greater than or equal to 1"),
         (

@@ -88,7 +88,7 @@ def test_card_problems_are_all_reported_with_their_lines(tmp_path: Path) -> None
         ({"name": "Mine-20k"}, "which is taken (a word of space files)"),
         ({"name": "../../etc"}, "`name` is '../../etc'; a letter, then up to 39"),
         ({"name": "7"}, 'reads as a number; for text write "7" (a letter, then'),
-        ({"name": "007"}, '007 means different numbers to YAML readers; write "007"'),
+        ({"name": "007"}, '`name` is 007, which YAML readers take for different numbers; write "007"'),
         (
             {"classes": "[NO, healthy]"},
             '`classes` is NO, which YAML reads as true or false; for text write "NO"',
