@@ -173,7 +173,7 @@ def test_isic_complaints_name_file_and_line(copy: Path) -> None:
 @spoil("ISIC2019")
 def test_isic_csv_that_is_no_text(copy: Path) -> None:
     (copy / "ISIC_2019_Training_Metadata.csv").write_bytes(b"image,lesion_id\n\xff\xfe\n")
-    assert "Metadata.csv: byte 16 is not UTF-8 text" in problems("ISIC2019", copy)
+    assert "Metadata.csv, line 2: byte 0xff is not UTF-8 text" in problems("ISIC2019", copy)
 
 
 @spoil("ISIC2019")

@@ -98,7 +98,7 @@ def test_cifar_runs_no_code_and_checks_what_it_reads(copy: Path, capsys: pytest.
         assert message in problems("CIFAR-100", copy)
     for content in (b"", b"junk", pickle.dumps(good, protocol=2)[:500]):
         (top / "train").write_bytes(content)
-        assert "train: not a CIFAR pickle" in problems("CIFAR-100", copy)
+        assert "cifar-100-python/train: " in problems("CIFAR-100", copy)
 
 
 @spoil("ImageNet")
