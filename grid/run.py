@@ -113,9 +113,10 @@ def record_contents(run: Run, todo: list[str], found: SpaceDatasets) -> None:
     """Hash the files of datasets that will be prepared, unless that was done: later edits are seen by it."""
     specs = [spec for name in todo if isinstance(spec := run.plan.units[name].spec, Prepare)]
     for name in dict.fromkeys(spec.dataset for spec in specs):
-        contents.record(
-            found.folders[name], datasets.recorded_contents(run.store.root, found.fingerprints[name])
-        )
+        path = datasets.recorded_contents(run.store.root, found.fingerprints[name])
+        if not path.exists():
+            run.console.print(f"{name}: hashing its files, so that later edits are noticed", markup=False)
+            contents.record(found.folders[name], path)
 
 
 def units_to_run(run: Run) -> list[str]:
