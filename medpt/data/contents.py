@@ -17,9 +17,8 @@ Record = dict[str, list[object]]  # path below the root: modification time in ns
 
 
 def record(root: Path, path: Path) -> None:
-    """Write the times and hashes of the files below `root` to `path`, which is not replaced."""
-    if not path.exists():
-        write_json(path, {name: [time, sha256(root / name)] for name, time in _times(root).items()})
+    """Write the times and hashes of the files below `root` to `path`."""
+    write_json(path, {name: [time, sha256(root / name)] for name, time in _times(root).items()})
 
 
 def edited(root: Path, path: Path, *, write: bool) -> str | None:
