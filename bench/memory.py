@@ -61,7 +61,7 @@ def family(root: int) -> list[int]:
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            parent = int((entry / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
         except (OSError, ValueError):
             continue
         children.setdefault(parent, []).append(int(entry.name))
@@ -74,7 +74,7 @@ def family(root: int) -> list[int]:
 def proportional(pid: int) -> int:
     """Bytes of a process, shared pages divided by who shares them; 0 where it ended meanwhile."""
     try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8").splitlines()
     except OSError:
         return 0
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)

@@ -132,7 +132,7 @@ def query(options: QueryOptions) -> None:
         print(f"warning: {warning}", file=sys.stderr)
     table = answer(where(frame, options.where), options)
     if options.csv:
-        table.to_csv(sys.stdout, index=False)
+        table.map(cli.spreadsheet_cell).to_csv(sys.stdout, index=False)
     else:
         cli.console().print(format_table(table, options))
 

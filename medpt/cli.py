@@ -30,6 +30,17 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def spreadsheet_cell(value: Any) -> Any:
+    """Return a cell of a CSV file. Text that a spreadsheet would run as a formula gets an apostrophe."""
+    if not isinstance(value, str) or not value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
+
+
 class TextConsole(Console):
     """A console to which every string is text: neither markup nor a command to the terminal."""
 

@@ -55,7 +55,7 @@ def point(name: str) -> None:
 
 def happened(folder: Path) -> list[dict[str, Any]]:
     """Return the faults so far, in order of time: fault, point, unit, pid and time."""
-    texts = [path.read_text() for path in folder.glob("*.json")]
+    texts = [path.read_text(encoding="utf-8") for path in folder.glob("*.json")]
     return sorted(map(json.loads, filter(None, texts)), key=lambda fact: fact["time"])  # empty: being written
 
 

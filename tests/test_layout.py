@@ -1,6 +1,7 @@
 """Limits on the size and the layers of the production code: short functions and files, no import cycles."""
 
 import ast
+import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,3 +72,9 @@ def test_import_contracts_have_one_exception() -> None:
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     ignored = {line for contract in contracts for line in contract.get("ignore_imports", [])}
     assert ignored == {"medpt.data.__main__ -> medpt.phantom"}
+
+
+def test_text_files_name_their_encoding() -> None:
+    """The POSIX locale reads ASCII. Ruff's rule sees only paths whose type it can infer."""
+    bare = re.compile(r"\.(read_text|open)\(\)|\.open\(\"[wax]t?\"\)")
+    assert [name(path) for path, text in FILES.items() if bare.search(text)] == []

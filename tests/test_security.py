@@ -17,6 +17,7 @@ from packaging.version import Version
 
 from grid.plan import datasets
 from grid.space import reader
+from medpt.errors import InputError
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted(path for folder in ("grid", "medpt", "deploy") for path in (ROOT / folder).rglob("*.py"))
@@ -185,7 +186,8 @@ datasets: {DRIVE: {folder: FOLDER}}
         return datasets.find(loaded, tmp_path / "data", tmp_path / "out", write=False)
 
     outside = folder.replace("ABSOLUTE", str(tmp_path / "elsewhere"))
-    assert "a folder below --data is accepted" in found(outside).problems[0]
+    with pytest.raises(InputError, match="a folder below --data is accepted"):
+        found(outside)
     for name in ("inside", "linked"):
         assert found(name).folders == {"DRIVE": tmp_path / "data" / name}
 

@@ -165,7 +165,7 @@ def write(path: Path, rows: "list[Row]") -> None:
     with replacing(path) as temporary, temporary.open("w", newline="") as file:
         writer = csv.DictWriter(file, [entry.name for entry in fields(Row)], lineterminator="\n")
         writer.writeheader()
-        writer.writerows(map(asdict, rows))
+        writer.writerows({k: cli.spreadsheet_cell(v) for k, v in asdict(row).items()} for row in rows)
 
 
 def _print_progress(line: str) -> None:

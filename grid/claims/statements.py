@@ -84,4 +84,4 @@ def _block(plain: dict[str, Any]) -> Block:
 def _yaml(path: Path) -> Any:
     import yaml
 
-    return yaml.safe_load(path.read_text())
+    return yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -84,7 +84,7 @@ def find_head(address: str) -> str:
 
 def _own_cluster() -> str:
     path = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()) / "ray" / "ray_current_cluster"
-    return path.read_text().strip() if path.is_file() else ""
+    return path.read_text(encoding="utf-8").strip() if path.is_file() else ""
 
 
 def gcs_address() -> str:

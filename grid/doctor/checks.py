@@ -89,7 +89,7 @@ def _locked() -> dict[str, list[str]]:
     from packaging.utils import canonicalize_name
 
     versions: dict[str, list[str]] = {}
-    for line in LOCK.read_text().splitlines():
+    for line in LOCK.read_text(encoding="utf-8").splitlines():
         one = Requirement(line)
         versions.setdefault(canonicalize_name(one.name), []).append(str(one.specifier).removeprefix("=="))
     return versions
@@ -139,7 +139,7 @@ def shared(folder: Path, mounts: str | None = None) -> Finding:
 
     `mounts` has the lines of /proc/self/mounts.
     """
-    mounts = Path("/proc/self/mounts").read_text() if mounts is None else mounts
+    mounts = Path("/proc/self/mounts").read_text(encoding="utf-8") if mounts is None else mounts
     kind, options = mounted(existing_folder(folder), mounts)
     where = "--out must be a shared file system that keeps flock() between machines; see docs/cluster.md"
     if kind not in SHARED:

@@ -24,7 +24,7 @@ def gpus(driver: Path = Path("/proc/driver/nvidia/version")) -> Finding:
 
     if not torch.cuda.is_available():
         if driver.is_file():
-            first = driver.read_text().splitlines()[0]
+            first = driver.read_text(encoding="utf-8").splitlines()[0]
             wanted = f"PyTorch {torch.__version__} needs a driver for CUDA {torch.version.cuda}"
             return Finding(False, f"a driver but no usable GPU: {wanted}; found: {first}")
         return Finding(True, "none: units train on CPU cores")
@@ -56,7 +56,7 @@ def cpus(count: int, memory: float) -> Finding:
 
 def free_memory(meminfo: str | None = None) -> float:
     """Return the GiB of memory that new processes can have; `meminfo` is the text of /proc/meminfo."""
-    text = Path("/proc/meminfo").read_text() if meminfo is None else meminfo
+    text = Path("/proc/meminfo").read_text(encoding="utf-8") if meminfo is None else meminfo
     line = next(line for line in text.splitlines() if line.startswith("MemAvailable:"))
     return int(line.split()[1]) * 1024 / GIB
 

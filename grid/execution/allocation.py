@@ -175,7 +175,9 @@ def measure_peaks(process: Path = Path("/proc/self")) -> dict[str, Any]:
     peaks: dict[str, Any] = {}
     status = process / "status"
     if status.is_file():
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        line = next(
+            line for line in status.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM:")
+        )
         peaks["resident"] = int(line.split()[1]) * 1024
     cuda = _cuda()
     if cuda and (peak := cuda.max_memory_allocated()):

@@ -99,7 +99,7 @@ def append_metrics(path: Path) -> Callable[[dict[str, float]], None]:
     path.unlink(missing_ok=True)
 
     def append(row: dict[str, float]) -> None:
-        with path.open("a") as file:
+        with path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
 
     return append

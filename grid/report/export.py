@@ -17,6 +17,7 @@ from grid.report.tables import Table, tables
 from grid.report.trial_section import STEPS, Facts, Row, Trials
 from grid.results.cells import Cell, Column
 from grid.results.display import METRIC_NAMES, column_name, format_cell
+from medpt.cli import spreadsheet_cell
 
 FACTORS = ("architecture", "backbone", "initialization", "source", "sample_size", "target", "target_size")
 COLUMNS = (
@@ -238,4 +239,4 @@ def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 def _cell_text(value: Any) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return f"{value:.6g}" if isinstance(value, float) else str(spreadsheet_cell(value))

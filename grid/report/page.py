@@ -35,6 +35,7 @@ from grid.results.display import BACKBONES, METRIC_NAMES, column_name, format_ce
 from grid.results.stored_space import StoredSpace
 from grid.store.store import Store
 from medpt import files
+from medpt.cli import spreadsheet_cell
 from medpt.errors import InputError
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def build(space: str, out: str | Path, tracking_uri: str | None = None) -> Path:
     folder = stored.store.root / "reports" / stored.plan.space
     files.write_text(folder / "table.csv", export.to_csv(cells))
     files.write_text(folder / "table.tex", export.to_latex(cells, floors))
-    files.write_text(folder / "trials.csv", frame.to_csv(index=False))
+    files.write_text(folder / "trials.csv", frame.map(spreadsheet_cell).to_csv(index=False))
     for section in content["sections"]:
         for name, data in export.files_of(section, facts, floors).items():
             files.write_bytes(folder / name, data)

@@ -213,7 +213,7 @@ class BucketArtifacts:
         """Let one process of this node fetch a unit at a time; the others then find it there."""
         path = self.root / "locks" / "fetch" / digest
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a") as file:
+        with path.open("a", encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 

@@ -100,7 +100,7 @@ class FolderBackend:
         """Hold a lock of the kernel, which frees it when the process ends in whatever way."""
         path = self.root / "locks" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a") as file:
+        with path.open("a", encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 

@@ -106,7 +106,7 @@ def set_up_login(folder: Path) -> dict[str, str]:
     settings = folder / "login.ini"
     files.write_text(settings, LOGIN.format(users=folder / "users.db"))
     return {
-        PASSWORD: os.environ.get(PASSWORD) or password.read_text().strip(),
+        PASSWORD: os.environ.get(PASSWORD) or password.read_text(encoding="utf-8").strip(),
         "MLFLOW_AUTH_CONFIG_PATH": str(settings),
         "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex(32),
     }

@@ -139,7 +139,7 @@ def exclusive_access(uri: str) -> AbstractContextManager[None]:
 @contextmanager
 def _lock_file(path: Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
+    with path.open("a", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

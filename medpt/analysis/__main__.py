@@ -182,7 +182,7 @@ def _write(path: Path, found: "Distances") -> None:
             for i, a in enumerate(found.names):
                 for j, b in enumerate(found.names):
                     values = [found.average[i, j], *(m[i, j] for m in found.per_init.values())]
-                    writer.writerow([a, b, *map(repr, map(float, values))])
+                    writer.writerow([*map(cli.spreadsheet_cell, (a, b)), *map(repr, map(float, values))])
 
 
 def _svcca(options: argparse.Namespace) -> None:

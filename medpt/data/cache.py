@@ -103,7 +103,7 @@ def _columns(folder: Path, manifest: Manifest) -> Iterator[dict[str, Column]]:
 @contextmanager
 def _only_builder(folder: Path) -> Iterator[None]:
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder.with_name(f"{folder.name}.lock").open("a") as lock:
+    with folder.with_name(f"{folder.name}.lock").open("a", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

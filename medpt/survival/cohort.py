@@ -98,7 +98,7 @@ def _shape(manifest: CohortManifest) -> tuple[int, int, int, int]:
 @contextmanager
 def _only_builder(cache: Path) -> Iterator[None]:
     cache.parent.mkdir(parents=True, exist_ok=True)
-    with cache.with_name(f"{cache.name}.lock").open("a") as lock:
+    with cache.with_name(f"{cache.name}.lock").open("a", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

@@ -118,7 +118,7 @@ def _text(value: Any) -> str:
     return value.decode("latin1") if isinstance(value, bytes) else str(value)
 
 
-class _Restricted(pickle.Unpickler):
+class _Restricted(pickle.Unpickler):  # noqa: S301 - it knows numpy arrays only
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in ALLOWED:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}; accepted: numpy arrays")
