@@ -145,7 +145,7 @@ def test_bad_options_are_refused(
 
 def test_one_set_is_nothing_to_compare(folders: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["cmd", folders[0]]) == 2
-    assert "two sets or more are compared" in capsys.readouterr().err
+    assert "one set; give two or more to compare" in capsys.readouterr().err
 
 
 def save_classifier(path: Path, seed: int, backbone: str = "resnet18") -> str:
