@@ -1,15 +1,16 @@
 """`python -m grid.query`: tables of results, and comparisons of initializations (docs/queries.md).
 
 Every row has the number of seeds that it was computed from. Missing and failed trials are listed, never
-counted as values.
+counted as values. Intervals are those of the report and of grid.results.compare; what is shown never changes
+what is compared.
 """
 
 import argparse
-import math
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from math import isnan
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -17,12 +18,13 @@ from rich.text import Text
 
 from grid import results
 from grid.options import add_filter_argument, add_result_arguments, command_parser
-from grid.results import effects
-from grid.results.cells import UNSCALED
-from grid.results.display import format_mean
+from grid.results import comparisons, effects
+from grid.results.cells import UNSCALED, CellKey, find_cells
+from grid.results.comparisons import DIVIDING, MARGIN
+from grid.results.display import METRIC_NAMES, format_mean
 from grid.results.frame import FACTORS
 from grid.space.filters import Filters
-from grid.space.trials import thousands
+from grid.space.trials import RANDOM, thousands
 from medpt import cli
 from medpt.errors import InputError, did_you_mean
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BY = ("initialization", "backbone", "architecture", "target")  # first columns of a cell
+FORMATS = ("text", "csv", "md", "tex", "json")
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,8 @@ class QueryOptions:
     where: Filters = field(default_factory=dict, hash=False)
     ask: str = "cells"  # one of QUESTIONS
     by: Sequence[str] = ()  # the factors of a row; empty: those that the question has
-    metric: str = "auc"
-    csv: bool = False
+    metric: str | None = None  # None: the headline metric of each task
+    format: str = "text"  # one of FORMATS
 
 
 def where(frame: "pd.DataFrame", conditions: Filters) -> "pd.DataFrame":
@@ -62,24 +65,39 @@ def where(frame: "pd.DataFrame", conditions: Filters) -> "pd.DataFrame":
     return frame
 
 
-def _cells(frame: "pd.DataFrame", options: QueryOptions) -> "pd.DataFrame":
-    return results.cells(frame, options.metric, options.by or BY)
+Shown = Collection[CellKey]
+Question = Callable[["pd.DataFrame", QueryOptions, Shown], "pd.DataFrame"]
 
 
-def _effect(frame: "pd.DataFrame", options: QueryOptions) -> "pd.DataFrame":
-    return effects.effects(frame, options.metric, options.by or ("architecture",))
+def _cells(frame: "pd.DataFrame", options: QueryOptions, shown: Shown) -> "pd.DataFrame":
+    return comparisons.cell_table(frame, options.metric, options.by or BY, shown)
 
 
-def _best(frame: "pd.DataFrame", options: QueryOptions) -> "pd.DataFrame":
-    return effects.best(frame, options.metric)
+def _compare(frame: "pd.DataFrame", options: QueryOptions, shown: Shown) -> "pd.DataFrame":
+    return comparisons.comparison_table(find_cells(frame, options.metric), RANDOM, MARGIN, shown)
 
 
-def _size(frame: "pd.DataFrame", options: QueryOptions) -> "pd.DataFrame":
-    return effects.sample_size(frame, options.metric)
+def _effect(frame: "pd.DataFrame", options: QueryOptions, shown: Shown) -> "pd.DataFrame":
+    return effects.effects(find_cells(frame, options.metric), options.by or ("architecture",), shown)
 
 
-QUESTIONS = {"cells": _cells, "effect": _effect, "best": _best, "size": _size}
-LACKING = {  # why a table may be empty
+def _best(frame: "pd.DataFrame", options: QueryOptions, shown: Shown) -> "pd.DataFrame":
+    return effects.best(find_cells(frame, options.metric), shown)
+
+
+def _size(frame: "pd.DataFrame", options: QueryOptions, shown: Shown) -> "pd.DataFrame":
+    return effects.sample_size(find_cells(frame, options.metric), shown)
+
+
+QUESTIONS: dict[str, Question] = {
+    "cells": _cells,
+    "compare": _compare,
+    "effect": _effect,
+    "best": _best,
+    "size": _size,
+}
+LACKING = {  # why there may be no answer
+    "compare": "every trial starts from random weights",
     "effect": "every trial starts from random weights",
     "size": "no source has finished trials of two sizes (the factor sample_size)",
 }
@@ -88,34 +106,41 @@ TAKES_BY = ("cells", "effect")
 Row = Mapping[str, Any]
 COLUMNS: dict[str, Callable[[Row], str]] = {  # texts that join columns of a table
     "mean ± std": lambda row: format_mean(row["mean"], row["std"], row["n"], row["planned"]),
+    "95 % interval": lambda row: limits(row["low"], row["high"], "").strip(),
+    "over random": lambda row: interval(row["difference"], row["low"], row["high"]),
     "gain over random": lambda row: interval(row["gain"], row["low"], row["high"]),
+    "new target": lambda row: limits(row["new_low"], row["new_high"]).strip(),
     "p (Holm)": lambda row: probability(row["p_holm"]),
+    "P(better)": lambda row: probability(row["p_better"]),
+    "P(equivalent)": lambda row: probability(row["p_equivalent"]),
     "groups compared": lambda row: f"{row['compared']} of {row['groups']}",
-    "P(best)": lambda row: probability(row["probability"]),
     "margin": lambda row: interval(row["margin"], row["low"], row["high"]),
     "a doubling adds": lambda row: interval(row["per_doubling"], row["low"], row["high"]),
     "sizes": lambda row: f"{row['sizes']}, {thousands(row['smallest'])} to {thousands(row['largest'])}",
     "seeds": lambda row: f"{row['n']} of {row['planned']}",
 }
-NAMES = (*FACTORS, "settings", "best", "second")  # columns without a change
+NAMES = (*FACTORS, "settings", "best", "verdict", "note")  # columns that are shown as they are
+HIDDEN = {"compare": ("source", "sample_size")}  # they are in the initialization's name
 SHOWN = {
-    "cells": ("mean ± std", "seeds"),
-    "effect": ("gain over random", "p (Holm)", "groups compared", "seeds"),
-    "best": ("P(best)", "margin", "seeds"),
+    "cells": ("mean ± std", "95 % interval", "seeds"),
+    "compare": ("over random", "P(better)", "P(equivalent)"),
+    "effect": ("gain over random", "p (Holm)", "new target", "groups compared", "seeds"),
+    "best": ("margin", "seeds"),
     "size": ("a doubling adds", "sizes", "seeds"),
 }
 
 
 def interval(estimate: float, low: float, high: float) -> str:
     """Return a text such as `+5.90 [+4.10, +7.70]`, without limits where they are not a number."""
-    if math.isnan(estimate):
-        return "–"
-    limits = "" if math.isnan(low) else f" [{low:+.2f}, {high:+.2f}]"
-    return f"{estimate:+.2f}{limits}"
+    return "–" if isnan(estimate) else f"{estimate:+.2f}{limits(low, high)}"
+
+
+def limits(low: float, high: float, sign: str = "+") -> str:
+    return "" if isnan(low) else f" [{low:{sign}.2f}, {high:{sign}.2f}]"
 
 
 def probability(value: float) -> str:
-    if math.isnan(value):
+    if isnan(value):
         return "–"
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
@@ -130,33 +155,74 @@ def query(options: QueryOptions) -> None:
     frame = results.load(options.space, options.out, options.tracking_uri)
     for warning in frame.attrs["warnings"]:
         print(f"warning: {warning}", file=sys.stderr)
-    table = answer(where(frame, options.where), options)
-    if options.csv:
+    table = answer(frame, options)
+    if options.format == "csv":
         table.map(cli.spreadsheet_cell).to_csv(sys.stdout, index=False)
+    elif options.format == "json":
+        print(table.to_json(orient="records", indent=1))
     else:
-        cli.console().print(format_table(table, options))
+        for metric, part in table.groupby("metric", sort=False):
+            _print_part(str(metric), part, options)
+
+
+def _print_part(metric: str, part: "pd.DataFrame", options: QueryOptions) -> None:
+    title = METRIC_NAMES.get(metric, metric) if options.metric is None else metric
+    title += "" if metric in UNSCALED else ", %"
+    names, rows = texts(part, options.ask)
+    if options.format == "text":
+        cli.console().print(_terminal_table(title, names, rows))
+    else:
+        print({"md": _markdown, "tex": _latex}[options.format](title, names, rows))
 
 
 def answer(frame: "pd.DataFrame", options: QueryOptions) -> "pd.DataFrame":
+    """Return the table of an answer; conditions on a cell's factors choose rows after all is compared."""
     if options.by and options.ask not in TAKES_BY:
         raise InputError(f"--by {','.join(options.by)}: --ask {options.ask} has its own rows; leave it out")
-    table = QUESTIONS[options.ask](frame, options)
+    kept = where(frame, {key: values for key, values in options.where.items() if key in DIVIDING})
+    shown = {cell.key for cell in find_cells(where(kept, options.where), options.metric)}
+    table = QUESTIONS[options.ask](kept, options, shown)
     if table.empty:
         raise InputError(f"--ask {options.ask}: {LACKING.get(options.ask, 'there is no trial')}")
     return table
 
 
-def format_table(table: "pd.DataFrame", options: QueryOptions) -> Table:
-    title = options.metric + ("" if options.metric in UNSCALED else ", %")
-    shown = Table(box=None, padding=(0, 2), title=title, title_justify="left")
-    names = [name for name in table.columns if name in NAMES]
-    for title in (*names, *SHOWN[options.ask]):
-        shown.add_column(title)
+def texts(table: "pd.DataFrame", question: str) -> tuple[list[str], list[list[str]]]:
+    """Return the titles of the columns that are shown, and the rows; columns that are empty are left out."""
+    names = [name for name in table.columns if name in NAMES and name not in HIDDEN.get(question, ())]
     rows: list[dict[str, Any]] = table.to_dict("records")  # type: ignore[assignment]
+    before = [name for name in names if name not in ("verdict", "note")]
+    titles = [*before, *SHOWN[question], *names[len(before) :]]
+    shown = [[COLUMNS[t](row) if t in COLUMNS else str(row[t]) for t in titles] for row in rows]
+    filled = [place for place, _ in enumerate(titles) if any(row[place] for row in shown)]
+    return [titles[place] for place in filled], [[row[place] for place in filled] for row in shown]
+
+
+def _terminal_table(title: str, names: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    shown = Table(box=None, padding=(0, 2), title=title, title_justify="left")
+    for name in names:
+        shown.add_column(name)
     for row in rows:
-        values = (COLUMNS[title](row) for title in SHOWN[options.ask])
-        shown.add_row(*(Text(str(row[name])) for name in names), *map(Text, values))
+        shown.add_row(*map(Text, row))
     return shown
+
+
+def _markdown(title: str, names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [names, ["---"] * len(names), *rows]
+    escaped = [[text.replace("|", "\\|") for text in line] for line in lines]
+    return "\n".join([f"**{title}**", "", *(f"| {' | '.join(line)} |" for line in escaped), ""])
+
+
+def _latex(title: str, names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    from grid.report.export import escape
+
+    def line(row: Sequence[str]) -> str:
+        return " & ".join(escape(text).replace("±", "$\\pm$").replace("–", "--") for text in row) + " \\\\"
+
+    head = f"% {title}. Needs \\usepackage{{booktabs}}."
+    body = [line(names), "\\midrule", *map(line, rows)]
+    begin = "\\begin{tabular}{" + "l" * len(names) + "}"
+    return "\n".join([head, begin, "\\toprule", *body, "\\bottomrule", "\\end{tabular}", ""])
 
 
 def parser() -> argparse.ArgumentParser:
@@ -167,8 +233,9 @@ def parser() -> argparse.ArgumentParser:
         "--ask",
         choices=QUESTIONS,
         default=QueryOptions.ask,
-        help="cells: a table of means (default); effect: what each initialization gains over random weights; "
-        "best: the best initialization of each network and target; size: what more images of a source add",
+        help="cells: a table of means (default); compare: each initialization against random weights; effect: "
+        "what each gains over several targets; best: those that cannot be told from the best; size: what more "
+        "images of a source add",
     )
     result.add_argument(
         "--by",
@@ -178,9 +245,14 @@ def parser() -> argparse.ArgumentParser:
         help="factors that name the rows of cells and effect",
     )
     result.add_argument(
-        "--metric", default=QueryOptions.metric, help="a metric of the test set (default: %(default)s)"
+        "--metric", help="a metric of the test set (default: the headline metric of each task)"
     )
-    result.add_argument("--csv", action="store_true", help="write comma-separated values in full precision")
+    result.add_argument(
+        "--format", choices=FORMATS, default=QueryOptions.format, help="how it is printed (default: text)"
+    )
+    result.add_argument(
+        "--csv", dest="format", action="store_const", const="csv", help="short for --format csv"
+    )
     return result
 
 

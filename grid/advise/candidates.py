@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from grid.results import effects
+from grid.results.cells import find_cells
 from grid.results.stored_space import StoredSpace
 from grid.space.protocols import HEADLINE_METRICS
 from grid.space.trials import IMAGENET, Trial
@@ -160,7 +161,7 @@ def measured(frame: "pd.DataFrame", backbone: str, metric: str) -> Gains:
     rows = frame[frame["backbone"] == backbone]
     if metric not in rows or rows[metric].isna().all():
         return {}
-    table = effects.effects(rows, metric, by=["target"])
+    table = effects.effects(find_cells(rows, metric), by=["target"])
     found: Gains = {}
     for row in table.to_dict("records"):
         if row["gain"] == row["gain"]:  # not nan: both sides have a finished seed

@@ -5,14 +5,17 @@ mean rank is the mean over the kinds that it has, with equal weights. Nothing is
 targets at most are too few to fit weights on.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
-from grid.results.statistics import Interval, bootstrap_interval
+from grid.results.comparisons import Interval
 
 HIGHER = {"cmd": False, "logme": True, "gain": True}  # is better
+LISTED, RESAMPLES = 6, 20_000  # all resamples of up to six values are listed, of more they are drawn
 LEAST = 3  # fewer measured targets or initializations give no recommendation
 
 Values = Mapping[str, float]  # by initialization
@@ -70,7 +73,7 @@ class Trust:
     @property
     def tau(self) -> Interval:
         """Return the mean over targets with its 95 % bootstrap interval over targets."""
-        return bootstrap_interval(list(self.taus.values())) if self.taus else Interval(*[float("nan")] * 3)
+        return bootstrap_interval(list(self.taus.values()))
 
     @property
     def lacking(self) -> str:
@@ -88,6 +91,19 @@ class Trust:
     def words(self) -> str:
         low, high = (round(value, 2) + 0.0 for value in (self.tau.low, self.tau.high))
         return (
-            f"Kendall's tau of such a ranking with the measured order is {self.tau.estimate:.2f}"
+            f"Kendall's tau of such a ranking with the measured order is {self.tau.mean:.2f}"
             f" [{low:.2f}, {high:.2f}] ({len(self.taus)} targets)"
         )
+
+
+def bootstrap_interval(values: Sequence[float]) -> Interval:
+    """Return a mean with its 95 % percentile bootstrap interval (Efron 1979); nan limits below two values."""
+    x = np.array(values)
+    if len(x) < 2:
+        return Interval(float(x[0]) if len(x) else math.nan, math.nan, math.nan)
+    if len(x) <= LISTED:
+        rows = np.array(list(product(range(len(x)), repeat=len(x))))
+    else:
+        rows = np.random.default_rng(0).integers(0, len(x), (RESAMPLES, len(x)))
+    low, high = np.quantile(x[rows].mean(axis=1), [0.025, 0.975])
+    return Interval(float(x.mean()), float(low), float(high))

@@ -7,17 +7,25 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import mean, stdev
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from grid.claims import published
 from grid.results.cells import Cell, CellKey, find_cells
+from grid.results.groups import compared_groups
+from grid.results.intervals import Estimates, estimate
+from grid.results.variance import Group, printed_group
 from medpt.data.catalog import card, is_built_in
 from medpt.errors import InputError
+from medpt.survival.split import TEST_FRACTION
 
 if TYPE_CHECKING:
     import pandas as pd
 
 REPEATS = 3  # paper, section 2.1
+SURVIVAL_TABLES = ("table5", "table6")
+SPLIT_RATIO = TEST_FRACTION / (1 - TEST_FRACTION)
 SAME, OTHER = "same modality", "another modality"
 ANALYSES = {  # the columns of each analysis
     "svcca": ("source", "layer", "similarity"),
@@ -30,21 +38,55 @@ Key = tuple[str, str, str, float]  # model, initialization, target, share of the
 
 @dataclass(frozen=True)
 class Score:
-    """`values` by repeat (of filters: by number), empty where only a summary is known; std has ddof 1."""
+    """The mean and spread (ddof 1) of a cell. Filters are counted as repeats."""
 
     mean: float
     std: float | None
     n: int
     planned: int
-    values: Mapping[Any, float] = field(default_factory=dict)
 
 
-Scores = dict[Key, Score]
+class Place(NamedTuple):
+    """Where a cell stands in its comparison group of so many `cells`."""
+
+    group: Group
+    place: int
+    cells: int
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Cells by the paper's names.
+
+    `places` has those of cells whose contrasts can be estimated, `distances` the modality distances of all
+    pairs of datasets.
+    """
+
+    cells: Mapping[Key, Score] = field(default_factory=dict)
+    places: Mapping[Key, Place] = field(default_factory=dict)
+    distances: Mapping[tuple[str, str], float] = field(default_factory=dict)
+
+    def estimate(self, terms: Sequence[tuple[Key, float]]) -> Estimates:
+        """Estimate a weighted sum of cells; shared cells enter with all of their weights."""
+        rows: dict[int, tuple[Group, list[float]]] = {}
+        for key, weight in terms:
+            group, place, cells = self.places[key]
+            rows.setdefault(id(group), (group, [0.0] * cells))[1][place] += weight
+        return estimate(list(rows.values()))
 
 
 def printed() -> Scores:
-    """Every cell of the paper's tables 2, 3, 5 and 6."""
-    return {(*key, 1.0): Score(m, std, REPEATS, REPEATS) for key, (_, m, std) in published.cells().items()}
+    """Every cell of the paper's tables 2, 3, 5 and 6; a group is what one table has of a model and target."""
+    rows = {(*key, 1.0): value for key, value in published.cells().items()}
+    groups: dict[tuple[str, str, str], list[Key]] = {}
+    for key, (table, _, _) in rows.items():
+        groups.setdefault((table, key[0], key[2]), []).append(key)
+    places: dict[Key, Place] = {}
+    for (table, _, _), keys in groups.items():
+        means, stds = (np.array([rows[key][column] for key in keys], float) for column in (1, 2))
+        group = printed_group(means, stds, REPEATS, SPLIT_RATIO if table in SURVIVAL_TABLES else 0.0)
+        places |= {key: Place(group, number, len(keys)) for number, key in enumerate(keys)}
+    return Scores({key: Score(m, std, REPEATS, REPEATS) for key, (_, m, std) in rows.items()}, places)
 
 
 def from_trials(frame: "pd.DataFrame", measure: str) -> Scores:
@@ -54,14 +96,20 @@ def from_trials(frame: "pd.DataFrame", measure: str) -> Scores:
     Raises InputError where cells of two protocols have one name, as of spaces that were laid together.
     """
     if measure != "score" and (measure not in frame.columns or frame[measure].isna().all()):
-        return {}
+        return Scores()
+    found = find_cells(frame, None if measure == "score" else measure)
     named: dict[Key, list[Cell]] = {}
-    for cell in find_cells(frame, None if measure == "score" else measure):
+    for cell in found:
         named.setdefault(_key(cell.key), []).append(cell)
     problems = [_ambiguous(key, cells) for key, cells in named.items() if len(cells) > 1]
     if problems:
         raise InputError(problems)
-    return {key: _score_of(cell) for key, (cell,) in named.items() if cell.n}
+    places = {
+        _key(cell.key): Place(compared.group, number, len(compared.cells))
+        for compared in compared_groups(found).values()
+        for number, cell in enumerate(compared.cells)
+    }
+    return Scores({key: _score_of(cell) for key, (cell,) in named.items() if cell.n}, places)
 
 
 def _key(key: CellKey) -> Key:
@@ -75,7 +123,7 @@ def _ambiguous(key: Key, cells: Sequence[Cell]) -> str:
 
 
 def _score_of(cell: Cell) -> Score:
-    return Score(cell.mean, cell.std if cell.n > 1 else None, cell.n, cell.planned, cell.values)
+    return Score(cell.mean, cell.std if cell.n > 1 else None, cell.n, cell.planned)
 
 
 def from_analysis(name: str, frame: "pd.DataFrame") -> Scores:
@@ -88,10 +136,15 @@ def from_analysis(name: str, frame: "pd.DataFrame") -> Scores:
     lacking = [column for column in ANALYSES[name] if column not in frame.columns]
     if lacking:
         raise InputError(f"{name}: no column {', '.join(lacking)}; {', '.join(ANALYSES[name])} are needed")
-    return {"svcca": _svcca, "gabor": _gabor, "cmd": _cmd}[name](frame)
+    if name != "cmd":
+        return Scores({"svcca": _svcca, "gabor": _gabor}[name](frame))
+    measured = frame[frame["a"].map(modality).astype(bool) & frame["b"].map(modality).astype(bool)]
+    pairs = measured[["a", "b", "cmd"]].itertuples(index=False)
+    both = {pair: float(d) for x, y, d in pairs if x != y for pair in ((x, y), (y, x))}
+    return Scores(_nearest(both), distances=both)
 
 
-def _svcca(frame: "pd.DataFrame") -> Scores:
+def _svcca(frame: "pd.DataFrame") -> dict[Key, Score]:
     rows = frame[["source", "layer", "similarity"]].itertuples(index=False)
     return {
         ("SVCCA", _label(source), str(layer), 1.0): Score(100 * value, None, 1, 1)
@@ -99,29 +152,27 @@ def _svcca(frame: "pd.DataFrame") -> Scores:
     }
 
 
-def _gabor(frame: "pd.DataFrame") -> Scores:
+def _gabor(frame: "pd.DataFrame") -> dict[Key, Score]:
     found = {}
     for source, group in frame.groupby("source", sort=False):
         values = dict(zip(group["filter"], 100 * group["score"].astype(float), strict=True))
         spread = stdev(values.values()) if len(values) > 1 else None
-        score = Score(mean(values.values()), spread, len(values), len(values), values)
+        score = Score(mean(values.values()), spread, len(values), len(values))
         found["conv1", _label(source), "filters", 1.0] = score
     return found
 
 
-def _cmd(frame: "pd.DataFrame") -> Scores:
-    """Of each dataset, the distance to the nearest of its modality and to the nearest of another."""
+def _nearest(distances: Mapping[tuple[str, str], float]) -> dict[Key, Score]:
+    """Return each dataset's distance to the nearest of its modality and to the nearest of another."""
     least: dict[Key, float] = {}
-    measured = frame[frame["a"].map(_modality).astype(bool) & frame["b"].map(_modality).astype(bool)]
-    pairs = measured[["a", "b", "cmd"]].itertuples(index=False)
-    for a, b, value in ((*pair, d) for x, y, d in pairs if x != y for pair in ((x, y), (y, x))):
-        which = SAME if _modality(a) == _modality(b) else OTHER
+    for (a, b), value in distances.items():
+        which = SAME if modality(a) == modality(b) else OTHER
         key = ("cmd", which, published.TARGETS.get(a, a), 1.0)
         least[key] = min(value, least.get(key, value))
     return {key: Score(value, None, 1, 1) for key, value in least.items()}
 
 
-def _modality(dataset: str) -> str:
+def modality(dataset: str) -> str:
     """ "" of a user's dataset, on which the paper claims nothing."""
     name = dataset if is_built_in(dataset) else re.sub(r"-\d+k?$", "", dataset)
     return card(name).modality if is_built_in(name) else ""
@@ -131,11 +182,11 @@ def _label(source: Any) -> str:
     return published.INITIALIZATIONS.get(source, str(source))
 
 
-def distances(scores: Scores, anchor: str) -> Scores:
+def nearness(cells: Mapping[Key, Score], anchor: str) -> dict[Key, Score]:
     """Each cell's nearness to the anchor's mean, as a negative distance: higher is nearer."""
     found = {}
-    for key, score in scores.items():
-        reference = scores.get((key[0], anchor, *key[2:]))
+    for key, score in cells.items():
+        reference = cells.get((key[0], anchor, *key[2:]))
         if reference is not None and key[1] != anchor:
             found[key] = Score(-abs(score.mean - reference.mean), None, score.n, score.planned)
     return found

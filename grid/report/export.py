@@ -16,7 +16,9 @@ from grid.report.survival import Cohort
 from grid.report.tables import Table, tables
 from grid.report.trial_section import STEPS, Facts, Row, Trials
 from grid.results.cells import Cell, Column
+from grid.results.comparisons import Interval, intervals
 from grid.results.display import METRIC_NAMES, column_name, format_cell
+from grid.results.groups import compared_groups
 from medpt.cli import spreadsheet_cell
 
 FACTORS = ("architecture", "backbone", "initialization", "source", "sample_size", "target", "target_size")
@@ -27,6 +29,8 @@ COLUMNS = (
     "metric",
     "mean",
     "std",
+    "low",
+    "high",
     "n",
     "planned",
     "failed",
@@ -36,17 +40,20 @@ COLUMNS = (
 )
 
 
-def to_csv(found: Iterable[Cell]) -> str:
-    """Long format, one row a cell; mean and std in per cent with four decimals, empty where undefined."""
-    return csv_text(COLUMNS, map(_cell_row, found))
+def to_csv(found: Sequence[Cell]) -> str:
+    """Long format, one row a cell; numbers in per cent with four decimals, empty where undefined."""
+    limits = {key: one for group in compared_groups(found).values() for key, one in intervals(group).items()}
+    none = Interval(math.nan, math.nan, math.nan)
+    return csv_text(COLUMNS, (_cell_row(cell, limits.get(cell.key, none)) for cell in found))
 
 
-def _cell_row(cell: Cell) -> list[Any]:
+def _cell_row(cell: Cell, limits: Interval) -> list[Any]:
     key = (getattr(cell.key, name) for name in FACTORS)
     factors = ["" if value is None else str(value) for value in (*key, cell.differences)]
     counts = [cell.n, cell.planned, *(cell.states.get(state, 0) for state in ("failed", "blocked"))]
-    numbers = [_number(cell.mean), _number(cell.std), *counts, cell.undefined, cell.missing]
-    return [*factors, "+".join(cell.experiments), cell.metric, *numbers]
+    numbers = map(_number, (cell.mean, cell.std, limits.low, limits.high))
+    names = [*factors, "+".join(cell.experiments), cell.metric]
+    return [*names, *numbers, *counts, cell.undefined, cell.missing]
 
 
 def _number(value: float) -> str:
@@ -110,28 +117,36 @@ TRIALS = (
     "metric",
     "mean",
     "std",
+    "low",
+    "high",
     "n",
     "planned",
     "paper_mean",
     "paper_std",
     "difference",
-    "welch_p",
-    "welch_p_holm",
+    "paper_low",
+    "paper_high",
+    "paper_verdict",
     "over_random",
     "over_random_low",
     "over_random_high",
-    "hedges_g",
-    "hedges_g_low",
-    "hedges_g_high",
-    "paired_p",
-    "paired_p_holm",
+    "p_better",
+    "p_adjusted",
+    "p_equivalent",
+    "verdict",
+    "decidable",
+    "subject",
+    "note",
 )
 SURVIVAL = {  # of the columns beyond TRIALS: what MLflow calls them
     "harrell_low": "c_index_low",
     "harrell_high": "c_index_high",
     "paper_equation": "c_index_strict",
 }
-CLAIMS = ("id", "section", "statement", "paper", "paper_held", "paper_total", "ours", "held", "total", "p")
+CLAIMS = (
+    *("id", "section", "statement", "paper", "paper_held", "paper_total", "ours", "held", "total"),
+    *("p", "p_opposite", "p_adjusted"),
+)
 
 
 def files_of(section: Section, facts: Facts, floors: dict[Column, float]) -> dict[str, bytes]:
@@ -171,25 +186,23 @@ def trials_csv(content: Trials | Survival, facts: Facts) -> str:
 
 
 def _trial_row(row: Row, trials: Trials) -> list[Any]:
-    cell, paper, gain = row.cell, row.paper, trials.gain(row.cell)
+    cell, paper, agreement, gain = row.cell, row.paper, row.agreement, trials.gain(row.cell)
     printed = (paper.mean, paper.std, paper.difference) if paper else (None, None, None)
-    paired: tuple[Any, ...] = (None,) * 8
-    if gain:
-        intervals = (gain.difference, gain.effect)
-        ends = (x for i in intervals for x in (i.estimate, i.low, i.high))
-        paired = (*ends, gain.test.p, gain.p)
+    judged = (agreement.low, agreement.high, agreement.verdict) if agreement else (None, None, None)
+    names = ("value", "low", "high", "p_better", "p_adjusted", "p_equivalent", "verdict", "decidable")
     return [
         *(getattr(cell.key, name) for name in FACTORS),
         cell.differences,
         cell.metric,
         cell.mean,
         cell.std,
+        row.limits.low,
+        row.limits.high,
         cell.n,
         cell.planned,
         *printed,
-        row.test.p if row.test else None,
-        row.p,
-        *paired,
+        *judged,
+        *(getattr(gain, name) if gain else None for name in (*names, "subject", "note")),
     ]
 
 
@@ -223,9 +236,9 @@ def _stated(verdict: Verdict) -> list[Any]:
 
 def _outcome(verdict: Verdict | None) -> list[Any]:
     if verdict is None:
-        return ["", None, None, None]
-    known = [part.p for part in verdict.parts if part.p is not None]
-    return [verdict.verdict, verdict.held, verdict.total, max(known, default=None)]
+        return ["", *[None] * 5]
+    known = (verdict.p, verdict.opposite, verdict.p_adjusted)
+    return [verdict.verdict, verdict.held, verdict.total, *known]
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

@@ -2,9 +2,11 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from math import isnan
 
 from grid.report.tables import VERDICTS, Contrast
 from grid.results.cells import Column
+from grid.results.comparisons import MARGIN, Difference
 from grid.results.display import METRIC_NAMES, format_cell
 
 STATES = {  # of a trial that is not finished, in words
@@ -15,10 +17,10 @@ STATES = {  # of a trial that is not finished, in words
 }
 
 OUTCOMES = {
-    "better": "beats random weights by more than one standard deviation in",
-    "noise": "is within one standard deviation of random weights in",
-    "worse": "is more than one standard deviation below random weights in",
-    "unknown": "is compared with random weights on single seeds, without a measure of noise, in",
+    "better": "is better than random weights in",
+    "equivalent": f"is equivalent to random weights (within {MARGIN:g} point) in",
+    "worse": "is worse than random weights in",
+    "undecided": "cannot be told from random weights in",
 }
 
 
@@ -75,30 +77,40 @@ def answer(found: Sequence[Contrast]) -> str:
         for name, text in OUTCOMES.items()
         if verdicts[name]
     ]
-    text = f"Over {count(len(compared), 'pair')} of target and network, the best pre-training {_join(parts)}."
-    winners = Counter(contrast.best.label for contrast in compared if contrast.best)
-    name, wins = winners.most_common(1)[0]
-    tied = [other for other, count in winners.items() if count == wins]
-    if len(tied) > 1:
-        return f"{text} No source wins overall: {_join(tied)} are each the best of {wins}."
-    return f"{text} {name} is the best pre-training in {wins} of {len(compared)}."
+    text = (
+        f"Over {count(len(compared), 'pair')} of target and network, the pre-training with the highest mean "
+    )
+    text += f"{_join(parts)}."
+    among = Counter(label for contrast in compared for label in contrast.among_best)
+    if not among:
+        return text
+    most = max(among.values())
+    names = _join([name for name, number in among.items() if number == most])
+    where = f"{names} ({most} of {len(compared)})"
+    return f"{text} Most often among those that cannot be told from the best: {where}."
 
 
 def sentence(contrast: Contrast) -> str:
-    """The best pre-training of one network on one target against random weights."""
-    best, random = contrast.best, contrast.random
+    """The pre-training with the highest mean of one network on one target against random weights."""
+    best, random, difference = contrast.best, contrast.random, contrast.difference
     if random is None:
         if best is None:
             return "no seed is finished."
-        return f"{best.label} is best with {format_cell(best)}; random weights have no finished seed."
-    if best is None:
+        return f"{best.label} has {format_cell(best)}; random weights have no finished seed."
+    if best is None or difference is None:
         return f"no pre-training has a finished seed; random weights have {format_cell(random)}."
-    verdict, points = VERDICTS[contrast.verdict], f"{abs(contrast.gain):.2f} points"
-    if contrast.gain <= 0:
-        nearest = f"the nearest pre-training, {best.label} with {format_cell(best)}, is {points} below"
-        return f"random weights are best with {format_cell(random)}; {nearest}: {verdict}."
-    above = f"{points} above random weights with {format_cell(random)}"
-    return f"{best.label} is best with {format_cell(best)}, {above}: {verdict}."
+    text = (
+        f"{best.label} has {format_cell(best)}, random weights {format_cell(random)}: {_points(difference)}, "
+    )
+    text += VERDICTS[contrast.verdict] + (f" ({difference.note})" if difference.note else "")
+    equal = [label for label in contrast.among_best if label != best.label]
+    return text + (f"; as good by these runs: {_join(equal)}." if equal else ".")
+
+
+def _points(difference: Difference) -> str:
+    """`+5.90 points [+4.10, +7.70]`, without limits where there is nothing to take them from."""
+    limits = "" if isnan(difference.low) else f" [{difference.low:+.2f}, {difference.high:+.2f}]"
+    return f"{difference.value:+.2f} points{limits}"
 
 
 def doubts(pretrained: Iterable[tuple[str, Mapping[str, float]]]) -> list[str]:

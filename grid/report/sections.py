@@ -12,8 +12,10 @@ from grid.report.chart_files import Figures
 from grid.report.charts import Chart
 from grid.report.paper_items import PAPER_ITEMS, PaperItem
 from grid.report.survival import Cohort
+from grid.report.tables import Groups
 from grid.report.trial_section import Trials
 from grid.results.cells import Cell, find_cells
+from grid.results.groups import compared_groups
 from grid.results.stored_space import StoredSpace
 from medpt.errors import InputError
 
@@ -64,11 +66,11 @@ def build_sections(
 
     `frame` is what find_cells takes; a section's cells are of its own experiments alone.
     """
-    found = []
+    found, groups = list[Section](), compared_groups(find_cells(frame))
     for item in PAPER_ITEMS:
         if item.kind in ("trials", "survival"):
             own = frame[belong_to(frame, [item])]
-            found += [_trained(item, find_cells(own), stored, notes)] if len(own) else []
+            found += [_trained(item, find_cells(own), stored, notes, groups)] if len(own) else []
         elif item.kind == "cohorts":
             found += [_section(item, cohorts, [])] if cohorts else []
         else:
@@ -87,8 +89,10 @@ def _section(item: PaperItem, content: Content, charts: list[Chart], number: int
     return Section(item, content, Figures(item.key + (f"-{number}" if number > 1 else ""), charts))
 
 
-def _trained(item: PaperItem, own: list[Cell], stored: StoredSpace, notes: Mapping[str, str]) -> Section:
-    content = trial_section.trials(item, own, notes, stored.history)
+def _trained(
+    item: PaperItem, own: list[Cell], stored: StoredSpace, notes: Mapping[str, str], groups: Groups
+) -> Section:
+    content = trial_section.trials(item, own, notes, stored.history, groups)
     charts = [*content.charts, *content.gain_charts, *content.curves]
     if item.kind == "survival":
         curves = analysis_charts.risk_groups(own, stored, content.colours)

@@ -4,15 +4,17 @@ All numbers are in per cent.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
 from rich.table import Table as TerminalTable
 from rich.text import Text
 
-from grid.results.cells import Cell, Column
+from grid.results.cells import Cell, Column, ComparisonGroup
+from grid.results.comparisons import MARGIN, Difference, differences
 from grid.results.display import METRIC_NAMES, column_name, format_cell
+from grid.results.groups import ComparedGroup, compared_groups
 from grid.space.trials import RANDOM
 from medpt.specs import NO_NETWORK
 
@@ -24,12 +26,13 @@ def signed(value: float) -> str:
 
 
 VERDICTS = {
-    "better": "more than one standard deviation",
-    "worse": "more than one standard deviation",
-    "noise": "within noise",  # within one standard deviation
-    "unknown": "single seeds, noise unknown",
+    "better": "better",
+    "worse": "worse",
+    "equivalent": f"equivalent within {MARGIN:g} point",
+    "undecided": "undecided",
     "none": "nothing to compare",
 }
+Groups = Mapping[ComparisonGroup, ComparedGroup]
 
 
 @dataclass(frozen=True)
@@ -92,25 +95,32 @@ def _terminal_table(table: Table) -> TerminalTable:
 
 @dataclass(frozen=True)
 class Contrast:
-    """One network on one target: the best pre-trained cell against random weights.
+    """One network on one target: the pre-trained cell with the highest mean against random weights.
 
-    `gain` is the difference of the means in points, `noise` the larger of the two standard deviations; nan
-    where there is nothing to take them from.
+    `differences` are of all pre-trained cells from random weights; there are none without a finished run on
+    both sides.
     """
 
     network: str
     column: Column
     random: Cell | None
     best: Cell | None
+    differences: tuple[Difference, ...] = ()
+
+    @property
+    def difference(self) -> Difference | None:
+        """The difference of `best` from random weights."""
+        return next((d for d in self.differences if d.cell is self.best), None)
 
     @property
     def gain(self) -> float:
-        return self.best.mean - self.random.mean if self.best and self.random else math.nan
+        return self.difference.value if self.difference else math.nan
 
     @property
-    def noise(self) -> float:
-        stds = [cell.std for cell in (self.best, self.random) if cell and cell.n > 1]
-        return max(stds, default=math.nan)
+    def among_best(self) -> tuple[str, ...]:
+        """The pre-trainings that cannot be told from the best initialization of all, highest mean first."""
+        kept = [d.cell for d in self.differences if d.among_best]
+        return tuple(cell.label for cell in sorted(kept, key=lambda cell: -cell.mean))
 
     @property
     def complete(self) -> bool:
@@ -119,13 +129,7 @@ class Contrast:
     @property
     def verdict(self) -> str:
         """One of VERDICTS."""
-        if math.isnan(self.gain):
-            return "none"
-        if math.isnan(self.noise):
-            return "unknown"
-        if abs(self.gain) <= self.noise:
-            return "noise"
-        return "better" if self.gain > 0 else "worse"
+        return self.difference.verdict if self.difference else "none"
 
 
 def contrasts(found: Sequence[Cell]) -> list[Contrast]:
@@ -134,10 +138,14 @@ def contrasts(found: Sequence[Cell]) -> list[Contrast]:
     for cell in found:
         if cell.key.initialization != NO_NETWORK:
             pairs.setdefault((cell.column, cell.network), []).append(cell)
-    result = []
-    for (column, net), group in pairs.items():
-        finished = [cell for cell in group if cell.n]
-        random = next((cell for cell in finished if cell.key.initialization == RANDOM), None)
-        trained = [cell for cell in finished if cell.key.initialization != RANDOM]
-        result.append(Contrast(net, column, random, max(trained, key=lambda cell: cell.mean, default=None)))
-    return result
+    groups = compared_groups(found)
+    return [_contrast(column, network, cells, groups) for (column, network), cells in pairs.items()]
+
+
+def _contrast(column: Column, network: str, cells: list[Cell], groups: Groups) -> Contrast:
+    finished = [cell for cell in cells if cell.n]
+    random = next((cell for cell in finished if cell.key.initialization == RANDOM), None)
+    trained = [cell for cell in finished if cell.key.initialization != RANDOM]
+    best = max(trained, key=lambda cell: cell.mean, default=None)
+    known = tuple(differences(groups[random.key.group])) if random else ()
+    return Contrast(network, column, random, best, known)

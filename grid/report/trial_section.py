@@ -1,7 +1,7 @@
 """What a report says of one table or figure that trains: our cells, the paper's, the tests between them.
 
-All numbers are of the section's own experiments; p values are corrected (Holm) over the section's tests of
-one kind. Differences are in points.
+Means are of the section's own experiments; intervals and differences are those of the complete space. All are
+in points.
 """
 
 import math
@@ -14,17 +14,22 @@ from grid.report import paper_charts, provenance
 from grid.report.charts import Chart
 from grid.report.paper_items import PaperItem
 from grid.report.provenance import Compared
-from grid.results import statistics
-from grid.results.cells import Cell, Repeat
+from grid.report.tables import Groups
+from grid.results.cells import Cell, CellKey, Repeat
+from grid.results.comparisons import (
+    Agreement,
+    Difference,
+    Interval,
+    agreement_with,
+    differences,
+    intervals,
+)
 from grid.results.display import column_name
-from grid.results.statistics import Interval, Summary, Test
-from grid.space.trials import RANDOM
 
 if TYPE_CHECKING:
     import pandas as pd
 
 STEPS = "steps_to_95"
-REPEATS = 3  # of every number that the paper printed
 
 
 @dataclass(frozen=True)
@@ -68,28 +73,12 @@ def facts(frame: "pd.DataFrame", tracker: str | None) -> Facts:
 
 @dataclass(frozen=True)
 class Row:
-    """A cell beside the paper's; `test` is Welch's, `p` corrected; None where nothing is compared."""
+    """A cell with its interval, beside the paper's where it printed one."""
 
     cell: Cell
+    limits: Interval
     paper: Compared | None
-    test: Test | None
-    p: float
-
-
-@dataclass(frozen=True)
-class Gain:
-    """A cell against random weights of the same network, target and seeds.
-
-    `difference` is of the common seeds, `effect` Hedges' g, `test` paired by seed, `p` corrected.
-    """
-
-    cell: Cell
-    seeds: int
-    planned: int
-    difference: Interval
-    effect: Interval
-    test: Test
-    p: float
+    agreement: Agreement | None
 
 
 @dataclass(frozen=True)
@@ -118,7 +107,7 @@ class Trials:
 
     cells: list[Cell]
     rows: list[Row]
-    gains: list[Gain]
+    gains: list[Difference]
     colours: Mapping[str, int]
     charts: list[Chart]
     gain_charts: list[Chart]
@@ -138,8 +127,8 @@ class Trials:
     def row(self, cell: Cell | None) -> Row | None:
         return next((row for row in self.rows if row.cell is cell), None)
 
-    def gain(self, cell: Cell) -> Gain | None:
-        return next((gain for gain in self.gains if gain.cell is cell), None)
+    def gain(self, cell: Cell) -> Difference | None:
+        return next((gain for gain in self.gains if gain.cell.key == cell.key), None)
 
     def speeds(self, facts: Facts) -> Speeds | None:
         """None where no finished trial recorded them."""
@@ -155,19 +144,25 @@ class Trials:
 
 
 def trials(
-    item: PaperItem, cells: list[Cell], notes: Mapping[str, str], history: paper_charts.History
+    item: PaperItem,
+    cells: list[Cell],
+    notes: Mapping[str, str],
+    history: paper_charts.History,
+    groups: Groups,
 ) -> Trials:
     """Gather a section; `notes` says of each target in what its data differ from the published data.
 
-    Learning curves are drawn once a network and target, in the sections whose speeds are compared.
+    `groups` are those of all cells of the space. Learning curves are drawn once a network and target, in the
+    sections whose speeds are compared.
     """
+    known = {d.cell.key: d for group in groups.values() for d in differences(group)}
     by_size = item.drawing == "sizes"
     numbers = paper_charts.source_colours(cells) if by_size else paper_charts.colours(c.label for c in cells)
     targets = dict.fromkeys(cell.key.target for cell in cells)
     return Trials(
         cells,
-        rows(cells, notes),
-        gains(cells),
+        rows(cells, notes, groups),
+        gains(cells, known),
         numbers,
         paper_charts.DRAWINGS[item.drawing](cells, numbers) if item.drawing else [],
         [] if item.drawing else paper_charts.gains(cells, numbers),
@@ -176,44 +171,20 @@ def trials(
     )
 
 
-def rows(cells: Sequence[Cell], notes: Mapping[str, str]) -> list[Row]:
+def rows(cells: Sequence[Cell], notes: Mapping[str, str], groups: Groups) -> list[Row]:
     printed = {id(found.cell): found for found in provenance.comparisons(cells, notes)}
-    pairs = [(cell, printed.get(id(cell))) for cell in cells]
-    tests = [_welch(cell, paper) for cell, paper in pairs]
-    corrected = statistics.holm([test.p if test else math.nan for test in tests])
-    found = zip(pairs, tests, corrected.tolist(), strict=True)
-    return [Row(cell, paper, test, p) for (cell, paper), test, p in found]
+    limits = {key: one for group in groups.values() for key, one in intervals(group).items()}
+    none = Interval(math.nan, math.nan, math.nan)
+    found = []
+    for cell in cells:
+        paper = printed.get(id(cell))
+        agreement = None
+        if paper and cell.key in limits:
+            agreement = agreement_with(groups[cell.key.group], cell.key, paper.mean, paper.std)
+        found.append(Row(cell, limits.get(cell.key, none), paper, agreement))
+    return found
 
 
-def _welch(cell: Cell, paper: Compared | None) -> Test | None:
-    if paper is None or cell.n < 2:
-        return None
-    return statistics.welch(_summary(cell), Summary(paper.mean, paper.std, REPEATS))
-
-
-def _summary(cell: Cell) -> Summary:
-    return statistics.summary(list(cell.values.values()))
-
-
-def gains(cells: Sequence[Cell]) -> list[Gain]:
-    """Of every cell that shares a finished seed with random weights."""
-    random = {(cell.network, cell.column): cell for cell in cells if cell.key.initialization == RANDOM}
-    pairs = [(cell, random.get((cell.network, cell.column))) for cell in cells]
-    known = [(c, r) for c, r in pairs if r is not None and r is not c and c.values.keys() & r.values.keys()]
-    differences = [
-        [c.values[s] - r.values[s] for s in sorted(c.values.keys() & r.values.keys())] for c, r in known
-    ]
-    tests = [statistics.paired(seeds) for seeds in differences]
-    corrected = statistics.holm([test.p for test in tests])
-    return [
-        Gain(
-            cell,
-            len(seeds),
-            max(cell.planned, other.planned),
-            statistics.mean_interval(seeds),
-            statistics.hedges_g(_summary(cell), _summary(other)),
-            test,
-            p,
-        )
-        for (cell, other), seeds, test, p in zip(known, differences, tests, corrected.tolist(), strict=True)
-    ]
+def gains(cells: Sequence[Cell], known: Mapping[CellKey, Difference]) -> list[Difference]:
+    """Return the differences of these cells from random weights, in their order."""
+    return [known[cell.key] for cell in cells if cell.key in known]

@@ -1,6 +1,7 @@
-"""Finished work as tables: frames, cells, effects and their statistics. Importing it loads no pandas."""
+"""Finished work as tables: frames, cells, comparisons and their statistics. Importing it loads no pandas."""
 
-from grid.results.cells import cells, find_cells
+from grid.results.cells import find_cells
+from grid.results.comparisons import cells, compare
 from grid.results.frame import load
 
-__all__ = ["cells", "find_cells", "load"]
+__all__ = ["cells", "compare", "find_cells", "load"]

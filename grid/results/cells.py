@@ -6,14 +6,13 @@ alone. Every table, sentence, chart, comparison and claim takes its cells from h
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from math import nan
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from grid.results.display import bracketed, network_id, network_name, protocol_differences
-from grid.results.frame import FACTORS, PROTOCOLS
-from grid.results.statistics import mean_interval
+from grid.results.frame import PROTOCOLS
 from grid.space.protocols import HEADLINE_METRICS
 from grid.space.trials import task_of
 from medpt.errors import InputError, did_you_mean
@@ -69,15 +68,17 @@ class CellKey:
 class Cell:
     """All trials with one key, each unit counted once.
 
-    `values` are in per cent, of finished repeats alone; `digests` names their units. `states` counts all
-    `planned` repeats. `settings` and `source_settings` say in what the protocols of fine-tuning and
-    pre-training differ from those of other cells (`learning_rate 0.001`); empty where nothing differs.
+    `values` are in per cent, of finished repeats alone; `digests` names their units, `items` the files of
+    their test items, where these are stored. `states` counts all `planned` repeats. `settings` and
+    `source_settings` say in what the protocols of fine-tuning and pre-training differ from those of other
+    cells (`learning_rate 0.001`); empty where nothing differs.
     """
 
     key: CellKey
     metric: str
     values: Mapping[Repeat, float]
     digests: Mapping[Repeat, str]
+    items: Mapping[Repeat, str]
     states: Mapping[TrialState, int]
     planned: int
     experiments: tuple[str, ...]
@@ -141,7 +142,6 @@ class Cell:
 
 
 KEY = tuple(item.name for item in fields(CellKey))
-SUMMARY = ("metric", "mean", "std", "low", "high", "n", "planned")
 
 
 def find_cells(frame: "pd.DataFrame", metric: str | None = None) -> list[Cell]:
@@ -216,6 +216,7 @@ def _cell(key: CellKey, units: list[list[Row]], metric: str | None, settings: tu
         metric=name,
         values={_repeat(row): scale * float(row[name]) for row in finished},
         digests={_repeat(row): row["digest"] for row in finished},
+        items={_repeat(row): path for row in finished if (path := row.get("items"))},
         states=Counter(states),
         planned=len(rows),
         experiments=tuple(dict.fromkeys(row["experiment"] for unit in units for row in unit)),
@@ -237,40 +238,3 @@ def divide(frame: "pd.DataFrame", names: Sequence[str]) -> "Iterator[tuple[Row, 
         return
     for values, part in frame.groupby(list(names), sort=False):
         yield dict(zip(names, values, strict=True)), part
-
-
-def cells(
-    frame: "pd.DataFrame", metric: str | None = None, by: Sequence[str] | None = None
-) -> "pd.DataFrame":
-    """Return one row a cell: its factors, metric, mean, std, low, high, n and planned.
-
-    `mean`, `std` (ddof 1) and [low, high], Student's 95 % interval of the mean over repeats, are in per cent.
-    `by` names the factors to show, by default all. What else tells cells apart is shown as well, so that a
-    mean is never over anything but repeats; `settings` says in what protocols differ. `seed` and `experiment`
-    divide the cells. `metric` and errors as in `find_cells`; InputError also for an unknown factor.
-    """
-    import pandas as pd
-
-    for name in by or ():
-        if name not in FACTORS:
-            raise InputError(f"--by {name}: no such factor; {did_you_mean(name, FACTORS)}")
-    parts = divide(frame, [name for name in by or () if name in ("experiment", "seed")])
-    rows = [values | _summary(cell) for values, part in parts for cell in find_cells(part, metric)]
-    return pd.DataFrame(rows, columns=[*_columns(rows, by), *SUMMARY])
-
-
-def _summary(cell: Cell) -> Row:
-    interval = mean_interval(list(cell.values.values()))
-    numbers = {"mean": cell.mean, "std": cell.std, "low": interval.low, "high": interval.high}
-    counts = {"n": cell.n, "planned": cell.planned}
-    return asdict(cell.key) | {"settings": cell.differences, "metric": cell.metric} | numbers | counts
-
-
-def _columns(rows: list[Row], by: Sequence[str] | None) -> list[str]:
-    """`by`, then each factor that differs between rows that are equal in the columns before it."""
-    columns = [*KEY, "settings"] if by is None else list(by)
-    for name in (*KEY[:-2], "settings"):
-        known = [tuple(row[column] for column in columns) for row in rows]
-        if len({(*names, row[name]) for names, row in zip(known, rows, strict=True)}) > len(set(known)):
-            columns.append(name)
-    return columns

@@ -1,18 +1,20 @@
 """Questions to a space's cells: what initializations gain, which is best, what more images of a source add.
 
-All take the frame of grid.results.load and the name of a metric, and return a frame with one row an answer,
-in points (per cent). Initializations are compared within a comparison group: one network, one target, one
-share of it and one protocol. Seeds are paired, and every row says how many seeds it is made of. Intervals are
-of repeated fine-tuning: a source has one pre-training, which its seeds share.
+All take the cells of a frame, whatever is shown of them, and return a frame with one row an answer, in
+points (per cent). Initializations are compared within a comparison group: one network, one target, one
+share of it and one protocol. Intervals have every source of variance that was repeated
+(grid.results.intervals).
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from grid.results import statistics
-from grid.results.cells import Cell, ComparisonGroup, Repeat, divide, find_cells
+from grid.results import verdicts
+from grid.results.cells import Cell, CellKey, ComparisonGroup, Row
 from grid.results.display import bracketed
+from grid.results.groups import ComparedGroup, compared_groups
+from grid.results.intervals import Estimates, estimate
 from grid.space.trials import RANDOM
 from medpt.errors import InputError
 
@@ -20,52 +22,54 @@ if TYPE_CHECKING:
     import pandas as pd
 
 GROUP = ComparisonGroup._fields[:-1]  # its protocol is named by `settings`, where two of them are there
-FACTORS = (*GROUP, "experiment")  # what effects may be shown by
-Row = dict[str, Any]
+Shown = Collection[CellKey] | None  # the cells to answer for; None: all
 
 
-def effects(frame: "pd.DataFrame", metric: str, by: Sequence[str] = ("architecture",)) -> "pd.DataFrame":
+def effects(
+    cells: Sequence[Cell], by: Sequence[str] = ("architecture",), shown: Shown = None
+) -> "pd.DataFrame":
     """Return what each initialization gains over random weights, for each combination of the factors `by`.
 
-    `gain` is the mean over comparison groups of the mean over seeds of paired differences; [low, high] is its
-    95 % interval for these groups (Satterthwaite), nan where a group has one seed. p is two-sided, `p_holm`
-    corrected over all rows. `compared` counts the groups with both sides, `groups` all; `n` counts pairs of
-    seeds, `planned` what the space asked for. Groups of several protocols are rows of their own.
+    `gain` is the mean over comparison groups, each weighing the same; [low, high] is its 95 % interval for
+    these groups. p is two-sided, `p_holm` corrected over all rows. [new_low, new_high] is where a new
+    target is expected, from three targets on. `compared` counts the groups with both sides, `groups` all;
+    `n` counts the finished runs of the initialization, `planned` what the space asked for.
     """
     import pandas as pd
 
     for key in by:
-        if key not in FACTORS:
-            raise InputError(f"--by {key}: no factor of effects; choose from {', '.join(FACTORS)}")
+        if key not in GROUP:
+            raise InputError(f"--by {key}: no factor of effects; choose from {', '.join(GROUP)}")
+    compared = compared_groups(cells)
     rows = [
         names | row
-        for experiment, part in divide(frame, [name for name in by if name == "experiment"])
-        for names, groups in _by_factors(find_cells(part, metric), by, experiment)
-        for row in _gains(groups)
+        for names, groups in _by_factors(_groups(cells), by)
+        for row in _gains(groups, compared, shown)
     ]
     table = pd.DataFrame(_without_empty(rows, "settings"))
     if len(table):
-        table["p_holm"] = statistics.holm(table["p"])
+        table["p_holm"] = verdicts.holm(table["p"])
     return table
 
 
-def _by_factors(
-    cells: Iterable[Cell], by: Sequence[str], experiment: Row
-) -> Iterator[tuple[Row, list[list[Cell]]]]:
-    """Yield each combination of the factors, with its comparison groups."""
-    found: dict[tuple[Any, ...], list[list[Cell]]] = {}
-    for group in _groups(cells).values():
-        factors = group[0].key.group._asdict() | experiment
-        found.setdefault((*(factors[name] for name in by), group[0].settings), []).append(group)
-    for names, groups in found.items():
-        yield dict(zip((*by, "settings"), names, strict=True)), groups
+Groups = dict[ComparisonGroup, list[Cell]]
 
 
-def _groups(cells: Iterable[Cell]) -> dict[ComparisonGroup, list[Cell]]:
-    found: dict[ComparisonGroup, list[Cell]] = {}
+def _groups(cells: Iterable[Cell]) -> Groups:
+    found: Groups = {}
     for cell in cells:
         found.setdefault(cell.key.group, []).append(cell)
     return found
+
+
+def _by_factors(groups: Groups, by: Sequence[str]) -> Iterator[tuple[Row, list[list[Cell]]]]:
+    """Yield each combination of the factors, with the cells of each of its comparison groups."""
+    found: dict[tuple[Any, ...], list[list[Cell]]] = {}
+    for key, group in groups.items():
+        names = (*(getattr(key, name) for name in by), group[0].settings, group[0].metric)
+        found.setdefault(names, []).append(group)
+    for names, members in found.items():
+        yield dict(zip((*by, "settings", "metric"), names, strict=True)), members
 
 
 def _without_empty(rows: list[Row], name: str) -> list[Row]:
@@ -75,104 +79,137 @@ def _without_empty(rows: list[Row], name: str) -> list[Row]:
     return [{key: value for key, value in row.items() if key != name} for row in rows]
 
 
-def _gains(groups: list[list[Cell]]) -> Iterator[Row]:
+Compared = dict[ComparisonGroup, ComparedGroup]
+
+
+def _gains(groups: list[list[Cell]], compared: Compared, shown: Shown) -> Iterator[Row]:
     named = [{cell.label: cell for cell in group} for group in groups]
     for name in dict.fromkeys(label for cells in named for label in cells if label != RANDOM):
-        both = [(cells[name], cells.get(RANDOM)) for cells in named if name in cells]
-        pairs = [found for cell, random in both if random and (found := paired_differences(cell, random))]
-        gain = statistics.mean_of_means(pairs)
-        yield {
-            "initialization": name,
-            "gain": gain.estimate,
-            "low": gain.low,
-            "high": gain.high,
-            "p": statistics.mean_of_means_test(pairs).p,
-            "compared": len(pairs),
-            "groups": len(groups),
-            "n": sum(map(len, pairs)),
-            "planned": sum(cell.planned for cell, _ in both),
-        }
+        own = [cells[name] for cells in named if name in cells]
+        if shown is not None and not any(cell.key in shown for cell in own):
+            continue
+        pairs = [(cells[name], cells[RANDOM]) for cells in named if name in cells and RANDOM in cells]
+        both = [(cell, random) for cell, random in pairs if cell.n and random.n]
+        yield (
+            {"initialization": name}
+            | _gain(both, compared)
+            | {
+                "compared": len(both),
+                "groups": len(groups),
+                "n": sum(cell.n for cell in own),
+                "planned": sum(cell.planned for cell in own),
+            }
+        )
 
 
-def paired_differences(first: Cell, second: Cell) -> list[float]:
-    """Return the differences of the repeats that both cells have finished."""
-    common = [repeat for repeat in first.values if repeat in second.values]
-    return [first.values[repeat] - second.values[repeat] for repeat in common]
+Pair = tuple[Cell, Cell]
 
 
-def best(frame: "pd.DataFrame", metric: str) -> "pd.DataFrame":
-    """Return the initialization with the highest mean in each comparison group, and how probable that is.
+def _gain(pairs: Sequence[Pair], compared: Compared) -> Row:
+    names = ("gain", "low", "high", "p", "new_low", "new_high")
+    if not pairs:
+        return dict.fromkeys(names, math.nan)
+    found = mean_difference(pairs, compared)
+    low, high = found.limits()
+    by_target: dict[str, list[Pair]] = {}
+    for pair in pairs:
+        by_target.setdefault(pair[0].key.target, []).append(pair)
+    each = [mean_difference(members, compared) for members in by_target.values()]
+    new = verdicts.over_targets([float(e.value[0]) for e in each], [float(e.variance[0]) for e in each])
+    numbers = (found.value[0], low[0], high[0], verdicts.two_sided(found)[0], new.new_low, new.new_high)
+    return dict(zip(names, map(float, numbers), strict=True))
 
-    `probability` is its share of paired bootstrap resamples of the seeds that all candidates have (`n` of
-    `planned`); `margin` is its lead over the second, with Student's 95 % interval of paired differences.
-    Candidates without a finished seed are counted in `waiting`. nan where there is nothing to compare.
+
+def mean_difference(pairs: Sequence[Pair], compared: Compared) -> Estimates:
+    """Estimate the mean over pairs of cells of the first less the second."""
+    parts = []
+    for first, second in pairs:
+        group = compared[first.key.group]
+        terms = (first.key, 1 / len(pairs)), (second.key, -1 / len(pairs))
+        parts.append((group.group, group.weights(*terms)))
+    return estimate(parts)
+
+
+def best(cells: Sequence[Cell], shown: Shown = None) -> "pd.DataFrame":
+    """Return the initializations of each comparison group that cannot be told from its best one.
+
+    `best` names them, the highest mean first: it contains the best with a probability of at least 95 %.
+    `margin` is how far the highest mean is above the second highest, [low, high] its 95 % interval. `n` and
+    `planned` are of the highest; candidates without a finished seed are counted in `waiting`.
     """
     import pandas as pd
 
+    compared = compared_groups(cells)
     rows = [
-        _factors(group) | {"settings": cells[0].settings} | _best(cells)
-        for group, cells in _groups(find_cells(frame, metric)).items()
+        _factors(members[0]) | _best(members, compared.get(key))
+        for key, members in _groups(cells).items()
+        if shown is None or any(cell.key in shown for cell in members)
     ]
     return pd.DataFrame(_without_empty(rows, "settings"))
 
 
-def _factors(group: ComparisonGroup) -> Row:
-    return {name: getattr(group, name) for name in GROUP}
+def _factors(cell: Cell) -> Row:
+    names: Row = {name: getattr(cell.key, name) for name in GROUP}
+    return names | {"settings": cell.settings, "metric": cell.metric}
 
 
-def _best(cells: Sequence[Cell]) -> Row:
-    finished = {cell.label: cell.values for cell in cells if cell.n}
-    common = sorted(set.intersection(*map(set, finished.values()))) if finished else []
-    planned, waiting = max(cell.planned for cell in cells), len(cells) - len(finished)
-    unknown = dict.fromkeys(("mean", "probability", "margin", "low", "high"), math.nan)
-    row = {"best": None, "second": None} | unknown | _winner(finished, common)
-    return row | {"n": len(common), "planned": planned, "waiting": waiting}
+def _best(cells: Sequence[Cell], compared: ComparedGroup | None) -> Row:
+    row: Row = {"best": None, "second": None} | dict.fromkeys(("mean", "margin", "low", "high"), math.nan)
+    if compared is None:
+        planned = max(cell.planned for cell in cells)
+        return row | {"n": 0, "planned": planned, "waiting": len(cells)}
+    ordered = sorted(compared.cells, key=lambda cell: -cell.mean)
+    kept = verdicts.set_of_the_best(compared.group, len(ordered))
+    names = [cell.label for cell in ordered if compared.places[cell.key] in kept]
+    row |= {"best": ", ".join(names), "mean": ordered[0].mean}
+    if len(ordered) > 1:
+        found = compared.estimate(compared.weights((ordered[0].key, 1), (ordered[1].key, -1)))
+        (low, high), margin = found.limits(), found.value
+        row |= {"second": ordered[1].label, "margin": margin[0], "low": low[0], "high": high[0]}
+    counts = {"n": ordered[0].n, "planned": ordered[0].planned}
+    return row | counts | {"waiting": len(cells) - len(ordered)}
 
 
-def _winner(finished: Mapping[str, Mapping[Repeat, float]], common: Sequence[Repeat]) -> Row:
-    if not common:
-        return {}
-    scores = {name: [values[repeat] for repeat in common] for name, values in finished.items()}
-    means = {name: sum(row) / len(row) for name, row in scores.items()}
-    first, *rest = sorted(means, key=lambda name: -means[name])
-    row = {"best": first, "mean": means[first]}
-    if not rest:
-        return row
-    shares = dict(zip(scores, statistics.probability_of_best(list(scores.values())), strict=True))
-    pairs = zip(scores[first], scores[rest[0]], strict=True)
-    margin = statistics.mean_interval([mine - theirs for mine, theirs in pairs])
-    lead = {"margin": margin.estimate, "low": margin.low, "high": margin.high}
-    return row | {"probability": shares[first], "second": rest[0]} | lead
-
-
-def sample_size(frame: "pd.DataFrame", metric: str) -> "pd.DataFrame":
+def sample_size(cells: Sequence[Cell], shown: Shown = None) -> "pd.DataFrame":
     """Return what a doubling of a source's images adds, for sources of at least two sizes in a group.
 
-    The slope of the means over seeds on log2 of the size, with its 95 % interval: each size is one
-    pre-training, so sizes are the repeats, not seeds; nan below three. Sources taken whole have no size.
+    The slope of the cells' means on log2 of the size, with its 95 % interval for these weights: another
+    pre-training of a size may give another slope. Sources taken whole have no size.
     """
     import pandas as pd
 
     found: dict[tuple[str, ComparisonGroup], list[Cell]] = {}
-    for cell in find_cells(frame, metric):
-        if cell.key.sample_size:
+    for cell in cells:
+        if cell.key.sample_size and (shown is None or cell.key in shown):
             source = bracketed(cell.key.source, cell.source_settings)
             found.setdefault((source, cell.key.group), []).append(cell)
+    compared = compared_groups(cells)
     rows = [
-        {"source": source} | _factors(group) | {"settings": cells[0].settings} | row
-        for (source, group), cells in found.items()
-        if (row := _slope(cells))
+        {"source": source} | _factors(members[0]) | row
+        for (source, group), members in found.items()
+        if (row := _slope(members, compared.get(group)))
     ]
     return pd.DataFrame(_without_empty(rows, "settings"))
 
 
-def _slope(cells: Sequence[Cell]) -> Row:
-    means = {cell.key.sample_size or 0: cell.mean for cell in cells if cell.n}
-    if len(means) < 2:
+def _slope(cells: Sequence[Cell], compared: ComparedGroup | None) -> Row:
+    finished = [cell for cell in cells if cell.n]
+    doublings = [math.log2(cell.key.sample_size or 1) for cell in finished]
+    if compared is None or len(set(doublings)) < 2:
         return {}
-    sizes = sorted(means)
-    found = statistics.slope([math.log2(size) for size in sizes], [means[size] for size in sizes])
-    counts = {"n": sum(cell.n for cell in cells), "planned": sum(cell.planned for cell in cells)}
-    limits = {"per_doubling": found.estimate, "low": found.low, "high": found.high}
-    span = {"smallest": sizes[0], "largest": sizes[-1], "sizes": len(sizes)}
-    return limits | span | counts
+    middle = sum(doublings) / len(doublings)
+    squares = sum((x - middle) ** 2 for x in doublings)
+    terms = [(cell.key, (x - middle) / squares) for cell, x in zip(finished, doublings, strict=True)]
+    found = compared.estimate(compared.weights(*terms))
+    low, high = found.limits()
+    sizes = sorted(cell.key.sample_size or 0 for cell in finished)
+    return {
+        "per_doubling": float(found.value[0]),
+        "low": float(low[0]),
+        "high": float(high[0]),
+        "smallest": sizes[0],
+        "largest": sizes[-1],
+        "sizes": len(set(sizes)),
+        "n": sum(cell.n for cell in finished),
+        "planned": sum(cell.planned for cell in cells),
+    }

@@ -12,6 +12,7 @@ from grid.tracking import runs as record
 from grid.tracking.client import default_uri, sqlite_file
 from grid.tracking.runs import Run
 from medpt.errors import InputError, did_you_mean
+from medpt.units.base import ITEMS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +30,8 @@ FACTORS = (
 )
 PROTOCOLS = ("protocol", "source_protocol")
 FIRST = (*FACTORS, *PROTOCOLS, "task", "status")
-LAST = ("seconds", "failure", "digest", "run_id")
+LAST = ("seconds", "failure", "digest", "run_id", "items")
+ITEM_FILES = (ITEMS, "scores.npz", "risks.npz")  # the last two are of version 0.3.1
 
 
 def load(space: str, out: str | Path = "runs", tracking_uri: str | None = None) -> "pd.DataFrame":
@@ -39,14 +41,15 @@ def load(space: str, out: str | Path = "runs", tracking_uri: str | None = None) 
     where that knows nothing of it, from MLflow's record. The state and the metrics of a trial are those of
     `out` where it has them, else MLflow's. A result whose marker is damaged is missing.
 
-    Columns: the factors; `protocol` and `source_protocol`, the hashes of the settings that the trial and its
-    pre-training depend on ("" in a store of version 0.3.1, `source_protocol` also where nothing is
+    Columns: the factors; `protocol` and `source_protocol`, the hashes of the settings that the trial and
+    its pre-training depend on ("" in a store of version 0.3.1, `source_protocol` also where nothing is
     pre-trained); `task`; `status` ("finished", "failed", "running", "missing"); the metrics of the test set
     as fractions (auc, miou, ...; nan where the trial is not finished or has another task); `seconds`;
-    `failure`; `digest` and `run_id` of its fine-tuning. `frame.attrs["protocols"]` gives the settings of each
-    hash, for grid.space.protocols.describe_difference; `frame.attrs["warnings"]` lists damaged results,
-    differences between `out` and MLflow, and why MLflow could not be read. Raises InputError where the space
-    was never run.
+    `failure`; `digest` and `run_id` of its fine-tuning; `items`, the path of what its metrics were computed
+    from for each test item, None where `out` does not have it. `frame.attrs["protocols"]` gives the settings
+    of each hash, for grid.space.protocols.describe_difference; `frame.attrs["warnings"]` lists damaged
+    results, differences between `out` and MLflow, and why MLflow could not be read. Raises InputError where
+    the space was never run.
     """
     uri, store = tracking_uri or _own_tracker(out), Store(out)
     if space_name(space) in store.spaces():
@@ -58,7 +61,7 @@ def load(space: str, out: str | Path = "runs", tracking_uri: str | None = None) 
 
 
 def trials_frame(plan: Plan, tracking_uri: str | None, store: Store) -> "pd.DataFrame":
-    """Return the frame of `load` for the trials of a plan."""
+    """Return the frame of `load` for the trials of a plan, whose files `store` has."""
     import pandas as pd
 
     runs, warnings = _recorded_runs(tracking_uri)
@@ -66,6 +69,9 @@ def trials_frame(plan: Plan, tracking_uri: str | None, store: Store) -> "pd.Data
     trials = [trial.to_json() | {"digest": digest} for trial, digest in plan.trials]
     rows = [trial | results.row(trial["digest"], runs.get(trial["digest"])) for trial in trials]
     frame = pd.DataFrame(rows)
+    finished = dict.fromkeys(row["digest"] for row in rows if row["status"] == "finished")
+    items = {digest: _items(store, digest) for digest in finished}
+    frame["items"] = [items.get(digest) for _, digest in plan.trials]
     metrics = sorted(set(frame.columns) - {*FIRST, *LAST})
     frame = frame.reindex(columns=[*FIRST, *metrics, *LAST])  # also of a space without trials
     frame.attrs["protocols"] = dict(plan.protocols)
@@ -102,3 +108,14 @@ def _own_tracker(out: str | Path) -> str | None:
     """Return the database that a run without --tracking-uri writes; None where there is none yet."""
     uri = default_uri(Store(out).root)
     return uri if sqlite_file(uri).is_file() else None
+
+
+def _items(store: Store, digest: str) -> str | None:
+    for name in ITEM_FILES:
+        try:
+            path = store.file(digest, name)
+        except (OSError, ValueError):  # no such unit here, or its marker cannot be read
+            return None
+        if path.is_file():
+            return str(path)
+    return None

@@ -40,10 +40,8 @@ class Estimates:
     @property
     def df(self) -> Floats:
         with np.errstate(invalid="ignore", divide="ignore"):
-            inverse = [
-                np.where(part.variance > 0, part.variance**2 / part.df, 0)
-                for part in (self.items, self.repeats)
-            ]
+            parts = (self.items, self.repeats)
+            inverse = [np.where(part.variance > 0, part.variance**2 / part.df, 0) for part in parts]
             found: Floats = self.variance**2 / (inverse[0] + inverse[1])
         return found
 
@@ -81,17 +79,20 @@ def estimate(parts: Sequence[tuple[Group, Any]]) -> Estimates:
     Groups are independent, but runs that are tested on the same items share their influence.
     """
     found = [group.contrast(np.atleast_2d(np.asarray(weights, float))) for group, weights in parts]
-    spread = [part.repeats for part in found]
-    variance = np.sum([part.variance for part in spread], axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        terms = [np.where(part.variance > 0, part.variance**2 / part.df, 0) for part in spread]
-        df = np.where(variance > 0, variance**2 / np.sum(terms, axis=0), 0)
     return Estimates(
         value=np.sum([part.value for part in found], axis=0),
-        items=_items([part.items for part in found if part.items], len(variance)),
-        repeats=Component(variance, df),
+        items=_items([part.items for part in found if part.items], len(found[0].value)),
+        repeats=add([part.repeats for part in found]),
         twice=np.sum([part.twice for part in found], axis=0),
     )
+
+
+def add(parts: Sequence[Component]) -> Component:
+    """Add independent variances; the degrees of freedom are Satterthwaite's, 0 without a variance."""
+    variance = np.sum([part.variance for part in parts], axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        terms = [np.where(part.variance > 0, part.variance**2 / part.df, 0) for part in parts]
+        return Component(variance, np.where(variance > 0, variance**2 / np.sum(terms, axis=0), 0))
 
 
 def _items(parts: Sequence[ItemPart], count: int) -> Component:
@@ -102,10 +103,9 @@ def _items(parts: Sequence[ItemPart], count: int) -> Component:
     found = [_item_variance(np.sum(values, axis=0)) for values in by_set.values()]
     if not found:
         return Component(np.full(count, np.nan), np.full(count, np.nan))
-    variance = np.sum([part.variance for part in found], axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        terms = [np.where(part.variance > 0, part.variance**2 / part.df, 0) for part in found]
-        return Component(variance, variance**2 / np.sum(terms, axis=0))
+    known = add(found)
+    unknown = np.isnan(known.variance)
+    return Component(known.variance, np.where(unknown, np.nan, known.df))
 
 
 def _item_variance(values: Floats) -> Component:

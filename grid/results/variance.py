@@ -250,3 +250,18 @@ class RepeatedSplits:
         largest = max(abs(value) for cell, _ in used for value in cell.values())
         spread = sums.var(ddof=1) if np.ptp(sums) > ROUNDING * largest else 0.0
         return float(sums.mean()), float(spread * (1 / len(sums) + self.ratio)), len(sums) - 1.0
+
+
+def printed_group(means: Floats, stds: Floats, runs: int, ratio: float = 0.0) -> FixedTest:
+    """Build a group of published cells (cells,): means and sample standard deviations over `runs` runs.
+
+    `ratio` is test items / training items where each run has its own split. Test items are unknown.
+    """
+    df = np.full(len(means), runs - 1.0)
+    total = float(df.sum())
+    squares = df * stds**2
+    variance = (PRIOR * squares.sum() / total + squares) / (PRIOR + df) * (1 / runs + ratio)
+    none = np.zeros(len(means), bool)
+    spread = Repeats(variance, np.minimum(PRIOR + df, total), none, 0.0, total)
+    items = np.full((len(means), 1), np.nan)
+    return FixedTest(means, spread, spread, items, np.zeros(len(means)), None)

@@ -72,14 +72,15 @@ def smallest_decidable(found: Estimates) -> Floats:
     return decidable
 
 
-def needed(found: Estimates, of: Literal["seeds", "items"]) -> Floats:
-    """Return by what factor seeds or test items must grow until each difference would be found.
+def needed(found: Estimates, of: Literal["seeds", "items"], size: float | None = None) -> Floats:
+    """Return by what factor seeds or test items must grow until each difference, or `size`, would be found.
 
     1 where it would be found as it is; nan where no factor up to MOST_NEEDED is enough, or without an
     interval. The degrees of freedom grow with the factor.
     """
     factors = np.unique(np.geomspace(1, MOST_NEEDED, 400))
-    enough = np.array([np.abs(found.value) >= smallest_decidable(_scaled(found, f, of)) for f in factors])
+    wanted = np.abs(found.value) if size is None else size
+    enough = np.array([wanted >= smallest_decidable(_scaled(found, f, of)) for f in factors])
     return np.where(enough.any(0), factors[enough.argmax(0)], np.nan)
 
 

@@ -16,11 +16,13 @@ from rich.console import Console
 
 from grid import query, results
 from grid.claims import scores
-from grid.report import export
+from grid.report import export, trial_section
 from grid.report.tables import print_tables
 from grid.results import effects
 from grid.results.cells import Cell, Repeat, find_cells
+from grid.results.comparisons import differences, intervals
 from grid.results.display import format_cell
+from grid.results.groups import compared_groups
 from medpt.errors import InputError
 
 PROTOCOLS = {
@@ -168,31 +170,61 @@ def test_claims_have_the_counted_numbers_or_refuse_two_protocols(rows: list[Row]
         with pytest.raises(InputError, match=r"cells under several protocols \(.*(learning_rate|max_steps)"):
             scores.from_trials(frame_of(rows), "score")
         return
-    found = scores.from_trials(frame_of(rows), "score").values()
+    found = scores.from_trials(frame_of(rows), "score").cells.values()
     numbers = [entry for entry in expected.values() if entry[0]]
     same([(score.n, score.planned, score.mean) for score in found], numbers)
 
 
-@given(trials(), st.sampled_from(["auc", "miou"]))
+@given(trials())
 @FEW
-def test_effects_pair_the_counted_seeds_of_one_protocol(rows: list[Row], metric: str) -> None:
-    if not any(row[metric] is not None for row in rows):
-        return
-    values = {row["digest"]: row[metric] for row in rows if row["state"] == "finished"}
-    expected = []
-    for identity, (_, planned, _) in counted(rows).items():
-        name, target, size, protocol, source = identity
-        if name == "random" or TARGETS[target][1] != metric:
-            continue
-        pairs = [
-            (values.get(repr((((name, source), target, size, protocol), seed))), random)
-            for seed in range(4)
-            if (random := values.get(repr(((("random", ""), target, size, protocol), seed)))) is not None
-        ]
-        gains = [100 * (ours - random) for ours, random in pairs if ours is not None]
-        expected.append((len(gains), planned, sum(gains) / len(gains) if gains else math.nan))
-    table = effects.effects(frame_of(rows), metric, effects.GROUP)
-    same([(row["n"], row["planned"], row["gain"]) for row in table.to_dict("records")], expected)
+def test_one_frame_gives_one_interval_everywhere(rows: list[Row]) -> None:
+    """Compare, query, effects and sections have equal differences; table and query have equal cells."""
+    frame = frame_of(rows)
+    cells = find_cells(frame)
+    groups = compared_groups(cells)
+    truth = {d.cell.key: d for group in groups.values() for d in differences(group)}
+    limits = {key: one for group in groups.values() for key, one in intervals(group).items()}
+    options = query.QueryOptions("made", where={"target": ("DRIVE",)})
+
+    for row in query.answer(frame, options).to_dict("records") if has(rows, "DRIVE") else ():
+        (cell,) = [c for c in cells if same_cell(c, row)]
+        one = limits.get(cell.key)
+        assert (row["low"], row["high"]) == pytest.approx(
+            (one.low, one.high) if one else (math.nan, math.nan), nan_ok=True
+        )
+    by_gain = effects.effects(cells, effects.GROUP).to_dict("records")
+    shown = {(d.cell.label, d.cell.key.group, d.cell.settings): d for d in truth.values()}
+    gains = [row for row in by_gain if row["compared"]]
+    assert len(gains) == len(shown)
+    for difference in truth.values():
+        (row,) = [r for r in gains if of_group(r, difference.cell)]
+        expected = (difference.value, difference.low, difference.high, difference.p)
+        assert (row["gain"], row["low"], row["high"], row["p"]) == pytest.approx(expected, nan_ok=True)
+    for gain in trial_section.gains(cells, truth):
+        assert gain == truth[gain.cell.key]
+
+
+def has(rows: list[Row], target: str) -> bool:
+    return any(row["target"] == target for row in rows)
+
+
+def same_cell(cell: Cell, row: dict[Any, Any]) -> bool:
+    names = [name for name in ("initialization", "target", "target_size") if name in row]
+    known = all(getattr(cell.key, name) == row[name] for name in names)
+    return (
+        known
+        and row.get("settings", cell.differences) == cell.differences
+        and cell.column[1] == row.get("target_size", cell.column[1])
+    )
+
+
+def of_group(row: dict[Any, Any], cell: Cell) -> bool:
+    factors = all(row[name] == getattr(cell.key, name) for name in effects.GROUP)
+    return (
+        factors
+        and row["initialization"] == cell.label
+        and row.get("settings", cell.settings) == cell.settings
+    )
 
 
 START = ("EyePACS-5k", "cccccccc")

@@ -20,6 +20,7 @@ from grid import query, results
 from grid.plan.plan import Plan, Unit
 from grid.report.tables import print_tables
 from grid.results import effects
+from grid.results.cells import Cell, find_cells
 from grid.store.store import Store
 from grid.tracking.client import client, default_uri, experiment_id
 from grid.tracking.runs import DIGEST, EXPERIMENT
@@ -30,6 +31,7 @@ from medpt.specs import Finetune
 
 PAGE = Path(__file__).parents[3] / "docs" / "queries.md"
 LEVELS = {"random": 70.0, "imagenet*": 79.0, "ADE20K": 76.0, "EyePACS": 66.0}  # and a point a doubling
+LEVELS_AND_SIZES = ("random", "imagenet*", "ADE20K", "EyePACS-5k", "EyePACS-10k", "EyePACS-20k")
 FAILED = ("ADE20K", "HRF", "unet", 2)
 
 
@@ -116,20 +118,35 @@ def wide(frame: Any, **factors: str) -> Any:
     return 100 * frame.pivot_table("miou", "seed", ["target", "initialization"], dropna=False)
 
 
-def test_effects_are_means_of_paired_differences_over_targets(frame: pd.DataFrame) -> None:
-    row = of(effects.effects(frame, "miou"), architecture="unet", initialization="ADE20K")
+def cells(frame: Any) -> list[Cell]:
+    return find_cells(frame, "miou")
+
+
+def variance(row: Any) -> float:
+    return float(row.var(ddof=1))
+
+
+def test_effects_are_means_of_differences_over_targets(frame: pd.DataFrame) -> None:
+    row = of(effects.effects(cells(frame)), architecture="unet", initialization="ADE20K")
     table = wide(frame, architecture="unet")
-    differences = {t: (table[t, "ADE20K"] - table[t, "random"]).dropna() for t in ("DRIVE", "HRF")}
-    assert row["gain"] == pytest.approx(np.mean([d.mean() for d in differences.values()]))
+    differences = [table[t, "ADE20K"].mean() - table[t, "random"].mean() for t in ("DRIVE", "HRF")]
+    assert row["gain"] == pytest.approx(np.mean(differences))
     assert (row["compared"], row["groups"], row["n"], row["planned"]) == (2, 2, 5, 6)
-    negative = -differences["HRF"]  # a mean of two means is half of a Welch difference
-    low, high = stats.ttest_ind(differences["DRIVE"], negative, equal_var=False).confidence_interval()
-    assert (row["low"], row["high"]) == pytest.approx((low / 2, high / 2))
+    error = 0.0  # seeds alone: each cell's variance, moderated by that of its target, / its seeds, / 4
+    for target in ("DRIVE", "HRF"):
+        columns = [table[target, name].dropna() for name in LEVELS_AND_SIZES]
+        pooled = sum(variance(c) * (len(c) - 1) for c in columns) / sum(len(c) - 1 for c in columns)
+        for name in ("ADE20K", "random"):
+            own = table[target, name].dropna()
+            moderated = (4 * pooled + (len(own) - 1) * variance(own)) / (3 + len(own))
+            error += moderated / len(own) / 4
+    reach = (row["high"] - row["low"]) / 2 / math.sqrt(error)
+    assert stats.t.ppf(0.975, 24) < reach < stats.t.ppf(0.975, 5)
     assert row["low"] < 6.0 < row["high"]
 
 
 def test_effects_find_what_was_planted(frame: pd.DataFrame) -> None:
-    table = effects.effects(frame, "miou", by=["target"])
+    table = effects.effects(cells(frame), by=["target"])
     for target in ("DRIVE", "HRF"):
         for name, gain in {"imagenet*": 9, "ADE20K": 6, "EyePACS-5k": -4, "EyePACS-20k": -2}.items():
             assert of(table, target=target, initialization=name)["gain"] == pytest.approx(gain, abs=1.5)
@@ -138,7 +155,7 @@ def test_effects_find_what_was_planted(frame: pd.DataFrame) -> None:
 
 def test_a_unit_of_two_experiments_counts_once(frame: pd.DataFrame) -> None:
     twice = pd.concat([frame, frame.assign(experiment="again")])
-    pd.testing.assert_frame_equal(effects.effects(twice, "miou"), effects.effects(frame, "miou"))
+    pd.testing.assert_frame_equal(effects.effects(cells(twice)), effects.effects(cells(frame)))
     pd.testing.assert_frame_equal(results.cells(twice, "miou"), results.cells(frame, "miou"))
     by_experiment = results.cells(twice, "miou", ["experiment", "initialization"])
     assert set(by_experiment["experiment"]) == {"sources", "again"}
@@ -160,47 +177,45 @@ def test_a_share_of_a_target_is_a_cell_of_its_own(frame: pd.DataFrame) -> None:
         assert "50 %" in printed
 
 
-def test_best_compares_seeds_that_all_have(frame: pd.DataFrame) -> None:
-    row = of(effects.best(frame, "miou"), architecture="unet", target="HRF")
-    table = wide(frame, architecture="unet")["HRF"].loc[[0, 1]]
+def test_best_names_all_that_cannot_be_told_from_the_best(frame: pd.DataFrame) -> None:
+    row = of(effects.best(cells(frame)), architecture="unet", target="HRF")
+    table = wide(frame, architecture="unet")["HRF"].mean()
     assert (row["best"], row["second"]) == ("imagenet*", "ADE20K")
-    assert (row["n"], row["planned"], row["waiting"]) == (2, 3, 0)
-    low, high = stats.ttest_rel(table["imagenet*"], table["ADE20K"]).confidence_interval()
-    assert (row["low"], row["high"]) == pytest.approx((low, high))
-    assert row["probability"] == 1.0
+    assert (row["n"], row["planned"], row["waiting"]) == (3, 3, 0)
+    assert row["margin"] == pytest.approx(table["imagenet*"] - table["ADE20K"])
+    assert row["low"] < row["margin"] < row["high"]
 
 
-def test_best_is_unsure_of_equals(frame: pd.DataFrame) -> None:
+def test_best_of_equals_is_none_of_them_alone(frame: pd.DataFrame) -> None:
     level = frame.copy()
     level["miou"] = 0.7 + np.random.default_rng(5).normal(0, 0.01, len(level))
-    table = effects.best(level, "miou")
-    assert (table["probability"] < 1).any()
+    table = effects.best(cells(level))
+    assert all(len(names.split(", ")) > 1 for names in table["best"])
     assert ((table["low"] < 0) & (table["margin"] >= 0)).any()
 
 
 def test_best_without_finished_seeds_says_nothing(frame: pd.DataFrame) -> None:
     open_ = frame[(frame["target"] == "DRIVE") & (frame["architecture"] == "unet")].copy()
     open_.loc[open_["initialization"] != "random", "miou"] = np.nan
-    (row,) = effects.best(open_, "miou").to_dict("records")
+    (row,) = effects.best(cells(open_)).to_dict("records")
     assert (row["best"], row["second"], row["waiting"]) == ("random", None, 5)
-    assert math.isnan(row["probability"])
+    assert math.isnan(row["margin"])
 
 
 def test_a_doubling_is_the_slope_of_the_means(frame: pd.DataFrame) -> None:
-    row = of(effects.sample_size(frame, "miou"), architecture="unet", target="DRIVE")
+    row = of(effects.sample_size(cells(frame)), architecture="unet", target="DRIVE")
     table = wide(frame, architecture="unet")["DRIVE"].mean()
     means = [table[f"EyePACS-{size}k"] for size in (5, 10, 20)]
-    theirs = stats.linregress([0, 1, 2], means)
-    assert row["per_doubling"] == pytest.approx(theirs.slope)
-    assert row["high"] - row["per_doubling"] == pytest.approx(theirs.stderr * stats.t.ppf(0.975, 1))
+    assert row["per_doubling"] == pytest.approx(stats.linregress([0, 1, 2], means).slope)
+    assert row["low"] < row["per_doubling"] < row["high"]
     assert (row["sizes"], row["smallest"], row["largest"]) == (3, 5_000, 20_000)
 
 
 def test_mistakes_are_told(vessels: Path, frame: pd.DataFrame, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(InputError, match="--by seed: no factor of effects; choose from architecture"):
-        effects.effects(frame, "miou", by=["seed"])
+        effects.effects(cells(frame), by=["seed"])
     with pytest.raises(InputError, match="--metric mio: no finished trial has it; did you mean miou"):
-        effects.best(frame, "mio")
+        query.answer(frame, query.QueryOptions("vessels", metric="mio"))
     fixed = ["--space", "vessels", "--out", str(vessels / "runs"), "--metric", "miou"]
     for words, told in {
         ("--ask", "best", "--by", "target"): "--by target: --ask best has its own rows",

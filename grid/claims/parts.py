@@ -1,0 +1,265 @@
+"""A part of a claim: the cells that it compares, as one pre-stated contrast with a p value in each direction.
+
+A part has places: a network, a target, and the initializations on its upper and lower side. Its contrast is
+the mean over places of the upper less the lower side. Where a side has several candidates, the claim is about
+the best of them: to be above it is to be above the highest of each place; that one of R candidates is above
+the other side is tested for each of them, times R. Both rules hold however the candidates are tied.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+
+import numpy as np
+
+from grid.claims import scores
+from grid.claims.scores import Key, Score, Scores
+from grid.claims.statements import Block, Part
+from grid.results import verdicts
+from grid.results.comparisons import MARGIN
+from grid.results.intervals import Estimates
+
+SMALLER_IS_BETTER = ("steps_to_95",)
+OF_PRETRAININGS = ("svcca", "gabor")  # measures that vary with the pre-training alone
+LARGEST = 3.0  # seed standard deviations that a part must be able to find
+PERMUTATIONS = 1_999
+
+MISSING, NO_NUMBERS = "cells are missing", "the paper printed no numbers"
+ONE_PRETRAINING = "each source has one pre-training"
+NOT_REPEATED = "no seed is repeated"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """`upper` should be above `lower`, or near it; of candidates, those with the highest means."""
+
+    source: str
+    model: str
+    target: str
+    share: float
+    upper: str
+    lower: str
+    scores: tuple[Score, Score]
+
+    @property
+    def difference(self) -> float:
+        return self.scores[0].mean - self.scores[1].mean
+
+    @property
+    def noise(self) -> float | None:
+        """The larger of the two standard deviations; None where neither cell has one."""
+        return max((score.std for score in self.scores if score.std is not None), default=None)
+
+
+@dataclass(frozen=True)
+class PartVerdict:
+    """What a part's cells say; `held` of `total` comparisons have the claimed sign.
+
+    `difference` with [low, high] is the contrast; `p` and `opposite` are one-sided, None where untested.
+    `undecidable` says why nothing could be found, `missing` names cells without a value, `incomplete` those
+    with fewer seeds than planned.
+    """
+
+    statement: str
+    measure: str
+    held: int
+    comparisons: tuple[Comparison, ...]
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    opposite: float | None = None
+    undecidable: str = ""
+    missing: tuple[str, ...] = ()
+    incomplete: tuple[str, ...] = ()
+
+    @property
+    def total(self) -> int:
+        return len(self.comparisons)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Candidates for the upper and for the lower side, of one network and target."""
+
+    source: str
+    upper: tuple[Key, ...]
+    lower: tuple[Key, ...]
+
+
+def judge_part(part: Part, known: Scores, printed_only: bool) -> PartVerdict:
+    """Return what a part's cells say; `printed_only` leaves out cells that the paper only drew."""
+    blocks = [block for block in part.cells if block.is_printed or not printed_only]
+    places = [place for block in blocks for place in _places(block, known.cells)]
+    missing = {
+        _named(key, part.measure)
+        for place in places
+        for key in _needed(place, part.nearer_to)
+        if key not in known.cells
+    }
+    compared = scores.nearness(known.cells, part.nearer_to) if part.nearer_to else known.cells
+    complete = [p for p in places if all(k in known.cells for k in _needed(p, part.nearer_to))]
+    best = min if part.measure in SMALLER_IS_BETTER else max
+    comparisons = tuple(_compare(place, compared, best) for place in complete)
+    found = PartVerdict(
+        part.statement,
+        part.measure,
+        held=sum(_holds(part, comparison) for comparison in comparisons),
+        comparisons=comparisons,
+        missing=tuple(sorted(missing)),
+        incomplete=tuple(dict.fromkeys(text for one in comparisons for text in _incomplete(one))),
+    )
+    if missing or not complete:
+        return replace(found, undecidable=MISSING if blocks else NO_NUMBERS)
+    return _tested(part, complete, known, found)
+
+
+def _tested(part: Part, places: Sequence[Place], known: Scores, found: PartVerdict) -> PartVerdict:
+    if part.measure in OF_PRETRAININGS:
+        return replace(found, undecidable=ONE_PRETRAINING)
+    if part.measure == "cmd":
+        p, opposite = permuted(known.distances, [place.upper[0][2] for place in places])
+        return replace(found, p=p, opposite=opposite)
+    contrast, p, opposite = RULES[part.rule](part, places, known)
+    low, high = (float(limit[0]) for limit in contrast.limits())
+    found = replace(found, difference=float(contrast.value[0]), low=low, high=high)
+    if not np.isfinite([p, opposite]).all():
+        return replace(found, undecidable=NOT_REPEATED)
+    return replace(found, p=p, opposite=opposite, undecidable=_too_few(contrast, found))
+
+
+def _too_few(contrast: Estimates, found: PartVerdict) -> str:
+    """Say how many times the seeds it takes to find LARGEST standard deviations; empty where these do."""
+    stds = [score.std for one in found.comparisons for score in one.scores if score.std is not None]
+    if not stds:
+        return NOT_REPEATED
+    size = LARGEST * float(np.sqrt(np.mean(np.square(stds))))
+    if verdicts.smallest_decidable(contrast)[0] <= size:
+        return ""
+    seeds = max(score.n for one in found.comparisons for score in one.scores)
+    factor = float(verdicts.needed(contrast, "seeds", size)[0])
+    many = "no number of seeds" if np.isnan(factor) else f"{int(np.ceil(factor * seeds))} seeds"
+    return f"{many} would find three standard deviations of a seed"
+
+
+Tested = tuple[Estimates, float, float]  # the contrast, p in the claimed and in the opposite direction
+
+
+def order(part: Part, places: Sequence[Place], known: Scores) -> Tested:
+    """Is the upper side above the lower one?"""
+    if part.measure in SMALLER_IS_BETTER:  # the lower side is claimed to be the best
+        places = [Place(place.source, place.lower, place.upper) for place in places]
+    sign = -1 if part.measure in SMALLER_IS_BETTER else 1
+    turned = [Place(place.source, place.lower, place.upper) for place in places]
+    contrast, p = _above(places, known, sign)
+    return contrast, p, _above(turned, known, sign)[1]
+
+
+def _above(places: Sequence[Place], known: Scores, sign: int) -> tuple[Estimates, float]:
+    """Test that one of the upper candidates is above all of the lower ones, on average over places."""
+    count = max(len(place.upper) for place in places)
+    found = [_contrast(places, known, sign, number) for number in range(count)]
+    p = [float(one.below(0)[0]) for one in found]
+    least = int(np.argmin(p)) if np.isfinite(p).all() else 0
+    return found[least], min(1.0, count * p[least])
+
+
+def _contrast(places: Sequence[Place], known: Scores, sign: int, number: int) -> Estimates:
+    terms: list[tuple[Key, float]] = []
+    for place in places:
+        highest = max(place.lower, key=lambda key: sign * known.cells[key].mean)
+        share = sign / len(places)
+        terms += [(place.upper[number % len(place.upper)], share), (highest, -share)]
+    return known.estimate(terms)
+
+
+def close(part: Part, places: Sequence[Place], known: Scores) -> Tested:
+    """Are both sides within MARGIN points of each other, in every place?"""
+    within, outside = [], []
+    for place in places:
+        one = _contrast([place], known, 1, 0)
+        above, below = 1 - float(one.below(MARGIN)[0]), float(one.below(-MARGIN)[0])
+        within.append(max(above, below))
+        outside.append(2 * min(1 - above, 1 - below))
+    return _contrast(places, known, 1, 0), max(within), min(1.0, len(places) * min(outside))
+
+
+RULES = {"order": order, "close": close}
+
+
+def permuted(distances: Mapping[tuple[str, str], float], targets: Sequence[str]) -> tuple[float, float]:
+    """Return the share of permutations of modality labels in which targets are as near to their modality.
+
+    The second value is the share in which they are as far. The statistic is the mean over targets of the
+    distance to the nearest dataset of another modality, less that of the same one.
+    """
+    names = sorted({name for pair in distances for name in pair})
+    matrix = np.array([[distances.get((a, b), np.inf) for b in names] for a in names])
+    rows = [n for n, name in enumerate(names) if scores.published.TARGETS.get(name, name) in targets]
+    labels = np.unique([scores.modality(name) for name in names], return_inverse=True)[1]
+    rng = np.random.default_rng(0)
+    drawn = [_nearness(matrix, rng.permutation(labels), rows) for _ in range(PERMUTATIONS)]
+    observed = _nearness(matrix, labels, rows)
+    near, far = (np.sum(sign * (np.array(drawn) - observed) >= 0) for sign in (1, -1))
+    return float((1 + near) / (1 + PERMUTATIONS)), float((1 + far) / (1 + PERMUTATIONS))
+
+
+def _nearness(matrix: np.ndarray, labels: np.ndarray, rows: Sequence[int]) -> float:
+    same = labels[:, None] == labels
+    others = same & ~np.eye(len(labels), dtype=bool)
+    nearest = [np.where(which, matrix, np.inf).min(1)[rows] for which in (~same, others)]
+    known = np.isfinite(nearest).all(0)
+    return float((nearest[0] - nearest[1])[known].mean()) if known.any() else 0.0
+
+
+def _holds(part: Part, comparison: Comparison) -> bool:
+    return abs(comparison.difference) <= MARGIN if part.rule == "close" else comparison.difference > 0
+
+
+def _places(block: Block, cells: Mapping[Key, Score]) -> Iterator[Place]:
+    uppers = _alternatives(block.upper, block.best_upper)
+    lowers = _alternatives(block.lower, block.best_lower)
+    for model in block.models:
+        combinations = product(_targets(block, model, cells), block.shares, block.sizes, uppers, lowers)
+        for target, share, size, *sides in combinations:
+            upper, lower = (
+                tuple((model, name.format(size=size), target, share) for name in side) for side in sides
+            )
+            yield Place(block.source, upper, lower)
+
+
+def _alternatives(each: tuple[str, ...], best: tuple[str, ...]) -> list[tuple[str, ...]]:
+    return [(name,) for name in each] or [best]
+
+
+def _targets(block: Block, model: str, cells: Mapping[Key, Score]) -> tuple[str, ...]:
+    """Of `all`, those that there are."""
+    if block.targets != "all":
+        return block.targets
+    return tuple(dict.fromkeys(key[2] for key in cells if key[0] == model)) or ("any",)
+
+
+def _needed(place: Place, anchor: str) -> tuple[Key, ...]:
+    model, _, target, share = place.upper[0]
+    reference: tuple[Key, ...] = ((model, anchor, target, share),) if anchor else ()
+    return (*place.upper, *place.lower, *reference)
+
+
+def _compare(place: Place, cells: Mapping[Key, Score], best: Callable[..., Key]) -> Comparison:
+    upper, lower = (best(keys, key=lambda key: cells[key].mean) for keys in (place.upper, place.lower))
+    model, name, target, share = upper
+    return Comparison(place.source, model, target, share, name, lower[1], (cells[upper], cells[lower]))
+
+
+def _incomplete(comparison: Comparison) -> Iterator[str]:
+    names = (comparison.upper, comparison.lower)
+    for name, score in zip(names, comparison.scores, strict=True):
+        if score.n < score.planned:
+            key = (comparison.model, name, comparison.target, comparison.share)
+            yield f"{_named(key)}: {score.n} of {score.planned} seeds"
+
+
+def _named(key: Key, measure: str = "score") -> str:
+    model, initialization, target, share = key
+    of = "" if measure == "score" else f"{measure} of "
+    return f"{of}{model} · {initialization} → {target}" + (f" {share:.0%}" if share < 1 else "")

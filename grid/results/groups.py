@@ -1,0 +1,127 @@
+"""The cells of a comparison group as `grid.results.intervals` takes them: runs, seeds and test items."""
+
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from grid.results import items
+from grid.results.cells import Cell, CellKey, ComparisonGroup
+from grid.results.intervals import Estimates, estimate
+from grid.results.items import TestItems
+from grid.results.variance import Group, RepeatedSplits, Runs, fixed_test
+from grid.space.trials import task_of
+from medpt.survival.split import TEST_FRACTION
+
+SEEDS_ALONE = "seeds alone: no test items are stored"
+OTHER_ITEMS = "seeds alone: the runs were tested on different items"
+ITEMS_ALONE = "one seed: test items alone"
+SPLITS = "each seed has its own split"
+NO_SPREAD = "no interval: nothing was repeated and no test items are stored, or no value differs"
+
+
+@dataclass(frozen=True)
+class ComparedGroup:
+    """The cells of one comparison group that have a finished repeat, and what their intervals are made of.
+
+    `images` counts the test items, `patients` those whom they are of; None where unknown. `note` says what
+    the intervals lack.
+    """
+
+    cells: tuple[Cell, ...]
+    group: Group
+    images: int | None = None
+    patients: int | None = None
+    note: str = ""
+
+    @cached_property
+    def places(self) -> dict[CellKey, int]:
+        return {cell.key: place for place, cell in enumerate(self.cells)}
+
+    def weights(self, *terms: tuple[CellKey, float]) -> list[float]:
+        """Return the weights (cells,) of a contrast."""
+        row = [0.0] * len(self.cells)
+        for key, weight in terms:
+            row[self.places[key]] += weight
+        return row
+
+    def estimate(self, weights: Any) -> Estimates:
+        return estimate([(self.group, weights)])
+
+    def describe(self, found: Estimates, row: int = 0) -> str:
+        """Say what an estimate of this group lacks; empty where it has test items and repeats."""
+        if np.isnan(found.variance[row]):
+            return NO_SPREAD
+        if self.note:
+            return self.note
+        return "" if found.repeats.variance[row] > 0 else ITEMS_ALONE
+
+
+def compared_groups(cells: Iterable[Cell]) -> dict[ComparisonGroup, ComparedGroup]:
+    """Return the comparison groups of cells, without cells that have no finished repeat."""
+    found: dict[ComparisonGroup, list[Cell]] = {}
+    for cell in cells:
+        if cell.n:
+            found.setdefault(cell.key.group, []).append(cell)
+    return {key: _compared(members) for key, members in found.items()}
+
+
+def _compared(cells: Sequence[Cell]) -> ComparedGroup:
+    first = cells[0].key
+    read = [[_read(cell, repeat) for repeat in cell.values] for cell in cells]
+    if task_of(first.architecture) == "survival" and len({r.seed for cell in cells for r in cell.values}) > 1:
+        return _splits(cells, [item for row in read for item in row if item])
+    truths = {item.truth for row in read for item in row if item}
+    one = next((item for row in read for item in row if item), None)
+    if one is None or len(truths) > 1:
+        return _fixed(cells, None, SEEDS_ALONE if one is None else OTHER_ITEMS)
+    return _fixed(cells, (one, read), "")
+
+
+def _read(cell: Cell, repeat: Any) -> TestItems | None:
+    path = cell.items.get(repeat)
+    found = items.read(path, cell.metric) if path else None
+    return found if found is not None and np.isfinite(found.influence).all() else None
+
+
+def _splits(cells: Sequence[Cell], known: Sequence[TestItems]) -> ComparedGroup:
+    """A seed of a survival model draws the split; its items are those of one split."""
+    sizes = [(len(item.influence), item.trained) for item in known if item.trained]
+    ratio = float(np.mean([n / (trained or 1) for n, trained in sizes])) if sizes else None
+    values: list[dict[Hashable, float]] = [
+        {repeat.seed: value for repeat, value in cell.values.items()} for cell in cells
+    ]
+    tested = round(float(np.mean([n for n, _ in sizes]))) if sizes else None
+    group = RepeatedSplits(values, ratio or TEST_FRACTION / (1 - TEST_FRACTION))
+    return ComparedGroup(tuple(cells), group, tested, tested, SPLITS)
+
+
+Known = tuple[TestItems, list[list[TestItems | None]]]
+
+
+def _fixed(cells: Sequence[Cell], known: Known | None, note: str) -> ComparedGroup:
+    runs = [_runs(cell, known[1][place] if known else None) for place, cell in enumerate(cells)]
+    draws = cells[0].key.target_size < 1
+    if known is None:
+        group = fixed_test(runs, None, None, seeds_draw=draws)
+        return ComparedGroup(tuple(cells), group, note=note)
+    one = known[0]
+    count = len(one.influence)
+    patients = np.arange(count) if one.patients is None else one.patients
+    group = fixed_test(runs, patients, (cells[0].key.target, one.truth), seeds_draw=draws)
+    people = None if one.patients is None else int(patients.max()) + 1
+    if any(cell.influence is None for cell in runs):
+        note = "seeds alone where a run has no test items stored"
+    return ComparedGroup(tuple(cells), group, count, people, note)
+
+
+def _runs(cell: Cell, found: Sequence[TestItems | None] | None) -> Runs:
+    rows = [item.influence for item in found or () if item]
+    return Runs(
+        values=np.array(list(cell.values.values()), float),
+        seeds=np.array([repeat.seed for repeat in cell.values]),
+        pretrainings=np.array([repeat.pretrain_seed for repeat in cell.values]),
+        influence=np.array(rows) if len(rows) == cell.n else None,
+    )

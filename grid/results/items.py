@@ -1,0 +1,90 @@
+"""Per-item results of a finished unit: how much each test item moves its metric.
+
+A unit's `items.npz` (medpt.units), or the `scores.npz` or `risks.npz` of version 0.3.1, which do not know the
+patients of images. Segmentation of 0.3.1 stored nothing for each item.
+"""
+
+import hashlib
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medpt import influence
+from medpt.metrics import image_ious
+from medpt.survival.evaluate import concordance_influence
+from medpt.survival.study import TEST
+
+Arrays = Mapping[str, NDArray[Any]]
+
+KEPT = 4096  # files whose influence values are kept in memory
+
+INFLUENCES: dict[str, Callable[[Arrays], NDArray[np.float64]]] = {  # by the metric's column in the frame
+    "auc": lambda a: influence.micro_auc_influence(a["scores"], a["labels"]),
+    "macro_auc": lambda a: influence.macro_auc_influence(a["scores"], a["labels"]),
+    "accuracy": lambda a: influence.mean_influence((a["scores"].argmax(1) == a["labels"]).astype(np.float64)),
+    "miou": lambda a: influence.mean_iou_influence(a["confusions"]),
+    "foreground_miou": lambda a: influence.foreground_iou_influence(a["confusions"]),
+    "dice": lambda a: influence.mean_dice_influence(a["confusions"]),
+    "image_miou": lambda a: influence.mean_influence(image_ious(a["confusions"])),
+    "c_index": lambda a: concordance_influence(a["time"], a["event"], a["risk"]),
+}
+
+
+@dataclass(frozen=True)
+class TestItems:
+    """The n test items of one run.
+
+    `influence` (n,) on the metric is in points; `patients` (n,) numbers their patients, None where these are
+    unknown. `truth` is a hash of the labels and patients: equal for runs that were tested on the same items.
+    `trained` counts the patients that a survival model saw.
+    """
+
+    influence: NDArray[np.float64]
+    patients: NDArray[np.int64] | None
+    truth: str
+    trained: int | None = None
+
+
+@lru_cache(maxsize=KEPT)
+def read(path: str, metric: str) -> TestItems | None:
+    """Return the test items of a run; None where the file cannot be read or has nothing on this metric."""
+    if metric not in INFLUENCES:
+        return None
+    try:
+        with np.load(path) as stored:
+            arrays = _test_rows(dict(stored))
+        values = 100 * INFLUENCES[metric](arrays)
+    except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile):
+        return None
+    patients = arrays.get("patients")
+    trained = arrays.get("trained")
+    return TestItems(
+        influence=values,
+        patients=patients,
+        truth=_truth(arrays),
+        trained=None if trained is None else int(trained),
+    )
+
+
+def _test_rows(arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Keep the test patients of a risks.npz of version 0.3.1, and no names."""
+    if "part" in arrays:
+        tested = arrays["part"] == TEST
+        rows = {name: arrays[name][tested] for name in ("time", "event", "risk")}
+        return rows | {"trained": np.array(np.count_nonzero(~tested))}
+    return {name: values for name, values in arrays.items() if name != "ids"}
+
+
+def _truth(arrays: Arrays) -> str:
+    """Hash what is equal in all runs on the same items: labels, target pixels or follow-up, and patients."""
+    found = hashlib.sha256()
+    for name in ("labels", "confusions", "time", "event", "patients"):
+        if name in arrays:
+            values = arrays[name].sum(2) if name == "confusions" else arrays[name]
+            found.update(np.ascontiguousarray(values).tobytes())
+    return found.hexdigest()
