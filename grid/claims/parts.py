@@ -90,7 +90,7 @@ class Place:
 def judge_part(part: Part, known: Scores, printed_only: bool) -> PartVerdict:
     """Return what a part's cells say; `printed_only` leaves out cells that the paper only drew."""
     blocks = [block for block in part.cells if block.is_printed or not printed_only]
-    places = [place for block in blocks for place in _places(block, known.cells)]
+    places = [place for block in blocks for place in places_of(block, known.cells)]
     missing = {
         _named(key, part.measure)
         for place in places
@@ -216,7 +216,8 @@ def _holds(part: Part, comparison: Comparison) -> bool:
     return abs(comparison.difference) <= MARGIN if part.rule == "close" else comparison.difference > 0
 
 
-def _places(block: Block, cells: Mapping[Key, Score]) -> Iterator[Place]:
+def places_of(block: Block, cells: Mapping[Key, Score]) -> Iterator[Place]:
+    """Yield the places of a block; `cells` say which targets there are, where it is of all."""
     uppers = _alternatives(block.upper, block.best_upper)
     lowers = _alternatives(block.lower, block.best_lower)
     for model in block.models:

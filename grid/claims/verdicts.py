@@ -86,13 +86,13 @@ def judge_scores(known: Mapping[str, Scores], *, printed_only: bool = False) -> 
         tuple(judge_part(part, known.get(part.measure, Scores()), printed_only) for part in claim.parts)
         for claim in claims
     ]
-    directions = [_directions(found) for found in parts]
-    adjusted = holm([min(1.0, 2 * min(pair)) if pair else nan for pair in directions])
-    rows = zip(claims, parts, directions, adjusted.tolist(), strict=True)
+    both = [directions(found) for found in parts]
+    adjusted = holm([min(1.0, 2 * min(pair)) if pair else nan for pair in both])
+    rows = zip(claims, parts, both, adjusted.tolist(), strict=True)
     return [_verdict(*row) for row in rows]
 
 
-def _directions(parts: Sequence[PartVerdict]) -> tuple[float, float] | None:
+def directions(parts: Sequence[PartVerdict]) -> tuple[float, float] | None:
     """Return p of the claim and of its opposite; None where a part could not be tested."""
     tested = [(part.p, part.opposite) for part in parts if part.p is not None and part.opposite is not None]
     if len(tested) < len(parts):
@@ -102,14 +102,14 @@ def _directions(parts: Sequence[PartVerdict]) -> tuple[float, float] | None:
 
 
 def _verdict(
-    claim: Claim, parts: tuple[PartVerdict, ...], directions: tuple[float, float] | None, adjusted: float
+    claim: Claim, parts: tuple[PartVerdict, ...], both: tuple[float, float] | None, adjusted: float
 ) -> Verdict:
     head = (claim.id, claim.section, claim.statement)
     reasons = "; ".join(dict.fromkeys(part.undecidable for part in parts if part.undecidable))
     unfound = f"{UNDECIDABLE}: {reasons}" if reasons else INCONCLUSIVE
-    if directions is None:
+    if both is None:
         return Verdict(*head, unfound, parts, claim.note)
-    support, opposite = directions
+    support, opposite = both
     found = SUPPORTED if support < opposite else NOT_SUPPORTED
     verdict = found if adjusted < LEVEL else unfound
     return Verdict(*head, verdict, parts, claim.note, support, opposite, adjusted)

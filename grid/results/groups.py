@@ -112,6 +112,8 @@ def _fixed(cells: Sequence[Cell], known: Known | None, note: str) -> ComparedGro
     patients = np.arange(count) if one.patients is None else one.patients
     group = fixed_test(runs, patients, (cells[0].key.target, one.truth), seeds_draw=draws)
     people = None if one.patients is None else int(patients.max()) + 1
+    if one.has_rare_class:
+        note = f"a class is in fewer than {items.RARE} test images: the interval may be too narrow"
     if any(cell.influence is None for cell in runs):
         note = "seeds alone where a run has no test items stored"
     return ComparedGroup(tuple(cells), group, count, people, note)

@@ -21,6 +21,7 @@ from medpt.survival.study import TEST
 
 Arrays = Mapping[str, NDArray[Any]]
 
+RARE = 10  # test images
 KEPT = 4096  # files whose influence values are kept in memory
 
 INFLUENCES: dict[str, Callable[[Arrays], NDArray[np.float64]]] = {  # by the metric's column in the frame
@@ -41,13 +42,15 @@ class TestItems:
 
     `influence` (n,) on the metric is in points; `patients` (n,) numbers their patients, None where these are
     unknown. `truth` is a hash of the labels and patients: equal for runs that were tested on the same items.
-    `trained` counts the patients that a survival model saw.
+    `trained` counts the patients that a survival model saw. `has_rare_class`: of masks, a class occurs in
+    fewer than RARE images, which makes intervals too narrow.
     """
 
     influence: NDArray[np.float64]
     patients: NDArray[np.int64] | None
     truth: str
     trained: int | None = None
+    has_rare_class: bool = False
 
 
 @lru_cache(maxsize=KEPT)
@@ -68,6 +71,7 @@ def read(path: str, metric: str) -> TestItems | None:
         patients=patients,
         truth=_truth(arrays),
         trained=None if trained is None else int(trained),
+        has_rare_class=_has_rare_class(arrays),
     )
 
 
@@ -78,6 +82,13 @@ def _test_rows(arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         rows = {name: arrays[name][tested] for name in ("time", "event", "risk")}
         return rows | {"trained": np.array(np.count_nonzero(~tested))}
     return {name: values for name, values in arrays.items() if name != "ids"}
+
+
+def _has_rare_class(arrays: Arrays) -> bool:
+    if "confusions" not in arrays:
+        return False
+    images = (arrays["confusions"].sum(2) > 0).sum(0)
+    return bool(((images > 0) & (images < RARE)).any())
 
 
 def _truth(arrays: Arrays) -> str:

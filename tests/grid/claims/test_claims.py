@@ -183,7 +183,7 @@ def analyses(sign: float = 1.0) -> dict[str, pd.DataFrame]:
     }
 
 
-CLOSE_CALLS = {"C16": INCONCLUSIVE}
+CLOSE_CALLS = dict.fromkeys(("C11", "C16", "C19"), INCONCLUSIVE)  # a tenth of a point apart, or splits
 
 
 @cache

@@ -1,0 +1,31 @@
+"""The simulation of the claims: its worlds, and that it runs to a table."""
+
+import numpy as np
+
+from bench.claims import EFFECT, claims, draw, judged, levels_of, main, places
+
+
+def test_simulation_has_all_claims_on_trials() -> None:
+    assert {claim.id for claim in claims()} == {f"C{n}" for n in range(1, 22)} - {"C13", "C14", "C20"}
+
+
+def test_worlds_raise_the_named_side() -> None:
+    claim = next(claim for claim in claims() if claim.id == "C6")
+    place = places(claim.parts[0])[0]
+    drawn = draw([*place.upper, *place.lower], levels_of(claim, "effect"), np.random.default_rng(0))
+    means = [drawn.cells[key].mean for key in (*place.upper, *place.lower)]
+    assert means[0] > max(means[1:])
+    assert levels_of(claim, "tie")[place.lower[0]] == EFFECT
+    assert levels_of(claim, "null") == {}
+
+
+def test_an_effect_of_three_deviations_is_found_in_either_direction() -> None:
+    claim, rng = next(claim for claim in claims() if claim.id == "C6"), np.random.default_rng(0)
+    assert judged(claim, "effect", rng)[0] < 0.001
+    assert judged(claim, "reversed", rng)[1] < 0.001
+
+
+def test_claims_print_a_row(capsys, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setattr("sys.argv", ["claims", "--reports", "5", "--only", "C5"])
+    assert main() in (0, 1)
+    assert capsys.readouterr().out.splitlines()[-1].startswith("| C5 | ")
