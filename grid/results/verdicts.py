@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from grid.results.intervals import Estimates, estimate
 from grid.results.variance import Component, Floats, Group
@@ -19,6 +19,7 @@ Verdict = Literal["better", "worse", "equivalent", "undecided"]
 LEVEL = 0.05
 POWER = 0.8  # of `smallest_decidable` and of what `needed` proposes
 MOST_NEEDED = 1_000  # times as many seeds or items as there are; more are not proposed
+BISECTIONS = 16  # of a factor up to MOST_NEEDED: to one in ten thousand
 FEWEST_TARGETS = 3  # of a prediction interval
 
 
@@ -78,13 +79,22 @@ def needed(found: Estimates, of: Literal["seeds", "items"], size: float | None =
     1 where it would be found as it is; nan where no factor up to MOST_NEEDED is enough, or without an
     interval. The degrees of freedom grow with the factor.
     """
-    factors = np.unique(np.geomspace(1, MOST_NEEDED, 400))
-    wanted = np.abs(found.value) if size is None else size
-    enough = np.array([wanted >= smallest_decidable(_scaled(found, f, of)) for f in factors])
-    return np.where(enough.any(0), factors[enough.argmax(0)], np.nan)
+    wanted = np.abs(found.value) if size is None else np.full(len(found.value), size)
+    low, high = np.ones(len(wanted)), np.full(len(wanted), float(MOST_NEEDED))
+
+    def is_enough(factor: Floats) -> NDArray[np.bool_]:
+        enough: NDArray[np.bool_] = wanted >= smallest_decidable(_scaled(found, factor, of))
+        return enough
+
+    possible, already = is_enough(high), is_enough(low)
+    for _ in range(BISECTIONS):
+        middle = np.sqrt(low * high)
+        enough = is_enough(middle)
+        low, high = np.where(enough, low, middle), np.where(enough, middle, high)
+    return np.where(already, 1.0, np.where(possible, high, np.nan))
 
 
-def _scaled(found: Estimates, factor: float, of: Literal["seeds", "items"]) -> Estimates:
+def _scaled(found: Estimates, factor: Floats, of: Literal["seeds", "items"]) -> Estimates:
     """Return the estimates as they would be with `factor` times as many seeds or items."""
     if of == "items":
         items = Component(found.items.variance / factor, found.items.df * factor)
