@@ -233,9 +233,9 @@ def parser() -> argparse.ArgumentParser:
         "--ask",
         choices=QUESTIONS,
         default=QueryOptions.ask,
-        help="cells: a table of means (default); compare: each initialization against random weights; effect: "
-        "what each gains over several targets; best: those that cannot be told from the best; size: what more "
-        "images of a source add",
+        help="cells: a table of means (default); compare: each initialization against random weights; "
+        "effect: what each gains over several targets; best: those that cannot be told from the best; "
+        "size: what more images of a source add",
     )
     result.add_argument(
         "--by",
