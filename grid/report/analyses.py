@@ -37,7 +37,7 @@ class Coverage:
 
     @property
     def text(self) -> str:
-        return f"{self.finished} of {self.planned}" if self.finished < self.planned else f"all {self.planned}"
+        return f"{self.finished} of {self.planned}"
 
 
 @dataclass(frozen=True)

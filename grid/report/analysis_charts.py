@@ -52,7 +52,9 @@ def layer_charts(layers: Sequence[Layers]) -> list[Chart]:
 def _layers(layers: list[Layers], numbers: Mapping[str, int]) -> Chart:
     longest = max(layers, key=lambda entry: len(entry.names)).names
     floor = np.max([entry.floor for entry in layers if entry.names == longest], axis=0)
-    stages = {name.split(".")[0]: n for n, name in reversed(list(enumerate(longest)))}
+    stages: dict[str, list[int]] = {}
+    for place, name in enumerate(longest):
+        stages.setdefault(name.split(".")[0], []).append(place)
     lines = [_over_layers(e.source, numbers[e.source], e.similarity, "curve") for e in layers]
     return LineChart(
         f"SVCCA before and after pre-training, {BACKBONES.get(layers[0].backbone, layers[0].backbone)}",
@@ -60,7 +62,7 @@ def _layers(layers: list[Layers], numbers: Mapping[str, int]) -> Chart:
         "layer",
         "mean canonical correlation",
         (*lines, _over_layers("unrelated networks", 0, floor, "floor")),
-        tuple((float(n), stage) for stage, n in reversed(stages.items())),
+        tuple((sum(places) / len(places), stage) for stage, places in stages.items()),
         y_range=(0.0, 1.02),
     )
 

@@ -234,7 +234,7 @@ def test_unfinished_analyses_are_counted(copy: tuple[Path, Plan]) -> None:
             (out / "done" / f"{digest}.json").unlink()
     report.build("made", out)
     assert "0 of 4 datasets are finished; two are needed." in section(out, "figure-2")
-    assert "0 of 2 sources." in section(out, "figure-6a")
+    assert "Finished sources: 0 of 2." in section(out, "figure-6a")
     assert "2 of 8 analyses finished." in page(out)
 
 
