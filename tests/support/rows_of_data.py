@@ -75,8 +75,8 @@ DATA = [
             "tests/medpt/test_metrics.py::test_all_pixels_ignored_is_nan",
             "tests/grid/end_to_end/test_survival_failures.py::test_an_all_censored_split_is_a_failure_of_the_data",
             "tests/medpt/data/test_splits.py::test_one_patient_cannot_be_split",
-            "tests/grid/report/test_report_tables.py::test_a_cell_is_the_mean_of_finished_seeds_alone",
-            "tests/grid/report/test_report_tables.py::test_a_finished_trial_without_a_number_is_undefined_and_not_missing",
+            "tests/grid/report/test_report_tables.py::test_cell_is_the_mean_of_finished_seeds",
+            "tests/grid/report/test_report_tables.py::test_cell_counts_a_finished_trial_without_a_number_as_undefined",
         ),
     ),
     Row(
@@ -130,7 +130,7 @@ DATA = [
         (
             f"{ARCHIVES}a_hostile_name_is_no_dataset",
             "tests/test_security.py::test_space_reads_only_below_the_data_folder",
-            "tests/grid/report/test_report.py::test_hostile_names_are_text",
+            "tests/grid/report/test_report.py::test_report_shows_hostile_names_as_text",
         ),
     ),
     Row(
