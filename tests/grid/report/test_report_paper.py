@@ -13,7 +13,6 @@ import pandas as pd
 import pytest
 from pages import Reader, digest_of
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 from grid import report, results
 from grid.claims import published, verdicts
@@ -106,39 +105,34 @@ def test_every_section_shows_two_of_three_for_a_lost_run(copy: tuple[Path, Plan]
         assert row["mean"] == pytest.approx(100 * (0.70 + 0.726) / 2)
         assert '<small class="short">2 of 3</small>' in section(out, key)
         assert "random (2 of 3)" in section(out, key)  # in the chart
-    gains = section(out, "figure-3a")
-    assert re.search(r'2 <small class="short">of 3</small>', gains)
     assert "2 of 3" not in section(out, "figure-3b")
     judged = section(out, "claims")
-    assert "ResNet-18 · Random → ChestXRay: 2 of 3 seeds" in judged or "not decidable yet" in judged
+    assert "ResNet-18 · Random → ChestXRay: 2 of 3 seeds" in judged or "undecidable" in judged
 
 
 def test_finished_space_shows_no_missing_seeds(made: tuple[Path, Plan]) -> None:
     assert "2 of 3" not in page(made[0])
 
 
-def test_p_values_equal_scipy_and_statsmodels(made: tuple[Path, Plan]) -> None:
+def test_rows_beside_the_paper_have_one_of_three_verdicts(made: tuple[Path, Plan]) -> None:
     rows = table(made[0], "table-2")
     assert len(rows) == 4
     for row in rows.to_dict("records"):
-        _, p = stats.ttest_ind_from_stats(
-            row["mean"], row["std"], 3, row["paper_mean"], row["paper_std"], 3, equal_var=False
-        )
-        assert row["welch_p"] == pytest.approx(p, rel=1e-3)
         assert row["difference"] == pytest.approx(row["mean"] - row["paper_mean"], abs=1e-3)
-    corrected = multipletests(rows["welch_p"], method="holm")[1].tolist()
-    assert rows["welch_p_holm"].tolist() == pytest.approx(corrected, rel=1e-4)
+        assert row["paper_low"] < row["difference"] < row["paper_high"]
+        differs = row["paper_low"] > 0 or row["paper_high"] < 0
+        assert row["paper_verdict"] in (("differs", "agrees") if differs else ("agrees", "cannot tell"))
 
 
-def test_gains_are_paired_by_seed(made: tuple[Path, Plan]) -> None:
+def test_gains_of_survival_have_the_corrected_resampled_interval(made: tuple[Path, Plan]) -> None:
     frame = results.load("made", made[0]).query("experiment == 'table 5'")
     starts = {name: group.sort_values("seed")["c_index"] for name, group in frame.groupby("initialization")}
-    found = stats.ttest_rel(100 * starts["imagenet*"], 100 * starts["random"])
-    low, high = found.confidence_interval()
+    gains = 100 * (starts["imagenet*"].to_numpy() - starts["random"].to_numpy())
+    error = (gains.var(ddof=1) * (1 / len(gains) + 0.25)) ** 0.5
+    low, high = stats.t.interval(0.95, len(gains) - 1, gains.mean(), error)
     (row,) = table(made[0], "table-5").query("initialization == 'imagenet*'").to_dict("records")
-    assert row["paired_p"] == pytest.approx(found.pvalue, rel=1e-4)
     assert (row["over_random_low"], row["over_random_high"]) == pytest.approx((low, high), rel=1e-4)
-    assert row["paired_p_holm"] == row["paired_p"]  # the section's only test
+    assert row["note"] == "each seed has its own split"
 
 
 def test_paper_numbers_are_the_printed_ones(made: tuple[Path, Plan]) -> None:
