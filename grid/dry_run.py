@@ -24,7 +24,7 @@ def print_plan(plan: Plan, store: Store, found: SpaceDatasets, console: Console)
     hours = {device: cost.estimate(to_run, plan.sizes, store, device) for device in cost.GFLOPS}
     console.print(f"{plan.space}: {plan.title}", style="bold")
     if plan.selection:
-        console.print(f"only the trials of {plan.selection}", markup=False)
+        console.print(f"only the trials of {plan.selection}")
     unshared = f"{units_without_sharing(plan):,} without sharing"
     trials, units = cli.count(len(plan.trials), "trial"), cli.count(len(plan.units), "unit")
     console.print(f"{trials}, {units}; {unshared}")
@@ -35,9 +35,9 @@ def print_plan(plan: Plan, store: Store, found: SpaceDatasets, console: Console)
     if missing:
         console.print(f"not found: {', '.join(missing)} (units of missing data count as unfinished)")
     for problem in damaged.values():
-        console.print(f"{problem}\n  the unit would be run again", markup=False)
+        console.print(f"{problem}\n  the unit would be run again")
     for problem in found.problems:
-        console.print(f"  {problem}", markup=False)
+        console.print(f"  {problem}")
 
 
 def units_without_sharing(plan: Plan) -> int:

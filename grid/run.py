@@ -37,11 +37,10 @@ from grid.store.store import Store
 from grid.store.verification import verify
 from grid.tracking.client import default_uri
 from medpt import cli
-from medpt.data import contents
 from medpt.data.dataset import Dataset
 from medpt.data.locate import card_problems, user_cards
 from medpt.errors import InputError
-from medpt.specs import Finetune, Prepare
+from medpt.specs import Prepare
 
 if TYPE_CHECKING:
     from grid.tracking.background import BackgroundTracker
@@ -86,7 +85,9 @@ def run_space(options: RunOptions) -> int:
     tracker = start_tracker(run)
     print_counts(run, todo)
     if todo:
-        record_contents(run, todo, found)
+        specs = [run.plan.units[name].spec for name in todo]
+        prepared = [spec.dataset for spec in specs if isinstance(spec, Prepare)]
+        datasets.record_contents(prepared, found, store.root, run.console.print)
         run_units(run, todo, opened, tracker)
     recorded = finish_tracking(run, tracker)
     readable = tracker.uri if recorded else None
@@ -107,16 +108,6 @@ def build_plan(space: Space, found: SpaceDatasets, options: RunOptions) -> Plan:
     """Return the units of the space, named by the datasets and the published weights found here."""
     published = datasets.published(space, options.imagenet_weights)
     return planner.build_plan(space, found.fingerprints, published, found.contents)
-
-
-def record_contents(run: Run, todo: list[str], found: SpaceDatasets) -> None:
-    """Hash the files of datasets that will be prepared, unless that was done: later edits are seen by it."""
-    specs = [spec for name in todo if isinstance(spec := run.plan.units[name].spec, Prepare)]
-    for name in dict.fromkeys(spec.dataset for spec in specs):
-        path = datasets.recorded_contents(run.store.root, found.fingerprints[name])
-        if not path.exists():
-            run.console.print(f"{name}: hashing its files, so that later edits are noticed", markup=False)
-            contents.record(found.folders[name], path)
 
 
 def units_to_run(run: Run) -> list[str]:
@@ -150,7 +141,7 @@ def invalidate_damaged(run: Run, diverged: set[str]) -> None:
     while True:
         for name, problem in sorted(found.damaged.items()):
             store.invalidate(name)
-            run.console.print(f"{problem}\n  run again: {plan.units[name].label}", markup=False)
+            run.console.print(f"{problem}\n  run again: {plan.units[name].label}")
         finished = store.finished()
         todo = plan.units.keys() - finished - diverged
         inputs = {need for name in todo for need in plan.units[name].needs} & finished
@@ -162,20 +153,12 @@ def invalidate_damaged(run: Run, diverged: set[str]) -> None:
 
 def check_units(run: Run, todo: list[str]) -> None:
     """Raise InputError where extensions or published weights that the units use cannot be loaded."""
-    from grid.execution.inputs import weights_file
-    from medpt.models import contract, weights
+    from grid.execution.inputs import check_published_weights
+    from medpt.models import contract
 
     specs = [run.plan.units[name].spec for name in todo]
     contract.check_extensions(specs, run.space.settings.size)
-    tuned = [spec for spec in specs if isinstance(spec, Finetune)]
-    problems = []
-    for backbone in sorted({spec.backbone for spec in tuned if spec.initialization == "imagenet*"}):
-        try:
-            weights.published(backbone, weights_file(run.options.imagenet_weights, backbone))
-        except InputError as error:
-            problems += error.problems
-    if problems:
-        raise InputError(problems)
+    check_published_weights(specs, run.options.imagenet_weights)
 
 
 def print_counts(run: Run, todo: list[str]) -> None:
@@ -186,7 +169,7 @@ def print_counts(run: Run, todo: list[str]) -> None:
     counts = f"{finished} finished, {len(todo)} to run" + (f", {diverged} diverged" if diverged else "")
     run.console.print(f"{run.plan.space}: {run.plan.title}", style="bold")
     if run.plan.selection:
-        run.console.print(f"only the trials of {run.plan.selection}; others keep their results", markup=False)
+        run.console.print(f"only the trials of {run.plan.selection}; others keep their results")
     trials = cli.count(len(run.plan.trials), "trial")
     run.console.print(f"{trials}, {cli.count(units, 'unit')}: {counts}")
     if not todo:
@@ -216,7 +199,7 @@ def run_units(run: Run, todo: list[str], opened: Mapping[str, Dataset], tracker:
         listeners = scheduler.RunListeners(
             on_event=(progress.on_event, tracker.on_event),
             on_images=progress.on_images,
-            on_stall=partial(console.print, markup=False),
+            on_stall=partial(console.print),
         )
         scheduler.run_units(plan, set(todo), run.store, options, opened, listeners)
 
@@ -247,7 +230,7 @@ def flush(run: Run, found: SpaceDatasets) -> int:
         return 1
     finished = sum(run.store.is_finished(name) for name in run.plan.units)
     uri = hide_passwords(tracker.uri)
-    run.console.print(f"{cli.count(finished, 'run')} of {run.plan.space} recorded in {uri}", markup=False)
+    run.console.print(f"{cli.count(finished, 'run')} of {run.plan.space} recorded in {uri}")
     return 0
 
 
@@ -270,7 +253,7 @@ def finish_tracking(run: Run, tracker: "BackgroundTracker") -> bool:
             text = f"{runs} not in {where}: {tracker.problem}"
         else:
             text = f"{runs} not in {where} yet ({tracker.problem}); run the same command to send them"
-        run.console.print(text, markup=False)
+        run.console.print(text)
     return not unsent
 
 
@@ -283,7 +266,7 @@ def print_results(run: Run, uri: str | None) -> None:
     frame = trials_frame(run.plan, uri, run.store)
     print_tables(results.find_cells(frame), run.console)
     for warning in frame.attrs["warnings"]:
-        run.console.print(f"warning: {warning}", markup=False)
+        run.console.print(f"warning: {warning}")
 
 
 def report_outcome(run: Run, uri: str | None, *, recorded: bool) -> int:
@@ -292,8 +275,8 @@ def report_outcome(run: Run, uri: str | None, *, recorded: bool) -> int:
 
     failed = [name for name in run.plan.units if not run.store.is_finished(name)]
     for name in failed:
-        run.console.print(describe_failure(run, name), markup=False)
-    run.console.print(f"report: {report.build(run.plan.space, run.store.out, uri)}", markup=False)
+        run.console.print(describe_failure(run, name))
+    run.console.print(f"report: {report.build(run.plan.space, run.store.out, uri)}")
     return 0 if recorded and not failed else 1
 
 

@@ -55,13 +55,13 @@ def run(options: AdviseOptions) -> None:
     console = cli.console()
     console.print(table(advice, target.name, offer.backbone))
     for warning in dict.fromkeys(stored.warnings):
-        console.print(f"note: {warning}", markup=False)
+        console.print(f"note: {warning}")
     measured = target.name in {entry.name for entry in offer.targets}
     if measured:
         console.print(
             f"note: {target.name} is measured in this space (see grid.query); its trials are not used here"
         )
-    console.print(sentence(advice), markup=False)
+    console.print(sentence(advice))
     if options.csv:
         write(options.csv, advice.rows)
 

@@ -1,7 +1,7 @@
 """The inputs of a unit, from the store and the caches of its node; and the device that it runs on."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from socket import gethostname
@@ -14,6 +14,7 @@ from medpt.data.leakage import FilteredLoader, Leak, left_out
 from medpt.errors import InputError
 from medpt.models import weights
 from medpt.models.weights import published_name
+from medpt.specs import Finetune, UnitSpec
 from medpt.units.base import StartingSpec, Weights
 
 if TYPE_CHECKING:
@@ -88,6 +89,19 @@ class StoreInputs:
 def weights_file(folder: Path | None, backbone: str) -> Path | None:
     """Return torchvision's file of a backbone in the folder of --imagenet-weights, if one was given."""
     return folder / published_name(backbone) if folder else None
+
+
+def check_published_weights(specs: Iterable[UnitSpec], folder: Path | None) -> None:
+    """Raise InputError for each backbone whose published weights units start from and cannot be loaded."""
+    tuned = [spec for spec in specs if isinstance(spec, Finetune)]
+    problems = []
+    for backbone in sorted({spec.backbone for spec in tuned if spec.initialization == "imagenet*"}):
+        try:
+            weights.published(backbone, weights_file(folder, backbone))
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(problems)
 
 
 def append_metrics(path: Path) -> Callable[[dict[str, float]], None]:

@@ -16,7 +16,7 @@ from grid.plan.initialization import (
     trial_request,
 )
 from grid.plan.plan import Plan, Unit
-from grid.space.protocols import Values, protocol_values, source_protocol_values
+from grid.space.protocols import protocols_of
 from grid.space.sources import can_transfer_decoder
 from grid.space.trials import IMAGENET, RANDOM, UNTRAINED, Analysis, Settings, Space, Trial
 from medpt import extensions
@@ -62,18 +62,10 @@ def build_plan(
         trials=trials,
         analyses=analyses,
         units=planner.units,
-        protocols=protocols(space),
+        protocols=protocols_of(space),
         selection=space.selection,
         cards={name: space.cards[name] for name in space_datasets(space) if name in space.cards},
     )
-
-
-def protocols(space: Space) -> dict[str, Values]:
-    """Return the settings that each protocol of the space's trials stands for, by hash."""
-    target = {trial.protocol: trial for trial in space.trials}
-    source = {trial.source_protocol: trial for trial in space.trials if trial.source_protocol}
-    values = {name: protocol_values(trial) for name, trial in target.items()}
-    return values | {name: source_protocol_values(trial) for name, trial in source.items()}
 
 
 class Planner:

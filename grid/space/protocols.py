@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from grid.space.sources import can_transfer_decoder, source_datasets
-from grid.space.trials import Settings, Trial
+from grid.space.trials import Settings, Space, Trial
 from medpt.data import optic_disc
 from medpt.identity import canonical_json
 
@@ -86,3 +86,11 @@ def _flat(values: Values, prefix: str = "") -> dict[str, Any]:
 
 def _text(value: Any) -> str:
     return "none" if value is None else value if isinstance(value, str) else canonical_json(value)
+
+
+def protocols_of(space: Space) -> dict[str, Values]:
+    """Return the settings that each protocol of the space's trials stands for, by hash."""
+    target = {trial.protocol: trial for trial in space.trials}
+    source = {trial.source_protocol: trial for trial in space.trials if trial.source_protocol}
+    values = {name: protocol_values(trial) for name, trial in target.items()}
+    return values | {name: source_protocol_values(trial) for name, trial in source.items()}

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from grid.plan.initialization import space_datasets
-from grid.plan.planner import build_plan, protocols
+from grid.plan.planner import build_plan
 from grid.space import load
-from grid.space.protocols import describe_difference, protocol_hash
+from grid.space.protocols import describe_difference, protocol_hash, protocols_of
 from grid.space.trials import Space
 
 BLOCK = """
@@ -101,7 +101,7 @@ def test_included_spaces_of_two_learning_rates_keep_their_trials(tmp_path: Path)
     space = including(tmp_path, *rates)
     assert len(space.trials) == len(set(digests(space))) == 8
     low, high = dict.fromkeys(trial.protocol for trial in space.trials)
-    described = describe_difference(protocols(space), [low, high])
+    described = describe_difference(protocols_of(space), [low, high])
     assert described == {low: "learning_rate 0.0001", high: "learning_rate 0.01"}
 
 
