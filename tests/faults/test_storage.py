@@ -113,6 +113,6 @@ def test_leftovers_of_the_dead_are_swept_after_an_hour(tmp_path: Path) -> None:
             os.utime(path, (time.time() - age,) * 2)
         (folder / "kept").write_text("whole")
         os.utime(folder / "kept", (0, 0))
-    store.sweep()
+    store.clean_up()
     for folder in folders:
         assert {path.name for path in folder.iterdir()} == {f"{TEMPORARY}0", "kept"}
