@@ -243,8 +243,7 @@ class Planner:
 
     def add_survive(self, trial: Trial) -> str:
         reads = SURVIVAL_MODELS[trial.architecture].inputs
-        data = self.add_slides(trial.target, trial.settings)
-        weights = self.weights(trial_request(trial))
+        data, weights = self.add_slides(trial.target, trial.settings), self.weights(trial_request(trial))
         features = self.add_features(trial, data, weights) if reads.features or reads.handcrafted else None
         spec = Survive(
             model=trial.architecture,

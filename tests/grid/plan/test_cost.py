@@ -1,13 +1,15 @@
 """The cost of a plan: arithmetic, and its calibration by the units that are finished."""
 
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any, cast
+from typing import cast
 
 import pytest
 from made_units import data_unit, trial_unit
 
 from grid.plan import cost
 from grid.plan.plan import Unit
+from grid.store.records import Marker
 from grid.store.store import Store
 from medpt.protocol import TrainingProtocol
 
@@ -23,16 +25,18 @@ class FinishedUnits:
     """What `calibration` asks of a store; each unit took so many times what the arithmetic gives it."""
 
     def __init__(self, *ratios: tuple[Unit, float]) -> None:
-        self.markers = {unit.digest: self._marker(unit, ratio) for unit, ratio in ratios}
+        self.stored = {unit.digest: self._marker(unit, ratio) for unit, ratio in ratios}
 
-    def _marker(self, unit: Unit, ratio: float) -> dict[str, Any]:
-        return unit.to_json() | {"started": 100.0, "ended": 100.0 + ratio * cost.seconds(unit, {}, "GPU")}
+    def _marker(self, unit: Unit, ratio: float) -> Marker:
+        spec = unit.spec.to_json()
+        times = {"started": 100.0, "ended": 100.0 + ratio * cost.seconds(unit, {}, "GPU")}
+        return Marker(unit.digest, unit.kind, spec, unit.needs, unit.label, 1, {}, "host", 1, **times)
 
     def finished(self) -> set[str]:
-        return set(self.markers)
+        return set(self.stored)
 
-    def marker(self, digest: str) -> dict[str, Any]:
-        return self.markers[digest]
+    def markers(self, digests: Iterable[str]) -> dict[str, Marker]:
+        return {digest: self.stored[digest] for digest in digests}
 
 
 def store_of(*ratios: tuple[Unit, float]) -> Store:
