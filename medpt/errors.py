@@ -30,6 +30,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     from difflib import get_close_matches
 
     names = list(known)
+    if not names:
+        return "none is accepted here"
     close = get_close_matches(word.lower(), [name.lower() for name in names], n=3)
     near = [name for name in names if name.lower() in close]
     return f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(names)}"

@@ -145,7 +145,7 @@ def _shortened(text: str) -> str:
 
 def _accepted(error: Error, value: Any, schemas: list[Node], *, union: bool) -> str:
     if error["type"] == "literal_error" and "enum" in schemas[-1]:
-        return did_you_mean(str(value), map(str, schemas[-1]["enum"]))
+        return f"accepted: {', '.join(map(str, schemas[-1]['enum']))}"
     described = map(_description, reversed(schemas[-2:] if union else schemas[-1:]))
     plain = ACCEPTED.get(error["type"], error["msg"].removeprefix("Input should be "))
     return f"{next(filter(None, described), plain)} is accepted"

@@ -45,7 +45,10 @@ def open_with_problems(name: str, root: str | Path, **options: Any) -> Dataset:
 def reader_options(found: DatasetCard) -> type:
     """Return a dataclass with the options of a dataset's reader, from the signature of its `open`."""
     function = _reader(found).open
-    types, parameters = get_type_hints(function), list(inspect.signature(function).parameters.values())[2:]
+    types, parameters = (
+        get_type_hints(function, include_extras=True),
+        list(inspect.signature(function).parameters.values())[2:],
+    )
     options = [(each.name, types[each.name], field(default=each.default)) for each in parameters]
     return make_dataclass("Options", options, namespace={"__pydantic_config__": STRICT})
 

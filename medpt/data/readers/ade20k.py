@@ -8,6 +8,9 @@ order; images of other scenes are left out, and a remark counts them.
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
+
+from annotated_types import Ge
 
 from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record, Split
@@ -21,13 +24,11 @@ NO_SCENE = ade20k_full.NO_SCENE
 Images = dict[str, tuple[str, Split]]
 
 
-def open(card: DatasetCard, root: Path, min_images: int = 3) -> Dataset:
+def open(card: DatasetCard, root: Path, min_images: Annotated[int, Ge(1)] = 3) -> Dataset:
     """Labels count the classes.
 
     Raises InputError where images and lines of sceneCategories.txt do not match.
     """
-    if not isinstance(min_images, int) or min_images < 1:
-        raise InputError(f"ADE20K: min_images is {min_images!r}; accepted: a whole number from 1")
     top = sceneparse.find(root)
     if top is None:
         top = ade20k_full.find(root)

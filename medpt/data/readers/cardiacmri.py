@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
+from annotated_types import Ge, MinLen
 from numpy.typing import NDArray
 
 from medpt.data.card import DatasetCard
@@ -27,6 +28,7 @@ VOLUME = re.compile(r"sol_yxzt_pat(\d+)\.mat", re.IGNORECASE)
 CONTOURS = re.compile(r"manual_seg_32points_pat(\d+)\.mat", re.IGNORECASE)
 POINTS = 32
 Keep = Literal["all", "segmented"]
+Frames = Annotated[Sequence[Annotated[int, Ge(0)]], MinLen(1)] | Literal["all"]
 Contour = NDArray[np.float64]
 
 
@@ -38,16 +40,13 @@ class _Heart(NamedTuple):
     contours: Path
 
 
-def open(
-    card: DatasetCard, root: Path, frames: Sequence[int] | Literal["all"] = (0,), keep: Keep = "all"
-) -> Dataset:
+def open(card: DatasetCard, root: Path, frames: Frames = (0,), keep: Keep = "all") -> Dataset:
     """Masks 0 background, 1 inside the endocardium, 2 myocardium; images float32, arbitrary units.
 
     A record's slice is z + depth t. `frames`: those times, or all; `keep`: also the slices on which nobody
     drew, as background, or only the segmented ones. One frame and all slices make the 399 of Table 1.
     Raises InputError for files that do not pair, and for variables and sizes that are not the owner's.
     """
-    _check_options(frames, keep)
     volumes, contours = _find(root)
     top = Path(os.path.commonpath([*volumes.values(), *contours.values()]))
     problems = [f"{volumes[n]}: no manual_seg_32points_pat{n}.mat" for n in sorted(volumes.keys() - contours)]
@@ -61,21 +60,6 @@ def open(
         except InputError as error:
             problems += error.problems
     return Dataset(card, top, tuple(records), _image, _mask, tuple(remarks), problems=tuple(problems))
-
-
-def _check_options(frames: Sequence[int] | str, keep: str) -> None:
-    problems = []
-    good = frames == "all" if isinstance(frames, str) else bool(frames) and all(_is_frame(t) for t in frames)
-    if not good:
-        problems.append(f"CardiacMRI: frames is {frames!r}; accepted: 'all' or a list of numbers from 0")
-    if keep not in get_args(Keep):
-        problems.append(f"CardiacMRI: keep is {keep!r}; accepted: {' or '.join(get_args(Keep))}")
-    if problems:
-        raise InputError(problems)
-
-
-def _is_frame(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def _find(root: Path) -> tuple[dict[int, Path], dict[int, Path]]:

@@ -9,9 +9,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
+from annotated_types import Interval
 from numpy.typing import NDArray
 
 from medpt.data.card import DatasetCard
@@ -19,10 +20,10 @@ from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.decode import read_grey, read_image
 from medpt.data.locate import child, find_root, walk
 from medpt.data.reading import MAX_TEXT, read_bytes
-from medpt.errors import InputError
 
 PARTS: dict[str, tuple[Split, str]] = {"Training": ("train", "GT"), "Test": ("test", "Test_GT")}
 MAPS = {"cup": "cupsegSoftmap", "disc": "ODsegSoftmap"}
+Level = Annotated[int, Interval(ge=1, le=255)]
 
 
 class _Truth(NamedTuple):
@@ -37,18 +38,14 @@ class _Truth(NamedTuple):
 
 
 def open(
-    card: DatasetCard, root: Path, target: Literal["cup", "disc"] = "cup", threshold: int = 128
+    card: DatasetCard, root: Path, target: Literal["cup", "disc"] = "cup", threshold: Level = 128
 ) -> Dataset:
     """Masks 0 background, 1 `target` where the soft map (0..255, levels 0, 64, 128, 191, 255) >= `threshold`.
 
     The default, 128, is two or more of four experts. Raises InputError for images without a soft map and soft
     maps without an image.
     """
-    problems = [] if target in MAPS else [f"DRISHTI-GS: target is {target!r}; accepted: cup, disc"]
-    if isinstance(threshold, bool) or not isinstance(threshold, int) or not 1 <= threshold <= 255:
-        problems.append(f"DRISHTI-GS: threshold is {threshold!r}; accepted: a whole number from 1 to 255")
-    if problems:
-        raise InputError(problems)
+    problems: list[str] = []
     top = find_root(root, lambda folder: (folder / "Training" / "Images").is_dir(), "Training/Images")
     left_out: dict[str, int] = {}
     records = [

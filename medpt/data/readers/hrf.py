@@ -8,6 +8,7 @@ is in the paper.
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,16 +28,12 @@ NAMES = {"image": "{}.jpg", "vessels": "{}.tif", "view": "{}_mask.tif"}
 OUTSIDE = "outside the field of view"
 
 
-def open(card: DatasetCard, root: Path, classes: int = 2) -> Dataset:
+def open(card: DatasetCard, root: Path, classes: Literal[2, 3] = 2) -> Dataset:
     """Masks 0 background, 1 vessel; with `classes=3` also 2 outside the field of view.
 
     Table 1 counts three classes and does not say which; the paper's task is the vessels. Raises InputError
     for an image without vessels or field of view, and for either without an image.
     """
-    if classes not in (2, 3):
-        raise InputError(
-            f"HRF: classes is {classes!r}; accepted: 2 (vessels), 3 (and outside the field of view)"
-        )
     top = find_root(root, _is_root, "01_h.jpg and 01_h.tif, such as in images and manual1")
     problems: list[str] = []
     found = {kind: _named(top, pattern, problems) for kind, pattern in KINDS.items()}

@@ -8,7 +8,7 @@ LIDC-IDRI beside the subsets (columns `Series UID`, `Subject ID`) tells which se
 
 import re
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,8 +34,6 @@ def open(card: DatasetCard, root: Path, keep: Keep = "largest") -> Dataset:
     or all planes. The first two read every mask on opening (about 0.3 s a scan).
     Raises InputError for headers that cannot be read and masks of another size than their scan.
     """
-    if keep not in get_args(Keep):
-        raise InputError(f"LUNA16: keep is {keep!r}; accepted: {', '.join(get_args(Keep))}")
     top = find_root(root, lambda folder: child(folder, MASKS) is not None and bool(_scans(folder)), MASKS)
     scans = _scans(top)
     masks = {path.stem: path for path in files(top / MASKS, ".mhd")}

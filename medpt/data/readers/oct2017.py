@@ -18,7 +18,6 @@ from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.decode import read_grey
 from medpt.data.locate import child, files, find_root, folders
-from medpt.errors import InputError
 
 PARTS: dict[str, Split] = {"train": "train", "val": "train", "test": "test"}
 NAME = re.compile(r"(CNV|DME|DRUSEN|NORMAL)-(\d+)-(\d+)\.jpe?g", re.IGNORECASE)
@@ -32,8 +31,6 @@ def open(card: DatasetCard, root: Path, shared: Literal["drop", "keep"] = "drop"
     `shared="keep"` keeps training images of patients of the test part, for a random split by patient. Raises
     InputError for folders and file names that are not the owner's.
     """
-    if shared not in ("drop", "keep"):
-        raise InputError(f"OCT2017: shared is {shared!r}; accepted: drop, keep")
     top = find_root(root, _is_root, "train/CNV or test/CNV")
     problems: list[str] = []
     records = [record for part in PARTS for record in _part(card, top, part, problems)]

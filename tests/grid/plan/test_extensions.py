@@ -192,7 +192,7 @@ def test_a_distribution_without_a_version_is_refused(tmp_path: Path, monkeypatch
     (info / "METADATA").write_text("Metadata-Version: 2.4\nName: example-nets\n")
     monkeypatch.syspath_prepend(folder)
     with pytest.raises(
-        InputError, match=r"entry point 'five_blocks' of medpt\.backbones: its distribution gives"
+        InputError, match=r"entry point 'five_blocks' of medpt\.backbones: its distribution has no version"
     ):
         extensions.versions(backbone="five_blocks")
 

@@ -65,7 +65,7 @@ def test_card_problems_are_all_reported_with_their_lines(tmp_path: Path) -> None
     path = folder / FILE
     assert [problem.removeprefix(f"{path}:") for problem in complaints(folder)] == [
         "1: `name` is 'DRIVE', which is taken (DRIVE); choose another",
-        "2: `modality` is 'fundos'; did you mean fundus?",
+        "2: `modality` is 'fundos'; accepted: x-ray, ct, mri, fundus, dermoscopy, histology, oct, natural",
         '4: `classes` is no, which YAML reads as true or false; for text write "no"',
         "4: the class `vessel` is given twice; keep one",
         "5: `images` is '../outside'; a path below the folder of dataset.yaml is accepted",
@@ -98,7 +98,7 @@ def test_card_problems_are_all_reported_with_their_lines(tmp_path: Path) -> None
         ({"images": "a" * 5000}, "no such folder"),
         ({"images": r'"a\0b"'}, "no such folder"),
         ({"images": "~"}, "no `images`; needed for classification: images"),
-        ({"task": "detection"}, "known: classification, segmentation"),
+        ({"task": "detection"}, "accepted: classification, segmentation"),
         ({"task": "survival"}, "`task` is 'survival'; classification or segmentation is accepted"),
         ({"values": "{healthy: 0, glaucoma: 1}"}, "`values` without `masks`"),
         ({"classes": "healthy"}, "`classes` is 'healthy'; a list of 2 to 250 names is accepted"),

@@ -148,9 +148,9 @@ def test_fingerprint_sees_labels_sizes_and_names_but_not_pixels_of_equal_size(tm
 
 
 def test_unknown_option_and_absent_folder(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="unknown option 'min_image'; did you mean min_images"):
+    with pytest.raises(InputError, match="unknown key `min_image`; did you mean min_images"):
         open_dataset("ADE20K", tmp_path, min_image=3)
-    with pytest.raises(InputError, match="unknown option 'fold'; it has none"):
+    with pytest.raises(InputError, match="unknown key `fold`; none is accepted here"):
         open_dataset("DRIVE", tmp_path, fold=3)
     for name in names():
         with pytest.raises(InputError, match="no such folder"):

@@ -207,7 +207,7 @@ def test_hrf_vessels_and_view(copies: Path) -> None:
         assert np.array_equal(dataset.mask(two), (stored > 0).astype(np.uint8))
         expected = np.where(stored > 0, 1, np.where(view[:, :, 0] > 0, 0, 2))
         assert np.array_equal(three.mask(record), expected)
-    with pytest.raises(InputError, match="classes is 4; accepted: 2"):
+    with pytest.raises(InputError, match="`classes` is 4; accepted: 2, 3"):
         open_dataset("HRF", copies / "HRF", classes=4)
 
 
@@ -296,7 +296,7 @@ def test_refuge_disc_and_labels(copies: Path, test: str, letter: str) -> None:
         assert set(np.unique(stored)) == {0, 128, 255}
         assert np.array_equal(discs.mask(record), (stored < 255).astype(np.uint8))
         assert 0.01 < discs.mask(record).mean() < 0.1
-    with pytest.raises(InputError, match="REFUGE: test is 'test'; accepted: validation400, test400"):
+    with pytest.raises(InputError, match="REFUGE-OD: `test` is 'test'; accepted: validation400, test400"):
         open_dataset("REFUGE-OD", copies / "REFUGE-CLS", test="test")
 
 

@@ -26,7 +26,7 @@ def test_ade_scenes_of_enough_images_are_the_classes(copies: Path) -> None:
     assert all(named[Path(r.image_path).stem] == scenes[label(r)] for r in dataset)
     alone = open_dataset("ADE20K", copies / "ADE20K", min_images=1)
     assert set(alone.info.classes) == {*scenes, "lighthouse"}
-    with pytest.raises(InputError, match="min_images is 0"):
+    with pytest.raises(InputError, match="`min_images` is 0; greater than or equal to 1"):
         open_dataset("ADE20K", copies / "ADE20K", min_images=0)
 
 

@@ -24,7 +24,7 @@ def test_patients_of_the_test_part_leave_the_training_part(copies: Path) -> None
     kept = open_dataset("OCT2017", copies / "OCT2017", shared="keep")
     assert len(kept) == len(dataset) + 8
     assert {"100", "101"} <= {r.patient_id for r in kept if r.split == "train"}
-    with pytest.raises(InputError, match="shared is 'both'; accepted: drop, keep"):
+    with pytest.raises(InputError, match="`shared` is 'both'; accepted: drop, keep"):
         open_dataset("OCT2017", copies / "OCT2017", shared="both")
 
 

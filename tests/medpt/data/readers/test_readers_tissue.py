@@ -192,7 +192,7 @@ def test_tcga_complaints(copy: Path) -> None:
     assert "or days_to_death or death_days_to" in text
     table.unlink()
     assert "expected all_dataset.csv, clinical.tsv or nationwide" in problems("TCGA-LGG", copy)
-    with pytest.raises(InputError, match="slides is 'frozen'; accepted: dx or all"):
+    with pytest.raises(InputError, match="`slides` is 'frozen'; accepted: dx, all"):
         open_dataset("TCGA-LGG", copy, slides="frozen")
 
 

@@ -114,7 +114,7 @@ def test_luna16_complaints(copy: Path) -> None:
     assert f"{masks[2].name}: (5, 40, 40) voxels (z, y, x); its scan has (6, 40, 40)" in text
     assert f"{scans[3].name}: TransformMatrix is 0 1 0 1 0 0 0 0 1; accepted: diagonal" in text
     assert f"{masks[4].stem}.zraw: not a zlib stream that can be read: Error -3" in text
-    with pytest.raises(InputError, match="keep is 'lung'; accepted: largest, organ_present, all"):
+    with pytest.raises(InputError, match="`keep` is 'lung'; accepted: largest, organ_present, all"):
         open_dataset("LUNA16", copy, keep="lung")
 
 
@@ -192,10 +192,10 @@ def test_chaos_mri_complaints(copy: Path) -> None:
     assert "liver.png: accepted: one file a number" in text
     with pytest.raises(InputError) as caught:
         open_dataset("CHAOS-MRI", copy, keep="some", phases="in")
-    assert "keep is 'some'" in str(caught.value)
-    assert "phases is 'in'; accepted: a list" in str(caught.value)
-    for phases in ((), ("in", "in"), ("T2",)):
-        with pytest.raises(InputError, match="phases is"):
+    assert "`keep` is 'some'" in str(caught.value)
+    assert "`phases` is 'in'; a list is accepted" in str(caught.value)
+    for phases in ((), ("T2",)):
+        with pytest.raises(InputError, match="`phases` is"):
             open_dataset("CHAOS-MRI", copy, phases=phases)
 
 
@@ -263,5 +263,5 @@ def test_nih_complaints(copy: Path) -> None:
     assert "label0002.nii.gz: not a NIfTI file" in text
     assert "2 series of more than one slice; accepted: one a case" in text
     assert "label0004.nii: not a NIfTI file" in text
-    with pytest.raises(InputError, match="keep is 'none'"):
+    with pytest.raises(InputError, match="`keep` is 'none'"):
         open_dataset("NIH-CT-82", copy, keep="none")
