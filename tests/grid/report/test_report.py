@@ -248,7 +248,7 @@ def test_page_shows_many_findings_as_a_table(
     monkeypatch.setitem(MOST, "sentences", 2)
     report.build("made", out)
     assert '<dl class="findings">' not in page(out)
-    assert re.search(r'<td class="num" data-sort="[0-9.]+">\+6\.00</td>\s*<td>.*above', page(out))
+    assert re.search(r'<td class="num" data-sort="[0-9.]+">\+6\.00</td>\s*<td>.*better', page(out))
 
 
 def test_report_of_an_unfinished_space(tmp_path: Path) -> None:
