@@ -25,7 +25,7 @@ from bench.figure import best
 from grid.execution.worker import marker_of
 from grid.plan.plan import Plan, Unit
 from grid.plan.stored_plans import record_start
-from grid.space.trials import Settings, Space, Trial
+from grid.space.trials import Trial
 from grid.store.store import Store
 from grid.tracking.background import BackgroundTracker
 from grid.tracking.client import default_uri
@@ -62,11 +62,12 @@ def plan_of(count: int) -> Plan:
             trial.label, "0" * 64, trial.target, "1" * 64, trial.backbone, trial.architecture, seed=trial.seed
         )
         planned.append((trial, Unit(spec, (), f"{trial.label} → {trial.target}")))
-    space = Space("bench", "thousands of runs", Path("bench"), Settings(), ())
     return Plan(
-        space,
-        {unit.digest: unit for _, unit in planned},
-        tuple((trial, unit.digest) for trial, unit in planned),
+        space="bench",
+        title="thousands of runs",
+        trials=tuple((trial, unit.digest) for trial, unit in planned),
+        analyses=(),
+        units={unit.digest: unit for _, unit in planned},
     )
 
 

@@ -13,9 +13,14 @@ from pathlib import Path
 from grid.cluster import temp_folders
 from grid.cluster.cpus import usable_cpus
 from grid.cluster.process_exit import keep_sigterm_handler
+from grid.cluster.temp_folders import Session
 from medpt.errors import InputError
 
+log = logging.getLogger(__name__)
+
 OBJECT_STORE = 512 * 2**20  # bytes of shared memory: shards are small and are streamed
+START_ATTEMPTS = 3
+START_TIMEOUT = "timed out during startup"  # of Ray's message
 PROBE_SECONDS = 60.0  # that the first process has to answer, on a busy machine too
 HEAD_SECONDS = 5.0  # that a Ray head has to accept a connection
 ADDRESSES = "HOST:PORT of a Ray head, or `auto` on a node of the cluster"
@@ -57,7 +62,7 @@ def ray_session(
                 find_head(address)  # Ray itself would try for minutes
                 ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
             else:
-                _start(session.ray, cpus, gpus)
+                _start(session, cpus, gpus)
         yield
     finally:
         _shutdown()
@@ -156,7 +161,22 @@ def _probe() -> None:
         ) from None
 
 
-def _start(folder: Path, cpus: int | None, gpus: int | None) -> None:
+def _start(session: Session, cpus: int | None, gpus: int | None) -> None:
+    """Start Ray. It gives its own processes 30 s, which a busy machine may exceed: then try again."""
+    for attempt in range(1, START_ATTEMPTS + 1):
+        try:
+            _init(session.ray, cpus, gpus)
+            break
+        except Exception as error:
+            if START_TIMEOUT not in str(error) or attempt == START_ATTEMPTS:
+                raise
+            log.warning("Ray was not up after 30 s on this busy machine; starting it again")
+            _shutdown()
+            temp_folders.end_processes(session)
+    _probe()
+
+
+def _init(folder: Path, cpus: int | None, gpus: int | None) -> None:
     import ray
 
     with keep_sigterm_handler():
@@ -172,4 +192,3 @@ def _start(folder: Path, cpus: int | None, gpus: int | None) -> None:
             # Idle processes of data tasks are kept: a new one spends seconds on imports.
             _system_config={"idle_worker_killing_time_threshold_ms": 60_000},
         )
-    _probe()

@@ -78,6 +78,13 @@ def clean_up_own() -> None:
         _clean_up(session)
 
 
+def end_processes(session: Session) -> None:
+    """End the processes of a session and keep its folder; wait at most CLEAN_UP seconds."""
+    until = time.monotonic() + CLEAN_UP
+    while _end_all(session.token) and time.monotonic() < until:
+        time.sleep(0.02)
+
+
 def scratch() -> Path | None:
     """Return the folder of this process, which goes when the process ends; None where Ray was not started."""
     return _sessions[0].path if _sessions else None

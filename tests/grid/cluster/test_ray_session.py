@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 import socket
+from contextlib import nullcontext
 from copy import deepcopy
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +14,7 @@ import jsonschema
 import pytest
 import yaml
 
+from grid.cluster import ray_session as session_module
 from grid.cluster.ray_session import find_head, ray_session
 from medpt.errors import InputError
 
@@ -137,3 +139,35 @@ def test_joining_a_head_that_is_missing_is_refused_at_once() -> None:
         ray_session("127.0.0.1:1"),
     ):
         pass
+
+
+@pytest.mark.parametrize(("timeouts", "starts"), [(0, 1), (2, 3), (3, 3)])
+def test_ray_is_started_again_on_a_busy_machine(
+    timeouts: int, starts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[Path] = []
+
+    def init(folder: Path, *_: Any) -> None:
+        calls.append(folder)
+        if len(calls) <= timeouts:
+            raise RuntimeError("The current node timed out during startup. This could happen because ...")
+
+    monkeypatch.setattr(session_module, "_init", init)
+    monkeypatch.setattr(session_module, "_probe", lambda: None)
+    outcome = pytest.raises(InputError, match="timed out") if timeouts == 3 else nullcontext()
+    with outcome, session_module.ray_session(cpus=1):
+        pass
+    assert len(calls) == starts
+
+
+def test_other_errors_of_the_start_are_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[Path] = []
+
+    def init(folder: Path, *_: Any) -> None:
+        calls.append(folder)
+        raise OSError("no space left")
+
+    monkeypatch.setattr(session_module, "_init", init)
+    with pytest.raises(InputError, match="no space left"), session_module.ray_session(cpus=1):
+        pass
+    assert len(calls) == 1
