@@ -81,7 +81,7 @@ def test_the_detector_is_the_source_of_figure_4_and_whole_frames_keep_their_name
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ("DRISHTI-GS: {roi: 5}", "`roi` is 5; a int from 32 to 4096"),
+        ("DRISHTI-GS: {roi: 5}", "`roi` is 5; a whole number from 32 to 4096 is accepted"),
         ("DRISHTI-GS: {roi: big}", "`roi` is 'big'"),
         ("DRISHTI-GS: {roi: 64, pipeline: resize(32)}", "`pipeline` beside `roi`"),
         ("DRISHTI-GS: {pipeline: 'roi(64)|resize(32)'}", "the key `roi` is accepted: it plans a detector"),
@@ -100,7 +100,7 @@ def test_the_dataset_of_the_detector_is_asked_for(tmp_path: Path) -> None:
     path = tiny.written(tmp_path, SPACE.replace("INITIALIZATION", "random"))
     told = tiny.run(path, tmp_path / "data", tmp_path / "out", code=2)
     assert "REFUGE-OD: no folder REFUGE in" in told
-    assert "`roi` of DRISHTI-GS needs them: they teach the detector of optic discs" in told
+    assert "`roi` of DRISHTI-GS needs them to train the optic-disc detector" in told
 
 
 def test_preparing_without_a_grid_refuses_to_cut_around_discs(tmp_path: Path) -> None:
