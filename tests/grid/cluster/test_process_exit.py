@@ -1,11 +1,13 @@
 """How a run ends before its work is done, and what it prints then."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,7 @@ with ray_session(None, 1):
 """
 CRASHES = """
 import os
+import signal
 from grid.cluster import process_exit
 with process_exit.message_on_crash('final message'):
     {}
@@ -33,7 +36,13 @@ with process_exit.message_on_crash('final message'):
 def test_signal_while_ray_starts_exits_with_message(number: int, code: int, tmp_path: Path) -> None:
     command = [sys.executable, "-c", STARTS_RAY]
     environment = os.environ | {"TMPDIR": str(tmp_path)}
-    driver = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    driver = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+        preexec_fn=partial(signal.signal, signal.SIGHUP, signal.SIG_DFL),  # the tests may run under nohup
+    )
     while not list(tmp_path.glob(f"{PREFIX}*/ray/session_*")) and driver.poll() is None:
         time.sleep(0.01)
     driver.send_signal(number)
