@@ -36,7 +36,9 @@ def publish(out: Path, name: str, loss: float) -> dict[str, Any]:
     history = out / "units" / name / "history.json"
     write(history, [{"step": 1, "train_loss": loss, "time": STARTED}])
     sums = {"best.safetensors": "sum", history.name: files.sha256(history)}
-    marker = {"ended": ENDED, "attempt": 1, "metrics": {"auc": 0.5}, "artifacts": sums}
+    identity = {"digest": name, "kind": "finetune", "spec": {}, "needs": [], "label": name, "version": 1}
+    marker = identity | {"host": "node", "started": STARTED, "ended": ENDED, "attempt": 1}
+    marker |= {"metrics": {"auc": 0.5}, "artifacts": sums}
     write(out / "done" / f"{name}.json", marker)
     return marker
 
