@@ -1,6 +1,6 @@
 """The unit `coordinates`: where random linear networks put the images of one dataset (paper, equation 1)."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +45,7 @@ def settings_of(spec: Coordinates) -> Settings:
     try:
         settings = Settings(**spec.options)
     except TypeError:
-        known = ", ".join(Settings.__dataclass_fields__)
+        known = ", ".join(field.name for field in fields(Settings))
         raise InputError(f"cmd: options {', '.join(spec.options)}; accepted: {known}") from None
     if settings.head == "pca":
         raise InputError(
