@@ -130,7 +130,7 @@ class _Problems:
             hint = f'{name} is {text}, which YAML reads as {READ_AS[type(value)]}; for text write "{text}"'
             return hint + (f" ({described} is accepted)" if (described := _description(schemas[-1])) else "")
         shown = text or ("empty" if value is None else _shortened(repr(value)))
-        return f"{name} is {shown}; {_accepted(error, text or value, schemas, union=path != error['loc'])}"
+        return f"{name} is {shown}; {_accepted(error, schemas, union=path != error['loc'])}"
 
 
 def _lacks_key(error: Error, path: KeyPath) -> bool:
@@ -143,7 +143,7 @@ def _shortened(text: str) -> str:
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
-def _accepted(error: Error, value: Any, schemas: list[Node], *, union: bool) -> str:
+def _accepted(error: Error, schemas: list[Node], *, union: bool) -> str:
     if error["type"] == "literal_error" and "enum" in schemas[-1]:
         return f"accepted: {', '.join(map(str, schemas[-1]['enum']))}"
     described = map(_description, reversed(schemas[-2:] if union else schemas[-1:]))

@@ -10,8 +10,13 @@ SLURM = ("SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE")  # the first that is set c
 
 def usable_cpus(environment: Mapping[str, str] = os.environ, cgroups: Path = CGROUPS) -> int:
     """Return the smallest of affinity, quota of the container, and Slurm's allocation; at least one."""
-    limits = [len(os.sched_getaffinity(0)), *_quotas(_own_cgroup(), cgroups), *_of_slurm(environment)]
+    limits = [_affinity(), *_quotas(_own_cgroup(), cgroups), *_of_slurm(environment)]
     return max(1, min(limits))
+
+
+def _affinity() -> int:
+    """Return the CPUs that this process is bound to; all of them where a system has no affinity (macOS)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _own_cgroup() -> str:

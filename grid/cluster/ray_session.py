@@ -53,7 +53,7 @@ def ray_session(
     logging.getLogger("ray").setLevel(logging.ERROR)
     for name in ("tune", "execution"):  # a page of traceback for each unit that is retried
         logging.getLogger(f"ray.tune.{name}").setLevel(logging.CRITICAL)
-    check_environment()
+    check_environment(None if address else sys.executable)
     temp_folders.clean_up_abandoned()
     session = temp_folders.start()
     try:
@@ -129,10 +129,13 @@ def _shutdown() -> None:
         gc.enable()
 
 
-def check_environment(python: str = sys.executable) -> None:
-    """Raise InputError where Ray could not start a process: no home folder, or a space in Python's path."""
+def check_environment(python: str | None) -> None:
+    """Raise InputError where Ray could not start processes: no home folder, or a space in the path of Python.
+
+    `python` is None where a cluster starts them.
+    """
     problems = []
-    if " " in python:
+    if python and " " in python:
         problems.append(
             f"{python}: Ray cannot start a Python whose path has a space. Make the environment in another "
             "folder, for example: make setup VENV=/opt/medpt"

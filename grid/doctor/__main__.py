@@ -120,7 +120,7 @@ def checks_of(run: PlannedRun) -> dict[str, Check]:
             if options.address
             else _on_this_machine(run)
         ),
-        "processes": machine.processes,
+        "processes": partial(machine.processes, None if options.address else sys.executable),
         "loopback": machine.loopback,
         "open files": machine.open_files,
     }

@@ -36,10 +36,10 @@ def gpus(driver: Path = Path("/proc/driver/nvidia/version")) -> Finding:
     return Finding(True, f"{names}; CUDA {torch.version.cuda}")
 
 
-def processes() -> Finding:
-    """Check that Ray can start processes for this user and this Python."""
+def processes(python: str | None) -> Finding:
+    """Check that Ray can start processes for this user and `python`; None where a cluster starts them."""
     try:
-        check_environment()
+        check_environment(python)
     except InputError as error:
         return Finding(False, str(error))
     return Finding(True, "Ray can start them")

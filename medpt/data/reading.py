@@ -30,16 +30,12 @@ def reading(name: Path | str, what: str) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
-    except (
-        InputError,
-        ImportError,
-        NameError,
-    ):  # a missing package or a slip of ours is no fault of the file
+    except (InputError, ImportError, NameError):  # a missing package or a bug here is no fault of the file
         raise
     except FileNotFoundError:
         raise InputError(f"{name}: no such file") from None
     except Exception as error:
-        raise InputError(f"{name}: not {what} that can be read: {_told(error)}") from None
+        raise InputError(f"{name}: not {what} that can be read: {_reason(error)}") from None
 
 
 def read_bytes(path: Path, most: int = MAX_BYTES) -> bytes:
@@ -97,13 +93,13 @@ def check_volume(name: Path | str, shape: tuple[int, ...], itemsize: int) -> Non
     for length in shape:
         size *= int(length)
     if not 0 < size <= MAX_BYTES:
-        told = " x ".join(str(length) for length in shape)
+        lengths = " x ".join(map(str, shape))
         raise InputError(
-            f"{name}: {told} values of {itemsize} bytes; accepted: 1 to {MAX_BYTES:,} bytes in all"
+            f"{name}: {lengths} values of {itemsize} bytes; accepted: 1 to {MAX_BYTES:,} bytes in all"
         )
 
 
-def _told(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     """Name and first line of another library's error, cut to LONGEST characters."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."

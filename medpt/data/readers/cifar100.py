@@ -107,7 +107,7 @@ def parse(content: bytes, path: Path) -> dict[str, Any]:
 def _check_memo(content: bytes, path: Path) -> None:
     """Raise InputError for a place in the memo beyond what the pickle can have filled.
 
-    The unpickler makes room for every place below it: nine bytes can ask for 4 GB.
+    The unpickler allocates memory for every entry below it, so that nine bytes can take 4 GB.
     """
     for count, (opcode, argument, _) in enumerate(pickletools.genops(content)):
         if opcode.name in MEMO and isinstance(argument, int) and argument > count + 1:

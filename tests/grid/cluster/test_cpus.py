@@ -21,6 +21,13 @@ def test_usable_cpus_are_those_of_the_affinity(tmp_path: Path) -> None:
         os.sched_setaffinity(0, {first, *others})
 
 
+def test_usable_cpus_are_all_where_a_system_has_no_affinity(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert usable_cpus({}, tmp_path) == os.cpu_count()
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [("max 100000", HERE), ("100000 100000", 1), ("50000 100000", 1), ("9900000 100000", HERE), ("", HERE)],

@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from copy import deepcopy
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jsonschema
@@ -171,3 +172,30 @@ def test_other_errors_of_the_start_are_not_tried_again(monkeypatch: pytest.Monke
     with pytest.raises(InputError, match="no space left"), session_module.ray_session(cpus=1):
         pass
     assert len(calls) == 1
+
+
+def test_environment_in_which_ray_cannot_start_is_refused_with_every_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    session_module.check_environment("/opt/medpt/bin/python")
+    with pytest.raises(InputError, match="path has a space"):
+        session_module.check_environment("/my env/bin/python")
+    session_module.check_environment(None)
+    monkeypatch.setattr(Path, "home", no_home)
+    with pytest.raises(InputError, match=r"path has a space[^\n]*\n.*set HOME=DIR"):
+        session_module.check_environment("/my env/bin/python")
+
+
+def test_run_does_not_wait_for_processes_that_never_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    def never(*_: Any, timeout: float) -> None:
+        raise ray.exceptions.GetTimeoutError(f"{timeout}")
+
+    monkeypatch.setattr(ray, "remote", lambda **_: lambda _: SimpleNamespace(remote=lambda: None))
+    monkeypatch.setattr(ray, "get", never)
+    with pytest.raises(InputError, match="started no process within 60 s"):
+        session_module._probe()

@@ -135,7 +135,7 @@ def test_ridge_cv_refuses_patients_without_deaths() -> None:
 
 
 def by_lifelines(one: Study) -> np.ndarray:
-    """The log hazards of lifelines' ridge regression on columns standardized on the training part."""
+    """The log hazards of lifelines' ridge regression on columns standardized on the training set."""
     x = np.column_stack([one.clinical[name] for name in one.clinical])
     rows = one.rows(TRAIN)
     x = (x - x[rows].mean(0)) / x[rows].std(0)
