@@ -21,9 +21,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from grid.claims.parts import OF_PRETRAININGS, Place, judge_part, places_of
-from grid.claims.scores import Key, Score, Scores
-from grid.claims.scores import Place as Position
+from grid.claims.parts import OF_PRETRAININGS, Candidates, candidates_of, judge_part
+from grid.claims.scores import Key, Position, Score, Scores
 from grid.claims.statements import Claim, Part, load
 from grid.claims.verdicts import SUPPORTED, directions, judge_scores
 from grid.results.variance import Group, RepeatedSplits, Runs, fixed_test
@@ -42,8 +41,8 @@ def claims() -> list[Claim]:
     return [claim for claim in load() if all(part.measure not in skipped for part in claim.parts)]
 
 
-def places(part: Part) -> list[Place]:
-    return [place for block in part.cells for place in places_of(block, {})]
+def candidates(part: Part) -> list[Candidates]:
+    return [group for block in part.cells for group in candidates_of(block, {})]
 
 
 def draw(keys: Iterable[Key], levels: Levels, rng: np.random.Generator) -> Scores:
@@ -78,8 +77,8 @@ def levels_of(claim: Claim, world: str) -> Levels:
     found: Levels = {}
     for part in claim.parts:
         sign = -1.0 if part.measure == "steps_to_95" else 1.0
-        for place in places(part):
-            upper, lower = (place.upper, place.lower) if sign > 0 else (place.lower, place.upper)
+        for group in candidates(part):
+            upper, lower = (group.upper, group.lower) if sign > 0 else (group.lower, group.upper)
             raised = {"effect": upper[:1], "reversed": lower[:1], "tie": (*upper[:1], *lower[:1])}
             for key in raised.get(world, ()):
                 found[key] = sign * EFFECT
@@ -88,7 +87,7 @@ def levels_of(claim: Claim, world: str) -> Levels:
 
 def judged(claim: Claim, world: str, rng: np.random.Generator) -> tuple[float, float]:
     """Return p for and against one claim in one report."""
-    keys = [key for part in claim.parts for place in places(part) for key in (*place.upper, *place.lower)]
+    keys = [key for part in claim.parts for group in candidates(part) for key in (*group.upper, *group.lower)]
     drawn = draw(keys, levels_of(claim, world), rng)
     found = directions([judge_part(part, drawn, False) for part in claim.parts])
     assert found is not None
@@ -114,8 +113,8 @@ def false_reports(chosen: list[Claim], reports: int, seed: int) -> float:
         (key, part.measure)
         for claim in chosen
         for part in claim.parts
-        for place in places(part)
-        for key in (*place.upper, *place.lower)
+        for group in candidates(part)
+        for key in (*group.upper, *group.lower)
     ]
     rng, found = np.random.default_rng([seed, 99]), 0
     for _ in range(reports):

@@ -1,8 +1,8 @@
 """A part of a claim: the cells that it compares, as one pre-stated contrast with a p value in each direction.
 
-A part has places: a network, a target, and the initializations on its upper and lower side. Its contrast is
-the mean over places of the upper less the lower side. Where a side has several candidates, the claim is about
-the best of them: to be above it is to be above the highest of each place; that one of R candidates is above
+A part has groups: a network, a target, and the initializations on its upper and lower side. Its contrast is
+the mean over groups of the upper less the lower side. Where a side has several candidates, the claim is about
+the best of them: to be above it is to be above the highest of each group; that one of R candidates is above
 the other side is tested for each of them, times R. Both rules hold however the candidates are tied.
 """
 
@@ -79,7 +79,7 @@ class PartVerdict:
 
 
 @dataclass(frozen=True)
-class Place:
+class Candidates:
     """Candidates for the upper and for the lower side, of one network and target."""
 
     source: str
@@ -90,17 +90,17 @@ class Place:
 def judge_part(part: Part, known: Scores, printed_only: bool) -> PartVerdict:
     """Return what a part's cells say; `printed_only` leaves out cells that the paper only drew."""
     blocks = [block for block in part.cells if block.is_printed or not printed_only]
-    places = [place for block in blocks for place in places_of(block, known.cells)]
+    groups = [group for block in blocks for group in candidates_of(block, known.cells)]
     missing = {
         _named(key, part.measure)
-        for place in places
-        for key in _needed(place, part.nearer_to)
+        for group in groups
+        for key in _needed(group, part.nearer_to)
         if key not in known.cells
     }
     compared = scores.nearness(known.cells, part.nearer_to) if part.nearer_to else known.cells
-    complete = [p for p in places if all(k in known.cells for k in _needed(p, part.nearer_to))]
+    complete = [p for p in groups if all(k in known.cells for k in _needed(p, part.nearer_to))]
     best = min if part.measure in SMALLER_IS_BETTER else max
-    comparisons = tuple(_compare(place, compared, best) for place in complete)
+    comparisons = tuple(_compare(group, compared, best) for group in complete)
     found = PartVerdict(
         part.statement,
         part.measure,
@@ -114,13 +114,13 @@ def judge_part(part: Part, known: Scores, printed_only: bool) -> PartVerdict:
     return _tested(part, complete, known, found)
 
 
-def _tested(part: Part, places: Sequence[Place], known: Scores, found: PartVerdict) -> PartVerdict:
+def _tested(part: Part, groups: Sequence[Candidates], known: Scores, found: PartVerdict) -> PartVerdict:
     if part.measure in OF_PRETRAININGS:
         return replace(found, undecidable=ONE_PRETRAINING)
     if part.measure == "cmd":
-        p, opposite = permuted(known.distances, [place.upper[0][2] for place in places])
+        p, opposite = permuted(known.distances, [group.upper[0][2] for group in groups])
         return replace(found, p=p, opposite=opposite)
-    contrast, p, opposite = RULES[part.rule](part, places, known)
+    contrast, p, opposite = RULES[part.rule](part, groups, known)
     low, high = (float(limit[0]) for limit in contrast.limits())
     found = replace(found, difference=float(contrast.value[0]), low=low, high=high)
     if not np.isfinite([p, opposite]).all():
@@ -145,43 +145,43 @@ def _too_few(contrast: Estimates, found: PartVerdict) -> str:
 Tested = tuple[Estimates, float, float]  # the contrast, p in the claimed and in the opposite direction
 
 
-def order(part: Part, places: Sequence[Place], known: Scores) -> Tested:
+def order(part: Part, groups: Sequence[Candidates], known: Scores) -> Tested:
     """Is the upper side above the lower one?"""
     if part.measure in SMALLER_IS_BETTER:  # the lower side is claimed to be the best
-        places = [Place(place.source, place.lower, place.upper) for place in places]
+        groups = [Candidates(group.source, group.lower, group.upper) for group in groups]
     sign = -1 if part.measure in SMALLER_IS_BETTER else 1
-    turned = [Place(place.source, place.lower, place.upper) for place in places]
-    contrast, p = _above(places, known, sign)
-    return contrast, p, _above(turned, known, sign)[1]
+    swapped = [Candidates(group.source, group.lower, group.upper) for group in groups]
+    contrast, p = _above(groups, known, sign)
+    return contrast, p, _above(swapped, known, sign)[1]
 
 
-def _above(places: Sequence[Place], known: Scores, sign: int) -> tuple[Estimates, float]:
-    """Test that one of the upper candidates is above all of the lower ones, on average over places."""
-    count = max(len(place.upper) for place in places)
-    found = [_contrast(places, known, sign, number) for number in range(count)]
+def _above(groups: Sequence[Candidates], known: Scores, sign: int) -> tuple[Estimates, float]:
+    """Test that one of the upper candidates is above all of the lower ones, on average over groups."""
+    count = max(len(group.upper) for group in groups)
+    found = [_contrast(groups, known, sign, number) for number in range(count)]
     p = [float(one.below(0)[0]) for one in found]
     least = int(np.argmin(p)) if np.isfinite(p).all() else 0
     return found[least], min(1.0, count * p[least])
 
 
-def _contrast(places: Sequence[Place], known: Scores, sign: int, number: int) -> Estimates:
+def _contrast(groups: Sequence[Candidates], known: Scores, sign: int, number: int) -> Estimates:
     terms: list[tuple[Key, float]] = []
-    for place in places:
-        highest = max(place.lower, key=lambda key: sign * known.cells[key].mean)
-        share = sign / len(places)
-        terms += [(place.upper[number % len(place.upper)], share), (highest, -share)]
+    for group in groups:
+        highest = max(group.lower, key=lambda key: sign * known.cells[key].mean)
+        share = sign / len(groups)
+        terms += [(group.upper[number % len(group.upper)], share), (highest, -share)]
     return known.estimate(terms)
 
 
-def close(part: Part, places: Sequence[Place], known: Scores) -> Tested:
-    """Are both sides within MARGIN points of each other, in every place?"""
+def close(part: Part, groups: Sequence[Candidates], known: Scores) -> Tested:
+    """Are both sides within MARGIN points of each other, in every group?"""
     within, outside = [], []
-    for place in places:
-        one = _contrast([place], known, 1, 0)
+    for group in groups:
+        one = _contrast([group], known, 1, 0)
         above, below = 1 - float(one.below(MARGIN)[0]), float(one.below(-MARGIN)[0])
         within.append(max(above, below))
         outside.append(2 * min(1 - above, 1 - below))
-    return _contrast(places, known, 1, 0), max(within), min(1.0, len(places) * min(outside))
+    return _contrast(groups, known, 1, 0), max(within), min(1.0, len(groups) * min(outside))
 
 
 RULES = {"order": order, "close": close}
@@ -216,8 +216,8 @@ def _holds(part: Part, comparison: Comparison) -> bool:
     return abs(comparison.difference) <= MARGIN if part.rule == "close" else comparison.difference > 0
 
 
-def places_of(block: Block, cells: Mapping[Key, Score]) -> Iterator[Place]:
-    """Yield the places of a block; `cells` say which targets there are, where it is of all."""
+def candidates_of(block: Block, cells: Mapping[Key, Score]) -> Iterator[Candidates]:
+    """Yield the groups of a block; `cells` say which targets there are, where it is of all."""
     uppers = _alternatives(block.upper, block.best_upper)
     lowers = _alternatives(block.lower, block.best_lower)
     for model in block.models:
@@ -226,7 +226,7 @@ def places_of(block: Block, cells: Mapping[Key, Score]) -> Iterator[Place]:
             upper, lower = (
                 tuple((model, name.format(size=size), target, share) for name in side) for side in sides
             )
-            yield Place(block.source, upper, lower)
+            yield Candidates(block.source, upper, lower)
 
 
 def _alternatives(each: tuple[str, ...], best: tuple[str, ...]) -> list[tuple[str, ...]]:
@@ -240,16 +240,16 @@ def _targets(block: Block, model: str, cells: Mapping[Key, Score]) -> tuple[str,
     return tuple(dict.fromkeys(key[2] for key in cells if key[0] == model)) or ("any",)
 
 
-def _needed(place: Place, anchor: str) -> tuple[Key, ...]:
-    model, _, target, share = place.upper[0]
+def _needed(group: Candidates, anchor: str) -> tuple[Key, ...]:
+    model, _, target, share = group.upper[0]
     reference: tuple[Key, ...] = ((model, anchor, target, share),) if anchor else ()
-    return (*place.upper, *place.lower, *reference)
+    return (*group.upper, *group.lower, *reference)
 
 
-def _compare(place: Place, cells: Mapping[Key, Score], best: Callable[..., Key]) -> Comparison:
-    upper, lower = (best(keys, key=lambda key: cells[key].mean) for keys in (place.upper, place.lower))
+def _compare(group: Candidates, cells: Mapping[Key, Score], best: Callable[..., Key]) -> Comparison:
+    upper, lower = (best(keys, key=lambda key: cells[key].mean) for keys in (group.upper, group.lower))
     model, name, target, share = upper
-    return Comparison(place.source, model, target, share, name, lower[1], (cells[upper], cells[lower]))
+    return Comparison(group.source, model, target, share, name, lower[1], (cells[upper], cells[lower]))
 
 
 def _incomplete(comparison: Comparison) -> Iterator[str]:

@@ -46,11 +46,11 @@ class Score:
     planned: int
 
 
-class Place(NamedTuple):
+class Position(NamedTuple):
     """Where a cell stands in its comparison group of so many `cells`."""
 
     group: Group
-    place: int
+    number: int
     cells: int
 
 
@@ -58,20 +58,20 @@ class Place(NamedTuple):
 class Scores:
     """Cells by the paper's names.
 
-    `places` has those of cells whose contrasts can be estimated, `distances` the modality distances of all
+    `positions` has those of cells whose contrasts can be estimated, `distances` the modality distances of all
     pairs of datasets.
     """
 
     cells: Mapping[Key, Score] = field(default_factory=dict)
-    places: Mapping[Key, Place] = field(default_factory=dict)
+    positions: Mapping[Key, Position] = field(default_factory=dict)
     distances: Mapping[tuple[str, str], float] = field(default_factory=dict)
 
     def estimate(self, terms: Sequence[tuple[Key, float]]) -> Estimates:
         """Estimate a weighted sum of cells; shared cells enter with all of their weights."""
         rows: dict[int, tuple[Group, list[float]]] = {}
         for key, weight in terms:
-            group, place, cells = self.places[key]
-            rows.setdefault(id(group), (group, [0.0] * cells))[1][place] += weight
+            group, number, cells = self.positions[key]
+            rows.setdefault(id(group), (group, [0.0] * cells))[1][number] += weight
         return estimate(list(rows.values()))
 
 
@@ -81,12 +81,12 @@ def printed() -> Scores:
     groups: dict[tuple[str, str, str], list[Key]] = {}
     for key, (table, _, _) in rows.items():
         groups.setdefault((table, key[0], key[2]), []).append(key)
-    places: dict[Key, Place] = {}
+    positions: dict[Key, Position] = {}
     for (table, _, _), keys in groups.items():
         means, stds = (np.array([rows[key][column] for key in keys], float) for column in (1, 2))
         group = printed_group(means, stds, REPEATS, SPLIT_RATIO if table in SURVIVAL_TABLES else 0.0)
-        places |= {key: Place(group, number, len(keys)) for number, key in enumerate(keys)}
-    return Scores({key: Score(m, std, REPEATS, REPEATS) for key, (_, m, std) in rows.items()}, places)
+        positions |= {key: Position(group, number, len(keys)) for number, key in enumerate(keys)}
+    return Scores({key: Score(m, std, REPEATS, REPEATS) for key, (_, m, std) in rows.items()}, positions)
 
 
 def from_trials(frame: "pd.DataFrame", measure: str) -> Scores:
@@ -104,12 +104,12 @@ def from_trials(frame: "pd.DataFrame", measure: str) -> Scores:
     problems = [_ambiguous(key, cells) for key, cells in named.items() if len(cells) > 1]
     if problems:
         raise InputError(problems)
-    places = {
-        _key(cell.key): Place(compared.group, number, len(compared.cells))
+    positions = {
+        _key(cell.key): Position(compared.group, number, len(compared.cells))
         for compared in compared_groups(found).values()
         for number, cell in enumerate(compared.cells)
     }
-    return Scores({key: _score_of(cell) for key, (cell,) in named.items() if cell.n}, places)
+    return Scores({key: _score_of(cell) for key, (cell,) in named.items() if cell.n}, positions)
 
 
 def _key(key: CellKey) -> Key:

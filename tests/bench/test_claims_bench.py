@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bench.claims import EFFECT, claims, draw, judged, levels_of, main, places
+from bench.claims import EFFECT, candidates, claims, draw, judged, levels_of, main
 
 
 def test_simulation_has_all_claims_on_trials() -> None:
@@ -11,11 +11,11 @@ def test_simulation_has_all_claims_on_trials() -> None:
 
 def test_worlds_raise_the_named_side() -> None:
     claim = next(claim for claim in claims() if claim.id == "C6")
-    place = places(claim.parts[0])[0]
-    drawn = draw([*place.upper, *place.lower], levels_of(claim, "effect"), np.random.default_rng(0))
-    means = [drawn.cells[key].mean for key in (*place.upper, *place.lower)]
+    group = candidates(claim.parts[0])[0]
+    drawn = draw([*group.upper, *group.lower], levels_of(claim, "effect"), np.random.default_rng(0))
+    means = [drawn.cells[key].mean for key in (*group.upper, *group.lower)]
     assert means[0] > max(means[1:])
-    assert levels_of(claim, "tie")[place.lower[0]] == EFFECT
+    assert levels_of(claim, "tie")[group.lower[0]] == EFFECT
     assert levels_of(claim, "null") == {}
 
 
