@@ -51,7 +51,9 @@ def test_an_all_censored_split_is_a_failure_of_the_data(
     for line, (name, patients) in zip(
         lines, {"training": 6, "validation": 2, "test": 2}.items(), strict=True
     ):
-        assert f"the {name} part: all of its {patients} patients are censored; accepted: a death" in line
+        assert (
+            f"split: {name} set: all of its {patients} patients are censored; each set needs a death" in line
+        )
         assert "(0 of 10 died)" in line
     assert not store.is_finished(unit.digest)
     assert not store.folder(unit.digest).exists()

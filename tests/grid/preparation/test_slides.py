@@ -100,7 +100,7 @@ def test_extract_all_lists_bad_slides_and_fails_bad_jobs(ray: None, source: Path
     assert isinstance(ended["unusable"], InputError)
     assert "no slide has a valid patch" in str(ended["unusable"])
     assert len(ended["unusable"].problems) == 11
-    assert "unknown option 'boxes'" in str(ended["wrong"])
+    assert "unknown key `boxes`; did you mean box?" in str(ended["wrong"])
 
 
 def test_extract_all_refuses_a_dataset_without_survival(tmp_path: Path) -> None:
