@@ -19,6 +19,7 @@ from medpt.data.card_reader import read_card
 from medpt.data.locate import find_dataset
 from medpt.data.manifest import Manifest, damage, read_columns, read_index
 from medpt.data.preprocess import pipeline_of
+from medpt.data.splits import strata
 from medpt.errors import InputError
 from medpt.identity import stream_seed
 
@@ -93,6 +94,7 @@ def of_dataset(dataset: Dataset, size: int, count: int) -> Sample:
     if problems:
         raise InputError(problems)
     images, targets = (np.stack(parts) for parts in zip(*found, strict=True))
+    targets = targets if masked else strata(targets)
     key = hashlib.sha256(images.tobytes() + targets.tobytes()).hexdigest()
     return Sample(dataset.info.name, key, lambda: (images, targets))
 
@@ -121,8 +123,8 @@ def _from_shards(folder: Path, manifest: Manifest, count: int) -> Pixels:
             masks += table["mask"].to_pylist()
     side = (len(rows), manifest.size, manifest.size)
     pixels = np.frombuffer(b"".join(images), np.uint8).reshape(*side, 3)
-    if manifest.task == "classification":
-        return pixels, index.labels[rows]
+    if manifest.task != "segmentation":
+        return pixels, strata(index.labels[rows])
     return pixels, np.frombuffer(b"".join(masks), np.uint8).reshape(side)
 
 

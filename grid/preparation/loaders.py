@@ -98,8 +98,9 @@ class StreamingLoader:
     def _tensors(self, group: list[dict[str, Any]]) -> tuple[Tensor, Tensor]:
         size = self.index.size
         images = np.stack([_pixels(row["image"], size, 3) for row in group])
-        if self.index.task == "classification":
-            return torch.from_numpy(images), torch.tensor([int(row["label"]) for row in group])
+        if self.index.task != "segmentation":
+            labels = np.stack([row["label"] for row in group]).astype(self.index.labels.dtype)
+            return torch.from_numpy(images), torch.from_numpy(labels)
         masks = np.stack([_pixels(row["mask"], size, 1)[..., 0] for row in group])
         return torch.from_numpy(images), torch.from_numpy(masks)
 

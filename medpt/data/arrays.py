@@ -28,8 +28,9 @@ class BatchSource(Protocol):
     def batches(
         self, rows: np.ndarray, batch_size: int, seed: int, start: int = 0, augment: bool = True
     ) -> Iterator[tuple[Tensor, Tensor, Tensor, *tuple[int, ...]]]:
-        """Batches number start, start + 1, ... without end: images uint8 (B, S, S, 3), targets int64 (B,) or
-        uint8 (B, S, S), and the transforms int64 (B,) of medpt.data.augment.dihedral that are still to apply.
+        """Batches number start, start + 1, ... without end: images uint8 (B, S, S, 3), targets int64 (B,),
+        float32 (B, K) or uint8 (B, S, S), and the transforms int64 (B,) of medpt.data.augment.dihedral that
+        are still to apply.
 
         An epoch is every row under each of the eight transforms (without `augment`: once, as it is), in an
         order of its own; its incomplete last batch is dropped unless it is the only one. What follows the

@@ -1,8 +1,8 @@
 """A node's copy of prepared data as flat uint8 arrays, mapped by every trial of the node.
 
-The cache of a folder of shards is images.npy uint8 (N, S, S, 3) and targets.npy, int64 (N,) labels or uint8
-(N, S, S) masks. It is built once, appears whole, and is found broken where its sizes are wrong; a flipped bit
-inside it is not seen (the shards it comes from are hashed).
+The cache of a folder of shards is images.npy uint8 (N, S, S, 3) and targets.npy, int64 (N,) or float32
+(N, K) labels, or uint8 (N, S, S) masks. It is built once, appears complete, and is found broken where its
+sizes are wrong; a flipped bit inside it is not seen (the shards it comes from are hashed).
 """
 
 import fcntl
@@ -34,7 +34,10 @@ class BrokenCacheError(OSError):
 
 @dataclass(frozen=True)
 class Arrays:
-    """The mapped cache: images uint8 (N, S, S, 3); targets int64 (N,) or uint8 (N, S, S). Read-only."""
+    """The mapped cache: images uint8 (N, S, S, 3); targets int64 (N,), float32 (N, K) or uint8 (N, S, S).
+
+    They are read-only.
+    """
 
     index: Index
     images: np.ndarray
@@ -48,7 +51,8 @@ class Arrays:
 def nbytes(manifest: Manifest) -> int:
     """The bytes that the cache of these shards takes on disk, and on a device that keeps it."""
     pixels = manifest.size**2
-    return manifest.rows * (pixels * 3 + (pixels if manifest.task == "segmentation" else 8))
+    targets = {"segmentation": pixels, "multilabel": 4 * len(manifest.classes)}.get(manifest.task, 8)
+    return manifest.rows * (pixels * 3 + targets)
 
 
 def open_arrays(folder: Path) -> Arrays:
@@ -119,7 +123,8 @@ def _holds(folder: Path, manifest: Manifest) -> bool:
 def _layout(index: Index) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
     """Shape and type of the two arrays."""
     masks = (len(index), index.size, index.size)
-    targets = (masks, np.dtype(np.uint8)) if index.task == "segmentation" else (masks[:1], np.dtype(np.int64))
+    own = (index.labels.shape, index.labels.dtype)
+    targets = (masks, np.dtype(np.uint8)) if index.task == "segmentation" else own
     return {"images": ((*masks, 3), np.dtype(np.uint8)), "targets": targets}
 
 
@@ -130,7 +135,7 @@ def _fill(folder: Path, index: Index, batches: Iterable[Mapping[str, Column]]) -
         if index.task == "segmentation":
             writers["mask"] = stack.enter_context(_row_writer(folder / "targets.npy", *layout["targets"]))
         _write_rows(index, batches, writers)
-    if index.task == "classification":
+    if index.task != "segmentation":
         np.save(folder / "targets.npy", index.labels)
     known = {name: getattr(index, name) for name in COLUMNS if getattr(index, name) is not None}
     np.savez(folder / INDEX, **known)

@@ -34,8 +34,9 @@ class DatasetCard:
 
     `counts` are what the publisher reports, `paper_counts` what Table 1 of Wen et al. 2021 reports; `notes`
     explains the differences. Licences are as last seen: the publisher's page decides. `classes` is empty
-    where only the original files say it. `pipeline` replaces the modality's default. `folders` are the names
-    that downloads have. `reader` and `phantom` name modules of medpt.data.readers and medpt.phantom.
+    where only the original files say it; of the task multilabel, it lists the findings, of which an image can
+    have any. `pipeline` replaces the modality's default. `folders` are the names that downloads have.
+    `reader` and `phantom` name modules of medpt.data.readers and medpt.phantom.
 
     The other keys are for the reader `image_folder`. `images`, `labels` and `masks` are folders and a CSV
     file, all relative to the card's own; `columns` names the columns of that file. `values` has the grey
@@ -51,7 +52,7 @@ class DatasetCard:
         )
     )
     modality: Modality
-    task: Literal["classification", "segmentation", "survival"]
+    task: Literal["classification", "multilabel", "segmentation", "survival"]
     classes: tuple[str, ...] = field(metadata=_accepts(f"a list of 2 to {MOST_CLASSES} names"))
     counts: Mapping[str, int] = field(
         default_factory=dict, metadata=_accepts("a mapping such as {train: 80, test: 20}")

@@ -122,8 +122,8 @@ def _counts(data: Mapping[str, Any]) -> Problems:
 
 def _needed(data: Mapping[str, Any]) -> Problems:
     task = data.get("task", "")
-    if task == "survival":
-        yield ("task",), f"`task` is 'survival'; {' or '.join(NEEDED)} is accepted"
+    if task in ("survival", "multilabel"):
+        yield ("task",), f"`task` is {task!r}; {' or '.join(NEEDED)} is accepted"
     for key in NEEDED.get(task, ()):
         if key not in data:
             yield (key,), f"no `{key}`; needed for {task}: {', '.join(NEEDED[task])}"

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from medpt.data.dataset import IGNORE, Dataset, Record
 from medpt.data.glibc_memory import kept
 from medpt.data.image_hash import BYTES, perceptual_hash
-from medpt.data.label_counts import NO_SPLIT, Counts, LabelFindings, image_counts, judge
+from medpt.data.label_counts import NO_SPLIT, Counts, LabelFindings, image_counts, judge, unfit_labels
 from medpt.data.leakage import near_pairs
 from medpt.errors import InputError
 
@@ -45,12 +45,12 @@ def check(dataset: Dataset, progress: TextIO) -> Findings:
 def at_once(dataset: Dataset) -> Findings:
     """What is known without decoding: the reader's findings, counts, labels, patients, sizes of files."""
     judged = LabelFindings()
-    if dataset.info.task == "classification":
+    if dataset.info.task in ("classification", "multilabel"):
         judged = judge(dataset.info, image_counts(dataset))
     problems = [
         *dataset.problems,
         *_counts(dataset),
-        *_labels(dataset),
+        *unfit_labels(dataset.info, dataset),
         *judged.problems,
         *_shared_patients(dataset),
         *_files(dataset),
@@ -111,15 +111,6 @@ def _counts(dataset: Dataset) -> Iterator[str]:
     for part, published in dataset.info.counts.items():
         if found[part] != published:
             yield f"{dataset.root}: {found[part]:,} images of the {part} part; published: {published:,}"
-
-
-def _labels(dataset: Dataset) -> Iterator[str]:
-    if dataset.info.task != "classification":
-        return
-    known = range(len(dataset.info.classes))
-    for record in dataset:
-        if record.label not in known:
-            yield f"{record.id}: label {record.label}; accepted: 0 to {known[-1]}"
 
 
 def _shared_patients(dataset: Dataset) -> list[str]:

@@ -26,7 +26,8 @@ class Record:
     """One labelled image of the owner's files; plain data that round-trips through JSON.
 
     `patient_id` already carries what makes it unique in the dataset; `group_id` is what a split must keep
-    together. `split` is the owner's, None where there is none. `slice` is the row or plane in a file of many.
+    together. `split` is the publisher's, None where there is none. `slice` is the row or plane in a file of
+    many. `label` is a class number or, of the task multilabel, 1, 0 or nan (unknown) for each class.
     """
 
     dataset: str
@@ -34,7 +35,7 @@ class Record:
     patient_id: str
     group_id: str
     slice: int | None = None
-    label: int | None = None
+    label: int | tuple[float, ...] | None = None
     mask_path: str | None = None
     split: Split | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)
@@ -49,7 +50,8 @@ class Record:
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> "Record":
-        return Record(**value)
+        label = value.get("label")
+        return Record(**{**value, "label": tuple(label) if isinstance(label, list) else label})
 
 
 Reader = Callable[[Path, Record], NDArray[Any]]

@@ -1,11 +1,12 @@
 """How many images or pixels each class has in each split, and what of that no training can make up for."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from math import isnan
 
 from medpt.data.card import IMAGE_FOLDER, DatasetCard
-from medpt.data.dataset import Dataset
+from medpt.data.dataset import Dataset, Record
 
 Counts = Mapping[str, Mapping[str, int]]  # by split, by class
 NO_SPLIT = "dataset"  # where the split is still to be drawn
@@ -20,26 +21,46 @@ class LabelFindings:
 
 
 def image_counts(dataset: Dataset) -> dict[str, Counter[str]]:
-    """Images of each class by split, of a classification."""
+    """Images of each class by split, of a classification; an image of several findings counts for each."""
     counts: dict[str, Counter[str]] = {}
     classes = dataset.info.classes
     for record in dataset:
-        if record.label is not None and record.label in range(len(classes)):
-            counts.setdefault(record.split or NO_SPLIT, Counter())[classes[record.label]] += 1
+        for number in _classes_of(record.label, len(classes)):
+            counts.setdefault(record.split or NO_SPLIT, Counter())[classes[number]] += 1
     return counts
+
+
+def _classes_of(label: int | tuple[float, ...] | None, classes: int) -> Iterator[int]:
+    if isinstance(label, tuple):
+        yield from (number for number, value in enumerate(label[:classes]) if value == 1)
+    elif label is not None and label in range(classes):
+        yield label
+
+
+def unfit_labels(info: DatasetCard, records: Iterable[Record]) -> Iterator[str]:
+    """What is wrong with the labels of images, one text for each image."""
+    count = len(info.classes)
+    for record in records:
+        label = record.label
+        if info.task == "classification" and label not in range(count):
+            yield f"{record.id}: label {label}; accepted: 0 to {count - 1}"
+        elif info.task == "multilabel" and not (
+            isinstance(label, tuple) and len(label) == count and all(x in (0, 1) or isnan(x) for x in label)
+        ):
+            yield f"{record.id}: labels {label}; accepted: 1, 0 or nan (unknown) for each of {count} classes"
 
 
 def judge(info: DatasetCard, counts: Counts) -> LabelFindings:
     """What is wrong with the counts of images (classification) or pixels (segmentation).
 
-    A training set of one class is a problem of any dataset. A class that is absent is a problem of a user's,
-    whose card names it, and a note of a built-in one, which may be a part of a copy.
+    A training set of one class is a problem unless images have several. A class that is absent is a problem
+    of a user's dataset, whose card names it, and a note of a built-in one, which may be a part of a copy.
     """
     found = LabelFindings()
-    what = "image" if info.task == "classification" else "pixel"
+    what = "pixel" if info.task == "segmentation" else "image"
     training = counts.get("train") or counts.get(NO_SPLIT) or {}
     present = [name for name in info.classes if training.get(name)]
-    if len(present) == 1:
+    if len(present) == 1 and info.task != "multilabel":  # there the images without a finding are the others
         where = "the training set" if counts.get("train") else "the dataset"
         text = f"{where} has {what}s of one class alone, `{present[0]}`: there is nothing to learn from it"
         found.problems.append(f"{info.name}: {text}")

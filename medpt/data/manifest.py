@@ -42,7 +42,8 @@ class ShardInfo:
 class Manifest:
     """What a folder of shards holds and what it was made from; round-trips through manifest.json.
 
-    images[split] counts images; counts[split][class] images (classification) or pixels (segmentation).
+    images[split] counts images; counts[split][class] images (classification, multilabel) or pixels
+    (segmentation).
     `split_sha256` is of the canonical JSON of [[id, split], ...]; `shared_groups` counts those in both parts.
     """
 
@@ -90,7 +91,8 @@ class Manifest:
 class Index:
     """What is known of each prepared image but its pixels; rows sorted by id.
 
-    ids, splits ("train" | "test") and groups are str (N,); labels int64 (N,), -1 for segmentation; pixels are
+    ids, splits ("train" | "test") and groups are str (N,); labels int64 (N,), -1 for
+    segmentation, and float32 (N, K) of 1, 0 and nan (unknown) for multilabel; pixels are
     int64 (N, K), pixels per class without those to ignore, or None for classification. `outside` float (N, K)
     are the pixels per class of the whole photograph that a cut around a point left out, where there was one.
     """
@@ -159,7 +161,8 @@ def read_facts(
     table = read_columns(folder, shards, (*FACTS, OUTSIDE) if cut else FACTS)
     ids, splits, groups = (np.array(table[name].to_pylist(), dtype=str) for name in FACTS[:3])
     outside = _numbers(table[OUTSIDE], np.float64) if cut else None
-    return ids, splits, groups, table["label"].to_numpy(), _numbers(table["pixels"], np.int64), outside
+    labels = _labels(table["label"])
+    return ids, splits, groups, labels, _numbers(table["pixels"], np.int64), outside
 
 
 def read_columns(folder: Path, shards: Sequence[ShardInfo], names: Sequence[str]) -> pa.Table:
@@ -189,6 +192,13 @@ def _numbers(column: pa.ChunkedArray, kind: type[np.number]) -> np.ndarray | Non
     if column.null_count:
         return None
     return np.array(column.to_pylist(), dtype=kind)
+
+
+def _labels(column: pa.ChunkedArray) -> np.ndarray:
+    import pyarrow as pa
+
+    several = pa.types.is_list(column.type)
+    return np.array(column.to_pylist(), dtype=np.float32) if several else column.to_numpy()
 
 
 def _manifest(value: dict[str, Any]) -> Manifest:

@@ -17,7 +17,7 @@ import numpy as np
 
 from medpt.data import image_hash, splits
 from medpt.data.dataset import IGNORE
-from medpt.data.label_counts import judge
+from medpt.data.label_counts import judge, unfit_labels
 from medpt.data.manifest import FORMAT, OUTSIDE, Index, Manifest, ShardInfo, damage, read_facts, shard_info
 from medpt.errors import InputError
 from medpt.files import TEMPORARY, read_json, remove, replacing, sha256, write_json
@@ -46,13 +46,17 @@ class Row:
 Locate = Callable[[np.ndarray, Row], tuple[float, float]]
 
 
-def schema(size: int, cut: bool = False) -> pa.Schema:
-    """Columns of a shard: image raw uint8 (S, S, 3) RGB, mask raw uint8 (S, S) or null, label -1: none;
-    exact and near, the names that medpt.data.signature gives the decoded image; with `cut` also outside,
-    what the mask holds beside the square that roi cut: pixels per class, in prepared pixels"""
+def schema(size: int, cut: bool = False, several: bool = False) -> pa.Schema:
+    """Columns of a shard: image raw uint8 (S, S, 3) RGB, mask raw uint8 (S, S) or null, label -1: none.
+
+    `exact` and `near` are the hashes of the decoded image (medpt.data.image_hash). With `cut` there is also
+    `outside`, what the mask holds beside the square that roi cut: pixels per class, in prepared pixels. With
+    `several` an image has a label for each class, 1, 0 or nan.
+    """
     import pyarrow as pa
 
-    columns = {"id": pa.string(), "split": pa.string(), "group": pa.string(), "label": pa.int64()}
+    columns = {"id": pa.string(), "split": pa.string(), "group": pa.string()}
+    columns["label"] = pa.list_(pa.float32()) if several else pa.int64()
     pixels = {"image": pa.binary(size * size * 3), "mask": pa.binary(size * size)}
     names = {name: pa.binary(image_hash.BYTES) for name in NAMES}
     counts = {"pixels": pa.list_(pa.int64())} | ({OUTSIDE: pa.list_(pa.float64())} if cut else {})
@@ -69,8 +73,8 @@ def plan(
     Raises InputError for labels that are no class and for splits and sizes that cannot be had.
     """
     records = sorted(dataset, key=lambda record: record.id)
-    if dataset.info.task == "classification":
-        _check_labels(records, dataset.info)
+    if wrong := list(unfit_labels(dataset.info, records)):
+        raise InputError(wrong)
     parts = np.array(splits.assign(records, policy, split_seed))
     kept = np.flatnonzero(parts == "test")
     training = np.flatnonzero(parts == "train")
@@ -83,17 +87,10 @@ def plan(
     return [Row(records[row], str(parts[row])) for row in np.sort(np.concatenate([kept, training]))]
 
 
-def _check_labels(records: Sequence[Record], info: DatasetCard) -> None:
-    known = range(len(info.classes))
-    wrong = [record for record in records if record.label not in known]
-    if wrong:
-        raise InputError(f"{r.id}: label {r.label}; accepted: 0 to {known[-1]}" for r in wrong)
-
-
 def _sampled(records: Sequence[Record], size: int, seed: int) -> np.ndarray:
     labels = [record.label for record in records if record.label is not None]
     groups = [record.group_id for record in records]
-    return splits.subset(np.array(labels) if labels else None, groups, size, seed)
+    return splits.subset(splits.strata(np.array(labels)) if labels else None, groups, size, seed)
 
 
 def chunks(rows: Sequence[Row]) -> list[Sequence[Row]]:
@@ -132,7 +129,7 @@ def write(
         raise InputError(problems)
     for shape in {image.shape for image in columns["image"]} - {(size, size, 3)}:
         raise InputError(f"pipeline {pipeline!r} gives images of {shape}; accepted: {(size, size, 3)}")
-    table = _table(columns, size, cut=locate is not None)
+    table = _table(columns, schema(size, locate is not None, dataset.info.task == "multilabel"))
     with replacing(path) as temporary:
         _write_parquet(table, temporary)
     info = ShardInfo(
@@ -196,7 +193,7 @@ def _outside(whole: np.ndarray, pipeline: str, centre: tuple[float, float], know
     return (left_out[:known] * (output_size(pipeline) / side) ** 2).tolist()
 
 
-def _table(columns: dict[str, list[Any]], size: int, cut: bool) -> pa.Table:
+def _table(columns: dict[str, list[Any]], kinds: pa.Schema) -> pa.Table:
     import pyarrow as pa
 
     records = [row.record for row in columns["row"]]
@@ -210,9 +207,9 @@ def _table(columns: dict[str, list[Any]], size: int, cut: bool) -> pa.Table:
             "image": [image.tobytes() for image in columns["image"]],
             "mask": [None if mask is None else mask.tobytes() for mask in columns["mask"]],
             "pixels": columns["pixels"],
-            **({OUTSIDE: columns[OUTSIDE]} if cut else {}),
+            **({OUTSIDE: columns[OUTSIDE]} if OUTSIDE in kinds.names else {}),
         },
-        schema=schema(size, cut),
+        schema=kinds,
     )
 
 
@@ -232,8 +229,13 @@ def _write_parquet(table: pa.Table, path: Path) -> None:
 
 
 def _plan_digest(rows: Sequence[Row], pipeline: str) -> str:
-    facts = [[row.record.id, row.split, row.record.group_id, row.record.label] for row in rows]
+    facts = [[row.record.id, row.split, row.record.group_id, _known(row.record.label)] for row in rows]
     return _digest([FORMAT, pipeline, facts])
+
+
+def _known(label: int | tuple[float, ...] | None) -> Any:
+    """The label for JSON, which has no nan."""
+    return [None if value != value else value for value in label] if isinstance(label, tuple) else label
 
 
 def _digest(value: Any) -> str:
@@ -274,7 +276,9 @@ def seal(folder: Path, info: DatasetCard, prepare: Prepare, shards: Sequence[Sha
 
 
 def _counts(index: Index, rows: np.ndarray) -> dict[str, int]:
-    if index.pixels is None:
+    if index.task == "multilabel":
+        numbers = np.count_nonzero(index.labels[rows] == 1, axis=0)
+    elif index.pixels is None:
         numbers = np.bincount(index.labels[rows], minlength=len(index.classes))
     else:
         numbers = index.pixels[rows].sum(axis=0)

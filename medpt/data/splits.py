@@ -55,7 +55,7 @@ def _official(records: Sequence[Record]) -> list[Part]:
 
 def _random(records: Sequence[Record], seed: int, test_fraction: float) -> list[Part]:
     labels = [record.label for record in records]
-    known = np.array([-1 if label is None else label for label in labels], dtype=np.int64)
+    known = strata(np.array([-1 if label is None else label for label in labels]))
     names, group_of, classes = _by_group(known, [record.group_id for record in records])
     if len(names) < 2:
         raise InputError(f"split: random: needs two groups (patients) or more, the data have {len(names)}")
@@ -64,6 +64,18 @@ def _random(records: Sequence[Record], seed: int, test_fraction: float) -> list[
     if set(group_of[tested]) & set(group_of[~tested]):
         raise AssertionError("a group is on both sides of the split")
     return ["test" if test else "train" for test in tested]
+
+
+def strata(labels: np.ndarray) -> np.ndarray:
+    """Return the class of each image that cuts are stratified by, int64 (N,), of labels (N,) or (N, K).
+
+    Of several findings it is the rarest one that the image has, counted from 1; 0 where it has none.
+    """
+    if labels.ndim == 1:
+        return labels.astype(np.int64)
+    positive = labels == 1
+    rarest_first = np.argsort(positive.sum(0), kind="stable")
+    return np.where(positive.any(1), 1 + rarest_first[positive[:, rarest_first].argmax(1)], 0)
 
 
 def shared_groups(groups: Sequence[str], parts: Sequence[str]) -> list[str]:

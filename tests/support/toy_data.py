@@ -16,7 +16,9 @@ PIPELINE = f"resize({SIZE})"
 CLASSES = ("ground", "disc", "cup")
 
 
-def record(number: int, *, label: int | None = None, split: str | None = None, group: str = "") -> Record:
+def record(
+    number: int, *, label: int | tuple[float, ...] | None = None, split: str | None = None, group: str = ""
+) -> Record:
     group = group or f"p{number // 2}"
     return Record(
         dataset="Toy",
@@ -43,11 +45,10 @@ def mask_of(one: Record) -> np.ndarray:
 
 def dataset(task: str, count: int = 24, broken: tuple[int, ...] = (), order: int = 0) -> Dataset:
     """`count` images of count / 2 patients, the last quarter official test images; some cannot be read."""
-    classification = task == "classification"
     records = [
         record(
             number,
-            label=number // 2 % 3 if classification else None,
+            label=_label(task, number // 2),
             split="test" if number >= count * 3 // 4 else "train",
         )
         for number in np.random.default_rng(order).permutation(count).tolist()
@@ -60,6 +61,12 @@ def dataset(task: str, count: int = 24, broken: tuple[int, ...] = (), order: int
         return image_of(one)
 
     return Dataset(_card(task), Path(), tuple(records), read_image, lambda root, one: mask_of(one))
+
+
+def _label(task: str, patient: int) -> int | tuple[float, ...] | None:
+    if task == "multilabel":
+        return float(patient % 2), float(patient % 3 == 0), float("nan") if patient % 4 == 0 else 1.0
+    return patient % 3 if task == "classification" else None
 
 
 def _card(task: str) -> DatasetCard:

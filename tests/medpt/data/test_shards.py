@@ -10,8 +10,8 @@ import pytest
 from pyarrow import parquet
 from toy_data import CLASSES, PIPELINE, SIZE, dataset, image_of, mask_of, prepare
 
-from medpt.data import image_hash, manifest, shards
-from medpt.data.dataset import IGNORE
+from medpt.data import cache, image_hash, manifest, shards
+from medpt.data.dataset import IGNORE, Record
 from medpt.errors import InputError
 
 TASKS = ["classification", "segmentation"]
@@ -251,3 +251,28 @@ def test_manifest_that_is_absent_foreign_or_broken_is_refused(tmp_path):
         (tmp_path / manifest.MANIFEST).write_text(content)
         with pytest.raises(InputError, match=r"manifest\.json: is no manifest"):
             manifest.verify(tmp_path)
+
+
+def test_labels_of_several_findings_come_back_with_unknown_ones(tmp_path):
+    data = sorted(dataset("multilabel"), key=lambda one: one.id)
+    made = prepare(tmp_path / "shards", dataset("multilabel"))
+    expected = np.array([one.label for one in data], np.float32)
+    np.testing.assert_array_equal(manifest.read_index(tmp_path / "shards").labels, expected)
+    assert made.counts["train"] == dict(zip(CLASSES, (expected[:18] == 1).sum(0).tolist(), strict=True))
+    arrays = cache.from_shards(tmp_path / "shards", tmp_path / "cache")
+    assert arrays.targets.dtype == np.float32
+    np.testing.assert_array_equal(arrays.targets, expected)
+    np.testing.assert_array_equal(arrays.index.labels, expected)
+
+
+@pytest.mark.parametrize("label", [1, (1, 0), (1.0, 0.0, 2.0), None])
+def test_unfit_labels_of_several_findings_are_refused(label):
+    data = dataset("multilabel")
+    first = replace(data.records[0], label=label)
+    with pytest.raises(InputError, match="accepted: 1, 0 or nan"):
+        shards.plan(replace(data, records=(first, *data.records[1:])), "official", 0, None)
+
+
+def test_record_of_several_findings_round_trips_through_json():
+    one = replace(dataset("multilabel").records[0], label=(1.0, 0.0, 1.0))
+    assert Record.from_json(json.loads(json.dumps(one.to_json()))) == one

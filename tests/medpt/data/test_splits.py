@@ -187,3 +187,10 @@ def test_sizes_up_to_one_are_fractions_however_json_spells_them():
 def test_impossible_sizes_are_refused(size):
     with pytest.raises(InputError, match="accepted: a fraction in"):
         splits.subset(None, [f"g{n}" for n in range(40)], size, 0)
+
+
+@given(st.lists(st.tuples(*[st.sampled_from([0.0, 1.0, float("nan")])] * 4), min_size=1, max_size=30))
+def test_stratum_of_findings_is_the_rarest_one_that_the_image_has(rows):
+    counts = [sum(row[k] == 1 for row in rows) for k in range(4)]
+    expected = [min(((counts[k], k + 1) for k in range(4) if row[k] == 1), default=(0, 0))[1] for row in rows]
+    assert splits.strata(np.array(rows)).tolist() == expected
