@@ -21,7 +21,7 @@ from grid.options import add_filter_argument, add_result_arguments, command_pars
 from grid.results import comparisons, effects
 from grid.results.cells import UNSCALED, CellKey, find_cells
 from grid.results.comparisons import DIVIDING, MARGIN
-from grid.results.display import METRIC_NAMES, format_mean
+from grid.results.display import METRIC_NAMES, format_mean, initialization_name, target_name
 from grid.results.frame import FACTORS
 from grid.space.filters import Filters
 from grid.space.trials import RANDOM, thousands
@@ -184,7 +184,18 @@ def answer(frame: "pd.DataFrame", options: QueryOptions) -> "pd.DataFrame":
     table = QUESTIONS[options.ask](kept, options, shown)
     if table.empty:
         raise InputError(f"--ask {options.ask}: {LACKING.get(options.ask, 'there is no trial')}")
-    return table
+    return _with_partial_names(table, frame)
+
+
+def _with_partial_names(table: "pd.DataFrame", frame: "pd.DataFrame") -> "pd.DataFrame":
+    """Name the datasets of which the run had a part with the number of their images."""
+    partial: dict[str, int] = frame.attrs.get("partial", {})
+    if not partial:
+        return table
+    names = {cell.key.initialization: initialization_name(cell.key, partial) for cell in find_cells(frame)}
+    targets = {name: target_name(name, partial) for name in partial}
+    known = {"initialization": names, "target": targets}
+    return table.replace({column: new for column, new in known.items() if column in table})
 
 
 def texts(table: "pd.DataFrame", question: str) -> tuple[list[str], list[list[str]]]:

@@ -79,6 +79,7 @@ def run_space(options: RunOptions) -> int:
     if options.flush:
         return flush(run, found)
     opened = datasets.open_all(space, found)
+    run = replace(run, plan=replace(run.plan, partial=datasets.partial_copies(opened)))
     todo = units_to_run(run)
     check_units(run, todo)
     record_start(store, run.plan, space.path)

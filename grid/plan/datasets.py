@@ -1,6 +1,6 @@
 """The data folders of a space: found, fingerprinted and opened; every problem of all of them in one pass."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from os.path import isdir
 from pathlib import Path
@@ -12,6 +12,7 @@ from medpt.data.contents import edited
 from medpt.data.dataset import Dataset
 from medpt.data.fingerprint import fingerprint
 from medpt.data.locate import locate
+from medpt.data.partial_copy import find_partial, mark_synthetic
 from medpt.errors import InputError
 from medpt.files import sha256
 from medpt.identity import canonical_json
@@ -110,6 +111,7 @@ def phantom(space: Space, out: Path, *, write: bool) -> Path:
             images = target / space.settings.card(name).folders[0]
             if not images.is_dir():
                 generator.write(name, images, **settings | differing.get(name, {}))
+            mark_synthetic(images)  # also those of version 0.3.1
     return target
 
 
@@ -136,9 +138,24 @@ def open_all(space: Space, found: SpaceDatasets) -> dict[str, Dataset]:
             opened[name] = open_dataset(name, path, **space.settings.of(name).options)
         except InputError as error:
             problems += error.problems
+    problems += _unintended(space, opened)
     if problems:
         raise InputError(problems)
     return opened
+
+
+def _unintended(space: Space, opened: Mapping[str, Dataset]) -> Iterator[str]:
+    """Partial copies of built-in datasets that the space does not accept."""
+    for name, dataset in opened.items():
+        partial_copy = find_partial(dataset)
+        if partial_copy and not space.settings.of(name).partial:
+            line = f"`datasets: {{{name}: {{partial: true}}}}`"
+            yield f"{name}: {dataset.root} is {partial_copy}; to use it, write {line} into {space.path}"
+
+
+def partial_copies(opened: Mapping[str, Dataset]) -> dict[str, int]:
+    """Return how many images each partial copy of a built-in dataset has."""
+    return {name: found.images for name, dataset in opened.items() if (found := find_partial(dataset))}
 
 
 def published(space: Space, folder: Path | None) -> dict[str, str]:

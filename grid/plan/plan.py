@@ -53,7 +53,8 @@ class Plan:
     `units` are by digest, inputs first. Each trial comes with the digest of the unit that measures it, each
     analysis with those of its units. `protocols` gives the settings of each hash that trials have.
     `selection` is "" or says which trials of the space were selected, such as `--filter seed=1`. `cards` are
-    those of the users' datasets that it reads.
+    those of the users' datasets that it reads. `partial` has the number of images of each built-in dataset of
+    which the run had a part.
     """
 
     space: str
@@ -64,6 +65,7 @@ class Plan:
     protocols: Mapping[str, Values] = field(default_factory=dict)
     selection: str = ""
     cards: Mapping[str, DatasetCard] = field(default_factory=dict)
+    partial: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def digest(self) -> str:
@@ -93,6 +95,7 @@ class Plan:
             "selection": self.selection,
             "units": {name: unit.to_json() for name, unit in self.units.items()},
             **({"cards": {name: card.to_json() for name, card in self.cards.items()}} if self.cards else {}),
+            **({"partial": self.partial} if self.partial else {}),
         }
 
     @classmethod
@@ -109,6 +112,7 @@ class Plan:
             protocols=values.get("protocols", {}),
             selection=values.get("selection", ""),
             cards={name: DatasetCard.from_json(card) for name, card in values.get("cards", {}).items()},
+            partial=values.get("partial", {}),
         )
 
 
@@ -128,6 +132,7 @@ def merge(plans: Sequence[Plan]) -> Plan:
         units={name: unit for plan in plans for name, unit in plan.units.items()},
         protocols={name: values for plan in plans for name, values in plan.protocols.items()},
         cards={name: card for plan in plans for name, card in plan.cards.items()},
+        partial={name: images for plan in plans for name, images in plan.partial.items()},
         selection="" if not all(plan.selection for plan in plans) else plans[-1].selection,
     )
     return replace(merged, units=_needed(merged))

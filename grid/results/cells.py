@@ -6,12 +6,19 @@ alone. Every table, sentence, chart, comparison and claim takes its cells from h
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from math import nan
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from grid.results.display import bracketed, network_id, network_name, protocol_differences
+from grid.results.display import (
+    bracketed,
+    initialization_name,
+    network_id,
+    network_name,
+    protocol_differences,
+    target_name,
+)
 from grid.results.frame import PROTOCOLS
 from grid.space.protocols import HEADLINE_METRICS
 from grid.space.trials import task_of
@@ -71,7 +78,8 @@ class Cell:
     `values` are in per cent, of finished repeats alone; `digests` names their units, `items` the files of
     their test items, where these are stored. `states` counts all `planned` repeats. `settings` and
     `source_settings` say in what the protocols of fine-tuning and pre-training differ from those of other
-    cells (`learning_rate 0.001`); empty where nothing differs.
+    cells (`learning_rate 0.001`); empty where nothing differs. `partial` has the number of images of each
+    built-in dataset of which the run had a part, which `label` and `column` name.
     """
 
     key: CellKey
@@ -84,6 +92,7 @@ class Cell:
     experiments: tuple[str, ...]
     settings: str = ""
     source_settings: str = ""
+    partial: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def n(self) -> int:
@@ -102,7 +111,7 @@ class Cell:
     @property
     def label(self) -> str:
         """The initialization as a row names it: `CheXpert-20k [pretrain.learning_rate 0.001]`."""
-        return bracketed(self.key.initialization, self.source_settings)
+        return bracketed(initialization_name(self.key, self.partial), self.source_settings)
 
     @property
     def network(self) -> str:
@@ -121,7 +130,7 @@ class Cell:
 
     @property
     def column(self) -> Column:
-        return self.key.target, self.key.target_size
+        return target_name(self.key.target, self.partial), self.key.target_size
 
     @property
     def undefined(self) -> int:
@@ -157,7 +166,9 @@ def find_cells(frame: "pd.DataFrame", metric: str | None = None) -> list[Cell]:
         units.setdefault(trial["digest"], []).append(trial)
     _check_repeats(grouped)
     settings = protocol_differences(grouped, frame.attrs.get("protocols", {}))
-    return [_cell(key, list(units.values()), metric, settings[key]) for key, units in grouped.items()]
+    partial = frame.attrs.get("partial", {})
+    found = [_cell(key, list(units.values()), metric, settings[key]) for key, units in grouped.items()]
+    return [replace(cell, partial=partial) for cell in found] if partial else found
 
 
 def _rows(frame: "pd.DataFrame") -> list[Row]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from grid.space.protocols import Values, describe_difference
+from medpt.data.dataset_collections import COLLECTIONS
 from medpt.specs import CLASSIFIER
 from medpt.survival import registry
 
@@ -60,6 +61,25 @@ def bracketed(name: str, settings: str) -> str:
 def column_name(target: str, target_size: float) -> str:
     """Return `DRIVE`, or `DRIVE, 10 %` where that share of its training images is used."""
     return target if target_size == 1 else f"{target}, {100 * target_size:g} %"
+
+
+def initialization_name(key: "CellKey", partial: Mapping[str, int]) -> str:
+    """Return `EyePACS (1,098 images)` or `EyePACS-600 (of 1,098 images)` where the run had a part of EyePACS.
+
+    `partial` has the number of images of each such dataset; those of a collection are named behind it.
+    """
+    if collection := COLLECTIONS.get(key.source):
+        parts = [f"{name}: {partial[name]:,} images" for name in collection.datasets if name in partial]
+        return f"{key.initialization} ({', '.join(parts)})" if parts else key.initialization
+    if key.source not in partial:
+        return key.initialization
+    of = "of " if key.sample_size else ""
+    return f"{key.initialization} ({of}{partial[key.source]:,} images)"
+
+
+def target_name(target: str, partial: Mapping[str, int]) -> str:
+    """Return `HRF (42 images)` where the run had a part of HRF."""
+    return f"{target} ({partial[target]:,} images)" if target in partial else target
 
 
 def protocol_differences(

@@ -47,7 +47,8 @@ def load(space: str, out: str | Path = "runs", tracking_uri: str | None = None) 
     as fractions (auc, miou, ...; nan where the trial is not finished or has another task); `seconds`;
     `failure`; `digest` and `run_id` of its fine-tuning; `items`, the path of what its metrics were computed
     from for each test item, None where `out` does not have it. `frame.attrs["protocols"]` gives the settings
-    of each hash, for grid.space.protocols.describe_difference; `frame.attrs["warnings"]` lists damaged
+    of each hash, for grid.space.protocols.describe_difference; `frame.attrs["partial"]` the number of images
+    of each built-in dataset of which the run had a part; `frame.attrs["warnings"]` lists damaged
     results, differences between `out` and MLflow, and why MLflow could not be read. Raises InputError where
     the space was never run.
     """
@@ -75,6 +76,7 @@ def trials_frame(plan: Plan, tracking_uri: str | None, store: Store) -> "pd.Data
     metrics = sorted(set(frame.columns) - {*FIRST, *LAST})
     frame = frame.reindex(columns=[*FIRST, *metrics, *LAST])  # also of a space without trials
     frame.attrs["protocols"] = dict(plan.protocols)
+    frame.attrs["partial"] = dict(plan.partial)
     frame.attrs["warnings"] = [*warnings, *results.warnings(plan, runs)]
     return frame
 

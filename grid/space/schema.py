@@ -66,6 +66,7 @@ class Dataset:
     )
     patches: Options = field(default_factory=dict, metadata=accepts("a mapping such as {candidates: 200}"))
     phantom: DatasetPhantom | None = None
+    partial: bool = False
 
 
 @dataclass(frozen=True)

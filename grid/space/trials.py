@@ -34,6 +34,7 @@ class DatasetSettings:
     validation_fraction: float | None = None  # of this dataset as a source; None: the protocol's
     patches: dict[str, Any] = field(default_factory=dict)  # of medpt.survival.patches, for slides
     phantom: dict[str, Any] = field(default_factory=dict)  # where its synthetic data differ from the space's
+    partial: bool = False  # whether fewer images than published are accepted
 
 
 @dataclass(frozen=True)

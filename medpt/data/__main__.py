@@ -1,4 +1,7 @@
-"""`python -m medpt.data`: what datasets are known, is my copy whole, make shards, write synthetic data."""
+"""`python -m medpt.data`: what datasets are known, is my copy whole, make shards, write synthetic data.
+
+Exit codes of `check`: 0 complete, 2 with problems, 3 a sound copy of a part of the published images.
+"""
 
 import argparse
 import json
@@ -15,7 +18,7 @@ from medpt.data.locate import card_problems, find_dataset, user_cards
 from medpt.errors import InputError
 from medpt.schema import json_schema
 
-BAD_INPUT = 2
+BAD_INPUT, PARTIAL = 2, 3
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -24,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m medpt.data", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m medpt.data", description=__doc__.partition("\n")[0])
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     command = commands.add_parser("list", help="the datasets that are known")
@@ -36,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("name", metavar="NAME")
     command.add_argument("folder", metavar="DIR", type=Path, help="the dataset's folder, as downloaded")
+    command.add_argument("--partial", action="store_true", help="a part of the published images is intended")
     command.set_defaults(command=_check)
 
     command = commands.add_parser("prepare", help="preprocess into shards")
@@ -80,6 +84,7 @@ def print_table(rows: list[tuple[str, ...]]) -> None:
 def _check(options: argparse.Namespace) -> int:
     from medpt.data import open_with_problems
     from medpt.data.check import at_once, decoded
+    from medpt.data.partial_copy import find_partial
 
     dataset = open_with_problems(options.name, options.folder)
     first = at_once(dataset)
@@ -93,6 +98,12 @@ def _check(options: argparse.Namespace) -> int:
         print(f"{dataset.info.name}: {count:,} problems", file=sys.stderr)
         return BAD_INPUT
     counts = f"{len(dataset):,} labelled images, {len(dataset.info.classes)} classes"
+    if partial_copy := find_partial(dataset):
+        print(f"{dataset.info.name}: {partial_copy}; {counts}")
+        if not options.partial:
+            line = f"`datasets: {{{dataset.info.name}: {{partial: true}}}}` in a space"
+            print(f"if that is intended: --partial accepts it here, {line}", file=sys.stderr)
+        return 0 if options.partial else PARTIAL
     print(f"{dataset.info.name}: complete; {counts}")
     return 0
 

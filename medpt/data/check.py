@@ -19,6 +19,7 @@ from medpt.data.glibc_memory import kept
 from medpt.data.image_hash import BYTES, perceptual_hash
 from medpt.data.label_counts import NO_SPLIT, Counts, LabelFindings, image_counts, judge, unfit_labels
 from medpt.data.leakage import near_pairs
+from medpt.data.partial_copy import find_partial, has_published_counts, images_by_part
 from medpt.errors import InputError
 
 BONE, LARGEST_BONE = 700, 0.25  # Hounsfield units; above it lies less than this share of any slice of a body
@@ -43,19 +44,25 @@ def check(dataset: Dataset, progress: TextIO) -> Findings:
 
 
 def at_once(dataset: Dataset) -> Findings:
-    """What is known without decoding: the reader's findings, counts, labels, patients, sizes of files."""
+    """What is known without decoding: the reader's findings, counts, labels, patients, sizes of files.
+
+    That a copy is partial is neither a problem nor a remark: `medpt.data.partial_copy` says it.
+    """
     judged = LabelFindings()
     if dataset.info.task in ("classification", "multilabel"):
         judged = judge(dataset.info, image_counts(dataset))
+    counts = _counts(dataset)
+    expected = has_published_counts(dataset)
     problems = [
         *dataset.problems,
-        *_counts(dataset),
+        *(counts if expected and not find_partial(dataset) else ()),
         *unfit_labels(dataset.info, dataset),
         *judged.problems,
         *_shared_patients(dataset),
         *_files(dataset),
     ]
-    return Findings(list(dict.fromkeys(problems)), [*dataset.remarks, *judged.notes])
+    remarks = [*dataset.remarks, *(() if expected else counts), *judged.notes]
+    return Findings(list(dict.fromkeys(problems)), remarks)
 
 
 def decoded(dataset: Dataset, progress: TextIO) -> Findings:
@@ -105,12 +112,13 @@ def _decoding(dataset: Dataset, record: Record, seen: "_Seen", pixels: "_Pixels"
     return [*_implausible(record, image), *masked]
 
 
-def _counts(dataset: Dataset) -> Iterator[str]:
-    found = Counter[str](record.split or "train" for record in dataset)
-    found.update(dataset.left_out)
-    for part, published in dataset.info.counts.items():
-        if found[part] != published:
-            yield f"{dataset.root}: {found[part]:,} images of the {part} part; published: {published:,}"
+def _counts(dataset: Dataset) -> list[str]:
+    found = images_by_part(dataset)
+    return [
+        f"{dataset.root}: {found[part]:,} images of the {part} part; published: {published:,}"
+        for part, published in dataset.info.counts.items()
+        if found[part] != published
+    ]
 
 
 def _shared_patients(dataset: Dataset) -> list[str]:

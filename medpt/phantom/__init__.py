@@ -11,6 +11,7 @@ from pathlib import Path
 
 from medpt.data import catalog
 from medpt.data.catalog import card
+from medpt.data.partial_copy import mark_synthetic
 from medpt.errors import InputError
 from medpt.files import building
 
@@ -39,6 +40,7 @@ def write(
         layout.write(
             temporary, seed=seed, **{key: value for key, value in given.items() if value is not None}
         )
+        mark_synthetic(temporary)
     return target
 
 

@@ -188,3 +188,11 @@ def test_self_supervision_trains_as_long_as_its_set_is_large(tmp_path: Path) -> 
         for unit in planned(str(path)).units.values()
         if isinstance(unit.spec, Pretrain)
     } == {7}
+
+
+def test_partial_copies_change_no_unit() -> None:
+    plan = planned()
+    partial = replace(plan, partial={"ISIC2019": 10})
+    assert partial.units == plan.units
+    assert Plan.from_json(json.loads(canonical_json(partial.to_json()))).partial == {"ISIC2019": 10}
+    assert "partial" not in plan.to_json()

@@ -51,8 +51,9 @@ def test_check_tells_everything_in_one_pass(tmp_path: Path, capsys: pytest.Captu
     (top / "training" / "1st_manual" / "22_manual1.gif").write_bytes(b"")
     Image.fromarray(np.zeros((9, 9), np.uint8)).save(top / "training" / "1st_manual" / "23_manual1.gif")
     assert main(["check", "DRIVE", str(top)]) == 2
-    text = capsys.readouterr().err
-    assert "3 images of the train part; published: 20" in text
+    printed = capsys.readouterr()
+    text = printed.err
+    assert "note: " + f"{top}: 3 images of the train part; published: 20" in printed.out
     assert "21_training.tif" in text
     assert "22_manual1.gif: empty file (0 bytes)" in text
     assert "23_manual1.gif: shape (9, 9) for an image of shape (32, 31)" in text

@@ -53,7 +53,7 @@ def test_versions_are_told_by_their_trees(copy: Path) -> None:
     three = open_dataset("OCT2017", copy)
     assert three.info.counts == {"train": 108309, "test": 1000}
     assert "read as version 3" in three.remarks[0]
-    assert check(three, io.StringIO()).problems == [
+    assert check(three, io.StringIO()).remarks[-2:] == [
         f"{three.root}: 24 images of the train part; published: 108,309",
         f"{three.root}: 8 images of the test part; published: 1,000",
     ]
