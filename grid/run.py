@@ -29,6 +29,7 @@ from grid.options import RunOptions, parse_options
 from grid.plan import datasets, planner
 from grid.plan.datasets import SpaceDatasets
 from grid.plan.plan import Plan
+from grid.plan.sizes import check_sizes
 from grid.plan.stored_plans import record_start
 from grid.space import reader
 from grid.space.filters import select_trials
@@ -80,6 +81,7 @@ def run_space(options: RunOptions) -> int:
         return flush(run, found)
     opened = datasets.open_all(space, found)
     run = replace(run, plan=replace(run.plan, partial=datasets.partial_copies(opened)))
+    check_sizes(run.plan, opened)
     todo = units_to_run(run)
     check_units(run, todo)
     record_start(store, run.plan, space.path)

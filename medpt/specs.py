@@ -80,7 +80,7 @@ class Prepare(UnitSpec):
     dataset: str
     fingerprint: str  # of the original files, by medpt.data.fingerprint
     pipeline: str
-    split: Literal["official", "random"] = "official"
+    split: Literal["official", "random", "all"] = "official"  # "all": nothing is tested, as of a source
     options: Mapping[str, Any] = field(default_factory=dict)  # of the reader
     sample_size: int | None = None  # training images kept, nested and class-stratified; None: all
     at_most: int | None = None  # the same, but a smaller set keeps all

@@ -62,8 +62,9 @@ def raw_bytes(
     if not isinstance(spec, Prepare):
         return 0
     counts = images(spec.dataset)
-    limit, train = spec.sample_size or spec.at_most, counts.get("train", 0)
-    rows = sum(counts.values()) - train + (min(train, limit) if limit else train)
+    total, limit = sum(counts.values()), spec.sample_size or spec.at_most
+    train = total if spec.split == "all" else counts.get("train", 0)
+    rows = total - train + (min(train, limit) if limit else train)
     channels = 4 if card(spec.dataset, cards).task == "segmentation" else 3
     return rows * sizes[unit.digest] ** 2 * channels
 

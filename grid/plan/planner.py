@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from grid.plan.data_request import DataRequest, preparation, source_data, target_data
 from grid.plan.initialization import (
     PretrainRequest,
     analysis_requests,
@@ -21,8 +22,6 @@ from grid.space.sources import can_transfer_decoder
 from grid.space.trials import IMAGENET, RANDOM, UNTRAINED, Analysis, Settings, Space, Trial
 from medpt import extensions
 from medpt.data import leakage
-from medpt.data.dataset_collections import COLLECTIONS
-from medpt.data.preprocess import canonical, pipeline_of, roi_pipeline
 from medpt.specs import (
     CLASSIFIER,
     HANDCRAFTED,
@@ -32,7 +31,6 @@ from medpt.specs import (
     Features,
     Filters,
     Finetune,
-    Prepare,
     Pretrain,
     Slides,
     Survive,
@@ -96,48 +94,17 @@ class Planner:
             self.units[spec.digest] = Unit(spec, tuple(needs), label)
         return spec.digest
 
-    def add_data(
-        self,
-        dataset: str,
-        settings: Settings,
-        sample_size: int | None = None,
-        at_most: int | None = None,
-        *,
-        roi: int | None = None,
-    ) -> str:
-        key = (dataset, sample_size, at_most, roi, id(settings))
+    def add_data(self, request: DataRequest, settings: Settings) -> str:
+        key = (request, id(settings))
         if key not in self.known:
-            entry = settings.of(dataset)
-            detector = self.add_pretrain(detector_request(settings)) if roi else None
-            spec = Prepare(
-                dataset=dataset,
-                fingerprint=self.fingerprints[dataset],
-                pipeline=_pipeline(dataset, settings, roi),
-                split=entry.split or ("official" if settings.card(dataset).official_split else "random"),
-                options=entry.options,
-                sample_size=sample_size,
-                at_most=at_most,
-                detector=detector,
-                content=self.contents.get(dataset),
-            )
-            label = sized(dataset, sample_size, at_most) + (" around the optic disc" if roi else "")
-            self.known[key] = self.add(spec, label)
+            name = request.dataset
+            detector = self.add_pretrain(detector_request(settings)) if request.roi else None
+            spec = preparation(request, settings, self.fingerprints[name], detector, self.contents.get(name))
+            self.known[key] = self.add(spec, request.label)
         return self.known[key]
 
-    def add_target(self, request: PretrainRequest, sample_size: int | None = None) -> str:
-        """Plan the target's data, cropped around the optic disc if its entry has `roi`."""
-        roi = request.settings.of(request.target).roi
-        return self.add_data(request.target, request.settings, sample_size, roi=roi)
-
-    def add_sources(self, request: PretrainRequest) -> tuple[str, ...]:
-        """Return the digests of the data that the initialization is trained on."""
-        if request.method != SUPERVISED:
-            return (self.add_target(request, request.sample_size),)
-        size, settings = request.sample_size, request.settings
-        if collection := COLLECTIONS.get(request.initialization):
-            at_most = size or collection.at_most
-            return tuple(self.add_data(name, settings, at_most=at_most) for name in request.datasets)
-        return tuple(self.add_data(name, settings, size) for name in request.datasets)
+    def add_target(self, request: PretrainRequest) -> str:
+        return self.add_data(target_data(request), request.settings)
 
     def add_pretrain(self, request: PretrainRequest) -> str:
         key = (
@@ -148,7 +115,7 @@ class Planner:
             id(request.settings),
         )
         if key not in self.known:
-            data = self.add_sources(request)
+            data = tuple(self.add_data(each, request.settings) for each in source_data(request))
             labelled = request.method == SUPERVISED
             spec = self._pretrain(request, data, () if labelled else (self.add_target(request),))
             name = request.label if labelled else f"{request.label} on {request.target}"
@@ -260,12 +227,15 @@ class Planner:
         return self.add(spec, f"{trial.label} → {trial.target} · {net} · {trial.seed}")
 
     def add_coordinates(self, dataset: str, sample_size: int | None, analysis: Analysis) -> str:
-        data = self.add_data(dataset, analysis.settings, sample_size)
+        # With a sample size, such as "CheXpert-20k", it is the source of that name
+        request = DataRequest(dataset, sample_size, whole=sample_size is not None)
+        data = self.add_data(request, analysis.settings)
         spec = Coordinates(dataset, data, options=analysis.options)
         return self.add(spec, f"cmd · {dataset}")
 
     def add_svcca(self, request: PretrainRequest, analysis: Analysis) -> str:
-        probes = tuple(self.add_data(name, analysis.settings, size) for name, size in analysis.datasets)
+        data = [DataRequest(name, size, whole=True) for name, size in analysis.datasets]
+        probes = tuple(self.add_data(each, analysis.settings) for each in data)
         weights = self.analysed_weights(request)
         spec = Svcca(request.label, weights, request.backbone, probes, **analysis.options)
         return self.add(spec, f"svcca · {request.label} · {request.backbone}")
@@ -274,18 +244,6 @@ class Planner:
         weights = self.analysed_weights(request)
         spec = Filters(request.label, weights, request.backbone)
         return self.add(spec, f"filters · {request.label} · {request.backbone}")
-
-
-def _pipeline(dataset: str, settings: Settings, roi: int | None) -> str:
-    if roi:
-        return roi_pipeline(roi, settings.size)
-    return canonical(settings.of(dataset).pipeline or pipeline_of(settings.card(dataset), settings.size))
-
-
-def sized(dataset: str, sample_size: int | None, at_most: int | None) -> str:
-    if sample_size:
-        return f"{dataset} ({sample_size:,} images)"
-    return f"{dataset} (at most {at_most:,})" if at_most else dataset
 
 
 def network(backbone: str, architecture: str) -> str:

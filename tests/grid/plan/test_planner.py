@@ -196,3 +196,20 @@ def test_partial_copies_change_no_unit() -> None:
     assert partial.units == plan.units
     assert Plan.from_json(json.loads(canonical_json(partial.to_json()))).partial == {"ISIC2019": 10}
     assert "partial" not in plan.to_json()
+
+
+def test_target_never_changes_a_source(tmp_path: Path) -> None:
+    """A source is prepared whole, also where it is a target with another split."""
+    block = (
+        "experiments:\n  - {initialization: [ISIC2019, CIFAR-100], target: [ISIC2019, DRIVE], seed: [0]}\n"
+    )
+    pretrained = []
+    for text in (block, "datasets: {ISIC2019: {split: official}}\n" + block):
+        path = tmp_path / "space.yaml"
+        path.write_text(text)
+        units = planned(str(path)).units
+        specs = [unit.spec for unit in units.values() if isinstance(unit.spec, Pretrain)]
+        sources = {name: units[name].spec for spec in specs for name in spec.data}
+        assert {spec.split for spec in sources.values()} == {"all"}  # type: ignore[attr-defined]
+        pretrained.append({spec.unguarded.digest for spec in specs})
+    assert pretrained[0] == pretrained[1]

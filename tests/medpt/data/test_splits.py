@@ -115,7 +115,7 @@ def test_incomplete_official_split_is_refused_with_the_way_out(given_parts, told
 
 
 def test_unknown_policy():
-    with pytest.raises(InputError, match="'rnd' is not known; accepted: official, random"):
+    with pytest.raises(InputError, match="'rnd' is not known; accepted: official, random, all"):
         splits.assign([record(0)], "rnd", 0)
 
 

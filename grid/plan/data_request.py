@@ -1,0 +1,74 @@
+"""Which data a trial asks for: a target with its test set, or a source, which is prepared whole."""
+
+from dataclasses import dataclass
+
+from grid.plan.initialization import PretrainRequest
+from grid.space.trials import Settings
+from medpt.data.dataset_collections import COLLECTIONS
+from medpt.data.preprocess import canonical, pipeline_of, roi_pipeline
+from medpt.specs import SUPERVISED, Prepare
+
+
+@dataclass(frozen=True)
+class DataRequest:
+    """One dataset that is to be prepared.
+
+    `roi` is the side in pixels of the square around the optic disc. `whole` trains on every image: the test
+    set of a source is seen by nobody, and no target decides which images its sources have.
+    """
+
+    dataset: str
+    sample_size: int | None = None
+    at_most: int | None = None
+    roi: int | None = None
+    whole: bool = False
+
+    @property
+    def label(self) -> str:
+        if self.sample_size:
+            return f"{self.dataset} ({self.sample_size:,} images)"
+        name = f"{self.dataset} (at most {self.at_most:,})" if self.at_most else self.dataset
+        return f"{name} around the optic disc" if self.roi else name
+
+
+def target_data(request: PretrainRequest) -> DataRequest:
+    """Return the target's data, cropped around the optic disc if its entry has `roi`."""
+    return DataRequest(request.target, roi=request.settings.of(request.target).roi)
+
+
+def source_data(request: PretrainRequest) -> tuple[DataRequest, ...]:
+    """Return the data that the initialization is trained on: without labels, those of the target."""
+    if request.method != SUPERVISED:
+        return (target_data(request),)
+    size, collection = request.sample_size, COLLECTIONS.get(request.initialization)
+    if collection:
+        at_most = size or collection.at_most
+        return tuple(DataRequest(name, at_most=at_most, whole=True) for name in request.datasets)
+    return tuple(DataRequest(name, size, whole=True) for name in request.datasets)
+
+
+def preparation(
+    request: DataRequest,
+    settings: Settings,
+    fingerprint: str,
+    detector: str | None,
+    content: str | None,
+) -> Prepare:
+    """Return the specification of a request; `detector` is the digest of what finds optic discs."""
+    entry, card = settings.of(request.dataset), settings.card(request.dataset)
+    if request.roi:
+        pipeline = roi_pipeline(request.roi, settings.size)
+    else:
+        pipeline = canonical(entry.pipeline or pipeline_of(card, settings.size))
+    split = entry.split or ("official" if card.official_split else "random")
+    return Prepare(
+        dataset=request.dataset,
+        fingerprint=fingerprint,
+        pipeline=pipeline,
+        split="all" if request.whole else split,
+        options=entry.options,
+        sample_size=request.sample_size,
+        at_most=request.at_most,
+        detector=detector,
+        content=content,
+    )
