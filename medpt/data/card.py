@@ -4,7 +4,6 @@ medpt/data/card_reader.py reads one. docs/own-data.md shows the format of a user
 the same keys.
 """
 
-import csv
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
@@ -92,15 +91,6 @@ class DatasetCard:
         """Build a card from `to_json`, also from one that version 0.3.1 stored, which has a `home`."""
         stored: Any = _tuples({key: value for key, value in values.items() if key != "home"})
         return cls(**stored)
-
-
-def columns(table: Path) -> list[str]:
-    """Return the names of a CSV file's columns; none where it cannot be read, which its reader reports."""
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            return [name.strip() for name in next(csv.reader(file), [])]
-    except (OSError, UnicodeDecodeError, csv.Error):
-        return []
 
 
 def has_split_folders(images: Path) -> bool:

@@ -13,16 +13,20 @@ from medpt.data.card import (
     MOST_CLASSES,
     UNLABELLED,
     DatasetCard,
-    columns,
     has_split_folders,
     plain,
 )
 from medpt.data.preprocess import canonical
+from medpt.data.tables import header
 from medpt.errors import InputError, did_you_mean
 from medpt.schema import validate, without
 from medpt.yaml_document import Document, Problem
 
-NEEDED = {"classification": ("images",), "segmentation": ("images", "masks")}
+NEEDED = {
+    "classification": ("images",),
+    "multilabel": ("images", "labels"),
+    "segmentation": ("images", "masks"),
+}
 COLUMNS = ("image", "label", "patient", "split", "mask")
 BACKGROUND = ("background", "bg")
 SPLITS = ("train", "test")
@@ -63,7 +67,7 @@ def _with_defaults(card: DatasetCard, home: Path) -> DatasetCard:
 
 def _has_split(card: DatasetCard, home: Path) -> bool:
     if card.labels is not None:
-        return card.columns.get("split", "split") in columns(home / card.labels)
+        return card.columns.get("split", "split") in header(home / card.labels)
     return card.task == "classification" and has_split_folders(home / str(card.images))
 
 
@@ -122,8 +126,8 @@ def _counts(data: Mapping[str, Any]) -> Problems:
 
 def _needed(data: Mapping[str, Any]) -> Problems:
     task = data.get("task", "")
-    if task in ("survival", "multilabel"):
-        yield ("task",), f"`task` is {task!r}; {' or '.join(NEEDED)} is accepted"
+    if task == "survival":
+        yield ("task",), f"`task` is {task!r}; {', '.join(NEEDED)} are accepted"
     for key in NEEDED.get(task, ()):
         if key not in data:
             yield (key,), f"no `{key}`; needed for {task}: {', '.join(NEEDED[task])}"

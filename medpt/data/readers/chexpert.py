@@ -23,8 +23,8 @@ from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.decode import read_grey
 from medpt.data.locate import child, find_root, folders
-from medpt.data.readers.tables import csv_rows
 from medpt.data.shared_classes import excluded
+from medpt.data.tables import csv_rows
 from medpt.errors import InputError
 
 PARTS: dict[str, Split] = {"train": "train", "valid": "test"}

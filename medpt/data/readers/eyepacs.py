@@ -14,7 +14,7 @@ from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record
 from medpt.data.decode import read_image
 from medpt.data.locate import child, find_root, walk
-from medpt.data.readers.tables import csv_rows
+from medpt.data.tables import csv_rows
 
 TRUTH = "trainLabels.csv"
 NAME = re.compile(r"(\d+)_(left|right)")

@@ -16,6 +16,7 @@ PICTURES = (
     *(".gif", ".webp", ".ppm", ".pgm", ".pbm", ".pnm"),
 )
 DICOM = (".dcm", ".dicom", ".ima")
+MASK_WORDS = ("mask", "segmentation", "seg", "label", "gt", "annotation", "manual1", "manual")
 PREAMBLE, MAGIC = 128, b"DICM"
 NOTES = (".txt", ".md", ".csv", ".tsv", ".json", ".xml", ".yaml", ".yml", ".xls", ".xlsx", ".pdf", ".html")
 
@@ -86,6 +87,20 @@ def spelling(name: str) -> str:
 
 def stem(name: str) -> str:
     return PurePosixPath(name).with_suffix("").as_posix() if name else ""
+
+
+def mask_names(image: str) -> list[str]:
+    """Return what the mask of an image may be called, without suffix: `a/7`, `a/7_mask`, `a/7-seg`, ..."""
+    name = stem(image)
+    return [name, *(f"{name}{mark}{word}" for word in MASK_WORDS for mark in "_-")]
+
+
+def image_of_mask(name: str) -> str:
+    """Return the name of a mask, without suffix, as that of its image."""
+    for word in MASK_WORDS:
+        if name.casefold().endswith((f"_{word}", f"-{word}")):
+            return name[: -len(word) - 1]
+    return name
 
 
 def _is_one_of(path: str, suffixes: tuple[str, ...]) -> bool:

@@ -2,11 +2,14 @@
 
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import nan
 from pathlib import Path, PurePosixPath
 
-from medpt.data.card import FILE, SPLIT_FOLDERS, DatasetCard, columns
-from medpt.data.readers.tables import csv_rows
+from medpt.data.card import FILE, SPLIT_FOLDERS, DatasetCard
+from medpt.data.tables import header
+from medpt.data.tables import table_rows as read_rows
+from medpt.errors import InputError, did_you_mean
 
 OTHER_NAMES = {  # what columns are called that could be meant
     "patient": (
@@ -15,6 +18,7 @@ OTHER_NAMES = {  # what columns are called that could be meant
     ),
     "split": ("split", "splits", "set", "fold", "subset", "partition", "phase", "usage", "dataset"),
 }
+NO_FINDING = ("no finding", "no findings", "none", "normal", "negative")
 MISSING = (
     "",
     "nan",
@@ -40,6 +44,7 @@ class Row:
     source: str
     image: str
     label: str | None = None
+    findings: tuple[str, ...] | None = None  # the cells of a column for each class
     patient: str | None = None
     split: str | None = None
     mask: str | None = None
@@ -47,14 +52,49 @@ class Row:
 
 def table_rows(card: DatasetCard, table: Path, problems: list[str]) -> Iterator[Row]:
     """The rows of a table, by the names that the card gives its columns."""
-    needed = ("image", "label") if card.task == "classification" else ("image",)
-    given = columns(table)
+    given = header(table)
+    findings = card.classes if has_findings(card, table) else ()
+    needed = ("image",) if card.task == "segmentation" or findings else ("image", "label")
     names = {key: card.columns.get(key, key) for key in ("image", "label", "patient", "split", "mask")}
     keys = [key for key, name in names.items() if key in needed or key in card.columns or name in given]
-    if card.task != "classification":
+    if "label" not in needed:
         keys = [key for key in keys if key != "label"]
-    for line, cells in csv_rows(table, [names[key] for key in keys], problems):
-        yield Row(f"{table}, line {line}", **dict(zip(keys, cells, strict=True)))
+    for line, cells in read_rows(table, [*(names[key] for key in keys), *findings], problems):
+        found = dict(zip(keys, cells, strict=False))
+        row = Row(f"{table}, line {line}", **found)  # type: ignore[arg-type]  # all of them are text
+        yield replace(row, findings=cells[len(keys) :]) if findings else row
+
+
+def has_findings(card: DatasetCard, table: Path) -> bool:
+    """Whether a table has a column for each finding, and not one column with the names of all."""
+    return card.task == "multilabel" and set(card.classes) <= set(header(table))
+
+
+def findings_of(row: Row, classes: Sequence[str]) -> tuple[float, ...]:
+    """Return 1, 0 or nan (unknown) for each class. Raises InputError for other cells and unknown names.
+
+    A column for each class holds 1, 0, or -1, nothing or a word for a missing value, which are unknown. A
+    column with names has them separated by `|`; one of NO_FINDING stands alone.
+    """
+    if row.findings is not None:
+        return tuple(
+            _finding(cell, name, row.source) for cell, name in zip(row.findings, classes, strict=True)
+        )
+    names = [name.strip() for name in (row.label or "").split("|")]
+    if len(names) == 1 and names[0] not in classes and names[0].casefold() in NO_FINDING:
+        return (0.0,) * len(classes)
+    if unknown := [name for name in names if name not in classes]:
+        accepted = did_you_mean(unknown[0], classes)
+        raise InputError(f"{row.source}: label {unknown[0]!r}; {accepted}; `No Finding` for none of them")
+    return tuple(float(name in names) for name in classes)
+
+
+def _finding(cell: str, name: str, source: str) -> float:
+    if cell in ("0", "0.0", "1", "1.0"):
+        return float(cell)
+    if cell in ("-1", "-1.0") or is_missing(cell):
+        return nan
+    raise InputError(f"{source}: {name} is {cell!r}; accepted: 1, 0, or -1 or nothing for unknown")
 
 
 def folder_rows(card: DatasetCard, file: Path, images: Sequence[str]) -> Iterator[Row]:
@@ -73,7 +113,7 @@ def folder_rows(card: DatasetCard, file: Path, images: Sequence[str]) -> Iterato
 def unused_columns(card: DatasetCard, table: Path | None) -> tuple[list[str], list[str]]:
     """Problems and notes on columns that could be meant for a patient or a split and are not read."""
     problems, notes = [], []
-    given = columns(table) if table else []
+    given = header(table) if table else []
     for key, others in OTHER_NAMES.items():
         if key in card.columns or key in given:
             continue

@@ -14,22 +14,32 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.card import FILE, DatasetCard, Value, columns
+from medpt.data.card import FILE, DatasetCard, Value
 from medpt.data.dataset import Dataset, Reader, Record, Split
 from medpt.data.decode import read_image
 from medpt.data.label_counts import image_counts, judge
 from medpt.data.masks import check_turned_alike, read_coded, read_ids
 from medpt.data.readers.dicom import hounsfield, intensities, picture
-from medpt.data.readers.folder_files import DICOM, PICTURES, FolderFiles, is_dicom, stem
+from medpt.data.readers.folder_files import (
+    DICOM,
+    PICTURES,
+    FolderFiles,
+    image_of_mask,
+    is_dicom,
+    mask_names,
+    stem,
+)
 from medpt.data.readers.folder_table import (
     Row,
+    findings_of,
     folder_rows,
     is_missing,
     patient_key,
     table_rows,
     unused_columns,
 )
-from medpt.errors import did_you_mean
+from medpt.data.tables import header
+from medpt.errors import InputError, did_you_mean
 
 READ_DICOM: dict[str, Callable[[Path], NDArray[Any]]] = {"ct": hounsfield, "mri": intensities}
 SPLITS: dict[str, Split] = {"train": "train", "test": "test"}
@@ -49,7 +59,7 @@ def open(card: DatasetCard, root: Path) -> Dataset:
     )
     mask: Reader = partial(_mask, values=card.values, classes=card.classes)
     found = Dataset(card, root, records, image, mask, folder.notes(), problems=tuple(folder.all_problems()))
-    if found.problems or card.task != "classification":
+    if found.problems or card.task == "segmentation":
         return found
     return replace(found, problems=tuple(judge(card, image_counts(found)).problems))
 
@@ -113,7 +123,12 @@ class _Folder:
         return f"{self.table}: {told}; found there: {', '.join(there[:3])}{hint}"
 
     def record(
-        self, row: Row, image: str, label: int | None, split: Split | None, mask: str | None
+        self,
+        row: Row,
+        image: str,
+        label: int | tuple[float, ...] | None,
+        split: Split | None,
+        mask: str | None,
     ) -> Record:
         path = (self.images / image).relative_to(self.root).as_posix()
         truth = (self.masks / mask).relative_to(self.root).as_posix() if self.masks and mask else None
@@ -145,10 +160,12 @@ class _Folder:
         self.used[path] = row.source
         return matches[0]
 
-    def label(self, row: Row) -> int | None:
+    def label(self, row: Row) -> int | tuple[float, ...] | None:
         classes = self.card.classes
-        if self.card.task != "classification":
+        if self.card.task == "segmentation":
             return None
+        if self.card.task == "multilabel":
+            return self.findings(row)
         if row.label in classes:
             return classes.index(row.label)
         number = str(row.label).lstrip("0")
@@ -156,6 +173,13 @@ class _Folder:
         known = did_you_mean(str(row.label), classes)
         self.problems.append(f"{row.source}: label {row.label!r}; {known}{zeros}")
         return None
+
+    def findings(self, row: Row) -> tuple[float, ...] | None:
+        try:
+            return findings_of(row, self.card.classes)
+        except InputError as error:
+            self.problems += error.problems
+            return None
 
     def split(self, row: Row) -> Split | None:
         if row.split is not None and row.split not in SPLITS:
@@ -165,7 +189,7 @@ class _Folder:
     def mask(self, row: Row, image: str) -> str | None:
         if self.masks_found is None:
             return None
-        name = row.mask or stem(image)
+        name = row.mask or next(filter(self.masks_found.find, mask_names(image)), stem(image))
         if not row.mask and not self.masks_found.find(name):
             what = f"no mask {self.masks_found.folder / name}.*{self.masks_found.hint(f'{name}.')}"
             self.problems.append(f"{self.images / image}: {what}")
@@ -187,7 +211,7 @@ class _Folder:
                 yield f"{path}: in no row of {self.table}"
         for name in self.masks_found.names if self.masks_found else []:
             path = Path(str(self.masks)) / name
-            if str(path) not in self.used and stem(name) not in self.known:
+            if str(path) not in self.used and image_of_mask(stem(name)) not in self.known:
                 yield f"{path}: a mask without an image"
 
     def shared_patients(self) -> Iterator[str]:
@@ -211,7 +235,7 @@ class _Folder:
             yield f"{self.images}: no image; found: {told}; accepted: {', '.join(PICTURES)} and DICOM"
 
     def notes(self) -> tuple[str, ...]:
-        if self.card.columns.get("patient") or (self.table and "patient" in columns(self.table)):
+        if self.card.columns.get("patient") or (self.table and "patient" in header(self.table)):
             return tuple(self.hints)
         alone = f"{self.table or self.file}: no column `patient`: each image counts as a patient"
         return (*self.hints, alone)

@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medpt.data.card import DatasetCard
-from medpt.data.card import columns as header
 from medpt.data.dataset import Dataset, Record
 from medpt.data.decode import read_image
 from medpt.data.locate import child, find_root, walk
-from medpt.data.readers.tables import csv_rows
+from medpt.data.tables import csv_rows, header
 
 TRUTH = "ISIC_2019_Training_GroundTruth.csv"
 METADATA = "ISIC_2019_Training_Metadata.csv"

@@ -18,7 +18,7 @@ from medpt.data.dataset import Dataset, Record
 from medpt.data.locate import child, files, find_root, folders
 from medpt.data.readers import metaimage
 from medpt.data.readers.dicom import AIR, METAL
-from medpt.data.readers.tables import csv_rows
+from medpt.data.tables import csv_rows
 from medpt.errors import InputError
 
 SUBSET = re.compile(r"subset(\d)", re.IGNORECASE)

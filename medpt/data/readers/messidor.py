@@ -16,7 +16,7 @@ from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record
 from medpt.data.decode import read_image
 from medpt.data.locate import files, find_root, folders, walk
-from medpt.data.readers.tables import sheet_rows, whole
+from medpt.data.tables import sheet_rows, whole
 
 ANNOTATION = re.compile(r"annotation[ _]?base\d\d\.xlsx?", re.IGNORECASE)
 BASE = re.compile(r"base[1-3][1-4]", re.IGNORECASE)

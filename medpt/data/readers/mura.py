@@ -16,7 +16,7 @@ from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.decode import read_grey
 from medpt.data.locate import child, find_root
-from medpt.data.readers.tables import csv_lines
+from medpt.data.tables import csv_lines
 from medpt.errors import InputError
 
 PARTS: dict[str, Split] = {"train": "train", "valid": "test"}

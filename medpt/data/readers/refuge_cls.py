@@ -5,7 +5,7 @@ from pathlib import Path
 from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.readers import refuge
-from medpt.data.readers.tables import sheet_rows, whole
+from medpt.data.tables import sheet_rows, whole
 
 NAME = "ImgName"
 COLUMNS = ("Glaucoma Label", "Label(Glaucoma=1)")  # of the validation part's sheet, and of the test part's

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from medpt.data.readers.tables import csv_lines
+from medpt.data.tables import csv_lines
 from medpt.errors import InputError
 
 PATIENT = re.compile(r"TCGA-[A-Z0-9]{2}-[A-Z0-9]{4}")

@@ -99,7 +99,7 @@ def test_card_problems_are_all_reported_with_their_lines(tmp_path: Path) -> None
         ({"images": r'"a\0b"'}, "no such folder"),
         ({"images": "~"}, "no `images`; needed for classification: images"),
         ({"task": "detection"}, "accepted: classification, multilabel, segmentation"),
-        ({"task": "survival"}, "`task` is 'survival'; classification or segmentation is accepted"),
+        ({"task": "survival"}, "`task` is 'survival'; classification, multilabel, segmentation are accepted"),
         ({"values": "{healthy: 0, glaucoma: 1}"}, "`values` without `masks`"),
         ({"classes": "healthy"}, "`classes` is 'healthy'; a list of 2 to 250 names is accepted"),
         ({"classes": "[healthy]"}, "`classes` has 1 names; 2 to 250 are accepted"),

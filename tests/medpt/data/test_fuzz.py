@@ -22,8 +22,8 @@ from medpt.data.masks import read_ids, read_values
 from medpt.data.readers import cardiacmri, cifar100, metaimage, tar
 from medpt.data.readers.dicom import hounsfield, picture
 from medpt.data.readers.nifti import read_volume
-from medpt.data.readers.tables import csv_rows, sheet_rows
 from medpt.data.reading import gunzip
+from medpt.data.tables import csv_rows, sheet_rows
 from medpt.errors import InputError
 from medpt.phantom.dicom import computed
 from medpt.phantom.tables import write_xls, write_xlsx

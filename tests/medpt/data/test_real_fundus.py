@@ -11,7 +11,7 @@ from medpt.data import open_dataset
 from medpt.data.decode import opencv
 from medpt.data.locate import locate
 from medpt.data.readers import refuge_od, stare
-from medpt.data.readers.tables import sheet_rows, whole
+from medpt.data.tables import sheet_rows, whole
 
 pytestmark = pytest.mark.real
 

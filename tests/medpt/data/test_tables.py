@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medpt.data.readers.tables import csv_rows, sheet_rows, whole
+from medpt.data.tables import csv_rows, sheet_rows, whole
 from medpt.phantom.tables import Cell, write_xls, write_xlsx
 
 TEXT = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "Zs")), max_size=20)

@@ -77,7 +77,7 @@ def test_table_problems_are_all_reported_with_their_lines(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        (b"image;label\n1;healthy\n", "no column image, label; found: image;label (commas separate)"),
+        (b"image:label\n1:healthy\n", "no column image, label; found: image:label"),
         ("image,label\n1,gesünder\n".encode("latin-1"), "not UTF-8 text"),
         (b"", "no column image, label; found: nothing"),
         (b"image,label\n" + b'"' + b"x" * 200_000 + b'",healthy\n', "field larger than field limit"),

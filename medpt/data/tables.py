@@ -13,6 +13,7 @@ from medpt.errors import InputError
 MAX_TABLE = 2**28  # bytes, decompressed; train.csv of CheXpert has 25 MB
 MAX_CELLS = 5_000_000  # of a sheet
 EXCEL = "an Excel file"
+SEPARATORS = (",", ";", "\t")  # the first of equals
 
 Row = dict[str, Any]
 
@@ -25,8 +26,49 @@ def csv_rows(
     Adds to `problems`: the file or a column is missing, a column is there twice, a line has fewer cells than
     the header, or more that are not empty (a comma that nobody quoted shifts every cell behind it).
     """
+    yield from _select(path, csv_lines(path), columns, problems)
+
+
+def table_rows(
+    path: Path, columns: Sequence[str], problems: list[str]
+) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Yield as `csv_rows` does, of a table in any of the forms that `table_lines` reads."""
+    yield from _select(path, table_lines(path), columns, problems)
+
+
+def table_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield (line, stripped cells) of the first sheet of an Excel file, or of text with `,`, `;` or tabs.
+
+    The header says what separates cells: the mark that it has most of. Raises InputError as `csv_lines`.
+    """
+    if path.suffix.lower() in (".xlsx", ".xls"):
+        rows = _xls(path) if path.suffix.lower() == ".xls" else _xlsx(path)
+        cells = ((number, [_text(value) for value in row]) for number, row in enumerate(rows, 1))
+        yield from ((number, row) for number, row in cells if any(row))
+    else:
+        header = read_text(path, MAX_TABLE).lstrip("\n\r").partition("\n")[0]
+        yield from csv_lines(path, max(SEPARATORS, key=header.count))
+
+
+def header(path: Path) -> list[str]:
+    """Return the names of a table's columns; none where it cannot be read, which its reader reports."""
     try:
-        lines = csv_lines(path)
+        return next(table_lines(path), (1, []))[1]
+    except InputError:
+        return []
+
+
+def _text(value: Any) -> str:
+    """A cell of Excel as a person reads it: 17.0 is 17."""
+    if value is None:
+        return ""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
+
+
+def _select(
+    path: Path, lines: Iterator[tuple[int, list[str]]], columns: Sequence[str], problems: list[str]
+) -> Iterator[tuple[int, tuple[str, ...]]]:
+    try:
         header = next(lines, (1, []))[1]
         problem = _header_problem(header, columns)
         if problem:
