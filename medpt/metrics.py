@@ -62,6 +62,23 @@ def accuracy(scores: Array, labels: Array) -> float:
     return _nan_if_bad(scores, mean_of_defined((scores.argmax(1) == labels).astype(float)))
 
 
+def quadratic_kappa(scores: Array, labels: Array) -> float:
+    """Cohen's kappa of predicted and true grades with quadratic weights; 1 is perfect, 0 is chance.
+
+    scores (N, K), of grades in their order; labels (N,) in 0..K-1. The prediction is the highest score, the
+    first of equal ones. It is nan where all images have one grade and are predicted to have it. Cohen 1968,
+    Psychological Bulletin 70:213; equal to scikit-learn's cohen_kappa_score with weights="quadratic".
+    """
+    scores, labels = _checked(scores, labels)
+    grades, predicted = np.arange(scores.shape[1]), scores.argmax(1)
+    weights = (grades[:, None] - grades) ** 2
+    counts = [np.bincount(values, minlength=len(grades)) for values in (labels, predicted)]
+    expected = counts[0] @ weights @ counts[1] / max(len(labels), 1) ** 2
+    if not expected:
+        return float("nan")
+    return _nan_if_bad(scores, float(1 - weights[labels, predicted].mean() / expected))
+
+
 def confusion_matrix(prediction: Array, target: Array, num_classes: int, ignore_index: int = IGNORE) -> Array:
     """Count pairs of classes, int64 (K, K): rows for the target, columns for the prediction.
 

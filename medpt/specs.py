@@ -130,6 +130,7 @@ class Finetune(UnitSpec):
     version = 1
     title = "fine-tune"
     verb = "fine-tuning"
+    omitted_when_none = ("metric",)
 
     initialization: str  # as in the tables: "random", "imagenet*", "CheXpert-20k", ...
     weights: str | None  # digest of a Pretrain, sha256 of published weights, or None for random
@@ -142,6 +143,7 @@ class Finetune(UnitSpec):
     transfer_decoder: bool = False  # an ablation; the paper transfers the encoder alone
     protocol: TrainingProtocol = TrainingProtocol()
     extensions: Mapping[str, str] = field(default_factory=dict)  # by medpt.extensions.versions
+    metric: str | None = None  # that stops the training and chooses its weights; None: the paper's
 
     def inputs(self) -> tuple[str, ...]:
         return (self.data, self.weights) if self.weights else (self.data,)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from grid.results import effects
 from grid.results.cells import find_cells
 from grid.results.stored_space import StoredSpace
-from grid.space.protocols import HEADLINE_METRICS
 from grid.space.trials import IMAGENET, Trial
 from medpt.data.manifest import Manifest
 from medpt.errors import InputError, did_you_mean
@@ -90,7 +89,7 @@ def offered(stored: StoredSpace, frame: "pd.DataFrame", task: str, backbone: str
     ]
     sources = _largest([name for name in known if name in prepared], prepared)
     published = [name for name, manifest in prepared.items() if manifest.dataset == PUBLISHED]
-    gains = measured(frame, backbone, HEADLINE_METRICS[task])
+    gains = measured(frame, backbone, task)
     targets = _targets(stored, backbone, task, gains, prepared)
     return Offer(backbone, size, candidates, targets, prepared, _largest(published, prepared) | sources)
 
@@ -156,12 +155,10 @@ def _largest(digests: list[str], prepared: dict[str, Manifest]) -> dict[str, str
     return {prepared[name].dataset: name for name in ordered}
 
 
-def measured(frame: "pd.DataFrame", backbone: str, metric: str) -> Gains:
+def measured(frame: "pd.DataFrame", backbone: str, task: str) -> Gains:
     """Return gains over random weights with the backbone, as means over networks and seeds."""
-    rows = frame[frame["backbone"] == backbone]
-    if metric not in rows or rows[metric].isna().all():
-        return {}
-    table = effects.effects(find_cells(rows, metric), by=["target"])
+    rows = frame[(frame["backbone"] == backbone) & (frame["task"] == task)]
+    table = effects.effects(find_cells(rows), by=["target"])
     found: Gains = {}
     for row in table.to_dict("records"):
         if row["gain"] == row["gain"]:  # not nan: both sides have a finished seed

@@ -19,7 +19,7 @@ from grid.plan.initialization import (
 from grid.plan.plan import Plan, Unit
 from grid.space.protocols import protocols_of
 from grid.space.sources import can_transfer_decoder
-from grid.space.trials import IMAGENET, RANDOM, UNTRAINED, Analysis, Settings, Space, Trial
+from grid.space.trials import IMAGENET, PAPER_METRICS, RANDOM, UNTRAINED, Analysis, Settings, Space, Trial
 from medpt import extensions
 from medpt.data import leakage
 from medpt.specs import (
@@ -189,6 +189,7 @@ class Planner:
             transfer_decoder=decoder,
             protocol=trial.settings.finetune,
             extensions=extensions.versions(backbone=trial.backbone, architecture=trial.architecture),
+            metric=None if trial.headline == PAPER_METRICS.get(trial.task) else trial.headline,
         )
         share = f" {trial.target_size:.0%}" if trial.target_size < 1 else ""
         net = network(trial.backbone, trial.architecture)

@@ -20,8 +20,7 @@ from grid.results.display import (
     target_name,
 )
 from grid.results.frame import PROTOCOLS
-from grid.space.protocols import HEADLINE_METRICS
-from grid.space.trials import task_of
+from grid.space.trials import PAPER_METRICS, task_of
 from medpt.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -217,7 +216,7 @@ def _check_repeats(grouped: Mapping[CellKey, Mapping[str, list[Row]]]) -> None:
 
 def _cell(key: CellKey, units: list[list[Row]], metric: str | None, settings: tuple[str, str]) -> Cell:
     rows = [unit[0] for unit in units]
-    name = metric or HEADLINE_METRICS[_task(rows[0])]
+    name = metric or rows[0].get("headline") or PAPER_METRICS[_task(rows[0])]
     scale = 1 if name in UNSCALED else 100
     states: list[TrialState] = [_state(row, name) for row in rows]
     pairs = zip(rows, states, strict=True)

@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 Protocols = Mapping[str, Values]  # settings by the hash of the protocol
 Style = Literal["text", "latex", "html"]
 
-METRIC_NAMES = {"auc": "micro-AUC", "miou": "mean IoU", "c_index": "C-index"}
+METRIC_NAMES = {
+    "auc": "micro-AUC",
+    "macro_auc": "ROC-AUC",  # of several classes the mean over one class against the rest
+    "kappa": "quadratic kappa",
+    "miou": "mean IoU",
+    "c_index": "C-index",
+}
 NETWORKS = {
     "unet": "U-Net",
     "deeplabv3plus": "DeepLabV3+",

@@ -29,7 +29,7 @@ FACTORS = (
     "seed",
 )
 PROTOCOLS = ("protocol", "source_protocol")
-FIRST = (*FACTORS, *PROTOCOLS, "task", "status")
+FIRST = (*FACTORS, *PROTOCOLS, "task", "headline", "status")
 LAST = ("seconds", "failure", "digest", "run_id", "items")
 ITEM_FILES = (ITEMS, "scores.npz", "risks.npz")  # the last two are of version 0.3.1
 
@@ -43,7 +43,8 @@ def load(space: str, out: str | Path = "runs", tracking_uri: str | None = None) 
 
     Columns: the factors; `protocol` and `source_protocol`, the hashes of the settings that the trial and
     its pre-training depend on ("" in a store of version 0.3.1, `source_protocol` also where nothing is
-    pre-trained); `task`; `status` ("finished", "failed", "running", "missing"); the metrics of the test set
+    pre-trained); `task`; `headline`, the metric that its tables show;
+    `status` ("finished", "failed", "running", "missing"); the metrics of the test set
     as fractions (auc, miou, ...; nan where the trial is not finished or has another task); `seconds`;
     `failure`; `digest` and `run_id` of its fine-tuning; `items`, the path of what its metrics were computed
     from for each test item, None where `out` does not have it. `frame.attrs["protocols"]` gives the settings

@@ -27,6 +27,7 @@ KEPT = 4096  # files whose influence values are kept in memory
 INFLUENCES: dict[str, Callable[[Arrays], NDArray[np.float64]]] = {  # by the metric's column in the frame
     "auc": lambda a: influence.micro_auc_influence(a["scores"], a["labels"]),
     "macro_auc": lambda a: influence.macro_auc_influence(a["scores"], a["labels"]),
+    "kappa": lambda a: influence.quadratic_kappa_influence(a["scores"], a["labels"]),
     "accuracy": lambda a: influence.mean_influence((a["scores"].argmax(1) == a["labels"]).astype(np.float64)),
     "miou": lambda a: influence.mean_iou_influence(a["confusions"]),
     "foreground_miou": lambda a: influence.foreground_iou_influence(a["confusions"]),

@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import product
 from typing import Any
 
-from grid.space.protocols import protocol_hash, protocol_values, source_protocol_values
+from grid.space.protocols import headline_metric, protocol_hash, protocol_values, source_protocol_values
 from grid.space.trials import IMAGENET, UNTRAINED, Settings, Trial, self_supervised
 from medpt.data import catalog
 from medpt.data.card import DatasetCard
@@ -181,5 +181,6 @@ def _product(name: str, factors: dict[str, list[Any]], settings: Settings) -> It
             target_size=target_size,
             seed=seed,
             task=task,
+            headline=headline_metric(target, settings),
             settings=settings,
         )

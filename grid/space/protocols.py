@@ -10,22 +10,32 @@ from dataclasses import asdict
 from typing import Any
 
 from grid.space.sources import can_transfer_decoder, source_datasets
-from grid.space.trials import Settings, Space, Trial
+from grid.space.trials import PAPER_METRICS, Settings, Space, Trial
 from medpt.data import optic_disc
 from medpt.identity import canonical_json
 
 Values = Mapping[str, Any]  # by the name of the setting, such as `learning_rate` or `pretrain.learning_rate`
 
-HEADLINE_METRICS = {"classification": "auc", "segmentation": "miou", "survival": "c_index"}
 IMAGE_KEYS = ("split", "pipeline", "options")  # of an entry of `datasets`, for every image dataset
 SLIDE_KEYS = ("options", "patches")
 DIGITS = 8
 
 
+def headline_metric(target: str, settings: Settings) -> str:
+    """Return the metric that chooses a target's weights and stands in its tables.
+
+    Wen et al. 2021 take the micro-averaged AUC of classes, which rewards the shares of the classes.
+    """
+    card = settings.card(target)
+    if settings.metrics == "paper" or card.task in ("segmentation", "survival"):
+        return PAPER_METRICS[card.task]
+    return "kappa" if card.ordinal else "macro_auc"
+
+
 def protocol_values(trial: Trial) -> Values:
     """Return the settings that the fine-tuning of `trial` depends on, without those that are None."""
     settings, entry = trial.settings, asdict(trial.settings.of(trial.target))
-    values: dict[str, Any] = {"metric": HEADLINE_METRICS[trial.task]}
+    values: dict[str, Any] = {"metric": trial.headline}
     if trial.task == "survival":
         model = settings.survival.get(trial.architecture, {})
         return _flat(values | {key: entry[key] for key in SLIDE_KEYS} | {trial.architecture: model})

@@ -158,6 +158,7 @@ class _Reader:
             finetune=self.protocol("finetune", Settings().finetune),
             transfer_decoder=self.data.get("transfer_decoder", False),
             survival=self.survival(),
+            metrics=self.data.get("metrics"),
             cards=self.cards,
         )
 

@@ -133,6 +133,7 @@ class SpaceFile:
     finetune: TrainingProtocol | None = None
     survival: Mapping[str, Options | None] | None = None
     transfer_decoder: bool = False
+    metrics: Literal["paper"] | None = None
     experiments: tuple[Block, ...] = field(
         default=(), metadata=accepts("a list of blocks of factors", min_length=1)
     )

@@ -19,6 +19,7 @@ from medpt.survival.registry import SURVIVAL_MODELS
 RANDOM, IMAGENET = "random", "imagenet*"
 UNTRAINED = (RANDOM, IMAGENET, NO_NETWORK)  # initializations that this grid does not train
 SELF_SUPERVISED = {"SS-Jigsaw": "jigsaw", "SS-Context": "context"}  # the paper's name: the method
+PAPER_METRICS = {"classification": "auc", "segmentation": "miou", "survival": "c_index"}
 METHODS = ("supervised", *SELF_SUPERVISED_METHODS)
 
 
@@ -48,6 +49,7 @@ class Settings:
     finetune: TrainingProtocol = TrainingProtocol()
     transfer_decoder: bool = False  # paper, 4.2: "only the encoder"
     survival: dict[str, dict[str, Any]] = field(default_factory=dict)  # options by model
+    metrics: Literal["paper"] | None = None  # headline metrics; None: those of grid/space/protocols.py
     cards: Mapping[str, DatasetCard] = field(default_factory=dict)  # of users' datasets, by name
 
     def of(self, dataset: str) -> DatasetSettings:
@@ -72,6 +74,7 @@ class Trial:
     task: str = ""
     protocol: str = ""  # names the settings that its result depends on: grid/space/protocols.py
     source_protocol: str = ""  # the same of its pre-training; "" where the grid trains none
+    headline: str = ""  # the metric that chooses its weights and stands in its tables
     settings: Settings = field(repr=False, compare=False, default=Settings())
 
     @property
@@ -86,9 +89,11 @@ class Trial:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Trial":
-        """Read a stored trial; one of version 0.3.1 has no task and no protocols."""
+        """Read a stored trial; one of version 0.3.1 has no task, no protocols, and the paper's metric."""
         stored = {name: values[name] for name in _STORED if name in values}
-        return cls(initialization=values["source"], **{"task": task_of(values["architecture"])} | stored)
+        task = task_of(values["architecture"])
+        older = {"task": task, "headline": PAPER_METRICS[task]}
+        return cls(initialization=values["source"], **older | stored)
 
 
 _STORED = [item.name for item in fields(Trial) if item.name not in ("initialization", "settings")]

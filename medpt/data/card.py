@@ -79,6 +79,7 @@ class DatasetCard:
     folders: tuple[str, ...] = ()
     paper_counts: Mapping[str, int] = field(default_factory=dict)
     official_split: bool = False
+    ordinal: bool = False  # the classes are grades in their order, judged by the quadratic kappa
     notes: str = ""
     reader: str = IMAGE_FOLDER
     phantom: str | None = None

@@ -86,7 +86,7 @@ def content_problems(data: Mapping[str, Any], home: Path, taken: Collection[str]
 
     `home` is the card's folder, `taken` are the names that it must not have.
     """
-    problems = [*_pipeline(data), *_counts(data)]
+    problems = [*_pipeline(data), *_counts(data), *_ordinal(data)]
     if data.get("reader", IMAGE_FOLDER) == IMAGE_FOLDER:
         problems += [
             *_name(data, taken),
@@ -134,6 +134,12 @@ def _needed(data: Mapping[str, Any]) -> Problems:
     if "official_split" in data:
         text = "`official_split`: the column `split` of `labels` decides; remove the key"
         yield ("official_split",), text
+
+
+def _ordinal(data: Mapping[str, Any]) -> Problems:
+    if data.get("ordinal") and data.get("task") != "classification":
+        text = f"`ordinal` with the task {data.get('task')!r}; it is accepted for a classification alone"
+        yield ("ordinal",), text
 
 
 def _classes(data: Mapping[str, Any]) -> Problems:

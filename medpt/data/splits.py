@@ -91,18 +91,23 @@ def shared_groups(groups: Sequence[str], parts: Sequence[str]) -> list[str]:
 
 
 def validation(
-    labels: np.ndarray | None, groups: Sequence[str], fraction: float, seed: int
+    labels: np.ndarray | None, groups: Sequence[str], fraction: float, seed: int, *, two_classes: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """Cuts the rows 0..N-1 by group into (training rows, validation rows), each ascending.
 
     `labels` (N,) stratifies by a group's highest label; None does not stratify. A fraction above 0 puts
     at least one group in each part where there are two; a fraction of 0 or a single group validates nothing.
+    With `two_classes` more groups validate until they have two classes, where there are two.
     """
     names, group_of, classes = _by_group(labels, groups)
     if fraction <= 0 or len(names) < 2:
         return np.arange(len(group_of)), np.arange(0)
     order = stratified_order(classes, _generator(seed, "validation"))
-    chosen = np.isin(group_of, order[: _share(len(names), fraction)])
+    count = _share(len(names), fraction)
+    others = np.flatnonzero(classes[order] != classes[order[0]])
+    if two_classes and len(others) and others[0] + 1 < len(names):
+        count = max(count, int(others[0]) + 1)
+    chosen = np.isin(group_of, order[:count])
     return np.flatnonzero(~chosen), np.flatnonzero(chosen)
 
 

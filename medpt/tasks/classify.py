@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from medpt.losses import balanced_cross_entropy
-from medpt.metrics import accuracy, macro_auc, micro_auc
+from medpt.metrics import accuracy, macro_auc, micro_auc, quadratic_kappa
 from medpt.tasks.base import Batches, forward
 
 
@@ -18,11 +18,11 @@ from medpt.tasks.base import Batches, forward
 class Classify:
     """The task of networks (B, 3, S, S) to logits (B, K), with targets int64 (B,).
 
-    `weights` (K,) are those of medpt.losses.class_weights.
+    `weights` (K,) are those of medpt.losses.class_weights. `metric` is one of `metrics`.
     """
 
     weights: Tensor
-    metric: ClassVar = "auc"
+    metric: str = "auc"
     higher_is_better: ClassVar = True
 
     def loss(self, model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
@@ -30,7 +30,7 @@ class Classify:
         return balanced_cross_entropy(logits, targets, self.weights.to(logits.device, non_blocking=True))
 
     def evaluate(self, model: nn.Module, batches: Batches) -> Iterator[tuple[str, float]]:
-        return classification_metrics(*scores(model, batches))
+        return classification_metrics(*scores(model, batches), self.metric)
 
 
 @torch.no_grad()
@@ -42,8 +42,15 @@ def scores(model: nn.Module, batches: Batches) -> tuple[NDArray[np.float32], NDA
     return softmax, labels
 
 
-def classification_metrics(softmax: NDArray[Any], labels: NDArray[Any]) -> Iterator[tuple[str, float]]:
-    """Yield auc (micro-averaged), macro_auc and accuracy, as fractions; nan where undefined."""
+def classification_metrics(
+    softmax: NDArray[Any], labels: NDArray[Any], headline: str = "auc"
+) -> Iterator[tuple[str, float]]:
+    """Yield auc (micro-averaged), macro_auc and accuracy, as fractions; nan where undefined.
+
+    Grades, whose `headline` metric it is, have their quadratic kappa as well.
+    """
     yield "auc", micro_auc(softmax, labels)
     yield "macro_auc", macro_auc(softmax, labels)
     yield "accuracy", accuracy(softmax, labels)
+    if headline == "kappa":
+        yield "kappa", quadratic_kappa(softmax, labels)

@@ -4,6 +4,7 @@ Fine-tuning and supervised pre-training differ only in their rows.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -34,8 +35,13 @@ def set_up(loader: Loader, rows: np.ndarray, spec: Pretrain | Finetune) -> Train
     every decoder. Raises InputError if architecture, task and weighting do not fit together.
     """
     model = network(loader.index, spec.backbone, spec.architecture, spec.seed)
-    train_rows, val_rows = hold_out(loader.index, rows, spec.protocol, spec.seed)
+    metric = spec.metric if isinstance(spec, Finetune) else None
+    train_rows, val_rows = hold_out(loader.index, rows, spec.protocol, spec.seed, two_classes=bool(metric))
+    if metric:
+        _check_classes(loader.index, val_rows, metric)
     task, weights = _task(loader, train_rows, spec.architecture, spec.protocol)
+    if metric and isinstance(task, Classify):
+        task = replace(task, metric=metric)
     record = weights | sizes(model, train_rows, val_rows)
     return TrainingSetup(model, task, loader, train_rows, val_rows, record)
 
@@ -55,11 +61,23 @@ def network(index: Index, backbone: str, architecture: str, seed: int) -> nn.Mod
 
 
 def hold_out(
-    index: Index, rows: np.ndarray, protocol: TrainingProtocol, seed: int
+    index: Index, rows: np.ndarray, protocol: TrainingProtocol, seed: int, *, two_classes: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """Split `rows` into training and validation rows, ascending; disjoint by group, stratified by class."""
-    train, val = validation(labels(index, rows), index.groups[rows], protocol.validation_fraction, seed)
+    known, groups = labels(index, rows), index.groups[rows]
+    train, val = validation(known, groups, protocol.validation_fraction, seed, two_classes=two_classes)
     return rows[train], rows[val]
+
+
+def _check_classes(index: Index, val_rows: np.ndarray, metric: str) -> None:
+    """Raise InputError for a validation set of one class, by which `metric` cannot choose weights."""
+    present = np.unique(index.labels[val_rows])
+    if len(present) == 1:
+        raise InputError(
+            f"{index.dataset}: the {len(val_rows)} validation images are all of the class "
+            f"`{index.classes[present[0]]}`, and {metric} needs two; use a larger `validation_fraction`, "
+            "or 0 to keep the last weights"
+        )
 
 
 def labels(index: Index, rows: np.ndarray) -> np.ndarray | None:

@@ -89,7 +89,7 @@ def _test_classifier(setup: TrainingSetup, loader: Loader, job: Job) -> dict[str
     arrays: dict[str, np.ndarray] = {"scores": softmax, "labels": labels}
     write_arrays(job.folder / SCORES, arrays | {"ids": loader.index.ids[rows]})
     write_arrays(job.folder / ITEMS, arrays | {"patients": _patients(loader, rows)})
-    return dict(classification_metrics(softmax, labels))
+    return dict(classification_metrics(softmax, labels, setup.task.metric))
 
 
 def _test_segmenter(setup: TrainingSetup, loader: Loader, job: Job) -> dict[str, float]:

@@ -91,7 +91,7 @@ def _written(spec: Any, built: Path, gain: Gain, dead: tuple[str, ...]) -> dict[
         return {"val_auc": 0.8}
     assert isinstance(spec, Finetune)
     more = 0.0 if spec.initialization == "random" else gain(spec.initialization, spec.dataset)
-    return {"auc": 0.7 + 0.01 * spec.seed + more / 100}
+    return {spec.metric or "auc": 0.7 + 0.01 * spec.seed + more / 100}
 
 
 def _prepared(spec: Prepare, built: Path) -> dict[str, float]:

@@ -19,6 +19,7 @@ from medpt.survival.patch_files import MANIFEST, CohortManifest, Patient, SlideI
 
 SPACE = """
 title: a small paper
+metrics: paper
 size: 32
 pretrain: {min_steps: 0, max_steps: 40, evaluate_every: 10}
 finetune: {min_steps: 0, max_steps: 30, evaluate_every: 10}

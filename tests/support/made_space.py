@@ -28,6 +28,7 @@ SIZE = 32
 
 SPACE = """
 title: made numbers & <b>sharp</b> names
+metrics: paper
 size: 32
 pretrain: {min_steps: 0, max_steps: 40, evaluate_every: 10}
 finetune: {min_steps: 0, max_steps: 30, evaluate_every: 10}

@@ -15,6 +15,7 @@ from medpt import phantom
 
 SPACE = """
 title: the smallest grid
+metrics: paper
 size: 32
 pretrain: {min_steps: 0, max_steps: 8, evaluate_every: 2}
 finetune: {min_steps: 0, max_steps: 8, evaluate_every: 2}

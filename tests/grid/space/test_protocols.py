@@ -132,3 +132,22 @@ def test_difference_names_only_the_keys_that_differ(values: list[dict[str, Any]]
 
 def test_difference_from_a_protocol_of_an_old_store_is_described() -> None:
     assert describe_difference({"12345678": {"a": 1}}, ["", "12345678"]) == {"": "a none", "12345678": "a 1"}
+
+
+@pytest.mark.parametrize(
+    ("target", "paper", "else_"),
+    [
+        ("ChestXRay2017", "auc", "macro_auc"),
+        ("CIFAR-100", "auc", "macro_auc"),
+        ("MESSIDOR", "auc", "kappa"),
+        ("DRIVE", "miou", "miou"),
+    ],
+)
+def test_headline_metric_is_the_papers_only_where_a_space_says_so(
+    tmp_path: Path, target: str, paper: str, else_: str
+) -> None:
+    block = f"experiments: [{{initialization: [random], target: [{target}], seed: [0]}}]\n"
+    own, theirs = loaded(tmp_path, block), loaded(tmp_path, f"metrics: paper\n{block}")
+    assert (own.trials[0].headline, theirs.trials[0].headline) == (else_, paper)
+    assert (own.trials[0].protocol == theirs.trials[0].protocol) == (paper == else_)
+    assert (digests(own) == digests(theirs)) == (paper == else_)

@@ -194,3 +194,11 @@ def test_stratum_of_findings_is_the_rarest_one_that_the_image_has(rows):
     counts = [sum(row[k] == 1 for row in rows) for k in range(4)]
     expected = [min(((counts[k], k + 1) for k in range(4) if row[k] == 1), default=(0, 0))[1] for row in rows]
     assert splits.strata(np.array(rows)).tolist() == expected
+
+
+def test_validation_takes_groups_until_it_has_two_classes():
+    labels, groups = np.array([0] * 18 + [1, 1]), [f"p{n}" for n in range(20)]
+    for seed in range(20):
+        train, val = splits.validation(labels, groups, 0.1, seed, two_classes=True)
+        assert len(val) >= 2
+        assert set(labels[val]) == set(labels[train]) == {0, 1}

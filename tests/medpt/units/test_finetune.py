@@ -43,6 +43,23 @@ def test_classification_is_tested_once_on_the_whole_test_part(tmp_path: Path) ->
         np.testing.assert_array_equal(saved["labels"], feed.index.labels[15:])
 
 
+@pytest.mark.parametrize("metric", ["macro_auc", "kappa"])
+def test_headline_metric_chooses_the_weights(tmp_path: Path, metric: str) -> None:
+    spec = replace(SPEC, metric=metric, protocol=replace(SHORT, max_steps=6, evaluate_every=1))
+    found = run(tmp_path, spec)
+    history = json.loads((tmp_path / "out" / "history.json").read_text())
+    best = max(row[f"val_{metric}"] for row in history)
+    assert found[f"val_{metric}"] == pytest.approx(best, abs=spec.protocol.improvement)
+    assert metric in found
+
+
+def test_validation_set_of_one_class_is_refused(tmp_path: Path) -> None:
+    feed = shades(train=15)
+    feed.index.labels[:15] = 0
+    with pytest.raises(InputError, match="validation images are all of the class"):
+        run(tmp_path, replace(SPEC, metric="macro_auc"), feed)
+
+
 def items(folder: Path) -> dict[str, np.ndarray]:
     with np.load(folder / "out" / ITEMS) as saved:
         return dict(saved)
