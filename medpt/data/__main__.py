@@ -57,6 +57,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--only", metavar="NAME", nargs="+", help="some datasets (default: all)")
     command.set_defaults(command=_phantom)
 
+    command = commands.add_parser("init", help="draft dataset.yaml for a folder of your images")
+    command.set_defaults(command=_init)
+    command.add_argument(
+        "folder", metavar="DIR", type=Path, help="images with masks, labels or class folders"
+    )
+
     command = commands.add_parser("schema", help="the JSON Schema of dataset.yaml, for editors")
     command.set_defaults(command=_schema)
     return parser
@@ -139,6 +145,19 @@ def _phantom(options: argparse.Namespace) -> int:
 
     for name, folder in write_all(options.folder, options.only, seed=options.seed).items():
         print(f"{name}: {folder}")
+    return 0
+
+
+def _init(options: argparse.Namespace) -> int:
+    """Draft a card, and print it with the next command."""
+    from medpt.data.card_draft import dataset_name, write_draft
+    from medpt.data.folder_description import describe_folder
+
+    described = describe_folder(options.folder)
+    path = write_draft(described)
+    print(path.read_text(encoding="utf-8"), end="")
+    print(f"\nwritten to {path}; {cli.count(len(described.unsure), 'line')} to confirm. Then:")
+    print(f"  python -m medpt.data check {dataset_name(options.folder)} {options.folder}")
     return 0
 
 

@@ -97,6 +97,12 @@ def height(path: Path) -> float:
     return z
 
 
+def modality_of(path: Path) -> str:
+    """Return the Modality of the header, such as "CT"; "" where it has none. Raises InputError."""
+    with reading(path, "a DICOM file"):
+        return str(getattr(_read(path, ["Modality"]), "Modality", "") or "")
+
+
 def _slice(path: Path, modality: str) -> tuple["FileDataset", NDArray[Any]]:
     """The (H, W) stored values of an image of that modality."""
     scan, stored = _scan(path)

@@ -1,7 +1,8 @@
 """The files below a folder, found by the names that a table gives them.
 
 A name is looked for as it is, then without its suffix, then as people and systems spell it: composed or
-decomposed Unicode, `\\` for `/`, other case, with the folder's own name in front. What is not found is told
+decomposed Unicode, `\\` for `/`, other case, with the folder's own name in front; a name without folders
+also in folders below. What is not found is told
 with what is there in its place.
 """
 
@@ -43,6 +44,7 @@ class FolderFiles:
                 self.others.append(name)
         self._exact = _index(self.names, lambda name: name)
         self._alike = _index(self.names, spelling)
+        self._short = _index(self.names, lambda name: spelling(PurePosixPath(name).name))
 
     def find(self, name: str) -> list[str]:
         """The files that a name means: several where it is ambiguous, none where there is no such file."""
@@ -51,6 +53,7 @@ class FolderFiles:
             self._exact.get(name),
             self._alike.get(spelling(name)),
             self._alike.get(spelling(short)),
+            self._short.get(spelling(name)),
         ):
             if found:
                 return found

@@ -11,9 +11,8 @@ import pytest
 from archives import packed_imagenet, write_devkit
 
 from medpt import phantom
-from medpt.data import open_dataset
+from medpt.data import open_dataset, tables
 from medpt.data.catalog import card
-from medpt.data import tables
 from medpt.data.readers.imagenet_tars import DEVKIT, META, TRAIN
 from medpt.errors import InputError
 
