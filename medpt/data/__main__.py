@@ -14,6 +14,7 @@ from medpt import cli
 from medpt.data import catalog
 from medpt.data.card import DatasetCard
 from medpt.data.catalog import card
+from medpt.data.dataset import Dataset
 from medpt.data.locate import card_problems, find_dataset, user_cards
 from medpt.errors import InputError
 from medpt.schema import json_schema
@@ -40,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("name", metavar="NAME")
     command.add_argument("folder", metavar="DIR", type=Path, help="the dataset's folder, as downloaded")
     command.add_argument("--partial", action="store_true", help="a part of the published images is intended")
+    command.add_argument("--preview", metavar="FILE", type=Path, help="write a contact sheet: .png or .html")
     command.set_defaults(command=_check)
 
     command = commands.add_parser("prepare", help="preprocess into shards")
@@ -90,11 +92,16 @@ def print_table(rows: list[tuple[str, ...]]) -> None:
 def _check(options: argparse.Namespace) -> int:
     from medpt.data import open_with_problems
     from medpt.data.check import at_once, decoded
-    from medpt.data.partial_copy import find_partial
+    from medpt.data.contact_sheet import check_suffix, write_preview
 
+    if options.preview:
+        check_suffix(options.preview)
     dataset = open_with_problems(options.name, options.folder)
     first = at_once(dataset)
     _tell(first.remarks, first.problems)
+    if options.preview:
+        write_preview(dataset, options.preview)
+        print(f"contact sheet: {options.preview}")
     rest, known = decoded(dataset, sys.stderr), set(first.problems)
     later = [problem for problem in rest.problems if problem not in known]
     _tell(rest.remarks, later)
@@ -103,15 +110,21 @@ def _check(options: argparse.Namespace) -> int:
     if count := len(first.problems) + len(later):
         print(f"{dataset.info.name}: {count:,} problems", file=sys.stderr)
         return BAD_INPUT
+    return _conclude(dataset, accept_partial=options.partial)
+
+
+def _conclude(dataset: Dataset, *, accept_partial: bool) -> int:
+    """Say of a sound copy whether it is complete, and return the exit code."""
+    from medpt.data.partial_copy import find_partial
+
+    name, partial_copy = dataset.info.name, find_partial(dataset)
     counts = f"{len(dataset):,} labelled images, {len(dataset.info.classes)} classes"
-    if partial_copy := find_partial(dataset):
-        print(f"{dataset.info.name}: {partial_copy}; {counts}")
-        if not options.partial:
-            line = f"`datasets: {{{dataset.info.name}: {{partial: true}}}}` in a space"
-            print(f"if that is intended: --partial accepts it here, {line}", file=sys.stderr)
-        return 0 if options.partial else PARTIAL
-    print(f"{dataset.info.name}: complete; {counts}")
-    return 0
+    print(f"{name}: {partial_copy or 'complete'}; {counts}")
+    if partial_copy is None or accept_partial:
+        return 0
+    line = f"`datasets: {{{name}: {{partial: true}}}}` in a space"
+    print(f"if that is intended: --partial accepts it here, {line}", file=sys.stderr)
+    return PARTIAL
 
 
 def _tell(remarks: list[str], problems: list[str]) -> None:
