@@ -22,10 +22,16 @@ class PretrainRequest:
     architecture: str
     target: str
     settings: Settings = field(repr=False, compare=False)
+    seed: int = 0
 
     @property
     def label(self) -> str:
         return initialization_label(self.initialization, self.sample_size)
+
+    @property
+    def numbered_label(self) -> str:
+        """The label with the seed of a repeated pre-training: "CheXpert-20k (pre-training 1)"."""
+        return f"{self.label} (pre-training {self.seed})" if self.seed else self.label
 
     @property
     def datasets(self) -> tuple[str, ...]:
@@ -48,6 +54,7 @@ def trial_request(trial: Trial) -> PretrainRequest:
         trial.architecture,
         trial.target,
         trial.settings,
+        trial.pretrain_seed or 0,
     )
 
 

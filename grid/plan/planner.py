@@ -112,13 +112,14 @@ class Planner:
             request.datasets,
             request.backbone,
             request.source_architecture,
+            request.seed,
             id(request.settings),
         )
         if key not in self.known:
             data = tuple(self.add_data(each, request.settings) for each in source_data(request))
             labelled = request.method == SUPERVISED
             spec = self._pretrain(request, data, () if labelled else (self.add_target(request),))
-            name = request.label if labelled else f"{request.label} on {request.target}"
+            name = request.numbered_label + ("" if labelled else f" on {request.target}")
             label = f"{name} · {network(spec.backbone, spec.architecture)}"
             self.known[key] = self.add(spec, label)
             self.pretrainings[self.known[key]] = spec
@@ -132,6 +133,7 @@ class Planner:
             backbone=request.backbone,
             architecture=architecture,
             method=method,
+            seed=request.seed,
             protocol=source_protocol(request),
             extensions=extensions.versions(
                 backbone=request.backbone, architecture=architecture, method=method
@@ -155,7 +157,7 @@ class Planner:
         cards = [request.settings.card(name) for name in (*request.datasets, request.target)]
         if not leakage.comparable(cards[:-1], cards[-1]):
             return unguarded
-        label = f"{request.label} for {request.target} · {network(spec.backbone, spec.architecture)}"
+        label = f"{request.numbered_label} for {request.target} · {network(spec.backbone, spec.architecture)}"
         return self.add(replace(spec, guards=(target,)), label)
 
     def weights(self, request: PretrainRequest) -> str | None:
@@ -193,7 +195,7 @@ class Planner:
         )
         share = f" {trial.target_size:.0%}" if trial.target_size < 1 else ""
         net = network(trial.backbone, trial.architecture)
-        return self.add(spec, f"{trial.label} → {trial.target}{share} · {net} · {trial.seed}")
+        return self.add(spec, f"{request.numbered_label} → {trial.target}{share} · {net} · {trial.seed}")
 
     def add_slides(self, dataset: str, settings: Settings) -> str:
         entry = settings.of(dataset)
@@ -206,12 +208,14 @@ class Planner:
         backbone = HANDCRAFTED if handcrafted else trial.backbone
         seed = trial.seed if trial.initialization == RANDOM else 0
         spec = Features(trial.label, weights, trial.target, data, backbone, seed)
-        label = f"{backbone if handcrafted else trial.label} features of {trial.target} · {backbone}"
+        name = backbone if handcrafted else trial_request(trial).numbered_label
+        label = f"{name} features of {trial.target} · {backbone}"
         return self.add(spec, label)
 
     def add_survive(self, trial: Trial) -> str:
         reads = SURVIVAL_MODELS[trial.architecture].inputs
-        data, weights = self.add_slides(trial.target, trial.settings), self.weights(trial_request(trial))
+        request = trial_request(trial)
+        data, weights = self.add_slides(trial.target, trial.settings), self.weights(request)
         features = self.add_features(trial, data, weights) if reads.features or reads.handcrafted else None
         spec = Survive(
             model=trial.architecture,
@@ -225,7 +229,7 @@ class Planner:
             options=trial.settings.survival.get(trial.architecture, {}),
         )
         net = f"{trial.architecture}/{trial.backbone}" if reads.network else trial.architecture
-        return self.add(spec, f"{trial.label} → {trial.target} · {net} · {trial.seed}")
+        return self.add(spec, f"{request.numbered_label} → {trial.target} · {net} · {trial.seed}")
 
     def add_coordinates(self, dataset: str, sample_size: int | None, analysis: Analysis) -> str:
         # With a sample size, such as "CheXpert-20k", it is the source of that name

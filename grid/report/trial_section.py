@@ -58,7 +58,7 @@ class Facts:
     def describe(self, cell: Cell) -> str:
         """Every finished seed with its value and run, for a tooltip."""
         pairs = sorted(cell.values.items())
-        return "\n".join(f"seed {r.seed}: {v:.2f}, run {self.run(cell.digests[r])}" for r, v in pairs)
+        return "\n".join(f"{r.label}: {v:.2f}, run {self.run(cell.digests[r])}" for r, v in pairs)
 
 
 def facts(frame: "pd.DataFrame", tracker: str | None) -> Facts:

@@ -1,7 +1,8 @@
 """The definition of a cell: which trials make it, its mean and its spread.
 
-A cell is one initialization of one network on one target under one protocol; its trials differ in their seeds
-alone. Every table, sentence, chart, comparison and claim takes its cells from here. Values are in per cent.
+A cell is one initialization of one network on one target under one protocol; its trials differ in the seeds
+of pre-training and fine-tuning alone. Every table, sentence, chart, comparison and claim takes its cells from
+here. Values are in per cent.
 """
 
 from collections import Counter
@@ -34,11 +35,16 @@ Row = dict[str, Any]  # of the frame: one trial
 
 
 class Repeat(NamedTuple):
-    """What the trials of one cell differ in; this version pre-trains once and has no folds."""
+    """What the trials of one cell differ in."""
 
     pretrain_seed: int
     fold: int
     seed: int
+
+    @property
+    def label(self) -> str:
+        """The repeat as people write it: `seed 1`, `pre-training 1, seed 0`."""
+        return (f"pre-training {self.pretrain_seed}, " if self.pretrain_seed else "") + f"seed {self.seed}"
 
 
 class ComparisonGroup(NamedTuple):
@@ -99,8 +105,11 @@ class Cell:
 
     @property
     def mean(self) -> float:
-        """Mean over finished repeats; nan where there are none."""
-        return mean(self.values.values()) if self.values else nan
+        """Mean over pre-trainings of the mean over finished seeds; nan where there are none."""
+        found: dict[int, list[float]] = {}
+        for repeat, value in self.values.items():
+            found.setdefault(repeat.pretrain_seed, []).append(value)
+        return mean(map(mean, found.values())) if found else nan
 
     @property
     def std(self) -> float:
@@ -198,14 +207,14 @@ def _key(row: Row) -> CellKey:
 
 
 def _repeat(row: Row) -> Repeat:
-    return Repeat(0, 0, row["seed"])
+    return Repeat(int(row.get("pretrain_seed") or 0), 0, row["seed"])
 
 
 def _check_repeats(grouped: Mapping[CellKey, Mapping[str, list[Row]]]) -> None:
     """Raise InputError where two units are one repeat, whose protocols the record does not tell apart."""
     problems = [
         f"{key.initialization} → {key.target}, {network_id(key.architecture, key.backbone)}: {count} units "
-        f"are seed {repeat.seed} of one cell, and their settings are not recorded; run the same command again"
+        f"are {repeat.label} of one cell, and their settings are not recorded; run the same command again"
         for key, units in grouped.items()
         for repeat, count in Counter(_repeat(rows[0]) for rows in units.values()).items()
         if count > 1
@@ -246,5 +255,5 @@ def divide(frame: "pd.DataFrame", names: Sequence[str]) -> "Iterator[tuple[Row, 
     if not names:
         yield {}, frame
         return
-    for values, part in frame.groupby(list(names), sort=False):
+    for values, part in frame.groupby(list(names), sort=False, dropna=False):
         yield dict(zip(names, values, strict=True)), part

@@ -25,7 +25,9 @@ FACTORS: dict[str, tuple[Any, ...]] = {  # with their defaults; an empty one mus
     "target": (),
     "target_size": (1.0,),
     "seed": (0, 1, 2),
+    "pretrain_seed": (0,),
 }
+SEEDS = ("seed", "pretrain_seed")
 MAX_IMAGES = 10**9
 
 Report = Callable[[KeyPath, str], None]
@@ -114,7 +116,7 @@ class Factors:
             return self.name(value, (*architectures(), *SURVIVAL_MODELS), key, path)
         if key == "sample_size":
             return None if value == "all" else int(value)
-        return int(value) if key == "seed" else float(value)
+        return int(value) if key in SEEDS else float(value)
 
     def initialization(self, text: str, path: KeyPath) -> tuple[str, int | None]:
         """ "CheXpert-20k" is 20,000 images of CheXpert, as the paper writes it."""
@@ -169,7 +171,7 @@ def expand(name: str, factors: dict[str, list[Any]], settings: Settings) -> Iter
 def _product(name: str, factors: dict[str, list[Any]], settings: Settings) -> Iterator[Trial]:
     unsized = (*UNTRAINED, *self_supervised())
     for (source, own_size), size, *rest in product(*(factors[key] for key in FACTORS)):
-        backbone, architecture, target, target_size, seed = rest
+        backbone, architecture, target, target_size, seed, pretrain_seed = rest
         task = settings.card(target).task
         yield Trial(
             experiment=name,
@@ -182,5 +184,6 @@ def _product(name: str, factors: dict[str, list[Any]], settings: Settings) -> It
             seed=seed,
             task=task,
             headline=headline_metric(target, settings),
+            pretrain_seed=None if source in UNTRAINED else pretrain_seed,
             settings=settings,
         )

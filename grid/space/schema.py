@@ -81,6 +81,7 @@ class Block:
     architecture: Factor[str] = FACTORS["architecture"]
     target_size: Factor[Share] = FACTORS["target_size"]
     seed: Factor[Seed] = FACTORS["seed"]
+    pretrain_seed: Factor[Seed] = FACTORS["pretrain_seed"]
 
 
 @dataclass(frozen=True)

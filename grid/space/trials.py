@@ -75,6 +75,7 @@ class Trial:
     protocol: str = ""  # names the settings that its result depends on: grid/space/protocols.py
     source_protocol: str = ""  # the same of its pre-training; "" where the grid trains none
     headline: str = ""  # the metric that chooses its weights and stands in its tables
+    pretrain_seed: int | None = None  # of its pre-training; None where the grid trains none
     settings: Settings = field(repr=False, compare=False, default=Settings())
 
     @property
@@ -89,10 +90,14 @@ class Trial:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Trial":
-        """Read a stored trial; one of version 0.3.1 has no task, no protocols, and the paper's metric."""
+        """Read a stored trial; one of version 0.3.1 has no task, no protocols, and the paper's metric.
+
+        It pre-trained with seed 0.
+        """
         stored = {name: values[name] for name in _STORED if name in values}
         task = task_of(values["architecture"])
-        older = {"task": task, "headline": PAPER_METRICS[task]}
+        seed = None if values["source"] in UNTRAINED else 0
+        older = {"task": task, "headline": PAPER_METRICS[task], "pretrain_seed": seed}
         return cls(initialization=values["source"], **older | stored)
 
 

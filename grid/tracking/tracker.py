@@ -94,7 +94,7 @@ class Tracker:
             )
             self._remember(run)
             if created:
-                self.connection.log_batch(run.info.run_id, params=_params(unit))
+                self.connection.log_batch(run.info.run_id, params=_params(unit, self.plan))
         return self.runs[digest][0]
 
     def _tag_superseded(self, runs: list[Any]) -> None:
@@ -145,7 +145,7 @@ class Tracker:
         metrics = [Metric(f"result.{key}", float(value), ended, 0) for key, value in results.items()]
         tags = [RunTag("medpt.version", str(marker.version)), RunTag("medpt.host", marker.host)]
         # The parameters again: a process may have been killed before it sent them
-        params = _params(self.plan.units[digest])
+        params = _params(self.plan.units[digest], self.plan)
         self.connection.log_batch(run_id, metrics=metrics, params=params, tags=tags)
         for file in self.store.small_artifacts(digest):
             self.connection.log_artifact(run_id, str(file))
@@ -195,19 +195,20 @@ def _milliseconds(seconds: float) -> int:
     return int(seconds * 1000)
 
 
-def _params(unit: Unit) -> list[Any]:
+def _params(unit: Unit, plan: Plan) -> list[Any]:
     from mlflow.entities import Param
 
     values = unit.spec.to_json()
     protocol = values.pop("protocol", {})
-    flat = values | {f"protocol.{key}": value for key, value in protocol.items()} | _factors(unit)
+    flat = values | {f"protocol.{key}": value for key, value in protocol.items()} | _factors(unit, plan)
     return [Param(key, str(value)[:MAX_PARAM]) for key, value in flat.items()]
 
 
-def _factors(unit: Unit) -> dict[str, str]:
+def _factors(unit: Unit, plan: Plan) -> dict[str, str]:
     """Return the factors that a query names differently than the specification."""
-    if isinstance(unit.spec, Finetune):
-        return {"target": unit.spec.dataset}
-    if isinstance(unit.spec, Pretrain):
-        return {"source": "+".join(unit.spec.datasets)}
-    return {}
+    spec = unit.spec
+    found = {"target": spec.dataset} if isinstance(spec, Finetune) else {}
+    if isinstance(spec, Pretrain):
+        found = {"source": "+".join(spec.datasets)}
+    trained = plan.units.get(getattr(spec, "weights", None) or "", unit).spec
+    return found | ({"pretrain_seed": str(trained.seed)} if isinstance(trained, Pretrain) else {})

@@ -156,9 +156,9 @@ def run_grid(space: Path, data: Path, out: Path, *options: str) -> str:
 def frame_of(space: str, out: Path) -> dict[str, Any]:
     """Load the results of a space: its columns, and its rows with None for a missing value.
 
-    `run_id` is left out of the rows, because MLflow draws it; `headline` and `items` are younger than 0.3.1.
+    `run_id` is left out of the rows, because MLflow draws it; the others are younger than 0.3.1.
     """
-    frame = load_results(space, out).drop(columns=["headline", "items"])
+    frame = load_results(space, out).drop(columns=["headline", "items", "pretrain_seed"])
     rows = frame.drop(columns="run_id").to_dict("records")
     return {"columns": list(frame.columns), "rows": [_without_nan(row) for row in rows]}
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from grid.plan.plan import Plan, Unit
 from grid.plan.planner import build_plan
 from grid.space import reader
 from grid.space.sources import source_architecture, source_datasets
-from grid.space.trials import Settings
+from grid.space.trials import Settings, Trial
 from medpt.identity import canonical_json, stream_seed
 from medpt.protocol import TrainingProtocol
 from medpt.specs import Finetune, Pretrain
@@ -213,3 +214,37 @@ def test_target_never_changes_a_source(tmp_path: Path) -> None:
         assert {spec.split for spec in sources.values()} == {"all"}  # type: ignore[attr-defined]
         pretrained.append({spec.unguarded.digest for spec in specs})
     assert pretrained[0] == pretrained[1]
+
+
+REPEATED = """
+experiments:
+  - initialization: [random, "imagenet*", ISIC2019]
+    backbone: [resnet18]
+    target: [DRIVE, CIFAR-100]
+    seed: [0, 1]
+    pretrain_seed: {seeds}
+"""
+
+
+def test_each_pretrain_seed_is_one_pretraining_that_trials_share(tmp_path: Path) -> None:
+    once, twice = (tmp_path / "once.yaml", tmp_path / "twice.yaml")
+    once.write_text(REPEATED.format(seeds="[0]"))
+    twice.write_text(REPEATED.format(seeds="[0, 1]"))
+    before, after = planned(str(once)), planned(str(twice))
+    assert set(before.units) < set(after.units)  # seed 0 keeps its names
+    assert after.counts() == before.counts() + Counter(pretrain=1, finetune=4)
+    assert len(after.trials) == len(before.trials) + 4  # not of random and published weights
+    found = {(trial.initialization, trial.pretrain_seed) for trial, _ in after.trials}
+    assert found == {("random", None), ("imagenet*", None), ("ISIC2019", 0), ("ISIC2019", 1)}
+    for trial, name in after.trials:
+        spec = after.units[name].spec
+        if trial.initialization == "ISIC2019":
+            assert after.units[spec.weights].spec.seed == trial.pretrain_seed  # type: ignore[attr-defined]
+    assert len({unit.label for unit in after.units.values()}) == len(after.units)
+
+
+def test_trial_of_an_old_plan_has_pretrain_seed_0() -> None:
+    trial = next(trial for trial, _ in planned().trials if trial.initialization == "ISIC2019")
+    stored = trial.to_json()
+    del stored["pretrain_seed"]
+    assert Trial.from_json(stored) == trial

@@ -300,6 +300,26 @@ def test_by_seed_and_experiment_divide_cells() -> None:
     assert results.cells(frame, "miou", ["target"])[["n", "planned"]].to_numpy().tolist() == [[2, 2]]
 
 
+def test_pretrain_seeds_are_repeats_of_one_cell() -> None:
+    kind = (("ISIC2019", "bbbbbbbb"), "DRIVE", 1.0, "aaaaaaaa")
+    runs = [(0, 0, 0.5), (0, 1, 0.7), (1, 0, 0.9)]  # pre-training, seed, value
+    rows = [
+        trial(kind, seed, "finished", value) | {"pretrain_seed": source, "digest": f"{source}{seed}"}
+        for source, seed, value in runs
+    ]
+    rows.append(trial((("random", ""), *kind[1:]), 0, "finished", 0.4) | {"pretrain_seed": None})
+    frame = frame_of(rows).astype({"pretrain_seed": "Int64"})
+    source, random = find_cells(frame, "miou")
+    assert [repeat.label for repeat in source.values] == ["seed 0", "seed 1", "pre-training 1, seed 0"]
+    assert source.mean == pytest.approx((60 + 90) / 2)
+    assert [repeat.label for repeat in random.values] == ["seed 0"]
+    assert [
+        difference.subject for difference in differences(*compared_groups([source, random]).values())
+    ] == ["this source"]
+    divided = results.cells(frame, "miou", ["pretrain_seed"])
+    assert divided["mean"].to_list() == pytest.approx([60.0, 90.0, 40.0])
+
+
 def test_unknown_factor_is_named() -> None:
     row = trial((("random", ""), "DRIVE", 1.0, "aaaaaaaa"), 0, "finished", 0.5)
     with pytest.raises(InputError, match="--by targt: no such factor; did you mean target"):
