@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from grid.claims.published import matching_cells
 from grid.plan import cost
@@ -13,6 +14,11 @@ from grid.plan.plan import Plan
 from grid.store.store import Store
 from grid.store.verification import verify
 from medpt import cli
+from medpt.data.manifest import MANIFEST, Manifest
+from medpt.errors import InputError
+from medpt.specs import Prepare
+
+CLASSES_SHOWN = 6
 
 
 def print_plan(plan: Plan, store: Store, found: SpaceDatasets, console: Console) -> None:
@@ -29,6 +35,8 @@ def print_plan(plan: Plan, store: Store, found: SpaceDatasets, console: Console)
     trials, units = cli.count(len(plan.trials), "trial"), cli.count(len(plan.units), "unit")
     console.print(f"{trials}, {units}; {unshared}")
     console.print(_table(plan, finished, hours))
+    if counts := counts_table(plan, store, finished):
+        console.print(counts)
     if cells := matching_cells(plan):
         console.print(f"published cells that would be filled: {', '.join(cells)}")
     missing = sorted(name for name, value in found.fingerprints.items() if value == ABSENT)
@@ -45,6 +53,34 @@ def units_without_sharing(plan: Plan) -> int:
     needs = [plan.units[name].needs for _, name in plan.trials]
     indirect = sum(len(plan.units[need].needs) for direct in needs for need in direct)
     return sum(1 + len(direct) for direct in needs) + indirect
+
+
+def counts_table(plan: Plan, store: Store, finished: set[str]) -> Table | None:
+    """Return the images of prepared datasets by split, with images or pixels by class; None without any."""
+    table = Table(box=None, padding=(0, 2))
+    table.add_column("prepared")
+    table.add_column("split")
+    table.add_column("images", justify="right")
+    table.add_column("images or pixels of each class", overflow="fold")
+    prepared = {name: unit for name, unit in plan.units.items() if isinstance(unit.spec, Prepare)}
+    for name, unit in prepared.items():
+        if name in finished and (manifest := _manifest(store, name)):
+            for split, images in sorted(manifest.images.items(), reverse=True):
+                table.add_row(Text(unit.label), split, f"{images:,}", Text(_classes(manifest.counts[split])))
+    return table if table.row_count else None
+
+
+def _manifest(store: Store, digest: str) -> Manifest | None:
+    try:
+        return Manifest.read(store.file(digest, MANIFEST).parent)
+    except (InputError, OSError):  # a run prepares damaged data again
+        return None
+
+
+def _classes(counts: Mapping[str, int]) -> str:
+    shown = [f"{name} {count:,}" for name, count in list(counts.items())[:CLASSES_SHOWN]]
+    more = len(counts) - len(shown)
+    return ", ".join(shown) + (f", and {more} more" if more else "")
 
 
 def _table(plan: Plan, finished: set[str], hours: Mapping[str, Mapping[str, float]]) -> Table:

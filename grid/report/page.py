@@ -182,6 +182,7 @@ def _work(stored: StoredSpace) -> dict[str, Any]:
         "seconds": stored.seconds(),
         "shared_images": shared_data.compared(stored),
         "shared_classes": shared_data.classes(stored),
+        "own_copies": shared_data.own_copies(stored),
     }
 
 
