@@ -18,7 +18,7 @@ from rich.text import Text
 
 from grid import results
 from grid.options import add_filter_argument, add_result_arguments, command_parser
-from grid.results import comparisons, effects
+from grid.results import comparisons, effects, standings
 from grid.results.cells import UNSCALED, CellKey, find_cells
 from grid.results.comparisons import DIVIDING, MARGIN
 from grid.results.display import METRIC_NAMES, format_mean, initialization_name, target_name
@@ -70,7 +70,12 @@ Question = Callable[["pd.DataFrame", QueryOptions, Shown], "pd.DataFrame"]
 
 
 def _cells(frame: "pd.DataFrame", options: QueryOptions, shown: Shown) -> "pd.DataFrame":
-    return comparisons.cell_table(frame, options.metric, options.by or BY, shown)
+    import pandas as pd
+
+    table = comparisons.cell_table(frame, options.metric, options.by or BY, shown)
+    cells = [cell for cell in find_cells(frame, options.metric) if cell.key in shown]
+    controls = standings.rows(cells, frame.attrs.get("controls", ()), list(table.columns))
+    return pd.concat([table, controls], ignore_index=True) if len(controls) else table
 
 
 def _compare(frame: "pd.DataFrame", options: QueryOptions, shown: Shown) -> "pd.DataFrame":
@@ -153,7 +158,8 @@ def main(arguments: list[str] | None = None) -> int:
 def query(options: QueryOptions) -> None:
     """Print the answer to a question."""
     frame = results.load(options.space, options.out, options.tracking_uri)
-    for warning in frame.attrs["warnings"]:
+    doubts = standings.warnings(find_cells(frame, options.metric), frame.attrs["controls"])
+    for warning in (*frame.attrs["warnings"], *doubts):
         print(f"warning: {warning}", file=sys.stderr)
     table = answer(frame, options)
     if options.format == "csv":

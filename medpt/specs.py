@@ -4,65 +4,19 @@ The digest of a specification names its result, wherever and whenever it is comp
 same work. Raise the `version` of a class when a change of code changes its numbers.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, Literal
 
-from medpt.identity import digest, to_json
 from medpt.protocol import TrainingProtocol, decision
+from medpt.unit_spec import SPECS as SPECS
+from medpt.unit_spec import UnitSpec
 
 CLASSIFIER = "classifier"
 SUPERVISED = "supervised"  # the method of a pre-training on its own labels
 NO_NETWORK = "none"  # the initialization of a model without a deep network
 HANDCRAFTED = "handcrafted"  # stands where the backbone does, for features without a network
-
-SPECS: "dict[str, type[UnitSpec]]" = {}  # the class of each kind, in the order of their definition
-
-
-@dataclass(frozen=True)
-class UnitSpec(ABC):
-    """One kind of unit: its fields determine the result, its class variables describe the kind.
-
-    A unit that prepares data is run by Ray Data; every other one by `run` of `medpt.units.<kind>`.
-    """
-
-    kind: ClassVar[str]
-    version: ClassVar[int]
-    title: ClassVar[str]  # of its row in the table of --dry-run
-    verb: ClassVar[str]  # of the progress line, such as "fine-tuning"
-    makes_data: ClassVar[bool] = False
-    typical_seconds: ClassVar[float] = 0.0  # of a kind that does not train, within a factor of ten
-    networks_kept: ClassVar[int] = 0  # copies of the network among a finished unit's artifacts
-    omitted_when_none: ClassVar[tuple[str, ...]] = ()  # fields that are younger than stored results
-
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        SPECS[cls.kind] = cls
-
-    @abstractmethod
-    def inputs(self) -> tuple[str, ...]:
-        """Return the digests of what must be finished first, data before weights.
-
-        Some may name nothing that is planned: published weights, and what is only used where it is planned.
-        """
-
-    @cached_property
-    def digest(self) -> str:
-        """The 64 hexadecimal digits that name the result under today's version of the kind."""
-        return digest({"kind": self.kind, "version": self.version, "spec": self.to_json()})
-
-    def to_json(self) -> dict[str, Any]:
-        return to_json(self)
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """Build a specification from what `to_json` and JSON made of one."""
-        parsed: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        if "protocol" in parsed:
-            parsed["protocol"] = TrainingProtocol.from_json(parsed["protocol"])
-        return cls(**parsed)
 
 
 @dataclass(frozen=True)
@@ -272,3 +226,48 @@ class Filters(UnitSpec):
 
     def inputs(self) -> tuple[str, ...]:
         return (self.weights,)
+
+
+@dataclass(frozen=True)
+class Probe(UnitSpec):
+    """A linear model on the frozen features of an image dataset, for each of some networks.
+
+    Of random weights, network n is drawn by seed + n: the control of docs/statistics.md. Trained weights
+    have one network.
+    """
+
+    kind = "probe"
+    version = 1
+    title = "probe"
+    verb = "probing"
+    typical_seconds = 120.0
+
+    initialization: str
+    weights: str | None  # as in Finetune
+    dataset: str
+    data: str  # digest of Prepare
+    backbone: str
+    seed: int = 0
+    networks: int = 1
+    images: int = decision(2_000, "training images that the linear model is fitted to, at most")
+    extensions: Mapping[str, str] = field(default_factory=dict)  # by medpt.extensions.versions
+
+    def inputs(self) -> tuple[str, ...]:
+        return (self.data, self.weights) if self.weights else (self.data,)
+
+
+@dataclass(frozen=True)
+class ImageFree(UnitSpec):
+    """What is predicted of a target's test set without a look at its images: constants, file facts, ids."""
+
+    kind = "image_free"
+    version = 1
+    title = "no images"
+    verb = "predicting"
+    typical_seconds = 20.0
+
+    dataset: str
+    data: str  # digest of Prepare
+
+    def inputs(self) -> tuple[str, ...]:
+        return (self.data,)

@@ -176,6 +176,7 @@ def test_space_reads_only_below_the_data_folder(folder: str, tmp_path: Path) -> 
     (tmp_path / "data" / "linked").symlink_to(tmp_path / "elsewhere")
     text = """
 title: a test
+controls: false
 experiments: [{initialization: [random], backbone: [resnet18], target: [DRIVE], seed: [0]}]
 datasets: {DRIVE: {folder: FOLDER}}
 """

@@ -102,10 +102,13 @@ def _limits(options: AdviseOptions) -> list[str]:
 
 def _offer(options: AdviseOptions, plan: Any, frame: Any, dataset: Any) -> "tuple[StoredSpace, Offer]":
     from grid.advise.candidates import offered
+    from grid.results import standings
+    from grid.results.cells import find_cells
     from grid.results.stored_space import StoredSpace
     from grid.store.store import Store
 
-    stored = StoredSpace(plan, Store(options.out), list(frame.attrs["warnings"]))
+    doubts = standings.warnings(find_cells(frame), frame.attrs["controls"])
+    stored = StoredSpace(plan, Store(options.out), [*frame.attrs["warnings"], *doubts])
     offer = offered(stored, frame, dataset.info.task, options.backbone)
     _check_weights(options.imagenet_weights, offer)
     return stored, offer

@@ -54,7 +54,7 @@ class Plan:
     analysis with those of its units. `protocols` gives the settings of each hash that trials have.
     `selection` is "" or says which trials of the space were selected, such as `--filter seed=1`. `cards` are
     those of the users' datasets that it reads. `partial` has the number of images of each built-in dataset of
-    which the run had a part.
+    which the run had a part. `controls` are the digests of the units that grid/plan/controls.py plans.
     """
 
     space: str
@@ -66,6 +66,7 @@ class Plan:
     selection: str = ""
     cards: Mapping[str, DatasetCard] = field(default_factory=dict)
     partial: Mapping[str, int] = field(default_factory=dict)
+    controls: tuple[str, ...] = ()
 
     @cached_property
     def digest(self) -> str:
@@ -79,8 +80,9 @@ class Plan:
 
     @property
     def results(self) -> set[str]:
-        """The digests of what the space asks for: of trials and analyses, without their inputs."""
-        return {name for _, name in self.trials} | {name for _, names in self.analyses for name in names}
+        """The digests of what the space asks for: of trials, analyses and controls, without their inputs."""
+        analyses = {name for _, names in self.analyses for name in names}
+        return {name for _, name in self.trials} | analyses | set(self.controls)
 
     def counts(self) -> Counter[str]:
         return Counter(unit.kind for unit in self.units.values())
@@ -94,6 +96,7 @@ class Plan:
             "protocols": self.protocols,
             "selection": self.selection,
             "units": {name: unit.to_json() for name, unit in self.units.items()},
+            **({"controls": self.controls} if self.controls else {}),
             **({"cards": {name: card.to_json() for name, card in self.cards.items()}} if self.cards else {}),
             **({"partial": self.partial} if self.partial else {}),
         }
@@ -113,6 +116,7 @@ class Plan:
             selection=values.get("selection", ""),
             cards={name: DatasetCard.from_json(card) for name, card in values.get("cards", {}).items()},
             partial=values.get("partial", {}),
+            controls=tuple(values.get("controls", ())),
         )
 
 
@@ -133,6 +137,7 @@ def merge(plans: Sequence[Plan]) -> Plan:
         protocols={name: values for plan in plans for name, values in plan.protocols.items()},
         cards={name: card for plan in plans for name, card in plan.cards.items()},
         partial={name: images for plan in plans for name, images in plan.partial.items()},
+        controls=tuple(dict.fromkeys(name for plan in plans for name in plan.controls)),
         selection="" if not all(plan.selection for plan in plans) else plans[-1].selection,
     )
     return replace(merged, units=_needed(merged))

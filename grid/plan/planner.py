@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from grid.plan.controls import add_controls
 from grid.plan.data_request import DataRequest, preparation, source_data, target_data
 from grid.plan.initialization import (
     PretrainRequest,
@@ -54,12 +55,14 @@ def build_plan(
     planner = Planner(fingerprints, published, contents or {})
     trials = tuple((trial, planner.add_trial(trial)) for trial in space.trials)
     analyses = tuple((entry, tuple(planner.add_analysis(entry))) for entry in space.analyses)
+    controls = add_controls(planner, space.trials)
     return Plan(
         space=space.name,
         title=space.title,
         trials=trials,
         analyses=analyses,
         units=planner.units,
+        controls=controls,
         protocols=protocols_of(space),
         selection=space.selection,
         cards={name: space.cards[name] for name in space_datasets(space) if name in space.cards},

@@ -30,6 +30,7 @@ from grid.report.chart_files import Figures
 from grid.report.paper_items import PAPER_ITEMS
 from grid.report.trial_section import Facts
 from grid.results import frame as results
+from grid.results import standings
 from grid.results.cells import Cell, Column, find_cells
 from grid.results.display import BACKBONES, METRIC_NAMES, column_name, format_cell
 from grid.results.stored_space import StoredSpace
@@ -122,6 +123,8 @@ def page(
     data, cohorts = provenance.datasets(stored), survival.cohorts(stored)
     notes = provenance.notes(data) | survival.notes(cohorts, stored)
     of_paper = sections.build_sections(frame, stored, notes, cohorts)
+    found = standings.standings(cells, frame.attrs.get("controls", ()))
+    stored.warnings += [text for each in found for text in each.warnings()]
     rest = find_cells(frame[[not own for own in sections.belong_to(frame, PAPER_ITEMS)]])
     return {
         "plan": stored.plan,
@@ -133,6 +136,7 @@ def page(
         "judged": sections.judge_claims(frame, of_paper, stored) if of_paper else [],
         "errata": statements.errata(),
         **_results(rest, stored),
+        "standings": found,
         "compared": provenance.comparisons(rest, notes),
         "galleries": images.galleries(cells, stored.artifact, MOST_GALLERIES),
         **_work(stored),

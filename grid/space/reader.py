@@ -159,6 +159,7 @@ class _Reader:
             transfer_decoder=self.data.get("transfer_decoder", False),
             survival=self.survival(),
             metrics=self.data.get("metrics"),
+            controls=self.data.get("controls", "phantom" not in self.data),
             cards=self.cards,
         )
 

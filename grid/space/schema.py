@@ -135,6 +135,7 @@ class SpaceFile:
     survival: Mapping[str, Options | None] | None = None
     transfer_decoder: bool = False
     metrics: Literal["paper"] | None = None
+    controls: bool | None = None  # None: of real data, not of synthetic ones
     experiments: tuple[Block, ...] = field(
         default=(), metadata=accepts("a list of blocks of factors", min_length=1)
     )

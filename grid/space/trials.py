@@ -50,6 +50,7 @@ class Settings:
     transfer_decoder: bool = False  # paper, 4.2: "only the encoder"
     survival: dict[str, dict[str, Any]] = field(default_factory=dict)  # options by model
     metrics: Literal["paper"] | None = None  # headline metrics; None: those of grid/space/protocols.py
+    controls: bool = False  # of each target: grid/plan/controls.py
     cards: Mapping[str, DatasetCard] = field(default_factory=dict)  # of users' datasets, by name
 
     def of(self, dataset: str) -> DatasetSettings:

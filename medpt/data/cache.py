@@ -23,7 +23,7 @@ from medpt.identity import canonical_json
 
 INDEX = "index.npz"
 READ_ROWS = 64  # of a shard in memory at a time
-COLUMNS = ("ids", "splits", "groups", "labels", "pixels", "outside")
+COLUMNS = ("ids", "splits", "groups", "labels", "pixels", "outside", "files")
 
 Column = Sequence[Any] | np.ndarray
 

@@ -7,6 +7,7 @@ and can be pickled, so that a worker need not list the files again.
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from math import isnan
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,6 +45,13 @@ class Record:
     def id(self) -> str:
         """Unique within the dataset."""
         return self.image_path if self.slice is None else f"{self.image_path}#{self.slice}"
+
+    @property
+    def known_label(self) -> int | list[float | None] | None:
+        """The label with None in place of nan, which JSON lacks."""
+        if not isinstance(self.label, tuple):
+            return self.label
+        return [None if isnan(value) else value for value in self.label]
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

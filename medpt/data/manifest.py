@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 FORMAT = 2  # of the folder; raise it when a reader of the old one would go wrong
 MANIFEST = "manifest.json"
 OUTSIDE = "outside"  # a column of what was cut around a point
+FILE = "file"  # a column of medpt.data.file_facts, which shards of version 0.3.1 lack
 FACTS = ("id", "split", "group", "label", "pixels")  # the columns that are cheap to read
 
 
@@ -95,6 +96,7 @@ class Index:
     segmentation, and float32 (N, K) of 1, 0 and nan (unknown) for multilabel; pixels are
     int64 (N, K), pixels per class without those to ignore, or None for classification. `outside` float (N, K)
     are the pixels per class of the whole photograph that a cut around a point left out, where there was one.
+    `files` float (N, 4) are medpt.data.file_facts.FILE_FACTS, None in data that version 0.3.1 prepared.
     """
 
     dataset: str
@@ -108,6 +110,7 @@ class Index:
     labels: np.ndarray
     pixels: np.ndarray | None
     outside: np.ndarray | None = None
+    files: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -157,12 +160,15 @@ def read_index(folder: Path) -> Index:
 def read_facts(
     folder: Path, shards: Sequence[ShardInfo], cut: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, *tuple[np.ndarray | None, ...]]:
-    """ids, splits, groups, labels, pixels and outside of Index, over all rows of the shards in order."""
-    table = read_columns(folder, shards, (*FACTS, OUTSIDE) if cut else FACTS)
+    """Return ids, splits, groups, labels, pixels, outside and files of Index, of all shards in order."""
+    having = all(_has_column(folder, shard, FILE) for shard in shards)
+    further = [name for name, wanted in ((OUTSIDE, cut), (FILE, having)) if wanted]
+    table = read_columns(folder, shards, (*FACTS, *further))
     ids, splits, groups = (np.array(table[name].to_pylist(), dtype=str) for name in FACTS[:3])
     outside = _numbers(table[OUTSIDE], np.float64) if cut else None
     labels = _labels(table["label"])
-    return ids, splits, groups, labels, _numbers(table["pixels"], np.int64), outside
+    files = _numbers(table[FILE], np.float64) if having else None
+    return ids, splits, groups, labels, _numbers(table["pixels"], np.int64), outside, files
 
 
 def read_columns(folder: Path, shards: Sequence[ShardInfo], names: Sequence[str]) -> pa.Table:
@@ -170,6 +176,17 @@ def read_columns(folder: Path, shards: Sequence[ShardInfo], names: Sequence[str]
     import pyarrow as pa
 
     return pa.concat_tables(_columns(folder, shard, names) for shard in shards)
+
+
+def _has_column(folder: Path, shard: ShardInfo, name: str) -> bool:
+    """Whether a shard has a column; a damaged one, which `read_columns` reports, counts as having it."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        return name in parquet.read_schema(folder / shard.name).names
+    except (OSError, pa.ArrowException):
+        return True
 
 
 def _columns(folder: Path, shard: ShardInfo, names: Sequence[str]) -> pa.Table:

@@ -17,8 +17,19 @@ import numpy as np
 
 from medpt.data import image_hash, splits
 from medpt.data.dataset import IGNORE
+from medpt.data.file_facts import describe_file
 from medpt.data.label_counts import judge, unfit_labels
-from medpt.data.manifest import FORMAT, OUTSIDE, Index, Manifest, ShardInfo, damage, read_facts, shard_info
+from medpt.data.manifest import (
+    FILE,
+    FORMAT,
+    OUTSIDE,
+    Index,
+    Manifest,
+    ShardInfo,
+    damage,
+    read_facts,
+    shard_info,
+)
 from medpt.errors import InputError
 from medpt.files import TEMPORARY, read_json, remove, replacing, sha256, write_json
 from medpt.identity import canonical_json
@@ -51,12 +62,13 @@ def schema(size: int, cut: bool = False, several: bool = False) -> pa.Schema:
 
     `exact` and `near` are the hashes of the decoded image (medpt.data.image_hash). With `cut` there is also
     `outside`, what the mask holds beside the square that roi cut: pixels per class, in prepared pixels. With
-    `several` an image has a label for each class, 1, 0 or nan.
+    `several` an image has a label for each class, 1, 0 or nan. `file` are medpt.data.file_facts.FILE_FACTS.
     """
     import pyarrow as pa
 
     columns = {"id": pa.string(), "split": pa.string(), "group": pa.string()}
     columns["label"] = pa.list_(pa.float32()) if several else pa.int64()
+    columns[FILE] = pa.list_(pa.float64())
     pixels = {"image": pa.binary(size * size * 3), "mask": pa.binary(size * size)}
     names = {name: pa.binary(image_hash.BYTES) for name in NAMES}
     counts = {"pixels": pa.list_(pa.int64())} | ({OUTSIDE: pa.list_(pa.float64())} if cut else {})
@@ -147,7 +159,9 @@ def write(
 def _read(
     dataset: Dataset, rows: Sequence[Row], pipeline: str, locate: Locate | None
 ) -> tuple[dict[str, list[Any]], list[str]]:
-    columns: dict[str, list[Any]] = {name: [] for name in ("row", *NAMES, "image", "mask", "pixels", OUTSIDE)}
+    columns: dict[str, list[Any]] = {
+        name: [] for name in ("row", FILE, *NAMES, "image", "mask", "pixels", OUTSIDE)
+    }
     problems = []
     for row in rows:
         try:
@@ -162,24 +176,27 @@ def _read(
 
 def _pixels(
     dataset: Dataset, row: Row, pipeline: str, locate: Locate | None
-) -> tuple[bytes, bytes, np.ndarray, np.ndarray | None, list[int] | None, list[float] | None]:
+) -> tuple[
+    tuple[float, ...], bytes, bytes, np.ndarray, np.ndarray | None, list[int] | None, list[float] | None
+]:
     from medpt.data.preprocess import preprocess_pair
 
     segments = dataset.info.task == "segmentation"
     whole = dataset.mask(row.record) if segments else None
     decoded = dataset.image(row.record)
+    file = describe_file(dataset.root / row.record.image_path, decoded.shape)
     names = image_hash.exact_hash(decoded), image_hash.perceptual_hash(decoded)
     centre = locate(decoded, row) if locate else None
     image, mask = preprocess_pair(decoded, whole, pipeline, centre)
     if mask is None or whole is None:
-        return *names, image, None, None, None
+        return file, *names, image, None, None, None
     counts = np.bincount(mask.ravel(), minlength=IGNORE + 1)
     known = len(dataset.info.classes)
     foreign = [int(value) for value in np.flatnonzero(counts[:IGNORE]) if value >= known]
     if foreign:
         raise InputError(f"mask has the values {foreign}; accepted: 0 to {known - 1}, and {IGNORE} to ignore")
     beside = _outside(whole, pipeline, centre, known) if centre else None
-    return *names, image, mask, counts[:known].tolist(), beside
+    return file, *names, image, mask, counts[:known].tolist(), beside
 
 
 def _outside(whole: np.ndarray, pipeline: str, centre: tuple[float, float], known: int) -> list[float]:
@@ -203,6 +220,7 @@ def _table(columns: dict[str, list[Any]], kinds: pa.Schema) -> pa.Table:
             "split": [row.split for row in columns["row"]],
             "group": [record.group_id for record in records],
             "label": [-1 if record.label is None else record.label for record in records],
+            FILE: columns[FILE],
             **{name: columns[name] for name in NAMES},
             "image": [image.tobytes() for image in columns["image"]],
             "mask": [None if mask is None else mask.tobytes() for mask in columns["mask"]],
@@ -229,13 +247,8 @@ def _write_parquet(table: pa.Table, path: Path) -> None:
 
 
 def _plan_digest(rows: Sequence[Row], pipeline: str) -> str:
-    facts = [[row.record.id, row.split, row.record.group_id, _known(row.record.label)] for row in rows]
-    return _digest([FORMAT, pipeline, facts])
-
-
-def _known(label: int | tuple[float, ...] | None) -> Any:
-    """The label for JSON, which has no nan."""
-    return [None if value != value else value for value in label] if isinstance(label, tuple) else label
+    facts = [[row.record.id, row.split, row.record.group_id, row.record.known_label] for row in rows]
+    return _digest([FORMAT, FILE, pipeline, facts])
 
 
 def _digest(value: Any) -> str:

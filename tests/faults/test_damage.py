@@ -34,6 +34,7 @@ title: three trials
 size: 32
 pretrain: {min_steps: 0, max_steps: 40, evaluate_every: 10}
 finetune: {min_steps: 0, max_steps: 30, evaluate_every: 10}
+controls: false
 experiments:
   - initialization: [random, ISIC2019]
     backbone: [shufflenet_v2]

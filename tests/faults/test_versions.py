@@ -10,6 +10,7 @@ from medpt.specs import Pretrain
 TEXT = """
 title: two units of each kind
 size: 32
+controls: false
 experiments:
   - initialization: [random, ISIC2019]
     backbone: [shufflenet_v2]

@@ -14,8 +14,10 @@ from medpt.specs import (
     Features,
     Filters,
     Finetune,
+    ImageFree,
     Prepare,
     Pretrain,
+    Probe,
     Slides,
     Survive,
     Svcca,
@@ -38,6 +40,9 @@ EXAMPLES: list[tuple[UnitSpec, tuple[str, ...]]] = [
     (Coordinates("DRIVE", "data", options={"seeds": 2}), ("data",)),
     (Svcca("ISIC2019", "weights", "resnet18", ("one", "two")), ("one", "two", "weights")),
     (Filters("ISIC2019", "weights", "resnet18"), ("weights",)),
+    (Probe("ISIC2019", "weights", "DRIVE", "data", "resnet18"), ("data", "weights")),
+    (Probe("random", None, "DRIVE", "data", "resnet18", networks=20), ("data",)),
+    (ImageFree("DRIVE", "data"), ("data",)),
 ]
 
 

@@ -11,6 +11,7 @@ title: networks and a method of another package
 size: 32
 pretrain: {min_steps: 0, max_steps: 4, evaluate_every: 2}
 finetune: {min_steps: 0, max_steps: 4, evaluate_every: 2}
+controls: false
 experiments:
   - initialization: [random, SS-denoising]
     backbone: [five_blocks]

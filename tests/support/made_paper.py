@@ -23,6 +23,7 @@ metrics: paper
 size: 32
 pretrain: {min_steps: 0, max_steps: 40, evaluate_every: 10}
 finetune: {min_steps: 0, max_steps: 30, evaluate_every: 10}
+controls: false
 experiments:
   - name: figure 3
     initialization: [random, OCT2017]

@@ -19,6 +19,7 @@ metrics: paper
 size: 32
 pretrain: {min_steps: 0, max_steps: 8, evaluate_every: 2}
 finetune: {min_steps: 0, max_steps: 8, evaluate_every: 2}
+controls: false
 experiments:
   - initialization: [random, ISIC2019]
     backbone: [shufflenet_v2]

@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,16 +55,20 @@ def plan_summary(name: str) -> dict[str, Any]:
     """Plan a built-in space without data: the hashes of its units and trials, and its units by kind.
 
     `units` hashes the sorted digests of the units, `trials` the digests of the trials in order, and
-    `without_sources` the sorted digests of results that no pre-training precedes, with their inputs.
+    `without_sources` the sorted digests of results that no pre-training precedes, with their inputs. Kinds
+    that version 0.3.1 did not have are left out.
     """
     space = spaces.load(name)
     fingerprints = {dataset: f"print of {dataset}" for dataset in space_datasets(space)}
     plan = build_plan(space, fingerprints, WEIGHTS)
+    kinds = {entry["kind"] for entry in pinned("units.json")}
+    plan = replace(plan, controls=())
+    old = [digest for digest, unit in plan.units.items() if unit.kind in kinds]
     return {
-        "units": _hash_of_lines(sorted(plan.units)),
+        "units": _hash_of_lines(sorted(old)),
         "trials": _hash_of_lines([digest for _, digest in plan.trials]),
         "without_sources": _hash_of_lines(sorted(_without_sources(plan))),
-        "kinds": dict(sorted(plan.counts().items())),
+        "kinds": {kind: count for kind, count in sorted(plan.counts().items()) if kind in kinds},
     }
 
 

@@ -18,6 +18,7 @@ title: copies among the images
 size: 64
 pretrain: {min_steps: 0, max_steps: 2, evaluate_every: 2, batch_size: 4}
 finetune: {min_steps: 0, max_steps: 2, evaluate_every: 2, batch_size: 4}
+controls: false
 experiments:
   - initialization: [EyePACS]
     backbone: [shufflenet_v2]

@@ -15,6 +15,7 @@ title: a dataset of one's own
 size: 32
 pretrain: {min_steps: 0, max_steps: 4, evaluate_every: 2}
 finetune: {min_steps: 0, max_steps: 4, evaluate_every: 2}
+controls: false
 experiments:
   - initialization: [ClinicVessels]
     backbone: [shufflenet_v2]

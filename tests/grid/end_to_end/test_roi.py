@@ -32,6 +32,7 @@ datasets:
   DRISHTI-GS: {roi: 64}
 pretrain: {min_steps: 0, max_steps: 12, evaluate_every: 6}
 finetune: {min_steps: 0, max_steps: 4, evaluate_every: 2}
+controls: false
 experiments:
   - initialization: [INITIALIZATION]
     target: [DRISHTI-GS]

@@ -25,6 +25,7 @@ from medpt.specs import Finetune, Pretrain
 
 BLOCK = """
 size: 32
+controls: false
 experiments:
   - initialization: [{initialization}]
     backbone: [resnet18]

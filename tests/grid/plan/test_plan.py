@@ -14,6 +14,7 @@ from medpt.data.catalog import card
 
 TEXT = """
 size: 64
+controls: false
 experiments:
   - initialization: [random, ISIC2019]
     backbone: [shufflenet_v2]

@@ -32,7 +32,8 @@ def planned(text_or_name: str = "demo", prints: dict[str, str] | None = None) ->
 def test_demo_shares_its_pretrainings() -> None:
     made = planned()
     assert len(made.trials) == 24
-    assert made.counts() == {"prepare": 4, "pretrain": 4, "finetune": 24}
+    controls = {"image_free": 2, "probe": 4}
+    assert made.counts() == {"prepare": 4, "pretrain": 4, "finetune": 24} | controls
 
 
 def test_needs_come_first() -> None:
@@ -99,7 +100,7 @@ def test_what_an_initialization_is_trained_on() -> None:
 def test_self_supervision_shares_one_run_between_segmentation_networks(tmp_path: Path) -> None:
     path = tmp_path / "ssl.yaml"
     path.write_text(
-        "experiments:\n  - initialization: [SS-Jigsaw, SS-Context]\n    target: [DRIVE]\n"
+        "controls: false\nexperiments:\n  - initialization: [SS-Jigsaw, SS-Context]\n    target: [DRIVE]\n"
         "    architecture: [unet, deeplabv3plus, hynet]\n    seed: [0]\n"
     )
     assert planned(str(path)).counts() == {"prepare": 1, "pretrain": 2, "finetune": 6}

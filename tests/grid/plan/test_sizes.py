@@ -14,6 +14,7 @@ from medpt.errors import InputError
 from medpt.phantom import write
 
 SPACE = """
+controls: false
 experiments:
   - initialization: [random, ISIC2019]
     sample_size: [{sizes}]

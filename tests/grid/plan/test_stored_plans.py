@@ -16,6 +16,7 @@ from medpt.errors import InputError
 
 TEXT = """
 size: 64
+controls: false
 experiments:
   - initialization: [random, ISIC2019]
     backbone: [shufflenet_v2]

@@ -1,0 +1,75 @@
+"""Which controls a space has, and what they depend on."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from grid.plan.initialization import space_datasets
+from grid.plan.plan import Plan
+from grid.plan.planner import build_plan
+from grid.space import reader as spaces
+from medpt.specs import ImageFree, Probe
+
+BLOCK = """
+experiments:
+  - initialization: [random, ISIC2019]
+    backbone: [resnet18, shufflenet_v2]
+    target: [ChestXRay2017, DRIVE]
+    seed: [0, 1]
+"""
+
+
+def _plan(folder: Path, text: str) -> Plan:
+    path = folder / "trial.yaml"
+    path.write_text(text)
+    space = spaces.load(str(path))
+    return build_plan(space, {name: f"print of {name}" for name in space_datasets(space)}, {})
+
+
+def test_target_has_one_unit_without_images_and_one_of_random_networks_a_backbone(
+    tmp_path: Path,
+) -> None:
+    plan = _plan(tmp_path, BLOCK)
+    specs = [plan.units[digest].spec for digest in plan.controls]
+    assert [spec.dataset for spec in specs if isinstance(spec, ImageFree)] == ["ChestXRay2017", "DRIVE"]
+    found = {(s.dataset, s.backbone): s.networks for s in specs if isinstance(s, Probe)}
+    assert found == {
+        ("ChestXRay2017", "resnet18"): 20,
+        ("ChestXRay2017", "shufflenet_v2"): 20,
+        ("DRIVE", "resnet18"): 5,
+        ("DRIVE", "shufflenet_v2"): 5,
+    }
+    data = {plan.units[digest].spec.data for _, digest in plan.trials}
+    assert {spec.data for spec in specs} == data
+    assert set(plan.controls) <= plan.results
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [("", True), ("controls: false", False), ("phantom: {}", False), ("phantom: {}\ncontrols: true", True)],
+)
+def test_controls_are_on_for_real_data_unless_the_space_says_otherwise(
+    text: str, wanted: bool, tmp_path: Path
+) -> None:
+    assert bool(_plan(tmp_path, text + BLOCK).controls) == wanted
+
+
+def test_controls_change_no_other_unit(tmp_path: Path) -> None:
+    plan, without = _plan(tmp_path, BLOCK), _plan(tmp_path, "controls: false" + BLOCK)
+    assert plan.trials == without.trials
+    assert {name: unit for name, unit in plan.units.items() if name not in plan.controls} == without.units
+
+
+def test_paper_has_no_controls() -> None:
+    space = spaces.load("paper")
+    prints = {name: f"print of {name}" for name in space_datasets(space)}
+    weights = dict.fromkeys(("resnet18", "shufflenet_v2", "densenet121"), "hash")
+    assert build_plan(space, prints, weights).controls == ()
+
+
+def test_plan_with_controls_round_trips_through_json(tmp_path: Path) -> None:
+    plan = _plan(tmp_path, BLOCK)
+    parsed = Plan.from_json(plan.to_json())
+    assert parsed.controls == plan.controls
+    assert replace(plan, controls=()).to_json().keys() == plan.to_json().keys() - {"controls"}
