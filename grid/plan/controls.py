@@ -21,9 +21,10 @@ MOST_NETWORKS = 20
 def add_controls(planner: "Planner", trials: Iterable[Trial]) -> tuple[str, ...]:
     """Plan the controls of the targets whose space asks for them, and return their digests.
 
-    Targets of slides have none: their features and splits differ by seed already.
+    Targets of slides have none: their features and splits differ by seed already. Of repeated splits the
+    first has them.
     """
-    wanted = (trial for trial in trials if trial.settings.controls and trial.task != "survival")
+    wanted = (t for t in trials if t.settings.controls and t.task != "survival" and not t.fold)
     return tuple(dict.fromkeys(digest for trial in wanted for digest in _controls(planner, trial)))
 
 

@@ -14,7 +14,8 @@ class DataRequest:
     """One dataset that is to be prepared.
 
     `roi` is the side in pixels of the square around the optic disc. `whole` trains on every image: the test
-    set of a source is seen by nobody, and no target decides which images its sources have.
+    set of a source is seen by nobody, and no target decides which images its sources have. `fold` numbers
+    repeated splits by patient.
     """
 
     dataset: str
@@ -22,18 +23,21 @@ class DataRequest:
     at_most: int | None = None
     roi: int | None = None
     whole: bool = False
+    fold: int | None = None
 
     @property
     def label(self) -> str:
         if self.sample_size:
             return f"{self.dataset} ({self.sample_size:,} images)"
         name = f"{self.dataset} (at most {self.at_most:,})" if self.at_most else self.dataset
+        name += "" if self.fold is None else f" (split {self.fold})"
         return f"{name} around the optic disc" if self.roi else name
 
 
 def target_data(request: PretrainRequest) -> DataRequest:
     """Return the target's data, cropped around the optic disc if its entry has `roi`."""
-    return DataRequest(request.target, roi=request.settings.of(request.target).roi)
+    roi = request.settings.of(request.target).roi
+    return DataRequest(request.target, roi=roi, fold=request.fold)
 
 
 def source_data(request: PretrainRequest) -> tuple[DataRequest, ...]:
@@ -69,6 +73,7 @@ def preparation(
         options=entry.options,
         sample_size=request.sample_size,
         at_most=request.at_most,
+        split_seed=request.fold or 0,
         detector=detector,
         content=content,
     )

@@ -23,6 +23,7 @@ class PretrainRequest:
     target: str
     settings: Settings = field(repr=False, compare=False)
     seed: int = 0
+    fold: int | None = None  # of the target
 
     @property
     def label(self) -> str:
@@ -32,6 +33,11 @@ class PretrainRequest:
     def numbered_label(self) -> str:
         """The label with the seed of a repeated pre-training: "CheXpert-20k (pre-training 1)"."""
         return f"{self.label} (pre-training {self.seed})" if self.seed else self.label
+
+    @property
+    def numbered_target(self) -> str:
+        """The target with its split, where it has several: "Clinic (split 2)"."""
+        return self.target if self.fold is None else f"{self.target} (split {self.fold})"
 
     @property
     def datasets(self) -> tuple[str, ...]:
@@ -55,6 +61,7 @@ def trial_request(trial: Trial) -> PretrainRequest:
         trial.target,
         trial.settings,
         trial.pretrain_seed or 0,
+        trial.fold,
     )
 
 

@@ -116,13 +116,14 @@ class Planner:
             request.backbone,
             request.source_architecture,
             request.seed,
+            request.fold if request.method != SUPERVISED else None,
             id(request.settings),
         )
         if key not in self.known:
             data = tuple(self.add_data(each, request.settings) for each in source_data(request))
             labelled = request.method == SUPERVISED
             spec = self._pretrain(request, data, () if labelled else (self.add_target(request),))
-            name = request.numbered_label + ("" if labelled else f" on {request.target}")
+            name = request.numbered_label + ("" if labelled else f" on {request.numbered_target}")
             label = f"{name} · {network(spec.backbone, spec.architecture)}"
             self.known[key] = self.add(spec, label)
             self.pretrainings[self.known[key]] = spec
@@ -160,7 +161,8 @@ class Planner:
         cards = [request.settings.card(name) for name in (*request.datasets, request.target)]
         if not leakage.comparable(cards[:-1], cards[-1]):
             return unguarded
-        label = f"{request.numbered_label} for {request.target} · {network(spec.backbone, spec.architecture)}"
+        net = network(spec.backbone, spec.architecture)
+        label = f"{request.numbered_label} for {request.numbered_target} · {net}"
         return self.add(replace(spec, guards=(target,)), label)
 
     def weights(self, request: PretrainRequest) -> str | None:
@@ -198,7 +200,9 @@ class Planner:
         )
         share = f" {trial.target_size:.0%}" if trial.target_size < 1 else ""
         net = network(trial.backbone, trial.architecture)
-        return self.add(spec, f"{request.numbered_label} → {trial.target}{share} · {net} · {trial.seed}")
+        return self.add(
+            spec, f"{request.numbered_label} → {request.numbered_target}{share} · {net} · {trial.seed}"
+        )
 
     def add_slides(self, dataset: str, settings: Settings) -> str:
         entry = settings.of(dataset)

@@ -73,9 +73,12 @@ def _rank(contrast: Contrast | None) -> tuple[float, float]:
 
 def _gallery(contrast: Contrast, artifact: Callable[[str, str], Path | None]) -> Gallery | None:
     loaded, seeds = {}, {}
-    for role, cell in (("random", contrast.random), ("best", contrast.best)):
-        if cell:
-            repeat = min(cell.digests)
+    roles = {"random": contrast.random, "best": contrast.best}
+    splits = [{repeat.fold for repeat in cell.digests} for cell in roles.values() if cell and cell.digests]
+    shared = set.intersection(*splits) if splits else set()  # splits, of which each tests other images
+    for role, cell in roles.items():
+        if cell and cell.digests and shared:
+            repeat = min(each for each in cell.digests if each.fold == min(shared))
             seeds[role] = repeat.seed
             if path := artifact(cell.digests[repeat], PREDICTIONS):
                 loaded[role] = _arrays(path)

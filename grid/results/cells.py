@@ -43,8 +43,9 @@ class Repeat(NamedTuple):
 
     @property
     def label(self) -> str:
-        """The repeat as people write it: `seed 1`, `pre-training 1, seed 0`."""
-        return (f"pre-training {self.pretrain_seed}, " if self.pretrain_seed else "") + f"seed {self.seed}"
+        """The repeat as people write it: `seed 1`, `pre-training 1, split 2, seed 0`."""
+        parts = {"pre-training": self.pretrain_seed, "split": self.fold}
+        return "".join(f"{name} {number}, " for name, number in parts.items() if number) + f"seed {self.seed}"
 
 
 class ComparisonGroup(NamedTuple):
@@ -105,10 +106,10 @@ class Cell:
 
     @property
     def mean(self) -> float:
-        """Mean over pre-trainings of the mean over finished seeds; nan where there are none."""
-        found: dict[int, list[float]] = {}
+        """Mean over pre-trainings and splits of the mean over finished seeds; nan where there are none."""
+        found: dict[tuple[int, int], list[float]] = {}
         for repeat, value in self.values.items():
-            found.setdefault(repeat.pretrain_seed, []).append(value)
+            found.setdefault((repeat.pretrain_seed, repeat.fold), []).append(value)
         return mean(map(mean, found.values())) if found else nan
 
     @property
@@ -207,7 +208,7 @@ def _key(row: Row) -> CellKey:
 
 
 def _repeat(row: Row) -> Repeat:
-    return Repeat(int(row.get("pretrain_seed") or 0), 0, row["seed"])
+    return Repeat(int(row.get("pretrain_seed") or 0), int(row.get("fold") or 0), row["seed"])
 
 
 def _check_repeats(grouped: Mapping[CellKey, Mapping[str, list[Row]]]) -> None:

@@ -24,7 +24,7 @@ PUBLISHED_RUNS = 3  # of every number that Wen et al. 2021 printed
 MARGIN = 1.0  # points within which two initializations count as equivalent
 THESE_WEIGHTS, THIS_SOURCE = "these weights", "this source"
 SUMMARY = ("metric", "mean", "std", "low", "high", "n", "planned")
-DIVIDING = ("experiment", "seed", "pretrain_seed")  # factors that no cell has
+DIVIDING = ("experiment", "seed", "pretrain_seed", "fold")  # factors that no cell has
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ FACTORS = (
     "target_size",
     "seed",
     "pretrain_seed",
+    "fold",
 )
 PROTOCOLS = ("protocol", "source_protocol")
 FIRST = (*FACTORS, *PROTOCOLS, "task", "headline", "status")
@@ -43,17 +44,18 @@ def load(space: str, out: str | Path = "runs", tracking_uri: str | None = None) 
     where that knows nothing of it, from MLflow's record. The state and the metrics of a trial are those of
     `out` where it has them, else MLflow's. A result whose marker is damaged is missing.
 
-    Columns: the factors (`pretrain_seed` is NA where nothing is pre-trained); `protocol` and
-    `source_protocol`, the hashes of the settings that the trial and its pre-training depend on ("" in a store
-    of version 0.3.1, `source_protocol` also where nothing is pre-trained); `task`; `headline`, the metric
-    that its tables show; `status` ("finished", "failed", "running", "missing"); the metrics of the test set
-    as fractions (auc, miou, ...; nan where the trial is not finished or has another task); `seconds`;
-    `failure`; `digest` and `run_id` of its fine-tuning; `items`, the path of what its metrics were computed
-    from for each test item, None where `out` does not have it. `frame.attrs["protocols"]` gives the settings
-    of each hash, for grid.space.protocols.describe_difference; `frame.attrs["partial"]` the number of images
-    of each built-in dataset of which the run had a part; `frame.attrs["controls"]` are those of
-    grid.results.controls; `frame.attrs["warnings"]` lists damaged results, differences between `out` and
-    MLflow, and why MLflow could not be read. Raises InputError where the space was never run.
+    Columns: the factors (`pretrain_seed` is NA where nothing is pre-trained, `fold` where the data are split
+    once); `protocol` and `source_protocol`, the hashes of the settings that the trial and its pre-training
+    depend on ("" in a store of version 0.3.1, `source_protocol` also where nothing is pre-trained); `task`;
+    `headline`, the metric that its tables show; `status` ("finished", "failed", "running", "missing"); the
+    metrics of the test set as fractions (auc, miou, ...; nan where the trial is not finished or has another
+    task); `seconds`; `failure`; `digest` and `run_id` of its fine-tuning; `items`, the path of what its
+    metrics were computed from for each test item, None where `out` does not have it.
+    `frame.attrs["protocols"]` gives the settings of each hash, for grid.space.protocols.describe_difference;
+    `frame.attrs["partial"]` the number of images of each built-in dataset of which the run had a part;
+    `frame.attrs["controls"]` are those of grid.results.controls; `frame.attrs["warnings"]` lists damaged
+    results, differences between `out` and MLflow, and why MLflow could not be read. Raises InputError where
+    the space was never run.
     """
     uri, store = tracking_uri or _own_tracker(out), Store(out)
     if space_name(space) in store.spaces():
@@ -78,7 +80,7 @@ def trials_frame(plan: Plan, tracking_uri: str | None, store: Store) -> "pd.Data
     frame["items"] = [items.get(digest) for _, digest in plan.trials]
     metrics = sorted(set(frame.columns) - {*FIRST, *LAST})
     frame = frame.reindex(columns=[*FIRST, *metrics, *LAST])  # also of a space without trials
-    frame = frame.astype({"pretrain_seed": "Int64"})
+    frame = frame.astype({"pretrain_seed": "Int64", "fold": "Int64"})
     frame.attrs["protocols"] = dict(plan.protocols)
     frame.attrs["partial"] = dict(plan.partial)
     frame.attrs["controls"] = controls.read(plan, store)

@@ -19,6 +19,7 @@ SEEDS_ALONE = "seeds alone: no test items are stored"
 OTHER_ITEMS = "seeds alone: the runs were tested on different items"
 ITEMS_ALONE = "one seed: test items alone"
 SPLITS = "each seed has its own split"
+FOLDS = "repeated splits of the data"
 NO_SPREAD = "no interval: nothing was repeated and no test items are stored, or no value differs"
 
 
@@ -71,8 +72,11 @@ def compared_groups(cells: Iterable[Cell]) -> dict[ComparisonGroup, ComparedGrou
 def _compared(cells: Sequence[Cell]) -> ComparedGroup:
     first = cells[0].key
     read = [[_read(cell, repeat) for repeat in cell.values] for cell in cells]
+    known = [item for row in read for item in row if item]
+    if len({repeat.fold for cell in cells for repeat in cell.values}) > 1:
+        return _splits(cells, known, "fold", FOLDS)
     if task_of(first.architecture) == "survival" and len({r.seed for cell in cells for r in cell.values}) > 1:
-        return _splits(cells, [item for row in read for item in row if item])
+        return _splits(cells, known, "seed", SPLITS)
     truths = {item.truth for row in read for item in row if item}
     one = next((item for row in read for item in row if item), None)
     if one is None or len(truths) > 1:
@@ -86,16 +90,21 @@ def _read(cell: Cell, repeat: Any) -> TestItems | None:
     return found if found is not None and np.isfinite(found.influence).all() else None
 
 
-def _splits(cells: Sequence[Cell], known: Sequence[TestItems]) -> ComparedGroup:
-    """A seed of a survival model draws the split; its items are those of one split."""
-    sizes = [(len(item.influence), item.trained) for item in known if item.trained]
-    ratio = float(np.mean([n / (trained or 1) for n, trained in sizes])) if sizes else None
-    values: list[dict[Hashable, float]] = [
-        {repeat.seed: value for repeat, value in cell.values.items()} for cell in cells
-    ]
-    tested = round(float(np.mean([n for n, _ in sizes]))) if sizes else None
-    group = RepeatedSplits(values, ratio or TEST_FRACTION / (1 - TEST_FRACTION))
-    return ComparedGroup(tuple(cells), group, tested, tested, SPLITS)
+def _splits(cells: Sequence[Cell], known: Sequence[TestItems], split: str, note: str) -> ComparedGroup:
+    """Group the runs by the factor `split` that draws the split; their items are those of one split."""
+    ratios = [len(item.influence) / item.trained for item in known if item.trained]
+    ratio = float(np.mean(ratios)) if ratios else TEST_FRACTION / (1 - TEST_FRACTION)
+    tested = round(float(np.mean([len(item.influence) for item in known]))) if known else None
+    group = RepeatedSplits([_split_means(cell, split) for cell in cells], ratio)
+    return ComparedGroup(tuple(cells), group, tested, None if split == "fold" else tested, note)
+
+
+def _split_means(cell: Cell, split: str) -> dict[Hashable, float]:
+    """Return the cell's mean over all runs of each split."""
+    found: dict[Hashable, list[float]] = {}
+    for repeat, value in cell.values.items():
+        found.setdefault(getattr(repeat, split), []).append(value)
+    return {name: float(np.mean(values)) for name, values in found.items()}
 
 
 Known = tuple[TestItems, list[list[TestItems | None]]]

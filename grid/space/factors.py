@@ -56,7 +56,7 @@ class Factors:
             self.survival(factors, path)
         if self.sound and all(factors.values()):
             name = str(block.get("name") or path[-1])
-            yield from expand(name, factors, settings)
+            yield from expand(name, factors, settings, one_seed="seed" not in block)
 
     def published(self, factors: dict[str, list[Any]], path: KeyPath) -> None:
         """Nobody published ImageNet weights of an extension's backbone."""
@@ -157,10 +157,18 @@ class Factors:
         return value
 
 
-def expand(name: str, factors: dict[str, list[Any]], settings: Settings) -> Iterator[Trial]:
-    """Yield the product of a block's factors as trials, each with the hashes of its protocols."""
+def expand(
+    name: str, factors: dict[str, list[Any]], settings: Settings, *, one_seed: bool = False
+) -> Iterator[Trial]:
+    """Yield the product of a block's factors as trials, each with the hashes of its protocols.
+
+    A target of several splits has a trial for each of them. With `one_seed` these take the first seed alone.
+    """
     hashes: dict[tuple[str, str, str], tuple[str, str]] = {}
+    first = factors["seed"][0]
     for trial in _product(name, factors, settings):
+        if one_seed and trial.fold is not None and trial.seed != first:
+            continue
         key = (trial.initialization, trial.architecture, trial.target)
         if key not in hashes:
             values = protocol_values(trial), source_protocol_values(trial)
@@ -172,8 +180,8 @@ def _product(name: str, factors: dict[str, list[Any]], settings: Settings) -> It
     unsized = (*UNTRAINED, *self_supervised())
     for (source, own_size), size, *rest in product(*(factors[key] for key in FACTORS)):
         backbone, architecture, target, target_size, seed, pretrain_seed = rest
-        task = settings.card(target).task
-        yield Trial(
+        task, folds = settings.card(target).task, settings.folds(target)
+        trial = Trial(
             experiment=name,
             initialization=source,
             sample_size=None if source in unsized else own_size or size,
@@ -187,3 +195,4 @@ def _product(name: str, factors: dict[str, list[Any]], settings: Settings) -> It
             pretrain_seed=None if source in UNTRAINED else pretrain_seed,
             settings=settings,
         )
+        yield from (replace(trial, fold=fold) for fold in range(folds)) if folds > 1 else (trial,)

@@ -7,6 +7,7 @@ from grid.space.factors import FACTORS
 from grid.space.trials import Space, Trial
 from medpt.errors import InputError
 
+KEYS = (*FACTORS, "fold")
 Filters = Mapping[str, tuple[str, ...]]  # accepted values by factor
 
 
@@ -17,8 +18,8 @@ def parse_filters(text: str) -> Filters:
     filters: dict[str, tuple[str, ...]] = {}
     for condition in text.split(","):
         key, equals, value = condition.partition("=")
-        if not equals or key not in FACTORS:
-            raise InputError(f"`{condition}`: use key=value with a key of {', '.join(FACTORS)}")
+        if not equals or key not in KEYS:
+            raise InputError(f"`{condition}`: use key=value with a key of {', '.join(KEYS)}")
         filters[key] = (*filters.get(key, ()), value)
     return filters
 

@@ -59,6 +59,10 @@ class Settings:
     def card(self, dataset: str) -> DatasetCard:
         return catalog.card(dataset, self.cards)
 
+    def folds(self, target: str) -> int:
+        """How many splits a target is tested on; a `split` of the space's is one."""
+        return 1 if self.of(target).split else self.card(target).folds
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -77,6 +81,7 @@ class Trial:
     source_protocol: str = ""  # the same of its pre-training; "" where the grid trains none
     headline: str = ""  # the metric that chooses its weights and stands in its tables
     pretrain_seed: int | None = None  # of its pre-training; None where the grid trains none
+    fold: int | None = None  # of repeated splits by patient; None where there is one split
     settings: Settings = field(repr=False, compare=False, default=Settings())
 
     @property

@@ -207,7 +207,10 @@ def _params(unit: Unit, plan: Plan) -> list[Any]:
 def _factors(unit: Unit, plan: Plan) -> dict[str, str]:
     """Return the factors that a query names differently than the specification."""
     spec = unit.spec
-    found = {"target": spec.dataset} if isinstance(spec, Finetune) else {}
+    found: dict[str, str] = {}
+    if isinstance(spec, Finetune):
+        data = plan.units[spec.data].spec
+        found = {"target": spec.dataset, "split_seed": str(getattr(data, "split_seed", 0))}
     if isinstance(spec, Pretrain):
         found = {"source": "+".join(spec.datasets)}
     trained = plan.units.get(getattr(spec, "weights", None) or "", unit).spec

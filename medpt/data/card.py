@@ -14,6 +14,7 @@ FILE = "dataset.yaml"
 IMAGE_FOLDER = "image_folder"  # the reader of users' datasets
 UNLABELLED = "ignore"  # in `values`: the pixels that nobody labelled
 MOST_CLASSES = 250
+FOLDS, MOST_FOLDS = 5, 100  # splits of a small dataset
 SPLIT_FOLDERS = {  # above a folder for each class; a validation set is drawn from the training set
     **dict.fromkeys(("train", "training", "val", "valid", "validation"), "train"),
     **dict.fromkeys(("test", "testing"), "test"),
@@ -39,7 +40,8 @@ class DatasetCard:
 
     The other keys are for the reader `image_folder`. `images`, `labels` and `masks` are folders and a CSV
     file, all relative to the card's own; `columns` names the columns of that file. `values` has the grey
-    value or colour of each class (and perhaps of `ignore`) in masks that do not hold class numbers.
+    value or colour of each class (and perhaps of `ignore`) in masks that do not hold class numbers. `split`
+    says how often the patients are split anew, `{folds: 5}`, where the data have no test set of their own.
     `damaged` names JPEG files, relative to the card's folder, that are read although their data are damaged.
     """
 
@@ -74,6 +76,9 @@ class DatasetCard:
         default=None, metadata=_accepts("how many bits of 16-bit images are used: 8 to 16")
     )
     damaged: tuple[str, ...] = ()
+    split: Mapping[str, int] = field(
+        default_factory=dict, metadata=_accepts(f"a mapping such as {{folds: {FOLDS}}}")
+    )
     title: str = ""
     source: str = ""
     folders: tuple[str, ...] = ()
@@ -83,6 +88,11 @@ class DatasetCard:
     notes: str = ""
     reader: str = IMAGE_FOLDER
     phantom: str | None = None
+
+    @property
+    def folds(self) -> int:
+        """How many random splits by patient the data are tested on."""
+        return self.split.get("folds", 1)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -3,14 +3,17 @@
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
+from itertools import islice
 from os.path import isdir, isfile  # which take a name that is too long for one that does not exist
 from pathlib import Path
 from typing import Any
 
 from medpt.data.card import (
     FILE,
+    FOLDS,
     IMAGE_FOLDER,
     MOST_CLASSES,
+    MOST_FOLDS,
     UNLABELLED,
     DatasetCard,
     has_split_folders,
@@ -30,6 +33,7 @@ NEEDED = {
 COLUMNS = ("image", "label", "patient", "split", "mask")
 BACKGROUND = ("background", "bg")
 SPLITS = ("train", "test")
+SMALL = 1_000  # images; below, an answer would depend on which fifth of them is the test set
 PATHS = {"images": "folder", "labels": "file", "masks": "folder"}
 RESERVED = re.compile(r"random|none|ss-.*|.*-\d+k", re.IGNORECASE)  # what space files mean by such names
 
@@ -56,13 +60,26 @@ def read_card(path: Path, taken: Collection[str] = ()) -> DatasetCard:
 
 def _with_defaults(card: DatasetCard, home: Path) -> DatasetCard:
     """Fill in what a user's card leaves to its folder and its table."""
+    has_split = _has_split(card, home)
+    if has_split and card.split:
+        text = "`split` beside a training and a test set of the data's own; remove the key, or their division"
+        raise InputError(f"{home / FILE}: {text}")
     return replace(
         card,
         title=card.title or f"{card.name}, a user's dataset",
         source=card.source or f"{home.name}/{FILE}",
         folders=card.folders or (home.name,),
-        official_split=_has_split(card, home),
+        official_split=has_split,
+        split=card.split or _default_split(card, home, has_split),
     )
+
+
+def _default_split(card: DatasetCard, home: Path, has_split: bool) -> Mapping[str, int]:
+    """Split a small dataset several times: the test set of one split says little."""
+    if has_split:
+        return {}
+    files = (path for path in (home / str(card.images)).rglob("*") if path.is_file())
+    return {"folds": FOLDS} if sum(1 for _ in islice(files, SMALL)) < SMALL else {}
 
 
 def _has_split(card: DatasetCard, home: Path) -> bool:
@@ -86,7 +103,7 @@ def content_problems(data: Mapping[str, Any], home: Path, taken: Collection[str]
 
     `home` is the card's folder, `taken` are the names that it must not have.
     """
-    problems = [*_pipeline(data), *_counts(data), *_ordinal(data)]
+    problems = [*_pipeline(data), *_counts(data), *_ordinal(data), *_split(data)]
     if data.get("reader", IMAGE_FOLDER) == IMAGE_FOLDER:
         problems += [
             *_name(data, taken),
@@ -134,6 +151,15 @@ def _needed(data: Mapping[str, Any]) -> Problems:
     if "official_split" in data:
         text = "`official_split`: the column `split` of `labels` decides; remove the key"
         yield ("official_split",), text
+
+
+def _split(data: Mapping[str, Any]) -> Problems:
+    split = data.get("split", {})
+    for key in split:
+        if key != "folds":
+            yield ("split", key), f"unknown key `{key}`; {did_you_mean(key, ('folds',))}"
+    if not 1 <= split.get("folds", 1) <= MOST_FOLDS:
+        yield ("split", "folds"), f"`folds` is {split['folds']}; 1 to {MOST_FOLDS} are accepted"
 
 
 def _ordinal(data: Mapping[str, Any]) -> Problems:

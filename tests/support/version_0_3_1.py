@@ -162,7 +162,7 @@ def frame_of(space: str, out: Path) -> dict[str, Any]:
 
     `run_id` is left out of the rows, because MLflow draws it; the others are younger than 0.3.1.
     """
-    frame = load_results(space, out).drop(columns=["headline", "items", "pretrain_seed"])
+    frame = load_results(space, out).drop(columns=["headline", "items", "pretrain_seed", "fold"])
     rows = frame.drop(columns="run_id").to_dict("records")
     return {"columns": list(frame.columns), "rows": [_without_nan(row) for row in rows]}
 

@@ -62,7 +62,7 @@ def test_a_whole_run_and_its_report_without_the_data(data: Path, tmp_path: Path)
     }
     assert prepared == {
         "Clinic": ("crop_fundus(10)|resize(32)|clahe(2,8)", "official"),
-        "ClinicVessels": ("crop_fundus(10)|resize(32)|clahe(2,8)", "official"),
+        "ClinicVessels": ("crop_fundus(10)|resize(32)|clahe(2,8)", "all"),
     }
     shutil.rmtree(data)
     for module in ("grid.query", "grid.report"):

@@ -18,6 +18,7 @@ from grid.plan.planner import build_plan
 from grid.space import reader
 from grid.space.sources import source_architecture, source_datasets
 from grid.space.trials import Settings, Trial
+from medpt.data import catalog
 from medpt.identity import canonical_json, stream_seed
 from medpt.protocol import TrainingProtocol
 from medpt.specs import Finetune, Pretrain
@@ -249,3 +250,48 @@ def test_trial_of_an_old_plan_has_pretrain_seed_0() -> None:
     stored = trial.to_json()
     del stored["pretrain_seed"]
     assert Trial.from_json(stored) == trial
+
+
+SPLIT = """
+experiments:
+  - initialization: [random, ISIC2019, SS-Jigsaw]
+    backbone: [resnet18]
+    target: [Clinic]
+"""
+
+
+def of_clinic(folder: Path, text: str) -> Plan:
+    """Plan a space whose target is a user's dataset of three splits."""
+    card = replace(catalog.card("ISIC2019"), name="Clinic", split={"folds": 3}, folders=("clinic",))
+    path = folder / "space.yaml"
+    path.write_text(text)
+    space = reader.load(str(path), {"Clinic": card})
+    return build_plan(space, dict.fromkeys(space_datasets(space), "print"), {})
+
+
+def test_each_split_of_a_target_is_one_trial_with_a_split_seed(tmp_path: Path) -> None:
+    plan = of_clinic(tmp_path, SPLIT)
+    assert Counter((t.initialization, t.fold, t.seed) for t, _ in plan.trials) == Counter(
+        (name, fold, 0) for name in ("random", "ISIC2019", "SS-Jigsaw") for fold in range(3)
+    )
+    for trial, name in plan.trials:
+        data = plan.units[plan.units[name].spec.data].spec  # type: ignore[attr-defined]
+        assert (data.split, data.split_seed) == ("random", trial.fold)  # type: ignore[attr-defined]
+    specs = [unit.spec for unit in plan.units.values() if isinstance(unit.spec, Pretrain)]
+    common = {spec.unguarded.digest for spec in specs if spec.method == "supervised"}
+    assert len(common) == 1  # no target changes a source
+    assert len({spec.digest for spec in specs if spec.method == "jigsaw"}) == 3  # each on its training set
+    assert len({unit.label for unit in plan.units.values()}) == len(plan.units)
+
+
+def test_seeds_that_are_named_are_crossed_with_the_splits(tmp_path: Path) -> None:
+    assert len(of_clinic(tmp_path, SPLIT + "    seed: [0, 1]\n").trials) == 3 * 3 * 2
+
+
+def test_split_of_a_space_is_one_split(tmp_path: Path) -> None:
+    plan = of_clinic(tmp_path, "datasets: {Clinic: {split: random}}\n" + SPLIT)
+    assert {(trial.fold, trial.seed) for trial, _ in plan.trials} == {(None, seed) for seed in range(3)}
+    first = of_clinic(tmp_path, SPLIT)
+    assert {t.label: d for t, d in plan.trials if not t.seed} == {
+        t.label: d for t, d in first.trials if not t.fold
+    }  # the first split is the one that there was before

@@ -8,11 +8,13 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
+from scipy import stats
 
 from grid import query, results
 from grid.claims import scores
@@ -318,6 +320,24 @@ def test_pretrain_seeds_are_repeats_of_one_cell() -> None:
     ] == ["this source"]
     divided = results.cells(frame, "miou", ["pretrain_seed"])
     assert divided["mean"].to_list() == pytest.approx([60.0, 90.0, 40.0])
+
+
+def test_folds_have_the_corrected_resampled_variance() -> None:
+    numbers = {"random": [50, 52, 51, 49, 50], "ISIC2019": [53, 55, 52, 53, 54]}
+    rows = [
+        trial(((name, ""), "DRIVE", 1.0, "aaaaaaaa"), 0, "finished", value / 100)
+        | {"fold": fold, "digest": f"{name}{fold}"}
+        for name, values in numbers.items()
+        for fold, value in enumerate(values)
+    ]
+    (group,) = compared_groups(find_cells(frame_of(rows), "miou")).values()
+    (difference,) = differences(group)
+    gains = np.subtract(numbers["ISIC2019"], numbers["random"])
+    reach = stats.t.ppf(0.975, 4) * math.sqrt(gains.var(ddof=1) * (1 / 5 + 0.25))
+    assert difference.value == pytest.approx(gains.mean())
+    assert (difference.low, difference.high) == pytest.approx((gains.mean() - reach, gains.mean() + reach))
+    assert difference.note == "repeated splits of the data"
+    assert [repeat.label for repeat in difference.cell.values][:2] == ["seed 0", "split 1, seed 0"]
 
 
 def test_unknown_factor_is_named() -> None:

@@ -148,3 +148,42 @@ def test_changed_card_changes_the_fingerprint(tmp_path: Path) -> None:
     text = (top / FILE).read_text().replace("[healthy, glaucoma]", "[glaucoma, healthy]")
     (top / FILE).write_text(text)
     assert fingerprint(top) != before
+
+
+def test_small_dataset_without_a_test_set_is_split_several_times(tmp_path: Path) -> None:
+    facts = {key: value for key, value in CLASSIFIED.items() if key != "labels"}
+    small = write_card(tmp_path / "small", facts)
+    (small / "images" / "healthy").mkdir()
+    for number in range(999):
+        (small / "images" / "healthy" / f"{number}.png").touch()
+    assert read_card(small / FILE).folds == 5
+    (small / "images" / "healthy" / "last.png").touch()
+    assert read_card(small / FILE).folds == 1
+    own = write_card(tmp_path / "own", CLASSIFIED, "image,label,split\n")
+    assert read_card(own / FILE).folds == 1
+    asked = write_card(tmp_path / "asked", facts | {"split": "{folds: 3}"})
+    assert read_card(asked / FILE).folds == 3
+
+
+def test_folds_beside_a_test_set_of_the_data_are_refused(tmp_path: Path) -> None:
+    home = write_card(tmp_path, CLASSIFIED | {"split": "{folds: 3}"}, "image,label,split\n")
+    (problem,) = complaints(home)
+    assert "`split` beside a training and a test set of the data's own" in problem
+
+
+@pytest.mark.parametrize(
+    ("split", "message"),
+    [
+        ("{folds: 0}", "`folds` is 0; 1 to 100 are accepted"),
+        ("{fold: 3}", "unknown key `fold`; did you mean folds?"),
+        ("5", "`split` is 5; a mapping such as {folds: 5} is accepted"),
+    ],
+)
+def test_wrong_split_is_refused(split: str, message: str, tmp_path: Path) -> None:
+    write_card(tmp_path, CLASSIFIED | {"split": split}, "image,label\n")
+    assert any(message in problem for problem in complaints(tmp_path))
+
+
+def test_ordinal_masks_are_refused(tmp_path: Path) -> None:
+    write_card(tmp_path, MASKED | {"ordinal": "true"})
+    assert any("`ordinal` with the task 'segmentation'" in problem for problem in complaints(tmp_path))
