@@ -31,6 +31,7 @@ from grid.plan.datasets import SpaceDatasets
 from grid.plan.plan import Plan
 from grid.plan.sizes import check_sizes
 from grid.plan.stored_plans import record_start
+from grid.preparation.content_recorder import ContentRecorder
 from grid.space import reader
 from grid.space.filters import select_trials
 from grid.space.trials import Space
@@ -41,10 +42,11 @@ from medpt import cli
 from medpt.data.dataset import Dataset
 from medpt.data.locate import card_problems, user_cards
 from medpt.errors import InputError
-from medpt.specs import Prepare
 
 if TYPE_CHECKING:
     from grid.tracking.background import BackgroundTracker
+
+Opened = Mapping[str, Dataset]
 
 
 @dataclass(frozen=True)
@@ -88,10 +90,7 @@ def run_space(options: RunOptions) -> int:
     tracker = start_tracker(run)
     print_counts(run, todo)
     if todo:
-        specs = [run.plan.units[name].spec for name in todo]
-        prepared = [spec.dataset for spec in specs if isinstance(spec, Prepare)]
-        datasets.record_contents(prepared, found, store.root, run.console.print)
-        run_units(run, todo, opened, tracker)
+        run_units(run, todo, opened, tracker, ContentRecorder(run.plan, todo, found, store.root))
     recorded = finish_tracking(run, tracker)
     readable = tracker.uri if recorded else None
     print_results(run, readable)
@@ -179,7 +178,9 @@ def print_counts(run: Run, todo: list[str]) -> None:
         run.console.print("nothing is left to do")
 
 
-def run_units(run: Run, todo: list[str], opened: Mapping[str, Dataset], tracker: "BackgroundTracker") -> None:
+def run_units(
+    run: Run, todo: list[str], opened: Opened, tracker: "BackgroundTracker", recorder: ContentRecorder
+) -> None:
     """Start or join Ray and run the units; how each ended is in the store."""
     from grid.cluster.ray_session import gcs_address, ray_session
     from grid.execution.progress import Progress
@@ -192,9 +193,8 @@ def run_units(run: Run, todo: list[str], opened: Mapping[str, Dataset], tracker:
         stack.enter_context(ray_session(options.address, options.cpus, options.gpus))
         exit_on_signals(resume_message("interrupted", options))
         stack.enter_context(message_on_crash(resume_message("the process or its Ray was killed", options)))
-        lost = resume_message(
-            f"the connection to Ray at {options.address or 'this machine'} was lost", options
-        )
+        where = options.address or "this machine"
+        lost = resume_message(f"the connection to Ray at {where} was lost", options)
         stack.enter_context(watch_connection(gcs_address(), partial(exit_without_ray, lost)))
         from grid.execution import scheduler
 
@@ -202,6 +202,7 @@ def run_units(run: Run, todo: list[str], opened: Mapping[str, Dataset], tracker:
         listeners = scheduler.RunListeners(
             on_event=(progress.on_event, tracker.on_event),
             on_images=progress.on_images,
+            on_prepared=recorder.wait,
             on_stall=partial(console.print),
         )
         scheduler.run_units(plan, set(todo), run.store, options, opened, listeners)

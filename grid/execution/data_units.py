@@ -26,6 +26,7 @@ from medpt.data import cache
 from medpt.data.dataset import Dataset
 from medpt.data.manifest import MANIFEST, Manifest
 from medpt.disc_detector import Detector
+from medpt.errors import InputError
 from medpt.specs import Prepare, Pretrain, Slides
 from medpt.survival.patch_files import CohortManifest
 
@@ -79,13 +80,34 @@ def _result(
 
 
 def data_pipelines(
-    store: Store, datasets: Mapping[str, Dataset], on_images: Callable[[int], object]
+    store: Store,
+    datasets: Mapping[str, Dataset],
+    on_images: Callable[[int], object],
+    on_prepared: Callable[[str], object],
 ) -> dict[str, Pipeline]:
-    """Return the pipeline of each kind of data unit; `on_images` counts prepared images."""
-    return {
-        "prepare": partial(_prepare_images, store, datasets, on_images),
-        "slides": partial(_extract_patches, store, datasets),
-    }
+    """Return the pipeline of each kind of data unit.
+
+    `on_images` counts prepared images. `on_prepared` is called with a dataset after its images are prepared;
+    an error of it fails the unit.
+    """
+
+    def prepare(units: Sequence[Unit]) -> Iterator[tuple[str, Prepared | Exception]]:
+        names = {unit.digest: unit.spec.dataset for unit in units if isinstance(unit.spec, Prepare)}
+        for digest, prepared in _prepare_images(store, datasets, on_images, units):
+            yield digest, _call(on_prepared, names[digest], prepared)
+
+    return {"prepare": prepare, "slides": partial(_extract_patches, store, datasets)}
+
+
+def _call(
+    on_prepared: Callable[[str], object], name: str, prepared: Prepared | Exception
+) -> Prepared | Exception:
+    try:
+        if not isinstance(prepared, Exception):
+            on_prepared(name)
+    except (InputError, OSError) as error:
+        return error
+    return prepared
 
 
 def _prepare_images(

@@ -79,10 +79,11 @@ class TuneEvents(tune.Callback):
 
 @dataclass(frozen=True)
 class RunListeners:
-    """Callbacks of a run: for events of units, prepared images, and trials that cannot start."""
+    """Callbacks of a run: for events of units, prepared data, and trials that cannot start."""
 
     on_event: Sequence[Listener]
     on_images: Callable[[int], object]  # called with a number of images
+    on_prepared: Callable[[str], object]  # called with a dataset before what was prepared is published
     on_stall: Callable[[str], object]  # called with what trials wait for
 
 
@@ -99,7 +100,7 @@ def run_units(
     measured = allocation.measured_shares(plan, todo, store) if capacity.gpus else {}
     allocations = Allocations(capacity.gpus, measured, allocation.largest_node)
     coordinator = Coordinator(plan, todo, store, RetryPolicy(allocations), listeners.on_event)
-    pipelines = data_pipelines(store, datasets, listeners.on_images)
+    pipelines = data_pipelines(store, datasets, listeners.on_images, listeners.on_prepared)
     preparing = threading.Thread(
         target=prepare_data_units,
         args=(coordinator, store, pipelines, partial(publish_data, store, options)),

@@ -1,13 +1,13 @@
 """The data folders of a space: found, fingerprinted and opened; every problem of all of them in one pass."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from os.path import isdir
 from pathlib import Path
 
 from grid.plan.initialization import detector_dataset, requests, space_datasets
 from grid.space.trials import IMAGENET, Space
-from medpt.data import contents, open_dataset
+from medpt.data import open_dataset
 from medpt.data.contents import edited
 from medpt.data.dataset import Dataset
 from medpt.data.fingerprint import fingerprint
@@ -67,17 +67,6 @@ def find(space: Space, data: Path | None, out: Path, *, write: bool) -> SpaceDat
 def recorded_contents(out: Path, fingerprint: str) -> Path:
     """Return the document with times and hashes of a dataset's files when it was first prepared."""
     return out / CONTENTS / f"{fingerprint}.json"
-
-
-def record_contents(
-    names: Iterable[str], found: SpaceDatasets, out: Path, notify: Callable[[str], object]
-) -> None:
-    """Hash the files of datasets that will be prepared, once, so that later edits are seen."""
-    for name in dict.fromkeys(names):
-        path = recorded_contents(out, found.fingerprints[name])
-        if not path.exists():
-            notify(f"{name}: hashing its files, so that later edits are noticed")
-            contents.record(found.folders[name], path)
 
 
 def _why_detector(space: Space, name: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from made_units import data_unit, marker, plan_of, trial_unit
 
+from grid.execution import data_units
 from grid.execution.allocation import Allocations
 from grid.execution.coordinator import Coordinator
 from grid.execution.data_units import prepare_data_units, publish_data
@@ -15,6 +16,7 @@ from grid.options import RunOptions
 from grid.plan.plan import Unit
 from grid.store.store import Store
 from medpt.errors import InputError
+from medpt.specs import Prepare
 
 
 class Patches:
@@ -127,3 +129,27 @@ def test_unit_that_another_driver_finished_meanwhile_is_not_published_twice(tmp_
     made.run(supersede)
     assert made.ends() == [("taken", "prepare 0"), ("finished", "prepare 0")]
     assert made.store.marker(unit.digest) == marker(unit.digest)
+
+
+def test_images_are_reported_before_they_are_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error while the original files are hashed fails that unit alone."""
+    units = [data_unit(number) for number in range(3)]
+    results = [(units[0].digest, Patches()), (units[1].digest, Patches()), (units[2].digest, OSError("full"))]
+    monkeypatch.setattr(data_units.images, "prepare_all", lambda jobs, on_images: iter(results))
+    called: list[str] = []
+
+    def on_prepared(name: str) -> None:
+        called.append(name)
+        if len(called) == 2:
+            raise InputError("1.png: no such file")
+
+    names = {unit.spec.dataset: None for unit in units if isinstance(unit.spec, Prepare)}
+    made = Made(tmp_path, *units)
+    pipelines = data_units.data_pipelines(made.store, names, lambda count: None, on_prepared)  # type: ignore[arg-type]
+    found = dict(pipelines["prepare"](units))
+    assert len(called) == 2
+    assert isinstance(found[units[0].digest], Patches)
+    assert str(found[units[1].digest]) == "1.png: no such file"
+    assert str(found[units[2].digest]) == "full"

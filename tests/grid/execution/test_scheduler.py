@@ -74,7 +74,7 @@ def run_units(
     def hear(event: str, unit: Unit) -> None:
         events.append((unit.label, event))
 
-    listeners = RunListeners([hear], lambda images: None, on_stall)
+    listeners = RunListeners([hear], lambda images: None, lambda name: None, on_stall)
     scheduler.run_units(made, set(made.units), store, given, {}, listeners)
     return events
 
