@@ -1,9 +1,6 @@
-"""A part of a claim: the cells that it compares, as one pre-stated contrast with a p value in each direction.
+"""A part of a claim: the cells that it compares, what they say, and what they lack.
 
-A part has groups: a network, a target, and the initializations on its upper and lower side. Its contrast is
-the mean over groups of the upper less the lower side. Where a side has several candidates, the claim is about
-the best of them: to be above it is to be above the highest of each group; that one of R candidates is above
-the other side is tested for each of them, times R. Both rules hold however the candidates are tied.
+grid.claims.contrasts has the tests.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,16 +10,15 @@ from itertools import product
 import numpy as np
 
 from grid.claims import scores
+from grid.claims.contrasts import RULES, SMALLER_IS_BETTER, Candidates, permuted
 from grid.claims.scores import Key, Score, Scores
 from grid.claims.statements import Block, Part
 from grid.results import verdicts
 from grid.results.comparisons import MARGIN
 from grid.results.intervals import Estimates
 
-SMALLER_IS_BETTER = ("steps_to_95",)
 OF_PRETRAININGS = ("svcca", "gabor")  # measures that vary with the pre-training alone
 LARGEST = 3.0  # seed standard deviations that a part must be able to find
-PERMUTATIONS = 1_999
 
 MISSING, NO_NUMBERS = "cells are missing", "the paper printed no numbers"
 ONE_PRETRAINING = "each source has one pre-training"
@@ -78,15 +74,6 @@ class PartVerdict:
         return len(self.comparisons)
 
 
-@dataclass(frozen=True)
-class Candidates:
-    """Candidates for the upper and for the lower side, of one network and target."""
-
-    source: str
-    upper: tuple[Key, ...]
-    lower: tuple[Key, ...]
-
-
 def judge_part(part: Part, known: Scores, printed_only: bool) -> PartVerdict:
     """Return what a part's cells say; `printed_only` leaves out cells that the paper only drew."""
     blocks = [block for block in part.cells if block.is_printed or not printed_only]
@@ -120,12 +107,12 @@ def _tested(part: Part, groups: Sequence[Candidates], known: Scores, found: Part
     if part.measure == "cmd":
         p, opposite = permuted(known.distances, [group.upper[0][2] for group in groups])
         return replace(found, p=p, opposite=opposite)
-    contrast, p, opposite = RULES[part.rule](part, groups, known)
-    low, high = (float(limit[0]) for limit in contrast.limits())
-    found = replace(found, difference=float(contrast.value[0]), low=low, high=high)
-    if not np.isfinite([p, opposite]).all():
+    tested = RULES[part.rule](part, groups, known)
+    low, high = (float(limit[0]) for limit in tested.contrast.limits())
+    found = replace(found, difference=float(tested.contrast.value[0]), low=low, high=high)
+    if not np.isfinite([tested.p, tested.opposite]).all():
         return replace(found, undecidable=NOT_REPEATED)
-    return replace(found, p=p, opposite=opposite, undecidable=_too_few(contrast, found))
+    return replace(found, p=tested.p, opposite=tested.opposite, undecidable=_too_few(tested.contrast, found))
 
 
 def _too_few(contrast: Estimates, found: PartVerdict) -> str:
@@ -140,76 +127,6 @@ def _too_few(contrast: Estimates, found: PartVerdict) -> str:
     factor = float(verdicts.needed(contrast, "seeds", size)[0])
     many = "no number of seeds" if np.isnan(factor) else f"{int(np.ceil(factor * seeds))} seeds"
     return f"{many} would find three standard deviations of a seed"
-
-
-Tested = tuple[Estimates, float, float]  # the contrast, p in the claimed and in the opposite direction
-
-
-def order(part: Part, groups: Sequence[Candidates], known: Scores) -> Tested:
-    """Is the upper side above the lower one?"""
-    if part.measure in SMALLER_IS_BETTER:  # the lower side is claimed to be the best
-        groups = [Candidates(group.source, group.lower, group.upper) for group in groups]
-    sign = -1 if part.measure in SMALLER_IS_BETTER else 1
-    swapped = [Candidates(group.source, group.lower, group.upper) for group in groups]
-    contrast, p = _above(groups, known, sign)
-    return contrast, p, _above(swapped, known, sign)[1]
-
-
-def _above(groups: Sequence[Candidates], known: Scores, sign: int) -> tuple[Estimates, float]:
-    """Test that one of the upper candidates is above all of the lower ones, on average over groups."""
-    count = max(len(group.upper) for group in groups)
-    found = [_contrast(groups, known, sign, number) for number in range(count)]
-    p = [float(one.below(0)[0]) for one in found]
-    least = int(np.argmin(p)) if np.isfinite(p).all() else 0
-    return found[least], min(1.0, count * p[least])
-
-
-def _contrast(groups: Sequence[Candidates], known: Scores, sign: int, number: int) -> Estimates:
-    terms: list[tuple[Key, float]] = []
-    for group in groups:
-        highest = max(group.lower, key=lambda key: sign * known.cells[key].mean)
-        share = sign / len(groups)
-        terms += [(group.upper[number % len(group.upper)], share), (highest, -share)]
-    return known.estimate(terms)
-
-
-def close(part: Part, groups: Sequence[Candidates], known: Scores) -> Tested:
-    """Are both sides within MARGIN points of each other, in every group?"""
-    within, outside = [], []
-    for group in groups:
-        one = _contrast([group], known, 1, 0)
-        above, below = 1 - float(one.below(MARGIN)[0]), float(one.below(-MARGIN)[0])
-        within.append(max(above, below))
-        outside.append(2 * min(1 - above, 1 - below))
-    return _contrast(groups, known, 1, 0), max(within), min(1.0, len(groups) * min(outside))
-
-
-RULES = {"order": order, "close": close}
-
-
-def permuted(distances: Mapping[tuple[str, str], float], targets: Sequence[str]) -> tuple[float, float]:
-    """Return the share of permutations of modality labels in which targets are as near to their modality.
-
-    The second value is the share in which they are as far. The statistic is the mean over targets of the
-    distance to the nearest dataset of another modality, less that of the same one.
-    """
-    names = sorted({name for pair in distances for name in pair})
-    matrix = np.array([[distances.get((a, b), np.inf) for b in names] for a in names])
-    rows = [n for n, name in enumerate(names) if scores.published.TARGETS.get(name, name) in targets]
-    labels = np.unique([scores.modality(name) for name in names], return_inverse=True)[1]
-    rng = np.random.default_rng(0)
-    drawn = [_nearness(matrix, rng.permutation(labels), rows) for _ in range(PERMUTATIONS)]
-    observed = _nearness(matrix, labels, rows)
-    near, far = (np.sum(sign * (np.array(drawn) - observed) >= 0) for sign in (1, -1))
-    return float((1 + near) / (1 + PERMUTATIONS)), float((1 + far) / (1 + PERMUTATIONS))
-
-
-def _nearness(matrix: np.ndarray, labels: np.ndarray, rows: Sequence[int]) -> float:
-    same = labels[:, None] == labels
-    others = same & ~np.eye(len(labels), dtype=bool)
-    nearest = [np.where(which, matrix, np.inf).min(1)[rows] for which in (~same, others)]
-    known = np.isfinite(nearest).all(0)
-    return float((nearest[0] - nearest[1])[known].mean()) if known.any() else 0.0
 
 
 def _holds(part: Part, comparison: Comparison) -> bool:

@@ -15,7 +15,7 @@ from grid.claims import published
 from grid.results.cells import Cell, CellKey, find_cells
 from grid.results.groups import compared_groups
 from grid.results.intervals import Estimates, estimate
-from grid.results.variance import Group, printed_group
+from grid.results.variance import Floats, Group, printed_group
 from medpt.data.catalog import card, is_built_in
 from medpt.errors import InputError
 from medpt.survival.split import TEST_FRACTION
@@ -34,6 +34,7 @@ ANALYSES = {  # the columns of each analysis
 }
 
 Key = tuple[str, str, str, float]  # model, initialization, target, share of the target
+Term = tuple[Key, float]  # of a contrast: a cell and its weight
 
 
 @dataclass(frozen=True)
@@ -66,12 +67,14 @@ class Scores:
     positions: Mapping[Key, Position] = field(default_factory=dict)
     distances: Mapping[tuple[str, str], float] = field(default_factory=dict)
 
-    def estimate(self, terms: Sequence[tuple[Key, float]]) -> Estimates:
-        """Estimate a weighted sum of cells; shared cells enter with all of their weights."""
-        rows: dict[int, tuple[Group, list[float]]] = {}
-        for key, weight in terms:
-            group, number, cells = self.positions[key]
-            rows.setdefault(id(group), (group, [0.0] * cells))[1][number] += weight
+    def estimate(self, contrasts: Sequence[Sequence[Term]]) -> Estimates:
+        """Estimate weighted sums of cells; a cell of several terms enters with the sum of its weights."""
+        rows: dict[int, tuple[Group, Floats]] = {}
+        for row, terms in enumerate(contrasts):
+            for key, weight in terms:
+                group, number, cells = self.positions[key]
+                new = (group, np.zeros((len(contrasts), cells)))
+                rows.setdefault(id(group), new)[1][row, number] += weight
         return estimate(list(rows.values()))
 
 

@@ -55,6 +55,11 @@ class Estimates:
         reach = self.quantile((1 + level) / 2) * self.error
         return self.value - reach, self.value + reach
 
+    def row(self, number: int) -> "Estimates":
+        """Return one contrast by itself."""
+        items, repeats = (Component(*(c[[number]] for c in part)) for part in (self.items, self.repeats))
+        return Estimates(self.value[[number]], items, repeats, self.twice[[number]])
+
     def quantile(self, probability: float) -> Floats:
         """Return the quantile of Student's t with the estimates' degrees of freedom."""
         from scipy import special  # its module of distributions takes a second to load

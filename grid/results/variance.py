@@ -6,6 +6,7 @@ each split (`RepeatedSplits`). docs/statistics.md gives the formulas. Values are
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -60,18 +61,46 @@ class Runs:
     pretrainings: NDArray[np.int64]
     influence: Floats | None = None
 
-    @property
+
+@dataclass(frozen=True)
+class Layout:
+    """Which cell and which pre-training the R runs of a group are of.
+
+    `cell` (R,) and `unit` (R,) number the cells and the pre-trainings within cells, `owner` (U,) gives the
+    cell of each such pre-training.
+    """
+
+    cell: NDArray[np.int64]
+    unit: NDArray[np.int64]
+    owner: NDArray[np.int64]
+
+    @cached_property
+    def sizes(self) -> NDArray[np.int64]:
+        """Runs of each pre-training, (U,)."""
+        return np.bincount(self.unit)
+
+    @cached_property
+    def pretrainings(self) -> NDArray[np.int64]:
+        """Pre-trainings of each cell, (cells,)."""
+        return np.bincount(self.owner)
+
+    @cached_property
     def weights(self) -> Floats:
-        """Each run's share of the cell's mean, which is a mean over pre-trainings of means over seeds."""
-        _, place, counts = np.unique(self.pretrainings, return_inverse=True, return_counts=True)
-        weights: Floats = 1 / (len(counts) * counts[place])
+        """Each run's share of its cell's mean, which is a mean over pre-trainings of means over seeds."""
+        weights: Floats = 1 / (self.pretrainings[self.cell] * self.sizes[self.unit])
         return weights
 
-    def means(self, values: Floats) -> Floats:
-        """Return the mean of each pre-training, (P,)."""
-        _, place = np.unique(self.pretrainings, return_inverse=True)
-        sums: Floats = np.bincount(place, values) / np.bincount(place)
-        return sums
+    @cached_property
+    def squared_weights(self) -> Floats:
+        """The sum of the squared weights of each cell's runs, (cells,)."""
+        return np.bincount(self.cell, self.weights**2)
+
+
+def layout_of(runs: Sequence["Runs"]) -> Layout:
+    cell = np.repeat(np.arange(len(runs)), [len(one.values) for one in runs])
+    first = np.concatenate([one.pretrainings for one in runs])
+    _, rows, unit = np.unique(cell * (first.max() + 1) + first, return_index=True, return_inverse=True)
+    return Layout(cell, unit, cell[rows])
 
 
 @dataclass(frozen=True)
@@ -98,22 +127,21 @@ class Repeats:
         return Component(terms.sum(1), df)
 
 
-def repeats(runs: Sequence[Runs], values: Sequence[Floats], removed: float = 0.0) -> Repeats:
+def repeats(layout: Layout, raw: Floats, values: Floats, removed: float = 0.0) -> Repeats:
     """Return the variance of each cell's mean from its repeats.
 
-    The seed variance of a cell is moderated by that of its group (weight PRIOR). `values` (R,) are those of
-    each cell, perhaps without the seeds' means, which took a share `removed` of the degrees of freedom.
+    The seed variance of a cell is moderated by that of its group (weight PRIOR). `values` (R,) are the raw
+    ones, perhaps without the seeds' means, which took a share `removed` of the degrees of freedom.
     """
-    squares = np.array([_squares_within(cell, y) for cell, y in zip(runs, values, strict=True)])
-    df = np.array([len(cell.values) - len(set(cell.pretrainings.tolist())) for cell in runs]) * (1 - removed)
+    squares = _squares_within(layout, raw, values)
+    df = (np.bincount(layout.cell) - layout.pretrainings) * (1 - removed)
     total = float(df.sum())
     common = squares.sum() / total if total else 0.0
     variance = (PRIOR * common + squares) / (PRIOR + df)
-    factor = np.array([(cell.weights**2).sum() for cell in runs])
-    between, between_df = _between_pretrainings(runs, factor)
-    pretrained = np.array([len(set(cell.pretrainings.tolist())) > 1 for cell in runs]) & (between > variance)
+    between, between_df = _between_pretrainings(layout, raw)
+    pretrained = (layout.pretrainings > 1) & (between > variance)
     return Repeats(
-        variance=np.where(pretrained, between, variance) * factor,
+        variance=np.where(pretrained, between, variance) * layout.squared_weights,
         df=np.minimum(PRIOR + df, total),
         pretrained=pretrained,
         pretrained_df=between_df,
@@ -121,22 +149,23 @@ def repeats(runs: Sequence[Runs], values: Sequence[Floats], removed: float = 0.0
     )
 
 
-def _squares_within(cell: Runs, values: Floats) -> float:
-    """Return the sum of squares over seeds within each pre-training; 0 where it is rounding."""
-    _, place = np.unique(cell.pretrainings, return_inverse=True)
-    rest = values - cell.means(values)[place]
-    return float((rest**2).sum()) if np.ptp(rest) > ROUNDING * np.abs(cell.values).max() else 0.0
+def _squares_within(layout: Layout, raw: Floats, values: Floats) -> Floats:
+    """Return each cell's sum of squares over seeds within a pre-training; 0 where it is rounding."""
+    rest = values - (np.bincount(layout.unit, values) / layout.sizes)[layout.unit]
+    first = np.searchsorted(layout.cell, np.arange(len(layout.pretrainings)))
+    furthest, largest = (np.maximum.reduceat(np.abs(x), first) for x in (rest, raw))
+    return np.where(furthest > ROUNDING * largest, np.bincount(layout.cell, rest**2), 0)
 
 
-def _between_pretrainings(runs: Sequence[Runs], factor: Floats) -> tuple[float, float]:
+def _between_pretrainings(layout: Layout, raw: Floats) -> tuple[float, float]:
     """Return the variance between pre-trainings per run, pooled over cells with several, and its df."""
-    squares, df = 0.0, 0
-    for cell, share in zip(runs, factor, strict=True):
-        means = cell.means(cell.values)
-        if len(means) > 1:
-            squares += ((means - means.mean()) ** 2).sum() / (len(means) * share)
-            df += len(means) - 1
-    return (squares / df, float(df)) if df else (0.0, 0.0)
+    count, df = layout.pretrainings, float((layout.pretrainings - 1).sum())
+    if not df:
+        return 0.0, 0.0
+    means = np.bincount(layout.unit, raw) / layout.sizes
+    rest = means - (np.bincount(layout.owner, means) / count)[layout.owner]
+    squares = np.bincount(layout.owner, rest**2) / (count * layout.squared_weights)
+    return float(squares.sum()) / df, df
 
 
 @dataclass(frozen=True)
@@ -178,13 +207,15 @@ def fixed_test(
     `patients` (n,) gives the patient of each test item; None where the items are unknown. With `seeds_draw`,
     equal seeds draw equal training images: what they share is removed if every cell has the same seeds.
     """
-    raw = [cell.values for cell in runs]
-    plain = repeats(runs, raw)
+    layout, raw = layout_of(runs), np.concatenate([cell.values for cell in runs])
+    plain = repeats(layout, raw, raw)
     centred = _without_seed_means(runs) if seeds_draw else None
-    paired = plain if centred is None else repeats(runs, centred, removed=1 / len(runs))
-    parts = [_item_part(cell, patients) for cell in runs]
+    paired = plain if centred is None else repeats(layout, raw, centred, removed=1 / len(runs))
+    parts = [
+        _item_part(cell, layout.weights[layout.cell == number], patients) for number, cell in enumerate(runs)
+    ]
     return FixedTest(
-        means=np.array([cell.weights @ cell.values for cell in runs]),
+        means=np.bincount(layout.cell, layout.weights * raw),
         repeats=plain,
         paired=paired,
         items=np.array([items for items, _ in parts]),
@@ -193,17 +224,16 @@ def fixed_test(
     )
 
 
-def _without_seed_means(runs: Sequence[Runs]) -> list[Floats] | None:
+def _without_seed_means(runs: Sequence[Runs]) -> Floats | None:
     """Subtract each seed's mean over cells; None for a single cell, or where a cell lacks a seed."""
     names = sorted(set(runs[0].seeds.tolist()))
     if len(runs) < 2 or any(sorted(set(cell.seeds.tolist())) != names for cell in runs):
         return None
     table = np.array([[cell.values[cell.seeds == seed].mean() for seed in names] for cell in runs])
-    means = dict(zip(names, table.mean(0), strict=True))
-    return [cell.values - np.array([means[seed] for seed in cell.seeds.tolist()]) for cell in runs]
+    return np.concatenate([cell.values - table.mean(0)[np.searchsorted(names, cell.seeds)] for cell in runs])
 
 
-def _item_part(cell: Runs, patients: NDArray[np.int64] | None) -> tuple[Floats, float]:
+def _item_part(cell: Runs, weights: Floats, patients: NDArray[np.int64] | None) -> tuple[Floats, float]:
     """Return the influence of each patient on the cell's mean, (G,), and the variance that is counted twice.
 
     The spread of R runs over seeds contains the part of their item variance in which the runs differ.
@@ -217,8 +247,8 @@ def _item_part(cell: Runs, patients: NDArray[np.int64] | None) -> tuple[Floats, 
     twice = 0.0
     if len(sums) > 1 and clusters > 1:
         rest = ((sums - sums.mean(0)) ** 2).sum() / (len(sums) - 1)
-        twice = float(clusters / (clusters - 1) * rest * (cell.weights**2).sum())
-    return cell.weights @ sums, twice
+        twice = float(clusters / (clusters - 1) * rest * (weights @ weights))
+    return weights @ sums, twice
 
 
 @dataclass(frozen=True)
@@ -233,23 +263,20 @@ class RepeatedSplits:
     ratio: float
 
     def contrast(self, weights: Floats) -> Contribution:
-        rows = [self._one(row) for row in weights]
-        value, variance, df = (np.array(column) for column in zip(*rows, strict=True))
-        return Contribution(value, Component(variance, df), np.zeros(len(weights)))
-
-    def _one(self, weights: Floats) -> tuple[float, float, float]:
-        used = [(cell, weight) for cell, weight in zip(self.values, weights, strict=True) if weight]
-        if not used:
-            return 0.0, 0.0, 0.0
-        common = set.intersection(*(set(cell) for cell, _ in used))
-        sums = np.array(
-            [sum(weight * cell[split] for cell, weight in used) for split in sorted(common, key=str)]
-        )
-        if len(sums) < 2:
-            return sum(w * float(np.mean(list(cell.values()))) for cell, w in used), 0.0, 0.0
-        largest = max(abs(value) for cell, _ in used for value in cell.values())
-        spread = sums.var(ddof=1) if np.ptp(sums) > ROUNDING * largest else 0.0
-        return float(sums.mean()), float(spread * (1 / len(sums) + self.ratio)), len(sums) - 1.0
+        names = list(dict.fromkeys(split for cell in self.values for split in cell))
+        table = np.array([[cell.get(split, np.nan) for split in names] for cell in self.values])
+        used = weights != 0
+        known = ~(used @ np.isnan(table))  # (m, splits): all cells of the contrast have the split
+        count = known.sum(1)
+        sums = np.where(known, weights @ np.nan_to_num(table), 0)
+        repeated = count > 1
+        means = np.where(repeated, sums.sum(1) / np.maximum(count, 1), weights @ np.nanmean(table, 1))
+        rest = np.where(known, sums - means[:, None], 0)
+        largest = (used * np.nanmax(np.abs(table), 1)).max(1)
+        real = repeated & (np.abs(rest).max(1) > ROUNDING * largest)
+        spread = np.where(real, (rest**2).sum(1) / np.maximum(count - 1, 1), 0)
+        variance = spread * (1 / np.maximum(count, 1) + self.ratio)
+        return Contribution(means, Component(variance, np.where(repeated, count - 1.0, 0)), 0 * means)
 
 
 def printed_group(means: Floats, stds: Floats, runs: int, ratio: float = 0.0) -> FixedTest:

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from bench.claims import EFFECT, candidates, claims, draw, judged, levels_of, main
+from bench.claims import EFFECT, candidates, claims, draw, judged, levels_of, main, members
+from grid.results.comparisons import MARGIN
 
 
 def test_simulation_has_all_claims_on_trials() -> None:
@@ -12,11 +13,29 @@ def test_simulation_has_all_claims_on_trials() -> None:
 def test_worlds_raise_the_named_side() -> None:
     claim = next(claim for claim in claims() if claim.id == "C6")
     group = candidates(claim.parts[0])[0]
-    drawn = draw([*group.upper, *group.lower], levels_of(claim, "effect"), np.random.default_rng(0))
+    drawn = draw(members(claim.parts), levels_of(claim, "effect"), np.random.default_rng(0))
     means = [drawn.cells[key].mean for key in (*group.upper, *group.lower)]
     assert means[0] > max(means[1:])
     assert levels_of(claim, "tie")[group.lower[0]] == EFFECT
     assert levels_of(claim, "null") == {}
+
+
+def test_rarest_rival_ties_where_it_is_named_alone() -> None:
+    claim = next(claim for claim in claims() if claim.id == "C6")
+    raised = {key[1] for key, level in levels_of(claim, "rare").items() if level}
+    assert raised == {"ADE20K-Seg", "ImageNet*"}
+
+
+def test_side_of_two_parts_is_raised_above_both() -> None:
+    claim = next(claim for claim in claims() if claim.id == "C15")
+    found = {key[1]: level for key, level in levels_of(claim, "effect").items()}
+    assert found["M6-CLS"] == 2 * found["M3-CLS"] == 2 * EFFECT
+
+
+def test_close_sides_are_equal_or_one_margin_apart() -> None:
+    claim = next(claim for claim in claims() if claim.id == "C16")
+    assert not any(levels_of(claim, "effect").values())
+    assert sorted(levels_of(claim, "tie").values())[0] == -MARGIN
 
 
 def test_an_effect_of_three_deviations_is_found_in_either_direction() -> None:
