@@ -71,6 +71,8 @@ class PatchJob:
         manifest = patch_files.seal(self.folder, self.dataset, self.spec, infos)
         for problem in manifest.problems:
             log.warning("%s: slide excluded: %s", self.spec.dataset, problem)
+        for note in manifest.notes:
+            log.warning("%s: %s", self.spec.dataset, note)
         return manifest
 
 

@@ -47,7 +47,7 @@ class Patient:
 class SlideInfo:
     """One slide: of `extracted` candidates `file.rows` are patches and `refused`, by reason, are not.
 
-    If there is no file, `file.name` is empty and `file.problems` says why.
+    If there is no file, `file.name` is empty and `file.problems` says why. `note` is medpt.survival.slides'.
     """
 
     slide: str  # the record's id
@@ -55,6 +55,7 @@ class SlideInfo:
     file: ShardInfo
     extracted: int = 0
     refused: Mapping[str, int] = field(default_factory=dict)
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,11 @@ class CohortManifest:
     @property
     def problems(self) -> tuple[str, ...]:
         return tuple(problem for slide in self.slides for problem in slide.file.problems)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is strange about slides that are used."""
+        return tuple(slide.note for slide in self.slides if slide.note)
 
     def table4(self) -> dict[str, int]:
         """Return the rows of the paper's Table 4; valid patches include those out of focus."""
@@ -154,7 +160,7 @@ def write(folder: Path, root: Path, record: Record, spec: Slides) -> SlideInfo:
     with replacing(path) as temporary:
         _write_parquet(found, record, options, temporary)
     file = (path.name, len(found), path.stat().st_size, sha256(path), _plan(root, record, spec))
-    info = SlideInfo(record.id, record.patient_id, ShardInfo(*file), *counts)
+    info = SlideInfo(record.id, record.patient_id, ShardInfo(*file), *counts, found.note)
     write_json(path.with_suffix(".json"), asdict(info))
     return info
 

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.decode import opencv
+from medpt.data.decode import MAX_PIXELS, opencv
+from medpt.data.reading import reading
 from medpt.errors import InputError
 from medpt.survival import patches, tissue
 from medpt.survival.patches import MICRONS, PatchOptions
@@ -33,6 +34,7 @@ THUMBNAIL = 16  # pixels of 20x in one of the thumbnail, which is 1.25x
 BLOCK = 2048  # pixels of a level in memory at a time while a thumbnail is made, a side
 CACHE = 32 << 20  # bytes of decoded tiles: the last row of a slide 30,000 pixels wide
 NEARLY = 0.05  # 0.502 microns a pixel is 20x too
+CONTRADICTION = 1.4  # between scanners of one magnification, microns differ by up to 1.2
 LEVEL_SLACK = 1.01  # a level of downsample 4.0003 serves a wish for 4
 
 
@@ -50,6 +52,7 @@ class Patches:
     pixels: Pixels  # (n, size, size, 3) RGB
     extracted: int
     refused: Mapping[str, int]
+    note: str = ""  # Slide.note
 
     def __len__(self) -> int:
         return len(self.x)
@@ -58,14 +61,16 @@ class Patches:
 class Slide:
     """An open slide, read at 20x; `width` and `height` in pixels of its finest level.
 
-    `scale` is the number of those in one pixel at 20x. Raises InputError if the scale is unknown, and for a
+    `scale` is the number of those in one pixel at 20x. `note` says where microns per pixel, which are used,
+    contradict the magnification. Raises InputError if the scale is unknown, and for a
     slide that is coarser than 20x.
     """
 
     def __init__(self, handle: "OpenSlide", name: str) -> None:
-        self.handle = handle
+        self.handle, self.name = handle, name
         self.width, self.height = handle.dimensions
         self.scale = _scale(handle.properties, name)
+        self.note = _contradiction(handle.properties, name)
 
     def box(self, x: int, y: int, side: int) -> Pixels:
         """Return a box (side, side, 3) at 20x; (x, y) is its left and top corner on the finest level."""
@@ -80,6 +85,8 @@ class Slide:
         level = self._level(wanted)
         reduction = self.handle.level_downsamples[level]
         width, height = (max(1, round(side / wanted)) for side in (self.width, self.height))
+        if width * height > MAX_PIXELS:
+            raise InputError(f"{self.name}: {self.width:,}x{self.height:,} pixels are no size of a slide")
         thumbnail = np.empty((height, width, 3), np.uint8)
         step = max(1, int(BLOCK * reduction / wanted))
         for top in range(0, height, step):
@@ -109,12 +116,28 @@ def _shrunk(pixels: Pixels, width: int, height: int) -> Pixels:
     return opencv().resize(pixels, (width, height), interpolation=opencv().INTER_AREA)
 
 
+def _magnification(properties: Mapping[str, str]) -> float | None:
+    return _positive(properties.get("aperio.AppMag")) or _positive(
+        properties.get("openslide.objective-power")
+    )
+
+
+def _contradiction(properties: Mapping[str, str], name: str) -> str:
+    """How microns per pixel and magnification contradict each other by more than CONTRADICTION, or ""."""
+    microns, power = _positive(properties.get("openslide.mpp-x")), _magnification(properties)
+    if microns is None or power is None:
+        return ""
+    expected = 20 * MICRONS / power
+    if max(microns / expected, expected / microns) <= CONTRADICTION:
+        return ""
+    used = f"{20 * MICRONS / microns:.3g}x is used"
+    return f"{name}: {microns:g} microns per pixel are not those of {power:g}x ({expected:g}); {used}"
+
+
 def _scale(properties: Mapping[str, str], name: str) -> float:
     """Return pixels per pixel at 20x, from microns or magnification; nearly whole numbers are rounded."""
     microns = _positive(properties.get("openslide.mpp-x"))
-    power = _positive(properties.get("aperio.AppMag")) or _positive(
-        properties.get("openslide.objective-power")
-    )
+    power = _magnification(properties)
     if microns is None and power is not None:
         microns = 20 * MICRONS / power
     if microns is None:
@@ -143,14 +166,9 @@ def open_slide(path: Path) -> Iterator[Slide]:
         import openslide
     except ImportError:
         raise InputError("slides are read by openslide-python and openslide-bin: install both") from None
-    try:
-        with openslide.OpenSlide(path) as handle:
-            handle.set_cache(openslide.OpenSlideCache(CACHE))
-            yield Slide(handle, str(path))
-    except openslide.OpenSlideError as error:
-        raise InputError(f"{path}: cannot be read as a slide ({error})") from None
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from None
+    with reading(path, "a slide"), openslide.OpenSlide(path) as handle:
+        handle.set_cache(openslide.OpenSlideCache(CACHE))
+        yield Slide(handle, str(path))
 
 
 def extract(path: Path, options: PatchOptions, seed: int) -> Patches:
@@ -181,6 +199,7 @@ def extract(path: Path, options: PatchOptions, seed: int) -> Patches:
         images[: len(facts)],
         len(corners),
         dict(refused),
+        slide.note,
     )
 
 

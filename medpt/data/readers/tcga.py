@@ -19,7 +19,7 @@ stops the reading: a copy of `all_dataset.csv` is about whose `censored` is inve
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Literal, NoReturn
@@ -41,7 +41,8 @@ def open(card: DatasetCard, root: Path, slides: Slides = "dx") -> Dataset:
     """One record a slide; `meta`: time (days), event (death observed), slide (such as DX1), age, grade.
 
     `slides`: the diagnostic ones, or the frozen sections too.
-    Raises InputError for slides of other names, tables without their columns, and values that are no days.
+    Raises InputError for slides of other names or there twice, tables without their columns, and values that
+    are no days.
     """
     if not root.is_dir():
         raise InputError(f"{root}: no such folder")
@@ -54,11 +55,22 @@ def open(card: DatasetCard, root: Path, slides: Slides = "dx") -> Dataset:
         raise InputError(f"{root}: expected slides (.svs) here or below")
     strange = [path for path in found if not SLIDE.fullmatch(path.name)]
     problems += [f"{path}: no TCGA slide; accepted: TCGA-02-0001-01Z-00-DX1.<uuid>.svs" for path in strange]
+    problems += _downloaded_twice(path for path in found if path not in strange)
     problems += inverted(table, project, patients)
     if problems:
         raise InputError(problems)
     top = Path(os.path.commonpath([*found, table]))
     return _dataset(card, top, found, patients, slides)
+
+
+def _downloaded_twice(paths: Iterable[Path]) -> Iterator[str]:
+    """Slides of one barcode in several files: each would count twice for its patient."""
+    files: dict[str, list[Path]] = {}
+    for path in paths:
+        files.setdefault(path.name.partition(".")[0], []).append(path)
+    for name, copies in files.items():
+        if len(copies) > 1:
+            yield f"{name} is there {len(copies)} times: {', '.join(map(str, copies))}; keep one"
 
 
 def _dataset(

@@ -95,7 +95,7 @@ def test_extract_all_lists_bad_slides_and_fails_bad_jobs(ray: None, source: Path
     listed = ended["spoilt"]
     assert isinstance(listed, CohortManifest)
     (problem,) = listed.problems
-    assert f"{bad}: cannot be read as a slide" in problem
+    assert f"{bad}: not a slide that can be read" in problem
     assert listed.table4()["WSIs"] == 9
     assert isinstance(ended["unusable"], InputError)
     assert "no slide has a valid patch" in str(ended["unusable"])

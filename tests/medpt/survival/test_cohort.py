@@ -145,7 +145,7 @@ def test_slides_that_cannot_be_used_are_listed_and_stop_nobody(dataset: Dataset,
     spoilt = open_dataset("TCGA-LGG", root)
     manifest = prepare(spoilt, tmp_path / "patches")
     assert len(manifest.problems) == 2
-    assert f"{broken.image_path}: cannot be read as a slide" in manifest.problems[0]
+    assert f"{broken.image_path}: not a slide that can be read" in manifest.problems[0]
     assert f"{empty.image_path}: no valid patch (16 background)" in manifest.problems[1]
     assert manifest.table4()["WSIs"] == len(dataset) - 1
     assert [slide.file.rows > 0 for slide in manifest.slides[:4]] == [True, False, False, True]

@@ -207,10 +207,10 @@ def test_pixels_outside_the_slide_are_glass(slide: Path) -> None:
 
 
 def test_what_is_no_slide_says_so(slide: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"none\.svs: .*(No such file|cannot be read)"):
+    with pytest.raises(InputError, match=r"none\.svs: .*(No such file|not a slide that can be read)"):
         extract(tmp_path / "none.svs", OPTIONS, 0)
     (tmp_path / "text.svs").write_text("a slide")
-    with pytest.raises(InputError, match=r"text\.svs: cannot be read as a slide"):
+    with pytest.raises(InputError, match=r"text\.svs: not a slide that can be read"):
         extract(tmp_path / "text.svs", OPTIONS, 0)
     with pytest.raises(InputError, match="448x448 pixels hold no box of 512"):
         extract(slide, PatchOptions(), 0)
@@ -224,11 +224,46 @@ def test_what_is_no_slide_says_so(slide: Path, tmp_path: Path) -> None:
 def test_a_slide_that_is_cut_or_damaged_inside_is_refused(slide: Path) -> None:
     content = slide.read_bytes()
     slide.write_bytes(content[: len(content) // 2])
-    with pytest.raises(InputError, match="cannot be read as a slide"):
+    with pytest.raises(InputError, match="not a slide that can be read"):
         extract(slide, OPTIONS, 0)
     broken = bytearray(content)
     start = content.index(b"\xff\xd8", 1000)
     broken[start : start + 20_000] = bytes(20_000)
     slide.write_bytes(broken)
-    with pytest.raises(InputError, match="cannot be read as a slide"):
+    with pytest.raises(InputError, match="not a slide that can be read"):
+        extract(slide, OPTIONS, 0)
+
+
+@pytest.mark.parametrize(
+    ("facts", "note"),
+    [
+        ("AppMag = 40|MPP = 0.5020", "0.502 microns per pixel are not those of 40x (0.25); 19.9x is used"),
+        ("AppMag = 20|MPP = 0.2500", "0.25 microns per pixel are not those of 20x (0.5); 40x is used"),
+        ("AppMag = 20|MPP = 0.4600", ""),
+        ("AppMag = 40|MPP = 0.2300", ""),
+        ("AppMag = 40", ""),
+    ],
+)
+def test_microns_that_contradict_the_magnification_are_named(facts: str, note: str, tmp_path: Path) -> None:
+    write_svs(tmp_path / "a.svs", ramp(), facts)
+    with open_slide(tmp_path / "a.svs") as found:
+        assert found.note == (f"{tmp_path}/a.svs: {note}" if note else "")
+
+
+def test_slide_of_no_size_is_refused_before_memory_is_taken(slide: Path) -> None:
+    with open_slide(slide) as found:
+        found.width = found.height = 2**31
+        with pytest.raises(InputError, match=r"2,147,483,648x2,147,483,648 pixels are no size of a slide"):
+            found.thumbnail()
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), RuntimeError("x"), OSError(5, "x"), KeyError("x")])
+def test_whatever_openslide_raises_names_the_slide(
+    error: Exception, slide: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("openslide.OpenSlide.read_region", fail)
+    with pytest.raises(InputError, match=r"TCGA-02-0001-01Z-00-DX1\.svs: not a slide that can be read"):
         extract(slide, OPTIONS, 0)

@@ -60,7 +60,7 @@ def risks(
 
 def test_slides_that_cannot_be_used_are_listed_with_their_reason(dataset: Dataset, cohort: Cohort) -> None:
     problems = {problem.split("/")[-1][:12]: problem for problem in cohort.manifest.problems}
-    assert "cannot be read as a slide" in problems[UNREADABLE]
+    assert "not a slide that can be read" in problems[UNREADABLE]
     assert "no valid patch (" in problems[HALF_EMPTY]
     assert UNKNOWN not in cohort.patients
     assert any("slides left out: no survival of their patient" in remark for remark in dataset.remarks)

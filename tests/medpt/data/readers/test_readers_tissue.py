@@ -174,6 +174,18 @@ def test_tcga_notices_inverted_censoring(tmp_path: Path, name: str, censored: in
 
 
 @spoil("TCGA-LGG")
+def test_slide_that_was_downloaded_twice_is_refused(copy: Path) -> None:
+    first = min(copy.rglob("*DX1*.svs"))
+    other = first.parent / "again" / f"{first.name.partition('.')[0]}.{'0' * 8}-1111-2222-3333-{'4' * 12}.svs"
+    other.parent.mkdir()
+    shutil.copy(first, other)
+    text = problems("TCGA-LGG", copy)
+    assert f"{first.name.partition('.')[0]} is there 2 times: " in text
+    assert str(other) in text
+    assert text.endswith("keep one")
+
+
+@spoil("TCGA-LGG")
 def test_tcga_complaints(copy: Path) -> None:
     (copy / "slides" / "tumour.svs").touch()
     table = copy / "clinical.tsv"
