@@ -55,6 +55,30 @@ def micro_auc_influence(scores: Array, labels: Array) -> Floats:
     return binary_auc_influence(scores.ravel(), positive.ravel()).reshape(scores.shape).mean(1)
 
 
+def finding_auc_influences(scores: Array, labels: Array) -> Floats:
+    """Influence on each of `medpt.metrics.finding_aucs`, (n, K); 0 for images where a finding is unknown."""
+    found = np.zeros(scores.shape)
+    for k, known in enumerate(~np.isnan(labels.T)):
+        values = binary_auc_influence(scores[known, k], labels[known, k] == 1)
+        found[known, k] = values * len(labels) / max(known.sum(), 1)
+    return found
+
+
+def findings_macro_auc_influence(scores: Array, labels: Array) -> Floats:
+    """Influence on `medpt.metrics.findings_macro_auc`; scores and labels (n, K)."""
+    each = finding_auc_influences(scores, labels)
+    defined = ~np.isnan(each).any(0)
+    return each[:, defined].mean(1) if defined.any() else np.full(len(labels), np.nan)
+
+
+def findings_micro_auc_influence(scores: Array, labels: Array) -> Floats:
+    """Influence on `medpt.metrics.findings_micro_auc`; the value of an image is that of all its entries."""
+    known = ~np.isnan(labels)
+    found = np.zeros(scores.shape)
+    found[known] = binary_auc_influence(scores[known], labels[known] == 1)
+    return found.sum(1) * len(labels) / max(known.sum(), 1)
+
+
 def mean_influence(values: Array) -> Floats:
     """Influence on the mean of the values (n,) that are not nan, such as the IoU of each image."""
     defined = ~np.isnan(values)

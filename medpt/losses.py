@@ -20,7 +20,11 @@ WEIGHTINGS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 """Functions from the frequencies (K,) of the classes, which sum to 1, to raw weights (K,)."""
 
-DEFAULT_WEIGHTING = {"classification": "inverse_frequency", "segmentation": "sqrt_inverse_frequency"}
+DEFAULT_WEIGHTING = {
+    "classification": "inverse_frequency",
+    "multilabel": "inverse_frequency",
+    "segmentation": "sqrt_inverse_frequency",
+}
 
 
 def class_weights(counts: Tensor, weighting: str, clip: tuple[float, float]) -> Tensor:
@@ -45,6 +49,19 @@ def balanced_cross_entropy(logits: Tensor, target: Tensor, weights: Tensor) -> T
     counted = target != IGNORE
     total = (weights[target.where(counted, 0)] * counted).sum()
     return terms / total.clamp_min(torch.finfo(total.dtype).tiny)
+
+
+def balanced_binary_cross_entropy(logits: Tensor, target: Tensor, weights: Tensor) -> Tensor:
+    """Return the weighted mean Σ w·BCE / Σ w over the known entries of `target` (N, K): 1, 0 or nan.
+
+    logits (N, K); weights (K, 2) of a finding that is absent and present. If nothing is known, the loss is 0
+    with a gradient of 0.
+    """
+    known = ~target.isnan()
+    truth = target.where(known, 0).float()
+    each = (weights[:, 0] * (1 - truth) + weights[:, 1] * truth) * known
+    terms = F.binary_cross_entropy_with_logits(logits.float(), truth, each, reduction="sum")
+    return terms / each.sum().clamp_min(torch.finfo(each.dtype).tiny)
 
 
 def edge_target(mask: Tensor) -> Tensor:

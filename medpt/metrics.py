@@ -38,6 +38,30 @@ def macro_auc(scores: Array, labels: Array) -> float:
     return _nan_if_bad(scores, mean_of_defined(np.array(areas)))
 
 
+def finding_aucs(scores: Array, labels: Array) -> Array:
+    """AUC of each of K findings of which an image can have any, (K,), over the images where it is known.
+
+    scores (N, K), higher = more likely; labels (N, K) of 1, 0 and nan (unknown). It is nan for a finding that
+    all or no images have.
+    """
+    scores, labels = np.asarray(scores), np.asarray(labels)
+    if scores.ndim != 2 or scores.shape != labels.shape:
+        raise InputError(f"scores {scores.shape} and labels {labels.shape} are not both (N, K)")
+    known = ~np.isnan(labels)
+    return np.array([binary_auc(scores[k, n], labels[k, n] == 1) for n, k in enumerate(known.T)])
+
+
+def findings_macro_auc(scores: Array, labels: Array) -> float:
+    """Mean of `finding_aucs` over the findings that have one."""
+    return _nan_if_bad(scores, mean_of_defined(finding_aucs(scores, labels)))
+
+
+def findings_micro_auc(scores: Array, labels: Array) -> float:
+    """AUC over all known entries of scores and labels, (N, K) each, as `finding_aucs` takes them."""
+    known = ~np.isnan(np.asarray(labels))
+    return binary_auc(np.asarray(scores)[known], np.asarray(labels)[known] == 1)
+
+
 def binary_auc(scores: Array, positive: Array) -> float:
     """Area under the ROC curve: P(score of a positive > score of a negative) + P(equal) / 2.
 

@@ -24,9 +24,18 @@ Arrays = Mapping[str, NDArray[Any]]
 RARE = 10  # test images
 KEPT = 4096  # files whose influence values are kept in memory
 
+Influence = Callable[[NDArray[Any], NDArray[Any]], NDArray[np.float64]]
+
+
+def _auc(arrays: Arrays, of_classes: Influence, of_findings: Influence) -> NDArray[np.float64]:
+    """Take the influence on an AUC of one class an image, or of several findings."""
+    labels = arrays["labels"]
+    return (of_findings if labels.ndim == 2 else of_classes)(arrays["scores"], labels)
+
+
 INFLUENCES: dict[str, Callable[[Arrays], NDArray[np.float64]]] = {  # by the metric's column in the frame
-    "auc": lambda a: influence.micro_auc_influence(a["scores"], a["labels"]),
-    "macro_auc": lambda a: influence.macro_auc_influence(a["scores"], a["labels"]),
+    "auc": lambda a: _auc(a, influence.micro_auc_influence, influence.findings_micro_auc_influence),
+    "macro_auc": lambda a: _auc(a, influence.macro_auc_influence, influence.findings_macro_auc_influence),
     "kappa": lambda a: influence.quadratic_kappa_influence(a["scores"], a["labels"]),
     "accuracy": lambda a: influence.mean_influence((a["scores"].argmax(1) == a["labels"]).astype(np.float64)),
     "miou": lambda a: influence.mean_iou_influence(a["confusions"]),

@@ -186,7 +186,7 @@ def _product(name: str, factors: dict[str, list[Any]], settings: Settings) -> It
             initialization=source,
             sample_size=None if source in unsized else own_size or size,
             backbone=backbone,
-            architecture=CLASSIFIER if task == "classification" else architecture,
+            architecture=CLASSIFIER if task in ("classification", "multilabel") else architecture,
             target=target,
             target_size=target_size,
             seed=seed,

@@ -26,7 +26,8 @@ def source_architecture(initialization: str, architecture: str, settings: Settin
         has_decoder = method == "context" and architecture != CLASSIFIER
         return "unet" if has_decoder else CLASSIFIER
     collection = COLLECTIONS.get(initialization)
-    if (collection.task if collection else settings.card(initialization).task) == "classification":
+    task = collection.task if collection else settings.card(initialization).task
+    if task in ("classification", "multilabel"):
         return CLASSIFIER
     return "unet" if collection or architecture == CLASSIFIER else architecture
 

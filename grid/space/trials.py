@@ -19,7 +19,7 @@ from medpt.survival.registry import SURVIVAL_MODELS
 RANDOM, IMAGENET = "random", "imagenet*"
 UNTRAINED = (RANDOM, IMAGENET, NO_NETWORK)  # initializations that this grid does not train
 SELF_SUPERVISED = {"SS-Jigsaw": "jigsaw", "SS-Context": "context"}  # the paper's name: the method
-PAPER_METRICS = {"classification": "auc", "segmentation": "miou", "survival": "c_index"}
+PAPER_METRICS = {"classification": "auc", "multilabel": "auc", "segmentation": "miou", "survival": "c_index"}
 METHODS = ("supervised", *SELF_SUPERVISED_METHODS)
 
 

@@ -47,7 +47,7 @@ def write(
 def write_all(folder: str | Path, names: Iterable[str] | None = None, *, seed: int = 0) -> dict[str, Path]:
     """Each named dataset (None: all) under `folder`, in the folder that `locate` looks for; name to path.
 
-    Names of the same files (ADE20K and ADE20K-Seg, the two of STARE, the two of REFUGE) share one folder.
+    Names of the same files (ADE20K and ADE20K-Seg, the two of CheXpert, STARE and REFUGE) share one folder.
     Raises InputError, before anything is written, if one of the folders holds something already.
     """
     cards = [card(name) for name in (catalog.names() if names is None else names)]

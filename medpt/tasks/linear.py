@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medpt.data import splits
-from medpt.metrics import binary_auc, macro_auc, mean_of_defined
+from medpt.metrics import findings_macro_auc, macro_auc
 
 Floats = NDArray[np.floating]
 
@@ -55,11 +55,7 @@ def fit(
 
 def macro_auc_of_known(scores: Floats, labels: NDArray[Any]) -> float:
     """Mean AUC over classes; labels (N,), or (N, K) of 1, 0 and nan, of which an AUC leaves out the nan."""
-    if labels.ndim == 1:
-        return macro_auc(scores, labels)
-    known = ~np.isnan(labels)
-    areas = [binary_auc(s[k], y[k] == 1) for s, y, k in zip(scores.T, labels.T, known.T, strict=True)]
-    return mean_of_defined(np.array(areas))
+    return macro_auc(scores, labels) if labels.ndim == 1 else findings_macro_auc(scores, labels)
 
 
 def _fit(features: Floats, labels: NDArray[Any], classes: int, strength: float) -> LinearModel:

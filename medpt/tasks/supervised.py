@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from medpt.data.arrays import Loader
 from medpt.data.manifest import Index
-from medpt.data.splits import validation
+from medpt.data.splits import strata, validation
 from medpt.errors import InputError, did_you_mean
 from medpt.identity import stream_seed
 from medpt.losses import DEFAULT_WEIGHTING, WEIGHTINGS, class_weights, edge_target
@@ -22,6 +22,7 @@ from medpt.protocol import TrainingProtocol
 from medpt.specs import CLASSIFIER, Finetune, Pretrain
 from medpt.tasks.base import Task, TrainingSetup, sizes
 from medpt.tasks.classify import Classify
+from medpt.tasks.findings import Findings
 from medpt.tasks.segment import Segment
 
 EDGE_NETWORK = "etnet"
@@ -40,7 +41,7 @@ def set_up(loader: Loader, rows: np.ndarray, spec: Pretrain | Finetune) -> Train
     if metric:
         _check_classes(loader.index, val_rows, metric)
     task, weights = _task(loader, train_rows, spec.architecture, spec.protocol)
-    if metric and isinstance(task, Classify):
+    if metric and isinstance(task, Classify | Findings):
         task = replace(task, metric=metric)
     record = weights | sizes(model, train_rows, val_rows)
     return TrainingSetup(model, task, loader, train_rows, val_rows, record)
@@ -48,7 +49,7 @@ def set_up(loader: Loader, rows: np.ndarray, spec: Pretrain | Finetune) -> Train
 
 def network(index: Index, backbone: str, architecture: str, seed: int) -> nn.Module:
     """Build a network with random weights for the classes of `index`."""
-    accepted = (CLASSIFIER,) if index.task == "classification" else architectures()
+    accepted = architectures() if index.task == "segmentation" else (CLASSIFIER,)
     if architecture not in accepted:
         names = ", ".join(accepted)
         raise InputError(
@@ -72,7 +73,7 @@ def hold_out(
 def _check_classes(index: Index, val_rows: np.ndarray, metric: str) -> None:
     """Raise InputError for a validation set of one class, by which `metric` cannot choose weights."""
     present = np.unique(index.labels[val_rows])
-    if len(present) == 1:
+    if len(present) == 1 and index.task == "classification":
         raise InputError(
             f"{index.dataset}: the {len(val_rows)} validation images are all of the class "
             f"`{index.classes[present[0]]}`, and {metric} needs two; use a larger `validation_fraction`, "
@@ -81,8 +82,8 @@ def _check_classes(index: Index, val_rows: np.ndarray, metric: str) -> None:
 
 
 def labels(index: Index, rows: np.ndarray) -> np.ndarray | None:
-    """Return the class of each row, or None if images have no class."""
-    return index.labels[rows] if index.task == "classification" else None
+    """Return the class that each row is stratified by, or None if images have no class."""
+    return None if index.task == "segmentation" else strata(index.labels[rows])
 
 
 def _task(
@@ -93,6 +94,9 @@ def _task(
     weighting = protocol.weighting or DEFAULT_WEIGHTING[index.task]
     if weighting not in WEIGHTINGS:
         raise InputError(f"weighting: no {weighting!r}; {did_you_mean(weighting, WEIGHTINGS)}")
+    if index.task == "multilabel":
+        weights = finding_weights(index, rows, weighting, protocol.weight_clip)
+        return Findings(weights), {"weighting": weighting, "class_weights": weights.tolist()}
     weights = class_weights(counts(index, rows), weighting, protocol.weight_clip)
     record = {"weighting": weighting, "class_weights": weights.tolist()}
     if index.task == "classification":
@@ -110,6 +114,14 @@ def counts(index: Index, rows: np.ndarray) -> Tensor:
     if index.pixels is not None:
         return torch.from_numpy(index.pixels[rows].sum(0))
     return torch.from_numpy(np.bincount(index.labels[rows], minlength=len(index.classes)))
+
+
+def finding_weights(index: Index, rows: np.ndarray, weighting: str, clip: tuple[float, float]) -> Tensor:
+    """Return the weights (K, 2) of findings that are absent and present, counted where they are known."""
+    known = index.labels[rows]
+    each = [torch.tensor([np.count_nonzero(column == side) for side in (0, 1)]) for column in known.T]
+    unknown = torch.ones(2)
+    return torch.stack([class_weights(c if c.sum() else unknown, weighting, clip) for c in each])
 
 
 def edge_counts(loader: Loader, rows: np.ndarray) -> Tensor:

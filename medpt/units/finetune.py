@@ -20,6 +20,7 @@ from medpt.specs import Finetune
 from medpt.tasks import supervised
 from medpt.tasks.base import TrainingSetup
 from medpt.tasks.classify import classification_metrics, scores
+from medpt.tasks.findings import finding_scores, findings_metrics
 from medpt.tasks.segment import confusions, full_frame_miou, predictions, segmentation_metrics
 from medpt.train import evaluation_batches, summary
 from medpt.units.base import ITEMS, Inputs, Job, Weights
@@ -92,6 +93,16 @@ def _test_classifier(setup: TrainingSetup, loader: Loader, job: Job) -> dict[str
     return dict(classification_metrics(softmax, labels, setup.task.metric))
 
 
+def _test_findings(setup: TrainingSetup, loader: Loader, job: Job) -> dict[str, float]:
+    rows = loader.index.rows("test")
+    batches = evaluation_batches(loader, rows, torch.device(job.device))
+    sigmoid, labels = finding_scores(setup.model, batches)
+    arrays: dict[str, np.ndarray] = {"scores": sigmoid, "labels": labels}
+    write_arrays(job.folder / SCORES, arrays | {"ids": loader.index.ids[rows]})
+    write_arrays(job.folder / ITEMS, arrays | {"patients": _patients(loader, rows)})
+    return dict(findings_metrics(sigmoid, labels))
+
+
 def _test_segmenter(setup: TrainingSetup, loader: Loader, job: Job) -> dict[str, float]:
     rows, device = loader.index.rows("test"), torch.device(job.device)
     _write_examples(setup.model, loader, rows[:EXAMPLES], job)
@@ -123,5 +134,6 @@ def _write_examples(model: "nn.Module", loader: Loader, rows: np.ndarray, job: J
 
 TESTS: dict[str, Callable[[TrainingSetup, Loader, Job], dict[str, float]]] = {
     "classification": _test_classifier,
+    "multilabel": _test_findings,
     "segmentation": _test_segmenter,
 }

@@ -18,7 +18,7 @@ from medpt.data.splits import strata, stratified_order
 from medpt.files import write_json
 from medpt.metrics import confusion_matrix
 from medpt.specs import ImageFree
-from medpt.tasks.classify import classification_metrics
+from medpt.tasks.findings import image_metrics
 from medpt.tasks.linear import macro_auc_of_known
 from medpt.tasks.segment import segmentation_metrics
 from medpt.units.base import SCAN_BATCH, Inputs, Job
@@ -60,13 +60,13 @@ def _predict_classes(loader: Loader) -> Prediction:
     train, test = index.rows("train"), index.rows("test")
     labels, classes = index.labels, len(index.classes)
     prior = np.tile(_prior(labels[train], classes), (len(test), 1))
-    trivial = {f"{TRIVIAL}_{n}": value for n, value in classification_metrics(prior, labels[test], "kappa")}
+    trivial = {f"{TRIVIAL}_{n}": value for n, value in image_metrics(prior, labels[test])}
     report, scores = {}, {}
     for name, values in numbers(loader):
         area, scores[name] = _tree_scores(values[:, None], index, train, test)
         report[name] = {"validation": area, "test": _area(scores[name], labels[test])}
     chosen = _choose(report)
-    return chosen, report, dict(classification_metrics(scores[chosen], labels[test], "kappa")) | trivial
+    return chosen, report, dict(image_metrics(scores[chosen], labels[test])) | trivial
 
 
 def _choose(report: Mapping[str, Mapping[str, float]]) -> str:

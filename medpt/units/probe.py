@@ -17,7 +17,7 @@ from medpt.models.weights import build_encoder_with
 from medpt.specs import Probe
 from medpt.survival.features import pooled
 from medpt.tasks import linear, pixel_probe
-from medpt.tasks.classify import classification_metrics
+from medpt.tasks.findings import image_metrics
 from medpt.tasks.segment import segmentation_metrics
 from medpt.units.base import SCAN_BATCH, Inputs, Job
 
@@ -86,7 +86,7 @@ def _probe_images(
     features = image_features(encoder, loader, rows, device)
     model = linear.fit(features, index.labels[rows], index.groups[rows].tolist(), len(index.classes))
     scores = model.scores(image_features(encoder, loader, tested, device))
-    return classification_metrics(scores, index.labels[tested], "kappa")
+    return image_metrics(scores, index.labels[tested])
 
 
 def _probe_masks(

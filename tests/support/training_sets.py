@@ -1,5 +1,7 @@
 """Small sets in memory that a network can learn, served by the real feed."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from medpt.data.arrays import ArrayLoader, Arrays
@@ -46,3 +48,14 @@ def squares(
     masks[:, 0] = 255 if ignored else masks[:, 0]
     index = _index(classes, size, train, np.full(train + test, -1), masks)
     return ArrayLoader(Arrays(index, images.clip(0, 255).astype(np.uint8), masks))
+
+
+def findings(train: int = 24, test: int = 12, size: int = 32) -> ArrayLoader:
+    """Multilabel: an image is bright, red, both or neither; some labels are unknown."""
+    rng = np.random.default_rng(7)
+    labels = rng.integers(0, 2, (train + test, 2)).astype(np.float32)
+    images = rng.integers(0, 40, (train + test, size, size, 3)) + 100 * labels[:, :1, None, None].astype(int)
+    images[..., 0] += 100 * labels[:, 1, None, None].astype(int)
+    labels[::5, 1] = np.nan
+    index = replace(_index(2, size, train, labels, None), task="multilabel")
+    return ArrayLoader(Arrays(index, images.clip(0, 255).astype(np.uint8), labels))

@@ -2,8 +2,8 @@
 
 The paper says "2 classes" and no rule. Here: an image in which an excluded finding is positive or uncertain
 leaves; `No Finding` is class 0; another finding that is positive makes class 1 (Support Devices is no
-finding); what is only uncertain, or has nothing positive, leaves. The labels of the 12 findings one by one
-are not read: a record has one label. Views are told by the file name's end, not by its number.
+finding); what is only uncertain, or has nothing positive, leaves. CheXpert-14 has the findings one by one
+(medpt.data.readers.chexpert_findings). Views are told by the file name's end, not by its number.
 
 train.csv is the training part; valid.csv (radiologists' labels) the test part. The hidden test set, published
 later in another layout, is not read.
@@ -46,6 +46,9 @@ FINDINGS = (
 POSITIVE, UNCERTAIN = {"1.0", "1"}, {"-1.0", "-1"}
 VALUES = POSITIVE | UNCERTAIN | {"", "0.0", "0"}
 NAME = re.compile(r"(?:.*/)?((train|valid)/(patient\d+)/study\d+/view\d+_(frontal|lateral)\.jpg)")
+EXPECTED = "train.csv beside the folder train, or folders CheXpert-v1.0 batch 1 to 4"
+EXAMPLE = "{}/patient00001/study1/view1_frontal.jpg"
+CELLS = "1.0, 0.0, -1.0 or nothing"
 BATCH = re.compile(r"CheXpert-v1\.0 batch \d", re.IGNORECASE)  # as the publisher hands the full edition out
 VIEWS = {name: {"view": name} for name in ("frontal", "lateral")}  # shared: 182,013 records point at them
 
@@ -58,10 +61,8 @@ def open(card: DatasetCard, root: Path, exclude: Sequence[str] = excluded("CheXp
     are not the owner's, and for images that are listed but absent.
     """
     _accepted(exclude)
-    top = find_root(
-        root, _is_root, "train.csv beside the folder train, or folders CheXpert-v1.0 batch 1 to 4"
-    )
-    layout = _layout(top)
+    top = find_root(root, is_root, EXPECTED)
+    layout = find_layout(top)
     problems: list[str] = []
     left_out: dict[str, Counter[str]] = {"train": Counter(), "test": Counter()}
     records = [r for part in PARTS for r in _part(card, layout, part, exclude, left_out, problems)]
@@ -73,7 +74,7 @@ def open(card: DatasetCard, root: Path, exclude: Sequence[str] = excluded("CheXp
     remarks += [] if child(layout.tables, "valid.csv") else [f"{layout.tables}: no valid.csv: no test part"]
     counts = {split: reasons.total() for split, reasons in left_out.items() if reasons}
     return Dataset(
-        card, top, tuple(records), _image, remarks=tuple(remarks), left_out=counts, problems=tuple(problems)
+        card, top, tuple(records), read, remarks=tuple(remarks), left_out=counts, problems=tuple(problems)
     )
 
 
@@ -84,7 +85,7 @@ def _accepted(exclude: Sequence[str]) -> None:
         raise InputError(f"CheXpert: exclude is {exclude!r}; accepted: a list of {', '.join(FINDINGS)}")
 
 
-def _is_root(folder: Path) -> bool:
+def is_root(folder: Path) -> bool:
     usual = child(folder, "train.csv") is not None and child(folder, "train") is not None
     return usual or any(child(batch, "train.csv") for batch in _batches(folder))
 
@@ -94,7 +95,7 @@ def _batches(folder: Path) -> list[Path]:
 
 
 @dataclass(frozen=True)
-class _Layout:
+class Layout:
     """Where the tables lie and, in the publisher's batches, which folder holds a training patient."""
 
     top: Path
@@ -110,18 +111,18 @@ class _Layout:
         return f"{self.patients.get(patient, self.tables.name)}/{path.removeprefix('train/')}"
 
 
-def _layout(top: Path) -> _Layout:
+def find_layout(top: Path) -> Layout:
     batches = _batches(top)
     tables = next((batch for batch in batches if child(batch, "train.csv")), None)
     if child(top, "train") or tables is None:
-        return _Layout(top, top, {})
+        return Layout(top, top, {})
     patients = {inner.name: batch.name for batch in batches for inner in folders(batch)}
-    return _Layout(top, tables, patients)
+    return Layout(top, tables, patients)
 
 
 def _part(
     card: DatasetCard,
-    layout: _Layout,
+    layout: Layout,
     part: str,
     exclude: Sequence[str],
     left_out: dict[str, Counter[str]],
@@ -135,12 +136,10 @@ def _part(
     for line, (path, normal, *findings) in csv_rows(table, ("Path", NORMAL, *FINDINGS), problems):
         match = NAME.fullmatch(path)
         if match is None or match[2] != part:
-            problems.append(
-                f"{table}, line {line}: {path!r}; accepted: {part}/patient00001/study1/view1_frontal.jpg"
-            )
+            problems.append(f"{table}, line {line}: {path!r}; accepted: {EXAMPLE.format(part)}")
         elif not VALUES.issuperset(findings) or normal not in VALUES:
             strange = next(cell for cell in (normal, *findings) if cell not in VALUES)
-            problems.append(f"{table}, line {line}: {strange!r}; accepted: 1.0, 0.0, -1.0 or nothing")
+            problems.append(f"{table}, line {line}: {strange!r}; accepted: {CELLS}")
         elif isinstance(label := _label(normal, findings, excluded), str):
             left_out[split][label] += 1
         elif not exists(f"{top}/{(name := layout.place(match[1], part, match[3]))}"):
@@ -161,5 +160,5 @@ def _label(normal: str, findings: list[str], excluded: list[int]) -> int | str:
     return "nothing positive" if UNCERTAIN.isdisjoint(findings) else "findings uncertain only"
 
 
-def _image(root: Path, record: Record) -> NDArray[np.uint8]:
+def read(root: Path, record: Record) -> NDArray[np.uint8]:
     return read_grey(root / record.image_path)

@@ -153,6 +153,7 @@ def test_nothing_is_wrong_with_synthetic_copies_but_their_counts(
     name: str, copies: Path, tmp_path: Path
 ) -> None:
     shared = {"STARE-SEG": "STARE-CLS", "REFUGE-OD": "REFUGE-CLS", "ADE20K-Seg": "ADE20K"}
+    shared |= {"CheXpert-14": "CheXpert"}
     dataset = open_with_problems(name, copies / shared.get(name, name))
     whole = replace(dataset, info=replace(dataset.info, counts={}))
     assert check.check(whole, io.StringIO()).problems == []

@@ -15,7 +15,7 @@ from medpt.data.locate import locate
 from medpt.data.preprocess import default_pipeline, preprocess, preprocess_pair
 from medpt.errors import InputError
 
-SAME_FILES = {"ADE20K-Seg", "STARE-SEG", "REFUGE-CLS"}  # as those of another name
+SAME_FILES = {"ADE20K-Seg", "STARE-SEG", "REFUGE-CLS", "CheXpert-14"}  # as those of another name
 
 
 def content(folder: Path) -> dict[str, str]:
@@ -35,6 +35,7 @@ def test_all_layouts_are_found_and_read(everything: Path) -> None:
     assert sizes == {
         "ChestXRay2017": 160,
         "CheXpert": 92,
+        "CheXpert-14": 144,
         "MURA": 128,
         "ISIC2019": 160,
         "EyePACS": 120,

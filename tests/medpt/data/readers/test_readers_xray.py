@@ -197,3 +197,33 @@ def test_mura_without_validation_part_and_with_other_prefix(copy: Path) -> None:
     assert len(dataset) == 24
     assert "no valid part" in dataset.remarks[0]
     assert np.ptp(dataset.image(dataset.records[0])) > 100
+
+
+def test_chexpert_14_has_every_image_with_all_findings(copies: Path) -> None:
+    """Compare with the cells of the tables: 1.0 is present, -1.0 unknown, anything else absent."""
+    dataset = open_dataset("CheXpert-14", copies / "CheXpert")
+    values = {"1.0": 1.0, "-1.0": float("nan"), "0.0": 0.0, "": 0.0}
+    expected = {}
+    for part in ("train", "valid"):
+        with (copies / "CheXpert" / SMALL_ARCHIVE / f"{part}.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        names = dataset.info.classes
+        expected |= {row["Path"].split("/", 1)[1]: [values[row[name]] for name in names] for row in rows}
+    found = {record.image_path.removeprefix(f"{SMALL_ARCHIVE}/"): record.label for record in dataset}
+    assert found.keys() == expected.keys()
+    for name, label in found.items():
+        np.testing.assert_array_equal(label, expected[name])
+    assert np.isnan([record.label for record in dataset]).any()
+    assert dataset.image(dataset.records[0]).ndim == 2
+
+
+@spoil("CheXpert")
+def test_chexpert_14_reports_strange_cells_and_paths(copy: Path) -> None:
+    table = copy / SMALL_ARCHIVE / "train.csv"
+    lines = table.read_text().splitlines()
+    lines[1] = lines[1].removesuffix(",") + ",maybe"
+    lines[2] = "elsewhere.jpg," + lines[2].split(",", 1)[1]
+    table.write_text("\n".join(lines) + "\n")
+    text = problems("CheXpert-14", copy)
+    assert "line 2: 'maybe'; accepted: 1.0, 0.0, -1.0 or nothing" in text
+    assert "line 3: 'elsewhere.jpg'; accepted: train/patient00001" in text
