@@ -51,6 +51,8 @@ class RunOptions:
     dry_run: bool = False
     flush: bool = False
     verify: bool = False  # read all files of finished units, not only those that changed
+    clean: bool = False  # remove what no plan needs; run nothing
+    yes: bool = False  # `clean` asks nothing
     command: str = ""  # to repeat this run; passwords are hidden
 
     @property
@@ -89,7 +91,9 @@ def parse_options(
     arguments: list[str], module: str = "grid.run", description: str = "Run the trials of a space."
 ) -> RunOptions:
     """Return the options of a command line; exit with code 2 and a message where one is not accepted."""
-    values = vars(run_parser(module, description).parse_args(arguments))
+    parser = run_parser(module, description)
+    values = vars(parser.parse_args(arguments))
+    _check_clean(parser, values)
     command = shlex.join(["python", "-m", module, *map(hide_passwords, arguments)])
     return RunOptions(**values, command=command)
 
@@ -152,6 +156,18 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
         action="store_true",
         help="read all files of finished units for damage (default: compare sizes and times)",
     )
+    group.add_argument(
+        "--clean", action="store_true", help="list what no plan in --out needs and offer to remove it"
+    )
+    group.add_argument("--yes", action="store_true", help="let --clean remove it without asking")
+
+
+def _check_clean(parser: argparse.ArgumentParser, values: Mapping[str, Any]) -> None:
+    if values["yes"] and not values["clean"]:
+        parser.error("--yes is accepted with --clean only")
+    refused = [f"--{name.rstrip('s')}" for name in ("filters", "limit", "flush") if values[name]]
+    if values["clean"] and refused:
+        parser.error(f"--clean is about whole spaces: {', '.join(refused)} cannot be combined with it")
 
 
 def add_filter_argument(group: argparse._ActionsContainer, name: str, dest: str) -> None:

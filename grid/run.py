@@ -16,14 +16,8 @@ from uuid import uuid4
 from rich.console import Console
 
 from grid.addresses import hide_passwords
-from grid.cluster import temp_folders
-from grid.cluster.process_exit import (
-    exit_on_signals,
-    exit_process,
-    exit_without_ray,
-    message_on_crash,
-    watch_connection,
-)
+from grid.clean import clean
+from grid.cluster import process_exit, temp_folders
 from grid.dry_run import print_plan
 from grid.options import RunOptions, parse_options
 from grid.plan import datasets, planner
@@ -69,28 +63,37 @@ def run_space(options: RunOptions) -> int:
     """Plan, run and report a space; return the exit code."""
     space = load_space(options)
     store = options.open_store(run=uuid4().hex)
-    if not options.dry_run:
+    runs = not (options.dry_run or options.clean)
+    if runs:
         options = replace(options, tracking_uri=options.tracking_uri or default_uri(store.root))
         store.create()
-    found = datasets.find(space, options.data, store.root, write=not options.dry_run)
+    found = datasets.find(space, options.data, store.root, write=runs)
     options = replace(options, imagenet_weights=options.imagenet_weights or found.weights)
     run = Run(options, space, build_plan(space, found, options), store, cli.console())
+    if (options.clean or options.flush) and found.problems:  # the digests of units depend on the data
+        raise InputError(found.problems)
+    if options.clean:
+        return clean(run.plan, store, options, run.console)
     if options.dry_run:
         print_plan(run.plan, store, found, run.console)
         return 0
-    exit_on_signals(resume_message("interrupted", options))
-    if options.flush:
-        return flush(run, found)
-    opened = datasets.open_all(space, found)
+    process_exit.exit_on_signals(resume_message("interrupted", options))
+    with store.documents.in_use():
+        return flush(run) if options.flush else execute(run, found)
+
+
+def execute(run: Run, found: SpaceDatasets) -> int:
+    """Run what is left of a plan and report it; return the exit code."""
+    opened = datasets.open_all(run.space, found)
     run = replace(run, plan=replace(run.plan, partial=datasets.partial_copies(opened)))
     check_sizes(run.plan, opened)
     todo = units_to_run(run)
     check_units(run, todo)
-    record_start(store, run.plan, space.path)
+    record_start(run.store, run.plan, run.space.path)
     tracker = start_tracker(run)
     print_counts(run, todo)
     if todo:
-        run_units(run, todo, opened, tracker, ContentRecorder(run.plan, todo, found, store.root))
+        run_units(run, todo, opened, tracker, ContentRecorder(run.plan, todo, found, run.store.root))
     recorded = finish_tracking(run, tracker)
     readable = tracker.uri if recorded else None
     print_results(run, readable)
@@ -115,8 +118,7 @@ def build_plan(space: Space, found: SpaceDatasets, options: RunOptions) -> Plan:
 def units_to_run(run: Run) -> list[str]:
     """Return the digests left to run, inputs first.
 
-    Diverged units are skipped, as they would diverge again. Damaged units are run again. Also removes what
-    killed drivers left.
+    Diverged units are skipped, and damaged ones are run again. Also removes what killed drivers left.
     """
     plan, store = run.plan, run.store
     store.clean_up()
@@ -191,11 +193,13 @@ def run_units(
     with ExitStack() as stack:
         progress = stack.enter_context(Progress(console, costs))
         stack.enter_context(ray_session(options.address, options.cpus, options.gpus))
-        exit_on_signals(resume_message("interrupted", options))
-        stack.enter_context(message_on_crash(resume_message("the process or its Ray was killed", options)))
+        process_exit.exit_on_signals(resume_message("interrupted", options))
+        killed = resume_message("the process or its Ray was killed", options)
+        stack.enter_context(process_exit.message_on_crash(killed))
         where = options.address or "this machine"
         lost = resume_message(f"the connection to Ray at {where} was lost", options)
-        stack.enter_context(watch_connection(gcs_address(), partial(exit_without_ray, lost)))
+        exit_now = partial(process_exit.exit_without_ray, lost)
+        stack.enter_context(process_exit.watch_connection(gcs_address(), exit_now))
         from grid.execution import scheduler
 
         check_capacity(run)
@@ -225,10 +229,8 @@ def resume_message(reason: str, options: RunOptions) -> str:
     return f"\n{reason}; run the same command to resume:\n  {options.command}\n"
 
 
-def flush(run: Run, found: SpaceDatasets) -> int:
+def flush(run: Run) -> int:
     """Send MLflow what it lacks of the finished units; return the exit code."""
-    if found.problems:  # the digests of units depend on the data
-        raise InputError(found.problems)
     tracker = start_tracker(run)
     if not finish_tracking(run, tracker):
         return 1
@@ -297,4 +299,4 @@ def describe_failure(run: Run, name: str) -> str:
 
 
 if __name__ == "__main__":
-    exit_process(main())
+    process_exit.exit_process(main())

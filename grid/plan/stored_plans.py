@@ -53,6 +53,17 @@ def read_space(store: Store, name: str) -> Plan | None:
     return None if record is None else merge([read_plan(store, digest) for digest in record.plans])
 
 
+def recorded_digests(store: Store) -> set[str]:
+    """Return the digests of the plans of all spaces of a store, and of the units that they need.
+
+    Raises DamagedError if one of them is damaged.
+    """
+    records = [record for name in store.spaces() if (record := store.space(name))]
+    plans = [read_space(store, record.name) for record in records]
+    units = {digest for plan in plans if plan for digest in plan.units}
+    return units.union(*(record.plans for record in records))
+
+
 def find_space(store: Store, space: str) -> Plan | None:
     """Return what was run under a name, or from a file. Raises InputError where another file has its name."""
     name = space_name(space)

@@ -8,7 +8,7 @@ reached raises OSError, which counts as an infrastructure fault.
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SCHEMES = ("s3", "gs")
 RETRIES: Any = {"max_retries": 6, "retry_timeout": timedelta(seconds=60)}  # of one request
+RUNS = "runs"  # the lock that every run shares
 LARGE = 64 * 2**20  # bytes; what is larger goes up in parts
 
 
@@ -48,11 +49,20 @@ class Backend(Protocol):
     def names(self, folder: str) -> list[str]:
         """Return the full names directly in a folder, sorted."""
 
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Return the bytes of everything below a folder, by full name."""
+
     def remove(self, name: str) -> None:
         """Remove `name` if it exists."""
 
     def exclusive(self, name: str) -> AbstractContextManager[None]:
         """Return a context that one process at a time can enter, where the files need it."""
+
+    def in_use(self) -> AbstractContextManager[None]:
+        """Return a context of a process that relies on what is finished, such as a run."""
+
+    def unused(self) -> AbstractContextManager[None]:
+        """Return a context in which no process is within `in_use`. Raises InputError if one is."""
 
 
 class FolderBackend:
@@ -92,16 +102,37 @@ class FolderBackend:
             return []
         return sorted(f"{folder}/{name}" for name in found if not name.startswith(files.TEMPORARY))
 
+    def sizes(self, folder: str) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for parent, _, names in os.walk(self.root / folder):
+            for path in map(Path(parent).joinpath, names):
+                found[path.relative_to(self.root).as_posix()] = path.lstat().st_size
+        return found
+
     def remove(self, name: str) -> None:
         (self.root / name).unlink(missing_ok=True)
 
+    def exclusive(self, name: str) -> AbstractContextManager[None]:
+        return self._locked(name, fcntl.LOCK_EX)
+
+    def in_use(self) -> AbstractContextManager[None]:
+        return self._locked(RUNS, fcntl.LOCK_SH)
+
     @contextmanager
-    def exclusive(self, name: str) -> Iterator[None]:
+    def unused(self) -> Iterator[None]:
+        try:
+            with self._locked(RUNS, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                yield
+        except BlockingIOError:
+            raise InputError(f"{self.root} is used by a run; try again when it has ended") from None
+
+    @contextmanager
+    def _locked(self, name: str, kind: int) -> Iterator[None]:
         """Hold a lock of the kernel, which frees it when the process ends in whatever way."""
         path = self.root / "locks" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="utf-8") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            fcntl.flock(file, kind)
             yield
 
 
@@ -145,7 +176,6 @@ class BucketBackend:
                 return None
 
     def sizes(self, folder: str) -> dict[str, int]:
-        """Return the bytes of every object below a folder, by full name."""
         import obstore
 
         with self._reached():
@@ -187,6 +217,12 @@ class BucketBackend:
     def exclusive(self, name: str) -> Iterator[None]:
         """Lock nothing: in a bucket every attempt has names of its own."""
         yield
+
+    def in_use(self) -> AbstractContextManager[None]:
+        """Lock nothing: leases alone tell which units are at work."""
+        return nullcontext()
+
+    unused = in_use
 
     @contextmanager
     def _reached(self) -> Iterator[None]:

@@ -78,6 +78,14 @@ class Leases:
         names = self.documents.names(f"leases/{digest}")
         return max((int(Path(name).stem) for name in names), default=0)
 
+    def is_held(self, digest: str) -> bool:
+        """Return whether a process may be at work on a unit.
+
+        One of another machine counts as gone after `seconds` of silence between two calls.
+        """
+        newest = self.newest(digest)
+        return bool(newest) and self._is_held(Lease(digest, newest))
+
     def withdraw(self, lease: Lease) -> None:
         """Remove a lease, as if it had never been claimed."""
         self.documents.remove(lease.name)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from grid.plan.plan import Plan, Unit, merge
-from grid.plan.stored_plans import read_space
+from grid.plan.stored_plans import read_space, recorded_digests
 from grid.store.store import Store
 from grid.tracking.client import all_runs, experiment_id, find_or_create_run
 from grid.tracking.runs import (
@@ -110,7 +110,7 @@ class Tracker:
             tags, successor = run.data.tags, planned.get((run.data.tags.get(KIND), run.info.run_name))
             if not successor or tags.get(SPACE) != self.plan.space or tags.get(SUPERSEDED) == successor:
                 continue
-            needed = _recorded_units(self.store) if needed is None else needed
+            needed = recorded_digests(self.store) if needed is None else needed
             if tags[DIGEST] not in needed and self.store.is_finished(tags[DIGEST]):
                 self.connection.set_tag(run.info.run_id, SUPERSEDED, successor)
         for run in runs:
@@ -150,12 +150,6 @@ class Tracker:
         for file in self.store.small_artifacts(digest):
             self.connection.log_artifact(run_id, str(file))
             self.on_answer()
-
-
-def _recorded_units(store: Store) -> set[str]:
-    """Return the digests of all units in the plans of all spaces of a store."""
-    plans = [read_space(store, name) for name in store.spaces()]
-    return {digest for plan in plans if plan for digest in plan.units}
 
 
 def record_plan(connection: Any, store: Store, plan: Plan) -> None:
