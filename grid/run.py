@@ -1,8 +1,8 @@
 """`python -m grid.run --space NAME`: plan the units of a space, run what is left of them, and report.
 
 Exit codes: 0 all units are finished and recorded; 1 some units failed (the rest finished), MLflow's record is
-incomplete, or the disk is full; 2 refused before anything started; 130 and 143 interrupted. However a run
-ended, the same command resumes it.
+incomplete, or the disk is full; 2 refused before anything started; 129, 130 and 143 interrupted; 75 to be put
+back into Slurm's queue. However a run ended, the same command resumes it.
 """
 
 import sys
@@ -132,8 +132,7 @@ def units_to_run(run: Run) -> list[str]:
 def invalidate_damaged(run: Run, diverged: set[str]) -> None:
     """Make damaged units unfinished and print which.
 
-    All finished units get the quick check, or with --verify a complete one; inputs of units that will run
-    always get a complete one.
+    Inputs of units that will run get a complete check, the others a quick one unless --verify is given.
     """
     plan, store = run.plan, run.store
     finished = store.finished() & plan.units.keys()
@@ -198,8 +197,8 @@ def run_units(
         stack.enter_context(process_exit.message_on_crash(killed))
         where = options.address or "this machine"
         lost = resume_message(f"the connection to Ray at {where} was lost", options)
-        exit_now = partial(process_exit.exit_without_ray, lost)
-        stack.enter_context(process_exit.watch_connection(gcs_address(), exit_now))
+        exit_ = partial(process_exit.exit_without_ray, lost)
+        stack.enter_context(process_exit.watch_connection(gcs_address(), exit_))
         from grid.execution import scheduler
 
         check_capacity(run)
@@ -234,9 +233,8 @@ def flush(run: Run) -> int:
     tracker = start_tracker(run)
     if not finish_tracking(run, tracker):
         return 1
-    finished = sum(run.store.is_finished(name) for name in run.plan.units)
-    uri = hide_passwords(tracker.uri)
-    run.console.print(f"{cli.count(finished, 'run')} of {run.plan.space} recorded in {uri}")
+    runs = cli.count(sum(map(run.store.is_finished, run.plan.units)), "run")
+    run.console.print(f"{runs} of {run.plan.space} recorded in {hide_passwords(tracker.uri)}")
     return 0
 
 
