@@ -55,9 +55,13 @@ class Difference:
 
     @property
     def subject(self) -> str:
-        """What the difference is of: one pre-training is these weights, several are a source."""
-        several = len({repeat.pretrain_seed for repeat in self.cell.values}) > 1
-        return THIS_SOURCE if several else THESE_WEIGHTS
+        """What the difference is of: one pre-training is these weights, several are a source.
+
+        Over repeated splits pre-trainings are averaged, and their variance is not in the interval.
+        """
+        repeats = [*self.cell.values]
+        several = len({repeat.pretrain_seed for repeat in repeats}) > 1
+        return THIS_SOURCE if several and len({each.fold for each in repeats}) == 1 else THESE_WEIGHTS
 
 
 @dataclass(frozen=True)

@@ -148,6 +148,14 @@ def test_a_dataset_s_own_training_part_is_no_leak() -> None:
     assert told(leakage.find(own, own)) == [("DRIVE-0", "near", "DRIVE-5")]
 
 
+def test_source_that_is_whole_loses_every_image_and_patient_that_its_own_target_tests() -> None:
+    near, groups = names(6, 1), list("aabbcd")
+    near[4] = 0  # an image without structure, which its patient's name tells
+    target = signatures("DRIVE", near, ["train", "train", "test", "test", "test", "train"], groups)
+    found = leakage.find(signatures("DRIVE", near, groups=groups), target)
+    assert {leak.id for leak in found} == {"DRIVE-2", "DRIVE-3", "DRIVE-4"}
+
+
 def test_images_without_structure_and_other_modalities_leak_nothing() -> None:
     black = signatures("EyePACS", np.zeros((3, 32), np.uint8))
     assert leakage.find(black, signatures("DRIVE", np.zeros((3, 32), np.uint8))) == []
