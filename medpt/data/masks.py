@@ -80,8 +80,18 @@ def read_coded(path: Path, values: Mapping[str, Value], classes: tuple[str, ...]
 
     Raises InputError as `read_values` does, and for values that no class has.
     """
+    return class_numbers(read_values(path), values, classes, path)
+
+
+def class_numbers(
+    stored: NDArray[Any], values: Mapping[str, Value], classes: tuple[str, ...], path: Path
+) -> NDArray[np.uint8]:
+    """Return uint8 (H, W) of class numbers for stored grey values or colours.
+
+    Raises InputError naming `path` for values that no class has.
+    """
     colour = not isinstance(next(iter(values.values())), int)
-    codes = _codes(read_values(path), colour, path)
+    codes = _codes(stored, colour, path)
     order = sorted((_code(value), name) for name, value in values.items())
     known = np.array([code for code, _ in order])
     ids = np.array([IGNORE if name == UNLABELLED else classes.index(name) for _, name in order], np.uint8)

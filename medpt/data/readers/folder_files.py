@@ -89,7 +89,9 @@ def spelling(name: str) -> str:
 
 
 def stem(name: str) -> str:
-    return PurePosixPath(name).with_suffix("").as_posix() if name else ""
+    """A name without its suffix, of compressed NIfTI without both."""
+    short = name[:-3] if name.lower().endswith(".nii.gz") else name
+    return PurePosixPath(short).with_suffix("").as_posix() if short else ""
 
 
 def mask_names(image: str) -> list[str]:

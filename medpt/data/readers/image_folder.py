@@ -38,6 +38,7 @@ from medpt.data.readers.folder_table import (
     table_rows,
     unused_columns,
 )
+from medpt.data.readers.folder_volumes import VOLUMES, image_slice, is_volume, mask_slice, slice_numbers
 from medpt.data.tables import header
 from medpt.errors import InputError, did_you_mean
 
@@ -48,15 +49,14 @@ SPLITS: dict[str, Split] = {"train": "train", "test": "test"}
 def open(card: DatasetCard, root: Path) -> Dataset:
     """Read the folder `root` as its card describes it.
 
-    Images of CT stored as .dcm are int16 HU, of MRI stored as .dcm float32; all others are read as pictures.
+    Images of CT stored as DICOM or NIfTI are int16 HU, of MRI float32; all others are read as pictures. Of a
+    NIfTI volume each axial slice is an image, with masks those slices that have more than background.
     `problems` has rows without an image and rows that repeat one, images that no row or mask belongs to,
     labels that are not a class, and patients in both the training and the test set.
     """
     folder = _Folder(card, root)
     records = tuple(folder.records())
-    image: Reader = partial(
-        _image, bits=card.bits, damaged=card.damaged, dicom=READ_DICOM.get(card.modality, picture)
-    )
+    image: Reader = partial(_image, bits=card.bits, damaged=card.damaged, modality=card.modality)
     mask: Reader = partial(_mask, values=card.values, classes=card.classes)
     found = Dataset(card, root, records, image, mask, folder.notes(), problems=tuple(folder.all_problems()))
     if found.problems or card.task == "segmentation":
@@ -73,7 +73,7 @@ class _Folder:
         self.table = root / card.labels if card.labels else None
         self.masks = root / card.masks if card.masks else None
         self.images_found = FolderFiles(self.images, self._suffixes(), self.masks)
-        self.masks_found = FolderFiles(self.masks, PICTURES) if self.masks else None
+        self.masks_found = FolderFiles(self.masks, (*PICTURES, *self._volumes())) if self.masks else None
         self.problems, self.hints = unused_columns(card, self.table)
         self.known = set(map(stem, self.images_found.names))  # also of images that only the table has
         self.used: dict[str, str] = {}  # image or mask: the row that names it first
@@ -83,8 +83,11 @@ class _Folder:
     def _suffixes(self) -> tuple[str, ...]:
         """CT without a pipeline of its own is in Hounsfield units, which pictures do not hold."""
         if self.card.modality == "ct" and not self.card.pipeline:
-            return DICOM
-        return (*PICTURES, *DICOM)
+            return (*DICOM, *VOLUMES)
+        return (*PICTURES, *DICOM, *self._volumes())
+
+    def _volumes(self) -> tuple[str, ...]:
+        return VOLUMES if self.card.modality in READ_DICOM else ()
 
     def records(self) -> Iterator[Record]:
         rows = list(self.rows())
@@ -102,7 +105,22 @@ class _Folder:
                 text = f"{row.patient!r} stands for a missing value; give each such patient a name of its own"
                 self.problems.append(f"{row.source}: no patient" + (f": {text}" if row.patient else ""))
             if len(self.problems) == known:
-                yield self.record(row, image, label, split, mask)
+                yield from self.slices(self.record(row, image, label, split, mask))
+
+    def slices(self, record: Record) -> Iterator[Record]:
+        """Yield a record of each slice that is used of a volume; of a picture the record itself."""
+        image, mask = self.root / record.image_path, self.root / (record.mask_path or record.image_path)
+        if is_volume(image.name) != is_volume(mask.name):
+            self.problems.append(f"{mask}: a volume and a picture; accepted: both of one kind")
+        elif not is_volume(image.name):
+            yield record
+        else:
+            try:
+                drawn = mask if record.mask_path else None
+                numbers = slice_numbers(image, drawn, self.card.values, self.card.classes)
+                yield from (replace(record, slice=number) for number in numbers)
+            except InputError as error:
+                self.problems += error.problems
 
     def nothing_found(self, rows: list[Row]) -> str:
         """One line in place of one for each row, where no row names an image that is there; or ""."""
@@ -250,16 +268,21 @@ def _image(
     record: Record,
     bits: int | None,
     damaged: tuple[str, ...],
-    dicom: Callable[[Path], NDArray[Any]],
+    modality: str,
 ) -> NDArray[Any]:
     path = root / record.image_path
-    return dicom(path) if is_dicom(str(path)) else _picture(root, record, bits, damaged)
+    if record.slice is not None:
+        return image_slice(path, record.slice, modality)
+    read = READ_DICOM.get(modality, picture)
+    return read(path) if is_dicom(str(path)) else _picture(root, record, bits, damaged)
 
 
 def _mask(
     root: Path, record: Record, values: Mapping[str, Value], classes: tuple[str, ...]
 ) -> NDArray[np.uint8]:
     path, image = root / str(record.mask_path), root / record.image_path
+    if record.slice is not None:
+        return mask_slice(path, record.slice, values, classes)
     ids = read_coded(path, values, classes) if values else read_ids(path)
     if not is_dicom(str(image)):
         check_turned_alike(image, path)

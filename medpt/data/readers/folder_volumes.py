@@ -1,0 +1,79 @@
+"""NIfTI volumes of users' datasets as axial slices, oriented as DICOM: rows to posterior, columns to left.
+
+A file is decompressed once for the slices that are read of it in a row.
+"""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medpt.data.card import Value
+from medpt.data.dataset import IGNORE
+from medpt.data.masks import class_numbers
+from medpt.data.readers.dicom import AIR, METAL
+from medpt.data.readers.nifti import read_axial
+from medpt.errors import InputError
+
+VOLUMES = (".nii", ".nii.gz")
+ALIGNED = 1e-3  # of the affines of an image and its mask, in mm
+
+
+def is_volume(name: str) -> bool:
+    return name.lower().endswith(VOLUMES)
+
+
+def slice_numbers(
+    image: Path, mask: Path | None, values: Mapping[str, Value], classes: tuple[str, ...]
+) -> list[int]:
+    """Return the slices to use: all, or those whose mask has more than background.
+
+    Raises InputError for a mask of another grid, or without a class in any slice.
+    """
+    planes, affine = _volume(image)
+    if mask is None:
+        return list(range(len(planes)))
+    drawn, drawn_affine = _volume(mask)
+    if drawn.shape != planes.shape or not np.allclose(affine, drawn_affine, atol=ALIGNED):
+        raise InputError(
+            f"{mask}: {drawn.shape} values (z, y, x) on another grid than {image}, {planes.shape}"
+        )
+    background = values.get(classes[0], 0)
+    found = np.flatnonzero((drawn != background).any(axis=(1, 2))).tolist()
+    if not found:
+        raise InputError(f"{mask}: background alone in every slice")
+    return found
+
+
+def image_slice(path: Path, number: int, modality: str) -> NDArray[Any]:
+    """Return (H, W): int16 Hounsfield units of CT, else float32 as stored."""
+    plane = _volume(path)[0][number]
+    if modality == "ct":
+        return np.clip(np.rint(plane), AIR, METAL).astype(np.int16)
+    return plane.astype(np.float32)
+
+
+def mask_slice(
+    path: Path, number: int, values: Mapping[str, Value], classes: tuple[str, ...]
+) -> NDArray[np.uint8]:
+    """Return (H, W) of class numbers. Raises InputError for fractions and for values that no class has."""
+    plane = _volume(path)[0][number]
+    whole = np.rint(plane).astype(np.int64)
+    if (whole != plane).any() or whole.min() < 0 or whole.max() > IGNORE:
+        raise InputError(
+            f"{path}: values from {plane.min():g} to {plane.max():g}; accepted: classes 0 to 255"
+        )
+    stored = whole.astype(np.uint8)
+    return class_numbers(stored, values, classes, path) if values else stored
+
+
+def _volume(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    return _cached(path, path.stat().st_mtime_ns if path.exists() else 0)
+
+
+@lru_cache(maxsize=2)  # an image and its mask
+def _cached(path: Path, time: int) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    return read_axial(path)
