@@ -1,8 +1,15 @@
-"""Files that the package reads: built-in spaces, the paper's numbers and claims, templates of the report."""
+"""What is installed with the package: files such as built-in spaces, and the packages that it requires."""
 
+from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 PACKAGE = Path(__file__).parent
+PROJECT = "medpt-grid"
 
 
 def folder(name: str) -> Path:
@@ -13,3 +20,32 @@ def folder(name: str) -> Path:
     """
     inside = PACKAGE / name
     return inside if inside.is_dir() else PACKAGE.parent / name
+
+
+def required_versions(installed: Callable[[str], str] = metadata.version) -> dict[str, str]:
+    """Return the installed version of each package that the project requires; "" where it is missing."""
+    return {one.name: _version(one.name, installed) for one in _requirements()}
+
+
+def unmet_requirements(installed: Callable[[str], str] = metadata.version) -> dict[str, str]:
+    """Return what is wrong with each package that is missing or has an unsuitable version, by name."""
+    found = required_versions(installed)
+    return {
+        one.name: f"{one} (found: {found[one.name] or 'none'})"
+        for one in _requirements()
+        if not found[one.name] or not one.specifier.contains(found[one.name], prereleases=True)
+    }
+
+
+def _requirements() -> "list[Requirement]":
+    from packaging.requirements import Requirement
+
+    declared = [Requirement(line) for line in metadata.requires(PROJECT) or ()]
+    return [one for one in declared if one.marker is None or one.marker.evaluate({"extra": ""})]
+
+
+def _version(name: str, installed: Callable[[str], str]) -> str:
+    try:
+        return installed(name)
+    except metadata.PackageNotFoundError:
+        return ""

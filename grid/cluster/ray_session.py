@@ -14,6 +14,7 @@ from grid.cluster import temp_folders
 from grid.cluster.cpus import usable_cpus
 from grid.cluster.process_exit import keep_sigterm_handler
 from grid.cluster.temp_folders import Session
+from grid.package_data import unmet_requirements
 from medpt.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ def ray_session(
     logging.getLogger("ray").setLevel(logging.ERROR)
     for name in ("tune", "execution"):  # a page of traceback for each unit that is retried
         logging.getLogger(f"ray.tune.{name}").setLevel(logging.CRITICAL)
+    warn_of_versions()
     check_environment(None if address else sys.executable)
     temp_folders.clean_up_abandoned()
     session = temp_folders.start()
@@ -67,6 +69,16 @@ def ray_session(
     finally:
         _shutdown()
         temp_folders.end(session)
+
+
+def warn_of_versions() -> None:
+    """Warn where Ray or MLflow is of another version than the project requires and is tested with."""
+    problems = unmet_requirements()
+    for name in ("ray", "mlflow"):
+        if name in problems:
+            log.warning(
+                "%s: the run may fail. `make setup` installs the version that was tested", problems[name]
+            )
 
 
 def find_head(address: str) -> str:

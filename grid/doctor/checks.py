@@ -20,13 +20,13 @@ from urllib.request import Request, urlopen
 
 from grid.addresses import TRACKING_URIS, hide_passwords, is_tracking_uri
 from grid.cluster.ray_session import find_head
+from grid.package_data import PROJECT, required_versions, unmet_requirements
 from medpt.errors import InputError
 from medpt.files import existing_folder
 
 if TYPE_CHECKING:
     from grid.store.store import Store
 
-PROJECT = "medpt-grid"
 LOCK = Path(__file__).parents[2] / "requirements.lock"  # of a checkout
 PATIENCE = 5.0  # seconds for a server to answer
 GIB = 2**30
@@ -56,31 +56,16 @@ def python(version: tuple[int, ...] = sys.version_info[:3]) -> Finding:
 
 def packages(installed: Callable[[str], str] = metadata.version) -> Finding:
     """Check the versions of the dependencies; in a checkout also against requirements.lock."""
-    from packaging.requirements import Requirement
     from packaging.utils import canonicalize_name
 
-    declared = [Requirement(line) for line in metadata.requires(PROJECT) or ()]
-    required = [one for one in declared if one.marker is None or one.marker.evaluate({"extra": ""})]
-    found = {one.name: _version(one.name, installed) for one in required}
-    wrong = [
-        f"{one} (found: {found[one.name] or 'none'})"
-        for one in required
-        if not one.specifier.contains(found[one.name] or "0", prereleases=True) or not found[one.name]
-    ]
+    found, wrong = required_versions(installed), unmet_requirements(installed)
     if wrong:
-        return Finding(False, f"{', '.join(wrong)}: make setup")
+        return Finding(False, f"{', '.join(wrong.values())}: make setup")
     if not LOCK.is_file():
         return Finding(True, f"{len(found)} as required")
     locked = {name: _locked().get(canonicalize_name(name), []) for name in found}
     other = [f"{n} {v} (lock: {'/'.join(locked[n])})" for n, v in found.items() if v not in locked[n]]
     return Finding(True, f"as locked but {', '.join(other)}" if other else f"{len(found)} as locked")
-
-
-def _version(name: str, installed: Callable[[str], str]) -> str | None:
-    try:
-        return installed(name)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def _locked() -> dict[str, list[str]]:

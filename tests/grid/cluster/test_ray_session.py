@@ -6,6 +6,7 @@ import shlex
 import socket
 from contextlib import nullcontext
 from copy import deepcopy
+from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +18,7 @@ import yaml
 
 from grid.cluster import ray_session as session_module
 from grid.cluster.ray_session import find_head, ray_session
+from grid.package_data import unmet_requirements
 from medpt.errors import InputError
 
 ROOT = Path(__file__).parents[3]
@@ -199,3 +201,18 @@ def test_run_does_not_wait_for_processes_that_never_start(monkeypatch: pytest.Mo
     monkeypatch.setattr(ray, "get", never)
     with pytest.raises(InputError, match="started no process within 60 s"):
         session_module._probe()
+
+
+def test_other_versions_of_ray_and_mlflow_are_named_at_the_start(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    session_module.warn_of_versions()
+    assert caplog.messages == []
+    other = {"ray": "2.40.0", "mlflow": "3.18.0"}
+    problems = unmet_requirements(lambda name: other.get(name) or metadata.version(name))
+    monkeypatch.setattr(session_module, "unmet_requirements", lambda: problems)
+    session_module.warn_of_versions()
+    ray, mlflow = caplog.messages
+    assert ray.startswith("ray[data,tune]==2.60.* (found: 2.40.0)")
+    assert mlflow.startswith("mlflow<3.18,>=3.17 (found: 3.18.0)")
+    assert all("make setup" in line for line in (ray, mlflow))
