@@ -148,7 +148,9 @@ def planted(sign: float = 1.0) -> pd.DataFrame:
     for trial in trials():
         for seed in SEEDS:
             factors = trial.to_json() | {"seed": seed}
-            digest = repr(sorted((k, str(v)) for k, v in factors.items() if k != "experiment"))
+            digest = repr(
+                (trial.label, trial.backbone, trial.architecture, trial.target, trial.target_size, seed)
+            )
             noise = np.random.default_rng(stream_seed(0, digest)).normal(0, 0.4)
             points = 70 + sign * level(trial.label, trial.target) + noise
             metric = {"classification": "auc", "segmentation": "miou"}.get(card(trial.target).task, "c_index")
@@ -183,7 +185,7 @@ def analyses(sign: float = 1.0) -> dict[str, pd.DataFrame]:
     }
 
 
-CLOSE_CALLS = dict.fromkeys(("C11", "C16", "C19"), INCONCLUSIVE)  # a tenth of a point apart, or splits
+CLOSE_CALLS = dict.fromkeys(("C16", "C19"), INCONCLUSIVE)  # a tenth of a point apart, or splits
 
 
 @cache
