@@ -169,7 +169,8 @@ def race(name: str, kind: Kind, files: list[Path], repeats: int) -> list[Figure]
         return len(items) / best(lambda: [work(item) for item in items], repeats, time.process_time)
 
     theirs = rate(lambda path: kind.peer(kind.peer_read(path)), files), rate(kind.peer, decoded)
-    opencv_rate = rate(_opencv_decode, files) if kind.read is read_image else None
+    decoders = {"OpenCV": _opencv_decode, "Pillow": pillow} if kind.read is read_image else {}
+    rates = {name: rate(decode, files) for name, decode in decoders.items()}
     with kept():
         mine = rate(lambda path: ours(kind.read(path)), files), rate(ours, decoded)
         reading = rate(kind.read, files)
@@ -177,9 +178,7 @@ def race(name: str, kind: Kind, files: list[Path], repeats: int) -> list[Figure]
         Figure(f"prepare {name}", mine[0], theirs[0], "img/s", kind.peers, TARGET),
         Figure(f"prepare {name}, decoded before", mine[1], theirs[1], "img/s", kind.peers),
     ]
-    if opencv_rate is not None:
-        figures.append(Figure(f"decode {name}", reading, opencv_rate, "img/s", "OpenCV"))
-    return figures
+    return figures + [Figure(f"decode {name}", reading, own, "img/s", peer) for peer, own in rates.items()]
 
 
 def _opencv_decode(path: Path) -> Pixels:

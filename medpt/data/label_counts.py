@@ -65,7 +65,8 @@ def judge(info: DatasetCard, counts: Counts) -> LabelFindings:
         text = f"{where} has {what}s of one class alone, `{present[0]}`: there is nothing to learn from it"
         found.problems.append(f"{info.name}: {text}")
     absent = found.problems if info.reader == IMAGE_FOLDER else found.notes
-    absent += [f"{info.name}: {text}" for text in _absent(info, counts, what)] if len(present) > 1 else []
+    judged = len(present) > 1 or info.task == "multilabel"
+    absent += [f"{info.name}: {text}" for text in _absent(info, counts, what)] if judged else []
     if counts.get("train") and "test" in counts:
         alone = [name for name in present if not counts["test"].get(name)]
         found.notes += [f"{info.name}: class `{name}` has no {what} in the test set" for name in alone]

@@ -40,7 +40,7 @@ def test_epoch() -> None:
 
 
 def test_preparation() -> None:
-    assert len(lines("preparation", "--images", "1", "--side", "600", "--repeats", "1")) == 8
+    assert len(lines("preparation", "--images", "1", "--side", "600", "--repeats", "1")) == 10
 
 
 def test_epoch_refuses_a_last_batch_that_is_not_full() -> None:

@@ -42,3 +42,13 @@ def test_a_part_of_a_built_in_copy_may_lack_classes_but_not_all_of_them() -> Non
     assert found.problems == []
     assert "class `c` has no image" in found.notes[0]
     assert judge(card("classification", "isic2019"), {"dataset": {"a": 5}}).problems
+
+
+def test_findings_that_no_image_has_are_problems() -> None:
+    found = judge(card("multilabel"), {"dataset": {"a": 5}})
+    assert [problem.partition(";")[0] for problem in found.problems] == [
+        "Clinic: class `b` has no image",
+        "Clinic: class `c` has no image",
+    ]
+    assert len(judge(card("multilabel"), {}).problems) == 3
+    assert judge(card("multilabel"), {"dataset": {"a": 1, "b": 1, "c": 1}}).problems == []
