@@ -1,8 +1,8 @@
 """`python -m grid.run --space NAME`: plan the units of a space, run what is left of them, and report.
 
 Exit codes: 0 all units are finished and recorded; 1 some units failed (the rest finished), MLflow's record is
-incomplete, or the disk is full; 2 refused before anything started; 129, 130 and 143 interrupted; 75 to be put
-back into Slurm's queue. However a run ended, the same command resumes it.
+incomplete, or the disk is full; 2 refused before anything started; 75 to be put back into Slurm's queue; 129,
+130, 131, 143 and 152 interrupted. However a run ended, the same command resumes it.
 """
 
 import sys

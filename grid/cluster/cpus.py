@@ -1,16 +1,17 @@
 """The CPUs that this process may use: what a run gives to Ray, and what `grid.doctor` counts."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
+UNLIMITED = ("max", "-1")
 SLURM = ("SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE")  # the first that is set counts
 
 
 def usable_cpus(environment: Mapping[str, str] = os.environ, cgroups: Path = CGROUPS) -> int:
     """Return the smallest of affinity, quota of the container, and Slurm's allocation; at least one."""
-    limits = [_affinity(), *_quotas(_own_cgroup(), cgroups), *_of_slurm(environment)]
+    limits = [_affinity(), *_quotas(_own_cgroups(), cgroups), *_of_slurm(environment)]
     return max(1, min(limits))
 
 
@@ -19,27 +20,37 @@ def _affinity() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _own_cgroup() -> str:
+def _own_cgroups() -> list[str]:
+    """Return the lines of the kernel about this process: HIERARCHY:CONTROLLERS:PATH."""
     try:
-        lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+        return Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
     except OSError:
-        return ""
-    return next((line.removeprefix("0::").strip("/") for line in lines if line.startswith("0::")), "")
+        return []
 
 
-def _quotas(own: str, cgroups: Path) -> list[int]:
-    """Return the CPUs that the group of this process and each group above it may use at once."""
-    folder = cgroups / own
-    groups = [folder, *folder.parents]
-    return [quota for group in groups if group.is_relative_to(cgroups) for quota in _quota(group)]
+def _quotas(own: Iterable[str], cgroups: Path) -> list[int]:
+    """Return the CPUs that the groups of this process and each group above them may use at once."""
+    found = []
+    for line in own:
+        _, controllers, path = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        mount = cgroups / controllers  # of version 1; version 2 names no controllers
+        folder = mount / path.strip("/")
+        groups = [group for group in (folder, *folder.parents) if group.is_relative_to(mount)]
+        found += [quota for group in groups for quota in _quota(group)]
+    return found
 
 
 def _quota(group: Path) -> list[int]:
-    try:
-        most, period = (group / "cpu.max").read_text(encoding="utf-8").split()
-        return [] if most == "max" else [int(most) // int(period)]
-    except (OSError, ValueError):
-        return []
+    for names in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):
+        try:
+            texts = [(group / name).read_text(encoding="utf-8") for name in names]
+            quota, period = " ".join(texts).split()
+            return [max(1, int(quota) // int(period))] if quota not in UNLIMITED else []
+        except (OSError, ValueError, ZeroDivisionError):
+            continue
+    return []
 
 
 def _of_slurm(environment: Mapping[str, str]) -> list[int]:

@@ -22,7 +22,10 @@ EXIT_CODES = {
     signal.SIGINT: 130,
     signal.SIGTERM: 143,
     signal.SIGHUP: 129,  # the terminal is closed
+    signal.SIGQUIT: 131,  # Ctrl and backslash
+    signal.SIGXCPU: 152,  # the time of `ulimit -t` is over
     signal.SIGUSR1: 75,  # Slurm asks before the time is over; the job script requeues
+    signal.SIGUSR2: 75,  # the same, of LSF and others
 }
 PERIOD = 1.0  # seconds between checks of the connection
 PATIENCE = 5.0  # seconds without an answer after which Ray counts as lost; its own client waits longer

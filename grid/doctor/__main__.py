@@ -137,6 +137,7 @@ def _on_this_machine(run: PlannedRun) -> dict[str, Check]:
         "GPUs": machine.gpus,
         "CPUs": lambda: machine.cpus(run.cpus, machine.free_memory()),
         "shm": partial(machine.shared_memory, OBJECT_STORE),
+        "temporary": partial(machine.temporary, tempfile.gettempdir()),
         "sockets": partial(machine.sockets, tempfile.gettempdir()),
     }
 

@@ -11,6 +11,7 @@ from grid.doctor.checks import GIB, PATIENCE, Finding, size
 from medpt import cli
 from medpt.errors import InputError
 
+TEMPORARY = 256 * 2**20  # bytes of Ray's logs and of files that are being written
 FILES = 4096  # open files of one process; below it Ray itself warns
 PROCESS = 1.0  # GiB of memory that a training process takes before its data
 SMALLEST_GPU = 8  # GiB: a fifth of it holds a batch of sixteen
@@ -96,6 +97,18 @@ def sockets(folder: str) -> Finding:
     if len(os.fsencode(folder)) <= longest:
         return Finding(True, f"{folder} is short enough for Ray's sockets")
     return Finding(False, f"TMPDIR {folder} is longer than {longest} bytes: set a shorter one")
+
+
+def temporary(folder: str) -> Finding:
+    """Check that `folder` for temporary files can be written and has room for Ray's logs."""
+    free = shutil.disk_usage(folder).free
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return Finding(False, f"TMPDIR {folder} cannot be written: set another one")
+    if free < TEMPORARY:
+        return Finding(
+            False, f"{size(free)} free in TMPDIR {folder}, {size(TEMPORARY)} needed: set a larger one"
+        )
+    return Finding(True, f"{size(free)} free in {folder}")
 
 
 def open_files(limits: tuple[int, int] | None = None) -> Finding:

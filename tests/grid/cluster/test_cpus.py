@@ -35,9 +35,24 @@ def test_usable_cpus_are_all_where_a_system_has_no_affinity(
 def test_usable_cpus_respect_the_quota_of_any_group_above(
     text: str, expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cpus, "_own_cgroup", lambda: "system/job_7/step_0")
+    monkeypatch.setattr(cpus, "_own_cgroups", lambda: ["0::/system/job_7/step_0"])
     (tmp_path / "system" / "job_7" / "step_0").mkdir(parents=True)
     (tmp_path / "system" / "job_7" / "cpu.max").write_text(text)
+    assert usable_cpus({}, tmp_path) == expected
+
+
+@pytest.mark.parametrize(
+    ("quota", "expected"), [("100000", 1), ("50000", 1), ("-1", HERE), ("9900000", HERE), ("", HERE)]
+)
+def test_usable_cpus_respect_the_quota_of_version_1(
+    quota: str, expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = ["5:memory:/docker/box", "4:cpu,cpuacct:/docker/box", "1:name=systemd:/docker/box", "0::/"]
+    monkeypatch.setattr(cpus, "_own_cgroups", lambda: lines)
+    group = tmp_path / "cpu,cpuacct"  # a container sees its own group here, without the path
+    group.mkdir()
+    (group / "cpu.cfs_quota_us").write_text(quota)
+    (group / "cpu.cfs_period_us").write_text("100000")
     assert usable_cpus({}, tmp_path) == expected
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -283,6 +284,14 @@ def test_loopback_closed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_temporary_folder_that_is_too_deep() -> None:
     assert machine.sockets("/" + "t" * 10).ok
     assert not machine.sockets("/" + "t" * 60).ok
+
+
+def test_a_temporary_folder_that_is_too_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert machine.temporary(str(tmp_path)).ok
+    monkeypatch.setattr(machine.shutil, "disk_usage", lambda folder: SimpleNamespace(free=10 * 2**20))
+    ok, text = machine.temporary(str(tmp_path))
+    assert not ok
+    assert "10 MiB free in TMPDIR" in text
 
 
 def test_few_open_files() -> None:

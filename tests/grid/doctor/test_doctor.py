@@ -133,7 +133,7 @@ def test_a_cluster_is_asked_other_things(tmp_path: Path) -> None:
         set(doctor.checks_of(planned(tmp_path, TEXT, *more))) for more in ([], ["--address", "a:1"])
     )
     assert there - here == {"shared", "cluster", "token"}
-    assert here - there == {"GPUs", "CPUs", "shm", "sockets"}
+    assert here - there == {"GPUs", "CPUs", "shm", "temporary", "sockets"}
 
 
 def test_a_bad_space_is_refused(tmp_path: Path) -> None:
