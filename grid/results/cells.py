@@ -27,7 +27,8 @@ from medpt.errors import InputError, did_you_mean
 if TYPE_CHECKING:
     import pandas as pd
 
-UNSCALED = ("steps", "best_step", "steps_to_95", "seconds", "pairs")  # metrics that are counts, not fractions
+# Metrics that are counts, or pixels, and no fractions
+UNSCALED = ("steps", "best_step", "steps_to_95", "seconds", "pairs", "hd95")
 
 TrialState = Literal["finished", "failed", "blocked", "running", "missing"]
 Column = tuple[str, float]  # of a table: the target and the share of its training images

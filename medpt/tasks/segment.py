@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from medpt.further_metrics import outline_metrics
 from medpt.losses import ET_LOSSES, IGNORE, balanced_cross_entropy, edge_target
 from medpt.metrics import class_dice, class_iou, image_ious, mean_of_defined
 from medpt.tasks.base import Batches, forward
@@ -59,6 +60,19 @@ def predictions(model: nn.Module, batches: Batches) -> NDArray[np.uint8]:
     model.eval()
     maps = [forward(model, images)[0].argmax(1).to(torch.uint8).cpu() for images, _ in batches]
     return torch.cat(maps).numpy()
+
+
+@torch.no_grad()
+def outlines(model: nn.Module, batches: Batches, classes: int) -> Iterator[tuple[str, float]]:
+    """Yield hd95, in pixels, and surface_dice, each the mean over images and classes but 0 that have one."""
+    model.eval()
+    found = []
+    for images, targets in batches:
+        guesses = forward(model, images)[0].argmax(1).cpu().numpy()
+        pairs = zip(guesses, targets.cpu().numpy(), strict=True)
+        found += [outline_metrics(guess, mask, classes) for guess, mask in pairs]
+    for name, values in zip(("hd95", "surface_dice"), zip(*found, strict=True), strict=True):
+        yield name, mean_of_defined(np.concatenate(values))
 
 
 @torch.no_grad()

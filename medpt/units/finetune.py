@@ -15,13 +15,19 @@ from medpt.data.arrays import Loader
 from medpt.data.splits import subset
 from medpt.errors import InputError
 from medpt.files import write_arrays
+from medpt.further_metrics import (
+    MOST_CLASSES,
+    further_class_metrics,
+    further_finding_metrics,
+    further_mask_metrics,
+)
 from medpt.models import weights
 from medpt.specs import Finetune
 from medpt.tasks import supervised
 from medpt.tasks.base import TrainingSetup
 from medpt.tasks.classify import classification_metrics, scores
 from medpt.tasks.findings import finding_scores, findings_metrics
-from medpt.tasks.segment import confusions, full_frame_miou, predictions, segmentation_metrics
+from medpt.tasks.segment import confusions, full_frame_miou, outlines, predictions, segmentation_metrics
 from medpt.train import evaluation_batches, summary
 from medpt.units.base import ITEMS, Inputs, Job, Weights
 from medpt.units.pretrain import train
@@ -90,7 +96,8 @@ def _test_classifier(setup: TrainingSetup, loader: Loader, job: Job) -> dict[str
     arrays: dict[str, np.ndarray] = {"scores": softmax, "labels": labels}
     write_arrays(job.folder / SCORES, arrays | {"ids": loader.index.ids[rows]})
     write_arrays(job.folder / ITEMS, arrays | {"patients": _patients(loader, rows)})
-    return dict(classification_metrics(softmax, labels, setup.task.metric))
+    further = further_class_metrics(softmax, labels, loader.index.classes)
+    return dict(classification_metrics(softmax, labels, setup.task.metric)) | dict(further)
 
 
 def _test_findings(setup: TrainingSetup, loader: Loader, job: Job) -> dict[str, float]:
@@ -100,7 +107,8 @@ def _test_findings(setup: TrainingSetup, loader: Loader, job: Job) -> dict[str, 
     arrays: dict[str, np.ndarray] = {"scores": sigmoid, "labels": labels}
     write_arrays(job.folder / SCORES, arrays | {"ids": loader.index.ids[rows]})
     write_arrays(job.folder / ITEMS, arrays | {"patients": _patients(loader, rows)})
-    return dict(findings_metrics(sigmoid, labels))
+    further = further_finding_metrics(sigmoid, labels, loader.index.classes)
+    return dict(findings_metrics(sigmoid, labels)) | dict(further)
 
 
 def _test_segmenter(setup: TrainingSetup, loader: Loader, job: Job) -> dict[str, float]:
@@ -109,6 +117,10 @@ def _test_segmenter(setup: TrainingSetup, loader: Loader, job: Job) -> dict[str,
     matrices, finite = confusions(setup.model, evaluation_batches(loader, rows, device))
     write_arrays(job.folder / ITEMS, {"confusions": matrices, "patients": _patients(loader, rows)})
     metrics = dict(segmentation_metrics(matrices, finite))
+    classes = loader.index.classes
+    if finite and len(classes) <= MOST_CLASSES:
+        metrics |= further_mask_metrics(matrices, classes)
+        metrics |= outlines(setup.model, evaluation_batches(loader, rows, device), len(classes))
     if loader.index.outside is None:
         return metrics
     outside = loader.index.outside[rows].sum(0)

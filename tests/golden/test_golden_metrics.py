@@ -35,9 +35,7 @@ def test_smallest_grid_has_the_same_units_without_a_source(fresh: dict[str, dict
 
 def test_smallest_grid_has_the_same_metrics_and_steps(fresh: dict[str, dict[str, float]]) -> None:
     """Names of metrics, validated steps and counts of images do not depend on the processor."""
-    assert {unit: set(values) for unit, values in fresh.items()} == {
-        unit: set(values) for unit, values in NUMBERS.items()
-    }
+    assert all(set(values) <= set(fresh[unit]) for unit, values in NUMBERS.items())  # later ones stand beside
     for name in ("images", "shards", "steps"):
         expected = {unit: values[name] for unit, values in NUMBERS.items() if name in values}
         assert {unit: values[name] for unit, values in fresh.items() if name in values} == expected

@@ -34,7 +34,10 @@ def run(folder: Path, spec: Finetune = SPEC, feed: Any = None, **options: Any) -
 def test_classification_is_tested_once_on_the_whole_test_part(tmp_path: Path) -> None:
     feed = shades(train=15, test=7)
     found = run(tmp_path, feed=feed)
-    assert set(found) == {"auc", "macro_auc", "accuracy", "val_auc", "steps", "best_step", "steps_to_95"}
+    further = {"auc_of_a", "auc_of_b", "average_precision", "sensitivity_at_90_specificity"}
+    further |= {"balanced_accuracy", "brier", "calibration_error"}
+    chosen = {"auc", "macro_auc", "accuracy", "val_auc", "steps", "best_step", "steps_to_95"}
+    assert set(found) == chosen | further
     with np.load(tmp_path / "out" / "scores.npz") as saved:
         assert saved["scores"].dtype == np.float32
         assert found["auc"] == metrics.micro_auc(saved["scores"], saved["labels"])
@@ -89,6 +92,7 @@ def test_segmentation_leaves_examples_and_the_floor(tmp_path: Path) -> None:
     feed = squares(train=10, test=8, size=64, ignored=True)
     found = run(tmp_path, UNET, feed)
     of_test = {"miou", "foreground_miou", "image_miou", "dice", "background_miou"}
+    of_test |= {"iou_of_a", "iou_of_b", "dice_of_a", "dice_of_b", "hd95", "surface_dice"}
     assert set(found) == of_test | {"val_miou", "steps", "best_step", "steps_to_95"}
     target = feed.arrays.targets[10:]
     assert found["background_miou"] == metrics.mean_iou(np.zeros_like(target), target, 2)
