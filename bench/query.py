@@ -3,9 +3,9 @@
     python -m bench.query [--runs 5000] [--repeats 3]
 
 Makes an MLflow database (SQLite) as a space of that many trials leaves it: one run is recorded by MLflow, the
-others are its copies in SQL with numbers of their own, ten evaluations each. Every question is asked by a new
-process, from the store's plan and from MLflow alone. The report reads each unit's marker and learning curve
-from the store as well. Takes three minutes on two cores.
+others are its copies in SQL with numbers of their own, ten evaluations each. Each unit's folder has a
+learning curve and the confusion matrices of its test images. Every question is asked by a new process, with
+all intervals and verdicts, from the store's plan and from MLflow alone.
 """
 
 import argparse
@@ -21,6 +21,8 @@ from itertools import islice, product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bench.figure import best
 from grid.execution.worker import marker_of
 from grid.plan.plan import Plan, Unit
@@ -30,17 +32,19 @@ from grid.store.store import Store
 from grid.tracking.background import BackgroundTracker
 from grid.tracking.client import default_uri
 from grid.tracking.runs import DIGEST
-from medpt.files import write_json
+from medpt.files import write_arrays, write_json
 from medpt.models.registry import ARCHITECTURES, BACKBONES
-from medpt.specs import Finetune
+from medpt.specs import Finetune, Prepare
+from medpt.units.base import ITEMS
 
-MOST, MOST_REPORT = 5.0, 60.0  # seconds that a question and the report may take
+MOST, MOST_REPORT = 10.0, 60.0  # seconds that a question and the report may take
 SIZED = product(("ImageNet", "ADE20K", "CheXpert", "EyePACS"), (5_000, 10_000, 20_000))
 SOURCES = (("random", None), ("imagenet*", None), *SIZED)
 TARGETS = ("DRIVE", "HRF", "DRISHTI-GS", "CardiacMRI", "NIH-CT-82")
-EVALUATIONS = 10
+EVALUATIONS, IMAGES = 10, 50
 QUESTIONS = {
     "cells": (),
+    "compare": ("--ask", "compare"),
     "effect": ("--ask", "effect"),
     "best": ("--ask", "best"),
     "size": ("--ask", "size"),
@@ -56,41 +60,56 @@ def trials(count: int) -> list[Trial]:
 
 
 def plan_of(count: int) -> Plan:
+    data = {target: Unit(Prepare(target, "f" * 64, "resize"), (), target) for target in TARGETS}
     planned = []
     for trial in trials(count):
+        needs = data[trial.target].digest
         spec = Finetune(
-            trial.label, "0" * 64, trial.target, "1" * 64, trial.backbone, trial.architecture, seed=trial.seed
+            trial.label, "0" * 64, trial.target, needs, trial.backbone, trial.architecture, seed=trial.seed
         )
-        planned.append((trial, Unit(spec, (), f"{trial.label} → {trial.target}")))
+        planned.append((trial, Unit(spec, (needs,), f"{trial.label} → {trial.target}")))
     return Plan(
         space="bench",
         title="thousands of runs",
         trials=tuple((trial, unit.digest) for trial, unit in planned),
         analyses=(),
-        units={unit.digest: unit for _, unit in planned},
+        units={unit.digest: unit for unit in (*data.values(), *(unit for _, unit in planned))},
     )
 
 
+def fine_tunings(plan: Plan) -> list[Unit]:
+    return [unit for unit in plan.units.values() if isinstance(unit.spec, Finetune)]
+
+
+def value_of(digest: str) -> float:
+    """A unit's metrics: from 0.5 to 0.6."""
+    return 0.5 + int(digest[:8], 16) / 2**32 / 10
+
+
 def finish(store: Store, unit: Unit) -> None:
-    """As an ended fine-tuning leaves it: a marker and a learning curve."""
+    """As an ended fine-tuning leaves it: a marker, a learning curve and what each test image contributed."""
     built = store.root / "units" / "built"
     built.mkdir()
     steps = range(1, EVALUATIONS + 1)
     curve = [{"step": 10 * n, "train_loss": 0.5, "val_miou": n / 20, "time": 1.0} for n in steps]
     write_json(built / "history.json", curve)
-    metrics = dict.fromkeys(("miou", "foreground_miou", "dice", "image_miou", "steps", "best_step"), 0.5)
+    hits = np.random.default_rng(int(unit.digest[:8], 16)).integers(0, 200, (IMAGES, 1, 1))
+    areas = np.array([[[800, 0], [0, 0]]]) + hits * [[[0, 0], [0, 1]]] + (200 - hits) * [[[0, 0], [1, 0]]]
+    write_arrays(built / ITEMS, {"confusions": areas, "patients": np.arange(IMAGES)})
+    names = ("miou", "foreground_miou", "dice", "image_miou", "steps", "best_step")
+    metrics = dict.fromkeys(names, value_of(unit.digest))
     store.publish(unit.digest, built, marker_of(unit, metrics, 1.0, 1))
 
 
 def record_one(store: Store, plan: Plan) -> str:
     """The id of the first unit's run, recorded by the tracker as finished."""
-    digest, unit = next(iter(plan.units.items()))
+    unit = fine_tunings(plan)[0]
     finish(store, unit)
     tracker = BackgroundTracker(default_uri(store.root), store, plan)
     tracker.start()
     assert tracker.finish() == 0, tracker.problem
     assert tracker.tracker
-    return tracker.tracker.runs[digest][0]
+    return tracker.tracker.runs[unit.digest][0]
 
 
 def rows_of(connection: sqlite3.Connection, table: str, run: str) -> tuple[list[str], list[tuple[Any, ...]]]:
@@ -102,13 +121,13 @@ def copy_run(database: Path, run: str, plan: Plan) -> None:
     """The recorded run once more for every other unit, each with its own factors and values."""
     dice = random.Random(0)  # noqa: S311 - numbers to fill a table
     connection = sqlite3.connect(database)
-    units = list(plan.units.items())[1:]
+    units = [(unit.digest, unit) for unit in fine_tunings(plan)[1:]]
     names = {digest: uuid.UUID(int=dice.getrandbits(128)).hex for digest, _ in units}
     for table in ("runs", "params", "tags", "latest_metrics", "metrics"):
         columns, originals = rows_of(connection, table, run)
         marks = ",".join("?" * len(columns))
         copies = (
-            copied(dict(zip(columns, row, strict=True)), table, names[digest], digest, unit, dice)
+            copied(dict(zip(columns, row, strict=True)), table, names[digest], digest, unit)
             for digest, unit in units
             for row in originals
         )
@@ -118,9 +137,7 @@ def copy_run(database: Path, run: str, plan: Plan) -> None:
     connection.close()
 
 
-def copied(
-    row: dict[str, Any], table: str, run: str, digest: str, unit: Unit, dice: random.Random
-) -> tuple[Any, ...]:
+def copied(row: dict[str, Any], table: str, run: str, digest: str, unit: Unit) -> tuple[Any, ...]:
     assert isinstance(unit.spec, Finetune)
     row = row | {"run_uuid": run}
     if table == "runs":
@@ -137,7 +154,7 @@ def copied(
     if table in ("params", "tags") and row["key"] in factors:
         row["value"] = factors[row["key"]]
     if "metrics" in table:
-        row["value"] = 0.5 + dice.random() / 10
+        row["value"] = value_of(digest)
     return tuple(row.values())
 
 
@@ -172,13 +189,13 @@ def main() -> None:
         store.create()
         record_start(store, plan, Path(f"{plan.space}.yaml"))
         copy_run(out / "mlflow.db", record_one(store, plan), plan)
-        for question, words in QUESTIONS.items():
-            show(question, best(partial(ask, out, *words), options.repeats), len(plan.units))
-        for unit in list(plan.units.values())[1:]:
+        for unit in fine_tunings(plan)[1:]:
             finish(store, unit)
-        show("report", best(partial(report, out), 1), len(plan.units), MOST_REPORT)
+        for question, words in QUESTIONS.items():
+            show(question, best(partial(ask, out, *words), options.repeats), options.runs)
+        show("report", best(partial(report, out), 1), options.runs, MOST_REPORT)
         store.documents.remove(f"spaces/{plan.space}.json")
-        show("cells, MLflow alone", best(partial(ask, out), options.repeats), len(plan.units))
+        show("cells, MLflow alone", best(partial(ask, out), options.repeats), options.runs)
 
 
 def show(question: str, seconds: float, runs: int, most: float = MOST) -> None:

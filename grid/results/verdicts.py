@@ -41,14 +41,15 @@ def probability_equivalent(found: Estimates, margin: float) -> Floats:
 
 
 def holm(p: ArrayLike) -> Floats:
-    """Return the p values adjusted by Holm (1979); nan stays nan and is not counted as a test."""
-    from statsmodels.stats.multitest import multipletests
+    """Return the p values adjusted by Holm (1979); nan stays nan and is not counted as a test.
 
+    statsmodels' `multipletests` collects garbage in each call, a second over a frame of 5,000 runs.
+    """
     values = np.asarray(p, float)
-    known = ~np.isnan(values)
+    order = np.argsort(values)[: np.count_nonzero(~np.isnan(values))]  # nan are sorted to the end
     adjusted = np.full(len(values), np.nan)
-    if known.any():
-        adjusted[known] = multipletests(values[known], method="holm")[1]
+    steps = np.arange(len(order), 0, -1) * values[order]
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1)
     return adjusted
 
 

@@ -1,0 +1,86 @@
+"""Test items of a finished unit, as stored now and by version 0.3.1."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from grid.results import items
+from medpt import influence, metrics
+from medpt.survival.study import TEST
+
+SCORES = np.array([[0.9, 0.1], [0.4, 0.6], [0.3, 0.7], [0.8, 0.2], [0.6, 0.4]])
+LABELS = np.array([0, 1, 1, 0, 1])
+
+
+def stored(path: Path, **arrays: object) -> str:
+    np.savez(path, **{name: np.asarray(values) for name, values in arrays.items()})
+    return str(path)
+
+
+def test_influence_is_that_of_the_metric_in_points(tmp_path: Path) -> None:
+    path = stored(tmp_path / "items.npz", scores=SCORES, labels=LABELS, patients=[0, 0, 1, 2, 2])
+    found = items.read(path, "auc")
+    assert found is not None
+    assert found.influence == pytest.approx(100 * influence.micro_auc_influence(SCORES, LABELS))
+    assert found.patients is not None
+    assert found.patients.tolist() == [0, 0, 1, 2, 2]
+
+
+def test_influence_predicts_how_the_metric_moves_without_an_image(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 400)
+    scores = np.stack([1 - (s := labels * 0.3 + rng.normal(size=400)), s], 1)
+    found = items.read(stored(tmp_path / "items.npz", scores=scores, labels=labels), "auc")
+    assert found is not None
+    left = [metrics.micro_auc(np.delete(scores, n, 0), np.delete(labels, n)) for n in range(40)]
+    jackknife = -399 * 100 * (np.array(left) - metrics.micro_auc(scores, labels))
+    assert found.influence[:40] == pytest.approx(jackknife, abs=1.5)
+
+
+def test_scores_of_version_0_3_1_have_no_patients_and_drop_names(tmp_path: Path) -> None:
+    path = stored(tmp_path / "scores.npz", scores=SCORES, labels=LABELS, ids=list("abcde"))
+    found = items.read(path, "auc")
+    assert found is not None
+    assert found.patients is None
+    assert found.truth == truth(tmp_path, LABELS)
+
+
+def truth(folder: Path, labels: np.ndarray) -> str:
+    found = items.read(stored(folder / f"{labels.sum()}.npz", scores=SCORES, labels=labels), "auc")
+    assert found is not None
+    return found.truth
+
+
+def test_truth_tells_test_sets_apart(tmp_path: Path) -> None:
+    assert truth(tmp_path, LABELS) != truth(tmp_path, np.array([0, 1, 1, 0, 0]))
+
+
+def test_risks_of_version_0_3_1_keep_the_test_patients_alone(tmp_path: Path) -> None:
+    part = np.array([TEST + 1, TEST + 1, TEST, TEST, TEST] * 4)
+    rng = np.random.default_rng(0)
+    time, risk = rng.exponential(size=20), rng.normal(size=20)
+    path = stored(tmp_path / "risks.npz", part=part, time=time, event=np.ones(20, bool), risk=risk)
+    found = items.read(path, "c_index")
+    assert found is not None
+    assert (len(found.influence), found.trained) == (12, 8)
+
+
+@pytest.mark.parametrize(("images", "rare"), [(9, True), (10, False)])
+def test_rare_class_is_in_fewer_than_ten_masks(tmp_path: Path, images: int, rare: bool) -> None:
+    confusions = np.zeros((12, 2, 2), int)
+    confusions[:, 0, 0] = 10
+    confusions[:images, 1, 1] = 3
+    found = items.read(stored(tmp_path / "items.npz", confusions=confusions), "miou")
+    assert found is not None
+    assert found.has_rare_class is rare
+
+
+def test_what_cannot_be_read_has_no_items(tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.npz"
+    damaged.write_bytes(b"PK\x03\x04 half a file")
+    path = stored(tmp_path / "items.npz", scores=SCORES, labels=LABELS)
+    assert items.read(str(damaged), "auc") is None
+    assert items.read(str(tmp_path / "absent.npz"), "auc") is None
+    assert items.read(path, "miou") is None
+    assert items.read(path, "seconds") is None
