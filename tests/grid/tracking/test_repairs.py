@@ -12,6 +12,7 @@ import tiny
 from trackers import assert_complete, runs
 
 from grid import run
+from grid.cluster.process_exit import EXIT_CODES
 from grid.plan import datasets
 from grid.plan.planner import build_plan
 from grid.space import reader
@@ -51,7 +52,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def folder(recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(background, "PATIENCE", 3.0)
     shutil.copytree(recorded, tmp_path / "copy")
-    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    kept = {number: signal.getsignal(number) for number in EXIT_CODES}
     yield tmp_path / "copy"
     for number, handler in kept.items():
         signal.signal(number, handler)

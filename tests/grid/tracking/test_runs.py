@@ -129,7 +129,7 @@ def test_default_uri_refuses_characters_of_an_address(name: str, tmp_path: Path)
 
 
 def test_database_lies_below_out_whatever_its_name(tmp_path: Path) -> None:
-    out = tmp_path / "a b#1 é'\""
+    out = tmp_path / "a b#1 é'\"\n\t@c:d\\e~."
     out.mkdir()
     client(default_uri(out))
     assert [path.name for path in tmp_path.iterdir()] == [out.name]
