@@ -64,7 +64,7 @@ def state(seed: int = 0, *, dead: bool = False) -> dict[str, torch.Tensor]:
 
 
 def plan(folder: Path, text: str = SPACE) -> Plan:
-    return made_space.plan(folder, text, "hospital")
+    return made_space.plan(folder, f"controls: false\n{text}", "hospital")
 
 
 def publish(plan: Plan, out: Path, gain: Gain = by_distance, dead: tuple[str, ...] = ()) -> Store:

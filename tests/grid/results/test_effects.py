@@ -71,7 +71,7 @@ def blocks(kind: str) -> list[str]:
 def vessels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("vessels")
     (folder / "runs").mkdir()
-    record(made_space.plan(folder, blocks("yaml")[0], "vessels"), folder / "runs")
+    record(made_space.plan(folder, "controls: false\n" + blocks("yaml")[0], "vessels"), folder / "runs")
     return folder
 
 
