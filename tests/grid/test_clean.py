@@ -23,7 +23,6 @@ from medpt.errors import InputError
 SPACE = """
 size: 32
 controls: false
-controls: false
 experiments:
   - initialization: [random, ISIC2019]
     backbone: [shufflenet_v2]
