@@ -93,7 +93,8 @@ class Layout:
     @cached_property
     def squared_weights(self) -> Floats:
         """The sum of the squared weights of each cell's runs, (cells,)."""
-        return np.bincount(self.cell, self.weights**2)
+        sums: Floats = np.bincount(self.cell, self.weights**2).astype(np.float64)
+        return sums
 
 
 def layout_of(runs: Sequence["Runs"]) -> Layout:
@@ -215,7 +216,7 @@ def fixed_test(
         _item_part(cell, layout.weights[layout.cell == number], patients) for number, cell in enumerate(runs)
     ]
     return FixedTest(
-        means=np.bincount(layout.cell, layout.weights * raw),
+        means=np.bincount(layout.cell, layout.weights * raw).astype(np.float64),
         repeats=plain,
         paired=paired,
         items=np.array([items for items, _ in parts]),
