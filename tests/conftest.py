@@ -4,6 +4,9 @@ import logging
 import os
 from pathlib import Path
 
+# Before NumPy and torch are imported: small networks wait for threads longer than they compute
+os.environ["OMP_NUM_THREADS"] = "1"
+
 import exposure
 import pytest
 import tiny

@@ -41,7 +41,6 @@ def test_a_switch_changes_the_gradient_by_rounding_alone(
     switch: str, least: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Cosine to the baseline's; batch norm over few values enlarges bf16's rounding in the deep layers."""
-    torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(8, 3, 64, 64, generator=generator)
     targets = torch.randint(2, (8,), dtype=torch.uint8, generator=generator)
@@ -57,7 +56,6 @@ def test_a_switch_changes_the_gradient_by_rounding_alone(
 
 
 def test_a_step_lowers_the_loss() -> None:
-    torch.set_num_threads(1)
     images = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     targets = torch.tensor([0, 1, 0, 1], dtype=torch.uint8)
     model = build("classifier/resnet18")

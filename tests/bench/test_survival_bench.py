@@ -1,12 +1,10 @@
 """Slides with a planted risk, to C-indices: models find it, and nothing in shuffled times; leaks show."""
 
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from bench import survival
 from bench.survival import Row, main, measure, prepare, shuffled
@@ -15,22 +13,12 @@ from medpt.survival.cohort import Cohort
 from medpt.survival.study import Prediction, Study
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    from threadpoolctl import threadpool_limits
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with threadpool_limits(1):
-        yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
     return prepare("TCGA-GBM", tmp_path_factory.mktemp("survival"), 80)
 
 
+@pytest.mark.slow
 def test_models_without_a_network_find_what_is_planted_and_only_that(cohort: Cohort, tmp_path: Path) -> None:
     chosen = {"cox": {}, "rsf": {"trees": 100}, "boostci": {"max_steps": 100}}
     rows = measure(cohort, chosen, seeds=(0, 1), shuffles=5, folder=tmp_path)
@@ -38,6 +26,7 @@ def test_models_without_a_network_find_what_is_planted_and_only_that(cohort: Coh
     assert all(row.passed for row in rows), "\n".join(map(str, rows))
 
 
+@pytest.mark.slow
 def test_attention_over_features_finds_what_is_planted_and_only_that(cohort: Cohort, tmp_path: Path) -> None:
     chosen = {"deepattnmisl": {"k": 3}}  # the phantom's textures
     (row,) = measure(cohort, chosen, seeds=(0, 1), shuffles=2, folder=tmp_path)

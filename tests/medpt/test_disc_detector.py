@@ -31,7 +31,6 @@ PIPELINE = "crop_fundus(10)|resize(64)|clahe(2,8)"
 @pytest.fixture(scope="module")
 def detector(tmp_path_factory: pytest.TempPathFactory) -> Detector:
     """A U-Net on REFUGE's phantom, sixty steps."""
-    torch.set_num_threads(1)
     top = tmp_path_factory.mktemp("detector")
     phantom.write("REFUGE-OD", top / "REFUGE", train=40, test=1, size=96)
     data, folder = open_dataset("REFUGE-OD", top / "REFUGE"), top / "shards"

@@ -1,6 +1,5 @@
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,14 +16,6 @@ from medpt.data.arrays import ArrayLoader
 from medpt.tasks.base import TrainingSetup
 from medpt.tasks.segment import Segment
 from medpt.train import MetricsRow, TrainingResult, fit
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize("val_rows", [VAL, NOBODY], ids=["best", "last"])

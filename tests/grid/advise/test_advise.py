@@ -12,7 +12,6 @@ from shutil import copyfile
 import made_advice
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,11 +23,6 @@ from grid.advise.ranking import Trust
 from grid.advise.samples import Sample
 
 SOURCES = ("CheXpert", "ISIC2019", "EyePACS")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,4 @@
 import csv
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +16,6 @@ from medpt.models import weights
 from medpt.models.registry import build_classifier
 
 QUICK = ["--set", "seeds=1", "size=32", "n=5", "t=10", "inits=kaiming"]
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def write_images(folder: Path, mean: int, n: int = 8, seed: int = 0) -> Path:

@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -25,14 +24,6 @@ from medpt.errors import InputError
 from medpt.models.registry import build_encoder
 
 SMALL = replace(DEFAULTS, n=5, t=12, seeds=1)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def noise(seed: int, mean: float = 128, n: int = 12, side: int = 32) -> np.ndarray:

@@ -19,7 +19,6 @@ SIDE = 48
 
 @pytest.fixture(scope="module")
 def encoder() -> nn.Module:
-    torch.set_num_threads(1)
     torch.manual_seed(0)
     return build_encoder("resnet18").eval()
 

@@ -1,7 +1,5 @@
 """The five segmentation networks: counts, costs, sizes, blocks, gradients, and that they learn."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -33,12 +31,8 @@ TABLE = {
 
 
 @pytest.fixture(autouse=True)
-def _one_thread_and_one_seed() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+def _one_seed() -> None:
     torch.manual_seed(0)
-    yield
-    torch.set_num_threads(threads)
 
 
 def count(model: nn.Module) -> int:

@@ -160,7 +160,6 @@ def learnt(images: torch.Tensor, labels: torch.Tensor, held: torch.Tensor) -> tu
     ],
 )
 def test_labels_can_be_learnt_but_not_at_once(everything: Path, name: str) -> None:
-    torch.set_num_threads(1)
     dataset = open_dataset(name, locate(name, everything))
     pipeline = default_pipeline(dataset.info.modality, 64)
     pixels = np.stack([preprocess(dataset.image(r), pipeline) for r in dataset])

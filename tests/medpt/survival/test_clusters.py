@@ -11,8 +11,6 @@ from medpt.errors import InputError
 from medpt.survival import clusters
 from medpt.survival.clusters import CLUSTERINGS, k_centres, kmeans, principal, sample, spectral, unit
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 def blobs(n: int = 120, d: int = 20, k: int = 3, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Directions with noise, of random lengths; float16 as features are."""

@@ -16,8 +16,6 @@ from medpt.survival.concordance import concordance_index
 from medpt.survival.cox import PENALTIES, Options, cox_loss, fit_ridge, fit_ridge_cv, predict
 from medpt.survival.study import TRAIN, Study
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 

@@ -13,8 +13,6 @@ from medpt.errors import InputError
 from medpt.survival.deepattnmisl import MislNet, Options, phenotypes, predict, total_l1
 from medpt.survival.study import TRAIN
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 FAST = Options(learning_rate=2e-3, epochs=30)
 SHORT = replace(FAST, epochs=4)
 

@@ -15,8 +15,6 @@ from medpt.survival import direct
 from medpt.survival.direct import Options, choose_patches, patient_vectors, phenotypes, predict
 from medpt.survival.study import TRAIN, VALIDATION, Study
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 FAST = Options(learning_rate=3e-3, epochs=10)
 SHORT = replace(FAST, epochs=2)
 FROZEN = Options(frozen=True)

@@ -9,8 +9,6 @@ from medpt.errors import DivergedError
 from medpt.models.registry import build_encoder
 from medpt.survival import features
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 
 

@@ -10,8 +10,6 @@ from medpt.errors import InputError
 from medpt.survival import direct
 from medpt.survival.registry import SURVIVAL_MODELS
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @pytest.mark.parametrize("name", SURVIVAL_MODELS)
 def test_registry_names_modules_with_predict_and_options(name: str) -> None:

@@ -21,8 +21,6 @@ from medpt.survival.wsisa import (
     thumbnails,
 )
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 FAST = Options(k=2, learning_rate=1e-3, epochs=4, components=8)
 SHORT = replace(FAST, epochs=1)
 

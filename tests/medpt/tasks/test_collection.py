@@ -1,5 +1,4 @@
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -35,14 +34,6 @@ SHORT = TrainingProtocol(
 NAMES = ("A", "B", "C")
 SPEC = Pretrain(NAMES, ("a", "b", "c"), "shufflenet_v2", "classifier", seed=1, protocol=SHORT)
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def loaders() -> list[Any]:

@@ -1,6 +1,5 @@
 import json
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,14 +33,6 @@ SHORT = TrainingProtocol(
 )
 SPEC = Pretrain(("Toy",), ("d",), "shufflenet_v2", "classifier", method="context", seed=1, protocol=SHORT)
 SEEDS, SIDES = st.integers(0, 10_000), st.sampled_from([32, 64, 96])
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def numbers(count: int, seed: int) -> Tensor:

@@ -1,6 +1,5 @@
 import json
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,14 +38,6 @@ TEN = torch.tensor(maximin(10))
 @pytest.fixture(autouse=True)
 def _few_puzzles(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jigsaw, "EVALUATED", 6)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def coloured(count: int, side: int, seed: int = 0) -> Tensor:
@@ -349,6 +340,7 @@ def test_the_encoder_fits_the_classifier_and_every_segmenter(tmp_path: Path) -> 
         assert all(torch.equal(own[name], tensor) for name, tensor in encoder_state(state).items())
 
 
+@pytest.mark.slow
 def test_jigsaw_learns_a_hundred_orders() -> None:
     """Chance is 0.01; of 256 puzzles guessing names a tenth in no run that anybody will see."""
     protocol = replace(SHORT, learning_rate=1e-3, batch_size=16, max_steps=50, evaluate_every=50)

@@ -1,5 +1,4 @@
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -22,14 +21,6 @@ from medpt.train import evaluation_batches, fit
 
 CPU = torch.device("cpu")
 QUICK = TrainingProtocol(learning_rate=5e-2, batch_size=8, min_steps=0, max_steps=100, evaluate_every=25)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def classifier(classes: int = 2) -> nn.Module:
