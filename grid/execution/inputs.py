@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from grid.execution.allocation import usable_share
 from grid.options import RunOptions
 from grid.store.store import Store
-from medpt.data.leakage import FilteredLoader, Leak, left_out
+from medpt.data.leakage import FilteredLoader, Leak, without_leaks
 from medpt.errors import InputError
 from medpt.models import weights
 from medpt.models.weights import published_name
@@ -54,7 +54,7 @@ class StoreInputs:
         except InputError:
             self.store.mark_suspect(digest)
             raise
-        return FilteredLoader(loader, left_out(self.leaks, loader.index)) if self.leaks else loader
+        return FilteredLoader(loader, without_leaks(self.leaks, loader.index)) if self.leaks else loader
 
     def cohort(self, digest: str) -> "Cohort":
         from medpt.survival.cohort import open_cohort

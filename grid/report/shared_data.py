@@ -103,5 +103,5 @@ def _pairs(stored: StoredSpace, spec: Finetune) -> set[tuple[str, str]]:
 def _state(stored: StoredSpace, entry: Shared) -> str:
     """By the reader's options that the space gives the source."""
     options = [spec.options for _, spec in stored.units_of(Prepare) if spec.dataset == entry.source]
-    excluded = [set(o.get("exclude", shared_classes.excluded(entry.source))) for o in options]
+    excluded = [set(o.get("exclude", shared_classes.excluded_classes(entry.source))) for o in options]
     return "excluded" if excluded and all(names >= set(entry.classes) for names in excluded) else "kept"

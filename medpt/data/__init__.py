@@ -1,4 +1,4 @@
-"""Datasets: what is known of them, the owner's files to records, records to pixels of one form.
+"""Datasets: what is known of them, the original files to records, records to pixels of one form.
 
 Importing this package imports neither torch nor OpenCV; a reader is imported when its dataset is opened.
 """
@@ -21,7 +21,7 @@ __all__ = ["Dataset", "DatasetCard", "Record", "card", "open_dataset", "open_wit
 
 
 def open_dataset(name: str, root: str | Path, **options: Any) -> Dataset:
-    """The dataset `name` as its owner ships it, found at or below `root`.
+    """The dataset `name` as its publisher ships it, found at or below `root`.
 
     Raises InputError with every problem of one pass: an unknown name or option, a file that is missing or
     that nobody labelled, a label that is not a class.

@@ -98,13 +98,13 @@ def _check(options: argparse.Namespace) -> int:
         check_suffix(options.preview)
     dataset = open_with_problems(options.name, options.folder)
     first = at_once(dataset)
-    _tell(first.remarks, first.problems)
+    _tell(first.notes, first.problems)
     if options.preview:
         write_preview(dataset, options.preview)
         print(f"contact sheet: {options.preview}")
     rest, known = decoded(dataset, sys.stderr), set(first.problems)
     later = [problem for problem in rest.problems if problem not in known]
-    _tell(rest.remarks, later)
+    _tell(rest.notes, later)
     if rest.table:
         print_table(rest.table)
     if count := len(first.problems) + len(later):
@@ -127,10 +127,10 @@ def _conclude(dataset: Dataset, *, accept_partial: bool) -> int:
     return PARTIAL
 
 
-def _tell(remarks: list[str], problems: list[str]) -> None:
-    """Remarks on stdout, problems on stderr: twenty of each, the rest counted."""
-    if remarks:
-        print(InputError(f"note: {remark}" for remark in remarks))
+def _tell(notes: list[str], problems: list[str]) -> None:
+    """Notes on stdout, problems on stderr: twenty of each, the rest counted."""
+    if notes:
+        print(InputError(f"note: {note}" for note in notes))
     if problems:
         print(InputError(problems), file=sys.stderr)
 

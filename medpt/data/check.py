@@ -1,7 +1,7 @@
 """Is a copy of a dataset whole? First what the files' names, tables and sizes say, then every pixel.
 
-What makes a copy unfit is a problem. What is only strange is a remark: identical images are in some datasets
-as their owners publish them.
+What makes a copy unfit is a problem. What is only strange is a note: identical images are in some datasets
+as they were published.
 """
 
 import hashlib
@@ -20,6 +20,7 @@ from medpt.data.image_hash import BYTES, perceptual_hash
 from medpt.data.label_counts import NO_SPLIT, Counts, LabelFindings, image_counts, judge, unfit_labels
 from medpt.data.leakage import near_pairs
 from medpt.data.partial_copy import find_partial, has_published_counts, images_by_part
+from medpt.data.splits import SETS
 from medpt.errors import InputError
 
 BONE, LARGEST_BONE = 700, 0.25  # Hounsfield units; above it lies less than this share of any slice of a body
@@ -29,10 +30,10 @@ EVERY = {True: 1.0, False: 10.0}  # seconds between lines of progress: on a term
 
 @dataclass
 class Findings:
-    """`problems` make a copy unfit; `remarks` are for the reader to judge."""
+    """`problems` make a copy unfit; `notes` are for the reader to judge."""
 
     problems: list[str] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     table: list[tuple[str, ...]] = field(default_factory=list)  # what was counted, with a header
 
 
@@ -40,13 +41,13 @@ def check(dataset: Dataset, progress: TextIO) -> Findings:
     """All findings of one pass; decodes everything, so it takes as long as reading the files does."""
     first, rest = at_once(dataset), decoded(dataset, progress)
     problems = dict.fromkeys([*first.problems, *rest.problems])
-    return Findings(list(problems), [*first.remarks, *rest.remarks])
+    return Findings(list(problems), [*first.notes, *rest.notes])
 
 
 def at_once(dataset: Dataset) -> Findings:
     """What is known without decoding: the reader's findings, counts, labels, patients, sizes of files.
 
-    That a copy is partial is neither a problem nor a remark: `medpt.data.partial_copy` says it.
+    That a copy is partial is neither a problem nor a note: `medpt.data.partial_copy` says it.
     """
     judged = LabelFindings()
     if dataset.info.task in ("classification", "multilabel"):
@@ -61,21 +62,21 @@ def at_once(dataset: Dataset) -> Findings:
         *_shared_patients(dataset),
         *_files(dataset),
     ]
-    remarks = [*dataset.remarks, *(() if expected else counts), *judged.notes]
-    return Findings(list(dict.fromkeys(problems)), remarks)
+    notes = [*dataset.notes, *(() if expected else counts), *judged.notes]
+    return Findings(list(dict.fromkeys(problems)), notes)
 
 
 def decoded(dataset: Dataset, progress: TextIO) -> Findings:
     """What every image and mask, decoded, says; progress goes to `progress` with rate and time to go."""
     if dataset.info.task == "survival":
-        return Findings(remarks=["slides were not opened: their patches belong to the survival pipeline"])
+        return Findings(notes=["slides were not opened: their patches belong to the survival pipeline"])
     found, seen, pixels = Findings(), _Seen(), _Pixels(dataset)
     with kept():
         for record in _shown(dataset, len(dataset), progress):
             found.problems += _decoding(dataset, record, seen, pixels)
     judged = pixels.findings()
     found.problems += judged.problems
-    found.remarks = [*seen.blank, *seen.copies(), *judged.notes]
+    found.notes = [*seen.blank, *seen.copies(), *judged.notes]
     found.table = counted(dataset, pixels.counts or image_counts(dataset), seen)
     return found
 
@@ -115,7 +116,7 @@ def _decoding(dataset: Dataset, record: Record, seen: "_Seen", pixels: "_Pixels"
 def _counts(dataset: Dataset) -> list[str]:
     found = images_by_part(dataset)
     return [
-        f"{dataset.root}: {found[part]:,} images of the {part} part; published: {published:,}"
+        f"{dataset.root}: {found[part]:,} images of the {SETS[part]} set; published: {published:,}"
         for part, published in dataset.info.counts.items()
         if found[part] != published
     ]
@@ -126,7 +127,7 @@ def _shared_patients(dataset: Dataset) -> list[str]:
     test = {record.patient_id for record in dataset if record.split == "test"}
     told = " ".join(dataset.problems)
     both = [name for name in sorted(train & test) if f"patient {name} is in" not in told]
-    return [f"patient {name} is in the train and in the test part" for name in both]
+    return [f"patient {name} is in the training and in the test set" for name in both]
 
 
 def _files(dataset: Dataset) -> Iterator[str]:

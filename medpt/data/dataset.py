@@ -24,7 +24,7 @@ Split = Literal["train", "test"]
 
 @dataclass(frozen=True)
 class Record:
-    """One labelled image of the owner's files; plain data that round-trips through JSON.
+    """One labelled image of the original files; plain data that round-trips through JSON.
 
     `patient_id` already carries what makes it unique in the dataset; `group_id` is what a split must keep
     together. `split` is the publisher's, None where there is none. `slice` is the row or plane in a file of
@@ -69,7 +69,7 @@ Reader = Callable[[Path, Record], NDArray[Any]]
 class Dataset:
     """Records with their pixels.
 
-    `remarks` says, for people, what of the owner's files became no record and why; `left_out` counts, by
+    `notes` says, for people, what of the original files became no record and why; `excluded` counts, by
     part, the images among them that are sound. `problems` are what the reader found wrong: `open_dataset`
     refuses a dataset that has any, `medpt.data.check` goes on with the records that there are.
     """
@@ -79,8 +79,8 @@ class Dataset:
     records: tuple[Record, ...]
     read_image: Reader
     read_mask: Reader | None = None
-    remarks: tuple[str, ...] = ()
-    left_out: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    excluded: Mapping[str, int] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""A digest of the owner's files, so that prepared data know what they were made of."""
+"""A digest of the original files, so that prepared data know what they were made of."""
 
 import hashlib
 import os

@@ -1,10 +1,10 @@
 """Images and patients that a pre-training shares with a target: found, so that they are not trained on.
 
-What is compared: the training part of a source with all images of the target, if both are of one modality.
-Where both are the same owner's release (one dataset, or two that are published in one folder, as STARE-CLS
-and STARE-SEG), with the target's test part alone, because training on a target's own training part is what
-self-supervision means; and there patients are compared too, by the group that the reader names. Patients of
-different releases have no common name and are not compared.
+What is compared: the training set of a source with all images of the target, if both are of one modality.
+Where both are the same publisher's release (one dataset, or two that are published in one folder, as
+STARE-CLS and STARE-SEG), with the target's test set alone, because training on a target's own training set is
+what self-supervision means; and there patients are compared too, by the group that the reader names. Patients
+of different releases have no common name and are not compared.
 
 Kinds, the surest first: "identical" (the same decoded pixels), "near" (medpt.data.signature, at most LIMIT of
 255 bits apart, perhaps mirrored or turned), "patient". An image is listed once, by its surest kind and
@@ -252,7 +252,7 @@ def _joined(order: Rows, first: Rows, held: Rows) -> Iterator[tuple[Rows, Rows]]
         yield order[np.repeat(first[low:high], count) + inside], np.repeat(np.arange(low, high), count)
 
 
-def left_out(found: Iterable[Leak], index: "Index") -> "Index":
+def without_leaks(found: Iterable[Leak], index: "Index") -> "Index":
     """The index with the rows of that dataset that leak in the part LEFT_OUT, which nobody trains on.
 
     Raises InputError where no training image is left.

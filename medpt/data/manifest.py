@@ -1,7 +1,7 @@
 """What a folder of shards holds: the manifest, the index of its rows, and whether all of it is whole.
 
-`verify` sees missing, truncated and altered shards and wrong counts. It cannot see that the owner's images
-changed after they were prepared; the fingerprint in the manifest is for that.
+`verify` sees missing, truncated and altered shards and wrong counts. It cannot see that the publisher's
+images changed after they were prepared; the fingerprint in the manifest is for that.
 """
 
 from __future__ import annotations

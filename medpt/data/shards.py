@@ -78,7 +78,7 @@ def schema(size: int, cut: bool = False, several: bool = False) -> pa.Schema:
 def plan(
     dataset: Dataset, policy: str, split_seed: int, sample_size: int | None, at_most: int | None = None
 ) -> list[Row]:
-    """All rows to prepare, sorted by id; of the training part the subset of `sample_size`, or all.
+    """All rows to prepare, sorted by id; of the training set the subset of `sample_size`, or all.
 
     `at_most` is a sample size that a smaller set need not reach.
 

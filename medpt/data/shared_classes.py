@@ -23,7 +23,7 @@ class Shared:
     target: str
     classes: tuple[str, ...]
     excluded: bool
-    remark: str
+    note: str
 
 
 SHARED = (
@@ -49,7 +49,7 @@ SHARED = (
 )
 
 
-def excluded(source: str) -> tuple[str, ...]:
+def excluded_classes(source: str) -> tuple[str, ...]:
     """What the reader of the source leaves out by itself."""
     return tuple(
         name for entry in SHARED if entry.excluded and entry.source == source for name in entry.classes

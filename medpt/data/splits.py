@@ -23,16 +23,17 @@ if TYPE_CHECKING:
     from medpt.data.dataset import Record
 
 Part = Literal["train", "test"]
+SETS = {"train": "training", "test": "test"}  # as messages name them
 
 
 def assign(records: Sequence[Record], policy: str, seed: int, test_fraction: float = 0.2) -> list[Part]:
     """The part of each record, in the order of `records`.
 
-    "official" takes the owner's parts as they are, also where a patient is in both (see `shared_groups`).
-    "random" sends `test_fraction` of the groups to the test part, stratified by a group's highest label;
+    "official" takes the official splits as they are, also where a patient is in both (see `shared_groups`).
+    "random" sends `test_fraction` of the groups to the test set, stratified by a group's highest label;
     it depends on the groups, their labels and the seed, not on the order of the records. "all" trains on
     every record: a source is tested nowhere, and medpt.data.leakage removes what its targets test.
-    Raises InputError where the owner's parts are incomplete or there are fewer than two groups.
+    Raises InputError where the official splits are incomplete or there are fewer than two groups.
     """
     if policy == "official":
         return _official(records)
@@ -50,7 +51,7 @@ def _official(records: Sequence[Record]) -> list[Part]:
     problems = []
     if missing:
         problems.append(f"{len(missing)} of {len(parts)} records have no official split, first {missing[0]}")
-    problems += [f"no record is in the {part} part" for part in ("train", "test") if part not in parts]
+    problems += [f"no record is in the {SETS[part]} set" for part in SETS if part not in parts]
     if problems:
         raise InputError(f"{name}: split: official: {text}; accepted: `split: random`" for text in problems)
     return [part for part in parts if part is not None]
@@ -82,7 +83,7 @@ def strata(labels: np.ndarray) -> np.ndarray:
 
 
 def shared_groups(groups: Sequence[str], parts: Sequence[str]) -> list[str]:
-    """The groups that are in the training and in the test part, sorted: leaks of an official split."""
+    """The groups that are in the training and in the test set, sorted: leaks of an official split."""
     sides = [
         {group for group, part in zip(groups, parts, strict=True) if part == side}
         for side in ("train", "test")

@@ -1,4 +1,4 @@
-"""Synthetic datasets in the owners' layouts: file names, formats, csv headers and traps as published.
+"""Synthetic datasets in the publishers' layouts: file names, formats, csv headers and traps as published.
 
 Pictures are drawn by procedure from a seed: equal arguments give equal bytes (under one version of Pillow,
 OpenCV and numpy). Labels can be seen, so that networks learn something; nothing can be concluded from them
@@ -27,9 +27,9 @@ def write(
 ) -> Path:
     """Writes dataset `name` into `folder`, which appears whole; `open_dataset(name, folder)` reads it.
 
-    `train` and `test` count images (CHAOS-CT: patients; where the owner's test part has no labels, so has
-    this one; where the owner has no parts, their sum counts), `size` is the height of images in pixels; None
-    is the layout's default. Raises InputError if `folder` holds something already.
+    `train` and `test` count images (CHAOS-CT: patients; where the publisher's test set has no labels, so has
+    this one; where the publisher has no subsets, their sum counts), `size` is the height of images in pixels;
+    None is the layout's default. Raises InputError if `folder` holds something already.
     """
     layout = import_module(f"medpt.phantom.{card(name).phantom}")
     given = {"train": train, "test": test, "size": size}

@@ -23,13 +23,13 @@ def write(folder: Path, seed: int, train: int = 120, test: int = 40, size: int =
     top = folder / "ADEChallengeData2016"
     lines = []
     seen = np.zeros((2, len(CLASSES) + 1), np.int64)
-    for part, short, count in (("training", "train", train), ("validation", "val", test)):
+    for subset, short, count in (("training", "train", train), ("validation", "val", test)):
         for n in range(count):
             scene = tuple(SCENES)[n % len(SCENES)]
-            image, ids = picture(stream(seed, "ADE20K", part, n), size, scene)
+            image, ids = picture(stream(seed, "ADE20K", subset, n), size, scene)
             name = f"ADE_{short}_{n + 1:08d}"
-            save(top / "images" / part / f"{name}.jpg", image, "JPEG")
-            save(top / "annotations" / part / f"{name}.png", ids, "PNG")
+            save(top / "images" / subset / f"{name}.jpg", image, "JPEG")
+            save(top / "annotations" / subset / f"{name}.png", ids, "PNG")
             seen[int(short == "val"), np.unique(ids)] += 1
             lines.append(f"{name} {RARE.get(n, scene) if short == 'train' else scene}")
     (top / "sceneCategories.txt").write_text("\n".join(lines) + "\n")

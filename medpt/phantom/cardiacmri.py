@@ -19,7 +19,7 @@ Wall = tuple[float, float, float, float, float]  # centre x, y, inner and outer 
 
 
 def write(folder: Path, seed: int, train: int = 10, test: int = 0, size: int = 96) -> None:
-    """`train` and, as there is no test part, `test` more hearts: eight slices of size x size, two frames."""
+    """`train` and, as there is no test set, `test` more hearts: eight slices of size x size, two frames."""
     for number in range(1, train + test + 1):
         rng = stream(seed, "CardiacMRI", number)
         volume = np.zeros((size, size, DEPTH, FRAMES))

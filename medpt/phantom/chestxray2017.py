@@ -1,6 +1,6 @@
 """ChestXRay2017 as Mendeley's version 2 has it: `chest_xray/{train,test}/{NORMAL,PNEUMONIA}/*.jpeg`.
 
-Traps: RGB files among grey ones, two images of one person, numbers that restart in each part, macOS debris.
+Traps: RGB files among grey ones, two images of one person, numbers that restart in each subset, macOS debris.
 """
 
 from pathlib import Path
@@ -25,22 +25,22 @@ from medpt.phantom.paint import (
 SICK = {
     "train": 0.6,
     "test": 0.5,
-}  # share of pneumonia; the balance shifts between the parts, as in the original
+}  # share of pneumonia; the balance shifts between the subsets, as in the original
 RGB_EVERY = 9
 
 
 def write(folder: Path, seed: int, train: int = 96, test: int = 64, size: int = 96) -> None:
     """Grey JPEGs of size x 1.25 size, some stored as RGB."""
     top = folder / "chest_xray"
-    for part, count in (("train", train), ("test", test)):
-        sick = round(SICK[part] * count)
+    for subset, count in (("train", train), ("test", test)):
+        sick = round(SICK[subset] * count)
         for number in range(count):
             label = number < sick
-            rng = stream(seed, "ChestXRay2017", part, number)
+            rng = stream(seed, "ChestXRay2017", subset, number)
             pixels = to_bytes(radiograph(rng, size, round(size * 1.25), label))
             kind = "PNEUMONIA" if label else "NORMAL"
             name = _sick_name(number) if label else _normal_name(number - sick)
-            save(top / part / kind / name, pixels, "JPEG", "RGB" if number % RGB_EVERY == 0 else None)
+            save(top / subset / kind / name, pixels, "JPEG", "RGB" if number % RGB_EVERY == 0 else None)
     debris(top / "train" / "NORMAL", "IM-0115-0001.jpeg")
 
 

@@ -10,7 +10,7 @@ from medpt.data.readers.chexpert import FINDINGS
 from medpt.phantom.chestxray2017 import radiograph
 from medpt.phantom.paint import debris, save, stream, to_bytes
 
-COLUMNS = ("No Finding", *FINDINGS, "Support Devices")  # in the owner's order
+COLUMNS = ("No Finding", *FINDINGS, "Support Devices")  # in the publisher's order
 HEADER = ["Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", *COLUMNS]
 PATIENTS: tuple[dict[str, str], ...] = (  # by turns; the first four kinds have a class
     {"No Finding": "1.0"},
@@ -26,28 +26,28 @@ PATIENTS: tuple[dict[str, str], ...] = (  # by turns; the first four kinds have 
     {},
 )
 ARCHIVE = "CheXpert-v1.0-small"
-FIRST = {"train": 1, "valid": 64541}  # numbers of patients go on from part to part
+FIRST = {"train": 1, "valid": 64541}  # numbers of patients go on from subset to subset
 
 
 def write(folder: Path, seed: int, train: int = 120, test: int = 24, size: int = 96) -> None:
     """Grey JPEGs of size x 1.25 size, two of each patient; the radiologists' table has 0 and 1 only."""
-    for part, count in (("train", train), ("valid", test)):
+    for subset, count in (("train", train), ("valid", test)):
         rows = [",".join(HEADER)]
         for n in range(count):
             number = n // 2
-            found = PATIENTS[number % (len(PATIENTS) if part == "train" else 4)]
-            name, view = _name(part, number, n % 2)
+            found = PATIENTS[number % (len(PATIENTS) if subset == "train" else 4)]
+            name, view = _name(subset, number, n % 2)
             ill = any(found.get(finding) in ("1.0", "-1.0") for finding in FINDINGS)
-            picture = radiograph(stream(seed, "CheXpert", part, n), size, round(size * 1.25), ill)
+            picture = radiograph(stream(seed, "CheXpert", subset, n), size, round(size * 1.25), ill)
             save(folder / ARCHIVE / name, to_bytes(picture), "JPEG")
-            rows.append(_row(f"{ARCHIVE}/{name}", number, view, found, radiologists=part == "valid"))
-        (folder / ARCHIVE / f"{part}.csv").write_text("\n".join(rows) + "\n")
+            rows.append(_row(f"{ARCHIVE}/{name}", number, view, found, radiologists=subset == "valid"))
+        (folder / ARCHIVE / f"{subset}.csv").write_text("\n".join(rows) + "\n")
     debris(folder / ARCHIVE / "train" / "patient00001" / "study1", "view1_frontal.jpg")
 
 
-def _name(part: str, number: int, second: int) -> tuple[str, str]:
+def _name(subset: str, number: int, second: int) -> tuple[str, str]:
     """Path and view. Each third patient's second image is of another study, there a first view, lateral."""
-    patient = f"{part}/patient{FIRST[part] + number:05d}"
+    patient = f"{subset}/patient{FIRST[subset] + number:05d}"
     if not second:
         return f"{patient}/study1/view1_frontal.jpg", "Frontal"
     return f"{patient}/{'study2/view1' if number % 3 == 2 else 'study1/view2'}_lateral.jpg", "Lateral"

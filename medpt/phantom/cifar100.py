@@ -43,22 +43,22 @@ def write(folder: Path, seed: int, train: int = 200, test: int = 100, size: int 
     """`size` must be 32: the format has no other."""
     top = folder / "cifar-100-python"
     top.mkdir()
-    for part, count in (("train", train), ("test", test)):
+    for subset, count in (("train", train), ("test", test)):
         names = [tuple(DRAWN)[n % len(DRAWN)] for n in range(count)]
-        images = [_image(seed, part, n, name, size) for n, name in enumerate(names)]
+        images = [_image(seed, subset, n, name, size) for n, name in enumerate(names)]
         content = {
             "filenames": [f"{name}_s_{n:06d}.png" for n, name in enumerate(names)],
-            "batch_label": f"{part} batch 1 of 1",
+            "batch_label": f"{subset} batch 1 of 1",
             "fine_labels": [CLASSES.index(name) for name in names],
             "coarse_labels": [0] * count,
             "data": np.stack(images),
         }
-        (top / part).write_bytes(pickle.dumps(content, protocol=2))
+        (top / subset).write_bytes(pickle.dumps(content, protocol=2))
     meta = {"fine_label_names": list(CLASSES), "coarse_label_names": [f"group {n}" for n in range(20)]}
     (top / "meta").write_bytes(pickle.dumps(meta, protocol=2))
 
 
-def _image(seed: int, part: str, n: int, name: str, size: int) -> np.ndarray:
+def _image(seed: int, subset: str, n: int, name: str, size: int) -> np.ndarray:
     side = size * SUPERSAMPLING
-    canvas = picture(stream(seed, "CIFAR-100", part, n), side, side, DRAWN[name])
+    canvas = picture(stream(seed, "CIFAR-100", subset, n), side, side, DRAWN[name])
     return to_bytes(shrink(canvas.astype(np.float32), size, size)).transpose(2, 0, 1).reshape(-1)

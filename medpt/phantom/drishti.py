@@ -19,16 +19,16 @@ EXPERTS = (0.35, 0.45, 0.55, 0.65)  # where each draws the line through a soft e
 def write(folder: Path, seed: int, train: int = 16, test: int = 16, size: int = 128) -> None:
     """PNGs of size x 1.17 size with the maps of both targets."""
     top = folder / "Drishti-GS1_files" / "Drishti-GS1_files"
-    for part, truth, count, first in (("Training", "GT", train, 2), ("Test", "Test_GT", test, 1)):
+    for subset, truth, count, first in (("Training", "GT", train, 2), ("Test", "Test_GT", test, 1)):
         for n in range(count):
             name = f"drishtiGS_{first + 2 * n:03d}"
             rng = stream(seed, "DRISHTI-GS", name)
             eye = photograph(rng, size, round(size * 1.17))
             ratio = rng.uniform(0.4, 0.6) if n % 2 else rng.uniform(0.6, 0.85)
             covers = paint_optic_disc(rng, eye, ratio)
-            inner = ("NORMAL" if n % 2 else "GLAUCOMA") if part == "Test" else "."
-            save(top / part / "Images" / inner / f"{name}.png", develop(rng, eye), "PNG")
-            _truth(top / part / truth / name, name, covers, ratio)
+            inner = ("NORMAL" if n % 2 else "GLAUCOMA") if subset == "Test" else "."
+            save(top / subset / "Images" / inner / f"{name}.png", develop(rng, eye), "PNG")
+            _truth(top / subset / truth / name, name, covers, ratio)
     debris(top / "Training" / "Images", "drishtiGS_002.png")
 
 
@@ -42,5 +42,5 @@ def _truth(folder: Path, name: str, covers: tuple[Canvas, Canvas], ratio: float)
 
 
 def soft_map(cover: Canvas) -> NDArray[np.uint8]:
-    """The mean of four experts, as the owner rounds it."""
+    """The mean of four experts, as the publisher rounds it."""
     return LEVELS[np.sum([cover > line for line in EXPERTS], axis=0)]

@@ -10,12 +10,12 @@ from medpt.phantom.paint import debris, save, stream
 
 
 def write(folder: Path, seed: int, train: int = 20, test: int = 20, size: int = 148) -> None:
-    """TIFFs of size x 0.97 size; training numbers follow on those of the test part, as in the original."""
-    for part, first, count in (("training", 21, train), ("test", 1, test)):
+    """TIFFs of size x 0.97 size; training numbers follow on those of the test set, as in the original."""
+    for subset, first, count in (("training", 21, train), ("test", 1, test)):
         for number in range(first, first + count):
             image, vessels, view = fundus(stream(seed, "DRIVE", number), size, round(size * 0.97))
-            top = folder / part
-            save(top / "images" / f"{number:02d}_{part}.tif", image, "TIFF")
+            top = folder / subset
+            save(top / "images" / f"{number:02d}_{subset}.tif", image, "TIFF")
             save(top / "1st_manual" / f"{number:02d}_manual1.gif", vessels, "GIF", "P")
-            save(top / "mask" / f"{number:02d}_{part}_mask.gif", view, "GIF", "P")
+            save(top / "mask" / f"{number:02d}_{subset}_mask.gif", view, "GIF", "P")
     debris(folder / "training" / "images", "21_training.tif")

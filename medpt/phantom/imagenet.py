@@ -36,13 +36,13 @@ DRAWN: dict[str, Draw] = {
 
 def write(folder: Path, seed: int, train: int = 80, test: int = 20, size: int = 96) -> None:
     """JPEGs of size x 4/3 size."""
-    for part, count in (("train", train), ("val", test)):
+    for subset, count in (("train", train), ("val", test)):
         for n in range(count):
             wnid = tuple(DRAWN)[n % len(DRAWN)]
-            rng = stream(seed, "ImageNet", part, n)
+            rng = stream(seed, "ImageNet", subset, n)
             pixels = to_bytes(picture(rng, size, size * 4 // 3, DRAWN[wnid]))
-            name = f"{wnid}_{n + 1}" if part == "train" else f"ILSVRC2012_val_{n + 1:08d}"
-            path = folder / part / wnid / f"{name}.JPEG"
-            trap = n if part == "train" else -1
+            name = f"{wnid}_{n + 1}" if subset == "train" else f"ILSVRC2012_val_{n + 1:08d}"
+            path = folder / subset / wnid / f"{name}.JPEG"
+            trap = n if subset == "train" else -1
             save(path, pixels, "PNG" if trap == 1 else "JPEG", "CMYK" if trap == 0 else None)
     debris(folder / "train" / "n07747607", "n07747607_5.JPEG")

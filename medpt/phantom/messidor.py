@@ -27,7 +27,8 @@ OLD_GRADE = {0: 3}  # in the table; its picture shows grade 0, as the errata hav
 
 
 def write(folder: Path, seed: int, train: int = 120, test: int = 0, size: int = 96) -> None:
-    """`train` + `test` TIFFs of size x 1.5 size, by turns in the three bases: the owner has no parts."""
+    """`train` + `test` TIFFs of size x 1.5 size, by turns in the three bases: the publisher has no
+    subsets."""
     rows: dict[int, list[tuple[Cell, ...]]] = {base: [HEADER] for base in PLACES}
     for n in range(train + test):
         base = 11 if n == 0 else 33 if n < 3 else tuple(PLACES)[n % 3]

@@ -18,26 +18,26 @@ RGB_EVERY, INVERTED_EVERY = 5, 11
 def write(folder: Path, seed: int, train: int = 96, test: int = 32, size: int = 96) -> None:
     """PNGs of size x 0.8 size, two of a study; every fourth patient has studies of two body parts."""
     top = folder / "MURA-v1.1"
-    for part, count in (("train", train), ("valid", test)):
+    for subset, count in (("train", train), ("valid", test)):
         images, studies = [], []
         for n in range(count):
-            study, abnormal = _study(part, n // 2)
-            picture = limb(stream(seed, "MURA", part, n), size, round(size * 0.8), abnormal)
+            study, abnormal = _study(subset, n // 2)
+            picture = limb(stream(seed, "MURA", subset, n), size, round(size * 0.8), abnormal)
             pixels = to_bytes(1 - picture if n % INVERTED_EVERY == 7 else picture)
             save(top / study / f"image{n % 2 + 1}.png", pixels, "PNG", "RGB" if n % RGB_EVERY == 0 else None)
             images.append(f"MURA-v1.1/{study}/image{n % 2 + 1}.png")
             if n % 2 == 0:
                 studies.append(f"MURA-v1.1/{study}/,{int(abnormal)}")
-        (top / f"{part}_image_paths.csv").write_text("\n".join(images) + "\n")
-        (top / f"{part}_labeled_studies.csv").write_text("\n".join(studies) + "\n")
+        (top / f"{subset}_image_paths.csv").write_text("\n".join(images) + "\n")
+        (top / f"{subset}_labeled_studies.csv").write_text("\n".join(studies) + "\n")
     debris(top / _study("train", 0)[0], "image1.png")
 
 
-def _study(part: str, number: int) -> tuple[str, bool]:
-    patient = FIRST[part] + number - (number % 4 == 3)  # each fourth study is of the patient before
+def _study(subset: str, number: int) -> tuple[str, bool]:
+    patient = FIRST[subset] + number - (number % 4 == 3)  # each fourth study is of the patient before
     abnormal = number % 2 == 0
     folder = f"patient{patient:05d}/study1_{'positive' if abnormal else 'negative'}"
-    return f"{part}/XR_{BODY_PARTS[number % len(BODY_PARTS)]}/{folder}", abnormal
+    return f"{subset}/XR_{BODY_PARTS[number % len(BODY_PARTS)]}/{folder}", abnormal
 
 
 def limb(rng: Rng, height: int, width: int, abnormal: bool) -> Canvas:

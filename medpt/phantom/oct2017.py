@@ -1,6 +1,6 @@
 """OCT2017, version 2: `OCT2017/{train,val,test}/<class>/<class>-<patient>-<n>.jpeg`.
 
-Traps: a patient in the training and the test part, a patient of two classes, white corners where a scan was
+Traps: a patient in the training and the test set, a patient of two classes, white corners where a scan was
 turned, `._` files of the archive.
 """
 
@@ -18,23 +18,25 @@ OF_TWO_CLASSES = 104  # the patient that the second class has in place of the ne
 def write(folder: Path, seed: int, train: int = 160, test: int = 48, size: int = 96) -> None:
     """`train` grey JPEGs of size x 1.5 size and four more in val; four of `test` are of its patients."""
     top = folder / "OCT2017"
-    for part, count in (("train", train), ("val", 4), ("test", test)):
+    for subset, count in (("train", train), ("val", 4), ("test", test)):
         for n in range(count):
             kind = CLASSES[n % 4]
-            picture = section(stream(seed, "OCT2017", part, n), size, round(size * 1.5), kind)
+            picture = section(stream(seed, "OCT2017", subset, n), size, round(size * 1.5), kind)
             save(
-                top / part / kind / f"{kind}-{_patient(part, n)}-{n // 4 + 1}.jpeg", to_bytes(picture), "JPEG"
+                top / subset / kind / f"{kind}-{_patient(subset, n)}-{n // 4 + 1}.jpeg",
+                to_bytes(picture),
+                "JPEG",
             )
         for kind in CLASSES:
-            (top / part / kind).mkdir(parents=True, exist_ok=True)
+            (top / subset / kind).mkdir(parents=True, exist_ok=True)
     debris(top / "train" / "CNV", "CNV-100-1.jpeg")
 
 
-def _patient(part: str, n: int) -> int:
-    """Two images each; the first four of the test part are of patients of the training part."""
-    if part == "test" and n < 4:
+def _patient(subset: str, n: int) -> int:
+    """Two images each; the first four of the test set are of patients of the training set."""
+    if subset == "test" and n < 4:
         return FIRST["train"] + n
-    number = FIRST[part] + n // 8 * 4 + n % 4
+    number = FIRST[subset] + n // 8 * 4 + n % 4
     return OF_TWO_CLASSES if number == OF_TWO_CLASSES + 1 else number
 
 

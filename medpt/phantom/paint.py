@@ -1,4 +1,4 @@
-"""What the pictures are painted with: coordinates, noise, soft shapes, and files in the owners' formats.
+"""What the pictures are painted with: coordinates, noise, soft shapes, and files in the publishers' formats.
 
 Canvases are float32, 0 to 1, grey (H, W) or RGB (H, W, 3); coordinates run from -1 to 1 along the height, and
 as far as the aspect ratio along the width, y downward. Colours are RGB, 0 to 1.

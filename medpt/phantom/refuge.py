@@ -1,7 +1,7 @@
 """REFUGE: the six archives of 2018, unpacked.
 
-Traps: parts of different frame sizes, an extra folder, masks that count down (0 cup, 128 rim, 255
-background), sheets with the labels under different names, the sheet of the training part without any, an
+Traps: subsets of different frame sizes, an extra folder, masks that count down (0 cup, 128 rim, 255
+background), sheets with the labels under different names, the sheet of the training set without any, an
 illustration, macOS debris.
 """
 
@@ -19,7 +19,7 @@ FOVEA = ("Fovea_X", "Fovea_Y")
 
 
 def write(folder: Path, seed: int, train: int = 60, test: int = 30, size: int = 128) -> None:
-    """`train` images of size x 1.03 size; `test` of 0.77 size, square, in validation and test part each."""
+    """`train` images of size x 1.03 size; `test` of 0.77 size, square, in validation and test set each."""
     counts = {True: 0, False: 0}
     rows: list[tuple[str, int, int]] = []
     for n in range(train):

@@ -1,8 +1,8 @@
 """ADE20K by scene: the labels of sceneCategories.txt on the images of SceneParse150, or, where those are not
 there, the folders of the full release of 2016 or 2021.
 
-Classes are the scenes of at least `min_images` training images, `misc` (no scene) left out, in alphabetical
-order; images of other scenes are left out, and a remark counts them.
+Classes are the scenes of at least `min_images` training images, `misc` (no scene) excluded, in alphabetical
+order; images of other scenes are excluded, and a note counts them.
 """
 
 from collections import Counter
@@ -64,13 +64,11 @@ def _dataset(
         for name, (path, split) in sorted(images.items())
         if scenes[name] in number
     )
-    left_out = Counter[str](split for name, (_, split) in images.items() if scenes[name] not in number)
-    count = left_out.total()
-    remark = f"{count} images left out: {NO_SCENE}, or a scene of fewer than {min_images} training images"
+    excluded = Counter[str](split for name, (_, split) in images.items() if scenes[name] not in number)
+    count = excluded.total()
+    note = f"{count} images excluded: {NO_SCENE}, or a scene of fewer than {min_images} training images"
     info = replace(card, classes=classes)
-    return Dataset(
-        info, top, records, sceneparse.read, remarks=(remark,) * bool(count), left_out=dict(left_out)
-    )
+    return Dataset(info, top, records, sceneparse.read, notes=(note,) * bool(count), excluded=dict(excluded))
 
 
 def _scenes(top: Path, problems: list[str]) -> dict[str, str]:

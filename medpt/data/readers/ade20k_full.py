@@ -1,10 +1,10 @@
 """The full ADE20K, releases of 2016 and 2021: scenes from the names of folders, objects from `_seg.png`.
 
-2016 has `images/<part>/<letter>/<scene>[/<kind>]`, 2021 `images/ADE/<part>/<group>/<scene>[/<kind>]`; a scene
-of kinds is written `scene-kind`, as in sceneCategories.txt. `misc` is no scene. `_seg.png` stores an object's
-number as R // 10 * 256 + G. Of its 3,000 and more objects those of the 150 classes of SceneParse150 are
-kept, by the benchmark's own table; all else is 255. The numbers of 2021 are those of 2016 wherever the two
-could be compared.
+2016 has `images/<subset>/<letter>/<scene>[/<kind>]`, 2021 `images/ADE/<subset>/<group>/<scene>[/<kind>]`; a
+scene of kinds is written `scene-kind`, as in sceneCategories.txt. `misc` is no scene. `_seg.png` stores an
+object's number as R // 10 * 256 + G. Of its 3,000 and more objects those of the 150 classes of SceneParse150
+are kept, by the benchmark's own table; all else is 255. The numbers of 2021 are those of 2016 wherever the
+two could be compared.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from medpt.data.decode import read_image
 from medpt.data.locate import child, files, find_root, folders
 from medpt.errors import InputError
 
-PARTS: dict[str, Split] = {"training": "train", "validation": "test"}
+SUBSETS: dict[str, Split] = {"training": "train", "validation": "test"}
 OUTLIERS, NO_SCENE = "outliers", "misc"
 LARGEST = 255 // 10 * 256 + 255
 
@@ -37,21 +37,21 @@ OBJECTS = """
 
 def find(root: Path) -> Path:
     """The folder that holds images/training/<letter> or images/ADE/training/<group>."""
-    return find_root(root, lambda folder: bool(_parts(folder)), "images/training or images/ADE/training")
+    return find_root(root, lambda folder: bool(_subsets(folder)), "images/training or images/ADE/training")
 
 
 def images(top: Path) -> dict[str, tuple[str, Split]]:
-    """Image id (its file's stem) to its path relative to `top` and its split; validation is the test part."""
+    """Image id (its file's stem) to its path relative to `top` and its split; validation is the test set."""
     found: dict[str, tuple[str, Split]] = {}
-    for part, folder in _parts(top).items():
+    for subset, folder in _subsets(top).items():
         for path in _photographs(folder):
-            found[path.stem] = (path.relative_to(top).as_posix(), PARTS[part])
+            found[path.stem] = (path.relative_to(top).as_posix(), SUBSETS[subset])
     return found
 
 
 def scenes(top: Path, found: dict[str, tuple[str, Split]]) -> dict[str, str]:
     """Image id to scene, `misc` where its folder names none."""
-    depth = len(_top_of_parts(top).relative_to(top).parts) + 1  # images/training, images/ADE/training
+    depth = len(_top_of_subsets(top).relative_to(top).parts) + 1  # images/training, images/ADE/training
     return {name: _scene(Path(path).parts[depth:-1]) for name, (path, _) in found.items()}
 
 
@@ -79,16 +79,16 @@ def _table() -> NDArray[np.uint8]:
     return table
 
 
-def _top_of_parts(folder: Path) -> Path:
+def _top_of_subsets(folder: Path) -> Path:
     """images/ADE of 2021, images of 2016."""
     parent = child(folder, "images") or folder / "images"
     return child(parent, "ADE") or parent
 
 
-def _parts(folder: Path) -> dict[str, Path]:
-    parent = _top_of_parts(folder)
-    found = {part: child(parent, part) for part in PARTS}
-    return {part: path for part, path in found.items() if path and path.is_dir() and folders(path)}
+def _subsets(folder: Path) -> dict[str, Path]:
+    parent = _top_of_subsets(folder)
+    found = {subset: child(parent, subset) for subset in SUBSETS}
+    return {subset: path for subset, path in found.items() if path and path.is_dir() and folders(path)}
 
 
 def _photographs(folder: Path) -> Iterator[Path]:
@@ -99,9 +99,10 @@ def _photographs(folder: Path) -> Iterator[Path]:
             yield from _photographs(inner)
 
 
-def _scene(parts: tuple[str, ...]) -> str:
-    """From the folders between part and file, of which the first is a letter or a group, or `outliers`."""
-    named = parts[1:] if parts[:1] == (OUTLIERS,) else parts
+def _scene(folders: tuple[str, ...]) -> str:
+    """From the folders between the subset and the file, of which the first is a letter or a group, or
+    `outliers`."""
+    named = folders[1:] if folders[:1] == (OUTLIERS,) else folders
     if NO_SCENE in named:
         return NO_SCENE
     return "-".join(named[1:]) or NO_SCENE

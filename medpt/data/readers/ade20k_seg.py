@@ -56,8 +56,8 @@ def _records(
 
 
 def _masks(top: Path) -> Iterator[tuple[str, str]]:
-    for part in sceneparse.PARTS:
-        folder = top / "annotations" / part
+    for subset in sceneparse.SUBSETS:
+        folder = top / "annotations" / subset
         for path in files(folder, ".png") if folder.is_dir() else []:
             yield path.stem, path.relative_to(top).as_posix()
 

@@ -3,7 +3,7 @@
 `sol_yxzt_pat<N>.mat` holds a volume (y, x, z, t), `manual_seg_32points_pat<N>.mat` a cell (z, t) of either a
 scalar below zero (nobody drew) or 65 rows: 32 endocardial points, a separator, 32 epicardial points, each
 (x, y) in MATLAB's coordinates from 1. Folders differ by who unpacked them and do not matter. Where the
-contours stand in the other order, which their areas tell, they are swapped, and a remark counts them.
+contours stand in the other order, which their areas tell, they are swapped, and a note counts them.
 """
 
 import os
@@ -45,21 +45,21 @@ def open(card: DatasetCard, root: Path, frames: Frames = (0,), keep: Keep = "all
 
     A record's slice is z + depth t. `frames`: those times, or all; `keep`: also the slices on which nobody
     drew, as background, or only the segmented ones. One frame and all slices make the 399 of Table 1.
-    Raises InputError for files that do not pair, and for variables and sizes that are not the owner's.
+    Raises InputError for files that do not pair, and for variables and sizes that are not the publisher's.
     """
     volumes, contours = _find(root)
     top = Path(os.path.commonpath([*volumes.values(), *contours.values()]))
     problems = [f"{volumes[n]}: no manual_seg_32points_pat{n}.mat" for n in sorted(volumes.keys() - contours)]
     problems += [f"{contours[n]}: no sol_yxzt_pat{n}.mat" for n in sorted(contours.keys() - volumes)]
-    remarks: list[str] = []
+    notes: list[str] = []
     records: list[Record] = []
     for number in sorted(volumes.keys() & contours):
         try:
             heart = _Heart(number, volumes[number], contours[number])
-            records += _records(card, top, heart, frames, keep, remarks)
+            records += _records(card, top, heart, frames, keep, notes)
         except InputError as error:
             problems += error.problems
-    return Dataset(card, top, tuple(records), _image, _mask, tuple(remarks), problems=tuple(problems))
+    return Dataset(card, top, tuple(records), _image, _mask, tuple(notes), problems=tuple(problems))
 
 
 def _find(root: Path) -> tuple[dict[int, Path], dict[int, Path]]:
@@ -76,7 +76,7 @@ def _find(root: Path) -> tuple[dict[int, Path], dict[int, Path]]:
 
 
 def _records(
-    card: DatasetCard, top: Path, heart: _Heart, frames: Sequence[int] | str, keep: Keep, remarks: list[str]
+    card: DatasetCard, top: Path, heart: _Heart, frames: Sequence[int] | str, keep: Keep, notes: list[str]
 ) -> list[Record]:
     volume, contours = heart.volume, heart.contours
     _, _, depth, times = _shape(volume)
@@ -88,7 +88,7 @@ def _records(
         raise InputError(f"{volume}: no frame {late[0]}; accepted: 0 to {times - 1}")
     pairs = {(z, t): _pair(drawn[z, t], contours) for t in wanted for z in range(depth)}
     if swapped := sum(pair is not None and pair[2] for pair in pairs.values()):
-        remarks.append(f"{contours}: {swapped} cells name the epicardium first: swapped")
+        notes.append(f"{contours}: {swapped} cells name the epicardium first: swapped")
     paths = [path.relative_to(top).as_posix() for path in (volume, contours)]
     patient = f"pat{heart.number}"
     return [

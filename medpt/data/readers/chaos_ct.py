@@ -1,4 +1,4 @@
-"""CHAOS-CT, training part: liver masks, one record a slice, also of slices without liver.
+"""CHAOS-CT, training set: liver masks, one record a slice, also of slices without liver.
 
 DICOM and mask are paired by rank after sorting by the number in the file name, never by position in space:
 the positions of some patients run the other way. Opening decodes a few slices of each patient to make sure:

@@ -1,8 +1,8 @@
-"""CHAOS-MRI, training part: four abdominal organs in T1 (in and out of phase) and T2 slices.
+"""CHAOS-MRI, training set: four abdominal organs in T1 (in and out of phase) and T2 slices.
 
 A mask is named as the in-phase image of T1, or the image of T2, that it was drawn on. The out-of-phase images
 have other numbers, interleaved with those, and share the in-phase masks by rank: both were taken in one
-breath. Masks hold grey levels an organ; levels outside every organ's range become 255, and a remark counts
+breath. Masks hold grey levels an organ; levels outside every organ's range become 255, and a note counts
 the masks that have them. MR patients are other people than the CT patients of the same numbers.
 """
 
@@ -107,11 +107,11 @@ def _dataset(card: DatasetCard, top: Path, records: list[Record], keep: Keep, pr
     present = {name for name, found in organs.items() if found[1:IGNORE].any()}
     kept = [record for record in records if keep == "all" or record.mask_path in present]
     strange = sum(bool(found[IGNORE]) for found in organs.values())
-    remarks = [f"{top}: {strange} masks have levels of no organ; those pixels are ignored"] * bool(strange)
+    notes = [f"{top}: {strange} masks have levels of no organ; those pixels are ignored"] * bool(strange)
     if without := len(records) - len(kept):
-        remarks.append(f"{top}: {without} of {len(records)} labelled slices left out: no organ in them")
-    left_out = {"train": without} if without else {}
-    return Dataset(card, top, tuple(kept), _image, _mask, tuple(remarks), left_out, tuple(problems))
+        notes.append(f"{top}: {without} of {len(records)} labelled slices excluded: no organ in them")
+    excluded = {"train": without} if without else {}
+    return Dataset(card, top, tuple(kept), _image, _mask, tuple(notes), excluded, tuple(problems))
 
 
 def _labels(path: Path) -> NDArray[np.uint8]:

@@ -1,7 +1,7 @@
-"""ChestXRay2017: `<part>/<class>/<name>.jpeg`, in the trees of Mendeley version 2, version 3 and Kaggle.
+"""ChestXRay2017: `<subset>/<class>/<name>.jpeg`, in the trees of Mendeley version 2, version 3 and Kaggle.
 
 Kaggle's `val` was cut from `train` and counts as train. Files are grey, 283 of them stored as RGB: all become
-grey. Numbers of persons restart in each folder, so patients are told apart by part and class; a normal case
+grey. Numbers of persons restart in each folder, so patients are told apart by subset and class; a normal case
 of series `IM` and one of `NORMAL2-IM` with the same number count as one patient, because nothing says that
 they are two.
 """
@@ -18,7 +18,7 @@ from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.decode import read_grey
 from medpt.data.locate import child, files, find_root, folders
 
-PARTS: dict[str, Split] = {"train": "train", "val": "train", "test": "test"}
+SUBSETS: dict[str, Split] = {"train": "train", "val": "train", "test": "test"}
 NAMES = {
     "NORMAL": re.compile(r"(?:NORMAL2-)?IM-(?P<person>\d+)-|NORMAL-(?P<person3>\d+)-", re.IGNORECASE),
     "PNEUMONIA": re.compile(
@@ -30,22 +30,25 @@ EXAMPLES = {"NORMAL": "IM-0115-0001.jpeg", "PNEUMONIA": "person12_virus_45.jpeg"
 
 
 def open(card: DatasetCard, root: Path) -> Dataset:
-    """Labels 0 NORMAL, 1 PNEUMONIA. Raises InputError for folders and file names that are not the owner's."""
+    """Labels 0 NORMAL, 1 PNEUMONIA. Raises InputError for folders and file names that are not the
+    publisher's."""
     top = find_root(root, _is_root, "train/PNEUMONIA or test/PNEUMONIA")
     problems: list[str] = []
-    records = [record for part in PARTS for record in _part(card, top, part, problems)]
-    missing = [part for part in ("train", "test") if not any(record.split == part for record in records)]
-    remarks = tuple(f"{top}: no {part} part" for part in missing)
-    return Dataset(card, top, tuple(records), _image, remarks=remarks, problems=tuple(problems))
+    records = [record for subset in SUBSETS for record in _subset(card, top, subset, problems)]
+    missing = [
+        subset for subset in ("train", "test") if not any(record.split == subset for record in records)
+    ]
+    notes = tuple(f"{top}: no {subset} set" for subset in missing)
+    return Dataset(card, top, tuple(records), _image, notes=notes, problems=tuple(problems))
 
 
 def _is_root(folder: Path) -> bool:
-    parts = [child(folder, part) for part in PARTS]
-    return any(part is not None and child(part, "PNEUMONIA") is not None for part in parts)
+    subsets = [child(folder, subset) for subset in SUBSETS]
+    return any(subset is not None and child(subset, "PNEUMONIA") is not None for subset in subsets)
 
 
-def _part(card: DatasetCard, top: Path, part: str, problems: list[str]) -> Iterator[Record]:
-    folder = child(top, part)
+def _subset(card: DatasetCard, top: Path, subset: str, problems: list[str]) -> Iterator[Record]:
+    folder = child(top, subset)
     if folder is None:
         return
     present = {inner.name.upper(): inner for inner in folders(folder)}
@@ -60,12 +63,12 @@ def _part(card: DatasetCard, top: Path, part: str, problems: list[str]) -> Itera
                     f"{path}: its name does not tell the patient; accepted: as published, {EXAMPLES[name]}"
                 )
             else:
-                yield _record(card, path.relative_to(top).as_posix(), part, label, match)
+                yield _record(card, path.relative_to(top).as_posix(), subset, label, match)
 
 
-def _record(card: DatasetCard, path: str, part: str, label: int, match: re.Match[str]) -> Record:
+def _record(card: DatasetCard, path: str, subset: str, label: int, match: re.Match[str]) -> Record:
     found = match.groupdict()
-    split = PARTS[part]
+    split = SUBSETS[subset]
     patient = f"{split}/{card.classes[label]}/{int(found['person'] or found['person3'])}"
     cause = found.get("cause") or found.get("cause3")
     meta = {"cause": cause.lower()} if cause else {}

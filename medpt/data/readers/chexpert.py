@@ -5,7 +5,7 @@ leaves; `No Finding` is class 0; another finding that is positive makes class 1 
 finding); what is only uncertain, or has nothing positive, leaves. CheXpert-14 has the findings one by one
 (medpt.data.readers.chexpert_findings). Views are told by the file name's end, not by its number.
 
-train.csv is the training part; valid.csv (radiologists' labels) the test part. The hidden test set, published
+train.csv is the training set; valid.csv (radiologists' labels) the test set. The hidden test set, published
 later in another layout, is not read.
 """
 
@@ -23,11 +23,12 @@ from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.decode import read_grey
 from medpt.data.locate import child, find_root, folders
-from medpt.data.shared_classes import excluded
+from medpt.data.shared_classes import excluded_classes
+from medpt.data.splits import SETS
 from medpt.data.tables import csv_rows
 from medpt.errors import InputError
 
-PARTS: dict[str, Split] = {"train": "train", "valid": "test"}
+SUBSETS: dict[str, Split] = {"train": "train", "valid": "test"}
 NORMAL = "No Finding"
 FINDINGS = (
     "Enlarged Cardiomediastinum",
@@ -53,28 +54,28 @@ BATCH = re.compile(r"CheXpert-v1\.0 batch \d", re.IGNORECASE)  # as the publishe
 VIEWS = {name: {"view": name} for name in ("frontal", "lateral")}  # shared: 182,013 records point at them
 
 
-def open(card: DatasetCard, root: Path, exclude: Sequence[str] = excluded("CheXpert")) -> Dataset:
+def open(card: DatasetCard, root: Path, exclude: Sequence[str] = excluded_classes("CheXpert")) -> Dataset:
     """Labels 0 no finding, 1 abnormal; images with a finding of `exclude`, positive or uncertain, leave.
 
     By default pneumonia leaves, the class shared with ChestXRay2017 (medpt.data.shared_classes).
     Consolidation and Lung Opacity are near it and stay. Raises InputError for columns, cells and paths that
-    are not the owner's, and for images that are listed but absent.
+    are not the publisher's, and for images that are listed but absent.
     """
     _accepted(exclude)
     top = find_root(root, is_root, EXPECTED)
     layout = find_layout(top)
     problems: list[str] = []
-    left_out: dict[str, Counter[str]] = {"train": Counter(), "test": Counter()}
-    records = [r for part in PARTS for r in _part(card, layout, part, exclude, left_out, problems)]
-    remarks = [
-        f"{top}: {count:,} images of the {split} part left out: {why}"
-        for split, reasons in left_out.items()
+    excluded: dict[str, Counter[str]] = {"train": Counter(), "test": Counter()}
+    records = [r for subset in SUBSETS for r in _subset(card, layout, subset, exclude, excluded, problems)]
+    notes = [
+        f"{top}: {count:,} images of the {SETS[split]} set excluded: {why}"
+        for split, reasons in excluded.items()
         for why, count in reasons.items()
     ]
-    remarks += [] if child(layout.tables, "valid.csv") else [f"{layout.tables}: no valid.csv: no test part"]
-    counts = {split: reasons.total() for split, reasons in left_out.items() if reasons}
+    notes += [] if child(layout.tables, "valid.csv") else [f"{layout.tables}: no valid.csv: no test set"]
+    counts = {split: reasons.total() for split, reasons in excluded.items() if reasons}
     return Dataset(
-        card, top, tuple(records), read, remarks=tuple(remarks), left_out=counts, problems=tuple(problems)
+        card, top, tuple(records), read, notes=tuple(notes), excluded=counts, problems=tuple(problems)
     )
 
 
@@ -102,11 +103,11 @@ class Layout:
     tables: Path
     patients: Mapping[str, str]
 
-    def place(self, path: str, part: str, patient: str) -> str:
+    def place(self, path: str, subset: str, patient: str) -> str:
         """The path of a table's image, relative to `top`."""
         if self.tables == self.top:
             return path
-        if part == "valid":
+        if subset == "valid":
             return f"{self.tables.name}/{path}"
         return f"{self.patients.get(patient, self.tables.name)}/{path.removeprefix('train/')}"
 
@@ -120,37 +121,37 @@ def find_layout(top: Path) -> Layout:
     return Layout(top, tables, patients)
 
 
-def _part(
+def _subset(
     card: DatasetCard,
     layout: Layout,
-    part: str,
+    subset: str,
     exclude: Sequence[str],
-    left_out: dict[str, Counter[str]],
+    excluded: dict[str, Counter[str]],
     problems: list[str],
 ) -> Iterator[Record]:
-    table, top = layout.tables / f"{part}.csv", layout.top
-    if part == "valid" and not table.is_file():
+    table, top = layout.tables / f"{subset}.csv", layout.top
+    if subset == "valid" and not table.is_file():
         return
-    split = PARTS[part]
-    excluded = [FINDINGS.index(name) for name in exclude]
+    split = SUBSETS[subset]
+    columns = [FINDINGS.index(name) for name in exclude]
     for line, (path, normal, *findings) in csv_rows(table, ("Path", NORMAL, *FINDINGS), problems):
         match = NAME.fullmatch(path)
-        if match is None or match[2] != part:
-            problems.append(f"{table}, line {line}: {path!r}; accepted: {EXAMPLE.format(part)}")
+        if match is None or match[2] != subset:
+            problems.append(f"{table}, line {line}: {path!r}; accepted: {EXAMPLE.format(subset)}")
         elif not VALUES.issuperset(findings) or normal not in VALUES:
             strange = next(cell for cell in (normal, *findings) if cell not in VALUES)
             problems.append(f"{table}, line {line}: {strange!r}; accepted: {CELLS}")
-        elif isinstance(label := _label(normal, findings, excluded), str):
-            left_out[split][label] += 1
-        elif not exists(f"{top}/{(name := layout.place(match[1], part, match[3]))}"):
+        elif isinstance(label := _label(normal, findings, columns), str):
+            excluded[split][label] += 1
+        elif not exists(f"{top}/{(name := layout.place(match[1], subset, match[3]))}"):
             problems.append(f"{table}, line {line}: no image {top / name}")
         else:
             yield Record(card.name, name, match[3], match[3], None, label, None, split, VIEWS[match[4]])
 
 
-def _label(normal: str, findings: list[str], excluded: list[int]) -> int | str:
+def _label(normal: str, findings: list[str], columns: list[int]) -> int | str:
     """The class, or why there is none."""
-    for n in excluded:
+    for n in columns:
         if findings[n] in POSITIVE or findings[n] in UNCERTAIN:
             return f"{FINDINGS[n]} is excluded"
     if normal in POSITIVE:

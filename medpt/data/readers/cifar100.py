@@ -2,7 +2,7 @@
 
 Three files in a folder, or the archive that holds them, read in place. Whatever they are, the unpickler
 allows numpy arrays and nothing else. Whether they are the published ones is told by their md5: others are
-read too, and a remark says so.
+read too, and a note says so.
 """
 
 import hashlib
@@ -24,9 +24,9 @@ from medpt.data.readers import tar
 from medpt.data.reading import read_bytes, reading
 from medpt.errors import InputError
 
-PARTS: tuple[Split, ...] = ("train", "test")
+SUBSETS: tuple[Split, ...] = ("train", "test")
 MD5 = {"train": "16019d7e3df5f24257cddd939b257f8d", "test": "f0ef6b0ae62326f3e7ffdfab6717acfc"}
-FILES = (*PARTS, "meta")
+FILES = (*SUBSETS, "meta")
 ARCHIVE, INSIDE = "cifar-100-python.tar.gz", "cifar-100-python"
 SIDE = 32
 MEMO = ("PUT", "BINPUT", "LONG_BINPUT")  # operations that fill a place of the memo
@@ -48,24 +48,26 @@ def open(card: DatasetCard, root: Path) -> Dataset:
     paths = {name: (_place(top) or top) / name for name in FILES}
     contents = {name: _content(path) for name, path in paths.items()}
     classes = tuple(_strings(parse(contents["meta"], paths["meta"]), "fine_label_names", paths["meta"]))
-    parts = {part: parse(contents[part], paths[part]) for part in PARTS}
-    problems = [text for part in PARTS for text in _problems(paths[part], parts[part], len(classes))]
+    subsets = {subset: parse(contents[subset], paths[subset]) for subset in SUBSETS}
+    problems = [
+        text for subset in SUBSETS for text in _problems(paths[subset], subsets[subset], len(classes))
+    ]
     if problems:
         raise InputError(problems)
     records = tuple(
-        Record(card.name, path, str(name), str(name), slice=row, label=int(label), split=part)
-        for part in PARTS
-        for path in [paths[part].relative_to(top).as_posix()]
+        Record(card.name, path, str(name), str(name), slice=row, label=int(label), split=subset)
+        for subset in SUBSETS
+        for path in [paths[subset].relative_to(top).as_posix()]
         for row, (name, label) in enumerate(
-            zip(_names(parts[part], part), parts[part]["fine_labels"], strict=True)
+            zip(_names(subsets[subset], subset), subsets[subset]["fine_labels"], strict=True)
         )
     )
-    remarks = tuple(
-        f"{paths[part]}: not the published file (md5 differs from {MD5[part]})"
-        for part in PARTS
-        if hashlib.md5(contents[part], usedforsecurity=False).hexdigest() != MD5[part]
+    notes = tuple(
+        f"{paths[subset]}: not the published file (md5 differs from {MD5[subset]})"
+        for subset in SUBSETS
+        if hashlib.md5(contents[subset], usedforsecurity=False).hexdigest() != MD5[subset]
     )
-    return Dataset(replace(card, classes=classes), top, records, _image, remarks=remarks)
+    return Dataset(replace(card, classes=classes), top, records, _image, notes=notes)
 
 
 def _place(folder: Path) -> Path | None:
@@ -131,19 +133,19 @@ def _strings(value: dict[str, Any], key: str, path: Path) -> list[str]:
     return [_text(name) for name in value[key]]
 
 
-def _names(part: dict[str, Any], split: str) -> list[str]:
-    """The original file names tell images apart; `split` keeps a name that both parts use apart."""
-    names = part.get("filenames") or range(len(part["data"]))
+def _names(subset: dict[str, Any], split: str) -> list[str]:
+    """The original file names tell images apart; `split` keeps a name that both subsets use apart."""
+    names = subset.get("filenames") or range(len(subset["data"]))
     return [f"{split}/{_text(name)}" for name in names]
 
 
-def _problems(path: Path, part: dict[str, Any], classes: int) -> list[str]:
-    pixels, labels = part.get("data"), part.get("fine_labels")
+def _problems(path: Path, subset: dict[str, Any], classes: int) -> list[str]:
+    pixels, labels = subset.get("data"), subset.get("fine_labels")
     if not isinstance(pixels, np.ndarray) or not isinstance(labels, list):
-        return [f"{path}: no data and fine_labels; found: {', '.join(map(str, part))}"]
+        return [f"{path}: no data and fine_labels; found: {', '.join(map(str, subset))}"]
     if pixels.dtype != np.uint8 or pixels.ndim != 2 or pixels.shape[1] != 3 * SIDE * SIDE:
         return [f"{path}: data are {pixels.dtype} {pixels.shape}; accepted: uint8 (N, {3 * SIDE * SIDE})"]
-    counts = {key: len(part[key]) for key in ("fine_labels", "filenames") if key in part}
+    counts = {key: len(subset[key]) for key in ("fine_labels", "filenames") if key in subset}
     problems = [f"{path}: {n} {key} for {len(pixels)} rows" for key, n in counts.items() if n != len(pixels)]
     accepted = f"accepted: 0 to {classes - 1}"
     problems += [

@@ -1,8 +1,8 @@
 """DRISHTI-GS: optic cup or disc, as four experts drew them, averaged into a soft map.
 
-The test part's truth is in `Test_GT`, the training part's in `GT`; images lie flat, or one folder deeper. A
-test part without truth is left out with a remark. The disc's centre, for cropping around it, is told for the
-training part only: of the test part it would be truth.
+The test set's truth is in `Test_GT`, the training set's in `GT`; images lie flat, or one folder deeper. A
+test set without truth is excluded with a note. The disc's centre, for cropping around it, is told for the
+training set only: of the test set it would be truth.
 """
 
 import re
@@ -21,7 +21,7 @@ from medpt.data.decode import read_grey, read_image
 from medpt.data.locate import child, find_root, walk
 from medpt.data.reading import MAX_TEXT, read_bytes
 
-PARTS: dict[str, tuple[Split, str]] = {"Training": ("train", "GT"), "Test": ("test", "Test_GT")}
+SUBSETS: dict[str, tuple[Split, str]] = {"Training": ("train", "GT"), "Test": ("test", "Test_GT")}
 MAPS = {"cup": "cupsegSoftmap", "disc": "ODsegSoftmap"}
 Level = Annotated[int, Interval(ge=1, le=255)]
 
@@ -47,26 +47,28 @@ def open(
     """
     problems: list[str] = []
     top = find_root(root, lambda folder: (folder / "Training" / "Images").is_dir(), "Training/Images")
-    left_out: dict[str, int] = {}
+    excluded: dict[str, int] = {}
     records = [
-        r for part in PARTS for r in _part(card, top, part, _Truth(target, threshold), left_out, problems)
+        r
+        for subset in SUBSETS
+        for r in _subset(card, top, subset, _Truth(target, threshold), excluded, problems)
     ]
-    remarks = tuple(f"{top}: {n} images of the {s} part without truth left out" for s, n in left_out.items())
+    notes = tuple(f"{top}: {n} images of the {s} set without truth excluded" for s, n in excluded.items())
     info = replace(card, classes=("background", f"optic {target}"))
-    return Dataset(info, top, tuple(records), _image, _mask, remarks, left_out, problems=tuple(problems))
+    return Dataset(info, top, tuple(records), _image, _mask, notes, excluded, problems=tuple(problems))
 
 
-def _part(
-    card: DatasetCard, top: Path, part: str, truth: _Truth, left_out: dict[str, int], problems: list[str]
+def _subset(
+    card: DatasetCard, top: Path, subset: str, truth: _Truth, excluded: dict[str, int], problems: list[str]
 ) -> Iterator[Record]:
-    split, folder = PARTS[part]
-    images = _images(top / part / "Images")
-    if not (top / part / folder).is_dir():
-        left_out |= {split: len(images)} if images else {}
+    split, folder = SUBSETS[subset]
+    images = _images(top / subset / "Images")
+    if not (top / subset / folder).is_dir():
+        excluded |= {split: len(images)} if images else {}
         return
-    maps = _maps(top / part / folder, truth.ending)
+    maps = _maps(top / subset / folder, truth.ending)
     problems += [
-        f"{images[n]}: no {n}{truth.ending}.png in {top / part / folder}" for n in images.keys() - maps
+        f"{images[n]}: no {n}{truth.ending}.png in {top / subset / folder}" for n in images.keys() - maps
     ]
     problems += [f"{maps[n]}: no image {n}.png" for n in maps.keys() - images]
     for name in sorted(images.keys() & maps):
@@ -92,7 +94,7 @@ def _maps(folder: Path, ending: str) -> dict[str, Path]:
 
 
 def _centre(folder: Path, name: str, problems: list[str]) -> list[int] | None:
-    """[row, column] of the disc's centre in pixels; None where the owner gives none."""
+    """[row, column] of the disc's centre in pixels; None where the publisher gives none."""
     boundaries = child(folder, "AvgBoundary")
     path = child(boundaries, f"{name}_diskCenter.txt") if boundaries else None
     if path is None:

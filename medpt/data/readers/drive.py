@@ -1,6 +1,6 @@
-"""DRIVE: fundus photographs with the first observer's vessels, of the parts whose truth is there.
+"""DRIVE: fundus photographs with the first observer's vessels, of the subsets whose truth is there.
 
-The test archive of grand-challenge has no `1st_manual`: its images are then left out, and a remark says so.
+The test archive of grand-challenge has no `1st_manual`: its images are then excluded, and a note says so.
 Masks are palette GIFs, so they are reduced to grey before the threshold.
 """
 
@@ -16,7 +16,7 @@ from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.decode import read_grey, read_image
 from medpt.data.locate import child, files, find_root
 
-PARTS: dict[str, Split] = {"training": "train", "test": "test"}
+SUBSETS: dict[str, Split] = {"training": "train", "test": "test"}
 NUMBER = re.compile(r"(\d+)_")
 
 
@@ -27,35 +27,37 @@ def open(card: DatasetCard, root: Path) -> Dataset:
     """
     top = find_root(root, lambda folder: (folder / "training" / "images").is_dir(), "training/images")
     problems: list[str] = []
-    records = [record for part in PARTS for record in _part(card, top, part, problems)]
+    records = [record for subset in SUBSETS for record in _subset(card, top, subset, problems)]
     blank = {
-        part: len(files(top / part / "images", ".tif", ".tiff")) for part in PARTS if _is_blank(top / part)
+        subset: len(files(top / subset / "images", ".tif", ".tiff"))
+        for subset in SUBSETS
+        if _is_blank(top / subset)
     }
-    remarks = tuple(
-        f"{top / p}: {n} images without 1st_manual (vessel truth) left out" for p, n in blank.items()
+    notes = tuple(
+        f"{top / p}: {n} images without 1st_manual (vessel truth) excluded" for p, n in blank.items()
     )
-    left_out: dict[str, int] = {PARTS[part]: count for part, count in blank.items()}
-    return Dataset(card, top, tuple(records), _image, _mask, remarks, left_out, problems=tuple(problems))
+    excluded: dict[str, int] = {SUBSETS[subset]: count for subset, count in blank.items()}
+    return Dataset(card, top, tuple(records), _image, _mask, notes, excluded, problems=tuple(problems))
 
 
-def _is_blank(part: Path) -> bool:
-    return (part / "images").is_dir() and not (part / "1st_manual").is_dir()
+def _is_blank(subset: Path) -> bool:
+    return (subset / "images").is_dir() and not (subset / "1st_manual").is_dir()
 
 
-def _part(card: DatasetCard, top: Path, part: str, problems: list[str]) -> Iterator[Record]:
-    if _is_blank(top / part):
+def _subset(card: DatasetCard, top: Path, subset: str, problems: list[str]) -> Iterator[Record]:
+    if _is_blank(top / subset):
         return
-    images = _numbered(top / part / "images", problems, ".tif", ".tiff")
-    vessels = _numbered(top / part / "1st_manual", problems, ".gif")
-    views = _numbered(top / part / "mask", problems, ".gif")
-    manual = top / part / "1st_manual"
+    images = _numbered(top / subset / "images", problems, ".tif", ".tiff")
+    vessels = _numbered(top / subset / "1st_manual", problems, ".gif")
+    views = _numbered(top / subset / "mask", problems, ".gif")
+    manual = top / subset / "1st_manual"
     problems += [f"{images[n]}: no {n}_manual1.gif in {manual}" for n in sorted(images.keys() - vessels)]
-    problems += [f"{vessels[n]}: no image {n}_{part}.tif" for n in sorted(vessels.keys() - images)]
+    problems += [f"{vessels[n]}: no image {n}_{subset}.tif" for n in sorted(vessels.keys() - images)]
     for number in sorted(images.keys() & vessels):
         view = {"field_of_view": views[number].relative_to(top).as_posix()} if number in views else {}
         image, mask = (path.relative_to(top).as_posix() for path in (images[number], vessels[number]))
         patient = f"DRIVE-{number}"
-        yield Record(card.name, image, patient, patient, mask_path=mask, split=PARTS[part], meta=view)
+        yield Record(card.name, image, patient, patient, mask_path=mask, split=SUBSETS[subset], meta=view)
 
 
 def _numbered(folder: Path, problems: list[str], *suffixes: str) -> dict[str, Path]:

@@ -1,7 +1,7 @@
-"""EyePACS (Kaggle 2015), labelled training part: diabetic retinopathy, grades 0 to 4.
+"""EyePACS (Kaggle 2015), labelled training set: diabetic retinopathy, grades 0 to 4.
 
 Both eyes of a person are one patient. A few published images are black: they are images all the same. The
-paper pre-trains on this part alone; Kaggle's test part is not read.
+paper pre-trains on this subset alone; Kaggle's test set is not read.
 """
 
 import re
@@ -22,7 +22,8 @@ GRADES = {str(grade): grade for grade in range(5)}
 
 
 def open(card: DatasetCard, root: Path) -> Dataset:
-    """Labels 0..4. Raises InputError for rows that are not the owner's, and where images and rows differ."""
+    """Labels 0..4. Raises InputError for rows that are not the publisher's, and where images and rows
+    differ."""
     top = find_root(root, lambda folder: child(folder, TRUTH) is not None, TRUTH)
     problems: list[str] = []
     images = _images(top, problems)

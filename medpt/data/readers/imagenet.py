@@ -1,9 +1,9 @@
 """ImageNet ILSVRC2012 with one folder a class: `train/<wnid>/*.JPEG` and, if there, `val/<wnid>/*.JPEG`.
 
 A class is the rank of its wnid among the sorted wnids of `wnids_sorted_1000.txt` (one a line; torchvision's
-order) if that file is there, else among the folders of `train`. The validation part is the test part; a flat
-`val` has no labels in its names and is left out with a remark. JPEGs in CMYK and the PNG named .JPEG are
-decoded as what they are. Where the owner's archives lie in place of `train`, they are read as they are.
+order) if that file is there, else among the folders of `train`. The validation set is the test set; a flat
+`val` has no labels in its names and is excluded with a note. JPEGs in CMYK and the PNG named .JPEG are
+decoded as what they are. Where the publisher's archives lie in place of `train`, they are read as they are.
 """
 
 import re
@@ -22,7 +22,7 @@ from medpt.data.readers import imagenet_tars
 from medpt.data.reading import read_text
 
 STANDARD = "wnids_sorted_1000.txt"
-PARTS: dict[str, Split] = {"train": "train", "val": "test"}
+SUBSETS: dict[str, Split] = {"train": "train", "val": "test"}
 WNID = re.compile(r"n\d{8}")
 
 
@@ -34,15 +34,15 @@ def open(card: DatasetCard, root: Path) -> Dataset:
         return imagenet_tars.open(card, top)
     problems: list[str] = []
     classes = _classes(top, problems)
-    records = [record for part in PARTS for record in _part(card, top, part, classes, problems)]
+    records = [record for subset in SUBSETS for record in _subset(card, top, subset, classes, problems)]
     flat = top / "val"
-    remarks = ("a flat val folder has no labels: left out",) if flat.is_dir() and files(flat, ".jpeg") else ()
+    notes = ("a flat val folder has no labels: excluded",) if flat.is_dir() and files(flat, ".jpeg") else ()
     return Dataset(
         replace(card, classes=tuple(classes)),
         top,
         tuple(records),
         _image,
-        remarks=remarks,
+        notes=notes,
         problems=tuple(problems),
     )
 
@@ -68,10 +68,10 @@ def _classes(top: Path, problems: list[str]) -> dict[str, int]:
     return {wnid: n for n, wnid in enumerate(wnids)}
 
 
-def _part(
-    card: DatasetCard, top: Path, part: str, classes: dict[str, int], problems: list[str]
+def _subset(
+    card: DatasetCard, top: Path, subset: str, classes: dict[str, int], problems: list[str]
 ) -> Iterator[Record]:
-    folder = top / part
+    folder = top / subset
     for inner in folders(folder) if folder.is_dir() else []:
         if inner.name not in classes or not WNID.fullmatch(inner.name):
             problems.append(
@@ -80,7 +80,7 @@ def _part(
             continue
         for path in files(inner, ".jpeg", ".jpg"):
             name = path.relative_to(top).as_posix()
-            yield Record(card.name, name, name, name, label=classes[inner.name], split=PARTS[part])
+            yield Record(card.name, name, name, name, label=classes[inner.name], split=SUBSETS[subset])
 
 
 def _image(root: Path, record: Record) -> NDArray[np.uint8]:

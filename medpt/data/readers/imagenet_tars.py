@@ -3,7 +3,7 @@
 `ILSVRC2012_img_train.tar` holds one tar a wnid. `ILSVRC2012_img_val.tar` is flat, and labelled by
 `ILSVRC2012_devkit_t12.tar.gz`: ILSVRC ids in the order of the sorted file names. An ILSVRC id is not a class:
 the class is the rank of its wnid among the sorted wnids of the devkit, or of the inner tars where there is no
-devkit. Without the devkit the validation part is left out with a remark.
+devkit. Without the devkit the validation set is excluded with a note.
 
 Opening reads a header an image, 1.3 million for the whole set.
 """
@@ -50,17 +50,17 @@ def open(card: DatasetCard, top: Path) -> Dataset:
     classes = {wnid: n for n, wnid in enumerate(wnids)}
     problems += [f"{top / TRAIN}!{wnid}.tar: no class of {DEVKIT}" for wnid in inner if wnid not in classes]
     records = [r for wnid in inner if wnid in classes for r in _class(card, top, inner[wnid], classes[wnid])]
-    remarks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     if devkit and (top / VAL).is_file():
         records += _validation(card, top, devkit, classes, problems)
     elif (top / VAL).is_file():
-        remarks = (f"{top / VAL}: left out: {DEVKIT} has its labels",)
+        notes = (f"{top / VAL}: excluded: {DEVKIT} has its labels",)
     return Dataset(
         replace(card, classes=tuple(wnids)),
         top,
         tuple(records),
         _image,
-        remarks=remarks,
+        notes=notes,
         problems=tuple(problems),
     )
 

@@ -1,4 +1,4 @@
-"""ISIC 2019, training part: images named by a one-hot csv, grouped by lesion.
+"""ISIC 2019, training set: images named by a one-hot csv, grouped by lesion.
 
 2,074 files are named `<id>_downsampled.jpg`. Images that share a `lesion_id` are one group; an image without
 one is its own. The published test images have no labels and are not read.

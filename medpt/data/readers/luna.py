@@ -24,7 +24,8 @@ NAME = re.compile(r"(ID_\d{4})_Z_(\d{4})\.tiff?", re.IGNORECASE)
 def open(card: DatasetCard, root: Path) -> Dataset:
     """Masks 0 background, 1 lung; images int16 HU.
 
-    Raises InputError for names that are not the owner's, images without a mask and masks without an image.
+    Raises InputError for names that are not the publisher's, images without a mask and masks without an
+    image.
     """
     top = find_root(root, lambda folder: child(folder, IMAGES) is not None, IMAGES)
     problems: list[str] = []

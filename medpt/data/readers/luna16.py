@@ -47,8 +47,8 @@ def open(card: DatasetCard, root: Path, keep: Keep = "largest") -> Dataset:
         "scans without a mask": len(scans.keys() - masks),
         "masks without a scan": len(masks - scans.keys()),
     }
-    remarks = tuple(f"{top}: {count} {what} left out" for what, count in counts.items() if count)
-    return Dataset(card, top, tuple(records), _image, _mask, remarks, problems=tuple(problems))
+    notes = tuple(f"{top}: {count} {what} excluded" for what, count in counts.items() if count)
+    return Dataset(card, top, tuple(records), _image, _mask, notes, problems=tuple(problems))
 
 
 def _scans(folder: Path) -> dict[str, Path]:

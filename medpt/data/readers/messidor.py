@@ -1,4 +1,4 @@
-"""MESSIDOR (the first): grades of retinopathy, 0 to 3, in twelve bases; the owner's errata applied.
+"""MESSIDOR (the first): grades of retinopathy, 0 to 3, in twelve bases; the publisher's errata applied.
 
 Images and annotations are joined by file name, wherever the bases were unpacked. Nobody says which images are
 of one person, so each is its own group: a person's two eyes can be on both sides of a split.
@@ -23,7 +23,7 @@ BASE = re.compile(r"base[1-3][1-4]", re.IGNORECASE)
 NAME, GRADE, OEDEMA = "Image name", "Retinopathy grade", "Risk of macular edema"
 DEPARTMENT = "Ophthalmologic department"
 
-# Errata of the owner, 2016-08-31 and 2016-10-24: grade as first published, and as corrected.
+# Errata of the publisher, 2016-08-31 and 2016-10-24: grade as first published, and as corrected.
 CORRECTED = {
     "20051020_63045_0100_PP": (3, 0),
     "20051020_64007_0100_PP": (1, 3),
@@ -48,7 +48,7 @@ def open(card: DatasetCard, root: Path, errata: bool = True) -> Dataset:
     """Labels 0..3; the risk of macular oedema, 0..2, is in `meta`.
 
     With `errata` four grades are corrected (where the table still has the old one), and 15 duplicate or
-    contradictory images left out: 1,185 of 1,200. Without, the data are as the paper had them. Raises
+    contradictory images excluded: 1,185 of 1,200. Without, the data are as the paper had them. Raises
     InputError for tables that cannot be read, grades out of range, and where images and rows differ.
     """
     top = find_root(root, _is_root, "Annotation_Base11.xls or a folder Base11")
@@ -76,14 +76,14 @@ def open(card: DatasetCard, root: Path, errata: bool = True) -> Dataset:
         ]
     dropped = (DUPLICATES | CONTRADICTORY) & records.keys() if errata else set()
     kept = sorted((r for name, r in records.items() if name not in dropped), key=lambda record: record.id)
-    remark = f"{top}: errata: {corrected} grades corrected, {len(dropped)} duplicate images left out"
+    note = f"{top}: errata: {corrected} grades corrected, {len(dropped)} duplicate images excluded"
     return Dataset(
         card,
         top,
         tuple(kept),
         _image,
-        remarks=(remark,) * errata,
-        left_out={"train": len(dropped)},
+        notes=(note,) * errata,
+        excluded={"train": len(dropped)},
         problems=tuple(problems),
     )
 

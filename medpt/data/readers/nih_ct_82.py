@@ -4,8 +4,8 @@ A label's array is transposed against the DICOM rows and columns, and, by the to
 may run the other way up or the other way along the scan. No rule is trusted: opening tries the four ways
 on slices of each case and keeps the one under whose mask the voxels are pancreas, in Hounsfield units and
 evenly so. A case under OVERLAP in the best way stops the reading. Cases 25 and 70 are copies of case 2, which
-the owner withdrew: they are left out. So are cases whose slices and label planes differ in number, and labels
-without a series.
+the publisher withdrew: they are excluded. So are cases whose slices and label planes differ in number, and
+labels without a series.
 
 Opening reads every label and every header: about a second a case, a minute and a half for all.
 """
@@ -63,25 +63,25 @@ def open(card: DatasetCard, root: Path, keep: Keep = "organ_present") -> Dataset
         os.path.commonpath([*found.labels.values(), *(f for case in found.series.values() for f in case)])
     )
     problems: list[str] = []
-    remarks: list[str] = []
+    notes: list[str] = []
     records: list[Record] = []
-    left_out = 0
+    excluded = 0
     for number in sorted(found.labels):
         try:
-            case = _case(card, top, number, found, keep, remarks)
+            case = _case(card, top, number, found, keep, notes)
             records += case
-            left_out += 0 if case else len(_kept(found.labels[number], keep))
+            excluded += 0 if case else len(_kept(found.labels[number], keep))
         except InputError as error:
             problems += error.problems
-    remarks += [f"{top}: case {n:04d} left out: no label" for n in sorted(found.series.keys() - found.labels)]
+    notes += [f"{top}: case {n:04d} excluded: no label" for n in sorted(found.series.keys() - found.labels)]
     return Dataset(
         card,
         top,
         tuple(records),
         _image,
         _mask,
-        tuple(remarks),
-        {"train": left_out},
+        tuple(notes),
+        {"train": excluded},
         problems=tuple(problems),
     )
 
@@ -104,9 +104,9 @@ def _find(root: Path) -> _Found:
 
 
 def _case(
-    card: DatasetCard, top: Path, number: int, found: _Found, keep: Keep, remarks: list[str]
+    card: DatasetCard, top: Path, number: int, found: _Found, keep: Keep, notes: list[str]
 ) -> list[Record]:
-    """None, with a remark, where the case is withdrawn or its label has no series of as many slices."""
+    """None, with a note, where the case is withdrawn or its label has no series of as many slices."""
     label, patient = found.labels[number], f"PANCREAS_{number:04d}"
     slices = [] if number in WITHDRAWN else _slices(found.series.get(number, {}))
     depth = _planes(label).shape[2]
@@ -114,7 +114,7 @@ def _case(
         why = (
             "withdrawn, a copy of case 2" if number in WITHDRAWN else f"{depth} planes, {len(slices)} slices"
         )
-        remarks.append(f"{label}: case left out: {why}")
+        notes.append(f"{label}: case excluded: {why}")
         return []
     way, overlap = _way(label, slices)
     meta = {"flip_rows": way.flip_rows, "overlap": round(overlap, 4)}

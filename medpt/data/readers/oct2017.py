@@ -1,8 +1,8 @@
 """OCT2017: retinal sections in four classes, versions 2 (OCT2017.tar.gz, Kaggle) and 3 (ZhangLabData.zip).
 
 Version 3 is what lies in a folder `OCT` (CellData/OCT), all else is version 2; `val` was cut from `train` and
-counts as train. In version 2 most test images are of patients who are in the training part too: those
-patients' training images are left out, unless asked for. A patient can be in two classes.
+counts as train. In version 2 most test images are of patients who are in the training set too: those
+patients' training images are excluded, unless asked for. A patient can be in two classes.
 """
 
 import re
@@ -19,7 +19,7 @@ from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.decode import read_grey
 from medpt.data.locate import child, files, find_root, folders
 
-PARTS: dict[str, Split] = {"train": "train", "val": "train", "test": "test"}
+SUBSETS: dict[str, Split] = {"train": "train", "val": "train", "test": "test"}
 NAME = re.compile(r"(CNV|DME|DRUSEN|NORMAL)-(\d+)-(\d+)\.jpe?g", re.IGNORECASE)
 VERSION_2 = {"train": 83484, "test": 968}  # and 32 in val
 VAL = 32
@@ -28,29 +28,29 @@ VAL = 32
 def open(card: DatasetCard, root: Path, shared: Literal["drop", "keep"] = "drop") -> Dataset:
     """Labels 0 CNV, 1 DME, 2 DRUSEN, 3 NORMAL.
 
-    `shared="keep"` keeps training images of patients of the test part, for a random split by patient. Raises
-    InputError for folders and file names that are not the owner's.
+    `shared="keep"` keeps training images of patients of the test set, for a random split by patient. Raises
+    InputError for folders and file names that are not the publisher's.
     """
     top = find_root(root, _is_root, "train/CNV or test/CNV")
     problems: list[str] = []
-    records = [record for part in PARTS for record in _part(card, top, part, problems)]
+    records = [record for subset in SUBSETS for record in _subset(card, top, subset, problems)]
     tested = (
         {record.patient_id for record in records if record.split == "test"} if shared == "drop" else set()
     )
     kept = tuple(r for r in records if r.split == "test" or r.patient_id not in tested)
     version, counts = _version(card, top)
-    remarks = [f"{top}: read as version {version}"]
+    notes = [f"{top}: read as version {version}"]
     if dropped := len(records) - len(kept):
-        remarks.append(f"{top}: {dropped:,} training images left out: their patients are in the test part")
+        notes.append(f"{top}: {dropped:,} training images excluded: their patients are in the test set")
     info = replace(card, counts=counts)
     return Dataset(
-        info, top, kept, _image, remarks=tuple(remarks), left_out={"train": dropped}, problems=tuple(problems)
+        info, top, kept, _image, notes=tuple(notes), excluded={"train": dropped}, problems=tuple(problems)
     )
 
 
 def _is_root(folder: Path) -> bool:
-    parts = [child(folder, part) for part in PARTS]
-    return any(part is not None and child(part, "CNV") is not None for part in parts)
+    subsets = [child(folder, subset) for subset in SUBSETS]
+    return any(subset is not None and child(subset, "CNV") is not None for subset in subsets)
 
 
 def _version(card: DatasetCard, top: Path) -> tuple[int, dict[str, int]]:
@@ -59,8 +59,8 @@ def _version(card: DatasetCard, top: Path) -> tuple[int, dict[str, int]]:
     return 2, VERSION_2 | ({"train": VERSION_2["train"] + VAL} if child(top, "val") else {})
 
 
-def _part(card: DatasetCard, top: Path, part: str, problems: list[str]) -> Iterator[Record]:
-    folder = child(top, part)
+def _subset(card: DatasetCard, top: Path, subset: str, problems: list[str]) -> Iterator[Record]:
+    folder = child(top, subset)
     if folder is None:
         return
     present = {inner.name.upper(): inner for inner in folders(folder)}
@@ -77,7 +77,7 @@ def _part(card: DatasetCard, top: Path, part: str, problems: list[str]) -> Itera
                 )
                 continue
             name = str(path)[prefix:].replace("\\", "/")
-            yield Record(card.name, name, match[2], match[2], label=label, split=PARTS[part])
+            yield Record(card.name, name, match[2], match[2], label=label, split=SUBSETS[subset])
 
 
 def _image(root: Path, record: Record) -> NDArray[np.uint8]:

@@ -1,8 +1,8 @@
 """The files of REFUGE (2018), from which disc masks and glaucoma labels are read.
 
 Images and masks are known by their names (g0001, n0001, V0001, T0001), wherever the six archives were
-unpacked. The edition of 2020 (REFUGE2) uses the same names for other images: more than 400 images a part, or
-several sizes in one, are refused.
+unpacked. The edition of 2020 (REFUGE2) uses the same names for other images: more than 400 images a subset,
+or several sizes in one, are refused.
 """
 
 import re
@@ -22,7 +22,7 @@ Test = Literal["validation400", "test400"]
 TEST = {"validation400": "V", "test400": "T"}
 NAME = re.compile(r"[gn]\d{4}|[VT]\d{4}", re.IGNORECASE)
 MASKS, SKIPPED = "disc_cup_masks", "illustration"
-LARGEST = 400  # images of a part
+LARGEST = 400  # images of a subset
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,12 @@ class Files:
     masks: dict[str, str]
     sheets: tuple[Path, ...]
 
-    def part(self, letters: str) -> list[str]:
+    def subset(self, letters: str) -> list[str]:
         return sorted(name for name in self.images if name[0] in letters)
 
 
 def find(root: Path, test: str, problems: list[str]) -> Files:
-    """The files of the training part and of `test`; adds to `problems` what says that editions are mixed."""
+    """The files of the training set and of `test`; adds to `problems` what says that editions are mixed."""
     marker = "Annotation-Training400"
     top = find_root(root, lambda folder: child(folder, marker) is not None, marker)
     images: dict[str, str] = {}
@@ -58,19 +58,19 @@ def find(root: Path, test: str, problems: list[str]) -> Files:
     images, masks = ({n: p for n, p in kind.items() if n[0] in wanted} for kind in (images, masks))
     found = Files(top, images, masks, tuple(sheets))
     for letters in ("gn", TEST[test]):
-        problems += _mixed(found, found.part(letters))
+        problems += _mixed(found, found.subset(letters))
     return found
 
 
 def records(found: Files, test: str, make: Callable[[str, Split], Record | None]) -> tuple[Record, ...]:
-    """A record of each image that `make` takes, training part first."""
-    parts: tuple[tuple[str, Split], ...] = (("gn", "train"), (TEST[test], "test"))
-    made = (make(name, split) for letters, split in parts for name in found.part(letters))
+    """A record of each image that `make` takes, training set first."""
+    subsets: tuple[tuple[str, Split], ...] = (("gn", "train"), (TEST[test], "test"))
+    made = (make(name, split) for letters, split in subsets for name in found.subset(letters))
     return tuple(record for record in made if record is not None)
 
 
-def remarks(found: Files, test: str) -> tuple[str, ...]:
-    return () if found.part(TEST[test]) else (f"{found.top}: no images of {test}: no test part",)
+def notes(found: Files, test: str) -> tuple[str, ...]:
+    return () if found.subset(TEST[test]) else (f"{found.top}: no images of {test}: no test set",)
 
 
 def _name(stem: str) -> str:
@@ -88,7 +88,7 @@ def _mixed(found: Files, names: list[str]) -> list[str]:
     sizes = ["{}x{}".format(*_size(path)) for path in paths]
     strange = [n for n, size in enumerate(sizes) if size != sizes[0]][:1]
     problems = [
-        f"{paths[n]}: {sizes[n]}, but {names[0]} is {sizes[0]}: one camera a part; is REFUGE2 mixed in?"
+        f"{paths[n]}: {sizes[n]}, but {names[0]} is {sizes[0]}: one camera a subset; is REFUGE2 mixed in?"
         for n in strange
     ]
     if len(names) > LARGEST:

@@ -8,12 +8,12 @@ from medpt.data.readers import refuge
 from medpt.data.tables import sheet_rows, whole
 
 NAME = "ImgName"
-COLUMNS = ("Glaucoma Label", "Label(Glaucoma=1)")  # of the validation part's sheet, and of the test part's
+COLUMNS = ("Glaucoma Label", "Label(Glaucoma=1)")  # of the validation set's sheet, and of the test set's
 CLASS_FOLDERS = {"g": "glaucoma", "n": "non-glaucoma"}
 
 
 def open(card: DatasetCard, root: Path, test: refuge.Test = "validation400") -> Dataset:
-    """Labels 0 no glaucoma, 1 glaucoma; the test part is the owner's validation part, or its test part.
+    """Labels 0 no glaucoma, 1 glaucoma; the test set is the publisher's validation set, or its test set.
 
     Raises InputError for images without a label, training images in the other class's folder, sheets that
     cannot be read, and mixed editions.
@@ -21,7 +21,7 @@ def open(card: DatasetCard, root: Path, test: refuge.Test = "validation400") -> 
     problems: list[str] = []
     found = refuge.find(root, test, problems)
     labels = _sheets(found, refuge.TEST[test], problems)
-    for name in found.part("gn"):
+    for name in found.subset("gn"):
         folder = Path(found.images[name]).parent.name.lower()
         if folder in CLASS_FOLDERS.values() and folder != CLASS_FOLDERS[name[0]]:
             problems.append(
@@ -38,12 +38,12 @@ def open(card: DatasetCard, root: Path, test: refuge.Test = "validation400") -> 
 
     records = refuge.records(found, test, make)
     return Dataset(
-        card, found.top, records, refuge.read, remarks=refuge.remarks(found, test), problems=tuple(problems)
+        card, found.top, records, refuge.read, notes=refuge.notes(found, test), problems=tuple(problems)
     )
 
 
 def _sheets(found: refuge.Files, letter: str, problems: list[str]) -> dict[str, int]:
-    """Labels of the test part by image name, from whichever sheets hold them."""
+    """Labels of the test set by image name, from whichever sheets hold them."""
     labels: dict[str, int] = {}
     for path in found.sheets:
         for row, cells in sheet_rows(path, (), problems):

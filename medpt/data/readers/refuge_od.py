@@ -14,7 +14,7 @@ DISC = 150  # stored values below are cup or rim; 128 and 255 are published, JPE
 
 
 def open(card: DatasetCard, root: Path, test: refuge.Test = "validation400") -> Dataset:
-    """Masks 0 background, 1 disc; the test part is the owner's validation part, or its test part.
+    """Masks 0 background, 1 disc; the test set is the publisher's validation set, or its test set.
 
     Raises InputError for images without a mask, masks without an image, and mixed editions.
     """
@@ -36,7 +36,7 @@ def open(card: DatasetCard, root: Path, test: refuge.Test = "validation400") -> 
 
     records = refuge.records(found, test, make)
     return Dataset(
-        card, found.top, records, refuge.read, _mask, refuge.remarks(found, test), problems=tuple(problems)
+        card, found.top, records, refuge.read, _mask, refuge.notes(found, test), problems=tuple(problems)
     )
 
 

@@ -10,27 +10,29 @@ from medpt.data.decode import read_image
 from medpt.data.locate import child, files, find_root
 from medpt.errors import InputError
 
-PARTS: dict[str, Split] = {"training": "train", "validation": "test"}
+SUBSETS: dict[str, Split] = {"training": "train", "validation": "test"}
 
 
 def find(root: Path) -> Path | None:
     """The folder whose images/training or images/validation holds photographs; None where there is none."""
     try:
-        return find_root(root, lambda folder: any(_has_photographs(folder, part) for part in PARTS), "images")
+        return find_root(
+            root, lambda folder: any(_has_photographs(folder, subset) for subset in SUBSETS), "images"
+        )
     except InputError:
         return None
 
 
-def _has_photographs(folder: Path, part: str) -> bool:
-    place = _folder(folder, part)
+def _has_photographs(folder: Path, subset: str) -> bool:
+    place = _folder(folder, subset)
     return place is not None and place.is_dir() and bool(files(place, ".jpg"))
 
 
 def images(top: Path) -> dict[str, tuple[str, Split]]:
-    """Image id (its file's stem) to its path relative to `top` and its split; validation is the test part."""
+    """Image id (its file's stem) to its path relative to `top` and its split; validation is the test set."""
     found: dict[str, tuple[str, Split]] = {}
-    for part, split in PARTS.items():
-        folder = _folder(top, part)
+    for subset, split in SUBSETS.items():
+        folder = _folder(top, subset)
         for path in files(folder, ".jpg") if folder else []:
             found[path.stem] = (path.relative_to(top).as_posix(), split)
     return found
@@ -40,6 +42,6 @@ def read(root: Path, record: Record) -> NDArray[np.uint8]:
     return read_image(root / record.image_path)
 
 
-def _folder(top: Path, part: str) -> Path | None:
+def _folder(top: Path, subset: str) -> Path | None:
     parent = child(top, "images")
-    return child(parent, part) if parent and parent.is_dir() else None
+    return child(parent, subset) if parent and parent.is_dir() else None

@@ -1,7 +1,7 @@
 """STARE by diagnosis: 15 codes, 0 normal, 1 to 13 named, 14 any other.
 
 An image has one to three codes, the paper one head of 15 classes: the label is the first code, and `meta` has
-all. Codes above 14, of a longer list that one of the owner's systems used, count as 14.
+all. Codes above 14, of a longer list that one of the publisher's systems used, count as 14.
 """
 
 import re
@@ -23,7 +23,7 @@ OTHER = 14
 
 
 def open(card: DatasetCard, root: Path) -> Dataset:
-    """Labels 0..14. Remarks count images without a code and codes without an image, which are left out.
+    """Labels 0..14. Remarks count images without a code and codes without an image, which are excluded.
 
     Raises InputError for lines of all-mg-codes.txt that are not `<id> TAB <codes> TAB <text>`.
     """
@@ -34,7 +34,7 @@ def open(card: DatasetCard, root: Path) -> Dataset:
         raise InputError(problems)
     images = next(iter(stare.photographs(top)), {})
     records = [_record(card, name, images[name], codes[name]) for name in sorted(images.keys() & codes)]
-    return Dataset(card, top, tuple(records), _image, remarks=tuple(_remarks(top, images, codes)))
+    return Dataset(card, top, tuple(records), _image, notes=tuple(_notes(top, images, codes)))
 
 
 def _table(folder: Path) -> Path | None:
@@ -60,9 +60,9 @@ def _record(card: DatasetCard, name: str, path: str, codes: list[int]) -> Record
     return Record(card.name, path, name, name, label=known[0], meta={"codes": known})
 
 
-def _remarks(top: Path, images: dict[str, str], codes: dict[str, list[int]]) -> Iterator[str]:
+def _notes(top: Path, images: dict[str, str], codes: dict[str, list[int]]) -> Iterator[str]:
     if alone := sorted(images.keys() - codes):
-        yield f"{top}: {len(alone)} images without a code left out, first {alone[0]}"
+        yield f"{top}: {len(alone)} images without a code excluded, first {alone[0]}"
     if alone := sorted(codes.keys() - images):
         yield f"{top}: {len(alone)} codes without an image, first {alone[0]}"
     if above := sorted(name for name in images.keys() & codes if max(codes[name]) > OTHER):

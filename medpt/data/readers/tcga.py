@@ -13,7 +13,7 @@ Age (years at diagnosis) and grade (WHO, 2 to 4) come from the same table, of Mo
 `grade_data.csv` beside it; both may be unknown.
 
 Time is in days: to death, else the longest follow-up. Patients without a status or a positive time are left
-out, and so are slides without a patient; remarks count them. A share of deaths on the wrong side of one half
+out, and so are slides without a patient; notes count them. A share of deaths on the wrong side of one half
 stops the reading: a copy of `all_dataset.csv` is about whose `censored` is inverted.
 """
 
@@ -92,14 +92,14 @@ def _dataset(
     )
     without = sum(patient not in known for _, patient, _ in wanted)
     counts = {
-        "frozen sections left out": len(named) - len(wanted),
-        "slides left out: no survival of their patient": without,
-        "patients left out: no status or no positive time": len(patients) - len(known),
+        "frozen sections excluded": len(named) - len(wanted),
+        "slides excluded: no survival of their patient": without,
+        "patients excluded: no status or no positive time": len(patients) - len(known),
         "patients have survival but no slide": len(known - {patient for _, patient, _ in wanted}),
     }
-    remarks = tuple(f"{root}: {count} {what}" for what, count in counts.items() if count)
-    left_out = {"train": without} if without else {}
-    return Dataset(card, root, records, _no_image, remarks=remarks, left_out=left_out)
+    notes = tuple(f"{root}: {count} {what}" for what, count in counts.items() if count)
+    excluded = {"train": without} if without else {}
+    return Dataset(card, root, records, _no_image, notes=notes, excluded=excluded)
 
 
 def _name(path: Path) -> tuple[str, str]:

@@ -37,7 +37,7 @@ ENOUGH = 20  # patients from which on the share of deaths tells something
 
 @dataclass(frozen=True)
 class Survival:
-    """`time` in days, `age` in years; None where the owner gives none."""
+    """`time` in days, `age` in years; None where the publisher gives none."""
 
     time: float | None
     event: bool

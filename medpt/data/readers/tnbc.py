@@ -1,7 +1,7 @@
 """TNBC (Naylor): H&E tiles of triple-negative breast cancer, `Slide_NN/NN_k.png` with `GT_NN/NN_k.png`.
 
 A slide is a patient. The later edition with brain tissue adds the slides 12 to 14, which are no breast
-cancer: they are left out, and a remark counts them. Tiles are RGBA; alpha is dropped.
+cancer: they are excluded, and a note counts them. Tiles are RGBA; alpha is dropped.
 """
 
 import re
@@ -28,10 +28,8 @@ def open(card: DatasetCard, root: Path) -> Dataset:
     breast = {number: folder for number, folder in slides.items() if number in BREAST}
     records = [r for number, folder in breast.items() for r in _slide(card, top, number, folder, problems)]
     brain = sum(len(files(folder, ".png")) for number, folder in slides.items() if number not in BREAST)
-    remark = f"{top}: {brain} tiles of slides above {BREAST[-1]} left out: brain, of the later edition"
-    return Dataset(
-        card, top, tuple(records), _image, _mask, (remark,) * bool(brain), problems=tuple(problems)
-    )
+    note = f"{top}: {brain} tiles of slides above {BREAST[-1]} excluded: brain, of the later edition"
+    return Dataset(card, top, tuple(records), _image, _mask, (note,) * bool(brain), problems=tuple(problems))
 
 
 def _slides(folder: Path) -> dict[int, Path]:

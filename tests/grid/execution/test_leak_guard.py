@@ -19,7 +19,7 @@ from grid.results.stored_space import StoredSpace
 from grid.store.store import Store
 from medpt.data import shared_classes
 from medpt.data.catalog import card
-from medpt.data.leakage import FilteredLoader, Leak, left_out
+from medpt.data.leakage import FilteredLoader, Leak, without_leaks
 from medpt.data.readers import chexpert
 from medpt.specs import Finetune, Pretrain
 
@@ -141,7 +141,7 @@ def test_a_streamed_set_leaves_them_out_as_well(
     made_space.finish(store, source)
     streamed = loaders.StreamingLoader(store.folder(source.digest))
     found = [Leak("EyePACS", f"image-{number:03d}", "MESSIDOR", "x", "near") for number in (1, 4, 8, 29)]
-    trimmed = FilteredLoader(streamed, left_out(found, streamed.index))
+    trimmed = FilteredLoader(streamed, without_leaks(found, streamed.index))
     rows = trimmed.index.rows("train")
     kept = [number for number in range(30) if number % 3 and number not in (1, 4, 8, 29)]
     assert rows.tolist() == kept
@@ -214,7 +214,7 @@ def test_shared_classes_say_what_the_space_does(
 
 
 def test_the_table_of_classes_is_the_readers() -> None:
-    assert shared_classes.excluded("CheXpert") == ("Pneumonia",)
+    assert shared_classes.excluded_classes("CheXpert") == ("Pneumonia",)
     assert chexpert.open.__defaults__ == (("Pneumonia",),)
     for entry in shared_classes.SHARED:
         known = {name.lower() for side in (entry.source, entry.target) for name in card(side).classes}

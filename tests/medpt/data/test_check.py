@@ -97,8 +97,8 @@ def spoiled(top: Path) -> list[str]:
         "masks/21.png: a mask without an image",
         "images/05.png: no mask {top}/masks/05.*",
         "line 9: {top}/images/06 is 06.jpg or 06.png; use the whole name",
-        "images of the train part; published: 16",
-        "4 images of the test part; published: 5",
+        "images of the training set; published: 16",
+        "4 images of the test set; published: 5",
         "images/07.png: empty file (0 bytes)",
         "masks/08.png: empty file (0 bytes)",
         "images/09.png: not an image that can be read: ",
@@ -216,7 +216,7 @@ def chest(top: Path) -> list[str]:
     noise(folder.parent / "COVID" / "a.jpeg")
     empty = min(folder.glob("IM-*.jpeg"))
     empty.write_bytes(b"")
-    return ["scan.jpeg", "COVID", f"{empty}: empty file", "images of the train part; published: 5,232"]
+    return ["scan.jpeg", "COVID", f"{empty}: empty file", "images of the training set; published: 5,232"]
 
 
 FAULTS: dict[str, Callable[[Path], list[str]]] = {
@@ -243,7 +243,7 @@ def test_what_needs_no_decoding_is_told_before_it(tmp_path: Path, monkeypatch: p
     top = written(tmp_path / "large", "Large", "{train: 1, test: 4}")
     dataset = open_with_problems("Large", top)
     monkeypatch.setattr(type(dataset), "image", lambda *_: pytest.fail("decoded"))
-    assert at_once(dataset).problems == [f"{top}: 16 images of the train part; published: 1"]
+    assert at_once(dataset).problems == [f"{top}: 16 images of the training set; published: 1"]
 
 
 def test_identical_images_with_unlike_labels_say_so(tmp_path: Path) -> None:
@@ -253,7 +253,7 @@ def test_identical_images_with_unlike_labels_say_so(tmp_path: Path) -> None:
     pair = (replace(first, label=0, split="train"), replace(second, label=1, split="test"))
     (dataset.root / second.image_path).write_bytes((dataset.root / first.image_path).read_bytes())
     found = decoded(replace(dataset, records=(*pair, *rest)), io.StringIO())
-    (told,) = (text for text in found.remarks if "identical" in text)
+    (told,) = (text for text in found.notes if "identical" in text)
     assert told.endswith("identical images (labels 0 and 1; parts test and train)")
 
 

@@ -53,7 +53,7 @@ def test_check_tells_everything_in_one_pass(tmp_path: Path, capsys: pytest.Captu
     assert main(["check", "DRIVE", str(top)]) == 2
     printed = capsys.readouterr()
     text = printed.err
-    assert "note: " + f"{top}: 3 images of the train part; published: 20" in printed.out
+    assert "note: " + f"{top}: 3 images of the training set; published: 20" in printed.out
     assert "21_training.tif" in text
     assert "22_manual1.gif: empty file (0 bytes)" in text
     assert "23_manual1.gif: shape (9, 9) for an image of shape (32, 31)" in text
@@ -68,7 +68,7 @@ def test_check_finds_patients_on_both_sides_and_classes_that_are_none(tmp_path: 
     first, second, third = dataset.records
     leaking = replace(dataset, records=(first, second, replace(third, patient_id=first.patient_id)))
     assert (
-        f"patient {first.patient_id} is in the train and in the test part"
+        f"patient {first.patient_id} is in the training and in the test set"
         in check(leaking, sys.stderr).problems
     )
     fewer = replace(dataset, info=replace(dataset.info, classes=("background",)))

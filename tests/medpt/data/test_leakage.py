@@ -215,7 +215,7 @@ def test_what_leaks_is_never_drawn() -> None:
     whole = feed()
     found = leakage.find(signatures("EyePACS", names(6, 1)), signatures("DRIVE", names(3, 1)))
     assert [leak.id for leak in found] == ["EyePACS-0", "EyePACS-1", "EyePACS-2"]
-    trimmed = leakage.FilteredLoader(whole, leakage.left_out(found, whole.index))
+    trimmed = leakage.FilteredLoader(whole, leakage.without_leaks(found, whole.index))
     rows = trimmed.index.rows("train")
     assert rows.tolist() == [3, 4, 5]
     assert trimmed.index.rows("test").tolist() == [6, 7]
@@ -230,7 +230,7 @@ def test_other_datasets_leaks_stay_with_them_and_nothing_left_is_an_error() -> N
     index = feed().index
     others = leakage.find(signatures("MESSIDOR", names(6, 1)), signatures("DRIVE", names(3, 1)))
     assert len(others) == 3
-    assert leakage.left_out(others, index).splits.tolist() == index.splits.tolist()
+    assert leakage.without_leaks(others, index).splits.tolist() == index.splits.tolist()
     everything = leakage.find(signatures("EyePACS", names(6, 1)), signatures("DRIVE", names(6, 1)))
     with pytest.raises(InputError, match="EyePACS: each of its training images is also an image of DRIVE"):
-        leakage.left_out(everything, index)
+        leakage.without_leaks(everything, index)

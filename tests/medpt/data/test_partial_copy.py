@@ -40,7 +40,7 @@ def test_faults_of_a_partial_copy_go_first(tmp_path: Path) -> None:
 def test_more_images_than_published_are_a_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     copy = copy_of("DRIVE", tmp_path / "DRIVE", train=22, test=20, size=32)
     assert main(["check", "DRIVE", str(copy)]) == 2
-    assert "22 images of the train part; published: 20" in capsys.readouterr().err
+    assert "22 images of the training set; published: 20" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["CheXpert", "ADE20K", "EyePACS"])

@@ -110,7 +110,7 @@ def test_messidor_table_of_the_owner(real: Path) -> None:
 
 
 def test_refuge_masks_and_frames_in_the_official_tree(real: Path, tmp_path: Path) -> None:
-    """Real disc crops as training part, real native frames as test images: masks count down from 255."""
+    """Real disc crops as training set, real native frames as test images: masks count down from 255."""
     source = real / "derived" / "REFUGE" / "disc_roi_512"
     for name in ("g0001", "g0007", "n0011"):
         kind = "Glaucoma" if name.startswith("g") else "Non-Glaucoma"

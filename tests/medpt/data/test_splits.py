@@ -100,8 +100,8 @@ def test_official_split_is_taken_as_it_is_and_its_leaks_are_told():
             ["train", None],
             ["1 of 2 records have no official split, first images/001.png", "no record is in the test"],
         ),
-        (["train", "train"], ["no record is in the test part"]),
-        (["test", "test"], ["no record is in the train part"]),
+        (["train", "train"], ["no record is in the test set"]),
+        (["test", "test"], ["no record is in the training set"]),
     ],
 )
 def test_incomplete_official_split_is_refused_with_the_way_out(given_parts, told):

@@ -39,7 +39,7 @@ def test_table_gives_labels_patients_and_splits(tmp_path: Path) -> None:
         ("images/3.tif", 1, "p3", "p3", "train"),
     ]
     assert dataset.info.official_split
-    assert dataset.remarks == ()
+    assert dataset.notes == ()
     again = pickle.loads(pickle.dumps(dataset))
     assert np.array_equal(
         again.image(again.records[0]), np.asarray(Image.open(top / "images" / "a" / "1.png"))
@@ -53,7 +53,7 @@ def test_table_without_patients_makes_each_image_a_patient(tmp_path: Path) -> No
     dataset = open_dataset("Clinic", top)
     assert [r.group_id for r in dataset] == ["images/1.png", "images/2.png"]
     assert not dataset.info.official_split
-    assert "each image counts as a patient" in dataset.remarks[0]
+    assert "each image counts as a patient" in dataset.notes[0]
 
 
 def test_table_problems_are_all_reported_with_their_lines(tmp_path: Path) -> None:
@@ -193,7 +193,7 @@ def rows_of(top: Path, table: str) -> tuple[list[str], tuple[str, ...]]:
     for number in range(1, 5):
         write_picture(top / "images" / f"{number}.png")
     found = open_with_problems("Clinic", top)
-    return list(found.problems), found.remarks
+    return list(found.problems), found.notes
 
 
 @pytest.mark.parametrize(

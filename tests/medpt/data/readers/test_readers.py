@@ -105,7 +105,7 @@ def test_chest_trees_of_kaggle_and_version_3(copy: Path) -> None:
 
 
 @spoil("ChestXRay2017")
-def test_chest_complaints_come_together_and_a_missing_part_is_a_remark(copy: Path) -> None:
+def test_chest_complaints_come_together_and_a_missing_part_is_a_note(copy: Path) -> None:
     top = copy / "chest_xray"
     (top / "train" / "COVID").mkdir()
     (top / "train" / "NORMAL" / "scan.jpeg").write_bytes(b"x")
@@ -117,7 +117,7 @@ def test_chest_complaints_come_together_and_a_missing_part_is_a_remark(copy: Pat
     (top / "train" / "COVID").rmdir()
     (top / "train" / "NORMAL" / "scan.jpeg").unlink()
     shutil.rmtree(top / "test")
-    assert "no test part" in chest(copy).remarks[0]
+    assert "no test set" in chest(copy).notes[0]
 
 
 def test_isic_names_lesions_and_classes(copies: Path) -> None:
@@ -200,8 +200,8 @@ def test_drive_without_test_truth_and_with_odd_files(copy: Path) -> None:
     shutil.rmtree(copy / "test" / "1st_manual")
     dataset = open_dataset("DRIVE", copy)
     assert {r.split for r in dataset} == {"train"}
-    assert "2 images without 1st_manual" in dataset.remarks[0]
-    assert dataset.left_out == {"test": 2}
+    assert "2 images without 1st_manual" in dataset.notes[0]
+    assert dataset.excluded == {"test": 2}
     (copy / "training" / "1st_manual" / "22_manual1.gif").unlink()
     (copy / "training" / "images" / "21_training.tif").unlink()
     text = problems("DRIVE", copy)

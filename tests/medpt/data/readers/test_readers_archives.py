@@ -13,6 +13,7 @@ from PIL import Image
 from reader_copies import problems, spoil
 
 from medpt.data import open_dataset
+from medpt.data.partial_copy import SYNTHETIC
 from medpt.data.readers import ade20k_full, tar
 from medpt.data.readers.imagenet_tars import DEVKIT, TRAIN, VAL
 from medpt.errors import InputError
@@ -32,8 +33,8 @@ def test_cifar_archive_is_read_in_place(copy: Path) -> None:
     assert packed.records[0].id == "cifar-100-python.tar.gz!cifar-100-python/train#0"
     assert all(np.array_equal(packed.image(r), image) for r, image in zip(packed, images, strict=True))
     assert packed.info.classes == unpacked.info.classes
-    assert "not the published file" in packed.remarks[0]
-    assert [path.name for path in copy.iterdir()] == ["cifar-100-python.tar.gz"]
+    assert "not the published file" in packed.notes[0]
+    assert {path.name for path in copy.iterdir()} == {"cifar-100-python.tar.gz", SYNTHETIC}
 
 
 @spoil("CIFAR-100")
@@ -73,9 +74,9 @@ def test_imagenet_archives_without_devkit_or_validation(copy: Path) -> None:
     dataset = open_dataset("ImageNet", copy)
     assert {r.split for r in dataset} == {"train"}
     assert len(dataset.info.classes) == 10
-    assert f"left out: {DEVKIT} has its labels" in dataset.remarks[0]
+    assert f"excluded: {DEVKIT} has its labels" in dataset.notes[0]
     (copy / VAL).unlink()
-    assert open_dataset("ImageNet", copy).remarks == ()
+    assert open_dataset("ImageNet", copy).notes == ()
 
 
 @spoil("ImageNet")
@@ -198,7 +199,7 @@ def test_full_ade_gives_scenes_and_masks_of_the_benchmark(copy: Path, year: int)
     full, full_masks = open_dataset("ADE20K", copy), open_dataset("ADE20K-Seg", copy)
     assert full.info.classes == scenes.info.classes
     assert {Path(r.image_path).stem: (r.label, r.split) for r in full} == labels
-    assert full.left_out == scenes.left_out
+    assert full.excluded == scenes.excluded
     assert len(full_masks) == len(expected)
     for record in full_masks:
         mask, benchmark = full_masks.mask(record), expected[Path(record.image_path).stem]

@@ -52,18 +52,18 @@ def test_eyepacs_complaints(copy: Path) -> None:
 def test_messidor_errata(copies: Path) -> None:
     dataset = open_dataset("MESSIDOR", copies / "MESSIDOR")
     assert len(dataset) == 10
-    assert dataset.left_out == {"train": 2}
+    assert dataset.excluded == {"train": 2}
     found = by_stem(dataset.records)
     assert found["20051020_63045_0100_PP"].label == 0
     assert not {"20051202_55562_0400_PP", "20051202_54611_0400_PP"} & found.keys()
-    assert "1 grades corrected, 2 duplicate images left out" in dataset.remarks[0]
+    assert "1 grades corrected, 2 duplicate images excluded" in dataset.notes[0]
     assert {Path(r.image_path).parent.as_posix() for r in dataset} == {"Base11", "Base13/Base13", "Base33"}
     before = open_dataset("MESSIDOR", copies / "MESSIDOR", errata=False)
     assert len(before) == 12
     assert by_stem(before.records)["20051020_63045_0100_PP"].label == 3
     assert by_stem(before.records)["20051202_54611_0400_PP"].meta["oedema"] == 1
     assert "LaTIM - CHU de BREST" in {r.meta["department"] for r in before}
-    assert before.remarks == ()
+    assert before.notes == ()
 
 
 def test_messidor_errata_are_of_the_published_size() -> None:
@@ -88,7 +88,7 @@ def test_messidor_errata_twice_are_errata_once(copy: Path) -> None:
         dataset = open_dataset("MESSIDOR", copy)
         found = by_stem(dataset.records)
         assert {name: found[name].label for name in names} == {name: CORRECTED[name][1] for name in names}
-        assert f"{corrected} grades corrected" in dataset.remarks[0]
+        assert f"{corrected} grades corrected" in dataset.notes[0]
 
 
 @spoil("MESSIDOR")
@@ -133,8 +133,8 @@ def test_stare_codes(copies: Path) -> None:
     assert found["im0003"].label == 2
     assert found["im0016"].label == 14  # of code 15
     assert all(r.image_path.startswith("all-images/") for r in dataset)
-    text = " ".join(dataset.remarks)
-    assert "1 images without a code left out, first im0007" in text
+    text = " ".join(dataset.notes)
+    assert "1 images without a code excluded, first im0007" in text
     assert "1 codes without an image, first im9999" in text
     assert "codes above 14 count as 14 (other) in 1 images, first im0016" in text
 
@@ -266,8 +266,8 @@ def test_drishti_complaints_and_a_test_part_without_truth(copy: Path) -> None:
     assert {path.parent.name for path in (top / "Test" / "Images").rglob("*.png")} <= {"GLAUCOMA", "NORMAL"}
     shutil.rmtree(top / "Test" / "Test_GT")
     dataset = open_dataset("DRISHTI-GS", copy)
-    assert dataset.left_out == {"test": 2}
-    assert "2 images of the test part without truth left out" in dataset.remarks[0]
+    assert dataset.excluded == {"test": 2}
+    assert "2 images of the test set without truth excluded" in dataset.notes[0]
     truth = top / "Training" / "GT"
     (truth / "drishtiGS_002" / "SoftMap" / "drishtiGS_002_cupsegSoftmap.png").unlink()
     (truth / "drishtiGS_004" / "AvgBoundary" / "drishtiGS_004_diskCenter.txt").write_text("1.5")
@@ -307,7 +307,7 @@ def test_refuge_refuses_mixed_editions(copy: Path) -> None:
     shutil.copy(part / "V0001.jpg", copy / "Test400" / "V0001.jpg")
     for name in ("REFUGE-OD", "REFUGE-CLS"):
         text = problems(name, copy)
-        assert "V0002.jpg: 20x20, but V0001 is 37x37: one camera a part" in text
+        assert "V0002.jpg: 20x20, but V0001 is 37x37: one camera a subset" in text
         assert "V0001.jpg: also at" in text
     (copy / "Test400" / "V0001.jpg").unlink()
     assert len(open_dataset("REFUGE-OD", copy, test="test400")) == 10
@@ -343,4 +343,4 @@ def test_refuge_training_part_alone(copy: Path) -> None:
     for name in ("REFUGE-OD", "REFUGE-CLS"):
         dataset = open_dataset(name, copy)
         assert {r.split for r in dataset} == {"train"}
-        assert "no images of validation400: no test part" in dataset.remarks[0]
+        assert "no images of validation400: no test set" in dataset.notes[0]

@@ -20,8 +20,8 @@ def test_ade_scenes_of_enough_images_are_the_classes(copies: Path) -> None:
     scenes = ("beach", "bedroom", "forest-broadleaf", "living_room", "mountain", "street")
     assert dataset.info.classes == scenes
     assert Counter(r.split for r in dataset) == {"train": 34, "test": 12}
-    assert dataset.left_out == {"train": 2}
-    assert "2 images left out" in dataset.remarks[0]
+    assert dataset.excluded == {"train": 2}
+    assert "2 images excluded" in dataset.notes[0]
     named = dict(line.split() for line in (dataset.root / "sceneCategories.txt").read_text().splitlines())
     assert all(named[Path(r.image_path).stem] == scenes[label(r)] for r in dataset)
     alone = open_dataset("ADE20K", copies / "ADE20K", min_images=1)
@@ -71,7 +71,7 @@ def test_cifar_rows(copies: Path) -> None:
     assert record.patient_id.split("/")[1].startswith(dataset.info.classes[label(record)])
     assert record.id == "train#3"
     assert len({r.group_id for r in dataset}) == 30
-    assert "not the published file" in dataset.remarks[0]
+    assert "not the published file" in dataset.notes[0]
 
 
 class Evil:
@@ -127,7 +127,7 @@ def test_imagenet_classes_formats_and_standard_list(copy: Path) -> None:
 
 
 @spoil("ImageNet")
-def test_imagenet_flat_val_is_left_out_with_a_remark(copy: Path) -> None:
+def test_imagenet_flat_val_is_left_out_with_a_note(copy: Path) -> None:
     for path in list((copy / "val").rglob("*.JPEG")):
         path.rename(copy / "val" / path.name)
     for folder in (copy / "val").iterdir():
@@ -135,4 +135,4 @@ def test_imagenet_flat_val_is_left_out_with_a_remark(copy: Path) -> None:
             shutil.rmtree(folder)
     dataset = open_dataset("ImageNet", copy)
     assert {r.split for r in dataset} == {"train"}
-    assert "no labels" in dataset.remarks[0]
+    assert "no labels" in dataset.notes[0]

@@ -19,8 +19,8 @@ def test_patients_of_the_test_part_leave_the_training_part(copies: Path) -> None
     test = {r.patient_id for r in dataset if r.split == "test"}
     assert not train & test
     assert {"100", "101", "102", "103"} <= test
-    assert dataset.left_out == {"train": 8}
-    assert "8 training images left out: their patients are in the test part" in dataset.remarks[1]
+    assert dataset.excluded == {"train": 8}
+    assert "8 training images excluded: their patients are in the test set" in dataset.notes[1]
     kept = open_dataset("OCT2017", copies / "OCT2017", shared="keep")
     assert len(kept) == len(dataset) + 8
     assert {"100", "101"} <= {r.patient_id for r in kept if r.split == "train"}
@@ -43,7 +43,7 @@ def test_a_patient_of_two_classes_is_one(copies: Path) -> None:
 def test_versions_are_told_by_their_trees(copy: Path) -> None:
     two = open_dataset("OCT2017", copy)
     assert two.info.counts == {"train": 83484 + 32, "test": 968}
-    assert "read as version 2" in two.remarks[0]
+    assert "read as version 2" in two.notes[0]
     assert Counter(r.split for r in two if "/val/" not in f"/{r.image_path}") == {"train": 16, "test": 8}
     assert {r.split for r in two if r.image_path.startswith("val/")} == {"train"}
     shutil.rmtree(copy / "OCT2017" / "val")
@@ -52,10 +52,10 @@ def test_versions_are_told_by_their_trees(copy: Path) -> None:
     (copy / "OCT2017").rename(copy / "CellData" / "OCT")
     three = open_dataset("OCT2017", copy)
     assert three.info.counts == {"train": 108309, "test": 1000}
-    assert "read as version 3" in three.remarks[0]
-    assert check(three, io.StringIO()).remarks[-2:] == [
-        f"{three.root}: 24 images of the train part; published: 108,309",
-        f"{three.root}: 8 images of the test part; published: 1,000",
+    assert "read as version 3" in three.notes[0]
+    assert check(three, io.StringIO()).notes[-2:] == [
+        f"{three.root}: 24 images of the training set; published: 108,309",
+        f"{three.root}: 8 images of the test set; published: 1,000",
     ]
 
 

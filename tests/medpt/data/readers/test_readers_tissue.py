@@ -21,7 +21,7 @@ def test_tnbc_is_breast_without_alpha(copies: Path) -> None:
     assert len(dataset) == 13
     assert Counter(r.patient_id for r in dataset)["Slide_01"] == 2
     assert {r.patient_id for r in dataset} == {f"Slide_{n:02d}" for n in range(1, 12)}
-    assert "3 tiles of slides above 11 left out: brain" in dataset.remarks[0]
+    assert "3 tiles of slides above 11 excluded: brain" in dataset.notes[0]
     for record in dataset:
         assert Image.open(dataset.root / record.image_path).mode == "RGBA"
         image, mask = dataset.image(record), dataset.mask(record)
@@ -68,10 +68,10 @@ def test_tcga_lgg_by_clinical_table(copies: Path) -> None:
     assert len(days(dataset)) == 6
     assert {r.meta["slide"] for r in dataset} == {"DX1", "DX2", "DXA"}
     assert {r.split for r in dataset} == {r.label for r in dataset} == {None}
-    text = "\n".join(dataset.remarks)
-    assert "1 frozen sections left out" in text
-    assert "3 slides left out: no survival of their patient" in text
-    assert "2 patients left out: no status or no positive time" in text
+    text = "\n".join(dataset.notes)
+    assert "1 frozen sections excluded" in text
+    assert "3 slides excluded: no survival of their patient" in text
+    assert "2 patients excluded: no status or no positive time" in text
     every = open_dataset("TCGA-LGG", copies / "TCGA-LGG", slides="all")
     assert {r.meta["slide"] for r in every} == {"DX1", "DX2", "DXA", "BS1"}
     assert set(days(every)) == set(days(dataset))
@@ -83,7 +83,7 @@ def test_tcga_gbm_by_csv_of_days_and_of_censoring(copies: Path) -> None:
     stored = {row["TCGA ID"]: (float(row["Survival months"]), row["censored"] == "0") for row in rows}
     assert days(dataset) == {name: stored[name] for name in days(dataset)}
     assert set(stored) - set(days(dataset)) == {"TCGA-CS-4938", "TCGA-02-9998"}
-    assert "1 patients left out: no status or no positive time" in "\n".join(dataset.remarks)
+    assert "1 patients excluded: no status or no positive time" in "\n".join(dataset.notes)
 
 
 def test_tcga_slides_open_as_aperio(copies: Path) -> None:
@@ -154,7 +154,7 @@ def test_tcga_legacy_and_prefixed_tables(tmp_path: Path, prefix: str) -> None:
     path.write_text("\n".join("\t".join(row) for row in table) + "\n")
     dataset = open_dataset("TCGA-GBM", tmp_path)
     assert days(dataset) == {"TCGA-02-0001": (358.0, True), "TCGA-02-0002": (1155.0, False)}
-    assert dataset.left_out == {"train": 3}
+    assert dataset.excluded == {"train": 3}
 
 
 @pytest.mark.parametrize(("name", "censored"), [("TCGA-GBM", 1), ("TCGA-LGG", 0)])
@@ -210,6 +210,6 @@ def test_tcga_complaints(copy: Path) -> None:
 
 def test_check_of_slides_opens_none(copies: Path) -> None:
     found = check(open_dataset("TCGA-LGG", copies / "TCGA-LGG"), io.StringIO())
-    assert any("slides were not opened" in remark for remark in found.remarks)
+    assert any("slides were not opened" in note for note in found.notes)
     assert not found.problems
-    assert any("published: 844" in remark for remark in found.remarks)
+    assert any("published: 844" in note for note in found.notes)

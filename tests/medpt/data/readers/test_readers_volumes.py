@@ -80,9 +80,9 @@ def test_luna16_agrees_with_itk(copies: Path) -> None:
 def test_luna16_joins_scans_and_masks_and_patients(copy: Path) -> None:
     dataset = open_dataset("LUNA16", copy)
     assert len(dataset) == 6
-    assert sorted(remark.split(": ")[1] for remark in dataset.remarks) == [
-        "1 masks without a scan left out",
-        "1 scans without a mask left out",
+    assert sorted(note.split(": ")[1] for note in dataset.notes) == [
+        "1 masks without a scan excluded",
+        "1 scans without a mask excluded",
     ]
     uids = [Path(r.image_path).stem for r in dataset]
     assert [r.patient_id for r in dataset] == uids
@@ -150,8 +150,8 @@ def test_chaos_mri_keeps_slices_with_organs_and_reads_levels_as_ranges(copies: P
     )
     assert all(dataset.mask(r).any() for r in dataset)
     empty = [r for r in every if not every.mask(r).any()]
-    assert len(empty) == len(every) - len(dataset) == dataset.left_out["train"] > 0
-    assert f"{len(empty)} of 48 labelled slices left out" in dataset.remarks[0]
+    assert len(empty) == len(every) - len(dataset) == dataset.excluded["train"] > 0
+    assert f"{len(empty)} of 48 labelled slices excluded" in dataset.notes[0]
     levels = {0: 0, 60: 1, 63: 1, 126: 2, 189: 3, 252: 4}
     seen = set()
     for record in dataset:
@@ -174,7 +174,7 @@ def test_chaos_mri_ignores_levels_of_no_organ_and_says_so(copy: Path) -> None:
         [255, 1, 1, 255, 255, 2, 2, 255],
         [255, 3, 3, 255, 255, 4, 4, 255],
     ]
-    assert any("1 masks have levels of no organ" in remark for remark in again.remarks)
+    assert any("1 masks have levels of no organ" in note for note in again.notes)
 
 
 @spoil("CHAOS-MRI")
@@ -226,8 +226,8 @@ def test_nih_masks_are_the_drawn_pancreas(copies: Path) -> None:
 
 def test_nih_leaves_out_withdrawn_cases_and_counts_them(copies: Path) -> None:
     dataset = open_dataset("NIH-CT-82", copies / "NIH-CT-82")
-    assert len([remark for remark in dataset.remarks if "withdrawn, a copy of case 2" in remark]) == 2
-    assert dataset.left_out == {"train": 10}
+    assert len([note for note in dataset.notes if "withdrawn, a copy of case 2" in note]) == 2
+    assert dataset.excluded == {"train": 10}
     assert all(dataset.mask(r).any() for r in dataset)
 
 
@@ -239,10 +239,10 @@ def test_nih_leaves_out_what_does_not_pair(copy: Path) -> None:
     (copy / "TCIA_pancreas_labels-02-05-2017" / "label0004.nii").unlink()
     dataset = open_dataset("NIH-CT-82", copy)
     assert {r.patient_id for r in dataset} == {"PANCREAS_0003"}
-    text = "\n".join(dataset.remarks)
-    assert "label0001.nii.gz: case left out: 10 planes, 9 slices" in text
-    assert "label0002.nii.gz: case left out: 10 planes, 0 slices" in text
-    assert "case 0004 left out: no label" in text
+    text = "\n".join(dataset.notes)
+    assert "label0001.nii.gz: case excluded: 10 planes, 9 slices" in text
+    assert "label0002.nii.gz: case excluded: 10 planes, 0 slices" in text
+    assert "case 0004 excluded: no label" in text
 
 
 @spoil("NIH-CT-82")

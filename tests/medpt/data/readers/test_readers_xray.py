@@ -45,10 +45,10 @@ def test_chexpert_keeps_what_has_a_class_and_counts_the_rest(copies: Path) -> No
         expected = {row["Path"].split("/", 1)[1]: slow_rule(row) for row in rows}
         found = {r.image_path: r.label for r in dataset if r.split == split}
         assert found == {path: label for path, label in expected.items() if label is not None}
-        assert len(found) + dataset.left_out.get(split, 0) == count
-    assert dataset.left_out == {"train": 20}
+        assert len(found) + dataset.excluded.get(split, 0) == count
+    assert dataset.excluded == {"train": 20}
     assert any(
-        "8 images of the train part left out: Pneumonia is excluded" in text for text in dataset.remarks
+        "8 images of the training set excluded: Pneumonia is excluded" in text for text in dataset.notes
     )
     views = {r.image_path: r.meta["view"] for r in dataset}
     assert {"view1_frontal", "view1_lateral", "view2_lateral"} == {path.split("/")[-1][:-4] for path in views}
@@ -82,10 +82,10 @@ def test_chexpert_rule_on_random_cells(copy: Path) -> None:
 @spoil("CheXpert")
 def test_chexpert_excludes_what_it_is_told(copy: Path) -> None:
     everything = open_dataset("CheXpert", copy, exclude=[])
-    assert everything.left_out == {"train": 12}
-    assert "Pneumonia" not in " ".join(everything.remarks)
+    assert everything.excluded == {"train": 12}
+    assert "Pneumonia" not in " ".join(everything.notes)
     without = open_dataset("CheXpert", copy, exclude=["Pneumonia", "Edema"])
-    assert without.left_out == {"train": 20 + 4, "test": 2}
+    assert without.excluded == {"train": 20 + 4, "test": 2}
     for wrong in ("Pneumonia", ["Pneumonia", "Cough"]):
         with pytest.raises(InputError, match=r"CheXpert: `?exclude`? is .*list"):
             open_dataset("CheXpert", copy, exclude=wrong)
@@ -123,7 +123,7 @@ def test_chexpert_without_its_small_part(copy: Path) -> None:
     (copy / SMALL_ARCHIVE / "valid.csv").unlink()
     dataset = open_dataset("CheXpert", copy)
     assert {r.split for r in dataset} == {"train"}
-    assert "no valid.csv: no test part" in dataset.remarks[-1]
+    assert "no valid.csv: no test set" in dataset.notes[-1]
 
 
 @spoil("CheXpert")
@@ -195,7 +195,7 @@ def test_mura_without_validation_part_and_with_other_prefix(copy: Path) -> None:
         path.write_text(path.read_text().replace("MURA-v1.1/", ""))
     dataset = open_dataset("MURA", copy)
     assert len(dataset) == 24
-    assert "no valid part" in dataset.remarks[0]
+    assert "no valid set" in dataset.notes[0]
     assert np.ptp(dataset.image(dataset.records[0])) > 100
 
 

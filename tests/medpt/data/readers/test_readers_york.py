@@ -39,7 +39,7 @@ def test_york_default_is_one_frame_of_all_slices(copies: Path) -> None:
     assert len(dataset) == 5 * 8
     assert {r.meta["t"] for r in dataset} == {0}
     assert Counter(bool(dataset.mask(r).any()) for r in dataset) == {True: 30, False: 10}
-    assert dataset.remarks == (
+    assert dataset.notes == (
         f"{dataset.root}/manual_seg/manual_seg_32points_pat4.mat: 6 cells name the epicardium first: swapped",
     )
 
