@@ -1,0 +1,85 @@
+"""Cells of a comparison group as the estimator takes them, and what a group says that it lacks."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_cells import cells, trial
+
+from grid.results import groups
+from grid.results.groups import ComparedGroup
+from medpt import influence
+
+IMAGES = 12
+
+
+def _stored(folder: Path, name: str, images: int = IMAGES, patients: list[int] | None = None) -> str:
+    confusions = np.random.default_rng(len(name)).integers(1, 30, (images, 2, 2))
+    arrays = {"confusions": confusions} | ({} if patients is None else {"patients": np.array(patients)})
+    np.savez(folder / f"{name}.npz", **arrays)
+    return str(folder / f"{name}.npz")
+
+
+def _compared(*trials: dict[str, object]) -> ComparedGroup:
+    (found,) = groups.compared_groups(cells(*trials)).values()
+    return found
+
+
+def _described(found: ComparedGroup) -> str:
+    return found.describe(found.estimate([found.weights((found.cells[0].key, 1.0))]))
+
+
+def test_cells_without_a_finished_repeat_are_in_no_group() -> None:
+    assert groups.compared_groups(cells(trial(0, None, "failed"))) == {}
+    found = _compared(trial(0, 0.5), trial(0, None, "missing", initialization="ISIC2019"))
+    assert [cell.key.initialization for cell in found.cells] == ["random"]
+
+
+def test_variance_of_one_seed_is_that_of_the_mean_over_test_images(tmp_path: Path) -> None:
+    path = _stored(tmp_path, "a")
+    found = _compared(trial(0, 0.5, items=path))
+    values = 100 * influence.mean_iou_influence(np.load(path)["confusions"])
+    assert found.estimate([[1.0]]).variance[0] == pytest.approx(values.var(ddof=1) / IMAGES)
+    assert (found.images, found.patients, _described(found)) == (IMAGES, None, groups.ITEMS_ALONE)
+
+
+def test_images_of_one_patient_count_together(tmp_path: Path) -> None:
+    patients = [n // 3 for n in range(IMAGES)]
+    path = _stored(tmp_path, "a", patients=patients)
+    found = _compared(trial(0, 0.5, items=path))
+    values = 100 * influence.mean_iou_influence(np.load(path)["confusions"])
+    sums = values.reshape(4, 3).sum(1)
+    assert found.patients == 4
+    assert found.estimate([[1.0]]).variance[0] == pytest.approx(4 / 3 * (sums**2).sum() / IMAGES**2)
+
+
+def test_seeds_alone_where_no_items_are_stored() -> None:
+    values = [0.50, 0.52, 0.57]
+    found = _compared(*(trial(n, value) for n, value in enumerate(values)))
+    assert found.estimate([[1.0]]).variance[0] == pytest.approx(1e4 * np.var(values, ddof=1) / 3)
+    assert _described(found) == groups.SEEDS_ALONE
+
+
+def test_seeds_alone_where_runs_were_tested_on_different_items(tmp_path: Path) -> None:
+    one, other = (_stored(tmp_path, str(images), images=images) for images in (IMAGES, IMAGES + 1))
+    found = _compared(trial(0, 0.5, items=one), trial(1, 0.6, items=other))
+    assert _described(found) == groups.OTHER_ITEMS
+    assert found.images is None
+
+
+def test_one_run_without_items_is_named(tmp_path: Path) -> None:
+    found = _compared(trial(0, 0.5, items=_stored(tmp_path, "a")), trial(1, 0.6, items=None))
+    assert _described(found) == "seeds alone where a run has no test items stored"
+
+
+def test_no_interval_without_items_and_repeats() -> None:
+    assert _described(_compared(trial(0, 0.5))) == groups.NO_SPREAD
+
+
+def test_seeds_of_survival_are_repeated_splits() -> None:
+    rows = [trial(n, None, architecture="cox", c_index=c) for n, c in enumerate([0.5, 0.6, 0.64])]
+    found = _compared(*rows)
+    factor = 1 / 3 + 0.2 / 0.8  # Nadeau and Bengio 2003: 1/K + n_test / n_train
+    variance = 1e4 * np.var([0.5, 0.6, 0.64], ddof=1)
+    assert found.estimate([[1.0]]).variance[0] == pytest.approx(variance * factor)
+    assert _described(found) == groups.SPLITS
