@@ -61,7 +61,7 @@ def test_weightings_are_those_of_the_specification() -> None:
 
 
 def test_defaults_are_known_weightings() -> None:
-    assert set(DEFAULT_WEIGHTING) == {"classification", "segmentation"}
+    assert set(DEFAULT_WEIGHTING) == {"classification", "multilabel", "segmentation"}
     assert set(DEFAULT_WEIGHTING.values()) <= set(WEIGHTINGS)
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,10 +32,11 @@ def network(seed: int = 0) -> nn.Module:
     )
 
 
+@dataclass(frozen=True)
 class Certain(Classify):
     """Watches the mean score of the true class, which no two weights share."""
 
-    metric = "certainty"
+    metric: str = "certainty"
 
     def evaluate(self, model: nn.Module, batches: Any) -> Iterator[tuple[str, float]]:
         softmax, labels = scores(model, batches)
