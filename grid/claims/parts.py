@@ -21,13 +21,13 @@ OF_PRETRAININGS = ("svcca", "gabor")  # measures that vary with the pre-training
 LARGEST = 3.0  # seed standard deviations that a part must be able to find
 
 MISSING, NO_NUMBERS = "cells are missing", "the paper printed no numbers"
-ONE_PRETRAINING = "each source has one pre-training"
+ONE_PRETRAINING = "of each source one pre-training is analysed"
 NOT_REPEATED = "no seed is repeated"
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """`upper` should be above `lower`, or near it; of candidates, those with the highest means."""
+    """`upper` should be above `lower`, or near it; of several candidates, the best are shown."""
 
     source: str
     model: str
