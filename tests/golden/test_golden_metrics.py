@@ -44,4 +44,5 @@ def test_smallest_grid_has_the_same_metrics_and_steps(fresh: dict[str, dict[str,
 @pytest.mark.skipif(processor() != PROCESSOR, reason=f"numbers of {PROCESSOR}, not of {processor()}")
 @pytest.mark.parametrize("unit", NUMBERS)
 def test_smallest_grid_has_the_same_numbers(fresh: dict[str, dict[str, float]], unit: str) -> None:
-    assert fresh[unit] == pytest.approx(NUMBERS[unit], abs=TOLERANCE, rel=0)
+    found = {name: value for name, value in fresh[unit].items() if name in NUMBERS[unit]}
+    assert found == pytest.approx(NUMBERS[unit], abs=TOLERANCE, rel=0)

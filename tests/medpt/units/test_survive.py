@@ -63,7 +63,7 @@ def test_slides_that_cannot_be_used_are_listed_with_their_reason(dataset: Datase
     assert "not a slide that can be read" in problems[UNREADABLE]
     assert "no valid patch (" in problems[HALF_EMPTY]
     assert UNKNOWN not in cohort.patients
-    assert any("slides left out: no survival of their patient" in note for note in dataset.notes)
+    assert any("slides excluded: no survival of their patient" in note for note in dataset.notes)
     assert {*cohort.patients} == {record.patient_id for record in dataset}
     assert len(cohort.patients) == PATIENTS
 
