@@ -88,18 +88,19 @@ def is_confirmed(console: Console) -> bool:
 
 
 def wait_for_holders(store: Store, digests: list[str], console: Console) -> None:
-    """Wait until no process is at work on any of the units. Raises InputError where one goes on.
+    """Wait until no process runs any of the units. Raises InputError if one still does after a lease's time.
 
-    A process of another machine is at work until it was silent for the time of a lease.
+    A process of another machine counts as running until it has been silent for the time of a lease.
     """
     unfinished = [digest for digest in digests if not store.is_finished(digest)]
     until = time.monotonic() + store.leases.seconds + 1
     notified = False
     while held := [digest for digest in unfinished if store.leases.is_held(digest)]:
         if time.monotonic() > until:
-            raise InputError(f"nothing was removed: a process is at work on {held[0][:12]} of {store.out}")
+            running = f"a process runs unit {held[0][:12]} of {store.out}"
+            raise InputError(f"nothing was removed: {running}; try again when it has ended")
         if not notified:
             units = cli.count(len(held), "unit")
-            console.print(f"waiting up to {store.leases.seconds:g} s for who works on {units}")
+            console.print(f"waiting up to {store.leases.seconds:g} s for processes that run {units}")
             notified = True
         time.sleep(1)

@@ -100,7 +100,7 @@ def sockets(folder: str) -> Finding:
 
 
 def temporary(folder: str) -> Finding:
-    """Check that `folder` for temporary files can be written and has room for Ray's logs."""
+    """Check that `folder` for temporary files can be written and has space for Ray's logs."""
     free = shutil.disk_usage(folder).free
     if not os.access(folder, os.W_OK | os.X_OK):
         return Finding(False, f"TMPDIR {folder} cannot be written: set another one")

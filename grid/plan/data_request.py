@@ -1,4 +1,4 @@
-"""Which data a trial asks for: a target with its test set, or a source, which is prepared whole."""
+"""Which data a trial asks for: a target with its test set, or a source with all its images."""
 
 from dataclasses import dataclass
 
@@ -13,16 +13,16 @@ from medpt.specs import SUPERVISED, Prepare
 class DataRequest:
     """One dataset that is to be prepared.
 
-    `roi` is the side in pixels of the square around the optic disc. `whole` trains on every image: the test
-    set of a source is seen by nobody, and no target decides which images its sources have. `fold` numbers
-    repeated splits by patient.
+    `roi` is the side in pixels of the square around the optic disc. With `all_images` there is no test set:
+    nobody tests a source, and no target decides which images its sources have. `fold` numbers repeated splits
+    by patient.
     """
 
     dataset: str
     sample_size: int | None = None
     at_most: int | None = None
     roi: int | None = None
-    whole: bool = False
+    all_images: bool = False
     fold: int | None = None
 
     @property
@@ -47,8 +47,8 @@ def source_data(request: PretrainRequest) -> tuple[DataRequest, ...]:
     size, collection = request.sample_size, COLLECTIONS.get(request.initialization)
     if collection:
         at_most = size or collection.at_most
-        return tuple(DataRequest(name, at_most=at_most, whole=True) for name in request.datasets)
-    return tuple(DataRequest(name, size, whole=True) for name in request.datasets)
+        return tuple(DataRequest(name, at_most=at_most, all_images=True) for name in request.datasets)
+    return tuple(DataRequest(name, size, all_images=True) for name in request.datasets)
 
 
 def preparation(
@@ -69,7 +69,7 @@ def preparation(
         dataset=request.dataset,
         fingerprint=fingerprint,
         pipeline=pipeline,
-        split="all" if request.whole else split,
+        split="all" if request.all_images else split,
         options=entry.options,
         sample_size=request.sample_size,
         at_most=request.at_most,

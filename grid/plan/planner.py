@@ -240,13 +240,13 @@ class Planner:
 
     def add_coordinates(self, dataset: str, sample_size: int | None, analysis: Analysis) -> str:
         # With a sample size, such as "CheXpert-20k", it is the source of that name
-        request = DataRequest(dataset, sample_size, whole=sample_size is not None)
+        request = DataRequest(dataset, sample_size, all_images=sample_size is not None)
         data = self.add_data(request, analysis.settings)
         spec = Coordinates(dataset, data, options=analysis.options)
         return self.add(spec, f"cmd · {dataset}")
 
     def add_svcca(self, request: PretrainRequest, analysis: Analysis) -> str:
-        data = [DataRequest(name, size, whole=True) for name, size in analysis.datasets]
+        data = [DataRequest(name, size, all_images=True) for name, size in analysis.datasets]
         probes = tuple(self.add_data(each, analysis.settings) for each in data)
         weights = self.analysed_weights(request)
         spec = Svcca(request.label, weights, request.backbone, probes, **analysis.options)

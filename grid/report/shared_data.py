@@ -52,7 +52,7 @@ class OwnCopies:
 
 
 def own_copies(stored: StoredSpace) -> list[OwnCopies]:
-    """Compare the training and the test set of each target; targets that share nothing are left out."""
+    """Compare the training and the test set of each target; targets that share nothing are excluded."""
     data = dict.fromkeys(spec.data for _, spec in stored.units_of(Finetune))
     found = [_own_copies(stored, digest) for digest in data if digest in stored.finished]
     return [own for own in found if own and (own.pairs or own.patients or own.note)]

@@ -66,13 +66,13 @@ class Runs:
 class Layout:
     """Which cell and which pre-training the R runs of a group are of.
 
-    `cell` (R,) and `unit` (R,) number the cells and the pre-trainings within cells, `owner` (U,) gives the
-    cell of each such pre-training.
+    `cell` (R,) and `unit` (R,) number the cells and the pre-trainings within cells, `cell_of_unit` (U,)
+    gives the cell of each such pre-training.
     """
 
     cell: NDArray[np.int64]
     unit: NDArray[np.int64]
-    owner: NDArray[np.int64]
+    cell_of_unit: NDArray[np.int64]
 
     @cached_property
     def sizes(self) -> NDArray[np.int64]:
@@ -82,7 +82,7 @@ class Layout:
     @cached_property
     def pretrainings(self) -> NDArray[np.int64]:
         """Pre-trainings of each cell, (cells,)."""
-        return np.bincount(self.owner)
+        return np.bincount(self.cell_of_unit)
 
     @cached_property
     def weights(self) -> Floats:
@@ -164,8 +164,8 @@ def _between_pretrainings(layout: Layout, raw: Floats) -> tuple[float, float]:
     if not df:
         return 0.0, 0.0
     means = np.bincount(layout.unit, raw) / layout.sizes
-    rest = means - (np.bincount(layout.owner, means) / count)[layout.owner]
-    squares = np.bincount(layout.owner, rest**2) / (count * layout.squared_weights)
+    rest = means - (np.bincount(layout.cell_of_unit, means) / count)[layout.cell_of_unit]
+    squares = np.bincount(layout.cell_of_unit, rest**2) / (count * layout.squared_weights)
     return float(squares.sum()) / df, df
 
 

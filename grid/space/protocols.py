@@ -22,7 +22,7 @@ DIGITS = 8
 
 
 def headline_metric(target: str, settings: Settings) -> str:
-    """Return the metric that chooses a target's weights and stands in its tables.
+    """Return the metric that chooses a target's weights and is shown in its tables.
 
     Wen et al. 2021 take the micro-averaged AUC of classes, which rewards the shares of the classes.
     """
@@ -78,7 +78,7 @@ def describe_difference(protocols: Mapping[str, Values], hashes: Iterable[str]) 
 def _pretraining(settings: Settings, names: tuple[str, ...]) -> dict[str, Any]:
     """A collection is validated on the protocol's fraction, a single dataset on its own where it has one.
 
-    With labels a source is prepared whole, whatever its `split` as a target.
+    With labels all images of a source are prepared, whatever its `split` as a target.
     """
     keys = ("pipeline", "options") + (("validation_fraction",) if len(names) == 1 else ())
     entries = {name: asdict(settings.of(name)) for name in names}

@@ -79,7 +79,7 @@ class Trial:
     task: str = ""
     protocol: str = ""  # names the settings that its result depends on: grid/space/protocols.py
     source_protocol: str = ""  # the same of its pre-training; "" where the grid trains none
-    headline: str = ""  # the metric that chooses its weights and stands in its tables
+    headline: str = ""  # the metric that chooses its weights and is shown in its tables
     pretrain_seed: int | None = None  # of its pre-training; None where the grid trains none
     fold: int | None = None  # of repeated splits by patient; None where there is one split
     settings: Settings = field(repr=False, compare=False, default=Settings())

@@ -219,7 +219,7 @@ class BucketBackend:
         yield
 
     def in_use(self) -> AbstractContextManager[None]:
-        """Lock nothing: leases alone tell which units are at work."""
+        """Lock nothing: leases alone show which units are running."""
         return nullcontext()
 
     unused = in_use

@@ -79,7 +79,7 @@ class Leases:
         return max((int(Path(name).stem) for name in names), default=0)
 
     def is_held(self, digest: str) -> bool:
-        """Return whether a process may be at work on a unit.
+        """Return whether a process may be running a unit.
 
         One of another machine counts as gone after `seconds` of silence between two calls.
         """

@@ -1,4 +1,4 @@
-"""`python -m medpt.data`: what datasets are known, is my copy whole, make shards, write synthetic data.
+"""`python -m medpt.data`: what datasets are known, is my copy complete, make shards, write synthetic data.
 
 Exit codes of `check`: 0 complete, 2 with problems, 3 a sound copy of a part of the published images.
 """
@@ -36,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--data", metavar="DIR", type=Path, help="with your own datasets below it")
 
     command = commands.add_parser(
-        "check", help="is this copy whole: counts, every image, patients of the split"
+        "check", help="is this copy complete: counts, every image, patients of the split"
     )
     command.add_argument("name", metavar="NAME")
     command.add_argument("folder", metavar="DIR", type=Path, help="the dataset's folder, as downloaded")

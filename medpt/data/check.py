@@ -1,4 +1,4 @@
-"""Is a copy of a dataset whole? First what the files' names, tables and sizes say, then every pixel.
+"""Is a copy of a dataset complete? First what the files' names, tables and sizes say, then every pixel.
 
 What makes a copy unfit is a problem. What is only strange is a note: identical images are in some datasets
 as they were published.

@@ -1,4 +1,4 @@
-"""What a file tells of an image without its pixels: bytes, height, width, and the quality of a JPEG.
+"""Facts about an image file that need no pixels: bytes, height, width, and the quality of a JPEG.
 
 Controls look whether these alone predict the labels. They are kept with the prepared images, which lose them.
 """
@@ -33,7 +33,7 @@ def jpeg_quality(path: Path) -> float:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=("JPEG",)) as image:
             tables = getattr(image, "quantization", None) or {}
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
         return float("nan")

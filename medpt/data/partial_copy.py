@@ -40,7 +40,7 @@ def is_synthetic(root: Path) -> bool:
 
 
 def images_by_part(dataset: Dataset) -> Counter[str]:
-    """Count the images of each part, with the sound ones that the reader leaves out on purpose."""
+    """Count the images of each split, with the sound ones that the reader excludes on purpose."""
     found = Counter[str](record.split or "train" for record in dataset)
     found.update(dataset.excluded)
     return found

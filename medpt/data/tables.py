@@ -124,7 +124,7 @@ def sheet_rows(path: Path, columns: Sequence[str], problems: list[str]) -> Itera
             yield number, dict(zip(header, cells, strict=False))
 
 
-def whole(value: Any) -> int | None:
+def whole_number(value: Any) -> int | None:
     """The whole number in a cell (3, 3.0, '3'), or None: Excel keeps numbers as floats."""
     try:
         number = float(value)

@@ -54,7 +54,7 @@ def fit(
 
 
 def macro_auc_of_known(scores: Floats, labels: NDArray[Any]) -> float:
-    """Mean AUC over classes; labels (N,), or (N, K) of 1, 0 and nan, of which an AUC leaves out the nan."""
+    """Mean AUC over classes; labels (N,), or (N, K) of 1, 0 and nan, of which an AUC ignores the nan."""
     return macro_auc(scores, labels) if labels.ndim == 1 else findings_macro_auc(scores, labels)
 
 

@@ -84,7 +84,7 @@ def numbers(loader: Loader) -> Iterator[tuple[str, Floats]]:
     """Yield the names and values (N,) of what is known of each image without its content; nan where unknown.
 
     `order of files` is the place of an image in its split, from 0 to 1, by the name of its file without its
-    folder, which often is the class. Numbers that are the same for all images are left out.
+    folder, which often is the class. Numbers that are the same for all images are excluded.
     """
     index = loader.index
     ids: list[str] = index.ids.tolist()

@@ -1,4 +1,4 @@
-"""What no source precedes has the numbers that version 0.3.1 gave; sources are prepared whole since.
+"""What no source precedes has the numbers that version 0.3.1 gave; all images of sources are since prepared.
 
 The numbers are those of `store-0.3.1`; the fresh ones come from the run that all tests share. Training is
 reproducible bit for bit on one type of processor only: without AVX2 the same grid differs by 0.006 in mean

@@ -31,7 +31,7 @@ class Rerun:
 def rerun(tmp_path_factory: pytest.TempPathFactory) -> Rerun:
     """Copy the store, write the synthetic data again, and run the trials without a source; needs no Ray.
 
-    Sources are prepared whole since, so that their trials would run again.
+    All images of sources are prepared since, so that their trials would run again.
     """
     folder = tmp_path_factory.mktemp("store")
     out = Path(shutil.copytree(STORE, folder / "out"))

@@ -150,7 +150,7 @@ def test_nothing_is_removed_while_a_process_works_on_a_unit(store: Store, before
     at_work = Store(store.out, lease_seconds=0.5)
     lease = at_work.claim(digest)
     assert lease is not None
-    with at_work.leases.held(lease), pytest.raises(InputError, match="at work"):
+    with at_work.leases.held(lease), pytest.raises(InputError, match="a process runs unit"):
         clean_up(after, at_work, yes=True)
     assert store.folder(digest).is_dir()
     clean_up(after, at_work, yes=True)

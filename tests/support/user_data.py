@@ -3,9 +3,12 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
+from medpt.data import open_dataset
 from medpt.data.card import FILE
+from medpt.errors import InputError
 
 RNG = np.random.default_rng(0)
 CLASSIFIED = {
@@ -38,3 +41,10 @@ def write_card(folder: Path, facts: dict[str, str], table: str = "") -> Path:
         (folder / "labels.csv").write_text(table)
     (folder / FILE).write_text("".join(f"{key}: {value}\n" for key, value in facts.items()))
     return folder
+
+
+def complaints(folder: Path, name: str = "Clinic") -> list[str]:
+    """Return the problems for which a dataset is refused."""
+    with pytest.raises(InputError) as caught:
+        open_dataset(name, folder)
+    return caught.value.problems

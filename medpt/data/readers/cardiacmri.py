@@ -3,7 +3,7 @@
 `sol_yxzt_pat<N>.mat` holds a volume (y, x, z, t), `manual_seg_32points_pat<N>.mat` a cell (z, t) of either a
 scalar below zero (nobody drew) or 65 rows: 32 endocardial points, a separator, 32 epicardial points, each
 (x, y) in MATLAB's coordinates from 1. Folders differ by who unpacked them and do not matter. Where the
-contours stand in the other order, which their areas tell, they are swapped, and a note counts them.
+contours stand in the other order, which their areas show, they are swapped, and a note counts them.
 """
 
 import os

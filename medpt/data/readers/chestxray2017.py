@@ -1,9 +1,9 @@
 """ChestXRay2017: `<subset>/<class>/<name>.jpeg`, in the trees of Mendeley version 2, version 3 and Kaggle.
 
 Kaggle's `val` was cut from `train` and counts as train. Files are grey, 283 of them stored as RGB: all become
-grey. Numbers of persons restart in each folder, so patients are told apart by subset and class; a normal case
-of series `IM` and one of `NORMAL2-IM` with the same number count as one patient, because nothing says that
-they are two.
+grey. Numbers of persons restart in each folder, so patients are identified by subset and class too; a
+normal case of series `IM` and one of `NORMAL2-IM` with the same number count as one patient, because nothing
+says that they are two.
 """
 
 import re
@@ -60,7 +60,7 @@ def _subset(card: DatasetCard, top: Path, subset: str, problems: list[str]) -> I
             match = NAMES[name].match(path.name)
             if match is None:
                 problems.append(
-                    f"{path}: its name does not tell the patient; accepted: as published, {EXAMPLES[name]}"
+                    f"{path}: its name does not contain the patient; accepted: as published, {EXAMPLES[name]}"
                 )
             else:
                 yield _record(card, path.relative_to(top).as_posix(), subset, label, match)

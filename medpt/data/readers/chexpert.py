@@ -3,7 +3,7 @@
 The paper says "2 classes" and no rule. Here: an image in which an excluded finding is positive or uncertain
 leaves; `No Finding` is class 0; another finding that is positive makes class 1 (Support Devices is no
 finding); what is only uncertain, or has nothing positive, leaves. CheXpert-14 has the findings one by one
-(medpt.data.readers.chexpert_findings). Views are told by the file name's end, not by its number.
+(medpt.data.readers.chexpert_findings). The end of a file's name is its view; the number is not.
 
 train.csv is the training set; valid.csv (radiologists' labels) the test set. The hidden test set, published
 later in another layout, is not read.

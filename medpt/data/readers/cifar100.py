@@ -1,7 +1,7 @@
 """CIFAR-100, python version: pickles of pixel rows, read without running anything that they contain.
 
 Three files in a folder, or the archive that holds them, read in place. Whatever they are, the unpickler
-allows numpy arrays and nothing else. Whether they are the published ones is told by their md5: others are
+allows numpy arrays and nothing else. Their md5 shows whether they are the published ones: others are
 read too, and a note says so.
 """
 
@@ -134,7 +134,7 @@ def _strings(value: dict[str, Any], key: str, path: Path) -> list[str]:
 
 
 def _names(subset: dict[str, Any], split: str) -> list[str]:
-    """The original file names tell images apart; `split` keeps a name that both subsets use apart."""
+    """The original file names identify images; `split` keeps a name that both subsets use apart."""
     names = subset.get("filenames") or range(len(subset["data"]))
     return [f"{split}/{_text(name)}" for name in names]
 

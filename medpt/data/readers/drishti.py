@@ -1,8 +1,8 @@
 """DRISHTI-GS: optic cup or disc, as four experts drew them, averaged into a soft map.
 
-The test set's truth is in `Test_GT`, the training set's in `GT`; images lie flat, or one folder deeper. A
-test set without truth is excluded with a note. The disc's centre, for cropping around it, is told for the
-training set only: of the test set it would be truth.
+The test set's masks are in `Test_GT`, the training set's in `GT`; images lie flat, or one folder deeper. A
+test set without masks is excluded with a note. The disc's centre, for cropping around it, is given for the
+training set only: of the test set it would come from the masks.
 """
 
 import re

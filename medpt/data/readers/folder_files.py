@@ -2,8 +2,7 @@
 
 A name is looked for as it is, then without its suffix, then as people and systems spell it: composed or
 decomposed Unicode, `\\` for `/`, other case, with the folder's own name in front; a name without folders
-also in folders below. What is not found is told
-with what is there in its place.
+also in folders below. A message about a missing file lists what is there in its place.
 """
 
 import unicodedata

@@ -3,7 +3,7 @@
 The owner calls the masks automatic: they are no reference standard. Scans and masks are joined by their
 series UID, because not everybody downloads all ten subsets, and each is turned upright by its own header.
 The subset is the official fold and stands in `meta`. LUNA16 names series, not patients: a `metadata.csv` of
-LIDC-IDRI beside the subsets (columns `Series UID`, `Subject ID`) tells which series are one patient's.
+LIDC-IDRI beside the subsets (columns `Series UID`, `Subject ID`) shows which series are one patient's.
 """
 
 import re

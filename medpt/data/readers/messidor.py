@@ -16,7 +16,7 @@ from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record
 from medpt.data.decode import read_image
 from medpt.data.locate import files, find_root, folders, walk
-from medpt.data.tables import sheet_rows, whole
+from medpt.data.tables import sheet_rows, whole_number
 
 ANNOTATION = re.compile(r"annotation[ _]?base\d\d\.xlsx?", re.IGNORECASE)
 BASE = re.compile(r"base[1-3][1-4]", re.IGNORECASE)
@@ -58,7 +58,7 @@ def open(card: DatasetCard, root: Path, errata: bool = True) -> Dataset:
     corrected = 0
     for place, row in _annotations(top, problems):
         name = Path(str(row[NAME]).strip()).stem
-        grade, oedema = whole(row[GRADE]), whole(row[OEDEMA])
+        grade, oedema = whole_number(row[GRADE]), whole_number(row[OEDEMA])
         if grade is None or grade not in range(4) or oedema not in range(3):
             problems.append(
                 f"{place}: grade {row[GRADE]!r}, oedema {row[OEDEMA]!r}; accepted: 0 to 3, 0 to 2"

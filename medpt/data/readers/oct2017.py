@@ -73,7 +73,7 @@ def _subset(card: DatasetCard, top: Path, subset: str, problems: list[str]) -> I
             match = NAME.fullmatch(path.name)
             if match is None or match[1].upper() != kind:
                 problems.append(
-                    f"{path}: its name does not tell class and patient; accepted: {kind}-1016042-1.jpeg"
+                    f"{path}: its name does not contain class and patient; accepted: {kind}-1016042-1.jpeg"
                 )
                 continue
             name = str(path)[prefix:].replace("\\", "/")

@@ -5,7 +5,7 @@ from pathlib import Path
 from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.readers import refuge
-from medpt.data.tables import sheet_rows, whole
+from medpt.data.tables import sheet_rows, whole_number
 
 NAME = "ImgName"
 COLUMNS = ("Glaucoma Label", "Label(Glaucoma=1)")  # of the validation set's sheet, and of the test set's
@@ -51,7 +51,7 @@ def _sheets(found: refuge.Files, letter: str, problems: list[str]) -> dict[str, 
             name = Path(str(cells.get(NAME, ""))).stem.upper()
             if column is None or not name.startswith(letter):
                 continue
-            label = whole(cells[column])
+            label = whole_number(cells[column])
             if label not in (0, 1) or label is None:
                 problems.append(f"{path}, row {row}: {column} is {cells[column]!r}; accepted: 0, 1")
             else:

@@ -1,7 +1,7 @@
 """The files of STARE, from which diagnoses and vessels are read: photographs as `im0001.ppm` or `.ppm.gz`.
 
 The publisher's archives have no folders inside and share names: im0001.ppm of all-images.zip and
-im0001.ppm.gz of stare-images.tar show one eye. They are told apart by the folders that they were unpacked
+im0001.ppm.gz of stare-images.tar show one eye. They are distinguished by the folders that they were unpacked
 into: the photographs of all-images lie in the folder that holds most.
 """
 

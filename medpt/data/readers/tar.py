@@ -67,7 +67,7 @@ def _entries(handle: int, whole: Member, name: str) -> Iterator[Member]:
 
 
 def _harmless(handle: int, pax: Member) -> bool:
-    """Whether an extended header tells times and owners only: no other name, no other size."""
+    """Whether an extended header has times and user names only: no other name, no other size."""
     text = os.pread(handle, MAX_PAX, pax.at)
     return (
         pax.size < MAX_PAX and b" path=" not in text and b" size=" not in text and b" GNU.sparse" not in text

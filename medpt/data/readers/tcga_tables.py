@@ -32,7 +32,7 @@ FACTS = {  # what may be absent
 GRADES = "grade_data.csv"
 DAYS_A_YEAR = 365.25
 MISSING = ("", "'--", "--", "not reported", "unknown", "nan", "na", "n/a", "none", "null")
-ENOUGH = 20  # patients from which on the share of deaths tells something
+ENOUGH = 20  # patients from which on the share of events is informative
 
 
 @dataclass(frozen=True)

@@ -202,7 +202,7 @@ def test_partial_copies_change_no_unit() -> None:
 
 
 def test_target_never_changes_a_source(tmp_path: Path) -> None:
-    """A source is prepared whole, also where it is a target with another split."""
+    """All images of a source are prepared, also where it is a target with another split."""
     block = (
         "experiments:\n  - {initialization: [ISIC2019, CIFAR-100], target: [ISIC2019, DRIVE], seed: [0]}\n"
     )

@@ -37,7 +37,7 @@ CHANGES = {  # a setting: whether random weights, then a source, are another tri
     "datasets: {DRIVE: {validation_fraction: 0.2}}": (False, False),
     "datasets: {ISIC2019: {validation_fraction: 0.2}}": (False, True),
     "datasets: {ISIC2019: {pipeline: resize(32)}}": (False, True),
-    "datasets: {ISIC2019: {split: random}}": (False, False),  # a source is prepared whole
+    "datasets: {ISIC2019: {split: random}}": (False, False),  # all images of a source are prepared
     "datasets: {HRF: {pipeline: resize(32)}}": (False, False),
     "survival: {deepattnmisl: {}}": (False, False),
 }

@@ -11,7 +11,7 @@ from medpt.data import open_dataset
 from medpt.data.decode import opencv
 from medpt.data.locate import locate
 from medpt.data.readers import refuge_od, stare
-from medpt.data.tables import sheet_rows, whole
+from medpt.data.tables import sheet_rows, whole_number
 
 pytestmark = pytest.mark.real
 
@@ -103,8 +103,8 @@ def test_messidor_table_of_the_owner(real: Path) -> None:
     assert problems == []
     named = [row for _, row in rows if str(row["Image name"]).endswith(".tif")]
     assert len(named) == 32
-    assert {whole(row["Retinopathy grade"]) for row in named} <= {0, 1, 2, 3}
-    assert {whole(row["Risk of macular edema"]) for row in named} <= {0, 1, 2}
+    assert {whole_number(row["Retinopathy grade"]) for row in named} <= {0, 1, 2, 3}
+    assert {whole_number(row["Risk of macular edema"]) for row in named} <= {0, 1, 2}
     assert named[2]["Ophthalmologic department"] == "Service Ophtalmologie Lariboisière"
     assert (named[2]["Retinopathy grade"], named[2]["Risk of macular edema"]) == (3, 1)
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medpt.data.tables import csv_rows, sheet_rows, whole
+from medpt.data.tables import csv_rows, sheet_rows, whole_number
 from medpt.phantom.tables import Cell, write_xls, write_xlsx
 
 TEXT = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "Zs")), max_size=20)
@@ -63,7 +63,7 @@ def test_equal_rows_give_equal_bytes_and_long_tables_are_refused(tmp_path: Path)
     ],
 )
 def test_whole_numbers_of_cells(value: object, number: int | None) -> None:
-    assert whole(value) == number
+    assert whole_number(value) == number
 
 
 def test_csv_columns_by_name_and_short_lines(tmp_path: Path) -> None:

@@ -7,20 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from user_data import CLASSIFIED, MASKED, RNG, write_card, write_picture
+from user_data import CLASSIFIED, MASKED, RNG, complaints, write_card, write_picture
 
 from medpt.data import card, open_dataset, open_with_problems
 from medpt.data.preprocess import pipeline_of
-from medpt.errors import InputError
 from medpt.phantom.dicom import computed, resonance
 
 TWO = "image,label\n1,healthy\n2,glaucoma\n"
-
-
-def complaints(folder: Path, name: str = "Clinic") -> list[str]:
-    with pytest.raises(InputError) as caught:
-        open_dataset(name, folder)
-    return caught.value.problems
 
 
 def test_table_gives_labels_patients_and_splits(tmp_path: Path) -> None:
@@ -88,77 +81,6 @@ def test_unreadable_tables_are_refused(table: bytes, message: str, tmp_path: Pat
     (top / "labels.csv").write_bytes(table)
     write_picture(top / "images" / "1.png")
     assert message in complaints(top)[0]
-
-
-def masked(tmp_path: Path, mask: np.ndarray | Image.Image, suffix: str = ".png", **facts: str) -> Path:
-    top = write_card(tmp_path, MASKED | facts)
-    shape = (*np.asarray(mask).shape[:2], 3)
-    write_picture(top / "images" / "1.jpg", RNG.integers(0, 256, shape, np.uint8))
-    (mask if isinstance(mask, Image.Image) else Image.fromarray(mask)).save(top / "masks" / f"1{suffix}")
-    return top
-
-
-IDS = RNG.integers(0, 2, (5, 7)).astype(np.uint8)
-IDS[0, 0], IDS[0, 1] = 0, 1
-
-
-def only_mask(top: Path) -> np.ndarray:
-    dataset = open_dataset("Clinic", top)
-    return dataset.mask(dataset.records[0])
-
-
-def test_masks_of_class_numbers_are_unchanged(tmp_path: Path) -> None:
-    assert np.array_equal(only_mask(masked(tmp_path, IDS)), IDS)
-
-
-@pytest.mark.parametrize("mode", ["L", "RGB", "P"])
-def test_masks_of_grey_values_become_class_numbers(mode: str, tmp_path: Path) -> None:
-    grey = np.where(IDS == 1, 255, 0).astype(np.uint8)
-    grey[1, 1] = 100
-    values = "{vessel: 255, background: 0, ignore: 100}"
-    found = only_mask(masked(tmp_path, Image.fromarray(grey).convert(mode), values=values))
-    expected = IDS.copy()
-    expected[1, 1] = 255
-    assert found.dtype == np.uint8
-    assert np.array_equal(found, expected)
-
-
-@pytest.mark.parametrize(("mode", "suffix"), [("RGB", ".png"), ("P", ".gif"), ("RGBA", ".tif")])
-def test_masks_of_colours_become_class_numbers(mode: str, suffix: str, tmp_path: Path) -> None:
-    colours = np.array([[10, 20, 30], [200, 0, 7]], np.uint8)[IDS]
-    picture_ = Image.fromarray(colours)
-    picture_ = picture_.quantize(4) if mode == "P" else picture_.convert(mode)
-    values = "{background: [10, 20, 30], vessel: [200, 0, 7]}"
-    assert np.array_equal(only_mask(masked(tmp_path, picture_, suffix, values=values)), IDS)
-
-
-@pytest.mark.parametrize(
-    ("pixels", "values", "message"),
-    [
-        (IDS, "{background: 0, vessel: 255}", "1 values that no class has, such as 1; accepted: 0, 255"),
-        (np.stack([IDS] * 2 + [IDS * 2], 2), "{background: 0, vessel: 1}", "a mask in colour"),
-        (
-            np.stack([IDS] * 2 + [IDS * 2], 2),
-            "{background: [0, 0, 0], vessel: [1, 1, 1]}",
-            "such as [1, 1, 2]; accepted: [0, 0, 0], [1, 1, 1]",
-        ),
-    ],
-)
-def test_mask_values_without_class_are_refused(
-    pixels: np.ndarray, values: str, message: str, tmp_path: Path
-) -> None:
-    top = masked(tmp_path, pixels, values=values)
-    with pytest.raises(InputError) as caught:
-        only_mask(top)
-    assert message in str(caught.value)
-    assert str(top / "masks" / "1.png") in str(caught.value)
-
-
-def test_masks_below_the_images_are_not_read_as_images(tmp_path: Path) -> None:
-    top = write_card(tmp_path, MASKED | {"images": ".", "masks": "masks"})
-    write_picture(top / "1.png")
-    write_picture(top / "masks" / "1.png", IDS)
-    assert [(r.image_path, r.mask_path) for r in open_dataset("Clinic", top)] == [("1.png", "masks/1.png")]
 
 
 def test_dicom_is_read_in_hounsfield_units_or_as_stored(tmp_path: Path) -> None:
@@ -318,21 +240,6 @@ def test_images_beside_class_folders_are_told_in_one_line(tmp_path: Path) -> Non
     assert "no image lies in a folder that is called as its class" in problem
 
 
-@pytest.mark.parametrize(
-    "facts",
-    [
-        {"classes": "[vessel, background]", "values": "{background: 0, vessel: 255}"},
-        {"classes": "[vessel, Background]"},
-        {"classes": "[vessel, rest]", "values": "{rest: 0, vessel: 255}"},
-        {"classes": "[vessel, rest]", "values": "{rest: [0, 0, 0], vessel: [255, 0, 0]}"},
-    ],
-)
-def test_the_background_has_to_be_named_first(facts: dict[str, str], tmp_path: Path) -> None:
-    top = write_card(tmp_path, MASKED | facts)
-    write_picture(top / "images" / "1.png")
-    assert any("is the background, and `vessel` is named before it" in problem for problem in complaints(top))
-
-
 def test_a_linked_folder_of_images_is_read(tmp_path: Path) -> None:
     top = write_card(tmp_path / "clinic", CLASSIFIED, TWO)
     for number in "12":
@@ -356,11 +263,11 @@ def test_dicom_is_known_by_content_and_other_suffixes(name: str, tmp_path: Path)
 
 
 def test_a_name_that_is_not_utf8_is_printed_and_refused(tmp_path: Path) -> None:
-    top = write_card(tmp_path, MASKED)
+    top, ids = write_card(tmp_path, MASKED), np.eye(5, 7, dtype=np.uint8)
     for folder in ("images", "masks"):
-        write_picture(Path(os.fsdecode(os.fsencode(top / folder) + b"/M\xfcller_3.png")), IDS * 255)
-    write_picture(top / "images" / "1.png", IDS)
-    write_picture(top / "masks" / "1.png", IDS)
+        write_picture(Path(os.fsdecode(os.fsencode(top / folder) + b"/M\xfcller_3.png")), ids * 255)
+    write_picture(top / "images" / "1.png", ids)
+    write_picture(top / "masks" / "1.png", ids)
     found = complaints(top)
     assert len(found) == 2
     assert all("M\\xfcller_3.png: the name is not UTF-8" in problem for problem in found)

@@ -112,7 +112,7 @@ def test_chest_complaints_come_together_and_a_missing_part_is_a_note(copy: Path)
     shutil.rmtree(top / "test" / "NORMAL")
     text = problems("ChestXRay2017", copy)
     assert "COVID: not a class; accepted: NORMAL and PNEUMONIA" in text
-    assert "scan.jpeg: its name does not tell the patient" in text
+    assert "scan.jpeg: its name does not contain the patient" in text
     assert "test: no folder NORMAL" in text
     (top / "train" / "COVID").rmdir()
     (top / "train" / "NORMAL" / "scan.jpeg").unlink()

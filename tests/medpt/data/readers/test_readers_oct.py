@@ -67,7 +67,7 @@ def test_complaints(copy: Path) -> None:
     (top / "test" / "AMD").mkdir()
     shutil.rmtree(top / "test" / "DME")
     text = problems("OCT2017", copy)
-    assert "DME-7-1.jpeg: its name does not tell class and patient; accepted: CNV-1016042-1.jpeg" in text
+    assert "DME-7-1.jpeg: its name does not contain class and patient; accepted: CNV-1016042-1.jpeg" in text
     assert "CNV-7.jpeg: its name" in text
     assert "AMD: not a class; accepted: CNV, DME, DRUSEN, NORMAL" in text
     assert "test: no folder DME" in text
