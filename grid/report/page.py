@@ -103,7 +103,7 @@ def build(space: str, out: str | Path, tracking_uri: str | None = None) -> Path:
 
 
 def background_floors(frame: "pd.DataFrame") -> dict[Column, float]:
-    """The mean IoU, in per cent, of answering background everywhere; a fact of each target's test part."""
+    """The mean IoU, in per cent, of answering background everywhere; a fact of each target's test set."""
     floors: dict[Column, float] = {}
     if "background_miou" in frame.columns:
         known = frame.dropna(subset=["background_miou"])

@@ -35,7 +35,7 @@ def clinic(folder: Path) -> Path:
 
 
 def vessels(folder: Path) -> Path:
-    """Masks of 0, 255 and a little 128; the csv names the test part, and one mask of another name."""
+    """Masks of 0, 255 and a little 128; the csv names the test set, and one mask of another name."""
     rng, table = np.random.default_rng(1), ["image,mask,patient,split"]
     for number in range(100):
         part = "train" if number < 80 else "test"
