@@ -91,16 +91,16 @@ def quadratic_kappa(scores: Array, labels: Array) -> float:
 
     scores (N, K), of grades in their order; labels (N,) in 0..K-1. The prediction is the highest score, the
     first of equal ones. It is nan where all images have one grade and are predicted to have it. Cohen 1968,
-    Psychological Bulletin 70:213; equal to scikit-learn's cohen_kappa_score with weights="quadratic".
+    Psychological Bulletin 70:213.
     """
+    from sklearn.metrics import cohen_kappa_score
+
     scores, labels = _checked(scores, labels)
-    grades, predicted = np.arange(scores.shape[1]), scores.argmax(1)
-    weights = (grades[:, None] - grades) ** 2
-    counts = [np.bincount(values, minlength=len(grades)) for values in (labels, predicted)]
-    expected = counts[0] @ weights @ counts[1] / max(len(labels), 1) ** 2
-    if not expected:
+    predicted = scores.argmax(1)
+    if len(np.unique([labels, predicted])) < 2:
         return float("nan")
-    return _nan_if_bad(scores, float(1 - weights[labels, predicted].mean() / expected))
+    kappa = cohen_kappa_score(labels, predicted, labels=range(scores.shape[1]), weights="quadratic")
+    return _nan_if_bad(scores, float(kappa))
 
 
 def confusion_matrix(prediction: Array, target: Array, num_classes: int, ignore_index: int = IGNORE) -> Array:

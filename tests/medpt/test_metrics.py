@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from sklearn.metrics import cohen_kappa_score, roc_auc_score
 from sklearn.metrics import confusion_matrix as sklearn_confusion
+from sklearn.metrics import roc_auc_score
 
 from medpt import metrics
 from medpt.errors import InputError
@@ -169,12 +169,15 @@ def test_values_that_are_no_whole_numbers_are_refused(values: list[object], swap
 
 
 @given(st.integers(2, 5), st.integers(0, 2**32 - 1))
-def test_quadratic_kappa_is_that_of_scikit_learn(classes: int, seed: int) -> None:
+def test_quadratic_kappa_compares_squared_distances_with_those_of_all_pairs(classes: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     scores, labels = rng.random((30, classes)), rng.integers(0, classes, 30)
-    expected = cohen_kappa_score(labels, scores.argmax(1), labels=range(classes), weights="quadratic")
-    assert metrics.quadratic_kappa(scores, labels) == pytest.approx(expected)
+    predicted = scores.argmax(1)
+    found = np.mean([(a - b) ** 2 for a, b in zip(labels, predicted, strict=True)])
+    expected = np.mean([(a - b) ** 2 for a in labels for b in predicted])
+    assert metrics.quadratic_kappa(scores, labels) == pytest.approx(1 - found / expected)
 
 
 def test_quadratic_kappa_of_one_grade_is_undefined() -> None:
     assert np.isnan(metrics.quadratic_kappa(np.array([[0.9, 0.1], [0.8, 0.2]]), np.zeros(2, int)))
+    assert np.isnan(metrics.quadratic_kappa(np.empty((0, 2)), np.empty(0, int)))
