@@ -240,20 +240,20 @@ class _Seen:
 def _unlike(records: list[Record]) -> str:
     """In what identical images differ, as one should know before training on them."""
     labels = sorted({str(record.label) for record in records})
-    parts = sorted({str(record.split) for record in records})
-    told = [f"labels {' and '.join(labels)}"] if len(labels) > 1 else []
-    told += [f"parts {' and '.join(parts)}"] if len(parts) > 1 else []
-    return f" ({'; '.join(told)})" if told else ""
+    sets = sorted({SETS[record.split] if record.split else "unassigned" for record in records})
+    differences = [f"labels {' and '.join(labels)}"] if len(labels) > 1 else []
+    differences += [f"{' and '.join(sets)} set"] if len(sets) > 1 else []
+    return f" ({'; '.join(differences)})" if differences else ""
 
 
 def _shown(records: Iterable[Record], total: int, stream: TextIO) -> Iterator[Record]:
     """The records, with rate and time to go on `stream` now and then, and one line at the end."""
-    start = told = time.monotonic()
+    start = printed = time.monotonic()
     terminal = stream.isatty()
     for done, record in enumerate(records):
         now = time.monotonic()
-        if done and now - told > EVERY[terminal]:
-            rate, told = done / (now - start), now
+        if done and now - printed > EVERY[terminal]:
+            rate, printed = done / (now - start), now
             line = f"{done:,} of {total:,} decoded, {rate:.1f} a second, {(total - done) / rate:.0f} s to go"
             ends = ("\r", "\033[K") if terminal else ("", "\n")
             print(line.join(ends), end="", file=stream, flush=True)

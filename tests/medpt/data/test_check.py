@@ -1,4 +1,4 @@
-"""`check`: every planted fault is told in one run, a whole copy is told to be whole."""
+"""`check`: every planted fault is reported in one run; a complete copy is reported as complete."""
 
 import io
 import shutil
@@ -114,7 +114,7 @@ def spoiled(top: Path) -> list[str]:
     ]
 
 
-def test_a_whole_dataset_is_told_to_be_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_complete_dataset_is_reported_as_complete(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     written(tmp_path / "whole", "Whole", "{train: 16, test: 4}")
     assert main(["check", "whole", str(tmp_path)]) == 0
     output = capsys.readouterr()
@@ -128,7 +128,7 @@ def test_a_whole_dataset_is_told_to_be_whole(tmp_path: Path, capsys: pytest.Capt
     assert "20 images decoded in" in output.err
 
 
-def test_all_of_twenty_three_planted_faults_are_told_in_one_run(
+def test_all_of_twenty_three_planted_faults_are_reported_in_one_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     top = written(tmp_path / "spoiled", "Spoiled", "{train: 16, test: 5}")
@@ -144,7 +144,7 @@ def test_all_of_twenty_three_planted_faults_are_told_in_one_run(
         for line in said
         if "images decoded in" in line or line.endswith("problems") or line.startswith(table)
     ]
-    assert len(said) == len(expected) + len(ends), "told twice, or told what is no fault"
+    assert len(said) == len(expected) + len(ends), "reported twice, or reported what is no fault"
     assert "._19.png" not in output.out + output.err
 
 
@@ -239,7 +239,9 @@ def test_faults_planted_in_the_owners_layouts(
     assert not missing, output.err
 
 
-def test_what_needs_no_decoding_is_told_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_needs_no_decoding_is_reported_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     top = written(tmp_path / "large", "Large", "{train: 1, test: 4}")
     dataset = open_with_problems("Large", top)
     monkeypatch.setattr(type(dataset), "image", lambda *_: pytest.fail("decoded"))
@@ -253,8 +255,8 @@ def test_identical_images_with_unlike_labels_say_so(tmp_path: Path) -> None:
     pair = (replace(first, label=0, split="train"), replace(second, label=1, split="test"))
     (dataset.root / second.image_path).write_bytes((dataset.root / first.image_path).read_bytes())
     found = decoded(replace(dataset, records=(*pair, *rest)), io.StringIO())
-    (told,) = (text for text in found.notes if "identical" in text)
-    assert told.endswith("identical images (labels 0 and 1; parts test and train)")
+    (note,) = (text for text in found.notes if "identical" in text)
+    assert note.endswith("identical images (labels 0 and 1; test and training set)")
 
 
 class Terminal(io.StringIO):
