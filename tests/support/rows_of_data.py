@@ -97,7 +97,7 @@ DATA = [
         (
             f"{READERS}image_folder.py::test_table_problems_are_all_reported_with_their_lines",
             f"{READERS}image_folder.py::test_unreadable_tables_are_refused",
-            f"{CHECK}check.py::test_all_of_twenty_three_planted_faults_are_told_in_one_run",
+            f"{CHECK}check.py::test_all_of_twenty_three_planted_faults_are_reported_in_one_run",
             f"{CHECK}commands.py::test_check_finds_patients_on_both_sides_and_classes_that_are_none",
             f"{RUN}refusals",
         ),
