@@ -1,8 +1,8 @@
 """`python -m grid.query`: tables of results, and comparisons of initializations (docs/queries.md).
 
-Every row has the number of seeds that it was computed from. Missing and failed trials are listed, never
-counted as values. Intervals are those of the report and of grid.results.compare; what is shown never changes
-what is compared.
+Every row has the number of repeats or trials that it was computed from. Missing and failed trials are listed,
+never counted as values. Intervals are those of the report and of grid.results.compare; what is shown never
+changes what is compared.
 """
 
 import argparse
@@ -122,16 +122,18 @@ COLUMNS: dict[str, Callable[[Row], str]] = {  # texts that join columns of a tab
     "margin": lambda row: interval(row["margin"], row["low"], row["high"]),
     "a doubling adds": lambda row: interval(row["per_doubling"], row["low"], row["high"]),
     "sizes": lambda row: f"{row['sizes']}, {thousands(row['smallest'])} to {thousands(row['largest'])}",
-    "seeds": lambda row: f"{row['n']} of {row['planned']}",
+    "seeds": lambda row: "" if row["repeated"] else f"{row['n']} of {row['planned']}",
+    "repeats": lambda row: row["repeated"],
+    "trials": lambda row: f"{row['n']} of {row['planned']}",
 }
 NAMES = (*FACTORS, "settings", "best", "verdict", "note")  # columns that are shown as they are
 HIDDEN = {"compare": ("source", "sample_size")}  # they are in the initialization's name
 SHOWN = {
-    "cells": ("mean ± std", "95 % interval", "seeds"),
+    "cells": ("mean ± std", "95 % interval", "seeds", "repeats"),
     "compare": ("over random", "P(better)", "P(equivalent)"),
-    "effect": ("gain over random", "p (Holm)", "new target", "groups compared", "seeds"),
-    "best": ("margin", "seeds"),
-    "size": ("a doubling adds", "sizes", "seeds"),
+    "effect": ("gain over random", "p (Holm)", "new target", "groups compared", "trials"),
+    "best": ("margin", "trials"),
+    "size": ("a doubling adds", "sizes", "trials"),
 }
 
 

@@ -6,7 +6,7 @@ here. Values are in per cent.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from math import nan
 from statistics import mean, stdev
@@ -33,6 +33,9 @@ UNSCALED = ("steps", "best_step", "steps_to_95", "seconds", "pairs", "hd95")
 TrialState = Literal["finished", "failed", "blocked", "running", "missing"]
 Column = tuple[str, float]  # of a table: the target and the share of its training images
 Row = dict[str, Any]  # of the frame: one trial
+
+
+REPEATED = {"seed": "seeds", "fold": "splits", "pretrain_seed": "pre-trainings"}  # by field of Repeat
 
 
 class Repeat(NamedTuple):
@@ -83,10 +86,10 @@ class Cell:
     """All trials with one key, each unit counted once.
 
     `values` are in per cent, of finished repeats alone; `digests` names their units, `items` the files of
-    their test items, where these are stored. `states` counts all `planned` repeats. `settings` and
-    `source_settings` say in what the protocols of fine-tuning and pre-training differ from those of other
-    cells (`learning_rate 0.001`); empty where nothing differs. `partial` has the number of images of each
-    built-in dataset of which the run had a part, which `label` and `column` name.
+    their test items, where these are stored. `repeats` are the planned ones, of which `states` counts all.
+    `settings` and `source_settings` say in what the protocols of fine-tuning and pre-training differ from
+    those of other cells (`learning_rate 0.001`); empty where nothing differs. `partial` has the number of
+    images of each built-in dataset of which the run had a part, which `label` and `column` name.
     """
 
     key: CellKey
@@ -95,7 +98,7 @@ class Cell:
     digests: Mapping[Repeat, str]
     items: Mapping[Repeat, str]
     states: Mapping[TrialState, int]
-    planned: int
+    repeats: tuple[Repeat, ...]
     experiments: tuple[str, ...]
     settings: str = ""
     source_settings: str = ""
@@ -104,6 +107,26 @@ class Cell:
     @property
     def n(self) -> int:
         return len(self.values)
+
+    @property
+    def planned(self) -> int:
+        return len(self.repeats)
+
+    @property
+    def repeated(self) -> str:
+        """What was repeated beside seeds: `10 of 10 (2 of 2 seeds, 5 of 5 splits)`; empty for seeds alone."""
+        found = [
+            (factor, f"{len(self._distinct(factor, self.values))} of {planned} {word}")
+            for factor, word in REPEATED.items()
+            if (planned := len(self._distinct(factor, self.repeats))) > 1
+        ]
+        if all(factor == "seed" for factor, _ in found):
+            return ""
+        return f"{self.n} of {self.planned} ({', '.join(text for _, text in found)})"
+
+    @staticmethod
+    def _distinct(factor: str, repeats: Iterable[Repeat]) -> set[int]:
+        return {getattr(repeat, factor) for repeat in repeats}
 
     @property
     def mean(self) -> float:
@@ -239,7 +262,7 @@ def _cell(key: CellKey, units: list[list[Row]], metric: str | None, settings: tu
         digests={_repeat(row): row["digest"] for row in finished},
         items={_repeat(row): path for row in finished if (path := row.get("items"))},
         states=Counter(states),
-        planned=len(rows),
+        repeats=tuple(map(_repeat, rows)),
         experiments=tuple(dict.fromkeys(row["experiment"] for unit in units for row in unit)),
         settings=settings[0],
         source_settings=settings[1],

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 PUBLISHED_RUNS = 3  # of every number that Wen et al. 2021 printed
 MARGIN = 1.0  # points within which two initializations count as equivalent
 THESE_WEIGHTS, THIS_SOURCE = "these weights", "this source"
-SUMMARY = ("metric", "mean", "std", "low", "high", "n", "planned")
+SUMMARY = ("metric", "mean", "std", "low", "high", "n", "planned", "repeated")
 DIVIDING = ("experiment", "seed", "pretrain_seed", "fold")  # factors that no cell has
 
 
@@ -208,13 +208,13 @@ def _factors(cell: Cell) -> Row:
 def cells(
     frame: "pd.DataFrame", metric: str | None = None, by: Sequence[str] | None = None
 ) -> "pd.DataFrame":
-    """Return one row a cell: its factors, metric, mean, std, low, high, n and planned.
+    """Return one row a cell: its factors, metric, mean, std, low, high, n, planned and repeated.
 
     `mean`, `std` (ddof 1) and [low, high], the 95 % interval of the mean (docs/statistics.md), are in per
-    cent. `by` names the factors to show, by default all. What else tells cells apart is shown as well, so
-    that a mean is never over anything but repeats; `settings` says in what protocols differ. `seed` and
-    `experiment` divide the cells. `metric` and errors as in `find_cells`; InputError also for an unknown
-    factor.
+    cent. `repeated` says what the n of planned trials differ in, empty where it is the seed alone. `by` names
+    the factors to show, by default all. What else distinguishes cells is shown as well, so that a mean is
+    never over anything but repeats; `settings` says in what protocols differ. `seed` and `experiment` divide
+    the cells. `metric` and errors as in `find_cells`; InputError also for an unknown factor.
     """
     return cell_table(frame, metric, by)
 
@@ -242,7 +242,7 @@ def _cell_rows(found: Sequence[Cell], shown: Collection[CellKey] | None) -> Iter
         if shown is None or cell.key in shown:
             one = limits.get(cell.key, Interval(nan, nan, nan))
             numbers: dict[str, Any] = {"mean": cell.mean, "std": cell.std, "low": one.low, "high": one.high}
-            yield _factors(cell) | numbers | {"n": cell.n, "planned": cell.planned}
+            yield _factors(cell) | numbers | {"n": cell.n, "planned": cell.planned, "repeated": cell.repeated}
 
 
 def _columns(rows: list[Row], by: Sequence[str] | None) -> list[str]:

@@ -32,7 +32,7 @@ class Standing:
         where = f"{self.best.key.target}, {self.best.network_id}"
         best = f"the best cell, {self.best.label}, has {self.best.mean:.1f}, at least {self.bound:.1f}"
         for control in self.controls:
-            top = control.mean(self.best.metric) + control.reach(self.best.metric)
+            top = min(control.mean(self.best.metric) + control.reach(self.best.metric), 100.0)
             if top < self.bound:
                 continue
             if control.name == TRIVIAL:
@@ -89,6 +89,7 @@ def rows(cells: Iterable[Cell], controls: Sequence[Control], columns: Sequence[s
                 "high": mean + reach,
                 "n": control.networks,
                 "planned": control.networks,
+                "repeated": f"{control.networks} networks" if control.networks > 1 else "once",
             }
     table = pd.DataFrame(list(found.values())).reindex(columns=list(columns))
     return table.fillna(dict.fromkeys(set(columns) - {*SUMMARY}, ""))  # factors that controls do not have

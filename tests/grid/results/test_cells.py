@@ -8,7 +8,7 @@ import pytest
 from drawn_frames import TARGETS, frame_of, trial
 from scipy import stats
 
-from grid import results
+from grid import query, results
 from grid.results.cells import Cell, Repeat, find_cells
 from grid.results.comparisons import differences
 from grid.results.display import format_cell
@@ -124,6 +124,24 @@ def test_folds_have_the_corrected_resampled_variance() -> None:
     assert (difference.low, difference.high) == pytest.approx((gains.mean() - reach, gains.mean() + reach))
     assert difference.note == "repeated splits of the data"
     assert [repeat.label for repeat in difference.cell.values][:2] == ["seed 0", "split 1, seed 0"]
+
+
+def test_repeats_are_counted_by_what_was_repeated() -> None:
+    rows = [
+        trial((("random", ""), "DRIVE", 1.0, "aaaaaaaa"), seed, "failed" if fold == 4 else "finished", 0.5)
+        | {"fold": fold, "digest": f"{fold}{seed}"}
+        for fold in range(5)
+        for seed in range(2)
+    ]
+    table = results.cells(frame_of(rows), "miou")
+    assert table["repeated"].tolist() == ["8 of 10 (2 of 2 seeds, 4 of 5 splits)"]
+    names, shown = query.texts(table, "cells")
+    assert dict(zip(names, shown[0], strict=True))["repeats"] == "8 of 10 (2 of 2 seeds, 4 of 5 splits)"
+    assert "seeds" not in names
+    seeds_alone = results.cells(frame_of([row for row in rows if row["fold"] == 0]), "miou")
+    names, shown = query.texts(seeds_alone, "cells")
+    assert dict(zip(names, shown[0], strict=True))["seeds"] == "2 of 2"
+    assert "repeats" not in names
 
 
 def test_unknown_factor_is_named() -> None:
