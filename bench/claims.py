@@ -17,7 +17,8 @@ difference is exactly one point, in "effect" all are zero, in "reversed" all are
 
 The last line is of whole reports in which no initialization matters: how many have a false verdict after
 Holm. C13 and C14 are undecidable with one pre-training; C20 is a permutation test, exact by construction.
-Took 35 minutes on a busy machine of two cores; a share near 0.05 of 1,000 reports has a standard error of 0.7 points.
+Took 35 minutes on a busy machine of two cores; a share near 0.05 of 1,000 reports has a standard error of 0.7
+points.
 """
 
 import argparse
