@@ -128,7 +128,7 @@ def add_result_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_out(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--out",
-        type=_folder_or_url,
+        type=_argument(_folder_or_url),
         default="runs",
         metavar="DIR|URL",
         help="results: a folder, s3://… or gs://… (default: %(default)s)",
@@ -271,7 +271,13 @@ def _folder(text: str) -> Path:
 
 
 def _folder_or_url(text: str) -> str:
-    return text if is_url(text) else str(_folder(text))
+    if is_url(text):
+        return text
+    folder = _folder(text)
+    for path in (folder, *folder.parents):
+        if path.is_file():
+            raise InputError(f"{path} is a file; a folder or an address such as s3://bucket/runs is accepted")
+    return str(folder)
 
 
 def _tracking_uri(text: str) -> str:

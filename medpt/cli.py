@@ -18,6 +18,15 @@ from medpt.files import free_space
 WIDTH = 200  # characters of a line where the output is not a terminal: wide enough for tables
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
+UNUSABLE_PATH = {
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
+}
 
 
 def printable(text: str) -> str:
@@ -76,11 +85,23 @@ def bypass_proxy_for_loopback(environment: MutableMapping[str, str] = os.environ
         environment.update({"no_proxy": value, "NO_PROXY": value})
 
 
+def _system_failure(error: OSError, folder: Path | None) -> tuple[int, str]:
+    """Return exit code and message of an error that the user can mend. Raises the others again."""
+    if error.errno in DISK_FULL:
+        space = f"{free_space(folder)}; " if folder else ""
+        return 1, f"{error}; {space}make room and run the same command to resume"
+    if error.errno in UNUSABLE_PATH and error.filename is not None:
+        path = printable(os.fsdecode(error.filename))
+        return 2, f"{path}: {error.strerror}; name a path that this user can read and write"
+    raise error
+
+
 def run_command(command: Callable[[], int | None], folder: Path | None = None) -> int:
     """Run a command and return its exit code, which is 0 where it returns none.
 
-    Errors that the user can mend are printed on standard error: bad input with code 2, a line per problem; a
-    full disk with code 1 and the space that is left in `folder`, into which the command writes. A reader of
+    Errors that the user can mend are printed on standard error: bad input and a path that cannot be used with
+    code 2, a line per problem; a full disk with code 1 and the space that is left in `folder`, into which the
+    command writes. A reader of
     the output that has gone (`| head`) ends the command with code 141 and without a word. Other errors are
     raised.
     """
@@ -96,10 +117,7 @@ def run_command(command: Callable[[], int | None], folder: Path | None = None) -
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is flushed at the exit
         return 128 + signal.SIGPIPE
     except OSError as error:
-        if error.errno not in DISK_FULL:
-            raise
-        space = f"{free_space(folder)}; " if folder else ""
-        code, message = 1, f"{error}; {space}make room and run the same command to resume"
+        code, message = _system_failure(error, folder)
     sys.stdout.flush()
     print(message, file=sys.stderr)
     return code

@@ -109,8 +109,8 @@ def read_plan(space: str, out: str | Path) -> Plan:
 
 
 def _unknown(space: str, out: str | Path, known: Sequence[str]) -> InputError:
-    hint = did_you_mean(space, sorted(set(known))) if known else "nothing was"
-    return InputError(f"`{space}` was not run into {out}; {hint}")
+    hint = did_you_mean(space, sorted(set(known))) if known else "it holds no results"
+    return InputError(f"`{space}` was not run into {out}: {hint}")
 
 
 def _own_tracker(out: str | Path) -> str | None:

@@ -88,6 +88,17 @@ def test_out_of_a_bucket_stays_a_url() -> None:
     assert parse_options(["--space", "demo", "--out", "s3://bucket/runs"]).out == "s3://bucket/runs"
 
 
+@pytest.mark.parametrize("below", ["", "runs"])
+def test_out_that_is_a_file_or_below_one_is_refused(
+    below: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "notes.txt"
+    file.touch()
+    with pytest.raises(SystemExit, match="2"):
+        parse_options(["--space", "demo", "--out", str(file / below)])
+    assert f"argument --out: {file} is a file; a folder or an address" in capsys.readouterr().err
+
+
 def test_command_hides_passwords_and_workers_receive_none() -> None:
     options = parse_options(["--space", "demo", "--tracking-uri", "https://me:secret@host"])
     assert options.command == "python -m grid.run --space demo --tracking-uri 'https://me:***@host'"

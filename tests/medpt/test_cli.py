@@ -36,6 +36,17 @@ def test_run_command_reports_a_full_disk_with_its_free_space(
     assert f"MB free in {folder}; make room and run the same command to resume" in printed
 
 
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG])
+def test_run_command_names_a_path_that_cannot_be_used(
+    number: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command(lambda: failing(OSError(number, os.strerror(number), "/results/\x1bdone"))) == 2
+    lines = capsys.readouterr().err
+    assert (
+        lines == f"/results/\\x1bdone: {os.strerror(number)}; name a path that this user can read and write\n"
+    )
+
+
 def test_run_command_raises_other_errors() -> None:
     with pytest.raises(PermissionError):
         run_command(lambda: failing(PermissionError(errno.EACCES, "denied")))

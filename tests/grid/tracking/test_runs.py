@@ -104,7 +104,7 @@ def test_plan_is_decoded_from_its_tags() -> None:
 def test_space_that_was_never_run_is_refused(made: tuple[Path, Plan], tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"`mad` was not run .* did you mean made"):
         frame.load("mad", tmp_path, default_uri(made[0]))
-    with pytest.raises(InputError, match="nothing was"):
+    with pytest.raises(InputError, match="holds no results"):
         frame.load("made", tmp_path)
     assert not list(tmp_path.iterdir())
     with pytest.raises(InputError, match=r"gone\.db: no such database"):
