@@ -1,14 +1,15 @@
 """What a plan will cost: device hours by kind, from arithmetic, calibrated by the units that are finished.
 
 A training step costs three forward passes; the multiply-adds are those of the networks at 256 × 256. What a
-device achieves of its peak on batches of sixteen is an assumption until finished units of the same store
-say otherwise.
+device achieves of its peak on batches of sixteen is an assumption until units of the same store have finished
+on such a device.
 """
 
-from collections.abc import Iterable, Mapping
-from statistics import median
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
-from grid.plan.plan import Unit
+from grid.plan.plan import Unit, prepared_sizes
+from grid.store.records import Marker
 from grid.store.store import Store
 from medpt.protocol import TrainingProtocol
 from medpt.specs import Finetune, Pretrain
@@ -34,17 +35,31 @@ GMACS = {  # at 256 × 256, forward
     ("etnet", "densenet121"): 4.6,
 }
 GFLOPS = {"CPU core": 40.0, "GPU": 8_000.0}  # achieved on these networks; one core measured, a GPU assumed
+SAMPLE = 500  # finished units that are read, with their inputs
+LONGEST_START = 30.0  # seconds of a unit before it trains: loading data and networks
+PRIOR = 1e-4  # the weight of the arithmetic; that of a long unit as fast as computed is 1
 LEAK_CHECK = "leak check"  # a guarded pre-training
 LEAK_CHECK_SECONDS = 20.0  # as a rule it shares nothing with its target and is not trained
 
 
+@dataclass(frozen=True)
+class Calibration:
+    """How long units of one kind take on one device: `start` seconds, then `factor` times the arithmetic."""
+
+    start: float = 0.0
+    factor: float = 1.0
+
+    def seconds(self, computed: float) -> float:
+        return self.start + self.factor * computed
+
+
 def estimate(units: Iterable[Unit], sizes: Mapping[str, int], store: Store, device: str) -> dict[str, float]:
     """Return hours of one `device` by title of the work; `sizes` has the side in pixels of prepared data."""
-    units = list(units)
     hours: dict[str, float] = {}
-    factor = calibration(store, sizes, device)
+    measured = calibrations(store, sizes, device)
     for unit in units:
-        hours[title(unit)] = hours.get(title(unit), 0.0) + seconds(unit, sizes, device) * factor / 3600
+        taken = measured.get(title(unit), Calibration()).seconds(seconds(unit, sizes, device))
+        hours[title(unit)] = hours.get(title(unit), 0.0) + taken / 3600
     return hours
 
 
@@ -94,11 +109,44 @@ def middle(protocol: TrainingProtocol) -> float:
     return (min(protocol.min_steps, protocol.max_steps) + protocol.max_steps) / 2
 
 
-def calibration(store: Store, sizes: Mapping[str, int], device: str, sample: int = 50) -> float:
-    """Measured over computed seconds of finished units; 1 where there are none."""
-    ratios = []
-    for marker in store.markers(sorted(store.finished())[:sample]).values():
-        unit = Unit.from_marker(marker)
-        if trains(unit):
-            ratios.append(marker.seconds / seconds(unit, sizes, device))
-    return median(ratios) if ratios else 1.0
+def calibrations(store: Store, sizes: Mapping[str, int], device: str) -> dict[str, Calibration]:
+    """Return by title of the work how long finished units took that ran on this kind of device.
+
+    Titles without such units are left out: what one device achieved says nothing of another one.
+    """
+    markers = store.markers(sorted(store.finished())[:SAMPLE])
+    markers |= store.markers({need for marker in markers.values() for need in marker.needs} - markers.keys())
+    units = {name: Unit.from_marker(marker) for name, marker in markers.items()}
+    sides = {**sizes, **prepared_sizes(units)}
+    measured: dict[str, list[tuple[float, float]]] = {}
+    for name, unit in units.items():
+        if device_of(markers[name]) == device:
+            pair = (seconds(unit, sides, device), markers[name].seconds)
+            measured.setdefault(title(unit), []).append(pair)
+    return {name: fit(pairs) for name, pairs in measured.items()}
+
+
+def device_of(marker: Marker) -> str:
+    """Return the key of GFLOPS for the device that a unit ran on."""
+    return "GPU" if "device" in marker.peak else "CPU core"
+
+
+def fit(pairs: Sequence[tuple[float, float]]) -> Calibration:
+    """Fit measured to computed seconds, with least squares of the relative errors.
+
+    Short units are mostly start-up, and units of one length do not tell it from a slow device. So start-up
+    is at most LONGEST_START, shorter units weigh less, and the factor is drawn to 1 with the weight PRIOR.
+    """
+    rows = [(1 / (measured + LONGEST_START) ** 2, computed, measured) for computed, measured in pairs]
+    mean = _weighted_mean(rows, [computed for _, computed, _ in rows])
+    spread = sum(w * (computed - mean) ** 2 for w, computed, _ in rows)
+    slope = (sum(w * (computed - mean) * m for w, computed, m in rows) + PRIOR) / (spread + PRIOR)
+    start = _weighted_mean(rows, [measured - slope * computed for _, computed, measured in rows])
+    start = min(max(start, 0.0), LONGEST_START)
+    squares = sum(w * computed**2 for w, computed, _ in rows)
+    factor = (sum(w * computed * (m - start) for w, computed, m in rows) + PRIOR) / (squares + PRIOR)
+    return Calibration(start, max(factor, 0.0))
+
+
+def _weighted_mean(rows: Sequence[tuple[float, float, float]], values: Sequence[float]) -> float:
+    return sum(row[0] * value for row, value in zip(rows, values, strict=True)) / sum(row[0] for row in rows)

@@ -75,8 +75,7 @@ class Plan:
     @cached_property
     def sizes(self) -> dict[str, int]:
         """The side in pixels of the images of each prepared dataset, by its digest."""
-        specs = {name: unit.spec for name, unit in self.units.items()}
-        return {name: output_size(spec.pipeline) for name, spec in specs.items() if isinstance(spec, Prepare)}
+        return prepared_sizes(self.units)
 
     @property
     def results(self) -> set[str]:
@@ -118,6 +117,12 @@ class Plan:
             partial=values.get("partial", {}),
             controls=tuple(values.get("controls", ())),
         )
+
+
+def prepared_sizes(units: Mapping[str, Unit]) -> dict[str, int]:
+    """Return the side in pixels of the images of each dataset that a unit prepares, by its digest."""
+    specs = {name: unit.spec for name, unit in units.items()}
+    return {name: output_size(spec.pipeline) for name, spec in specs.items() if isinstance(spec, Prepare)}
 
 
 def merge(plans: Sequence[Plan]) -> Plan:
