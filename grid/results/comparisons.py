@@ -101,7 +101,7 @@ def differences(compared: ComparedGroup, baseline: str = RANDOM, margin: float =
         "p_equivalent": verdicts.probability_equivalent(found, margin),
         "decidable": verdicts.smallest_decidable(found),
     }
-    seeds, images = (verdicts.needed(found, of) for of in ("seeds", "items"))
+    seeds, images = (verdicts.needed(found, of, overlap=compared.overlap) for of in ("seeds", "items"))
     return [
         Difference(
             cell,

@@ -27,8 +27,9 @@ NO_SPREAD = "no interval: nothing was repeated and no test items are stored, or 
 class ComparedGroup:
     """The cells of one comparison group that have a finished repeat, and what their intervals are made of.
 
-    `images` counts the test items, `patients` those whom they are of; None where unknown. `note` says what
-    the intervals lack.
+    `images` counts the test items, `patients` those whom they are of; None where unknown. Of repeated splits
+    both are means over the splits, and `overlap` is test items / training items. `note` says what the
+    intervals lack.
     """
 
     cells: tuple[Cell, ...]
@@ -36,6 +37,7 @@ class ComparedGroup:
     images: int | None = None
     patients: int | None = None
     note: str = ""
+    overlap: float = 0.0
 
     @cached_property
     def places(self) -> dict[CellKey, int]:
@@ -94,9 +96,11 @@ def _splits(cells: Sequence[Cell], known: Sequence[TestItems], split: str, note:
     """Group the runs by the factor `split` that draws the split; their items are those of one split."""
     ratios = [len(item.influence) / item.trained for item in known if item.trained]
     ratio = float(np.mean(ratios)) if ratios else TEST_FRACTION / (1 - TEST_FRACTION)
-    tested = round(float(np.mean([len(item.influence) for item in known]))) if known else None
     group = RepeatedSplits([_split_means(cell, split) for cell in cells], ratio)
-    return ComparedGroup(tuple(cells), group, tested, None if split == "fold" else tested, note)
+    tested = round(float(np.mean([len(item.influence) for item in known]))) if known else None
+    people = [int(item.patients.max()) + 1 for item in known if item.patients is not None]
+    patients = round(float(np.mean(people))) if people else None if split == "fold" else tested
+    return ComparedGroup(tuple(cells), group, tested, patients, note, ratio)
 
 
 def _split_means(cell: Cell, split: str) -> dict[Hashable, float]:

@@ -74,17 +74,21 @@ def smallest_decidable(found: Estimates) -> Floats:
     return decidable
 
 
-def needed(found: Estimates, of: Literal["seeds", "items"], size: float | None = None) -> Floats:
+def needed(
+    found: Estimates, of: Literal["seeds", "items"], size: float | None = None, overlap: float = 0.0
+) -> Floats:
     """Return by what factor seeds or test items must grow until each difference, or `size`, would be found.
 
     1 where it would be found as it is; nan where no factor up to MOST_NEEDED is enough, or without an
-    interval. The degrees of freedom grow with the factor.
+    interval. The degrees of freedom grow with the factor. `overlap` is test items / training items of
+    repeated splits: this part of their variance remains, however many splits there are.
     """
     wanted = np.abs(found.value) if size is None else np.full(len(found.value), size)
     low, high = np.ones(len(wanted)), np.full(len(wanted), float(MOST_NEEDED))
 
     def is_enough(factor: Floats) -> NDArray[np.bool_]:
-        enough: NDArray[np.bool_] = wanted >= smallest_decidable(_scaled(found, factor, of))
+        scaled = _scaled_splits(found, factor, of, overlap) if overlap else _scaled(found, factor, of)
+        enough: NDArray[np.bool_] = wanted >= smallest_decidable(scaled)
         return enough
 
     possible, already = is_enough(high), is_enough(low)
@@ -103,6 +107,18 @@ def _scaled(found: Estimates, factor: Floats, of: Literal["seeds", "items"]) -> 
     spread = np.maximum(found.repeats.variance - found.twice, 0) / factor
     repeats = Component(spread, found.repeats.df * factor)
     return Estimates(found.value, found.items, repeats, np.zeros_like(found.twice))
+
+
+def _scaled_splits(
+    found: Estimates, factor: Floats, of: Literal["seeds", "items"], overlap: float
+) -> Estimates:
+    """Return the estimates as they would be with `factor` times as many splits, or items in each split."""
+    variance, df = found.repeats
+    if of == "items":
+        return Estimates(found.value, found.items, Component(variance / factor, df), found.twice)
+    splits = df + 1
+    share = (1 / (splits * factor) + overlap) / (1 / splits + overlap)
+    return Estimates(found.value, found.items, Component(variance * share, splits * factor - 1), found.twice)
 
 
 def set_of_the_best(group: Group, count: int) -> list[int]:

@@ -71,6 +71,25 @@ def test_needed_is_the_smallest_factor_that_decides() -> None:
     assert np.isnan(verdicts.needed(found, "items")[0])  # the items are no part of this variance
 
 
+def test_needed_splits_leave_the_variance_of_their_overlap() -> None:
+    """Five splits, test sets a fourth of the training sets: V = s² (1/K + 1/4), K - 1 degrees of freedom."""
+    spread, ratio = 2.0, 0.25
+
+    def made_of(value: float) -> Estimates:
+        return made(value, spread * math.sqrt(1 / 5 + ratio), 4)
+
+    def decidable(splits: float) -> float:
+        t = stats.t.ppf(0.975, splits - 1) + stats.t.ppf(0.8, splits - 1)
+        return float(t * spread * math.sqrt(1 / splits + ratio))
+
+    splits = 5 * float(verdicts.needed(made_of(4.0), "seeds", overlap=ratio)[0])
+    assert splits == pytest.approx(optimize.brentq(lambda k: decidable(k) - 4.0, 5, 1000), rel=1e-3)
+    never = 0.99 * (stats.norm.ppf(0.975) + stats.norm.ppf(0.8)) * spread * math.sqrt(ratio)
+    assert np.isnan(verdicts.needed(made_of(never), "seeds", overlap=ratio)[0])
+    factor = float(verdicts.needed(made_of(never), "items", overlap=ratio)[0])
+    assert decidable(5) / math.sqrt(factor) == pytest.approx(never, rel=1e-3)
+
+
 def group(means: list[float], rng: np.random.Generator, runs: int = 3, n: int = 200) -> list[Runs]:
     """Cells whose test images and seeds vary; the metric is a mean over images."""
     items, seeds = rng.normal(0, 6, n), rng.normal(0, 1, (len(means), runs, 1))

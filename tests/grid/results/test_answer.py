@@ -1,0 +1,127 @@
+"""The answer of a comparison: what is named, what is said of how sure it is, and the text of each case."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from made_cells import trial
+
+from grid.results.answer import Answer, answers, describe
+from grid.results.controls import TRIVIAL, Control
+
+RNG = np.random.default_rng(0)
+
+
+def _frame(
+    values: dict[str, list[float]], repeat: str = "seed", planned: int = 0, **more: object
+) -> pd.DataFrame:
+    rows = []
+    for name, scores in values.items():
+        for n, value in enumerate([*scores, *[None] * max(0, planned - len(scores))]):
+            state = "missing" if value is None else "finished"
+            number = {repeat: n} | ({"seed": 0} if repeat == "fold" else {})
+            rows.append(trial(0, value, state, initialization=name, source=name) | more | number)
+            rows[-1]["digest"] = f"{name} {n}"
+    return pd.DataFrame(rows)
+
+
+def _answer(*arguments: object, **more: object) -> Answer:
+    (found,) = answers(_frame(*arguments, **more))  # type: ignore[arg-type]
+    return found
+
+
+CLEAR = {"random": [0.60, 0.61, 0.62], "ISIC2019": [0.70, 0.71, 0.72], "ADE20K": [0.625, 0.63, 0.635]}
+CLOSE = {"random": [0.60, 0.65, 0.55], "ISIC2019": [0.61, 0.67, 0.56]}
+
+
+def test_clear_winner_is_named_with_its_gain_over_random_and_the_next() -> None:
+    found = _answer(CLEAR)
+    assert (found.best, found.ties) == ("ISIC2019", ())
+    assert found.over_random is not None
+    assert found.over_random.verdict == "better"
+    assert found.over_random.value == pytest.approx(10)
+    assert found.over_random.low < 10 < found.over_random.high
+    assert found.over_second is not None
+    assert found.over_second.over == "ADE20K"
+    text = describe(found)
+    assert text.startswith(
+        "ISIC2019 is the best of 3 initializations for DRIVE (U-Net / ResNet-18; mean IoU 71.0 %"
+    )
+    assert "Its gain over random weights is +10.0 points [" in text
+    assert "corrected for 2 comparisons" in text
+
+
+def test_undecided_answer_names_what_cannot_be_told_apart_and_what_would_decide() -> None:
+    found = _answer(CLOSE, seconds=1800.0)
+    assert (found.best, found.ties) == ("ISIC2019", ("random",))
+    assert found.over_random is not None
+    assert found.over_random.verdict == "undecided"
+    text = describe(found)
+    assert "has the highest mean of 2 initializations" in text
+    assert "but random weights cannot be told from it" in text
+    assert f"would be decided by {found.over_random.repeats_needed} seeds of each (about " in text
+
+
+def test_random_weights_can_be_the_best() -> None:
+    found = _answer({"random": [0.70, 0.71, 0.72], "ISIC2019": [0.60, 0.61, 0.62]})
+    assert found.over_random is None
+    assert found.over_second is not None
+    assert describe(found).startswith("Random weights are the best of 2 initializations")
+    assert "above the next, ISIC2019" in describe(found)
+
+
+def test_splits_are_called_splits_and_their_overlap_limits_what_more_of_them_decide() -> None:
+    few = {"random": [0.60, 0.66, 0.57, 0.62, 0.60], "ISIC2019": [0.62, 0.60, 0.63, 0.61, 0.64]}
+    found = _answer(few, "fold")
+    assert found.over_random is not None
+    assert found.repeats == "split"
+    assert found.over_random.repeats_needed is None  # the overlap of the training sets remains
+    assert "too small for more splits or images alone" in describe(found)
+
+
+def test_nothing_learned_names_the_causes_and_no_winner() -> None:
+    frame = _frame(CLEAR)
+    frame.attrs["controls"] = [
+        Control(TRIVIAL, "DRIVE", "", frozenset(frame["digest"]), {"miou": 0.72}, {}),
+    ]
+    (found,) = answers(frame)
+    assert not found.learned
+    assert found.trivial == pytest.approx(72)
+    text = describe(found)
+    assert text.startswith("Nothing was learned on DRIVE")
+    assert "too few training steps" in text
+    assert "is the best" not in text
+
+
+def test_control_without_images_is_a_caution() -> None:
+    frame = _frame(CLEAR)
+    digests = frozenset(frame["digest"])
+    frame.attrs["controls"] = [Control("without images: file size", "DRIVE", "", digests, {"miou": 0.8}, {})]
+    (found,) = answers(frame)
+    assert found.learned
+    assert "Caution: `without images: file size` reaches the best cell" in describe(found)
+
+
+def test_interrupted_comparison_says_what_is_finished() -> None:
+    found = _answer({"random": [0.6], "ISIC2019": []}, planned=3)
+    assert (found.finished, found.planned, found.comparisons) == (1, 6, 0)
+    assert "have to be finished for a comparison" in describe(found)
+    assert "1 of 6 runs is finished" in describe(found)
+    assert answers(_frame({"random": []}, planned=2)) == []
+
+
+def test_answer_counts_test_images_and_patients(tmp_path: Path) -> None:
+    path = tmp_path / "items.npz"
+    np.savez(path, confusions=RNG.integers(1, 30, (12, 2, 2)), patients=np.arange(12) // 3)
+    found = _answer(CLEAR, items=str(path))
+    assert (found.images, found.patients) == (12, 4)
+    assert "Tested on 12 images of 4 patients; 9 of 9 runs are finished." in describe(found)
+
+
+def test_json_has_the_text_and_no_nan() -> None:
+    stored = json.loads(json.dumps(_answer({"random": [0.6], "ISIC2019": [0.7]}).to_json(), allow_nan=False))
+    assert stored["text"].startswith("ISIC2019 has the highest mean")
+    assert stored["over_random"]["low"] is None
+    assert "without an interval: undecided" in stored["text"]
