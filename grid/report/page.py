@@ -17,6 +17,7 @@ from grid.report import (
     decisions,
     export,
     findings,
+    gain_map,
     images,
     paper_charts,
     provenance,
@@ -93,7 +94,7 @@ def build(space: str, out: str | Path, tracking_uri: str | None = None) -> Path:
     for section in content["sections"]:
         for name, data in export.files_of(section, facts, floors).items():
             files.write_bytes(folder / name, data)
-    for figures in (content["gain"], content["curves"]):
+    for figures in (content["gain_map"], content["gain"], content["curves"]):
         for name, data in figures.files().items():
             files.write_bytes(folder / name, data)
     if content["judged"]:
@@ -159,6 +160,8 @@ def _summary(frame: "pd.DataFrame", cells: list[Cell], stored: StoredSpace) -> d
         "larger_space": provenance.larger_space(stored.plan),
         "answer": findings.answer(contrasts),
         "contrasts": contrasts,
+        "gain_map": Figures("gain-map", gain_map.gain_maps(contrasts)),
+        "open_questions": gain_map.undecided(contrasts),
         "targets": findings.by_target(contrasts),
     }
 
