@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 TOGETHER = 4  # columns that one map has at most where it shows several networks: they fit on a phone
 WORST, BEST, NEITHER = 2, 1, 0  # numbers of colours
 DARK = 0.6  # of a colour's opacity, above which text on it has the colour of the page
+NARROWEST = 5.0  # inches: what the note needs
 NOTE = "points, [95 % interval]; filled: decided, dashed: undecided"
 
 
@@ -51,7 +52,8 @@ class GainMap(Chart):
 
     @property
     def size(self) -> tuple[float, float]:
-        return 1.5 + 1.05 * len(self.columns), 1.35 + 0.62 * len(self.rows)
+        names = 0.5 + 0.08 * max(map(len, self.rows))
+        return max(NARROWEST, names + 1.05 * len(self.columns)), 1.35 + 0.62 * len(self.rows)
 
     @property
     def largest(self) -> float:
