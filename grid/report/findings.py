@@ -1,13 +1,10 @@
-"""What a space found, in sentences; each number in them is a cell's."""
+"""What a space found over all its targets, its coverage, and pre-trainings that did not learn: sentences."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from math import isnan
 
-from grid.report.tables import VERDICTS, Contrast
-from grid.results.cells import Column
-from grid.results.comparisons import MARGIN, Difference
-from grid.results.display import METRIC_NAMES, format_cell
+from grid.report.tables import Contrast
+from grid.results.comparisons import MARGIN
 
 STATES = {  # of a trial that is not finished, in words
     "failed": "failed",
@@ -90,29 +87,6 @@ def answer(found: Sequence[Contrast]) -> str:
     return f"{text} Most often among those that cannot be told from the best: {where}."
 
 
-def sentence(contrast: Contrast) -> str:
-    """The pre-training with the highest mean of one network on one target against random weights."""
-    best, random, difference = contrast.best, contrast.random, contrast.difference
-    if random is None:
-        if best is None:
-            return "no seed is finished."
-        return f"{best.label} has {format_cell(best)}; random weights have no finished seed."
-    if best is None or difference is None:
-        return f"no pre-training has a finished seed; random weights have {format_cell(random)}."
-    text = (
-        f"{best.label} has {format_cell(best)}, random weights {format_cell(random)}: {_points(difference)}, "
-    )
-    text += VERDICTS[contrast.verdict] + (f" ({difference.note})" if difference.note else "")
-    equal = [label for label in contrast.among_best if label != best.label]
-    return text + (f"; as good by these runs: {_join(equal)}." if equal else ".")
-
-
-def _points(difference: Difference) -> str:
-    """`+5.90 points [+4.10, +7.70]`, without limits where there is nothing to take them from."""
-    limits = "" if isnan(difference.low) else f" [{difference.low:+.2f}, {difference.high:+.2f}]"
-    return f"{difference.value:+.2f} points{limits}"
-
-
 def doubts(pretrained: Iterable[tuple[str, Mapping[str, float]]]) -> list[str]:
     """A sentence for each self-supervised pre-training, (label, metrics), that shows no sign of learning.
 
@@ -143,19 +117,6 @@ def duration(seconds: float) -> str:
         if seconds < limit:
             return f"{seconds / size:.0f} {unit}"
     return f"{seconds / 3600:,.1f} hours"
-
-
-def by_target(found: Sequence[Contrast]) -> dict[Column, list[Contrast]]:
-    targets: dict[Column, list[Contrast]] = {}
-    for contrast in found:
-        targets.setdefault(contrast.column, []).append(contrast)
-    return targets
-
-
-def metric_of(found: Sequence[Contrast]) -> str:
-    """The name of the metric of contrasts on one target; empty where no seed is finished."""
-    cell = next((cell for c in found for cell in (c.best, c.random) if cell), None)
-    return METRIC_NAMES[cell.metric] if cell else ""
 
 
 def _join(parts: Sequence[str]) -> str:

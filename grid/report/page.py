@@ -30,8 +30,9 @@ from grid.report import (
 from grid.report.chart_files import Figures
 from grid.report.paper_items import PAPER_ITEMS
 from grid.report.trial_section import Facts
+from grid.results import answer, standings
 from grid.results import frame as results
-from grid.results import standings
+from grid.results.answer import Answer
 from grid.results.cells import Cell, Column, find_cells
 from grid.results.display import BACKBONES, METRIC_NAMES, column_name, format_cell
 from grid.results.stored_space import StoredSpace
@@ -66,6 +67,7 @@ SHOWN = {  # what the templates call
     "palette_css": chart_files.palette_css,
     "findings": findings,
     "count": findings.count,
+    "describe": answer.describe,
     "overlaps": shared_data,
     "pictures": images,
     "analyses": analyses,
@@ -158,12 +160,19 @@ def _summary(frame: "pd.DataFrame", cells: list[Cell], stored: StoredSpace) -> d
         "last_result": stored.last_result(),
         "coverage": findings.coverage(states, len(frame), analyses.finished(stored)),
         "larger_space": provenance.larger_space(stored.plan),
-        "answer": findings.answer(contrasts),
+        "overview": findings.answer(contrasts),
         "contrasts": contrasts,
         "gain_map": Figures("gain-map", gain_map.gain_maps(contrasts)),
         "open_questions": gain_map.undecided(contrasts),
-        "targets": findings.by_target(contrasts),
+        "answers": _by_target(answer.answers(frame)),
     }
+
+
+def _by_target(found: list[Answer]) -> dict[str, list[Answer]]:
+    targets: dict[str, list[Answer]] = {}
+    for each in found:
+        targets.setdefault(each.target, []).append(each)
+    return targets
 
 
 def _results(cells: list[Cell], stored: StoredSpace) -> dict[str, Any]:
