@@ -7,24 +7,31 @@ in it changes the result of a unit. Defaults stand in the dataclass; the parser 
 import argparse
 import os
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from grid.addresses import TRACKING_URIS, hide_passwords, is_tracking_uri
+from grid.addresses import hide_passwords
+from grid.argument_types import (
+    GIB,
+    argument,
+    duration,
+    folder,
+    folder_or_url,
+    gigabytes,
+    positive,
+    tracking_uri,
+    whole_number,
+)
 from grid.space.filters import Filters, parse_filters
 from grid.store import leases
 from grid.store.artifacts import copy_of
 from grid.store.backends import is_url
-from medpt.errors import InputError
 
 if TYPE_CHECKING:
     from grid.store.store import Store
 
-T = TypeVar("T")
-
-GIB = 2**30
 PATHS = ("data", "cache", "imagenet_weights")
 WIDTH = 24  # characters for the names of options in the help
 
@@ -48,6 +55,7 @@ class RunOptions:
     imagenet_weights: Path | None = None  # a folder with torchvision's files
     filters: Filters = field(default_factory=dict, hash=False)
     limit: int | None = None
+    budget_seconds: float | None = None  # after which nothing runs any more; None: until all is finished
     dry_run: bool = False
     flush: bool = False
     verify: bool = False  # read all files of finished units, not only those that changed
@@ -102,8 +110,8 @@ def run_parser(module: str, description: str) -> argparse.ArgumentParser:
     """Return the parser of grid.run and grid.doctor, which take the same arguments."""
     parser = command_parser(module, description)
     _add_what(parser.add_argument_group("what to run"))
-    _add_where(parser.add_argument_group("where data and results are"))
-    _add_machines(parser.add_argument_group("what the run may use"))
+    add_where_arguments(parser.add_argument_group("where data and results are"))
+    add_machine_arguments(parser.add_argument_group("what the run may use"))
     _add_faults(parser.add_argument_group("how it recovers from faults"))
     return parser
 
@@ -128,14 +136,14 @@ def add_result_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_out(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--out",
-        type=_argument(_folder_or_url),
+        type=argument(folder_or_url),
         default="runs",
         metavar="DIR|URL",
         help="results: a folder, s3://… or gs://… (default: %(default)s)",
     )
     group.add_argument(
         "--tracking-uri",
-        type=_argument(_tracking_uri),
+        type=argument(tracking_uri),
         metavar="URI",
         help="MLflow's server or database (default: a SQLite file in --out)",
     )
@@ -147,8 +155,13 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
     )
     add_filter_argument(group, "--filter", dest="filters")
     group.add_argument(
-        "--limit", type=_argument(_positive), metavar="N", help="run only the first N trials (default: all)"
+        "--limit",
+        type=argument(positive),
+        metavar="N",
+        help="run only the first N trials (default: all)",
     )
+    text = "stop after this time, such as 2h or 45m, with what is finished (default: none)"
+    add_budget_argument(group, None, text)
     group.add_argument("--dry-run", action="store_true", help="print what would be run; run nothing")
     group.add_argument("--flush", action="store_true", help="send MLflow what it lacks; run nothing")
     group.add_argument(
@@ -175,18 +188,19 @@ def add_filter_argument(group: argparse._ActionsContainer, name: str, dest: str)
     group.add_argument(
         name,
         dest=dest,
-        type=_argument(parse_filters),
+        type=argument(parse_filters),
         default={},
         metavar="K=V,…",
         help="only trials with these values, such as target=DRIVE,seed=0 (default: all)",
     )
 
 
-def _add_where(group: argparse._ArgumentGroup) -> None:
+def add_where_arguments(group: argparse._ActionsContainer) -> None:
+    """Add the arguments that say where data, results and published weights are."""
     data = os.environ.get("MEDPT_DATA")
     group.add_argument(
         "--data",
-        type=_folder,
+        type=folder,
         default=data or None,
         metavar="DIR",
         help="one folder per dataset, as downloaded (default: $MEDPT_DATA)",
@@ -194,38 +208,54 @@ def _add_where(group: argparse._ArgumentGroup) -> None:
     _add_out(group)
     group.add_argument(
         "--imagenet-weights",
-        type=_folder,
+        type=folder,
         metavar="DIR",
         help="torchvision's weight files (default: torchvision downloads them)",
     )
     group.add_argument(
-        "--cache", type=_folder, metavar="DIR", help="prepared arrays, on each node (default: OUT/cache)"
+        "--cache",
+        type=folder,
+        metavar="DIR",
+        help="prepared arrays, on each node (default: OUT/cache)",
     )
     group.add_argument(
         "--cache-gb",
         dest="cache_bytes",
-        type=_argument(_gigabytes),
+        type=argument(gigabytes),
         default=RunOptions.cache_bytes,
         metavar="GB",
         help=f"larger datasets are streamed in every epoch (default: {RunOptions.cache_bytes / GIB:g})",
     )
 
 
-def _add_machines(group: argparse._ArgumentGroup) -> None:
+def add_machine_arguments(group: argparse._ActionsContainer) -> None:
+    """Add the arguments that say what a run may use."""
     group.add_argument(
         "--address", metavar="HOST:PORT", help="a Ray cluster, or `auto` on one of its nodes (default: none)"
     )
     group.add_argument(
         "--cpus",
-        type=_argument(_count),
+        type=argument(whole_number),
         metavar="N",
         help="CPUs to use; of a cluster, also those that are still to join (default: all there are)",
     )
     group.add_argument(
         "--gpus",
-        type=_argument(_count),
+        type=argument(whole_number),
         metavar="N",
         help="GPUs to use, likewise; 0 trains on CPUs (default: all there are)",
+    )
+
+
+def add_budget_argument(group: argparse._ActionsContainer, default: float | None, text: str) -> None:
+    """Add --budget, whose `text` says what it is for."""
+    group.add_argument(
+        "--budget",
+        dest="budget_seconds",
+        type=argument(duration),
+        default=default,
+        metavar="TIME",
+        help=text,
     )
 
 
@@ -252,54 +282,3 @@ def _add_faults(group: argparse._ArgumentGroup) -> None:
         metavar="SECONDS",
         help="time after which another machine takes over the units of a lost one (default: %(default)g)",
     )
-
-
-def _argument(parse: Callable[[str], T]) -> Callable[[str], T]:
-    """Return `parse` with its InputError as the one that argparse prints beside the option's name."""
-
-    def parse_argument(text: str) -> T:
-        try:
-            return parse(text)
-        except InputError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return parse_argument
-
-
-def _folder(text: str) -> Path:
-    return Path(text).absolute()
-
-
-def _folder_or_url(text: str) -> str:
-    if is_url(text):
-        return text
-    folder = _folder(text)
-    for path in (folder, *folder.parents):
-        if path.is_file():
-            raise InputError(f"{path} is a file; a folder or an address such as s3://bucket/runs is accepted")
-    return str(folder)
-
-
-def _tracking_uri(text: str) -> str:
-    if not is_tracking_uri(text):
-        raise InputError(f"`{hide_passwords(text)}`: {TRACKING_URIS} is accepted")
-    return text
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal():
-        raise InputError(f"`{text}`: a whole number from 0 is accepted")
-    return int(text)
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise InputError(f"`{text}`: 1 or more is accepted")
-    return int(text)
-
-
-def _gigabytes(text: str) -> int:
-    try:
-        return int(float(text) * GIB)
-    except (ValueError, OverflowError):
-        raise InputError(f"`{text}`: a number is accepted") from None

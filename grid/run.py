@@ -1,20 +1,24 @@
 """`python -m grid.run --space NAME`: plan the units of a space, run what is left of them, and report.
 
-Exit codes: 0 all units are finished and recorded; 1 some units failed (the rest finished), MLflow's record is
-incomplete, or the disk is full; 2 refused before anything started; 75 to be put back into Slurm's queue; 129,
-130, 131, 143 and 152 interrupted. However a run ended, the same command resumes it.
+Exit codes: 0 all units are finished and recorded, or --budget is over; 1 some units failed (the rest
+finished), MLflow's record is incomplete, or the disk is full; 2 refused before anything started; 75 to be put
+back into Slurm's queue; 129, 130, 131, 143 and 152 interrupted. However a run ended, the same command
+resumes it.
 """
 
+import math
 import sys
+import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from rich.console import Console
 
+from grid import outcome
 from grid.addresses import hide_passwords
 from grid.clean import clean
 from grid.cluster import process_exit, temp_folders
@@ -52,6 +56,17 @@ class Run:
     plan: Plan
     store: Store
     console: Console
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def deadline(self) -> float:
+        """The time of time.monotonic() at which the budget is over."""
+        return self.started + (self.options.budget_seconds or math.inf)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the budget is over."""
+        return time.monotonic() >= self.deadline
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -77,7 +92,7 @@ def run_space(options: RunOptions) -> int:
     if options.dry_run:
         print_plan(run.plan, store, found, run.console)
         return 0
-    process_exit.exit_on_signals(resume_message("interrupted", options))
+    process_exit.exit_on_signals(outcome.resume_message("interrupted", options))
     with store.documents.in_use():
         return flush(run) if options.flush else execute(run, found)
 
@@ -95,9 +110,9 @@ def execute(run: Run, found: SpaceDatasets) -> int:
     if todo:
         run_units(run, todo, opened, tracker, ContentRecorder(run.plan, todo, found, run.store.root))
     recorded = finish_tracking(run, tracker)
-    readable = tracker.uri if recorded else None
-    print_results(run, readable)
-    return report_outcome(run, readable, recorded=recorded)
+    ended = outcome.Outcome(run.plan, run.store, run.console, tracker.uri if recorded else None)
+    ended.print_results()
+    return ended.report(recorded=recorded, is_over=run.is_over)
 
 
 def load_space(options: RunOptions) -> Space:
@@ -192,11 +207,12 @@ def run_units(
     with ExitStack() as stack:
         progress = stack.enter_context(Progress(console, costs))
         stack.enter_context(ray_session(options.address, options.cpus, options.gpus))
-        process_exit.exit_on_signals(resume_message("interrupted", options))
-        killed = resume_message("the process or its Ray was killed", options)
+        words = partial(outcome.interim_answer, plan, run.store.out)
+        process_exit.exit_on_signals(outcome.resume_message("interrupted", options), words)
+        killed = outcome.resume_message("the process or its Ray was killed", options)
         stack.enter_context(process_exit.message_on_crash(killed))
         where = options.address or "this machine"
-        lost = resume_message(f"the connection to Ray at {where} was lost", options)
+        lost = outcome.resume_message(f"the connection to Ray at {where} was lost", options)
         exit_ = partial(process_exit.exit_without_ray, lost)
         stack.enter_context(process_exit.watch_connection(gcs_address(), exit_))
         from grid.execution import scheduler
@@ -207,6 +223,7 @@ def run_units(
             on_images=progress.on_images,
             on_prepared=recorder.wait,
             on_stall=partial(console.print),
+            deadline=run.deadline,
         )
         scheduler.run_units(plan, set(todo), run.store, options, opened, listeners)
 
@@ -221,11 +238,6 @@ def check_capacity(run: Run) -> None:
         allocation.check_gpus(capacity.gpus)
     elif options.gpus is None and not capacity.gpus:
         run.console.print("the cluster has no GPU now, so units train on CPUs; --gpus N waits for N GPUs")
-
-
-def resume_message(reason: str, options: RunOptions) -> str:
-    """Return the final message of a run that ends early."""
-    return f"\n{reason}; run the same command to resume:\n  {options.command}\n"
 
 
 def flush(run: Run) -> int:
@@ -259,41 +271,6 @@ def finish_tracking(run: Run, tracker: "BackgroundTracker") -> bool:
             text = f"{runs} not in {where} yet ({tracker.problem}); run the same command to send them"
         run.console.print(text)
     return not unsent
-
-
-def print_results(run: Run, uri: str | None) -> None:
-    """Print the tables of the run's trials from the store; `uri` is None where MLflow cannot be read."""
-    from grid import results
-    from grid.report.tables import print_tables
-    from grid.results.frame import trials_frame
-
-    frame = trials_frame(run.plan, uri, run.store)
-    print_tables(results.find_cells(frame), run.console)
-    for warning in frame.attrs["warnings"]:
-        run.console.print(f"warning: {warning}")
-
-
-def report_outcome(run: Run, uri: str | None, *, recorded: bool) -> int:
-    """Print the failures and write the report; return the exit code."""
-    from grid import report
-
-    failed = [name for name in run.plan.units if not run.store.is_finished(name)]
-    for name in failed:
-        run.console.print(describe_failure(run, name))
-    run.console.print(f"report: {report.build(run.plan.space, run.store.out, uri)}")
-    return 0 if recorded and not failed else 1
-
-
-def describe_failure(run: Run, name: str) -> str:
-    """Return why a unit is not finished, and what to do."""
-    label = run.plan.units[name].label
-    if name not in run.store.failures():
-        return f"not run: {label} (needs a unit that failed)"
-    failure = run.store.failure(name)
-    line = f"failed: {label}: {failure.reason}"
-    if failure.cause == "diverged":
-        return f"{line}\n  to try again all the same, remove {run.store.out}/failed/{name}.json"
-    return line + (f"\n  log: {run.store.out}/{failure.log}" if failure.log else "")
 
 
 if __name__ == "__main__":

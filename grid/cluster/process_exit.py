@@ -34,16 +34,25 @@ PRINT_UNLESS_CANCELLED = "import sys; sys.stdin.read() or sys.stderr.write(sys.a
 _printers: list["subprocess.Popen[str]"] = []  # of message_on_crash, for an exit that skips its `finally`
 
 
-def exit_on_signals(message: str) -> None:
+def exit_on_signals(message: str, last_words: Callable[[], str] = str) -> None:
     """Exit with `message` and the code of EXIT_CODES when a signal asks the process to end.
 
+    What `last_words` returns is printed before it; a second signal does not wait for that. It must take no
+    lock that the interrupted code may hold.
     Call it again after Ray has started, which installs handlers of its own. Under `nohup`, SIGHUP stays
     ignored.
     """
 
-    def exit_now(number: int, frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_IGN)
+    def exit_at_once(number: int, frame: FrameType | None) -> None:
         _exit_with(message, EXIT_CODES[signal.Signals(number)], stream=1)
+
+    def exit_now(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, exit_at_once)
+        words = ""
+        with suppress(Exception):  # the exit must not depend on them
+            words = last_words()
+        signal.signal(number, signal.SIG_IGN)
+        _exit_with(words + message, EXIT_CODES[signal.Signals(number)], stream=1)
 
     for number in EXIT_CODES:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:

@@ -48,6 +48,7 @@ class Coordinator:
         self._trials: dict[str, str | None] = {}  # the unit of each trial; None of a trial that warms up
         self._warm_ups: list[str] = []
         self._changed = threading.Condition()
+        self._stopped = False
         finished, self._refreshed = store.finished(), time.monotonic()
         with self._changed:
             self._tell("finished", self._queue.add_finished(finished))
@@ -57,9 +58,15 @@ class Coordinator:
 
     @property
     def is_done(self) -> bool:
-        """Whether no unit waits or runs."""
+        """Whether no unit waits or runs, or the run was stopped."""
         with self._changed:
-            return self._queue.is_done
+            return self._stopped or self._queue.is_done
+
+    def stop(self) -> None:
+        """Start no unit any more. What runs is not recorded as a failure when it ends."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
 
     def warm_up(self, digests: Iterable[str]) -> None:
         """Hand out a trial for each of these units that only loads what training needs.
@@ -77,6 +84,8 @@ class Coordinator:
         while True:
             self.refresh()
             with self._changed:
+                if self._stopped:
+                    return None
                 if config := self._start_trial(trial_id):
                     return config
                 if self._trials or self._queue.is_done:
@@ -101,6 +110,8 @@ class Coordinator:
         while True:
             self.refresh()
             with self._changed:
+                if self._stopped:
+                    return []
                 digests = self._queue.next_data_units(time.monotonic())
                 if not digests and not self._queue.has_data_units:
                     return []
@@ -163,6 +174,8 @@ class Coordinator:
     def _end(self, digest: str, result: Outcome | TrialFailure | None) -> None:
         if result == "taken":
             self._defer(digest)
+            return
+        if self._stopped and not self._store.is_finished(digest):
             return
         cause = None if self._store.is_finished(digest) else self._record_failure(digest, result)
         with self._changed:

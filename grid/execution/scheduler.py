@@ -4,8 +4,10 @@ Tune only schedules. The store says what is finished, so a killed run is resumed
 state of Tune is never read. A unit that is retried is a new trial, because it may need more of a machine.
 """
 
+import math
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -77,6 +79,26 @@ class TuneEvents(tune.Callback):
         self.stall_notice.check(trials)
 
 
+class Budget(tune.Stopper):
+    """Ends a run at a time of time.monotonic(): nothing starts any more, and what runs is stopped."""
+
+    def __init__(self, coordinator: Coordinator, deadline: float) -> None:
+        self.coordinator, self.deadline = coordinator, deadline
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return nothing for Tune's own file."""
+        return {}
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        if time.monotonic() < self.deadline:
+            return False
+        self.coordinator.stop()
+        return True
+
+
 @dataclass(frozen=True)
 class RunListeners:
     """Callbacks of a run: for events of units, prepared data, and trials that cannot start."""
@@ -85,6 +107,7 @@ class RunListeners:
     on_images: Callable[[int], object]  # called with a number of images
     on_prepared: Callable[[str], object]  # called with a dataset before what was prepared is published
     on_stall: Callable[[str], object]  # called with what trials wait for
+    deadline: float = math.inf  # of time.monotonic(), at which the run ends
 
 
 def run_units(
@@ -114,11 +137,13 @@ def run_units(
             coordinator.warm_up(unit.digest for unit in trials[:slots])
         sent = {"options": options.for_worker(), "plan": plan.digest, "run": store.leases.run}
         events = TuneEvents(coordinator, StallNotice(options.stall_seconds, listeners.on_stall))
-        _run_tune(coordinator, events, slots, sent)
+        _run_tune(coordinator, events, slots, sent, listeners.deadline)
     preparing.join()
 
 
-def _run_tune(coordinator: Coordinator, events: TuneEvents, slots: int, sent: dict[str, Any]) -> None:
+def _run_tune(
+    coordinator: Coordinator, events: TuneEvents, slots: int, sent: dict[str, Any], deadline: float
+) -> None:
     """Let Tune run the trials of a coordinator, `slots` of them at once; workers also get `sent`.
 
     Trials take credentials from the environment of their node. Tune would put those of the driver into the
@@ -134,7 +159,9 @@ def _run_tune(coordinator: Coordinator, events: TuneEvents, slots: int, sent: di
                 reuse_actors=True,
                 max_concurrent_trials=slots + AHEAD,
             ),
-            run_config=tune.RunConfig(storage_path=storage, verbose=0, callbacks=[events]),
+            run_config=tune.RunConfig(
+                storage_path=storage, verbose=0, callbacks=[events], stop=Budget(coordinator, deadline)
+            ),
         ).fit()
 
 

@@ -1,6 +1,8 @@
-"""The controls of a space's targets: random networks, and predictors that see no images.
+"""The controls of a space's targets, and frozen probes of their initializations.
 
-They are two cheap units a target (docs/statistics.md), which depend on its data alone: spaces share them.
+Controls are two cheap units a target, random networks and predictors that see no images (docs/statistics.md),
+which depend on its data alone: spaces share them. A probe is a linear model on the frozen features of an
+initialization: the first word on it, before anything is trained.
 """
 
 from collections.abc import Iterable, Iterator
@@ -9,11 +11,12 @@ from typing import TYPE_CHECKING
 from grid.plan.initialization import trial_request
 from grid.space.trials import RANDOM, Trial
 from medpt import extensions
-from medpt.specs import ImageFree, Probe
+from medpt.specs import NO_NETWORK, ImageFree, Probe
 
 if TYPE_CHECKING:
     from grid.plan.planner import Planner
 
+NOT_PROBED = (RANDOM, NO_NETWORK)
 NETWORKS = {"segmentation": 5}  # else
 MOST_NETWORKS = 20
 
@@ -26,6 +29,30 @@ def add_controls(planner: "Planner", trials: Iterable[Trial]) -> tuple[str, ...]
     """
     wanted = (t for t in trials if t.settings.controls and t.task != "survival" and not t.fold)
     return tuple(dict.fromkeys(digest for trial in wanted for digest in _controls(planner, trial)))
+
+
+def add_probes(planner: "Planner", trials: Iterable[Trial]) -> tuple[str, ...]:
+    """Plan a probe of each initialization, on the first of repeated splits, and return their digests.
+
+    Random weights have theirs among the controls.
+    """
+    wanted = (t for t in trials if t.initialization not in NOT_PROBED and t.task != "survival")
+    first = (t for t in wanted if not (t.fold or t.pretrain_seed))
+    return tuple(dict.fromkeys(_probe(planner, trial) for trial in first))
+
+
+def _probe(planner: "Planner", trial: Trial) -> str:
+    request = trial_request(trial)
+    data = planner.add_target(request)
+    spec = Probe(
+        initialization=trial.label,
+        weights=planner.guarded_weights(request, data),
+        dataset=trial.target,
+        data=data,
+        backbone=trial.backbone,
+        extensions=extensions.versions(backbone=trial.backbone),
+    )
+    return planner.add(spec, f"{request.label}, frozen → {request.numbered_target} · {trial.backbone}")
 
 
 def _controls(planner: "Planner", trial: Trial) -> Iterator[str]:

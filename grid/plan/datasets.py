@@ -7,11 +7,11 @@ from pathlib import Path
 
 from grid.plan.initialization import detector_dataset, requests, space_datasets
 from grid.space.trials import IMAGENET, Space
-from medpt.data import open_dataset
+from medpt.data import open_as
 from medpt.data.contents import edited
 from medpt.data.dataset import Dataset
 from medpt.data.fingerprint import fingerprint
-from medpt.data.locate import locate
+from medpt.data.locate import find_dataset, locate
 from medpt.data.partial_copy import find_partial, mark_synthetic
 from medpt.errors import InputError
 from medpt.files import sha256
@@ -42,19 +42,8 @@ def find(space: Space, data: Path | None, out: Path, *, write: bool) -> SpaceDat
     if data is None and space.settings.phantom is not None:
         data = phantom(space, out, write=write)
         weights = synthetic_weights(space, data, write=write)
-    if data is None:
-        needs = ", ".join(space_datasets(space))
-        problem = f"--data DIR (or $MEDPT_DATA) is needed: one folder a dataset, as downloaded: {needs}"
-        return SpaceDatasets({}, dict.fromkeys(space_datasets(space), ABSENT), [problem])
-    folders: dict[str, Path] = {}
-    problems: list[str] = []
-    for name in space_datasets(space):
-        try:
-            folders[name] = folder(space, name, data)
-        except InputError as error:
-            problems += [problem + _why_detector(space, name) for problem in error.problems]
-    problems = list(dict.fromkeys(problems))  # datasets of a folder that is missing give one problem
-    found = {name: fingerprint(path) for name, path in folders.items()}
+    folders, problems = _folders(space, data)
+    found = {name: fingerprint(path, _card(space, name)) for name, path in folders.items()}
     contents = {
         name: content
         for name, path in folders.items()
@@ -62,6 +51,29 @@ def find(space: Space, data: Path | None, out: Path, *, write: bool) -> SpaceDat
     }
     prints = dict.fromkeys(space_datasets(space), ABSENT) | found
     return SpaceDatasets(folders, prints, problems, weights, contents)
+
+
+def _folders(space: Space, data: Path | None) -> tuple[dict[str, Path], list[str]]:
+    """Return the folders by dataset, and why others were not found."""
+    names = space_datasets(space)
+    if data is None and (lacking := [name for name in names if not _card(space, name)]):
+        needs = ", ".join(lacking)
+        problem = f"--data DIR (or $MEDPT_DATA) is needed: one folder a dataset, as downloaded: {needs}"
+        return {}, [problem]
+    folders: dict[str, Path] = {}
+    problems: list[str] = []
+    for name in names:
+        try:
+            folders[name] = folder(space, name, data)
+        except InputError as error:
+            problems += [problem + _why_detector(space, name) for problem in error.problems]
+    return folders, list(dict.fromkeys(problems))  # datasets of a folder that is missing give one problem
+
+
+def _card(space: Space, name: str) -> Path | None:
+    """Return the file of a card that does not lie in the dataset's folder."""
+    card = space.settings.of(name).card
+    return Path(card) if card else None
 
 
 def recorded_contents(out: Path, fingerprint: str) -> Path:
@@ -75,9 +87,9 @@ def _why_detector(space: Space, name: str) -> str:
     return f"; `roi` of {', '.join(cut)} needs them to train the optic-disc detector" if cut else ""
 
 
-def folder(space: Space, name: str, data: Path) -> Path:
-    """Return the folder of a dataset below `data`. Raises InputError if it is missing."""
-    given = space.settings.of(name).folder
+def folder(space: Space, name: str, data: Path | None) -> Path:
+    """Return the folder of a dataset, below `data` or where its entry says. InputError if it is missing."""
+    given, data = space.settings.of(name).folder, data or Path()
     if given is None:
         return locate(name, data)
     if not isdir(data / given):
@@ -124,7 +136,10 @@ def open_all(space: Space, found: SpaceDatasets) -> dict[str, Dataset]:
     problems = list(found.problems)
     for name, path in found.folders.items():
         try:
-            opened[name] = open_dataset(name, path, **space.settings.of(name).options)
+            found_card, home = (
+                (space.settings.card(name), path) if _card(space, name) else find_dataset(name, path)
+            )
+            opened[name] = open_as(found_card, home, **space.settings.of(name).options)
         except InputError as error:
             problems += error.problems
     problems += _unintended(space, opened)

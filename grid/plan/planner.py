@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from grid.plan.controls import add_controls
+from grid.plan.controls import add_controls, add_probes
 from grid.plan.data_request import DataRequest, preparation, source_data, target_data
 from grid.plan.initialization import (
     PretrainRequest,
@@ -47,15 +47,21 @@ def build_plan(
     published: Mapping[str, str],
     contents: Mapping[str, str] | None = None,
 ) -> Plan:
-    """Return the plan of a space.
+    """Return the plan of a space, whose units are in the order in which they start once they are ready.
+
+    Probes come first, then each trial's first repeat, then the second: whenever a run is interrupted, what is
+    finished compares all initializations.
 
     `fingerprints` names the original files of each dataset, `published` the ImageNet weights of each
     backbone; both enter the digests. `contents` names edits since the first preparation.
     """
     planner = Planner(fingerprints, published, contents or {})
-    trials = tuple((trial, planner.add_trial(trial)) for trial in space.trials)
+    probed = [trial for trial in space.trials if trial.settings.probes]
+    early = add_controls(planner, probed) + add_probes(planner, probed)
+    measured = {trial: planner.add_trial(trial) for trial in sorted(space.trials, key=repeat_number)}
+    trials = tuple((trial, measured[trial]) for trial in space.trials)
     analyses = tuple((entry, tuple(planner.add_analysis(entry))) for entry in space.analyses)
-    controls = add_controls(planner, space.trials)
+    controls = tuple(dict.fromkeys(early + add_controls(planner, space.trials)))
     return Plan(
         space=space.name,
         title=space.title,
@@ -67,6 +73,11 @@ def build_plan(
         selection=space.selection,
         cards={name: space.cards[name] for name in space_datasets(space) if name in space.cards},
     )
+
+
+def repeat_number(trial: Trial) -> tuple[int, int, int]:
+    """Return what orders the trials of a space in rounds."""
+    return trial.fold or 0, trial.pretrain_seed or 0, trial.seed
 
 
 class Planner:

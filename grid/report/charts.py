@@ -89,14 +89,10 @@ class Row:
 
 @dataclass(frozen=True)
 class RowChart(Chart):
-    """Rows below each other, under the name of their group.
-
-    `reference` is a line through all rows; what is within `margin` of it is shaded.
-    """
+    """Rows below each other, under the name of their group; `reference` is a line through all of them."""
 
     rows: tuple[Row, ...]
     reference: float = math.nan
-    margin: float = 0.0
 
     @property
     def labels(self) -> list[tuple[str, Row | None]]:
@@ -114,9 +110,6 @@ class RowChart(Chart):
     def draw(self, axes: "Axes") -> None:
         if math.isfinite(self.reference):
             axes.axvline(self.reference, color=colour(0), linestyle=":", linewidth=1.3)
-        if self.margin:
-            ends = self.reference - self.margin, self.reference + self.margin
-            axes.axvspan(*ends, color=colour(0), alpha=0.15, lw=0)
         for place, (_, row) in enumerate(self.labels):
             if row:
                 self._row(axes, place, row)

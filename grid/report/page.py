@@ -29,7 +29,6 @@ from grid.report import (
 )
 from grid.report.chart_files import Figures
 from grid.report.paper_items import PAPER_ITEMS
-from grid.report.tables import Contrast
 from grid.report.trial_section import Facts
 from grid.results import answer, standings
 from grid.results import frame as results
@@ -127,7 +126,6 @@ def page(
     data, cohorts = provenance.datasets(stored), survival.cohorts(stored)
     notes = provenance.notes(data) | survival.notes(cohorts, stored)
     of_paper = sections.build_sections(frame, stored, notes, cohorts)
-    contrasts = tables.contrasts(cells)
     found = standings.standings(cells, frame.attrs.get("controls", ()))
     stored.warnings += [text for each in found for text in each.warnings()]
     rest = find_cells(frame[[not own for own in sections.belong_to(frame, PAPER_ITEMS)]])
@@ -135,12 +133,12 @@ def page(
         "plan": stored.plan,
         "floors": floors,
         "facts": facts,
-        **_summary(frame, contrasts, stored),
+        **_summary(frame, cells, stored),
         "synthetic": sorted(name for name, note in notes.items() if note == provenance.SYNTHETIC),
         "sections": of_paper,
         "judged": sections.judge_claims(frame, of_paper, stored) if of_paper else [],
         "errata": statements.errata(),
-        **_results(rest, stored, contrasts),
+        **_results(rest, stored),
         "standings": found,
         "compared": provenance.comparisons(rest, notes),
         "galleries": images.galleries(cells, stored.artifact, MOST_GALLERIES),
@@ -153,8 +151,9 @@ def page(
     }
 
 
-def _summary(frame: "pd.DataFrame", contrasts: list[Contrast], stored: StoredSpace) -> dict[str, Any]:
-    """What the head of the page and its answer show."""
+def _summary(frame: "pd.DataFrame", cells: list[Cell], stored: StoredSpace) -> dict[str, Any]:
+    """What the head of the page and its findings show."""
+    contrasts = tables.contrasts(cells)
     states = Counter(frame.drop_duplicates("digest")["state"])
     return {
         "states": states,
@@ -176,14 +175,13 @@ def _by_target(found: list[Answer]) -> dict[str, list[Answer]]:
     return targets
 
 
-def _results(cells: list[Cell], stored: StoredSpace, contrasts: list[Contrast]) -> dict[str, Any]:
+def _results(cells: list[Cell], stored: StoredSpace) -> dict[str, Any]:
     """The cells of experiments outside the paper, with their charts."""
     colours = paper_charts.colours(cell.label for cell in cells)
-    known = {d.cell.key: d for contrast in contrasts for d in contrast.differences}
     return {
         "cells": cells,
         "colours": colours,
-        "gain": Figures("gain", paper_charts.gains(cells, colours, known)),
+        "gain": Figures("gain", paper_charts.gains(cells, colours)),
         "curves": Figures("curves", paper_charts.learning_curves(cells, stored.history, colours)),
         "groups": len(paper_charts.networks(cells)),
     }

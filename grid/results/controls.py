@@ -1,12 +1,13 @@
 """The controls of a space's targets, as the store has them: scores without images or without training."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan, nan, sqrt
 
 from grid.plan.plan import Plan
 from grid.results.stored_results import StoredResults
+from grid.space.trials import RANDOM
 from grid.store.store import Store
 from medpt.specs import ImageFree, Probe
 
@@ -53,9 +54,24 @@ class Control:
 
 def read(plan: Plan, store: Store) -> list[Control]:
     """Return the finished controls of a plan, in its order."""
-    results = StoredResults.read(store, set(plan.controls))
+    return _read(plan, store, [digest for digest in plan.controls if not _is_probe(plan, digest)])
+
+
+def probes(plan: Plan, store: Store) -> list[Control]:
+    """Return the finished probes of a plan's initializations, each named by its initialization."""
+    return _read(plan, store, [digest for digest in plan.controls if _is_probe(plan, digest)])
+
+
+def _is_probe(plan: Plan, digest: str) -> bool:
+    """Whether a unit says something of an initialization; frozen random networks are a control."""
+    spec = plan.units[digest].spec if digest in plan.units else None
+    return isinstance(spec, Probe) and spec.initialization != RANDOM
+
+
+def _read(plan: Plan, store: Store, digests: Sequence[str]) -> list[Control]:
+    results = StoredResults.read(store, set(digests))
     found: list[Control] = []
-    for digest in plan.controls:
+    for digest in digests:
         if digest in results.markers:
             found += _controls(plan, digest, dict(results.markers[digest].metrics), store)
     return found
@@ -68,7 +84,8 @@ def _controls(plan: Plan, digest: str, metrics: dict[str, float], store: Store) 
         deviations = {name.removesuffix("_std"): v for name, v in metrics.items() if name.endswith("_std")}
         trials = _trials(plan, spec.data, spec.backbone)
         networks = spec.networks
-        yield Control(RANDOM_NETWORKS, spec.dataset, spec.backbone, trials, scores, deviations, networks)
+        name = RANDOM_NETWORKS if spec.initialization == RANDOM else spec.initialization
+        yield Control(name, spec.dataset, spec.backbone, trials, scores, deviations, networks)
     elif isinstance(spec, ImageFree):
         prefix, trials = "trivial_", _trials(plan, spec.data)
         scores = {k.removeprefix(prefix): v for k, v in metrics.items() if k.startswith(prefix)}

@@ -53,9 +53,9 @@ def load(space: str, out: str | Path = "runs", tracking_uri: str | None = None) 
     metrics were computed from for each test item, None where `out` does not have it.
     `frame.attrs["protocols"]` gives the settings of each hash, for grid.space.protocols.describe_difference;
     `frame.attrs["partial"]` the number of images of each built-in dataset of which the run had a part;
-    `frame.attrs["controls"]` are those of grid.results.controls; `frame.attrs["warnings"]` lists damaged
-    results, differences between `out` and MLflow, and why MLflow could not be read. Raises InputError where
-    the space was never run.
+    `frame.attrs["controls"]` and `["probes"]` are those of grid.results.controls; `frame.attrs["warnings"]`
+    lists damaged results, differences between `out` and MLflow, and why MLflow could not be read. Raises
+    InputError where the space was never run.
     """
     uri, store = tracking_uri or _own_tracker(out), Store(out)
     if space_name(space) in store.spaces():
@@ -84,6 +84,7 @@ def trials_frame(plan: Plan, tracking_uri: str | None, store: Store) -> "pd.Data
     frame.attrs["protocols"] = dict(plan.protocols)
     frame.attrs["partial"] = dict(plan.partial)
     frame.attrs["controls"] = controls.read(plan, store)
+    frame.attrs["probes"] = controls.probes(plan, store)
     frame.attrs["warnings"] = [*warnings, *results.warnings(plan, runs)]
     return frame
 

@@ -9,7 +9,10 @@ from typing import Any
 from grid.space.factors import Factors
 from grid.space.trials import DatasetSettings
 from medpt.data import reader_options
-from medpt.data.card import DatasetCard
+from medpt.data.card import DatasetCard, plain
+from medpt.data.card_reader import read_card
+from medpt.data.catalog import names
+from medpt.data.dataset_collections import COLLECTIONS
 from medpt.data.preprocess import canonical
 from medpt.errors import InputError
 from medpt.schema import option_problems
@@ -28,14 +31,42 @@ def read_datasets(
             given = entry or {}
             for problem in (*_problems(known, given), *_option_problems(known, given, document, path)):
                 factors.problem((*path, *problem[0]), problem[1])
-            found[known.name] = DatasetSettings(**given)
+            found[known.name] = DatasetSettings(**given | _paths(document, given))
     return found
+
+
+def read_cards(document: Document, data: Mapping[str, Any]) -> tuple[dict[str, DatasetCard], list[str]]:
+    """Return the cards that entries name by `card`, by their names, and the problems of these files."""
+    found: dict[str, DatasetCard] = {}
+    problems: list[str] = []
+    for name, entry in data.items():
+        if not entry or not (paths := _paths(document, entry)):
+            continue
+        try:
+            card = read_card(Path(paths["card"]), (*names(), *COLLECTIONS), Path(paths["folder"]))
+        except InputError as error:
+            problems += error.problems
+            continue
+        found[card.name] = card
+        if plain(card.name) != plain(name):
+            text = f"the card {entry['card']} is of `{card.name}`; use this name"
+            problems += document.located([(("datasets", name), text)])
+    return found, problems
+
+
+def _paths(document: Document, entry: Mapping[str, Any]) -> dict[str, str]:
+    """The absolute paths of a card and of its images, which lie beside it where no folder is named."""
+    if not entry.get("card"):
+        return {}
+    card = document.path.parent.absolute() / entry["card"]
+    folder = document.path.parent.absolute() / entry["folder"] if entry.get("folder") else card.parent
+    return {"card": str(card), "folder": str(folder)}
 
 
 def _problems(card: DatasetCard, entry: Mapping[str, Any]) -> Iterator[Problem]:
     """A square around the optic disc is cut from fundus photographs, and in place of a pipeline."""
     folder, pipeline = Path(entry.get("folder") or ""), entry.get("pipeline")
-    if folder.is_absolute() or ".." in folder.parts:
+    if not entry.get("card") and (folder.is_absolute() or ".." in folder.parts):
         yield ("folder",), f"`folder` is '{folder}'; a folder below --data is accepted"
     if entry.get("roi") and pipeline:
         yield ("pipeline",), "`pipeline` beside `roi`; one of them is accepted"

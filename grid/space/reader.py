@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from grid import package_data
-from grid.space.dataset_settings import read_datasets
+from grid.space.dataset_settings import read_cards, read_datasets
 from grid.space.factors import Factors
 from grid.space.trials import (
     IMAGENET,
@@ -78,9 +78,10 @@ class _Reader:
     def __init__(
         self, document: Document, data: dict[str, Any], problems: list[Problem], cards: Cards
     ) -> None:
-        self.document, self.data, self.problems, self.cards = document, data, problems, cards
-        self.included_problems: list[str] = []
-        self.factors = Factors(self.problem, cards, sound=not problems)
+        self.document, self.data, self.problems = document, data, problems
+        own, self.included_problems = read_cards(document, data.get("datasets") or {})
+        self.cards: dict[str, DatasetCard] = dict(cards) | own
+        self.factors = Factors(self.problem, self.cards, sound=not problems)
 
     def space(self) -> Space:
         included = list(self.included())
@@ -101,7 +102,11 @@ class _Reader:
             name=path.stem,
             title=str(self.data.get("title") or path.stem),
             path=path,
-            settings=replace(settings, datasets=self.folders(included) | settings.datasets),
+            settings=replace(
+                settings,
+                datasets=self.folders(included) | settings.datasets,
+                cards={name: card for space in included for name, card in space.cards.items()} | self.cards,
+            ),
             trials=tuple(dict.fromkeys(trials)),
             analyses=tuple(dict.fromkeys(analyses)),
         )
@@ -160,6 +165,7 @@ class _Reader:
             survival=self.survival(),
             metrics=self.data.get("metrics"),
             controls=self.data.get("controls", "phantom" not in self.data),
+            probes=self.data.get("probes", False),
             cards=self.cards,
         )
 

@@ -56,7 +56,10 @@ class Phantom(DatasetPhantom):
 class Dataset:
     __pydantic_config__: ClassVar[Any] = STRICT
 
-    folder: str | None = field(default=None, metadata=accepts("a folder below --data"))
+    folder: str | None = field(
+        default=None, metadata=accepts("a folder below --data; with `card`, one from the space's own folder")
+    )
+    card: str | None = field(default=None, metadata=accepts("a dataset.yaml, from the space's own folder"))
     split: Literal["official", "random"] | None = None
     pipeline: str | None = field(default=None, metadata=accepts("text such as resize(256)|clahe(2,8)"))
     roi: int | None = field(default=None, metadata=accepts("a whole number from 32 to 4096", ge=32, le=4096))
@@ -136,6 +139,7 @@ class SpaceFile:
     transfer_decoder: bool = False
     metrics: Literal["paper"] | None = None
     controls: bool | None = None  # None: of real data, not of synthetic ones
+    probes: bool = False
     experiments: tuple[Block, ...] = field(
         default=(), metadata=accepts("a list of blocks of factors", min_length=1)
     )

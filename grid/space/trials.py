@@ -27,7 +27,8 @@ METHODS = ("supervised", *SELF_SUPERVISED_METHODS)
 class DatasetSettings:
     """What a space says of one dataset beyond its card."""
 
-    folder: str | None = None  # below the data folder, where the name is not enough
+    folder: str | None = None  # below the data folder, where the name is not enough; with a card absolute
+    card: str | None = None  # the file of a card that does not lie in the folder, absolute
     split: Literal["official", "random"] | None = None  # None: the owner's if there is one, else random
     pipeline: str | None = None  # None: the card's, or the modality's
     roi: int | None = None  # as a target, cut to a square of that many pixels around the optic disc
@@ -51,6 +52,7 @@ class Settings:
     survival: dict[str, dict[str, Any]] = field(default_factory=dict)  # options by model
     metrics: Literal["paper"] | None = None  # headline metrics; None: those of grid/space/protocols.py
     controls: bool = False  # of each target: grid/plan/controls.py
+    probes: bool = False  # of each initialization on each target, before anything is trained on it
     cards: Mapping[str, DatasetCard] = field(default_factory=dict)  # of users' datasets, by name
 
     def of(self, dataset: str) -> DatasetSettings:

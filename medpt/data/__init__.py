@@ -4,6 +4,7 @@ Importing this package imports neither torch nor OpenCV; a reader is imported wh
 """
 
 import inspect
+from collections.abc import Mapping
 from dataclasses import field, make_dataclass
 from importlib import import_module
 from pathlib import Path
@@ -17,7 +18,16 @@ from medpt.data.preprocess import preprocess
 from medpt.errors import InputError
 from medpt.schema import STRICT, validate
 
-__all__ = ["Dataset", "DatasetCard", "Record", "card", "open_dataset", "open_with_problems", "preprocess"]
+__all__ = [
+    "Dataset",
+    "DatasetCard",
+    "Record",
+    "card",
+    "open_as",
+    "open_dataset",
+    "open_with_problems",
+    "preprocess",
+]
 
 
 def open_dataset(name: str, root: str | Path, **options: Any) -> Dataset:
@@ -26,7 +36,12 @@ def open_dataset(name: str, root: str | Path, **options: Any) -> Dataset:
     Raises InputError with every problem of one pass: an unknown name or option, a file that is missing or
     that nobody labelled, a label that is not a class.
     """
-    dataset = open_with_problems(name, root, **options)
+    return open_as(*find_dataset(name, Path(root)), **options)
+
+
+def open_as(card: DatasetCard, root: Path, **options: Any) -> Dataset:
+    """The dataset that a card describes, whose files are in `root`; errors as of `open_dataset`."""
+    dataset = _open(card, root, options)
     if dataset.problems:
         raise InputError(dataset.problems)
     return dataset
@@ -34,7 +49,10 @@ def open_dataset(name: str, root: str | Path, **options: Any) -> Dataset:
 
 def open_with_problems(name: str, root: str | Path, **options: Any) -> Dataset:
     """As `open_dataset`; where there are records, what the reader found wrong is listed in `problems`."""
-    found, folder = find_dataset(name, Path(root))
+    return _open(*find_dataset(name, Path(root)), options)
+
+
+def _open(found: DatasetCard, folder: Path, options: Mapping[str, Any]) -> Dataset:
     _, problems = validate(reader_options(found), options)
     if problems:
         raise InputError(f"{found.name}: {text}" for _, text in problems)

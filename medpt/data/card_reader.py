@@ -40,22 +40,23 @@ RESERVED = re.compile(r"random|none|ss-.*|.*-\d+k", re.IGNORECASE)  # what space
 Problems = Iterator[Problem]
 
 
-def read_card(path: Path, taken: Collection[str] = ()) -> DatasetCard:
+def read_card(path: Path, taken: Collection[str] = (), home: Path | None = None) -> DatasetCard:
     """Read a card, whose name must not be one of `taken`.
 
-    Raises InputError with every problem, each with file and line.
+    `home` is the folder that its paths are relative to, by default its own. Raises InputError with every
+    problem, each with file and line.
     """
-    document = Document(path)
+    document, home = Document(path), home or path.parent
     data = _without_nulls(document.data)
     card, problems = validate(DatasetCard, data, document.written)
     if isinstance(data, dict):
         sound = without(data, [key_path for key_path, _ in problems])
-        problems += content_problems(sound, path.parent, taken)
+        problems += content_problems(sound, home, taken)
     messages = document.located(problems)
     if card is None or messages:
         raise InputError(messages)
     card = replace(card, pipeline=card.pipeline and canonical(card.pipeline))
-    return _with_defaults(card, path.parent) if card.reader == IMAGE_FOLDER else card
+    return _with_defaults(card, home) if card.reader == IMAGE_FOLDER else card
 
 
 def _with_defaults(card: DatasetCard, home: Path) -> DatasetCard:

@@ -12,13 +12,14 @@ LABELS = (".csv", ".tsv", ".txt", ".json", ".xls", ".xlsx", ".yaml", ".yml")
 LARGEST_LABELS = 16 * 2**20  # bytes
 
 
-def fingerprint(dataset: Dataset | str | Path) -> str:
+def fingerprint(dataset: Dataset | str | Path, card: Path | None = None) -> str:
     """sha256 over (relative path, size) of every file below the root, and the content of small label files.
 
     Equal for equal files wherever the folder lies; debris of archives does not count. It cannot see an edit
     that keeps a file's size, except in small files of LABELS (up to 16 MiB): images are not read here, and
     medpt.data.contents finds such edits.
-    Give a Dataset to have the root that its reader found. Raises InputError where there is no such folder.
+    Give a Dataset to have the root that its reader found. `card` is one that lies elsewhere; its content
+    counts as well. Raises InputError where there is no such folder.
     """
     root = dataset.root if isinstance(dataset, Dataset) else Path(dataset)
     if not root.is_dir():
@@ -30,6 +31,8 @@ def fingerprint(dataset: Dataset | str | Path) -> str:
         digest.update(f"{path}\0{size}\n".encode(errors="surrogateescape"))
         if path.lower().endswith(LABELS) and size <= LARGEST_LABELS:
             digest.update(hashlib.sha256((root / path).read_bytes()).digest())
+    if card:
+        digest.update(hashlib.sha256(card.read_bytes()).digest())
     return digest.hexdigest()
 
 

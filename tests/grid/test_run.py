@@ -112,33 +112,3 @@ def test_missing_published_weights_are_refused(run: command.Run, tmp_path: Path)
     with pytest.raises(InputError, match=f"{tmp_path}.*shufflenetv2"):
         command.check_units(replace(run, options=options), [name])
     command.check_units(run, digests(run, "finetune")[1:])
-
-
-@pytest.mark.parametrize(("recorded", "code"), [(True, 0), (False, 1)])
-def test_exit_code_is_1_where_the_record_is_incomplete(
-    run: command.Run, recorded: bool, code: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("grid.report.build", lambda *arguments: Path("index.html"))
-    assert command.report_outcome(run, "sqlite:///none.db", recorded=recorded) == code
-
-
-def test_exit_code_is_1_and_reasons_are_printed_where_units_failed(
-    run: command.Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("grid.report.build", lambda *arguments: Path("index.html"))
-    blocked, failed, diverged = digests(run, "finetune")[:3]
-    unpublish(run, blocked, failed, diverged)
-    run.store.fail(failed, "error", "a mistake", trace="Traceback")
-    run.store.fail(diverged, "diverged", "no number at step 3")
-    assert command.report_outcome(run, "sqlite:///none.db", recorded=True) == 1
-    printed = capsys.readouterr().out
-    labels = {name: run.plan.units[name].label for name in (blocked, failed, diverged)}
-    assert f"not run: {labels[blocked]} (needs a unit that failed)" in printed
-    assert f"failed: {labels[failed]}: a mistake\n  log: {run.store.out}/failed/{failed}.log" in printed
-    assert f"failed: {labels[diverged]}: no number at step 3\n  to try again all the same, remove" in printed
-    assert "report: index.html" in printed
-
-
-def test_resume_message_has_the_command(run: command.Run) -> None:
-    message = command.resume_message("interrupted", run.options)
-    assert message == "\ninterrupted; run the same command to resume:\n  python -m grid.run --space made\n"

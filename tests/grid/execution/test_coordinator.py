@@ -125,6 +125,18 @@ def test_next_trial_is_none_but_not_done_while_a_unit_may_come_back(tmp_path: Pa
     assert made.coordinator.next_trial("third") is not None
 
 
+def test_stopped_run_starts_nothing_and_records_no_failure(tmp_path: Path) -> None:
+    made = Made(tmp_path, [unit := trial_unit(0), trial_unit(1), data_unit(2)])
+    assert made.coordinator.next_trial("first") is not None
+    made.coordinator.stop()
+    assert made.coordinator.next_trial("second") is None
+    assert made.coordinator.take_data_units() == []
+    made.coordinator.trial_ended("first", None)
+    assert made.coordinator.is_done
+    assert [event for event, _ in made.events] == ["started"]
+    assert unit.digest not in made.store.failed
+
+
 def test_failed_unit_blocks_what_needs_it(tmp_path: Path) -> None:
     first = trial_unit(0)
     second = trial_unit(1, [first])

@@ -1,0 +1,77 @@
+"""Types of command-line arguments: text to a value, with one message for what is not accepted."""
+
+import argparse
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from grid.addresses import TRACKING_URIS, hide_passwords, is_tracking_uri
+from grid.store.backends import is_url
+from medpt.errors import InputError
+
+T = TypeVar("T")
+
+GIB = 2**30
+NUMBER = r"(\d+(?:\.\d+)?)"
+DURATION = re.compile(f"(?:{NUMBER}h)?(?:{NUMBER}m)?(?:{NUMBER}s)?")
+
+
+def argument(parse: Callable[[str], T]) -> Callable[[str], T]:
+    """Return `parse` with its InputError as the one that argparse prints beside the option's name."""
+
+    def parse_argument(text: str) -> T:
+        try:
+            return parse(text)
+        except InputError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return parse_argument
+
+
+def folder(text: str) -> Path:
+    return Path(text).absolute()
+
+
+def folder_or_url(text: str) -> str:
+    if is_url(text):
+        return text
+    absolute = folder(text)
+    for path in (absolute, *absolute.parents):
+        if path.is_file():
+            raise InputError(f"{path} is a file; a folder or an address such as s3://bucket/runs is accepted")
+    return str(absolute)
+
+
+def tracking_uri(text: str) -> str:
+    if not is_tracking_uri(text):
+        raise InputError(f"`{hide_passwords(text)}`: {TRACKING_URIS} is accepted")
+    return text
+
+
+def whole_number(text: str) -> int:
+    if not text.isdecimal():
+        raise InputError(f"`{text}`: a whole number from 0 is accepted")
+    return int(text)
+
+
+def positive(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise InputError(f"`{text}`: 1 or more is accepted")
+    return int(text)
+
+
+def gigabytes(text: str) -> int:
+    try:
+        return int(float(text) * GIB)
+    except (ValueError, OverflowError):
+        raise InputError(f"`{text}`: a number is accepted") from None
+
+
+def duration(text: str) -> float:
+    """Return the seconds of `2h`, `45m` or `1h30m`."""
+    found = DURATION.fullmatch(text.strip())
+    hours, minutes, seconds = (float(part or 0) for part in found.groups()) if found else (0.0, 0.0, 0.0)
+    if not (total := 3600 * hours + 60 * minutes + seconds):
+        raise InputError(f"`{text}`: a time such as 2h, 45m or 1h30m is accepted")
+    return total
