@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
+from medpt.normalisation import Normalisation
 from medpt.protocol import TrainingProtocol, decision
 from medpt.unit_spec import SPECS as SPECS
 from medpt.unit_spec import UnitSpec
@@ -84,7 +85,7 @@ class Finetune(UnitSpec):
     version = 1
     title = "fine-tune"
     verb = "fine-tuning"
-    omitted_when_none = ("metric",)
+    omitted_when_none = ("metric", "normalisation")
 
     initialization: str  # as in the tables: "random", "imagenet*", "CheXpert-20k", ...
     weights: str | None  # digest of a Pretrain, sha256 of published weights, or None for random
@@ -98,6 +99,7 @@ class Finetune(UnitSpec):
     protocol: TrainingProtocol = TrainingProtocol()
     extensions: Mapping[str, str] = field(default_factory=dict)  # by medpt.extensions.versions
     metric: str | None = None  # that stops the training and chooses its weights; None: the paper's
+    normalisation: Normalisation | None = None  # of the images for these weights; None: ImageNet's
 
     def inputs(self) -> tuple[str, ...]:
         return (self.data, self.weights) if self.weights else (self.data,)
@@ -133,6 +135,7 @@ class Features(UnitSpec):
     title = "features"
     verb = "computing"
     typical_seconds = 600.0
+    omitted_when_none = ("normalisation",)
 
     initialization: str
     weights: str | None  # as in Finetune
@@ -140,6 +143,7 @@ class Features(UnitSpec):
     data: str  # digest of Slides
     backbone: str
     seed: int = 0  # of random weights; trained ones are the same for all seeds
+    normalisation: Normalisation | None = None  # as in Finetune
 
     def inputs(self) -> tuple[str, ...]:
         return (self.data, self.weights) if self.weights else (self.data,)
@@ -154,6 +158,7 @@ class Survive(UnitSpec):
     title = "survive"
     verb = "fitting"
     typical_seconds = 600.0
+    omitted_when_none = ("normalisation",)
 
     model: str  # of medpt.survival.registry
     initialization: str  # NO_NETWORK where the model has none
@@ -164,6 +169,7 @@ class Survive(UnitSpec):
     backbone: str
     seed: int = 0  # of the split and of the fit, the same for all models
     options: Mapping[str, Any] = field(default_factory=dict)  # of the model, where they are not its own
+    normalisation: Normalisation | None = None  # as in Finetune
 
     def inputs(self) -> tuple[str, ...]:
         return tuple(name for name in (self.data, self.weights, self.features) if name)
@@ -197,6 +203,7 @@ class Svcca(UnitSpec):
     title = "svcca"
     verb = "measuring"
     typical_seconds = 120.0
+    omitted_when_none = ("normalisation",)
 
     initialization: str
     weights: str  # digest of a Pretrain, or sha256 of published weights
@@ -204,6 +211,7 @@ class Svcca(UnitSpec):
     probes: tuple[str, ...]  # digests of Prepare, in equal parts
     images: int = decision(2_000, "probe images of all datasets together")
     seed: int = 0
+    normalisation: Normalisation | None = None  # as in Finetune
 
     def inputs(self) -> tuple[str, ...]:
         return (*self.probes, self.weights)
@@ -241,6 +249,7 @@ class Probe(UnitSpec):
     title = "probe"
     verb = "probing"
     typical_seconds = 120.0
+    omitted_when_none = ("normalisation",)
 
     initialization: str
     weights: str | None  # as in Finetune
@@ -251,6 +260,7 @@ class Probe(UnitSpec):
     networks: int = 1
     images: int = decision(2_000, "training images that the linear model is fitted to, at most")
     extensions: Mapping[str, str] = field(default_factory=dict)  # by medpt.extensions.versions
+    normalisation: Normalisation | None = None  # as in Finetune
 
     def inputs(self) -> tuple[str, ...]:
         return (self.data, self.weights) if self.weights else (self.data,)

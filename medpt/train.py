@@ -24,6 +24,7 @@ from medpt.checkpoint import Checkpoints
 from medpt.data.augment import dihedral, normalise
 from medpt.errors import DivergedError, InputError
 from medpt.identity import stream_seed
+from medpt.normalisation import IMAGENET, Normalisation
 from medpt.protocol import TrainingProtocol
 from medpt.tasks.base import Task, TrainingSetup
 
@@ -148,7 +149,7 @@ class TrainingState:
             x.to(self.device, non_blocking=True) for x in (images, targets, transforms)
         )
         targets = dihedral(targets, transforms) if targets.ndim == 3 else targets
-        images = dihedral(normalise(images), transforms)
+        images = dihedral(normalise(images, self.setup.normalisation), transforms)
         loss = self.setup.task.loss(self.setup.model, images, targets, *dataset)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -178,7 +179,9 @@ class TrainingState:
         self.loss_sum.zero_()
         task, model, rows = self.setup.task, self.setup.model, self.setup.val_rows
         if len(rows):
-            values = task.evaluate(model, evaluation_batches(self.setup.loader, rows, self.device))
+            normalisation = self.setup.normalisation
+            batches = evaluation_batches(self.setup.loader, rows, self.device, normalisation)
+            values = task.evaluate(model, batches)
             row |= {f"val_{name}": value for name, value in values}
             model.train()
             self._update_best(row[f"val_{task.metric}"])
@@ -242,11 +245,15 @@ def evaluation_interval(protocol: TrainingProtocol, loader: BatchSource, train_r
 
 
 def evaluation_batches(
-    loader: BatchSource, rows: np.ndarray, device: torch.device
+    loader: BatchSource,
+    rows: np.ndarray,
+    device: torch.device,
+    normalisation: Normalisation = IMAGENET,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield each row once, in order, as normalised images (B, 3, S, S) and targets on the device."""
     for images, targets in loader.scan(rows, EVALUATION_BATCH):
-        yield normalise(images.to(device, non_blocking=True)), targets.to(device, non_blocking=True)
+        moved = images.to(device, non_blocking=True)
+        yield normalise(moved, normalisation), targets.to(device, non_blocking=True)
 
 
 def summary(result: TrainingResult, task: Task) -> dict[str, float]:

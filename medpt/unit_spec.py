@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any, ClassVar, Self
 
 from medpt.identity import digest, to_json
+from medpt.normalisation import Normalisation
 from medpt.protocol import TrainingProtocol
 
 SPECS: "dict[str, type[UnitSpec]]" = {}  # the class of each kind, in the order of their definition
@@ -53,4 +54,6 @@ class UnitSpec(ABC):
         parsed: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         if "protocol" in parsed:
             parsed["protocol"] = TrainingProtocol.from_json(parsed["protocol"])
+        if "normalisation" in parsed:
+            parsed["normalisation"] = Normalisation.from_json(parsed["normalisation"])
         return cls(**parsed)

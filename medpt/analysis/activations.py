@@ -24,6 +24,7 @@ from medpt.identity import stream_seed
 from medpt.models import weights
 from medpt.models.encoders import Encoder
 from medpt.models.registry import BACKBONES, build_encoder
+from medpt.normalisation import IMAGENET, Normalisation
 
 ROWS, ROWS_A_CHANNEL = 20_000, 40
 STATISTICS_IMAGES = 1_000  # that batch norm of an untrained network sees
@@ -56,20 +57,22 @@ def layer_similarities(
     *,
     seed: int = 0,
     device: str = "cpu",
+    normalisation: Normalisation = IMAGENET,
 ) -> list[Similarity]:
     """Compare two states of one network, layer by layer in the order of the forward pass; ResNet-18 has 18.
 
-    `images` are uint8 (N, S, S, 3), preprocessed as for training; they may be mapped from disk. `before` is
-    untrained: its batch norm gets statistics from up to 1,000 of the images, on a copy. `seed` draws the
-    positions. Raises InputError if the networks differ in layers or widths, or if N is below 2.
+    `images` are uint8 (N, S, S, 3), preprocessed as for training; they may be mapped from disk. Both networks
+    are given them in the `normalisation` of the weights. `before` is untrained: its batch norm gets
+    statistics from up to 1,000 of the images, on a copy. `seed` draws the positions. Raises InputError if the
+    networks differ in layers or widths, or if N is below 2.
     """
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3 or len(images) < 2:
         raise InputError(f"{images.dtype} {images.shape}; two or more uint8 images (N, S, S, 3) are accepted")
     networks = [deepcopy(network).to(device).eval() for network in (before, after)]
-    settle(networks[0], images[:STATISTICS_IMAGES])
+    settle(networks[0], images[:STATISTICS_IMAGES], normalisation)
     found: dict[str, Covariances] = {}
     for start in range(0, len(images), BATCH):
-        batch = _batch(images[start : start + BATCH], device)
+        batch = _batch(images[start : start + BATCH], device, normalisation)
         sampling = _Sampling(len(images), seed, start)
         left, right = (sampled(network, batch, sampling) for network in networks)
         _same_layers(left, right)
@@ -101,18 +104,19 @@ def _same_layers(left: Mapping[str, Tensor], right: Mapping[str, Tensor]) -> Non
         raise InputError("before and after differ in layers or widths; give two states of one network")
 
 
-def _batch(images: Images, device: str) -> Tensor:
-    return normalise(torch.tensor(images).to(device))
+def _batch(images: Images, device: str, normalisation: Normalisation) -> Tensor:
+    return normalise(torch.tensor(images).to(device), normalisation)
 
 
-def settle(network: nn.Module, images: Images) -> None:
+def settle(network: nn.Module, images: Images, normalisation: Normalisation = IMAGENET) -> None:
     """Set batch norm's statistics to plain averages over `images`; leave `network` in evaluation mode.
 
     A last batch of one image is left out.
     """
     device = str(next(network.parameters()).device)
     starts = range(0, len(images) - 1, BATCH)
-    update_bn((_batch(images[start : start + BATCH], device) for start in starts), network)
+    batches = (_batch(images[start : start + BATCH], device, normalisation) for start in starts)
+    update_bn(batches, network)
     network.eval()
 
 

@@ -11,9 +11,9 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from medpt.normalisation import IMAGENET, Normalisation
+
 ELEMENTS = 8
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 # Element t = transpose first, then reverse the rows, then reverse the columns, each or not.
 TRANSPOSE = (False, True, False, True, False, True, False, True)
@@ -42,12 +42,12 @@ def inverse(transforms: Tensor) -> Tensor:
     return _inverses(transforms.device)[transforms]
 
 
-def normalise(images: Tensor) -> Tensor:
-    """uint8 (B, S, S, 3) RGB to float32 (B, 3, S, S): ImageNet's mean 0 and standard deviation 1 a channel.
+def normalise(images: Tensor, normalisation: Normalisation = IMAGENET) -> Tensor:
+    """uint8 (B, S, S, 3) RGB to float32 (B, 3, S, S), scaled as the network's weights expect.
 
     Contiguous on the CPU; on a CUDA device in the channels_last memory format, which costs no copy.
     """
-    scale, offset = _affine(images.device)
+    scale, offset = _affine(normalisation, images.device)
     values = torch.addcmul(offset, images.permute(0, 3, 1, 2).float(), scale)
     layout = torch.channels_last if images.is_cuda else torch.contiguous_format
     return values.contiguous(memory_format=layout)
@@ -64,7 +64,8 @@ def _inverses(device: torch.device) -> Tensor:
 
 
 @lru_cache
-def _affine(device: torch.device) -> tuple[Tensor, Tensor]:
-    mean, std = (torch.tensor(values, dtype=torch.float64) for values in (IMAGENET_MEAN, IMAGENET_STD))
-    scale, offset = 1 / (255 * std), -mean / std
+def _affine(normalisation: Normalisation, device: torch.device) -> tuple[Tensor, Tensor]:
+    mean, std = (torch.tensor(v, dtype=torch.float64) for v in (normalisation.mean, normalisation.std))
+    low, high = normalisation.value_range
+    scale, offset = (high - low) / (255 * std), (low - mean) / std
     return tuple(x.float().to(device).reshape(1, 3, 1, 1) for x in (scale, offset))  # type: ignore[return-value]

@@ -120,7 +120,7 @@ class _Fit:
         weights = torch.zeros(len(patients), len(rows))
         weights[torch.from_numpy(owner), torch.arange(len(rows))] = torch.from_numpy(weight)
         turns = torch.from_numpy(rng.integers(ELEMENTS, size=len(rows))).to(device)
-        images = dihedral(load(self.images, rows, device), turns)
+        images = dihedral(load(self.images, rows, device, self.study.normalisation), turns)
         risk = self.network(images, weights.to(device))
         minimise(patients_loss(self.study, patients, risk), self.optimiser)
 
@@ -144,7 +144,13 @@ class _Fit:
 
     def _features(self, rows: NDArray[np.intp]) -> NDArray[np.floating]:
         encoder = self.network.encoder.eval()
-        return embed(lambda batch: pooled(encoder, batch), self.images, rows, self.study.device)
+        return embed(
+            lambda batch: pooled(encoder, batch),
+            self.images,
+            rows,
+            self.study.device,
+            self.study.normalisation,
+        )
 
 
 def choose_patches(

@@ -19,6 +19,7 @@ from torch.optim.swa_utils import update_bn
 from medpt.data.augment import normalise
 from medpt.errors import DivergedError
 from medpt.identity import stream_seed
+from medpt.normalisation import IMAGENET, Normalisation
 
 BATCH = 64
 SETTLING_PATCHES = 2_000
@@ -31,6 +32,7 @@ def extract(
     *,
     settle_on: NDArray[np.intp] | None = None,
     seed: int = 0,
+    normalisation: Normalisation = IMAGENET,
 ) -> NDArray[np.float16]:
     """Return features (n, d) of uint8 images (n, S, S, 3), which may be mapped from disk.
 
@@ -44,7 +46,12 @@ def extract(
     encoder.eval()
     with np.errstate(over="ignore"):  # infinity is refused below
         values = embed(
-            lambda batch: pooled(encoder, batch), images, np.arange(len(images)), device, np.float16
+            lambda batch: pooled(encoder, batch),
+            images,
+            np.arange(len(images)),
+            device,
+            normalisation,
+            np.float16,
         )
     if not np.isfinite(values).all():
         raise DivergedError("a feature of the encoder is not a finite float16 number")
@@ -58,9 +65,14 @@ def pooled(encoder: nn.Module, normalised: Tensor) -> Tensor:
     return maps[-1].float().relu().mean(dim=(2, 3))
 
 
-def load(images: NDArray[np.uint8], rows: NDArray[np.intp], device: str | torch.device) -> Tensor:
+def load(
+    images: NDArray[np.uint8],
+    rows: NDArray[np.intp],
+    device: str | torch.device,
+    normalisation: Normalisation = IMAGENET,
+) -> Tensor:
     """Return these rows of the images, normalised float32 (B, 3, S, S), on the device."""
-    return normalise(torch.from_numpy(np.ascontiguousarray(images[rows])).to(device))
+    return normalise(torch.from_numpy(np.ascontiguousarray(images[rows])).to(device), normalisation)
 
 
 @torch.no_grad()
@@ -69,10 +81,13 @@ def embed(
     images: NDArray[np.uint8],
     rows: NDArray[np.intp],
     device: str | torch.device,
+    normalisation: Normalisation,
     kind: type[np.floating] = np.float32,
 ) -> NDArray[np.floating]:
     """Apply `network` to the normalised image of each row, batch by batch: (len(rows), ...)."""
-    batches = [network(load(images, part, device)).cpu().numpy().astype(kind) for part in _parts(rows)]
+    batches = [
+        network(load(images, part, device, normalisation)).cpu().numpy().astype(kind) for part in _parts(rows)
+    ]
     return np.concatenate(batches)
 
 

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from medpt.normalisation import IMAGENET, Normalisation
+
 TRAIN, VALIDATION, TEST = 0, 1, 2
 
 
@@ -29,6 +31,7 @@ class Study:
     handcrafted: NDArray[np.float32] | None = None  # (n, 40), medpt/survival/handcrafted.py
     clinical: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)  # (P,) each, NaN: unknown
     encoder: Callable[[], Any] | None = None  # a new torch encoder with the weights under test
+    normalisation: Normalisation = IMAGENET  # of these weights
     seed: int = 0
     device: str = "cpu"
 

@@ -195,7 +195,7 @@ class _Fit:
         device = self.study.device
         rows = np.array([rng.choice(self.bags[row]) for row in patients])
         turns = torch.from_numpy(rng.integers(ELEMENTS, size=len(rows))).to(device)
-        risk = self.network(dihedral(load(self.images, rows, device), turns))
+        risk = self.network(dihedral(load(self.images, rows, device, self.study.normalisation), turns))
         minimise(patients_loss(self.study, patients, risk), self.optimiser)
 
     def validation_score(self) -> float:
@@ -215,6 +215,8 @@ class _Fit:
         counts = np.bincount(self.study.patient[rows], minlength=len(self.study.patients))
         sums = np.zeros((len(counts), HIDDEN))
         if len(rows):
-            values = embed(self.network.activations, self.images, rows, self.study.device)
+            values = embed(
+                self.network.activations, self.images, rows, self.study.device, self.study.normalisation
+            )
             np.add.at(sums, self.study.patient[rows], values.astype(np.float64))
         return counts, sums / np.maximum(counts, 1)[:, None]

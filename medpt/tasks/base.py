@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from medpt.data.arrays import BatchSource
+from medpt.normalisation import IMAGENET, Normalisation
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 
@@ -47,7 +48,8 @@ class TrainingSetup:
     """A network, its task and its data, ready for `medpt.train.fit`.
 
     `record` is JSON on how they were made (class weights, sizes). `figures` are numbers known before training
-    that the result is compared with, such as the accuracy of guessing.
+    that the result is compared with, such as the accuracy of guessing. `normalisation` is that of the weights
+    from which the network starts.
     """
 
     model: nn.Module
@@ -57,6 +59,7 @@ class TrainingSetup:
     val_rows: np.ndarray
     record: dict[str, Any] = field(default_factory=dict)
     figures: dict[str, float] = field(default_factory=dict)
+    normalisation: Normalisation = IMAGENET
 
 
 def forward(model: nn.Module, images: Tensor) -> list[Tensor]:

@@ -17,12 +17,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from medpt.data.arrays import Loader
-from medpt.data.augment import IMAGENET_MEAN, IMAGENET_STD, normalise
+from medpt.data.augment import normalise
 from medpt.errors import InputError
 from medpt.identity import stream_seed
 from medpt.models.permutations import TILES, maximin, spread
 from medpt.models.registry import build_encoder
 from medpt.models.self_supervised import JigsawNetwork
+from medpt.normalisation import IMAGENET
 from medpt.specs import Pretrain
 from medpt.tasks.base import Batches, TrainingSetup, forward, sizes
 from medpt.tasks.self_supervision import fixed_generator, hold_out, integers, only_dataset, uniform
@@ -135,7 +136,7 @@ def puzzles(images: Tensor, permutations: Tensor, draws: Tensor) -> tuple[Tensor
 
 def pixels(images: Tensor) -> Tensor:
     """Undo the scaling of medpt.data.augment.normalise: whole numbers from 0 to 255."""
-    mean, std = (_channels(values, images.device) for values in (IMAGENET_MEAN, IMAGENET_STD))
+    mean, std = (_channels(values, images.device) for values in (IMAGENET.mean, IMAGENET.std))
     return ((images * std + mean) * 255).round()
 
 

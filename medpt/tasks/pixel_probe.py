@@ -14,6 +14,7 @@ from medpt.data.augment import normalise
 from medpt.identity import stream_seed
 from medpt.losses import DEFAULT_WEIGHTING, IGNORE, class_weights
 from medpt.metrics import class_iou, mean_of_defined
+from medpt.normalisation import IMAGENET, Normalisation
 from medpt.protocol import TrainingProtocol
 from medpt.tasks import linear
 from medpt.tasks.segment import image_confusions
@@ -28,14 +29,18 @@ PIXELS_PER_IMAGE = 100
 
 @torch.no_grad()
 def fit_pixels(
-    encoder: "Encoder", loader: Loader, rows: NDArray[np.int64], device: str
+    encoder: "Encoder",
+    loader: Loader,
+    rows: NDArray[np.int64],
+    device: str,
+    normalisation: Normalisation = IMAGENET,
 ) -> linear.LinearModel:
     """Fit to pixels of these images, with the C of the highest mean IoU on a fifth of the groups.
 
     Classes are weighted as in the training of a segmentation network.
     """
     index = loader.index
-    features, labels, image = _drawn_pixels(encoder, loader, rows, device)
+    features, labels, image = _drawn_pixels(encoder, loader, rows, device, normalisation)
     clip = TrainingProtocol().weight_clip
     weights = class_weights(counts(index, rows), DEFAULT_WEIGHTING["segmentation"], clip).numpy()
     classes, best = len(index.classes), linear.STRENGTHS[len(linear.STRENGTHS) // 2]
@@ -54,13 +59,13 @@ def fit_pixels(
 
 
 def _drawn_pixels(
-    encoder: "Encoder", loader: Loader, rows: NDArray[np.int64], device: str
+    encoder: "Encoder", loader: Loader, rows: NDArray[np.int64], device: str, normalisation: Normalisation
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
     """Return features (M, d) and classes (M,) of labelled pixels, and the place of their image in `rows`."""
     generator = np.random.default_rng(stream_seed(0, "probe", "pixels"))
     features, labels = [], []
     for images, targets in loader.scan(rows, BATCH):
-        maps = _maps(encoder, images.to(device))
+        maps = _maps(encoder, images.to(device), normalisation)
         for number, mask in enumerate(targets.cpu().numpy()):
             y, x = np.nonzero(mask != IGNORE)
             drawn = generator.permutation(len(y))[:PIXELS_PER_IMAGE]
@@ -71,9 +76,9 @@ def _drawn_pixels(
     return torch.cat(features).double().numpy(), np.concatenate(labels), image
 
 
-def _maps(encoder: "Encoder", images: Tensor) -> list[Tensor]:
+def _maps(encoder: "Encoder", images: Tensor, normalisation: Normalisation = IMAGENET) -> list[Tensor]:
     with torch.autocast(images.device.type, torch.bfloat16, enabled=images.is_cuda):
-        maps = encoder(normalise(images))
+        maps = encoder(normalise(images, normalisation))
     return [m.float().relu() for m in maps]
 
 
@@ -88,7 +93,12 @@ def _sample(maps: list[Tensor], places: Tensor, size: int) -> Tensor:
 
 @torch.no_grad()
 def confusions(
-    encoder: "Encoder", loader: Loader, rows: NDArray[np.int64], model: linear.LinearModel, device: str
+    encoder: "Encoder",
+    loader: Loader,
+    rows: NDArray[np.int64],
+    model: linear.LinearModel,
+    device: str,
+    normalisation: Normalisation = IMAGENET,
 ) -> NDArray[np.int64]:
     """Return the confusion matrix of each image, (N, K, K).
 
@@ -97,7 +107,7 @@ def confusions(
     weights, bias = (torch.from_numpy(a).float().to(device) for a in (model.weights, model.bias))
     found = []
     for images, targets in loader.scan(rows, BATCH):
-        maps = _maps(encoder, images.to(device))
+        maps = _maps(encoder, images.to(device), normalisation)
         logits = bias[None, :, None, None]
         for part, m in zip(weights.split([m.shape[1] for m in maps]), maps, strict=True):
             small = torch.einsum("bchw,ck->bkhw", m, part)

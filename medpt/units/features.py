@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from medpt.files import replacing
 from medpt.models.weights import build_encoder_with
+from medpt.normalisation import IMAGENET
 from medpt.specs import HANDCRAFTED, Features
 from medpt.survival.cohort import Cohort
 from medpt.survival.features import extract
@@ -37,4 +38,11 @@ def _extract(spec: Features, cohort: Cohort, inputs: Inputs, device: str) -> NDA
     training = np.flatnonzero((split == TRAIN)[cohort.patient])
     settle_on = training if weights is None else None
     encoder = build_encoder_with(spec.backbone, weights, spec.seed)
-    return extract(encoder, cohort.images, device, settle_on=settle_on, seed=spec.seed)
+    return extract(
+        encoder,
+        cohort.images,
+        device,
+        settle_on=settle_on,
+        seed=spec.seed,
+        normalisation=spec.normalisation or IMAGENET,
+    )

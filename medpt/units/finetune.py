@@ -4,7 +4,8 @@ The test set is seen once, by the weights that were best on the validation set. 
 completely or not at all. Metrics are equal for equal seeds and contain no times.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +23,7 @@ from medpt.further_metrics import (
     further_mask_metrics,
 )
 from medpt.models import weights
+from medpt.normalisation import IMAGENET
 from medpt.specs import Finetune
 from medpt.tasks import supervised
 from medpt.tasks.base import TrainingSetup
@@ -56,6 +58,7 @@ def run(spec: Finetune, inputs: Inputs, job: Job) -> dict[str, float]:
     extensions.require(spec.extensions)
     loader, initial = inputs.loader(spec.data), inputs.weights(spec)
     setup = supervised.set_up(loader, training_rows(spec, loader), spec)
+    setup = replace(setup, normalisation=spec.normalisation or IMAGENET)
     if initial is not None:
         weights.transfer_encoder(setup.model, initial)
     if spec.transfer_decoder:
@@ -92,7 +95,7 @@ def training_rows(spec: Finetune, loader: Loader) -> np.ndarray:
 
 def _test_classifier(setup: TrainingSetup, loader: Loader, job: Job) -> dict[str, float]:
     rows = loader.index.rows("test")
-    softmax, labels = scores(setup.model, evaluation_batches(loader, rows, torch.device(job.device)))
+    softmax, labels = scores(setup.model, _batches(setup, rows, job))
     arrays: dict[str, np.ndarray] = {"scores": softmax, "labels": labels}
     write_arrays(job.folder / SCORES, arrays | {"ids": loader.index.ids[rows]})
     write_arrays(job.folder / ITEMS, arrays | {"patients": _patients(loader, rows)})
@@ -102,8 +105,7 @@ def _test_classifier(setup: TrainingSetup, loader: Loader, job: Job) -> dict[str
 
 def _test_findings(setup: TrainingSetup, loader: Loader, job: Job) -> dict[str, float]:
     rows = loader.index.rows("test")
-    batches = evaluation_batches(loader, rows, torch.device(job.device))
-    sigmoid, labels = finding_scores(setup.model, batches)
+    sigmoid, labels = finding_scores(setup.model, _batches(setup, rows, job))
     arrays: dict[str, np.ndarray] = {"scores": sigmoid, "labels": labels}
     write_arrays(job.folder / SCORES, arrays | {"ids": loader.index.ids[rows]})
     write_arrays(job.folder / ITEMS, arrays | {"patients": _patients(loader, rows)})
@@ -112,21 +114,23 @@ def _test_findings(setup: TrainingSetup, loader: Loader, job: Job) -> dict[str, 
 
 
 def _test_segmenter(setup: TrainingSetup, loader: Loader, job: Job) -> dict[str, float]:
-    rows, device = loader.index.rows("test"), torch.device(job.device)
-    _write_examples(setup.model, loader, rows[:EXAMPLES], job)
-    matrices, finite = confusions(setup.model, evaluation_batches(loader, rows, device))
+    rows = loader.index.rows("test")
+    _write_examples(setup, loader, rows[:EXAMPLES], job)
+    matrices, finite = confusions(setup.model, _batches(setup, rows, job))
     write_arrays(job.folder / ITEMS, {"confusions": matrices, "patients": _patients(loader, rows)})
     metrics = dict(segmentation_metrics(matrices, finite))
     classes = loader.index.classes
     if finite and len(classes) <= MOST_CLASSES:
         metrics |= further_mask_metrics(matrices, classes)
-        metrics |= outlines(setup.model, evaluation_batches(loader, rows, device), len(classes))
+        metrics |= outlines(setup.model, _batches(setup, rows, job), len(classes))
     if loader.index.outside is None:
         return metrics
     outside = loader.index.outside[rows].sum(0)
-    return metrics | {
-        "full_frame_miou": full_frame_miou(setup.model, evaluation_batches(loader, rows, device), outside)
-    }
+    return metrics | {"full_frame_miou": full_frame_miou(setup.model, _batches(setup, rows, job), outside)}
+
+
+def _batches(setup: TrainingSetup, rows: np.ndarray, job: Job) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    return evaluation_batches(setup.loader, rows, torch.device(job.device), setup.normalisation)
 
 
 def _patients(loader: Loader, rows: np.ndarray) -> np.ndarray:
@@ -134,11 +138,11 @@ def _patients(loader: Loader, rows: np.ndarray) -> np.ndarray:
     return np.unique(loader.index.groups[rows], return_inverse=True)[1]
 
 
-def _write_examples(model: "nn.Module", loader: Loader, rows: np.ndarray, job: Job) -> None:
+def _write_examples(setup: TrainingSetup, loader: Loader, rows: np.ndarray, job: Job) -> None:
     images, targets = (
         torch.cat(batches).cpu().numpy() for batches in zip(*loader.scan(rows, EXAMPLES), strict=True)
     )
-    predicted = predictions(model, evaluation_batches(loader, rows, torch.device(job.device)))
+    predicted = predictions(setup.model, _batches(setup, rows, job))
     ids = loader.index.ids[rows]
     arrays = {"ids": ids, "image": images, "target": targets, "prediction": predicted}
     write_arrays(job.folder / PREDICTIONS, arrays)

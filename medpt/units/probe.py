@@ -14,6 +14,7 @@ from medpt.data.augment import normalise
 from medpt.data.splits import strata, subset
 from medpt.files import write_arrays
 from medpt.models.weights import build_encoder_with
+from medpt.normalisation import IMAGENET, Normalisation
 from medpt.specs import Probe
 from medpt.survival.features import pooled
 from medpt.tasks import linear, pixel_probe
@@ -37,7 +38,7 @@ def run(spec: Probe, inputs: Inputs, job: Job) -> dict[str, float]:
     """
     extensions.require(spec.extensions)
     loader, weights = inputs.loader(spec.data), inputs.weights(spec)
-    rows = training_rows(loader, spec.images)
+    rows, normalisation = training_rows(loader, spec.images), spec.normalisation or IMAGENET
     probe = _probe_masks if loader.index.task == "segmentation" else _probe_images
     found: dict[str, list[float]] = {}
     for seed in range(spec.seed, spec.seed + spec.networks):
@@ -45,7 +46,7 @@ def run(spec: Probe, inputs: Inputs, job: Job) -> dict[str, float]:
         if weights is None:
             settle_batch_norm(encoder, loader, rows, job.device)
         encoder.eval()
-        for name, value in probe(encoder, loader, rows, job.device):
+        for name, value in probe(encoder, loader, rows, job.device, normalisation):
             found.setdefault(name, []).append(value)
     arrays = {name: np.array(values) for name, values in found.items()}
     write_arrays(job.folder / PROBE, arrays)
@@ -71,27 +72,28 @@ def settle_batch_norm(encoder: "Encoder", loader: Loader, rows: NDArray[np.int64
 
 @torch.no_grad()
 def image_features(
-    encoder: "Encoder", loader: Loader, rows: NDArray[np.int64], device: str
+    encoder: "Encoder", loader: Loader, rows: NDArray[np.int64], device: str, normalisation: Normalisation
 ) -> NDArray[np.float64]:
     """Return the pooled features of images, (N, d), in the order of `rows`."""
     batches = loader.scan(rows, SCAN_BATCH)
-    parts = [pooled(encoder, normalise(images.to(device))).cpu() for images, _ in batches]
+    parts = [pooled(encoder, normalise(images.to(device), normalisation)).cpu() for images, _ in batches]
     return torch.cat(parts).double().numpy()
 
 
 def _probe_images(
-    encoder: "Encoder", loader: Loader, rows: NDArray[np.int64], device: str
+    encoder: "Encoder", loader: Loader, rows: NDArray[np.int64], device: str, normalisation: Normalisation
 ) -> Iterator[tuple[str, float]]:
     index, tested = loader.index, loader.index.rows("test")
-    features = image_features(encoder, loader, rows, device)
+    features = image_features(encoder, loader, rows, device, normalisation)
     model = linear.fit(features, index.labels[rows], index.groups[rows].tolist(), len(index.classes))
-    scores = model.scores(image_features(encoder, loader, tested, device))
+    scores = model.scores(image_features(encoder, loader, tested, device, normalisation))
     return image_metrics(scores, index.labels[tested])
 
 
 def _probe_masks(
-    encoder: "Encoder", loader: Loader, rows: NDArray[np.int64], device: str
+    encoder: "Encoder", loader: Loader, rows: NDArray[np.int64], device: str, normalisation: Normalisation
 ) -> Iterator[tuple[str, float]]:
-    model = pixel_probe.fit_pixels(encoder, loader, rows, device)
+    model = pixel_probe.fit_pixels(encoder, loader, rows, device, normalisation)
     tested = loader.index.rows("test")
-    return segmentation_metrics(pixel_probe.confusions(encoder, loader, tested, model, device), finite=True)
+    matrices = pixel_probe.confusions(encoder, loader, tested, model, device, normalisation)
+    return segmentation_metrics(matrices, finite=True)

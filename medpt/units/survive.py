@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from medpt.files import write_arrays, write_json
 from medpt.models.weights import build_encoder_with
+from medpt.normalisation import IMAGENET
 from medpt.specs import Survive
 from medpt.survival.evaluate import evaluate, risk_groups
 from medpt.survival.registry import SURVIVAL_MODELS
@@ -79,6 +80,7 @@ def build_study(spec: Survive, inputs: Inputs, device: str) -> Study:
         clinical=cohort.clinical,
         seed=spec.seed,
         device=device,
+        normalisation=spec.normalisation or IMAGENET,
         **given,
     )
 

@@ -5,6 +5,7 @@ import numpy as np
 from medpt.analysis.activations import layer_similarities
 from medpt.files import write_arrays
 from medpt.models.weights import build_encoder_with
+from medpt.normalisation import IMAGENET
 from medpt.specs import Svcca
 from medpt.units.base import Inputs, Job, sample_training_images
 
@@ -37,7 +38,14 @@ def run(spec: Svcca, inputs: Inputs, job: Job) -> dict[str, float]:
         for state in (inputs.initial_weights(spec), inputs.weights(spec))
     )
     probes = np.concatenate(samples)
-    layers = layer_similarities(before, after, probes, seed=spec.seed, device=job.device)
+    layers = layer_similarities(
+        before,
+        after,
+        probes,
+        seed=spec.seed,
+        device=job.device,
+        normalisation=spec.normalisation or IMAGENET,
+    )
     arrays = {name: np.array([getattr(layer, field) for layer in layers]) for name, field in COLUMNS.items()}
     write_arrays(job.folder / SIMILARITY, arrays)
     return {

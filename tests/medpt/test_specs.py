@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import pytest
 
 from medpt.identity import canonical_json, digest, to_json
+from medpt.normalisation import Normalisation
 from medpt.protocol import TrainingProtocol
 from medpt.specs import (
     SPECS,
@@ -34,6 +35,7 @@ EXAMPLES: list[tuple[UnitSpec, tuple[str, ...]]] = [
     (GUARDED, ("source", "target", PRETRAIN.digest)),
     (FINETUNE, ("data", "weights")),
     (replace(FINETUNE, weights=None), ("data",)),
+    (replace(FINETUNE, normalisation=Normalisation((0.5,) * 3, (0.5,) * 3)), ("data", "weights")),
     (Slides("TCGA-LGG", "f"), ()),
     (Features("ISIC2019", "weights", "TCGA-LGG", "data", "resnet18"), ("data", "weights")),
     (Survive("cox", "none", None, "TCGA-LGG", "data", "features", "handcrafted"), ("data", "features")),

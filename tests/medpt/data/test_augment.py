@@ -5,7 +5,8 @@ import pytest
 import torch
 from torchvision.transforms.functional import normalize
 
-from medpt.data.augment import IMAGENET_MEAN, IMAGENET_STD, dihedral, inverse, normalise
+from medpt.data.augment import dihedral, inverse, normalise
+from medpt.normalisation import IMAGENET, Normalisation
 
 ALL = torch.arange(8)
 
@@ -69,11 +70,23 @@ def test_quarter_turns_of_oblongs_are_refused():
 
 def test_normalise_is_torchvisions():
     images = torch.randint(0, 256, (4, 9, 9, 3), dtype=torch.uint8)
-    expected = normalize(images.permute(0, 3, 1, 2) / 255, list(IMAGENET_MEAN), list(IMAGENET_STD))
+    expected = normalize(images.permute(0, 3, 1, 2) / 255, list(IMAGENET.mean), list(IMAGENET.std))
     result = normalise(images)
     assert result.dtype == torch.float32
     assert result.is_contiguous()
     torch.testing.assert_close(result, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("value_range", [(0.0, 255.0), (-1024.0, 1024.0), (0.0, 1.0)])
+def test_normalise_maps_pixels_to_the_value_range_first(value_range):
+    normalisation = Normalisation((0.5, 10.0, -3.0), (0.5, 2.0, 100.0), value_range)
+    pixel = torch.tensor([0, 128, 255], dtype=torch.uint8).reshape(1, 1, 1, 3)
+    low, high = value_range
+    expected = [
+        (low + value / 255 * (high - low) - mean) / std
+        for value, mean, std in zip((0, 128, 255), normalisation.mean, normalisation.std, strict=True)
+    ]
+    assert normalise(pixel, normalisation).flatten().tolist() == pytest.approx(expected, rel=1e-5, abs=1e-3)
 
 
 @pytest.mark.gpu
