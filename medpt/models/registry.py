@@ -16,6 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from medpt import extensions
+from medpt.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,6 +35,12 @@ def backbones() -> tuple[str, ...]:
 def architectures() -> tuple[str, ...]:
     """Return the names of all segmentation networks, as `backbones` does."""
     return extensions.names("architecture", ARCHITECTURES)
+
+
+def check_backbone(name: str) -> None:
+    """Raise InputError, with similar names, if there is no such backbone."""
+    if name not in backbones():
+        raise InputError(f"no backbone {name!r}; {did_you_mean(name, backbones())}")
 
 
 def build_encoder(backbone: str, output_stride: int = 32) -> Encoder:

@@ -128,12 +128,12 @@ def published(backbone: str, file: Path | None = None) -> dict[str, Tensor]:
     state = _download(backbone) if file is None else _read(backbone, file)
     _, _, classifier, prefix = _PUBLISHED[backbone]
     renamed = {
-        ENCODER + _modern(name).removeprefix(prefix): tensor
+        ENCODER + modern_name(name).removeprefix(prefix): tensor
         for name, tensor in state.items()
         if not name.startswith(classifier)
     }
-    expected = _expected(backbone)
-    renamed |= _counters(expected, renamed)
+    expected = expected_tensors(backbone)
+    renamed |= zero_counters(expected, renamed)
     if problems := differences(expected, renamed):
         raise InputError([f"{file or published_name(backbone)}: {problem}" for problem in problems])
     return renamed
@@ -179,12 +179,12 @@ def write_synthetic(folder: Path, backbone: str, seed: int) -> Path:
     return path
 
 
-def _modern(name: str) -> str:
+def modern_name(name: str) -> str:
     """Rename `denselayer1.norm.1` of DenseNet's published file to the network's `denselayer1.norm1`."""
     return re.sub(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)", r"\1\2", name)
 
 
-def _counters(expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def zero_counters(expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return zeros for batch norm's counters if the file has none at all."""
     import torch
 
@@ -194,7 +194,7 @@ def _counters(expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> di
     return {name: torch.zeros((), dtype=torch.int64) for name in counters}
 
 
-def _expected(backbone: str) -> dict[str, Tensor]:
+def expected_tensors(backbone: str) -> dict[str, Tensor]:
     """Return a backbone's tensors on the meta device: names, shapes and types without values."""
     import torch
 

@@ -1,0 +1,215 @@
+"""Weights that somebody published, described by a YAML file: which file, what fits where, and what to feed.
+
+docs/weights.md shows the format; `python -m medpt.models inspect FILE` proposes it for a file of weights. The
+weights themselves are read by `load_encoder_state`. Importing this module does not import torch.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from medpt.errors import InputError
+from medpt.files import sha256
+from medpt.identity import digest
+from medpt.models.registry import check_backbone
+from medpt.schema import STRICT, accepts, validate, without
+from medpt.yaml_document import Document, Problem
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,39}")
+NUMBERS = "a list of 3 numbers, or of 1 for all channels"
+MAX_BYTES = 16 * 2**30  # of a file of weights
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """Published weights of one encoder; the fields but `path` are the keys of the YAML file.
+
+    `file` is relative to the YAML file; without it, or while it does not exist, `url` is downloaded into
+    PyTorch's folder of downloads. `strip`, `drop`, `rename` and `match` are explained in
+    medpt/models/key_mapping.py. Pixels are scaled from 0..255 to `value_range`, then `mean` is subtracted and
+    `std` divided out. `input_size` is the side in pixels of the images in pre-training. `trained_on` names
+    the datasets, or is "unknown".
+    """
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+
+    sha256: str = field(
+        metadata=accepts("64 hexadecimal digits, as `sha256sum FILE` prints them", pattern=r"^[0-9a-f]{64}$")
+    )
+    format: Literal["safetensors", "torch"]
+    backbone: str
+    mean: tuple[float, ...] = field(metadata=accepts(NUMBERS))
+    std: tuple[float, ...] = field(metadata=accepts(NUMBERS))
+    input_size: int = field(metadata=accepts("a side in pixels: 16 to 4096", ge=16, le=4096))
+    licence: str
+    citation: str
+    trained_on: tuple[str, ...] | Literal["unknown"] = field(
+        metadata=accepts("a list of datasets, or `unknown`")
+    )
+    file: str | None = None
+    url: str | None = field(
+        default=None, metadata=accepts("an address https://...", pattern=r"^https://\S+$")
+    )
+    strip: str = ""
+    drop: tuple[str, ...] = field(
+        default=(), metadata=accepts("a list of beginnings of names, such as [fc.]")
+    )
+    rename: Mapping[str, str] = field(
+        default_factory=dict, metadata=accepts('a mapping of beginnings of names, such as {"0.": "conv1."}')
+    )
+    match: Literal["name", "order"] = "name"
+    channels: Literal[1, 3] = 3
+    value_range: tuple[float, float] = field(
+        default=(0.0, 1.0), metadata=accepts("a list of two numbers: what 0 and 255 become")
+    )
+    notes: str = ""
+    path: str = ""  # of the YAML file
+
+    @property
+    def name(self) -> str:
+        """The name by which a space asks for these weights: that of the YAML file without its suffix."""
+        return Path(self.path).stem
+
+    @property
+    def identity(self) -> str:
+        """The digest of what determines the initialization; neither names nor paths are part of it."""
+        mapping = {"strip": self.strip, "drop": self.drop, "rename": self.rename, "match": self.match}
+        normalisation = {"mean": _three(self.mean), "std": _three(self.std), "value_range": self.value_range}
+        content = {"sha256": self.sha256, "channels": self.channels}
+        return digest(content | {"mapping": mapping, "normalisation": normalisation})
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> WeightsFile:
+        """Build a description from `to_json`, also after JSON turned its tuples to lists."""
+        weights, problems = validate(cls, dict(values))
+        if weights is None:
+            raise InputError([f"weights: {text}" for _, text in problems])
+        return weights
+
+
+def read_weights_file(path: Path) -> WeightsFile:
+    """Read the description of published weights; the weights themselves are not opened.
+
+    Raises InputError with every problem, each with file and line.
+    """
+    document = Document(path)
+    data = document.data
+    if not isinstance(data, dict):
+        raise InputError(
+            document.located([((), "a mapping of keys to values is accepted, see docs/weights.md")])
+        )
+    data = {key: value for key, value in data.items() if value is not None} | {"path": str(path)}
+    weights, problems = validate(WeightsFile, data, document.written)
+    sound = without(data, [key_path for key_path, _ in problems])
+    problems += _content_problems(sound, path)
+    if "path" in document.data:
+        problems.append((("path",), "unknown key `path`; remove it"))
+    messages = document.located(problems)
+    if weights is None or messages:
+        raise InputError(messages)
+    return weights
+
+
+def load_encoder_state(weights: WeightsFile) -> dict[str, Tensor]:
+    """Return the encoder's tensors as `encoder.*`, in float32 on the CPU.
+
+    Raises InputError if the file is missing, is not the one of `sha256`, is not one of tensors alone, or if a
+    tensor of the encoder is not in it; then both lists of tensors are named, and a mapping that would fit.
+    """
+    from medpt.models.foreign_encoder import map_encoder
+    from medpt.models.key_mapping import KeyMapping
+    from medpt.models.tensor_file import read_tensors
+
+    file = _existing_file(weights)
+    if file.stat().st_size > MAX_BYTES:
+        raise InputError(f"{file}: {file.stat().st_size:,} bytes; at most {MAX_BYTES:,} are read")
+    if (found := sha256(file)) != weights.sha256:
+        raise InputError(
+            f"{file}: its SHA-256 is {found}, and {weights.path} has {weights.sha256}; fetch the file again, "
+            "or change `sha256` if these are the weights that you mean"
+        )
+    mapping = KeyMapping(weights.strip, weights.drop, weights.rename, weights.match, weights.channels)
+    return map_encoder(weights.backbone, read_tensors(file, weights.format), mapping, weights.path)
+
+
+def _existing_file(weights: WeightsFile) -> Path:
+    """Return the file beside the YAML file, or the one that is downloaded."""
+    file = Path(weights.path).parent / weights.file if weights.file else None
+    if file and file.is_file():
+        return file
+    if not weights.url:
+        raise InputError(f"{file}: no such file; {weights.path} names it as `file`")
+    return _downloaded(weights.url)
+
+
+def _downloaded(url: str) -> Path:
+    """Return the file in PyTorch's folder of downloads, where it is fetched if it is not there."""
+    from torch import hub
+
+    target = Path(hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
+    if target.is_file():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        hub.download_url_to_file(url, str(target), progress=False)
+    except (OSError, RuntimeError) as error:
+        raise InputError(
+            f"{url}: no download ({error}); fetch it elsewhere and save it as {target}"
+        ) from error
+    return target
+
+
+def _content_problems(data: Mapping[str, Any], path: Path) -> Iterator[Problem]:
+    """What is wrong with values of the right types."""
+    if not NAME.fullmatch(path.stem):
+        yield (
+            (),
+            f"the file is called {path.name}; a letter, then up to 39 letters, digits, and _ . - name it",
+        )
+    yield from _places(data)
+    if "backbone" in data:
+        try:
+            check_backbone(data["backbone"])
+        except InputError as error:
+            yield ("backbone",), "; ".join(error.problems)
+    if data.get("match") == "order" and data.get("format") == "safetensors":
+        yield ("match",), "`match` is 'order', but a safetensors file has no order; `name` is accepted"
+    if data.get("trained_on") == []:
+        yield ("trained_on",), "`trained_on` is empty; a list of datasets, or `unknown` is accepted"
+    if "" in (data.get("drop") or ()):
+        yield ("drop",), "`drop` has an empty name, which would drop all tensors; remove it"
+    yield from _numbers(data)
+
+
+def _places(data: Mapping[str, Any]) -> Iterator[Problem]:
+    if not data.get("file") and not data.get("url"):
+        yield ("file",), "no `file` and no `url`; one of them is needed"
+    parts = Path(data.get("file") or "").parts
+    if ".." in parts or Path(data.get("file") or "").is_absolute():
+        yield ("file",), f"`file` is {data['file']!r}; a path below the folder of the YAML file is accepted"
+
+
+def _three(numbers: tuple[float, ...]) -> tuple[float, ...]:
+    return numbers if len(numbers) == 3 else numbers * 3
+
+
+def _numbers(data: Mapping[str, Any]) -> Iterator[Problem]:
+    for key in ("mean", "std"):
+        if key in data and len(data[key]) not in (1, 3):
+            yield (key,), f"`{key}` has {len(data[key])} numbers; {NUMBERS} is accepted"
+    for number in data.get("std", ()):
+        if number is not None and number <= 0:
+            yield ("std",), f"`std` has {number}; numbers above 0 are accepted"
+    low, high = data.get("value_range") or (0, 1)
+    if None not in (low, high) and low >= high:
+        yield ("value_range",), f"`value_range` is [{low}, {high}]; the second number must be larger"
