@@ -12,6 +12,8 @@ COMMANDS = {
     "report": "write the HTML report of a space",
     "advise": "recommend an initialization for a dataset",
     "doctor": "check the machine, the data and the settings before a run",
+    "publish": "share finished units with other laboratories",
+    "pull": "take over finished units of another laboratory, and verify a sample",
     "prepare": "preprocess one dataset into shards, without a space",
     "slides": "cut the slides of one cohort into patches, without a space",
     "space": "print the JSON Schema of space files, for editors",

@@ -24,21 +24,19 @@ from grid.clean import clean
 from grid.cluster import process_exit, temp_folders
 from grid.dry_run import print_plan
 from grid.options import RunOptions, parse_options
-from grid.plan import datasets, planner
+from grid.plan import datasets
 from grid.plan.datasets import SpaceDatasets
 from grid.plan.plan import Plan
+from grid.plan.requested_plan import build_plan, load_space
 from grid.plan.sizes import check_sizes
 from grid.plan.stored_plans import record_start
 from grid.preparation.content_recorder import ContentRecorder
-from grid.space import reader
-from grid.space.filters import select_trials
 from grid.space.trials import Space
 from grid.store.store import Store
-from grid.store.verification import verify
+from grid.store.verification import find_withheld, verify
 from grid.tracking.client import default_uri
 from medpt import cli
 from medpt.data.dataset import Dataset
-from medpt.data.locate import card_problems, user_cards
 from medpt.errors import InputError
 
 if TYPE_CHECKING:
@@ -115,21 +113,6 @@ def execute(run: Run, found: SpaceDatasets) -> int:
     return ended.report(recorded=recorded, is_over=run.is_over)
 
 
-def load_space(options: RunOptions) -> Space:
-    """Return the space with the trials that --filter and --limit select."""
-    try:
-        space = reader.load(options.space, user_cards(options.data))
-    except InputError as error:  # a dataset that is not known may be that of a faulty card
-        raise InputError([*error.problems, *card_problems(options.data)]) from None
-    return select_trials(space, options.filters, options.limit)
-
-
-def build_plan(space: Space, found: SpaceDatasets, options: RunOptions) -> Plan:
-    """Return the units of the space, named by the datasets and the published weights found here."""
-    published = datasets.published(space, options.imagenet_weights)
-    return planner.build_plan(space, found.fingerprints, published, found.contents)
-
-
 def units_to_run(run: Run) -> list[str]:
     """Return the digests left to run, inputs first.
 
@@ -148,6 +131,7 @@ def invalidate_damaged(run: Run, diverged: set[str]) -> None:
     """Make damaged units unfinished and print which.
 
     Inputs of units that will run get a complete check, the others a quick one unless --verify is given.
+    Pulled inputs whose images or weights were not published count as damaged.
     """
     plan, store = run.plan, run.store
     finished = store.finished() & plan.units.keys()
@@ -166,6 +150,7 @@ def invalidate_damaged(run: Run, diverged: set[str]) -> None:
         if not inputs - checked:
             return
         found = verify(store, store.suspects(inputs - checked), thorough=True)
+        found.damaged.update(find_withheld(store, inputs - checked))
         checked |= inputs
 
 

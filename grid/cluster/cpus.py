@@ -1,7 +1,9 @@
 """The CPUs that this process may use: what a run gives to Ray, and what `grid.doctor` counts."""
 
 import os
+import platform
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
@@ -13,6 +15,18 @@ def usable_cpus(environment: Mapping[str, str] = os.environ, cgroups: Path = CGR
     """Return the smallest of affinity, quota of the container, and Slurm's allocation; at least one."""
     limits = [_affinity(), *_quotas(_own_cgroups(), cgroups), *_of_slurm(environment)]
     return max(1, min(limits))
+
+
+def cpu_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """Return the type of the CPU as the kernel names it; only the architecture where it has no name.
+
+    Results are equal to the last bit on one type.
+    """
+    with suppress(OSError):
+        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.machine()
 
 
 def _affinity() -> int:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from grid.cluster.cpus import cpu_name
 from grid.plan.plan import Plan, Unit
 from grid.plan.stored_plans import read_space
 from grid.store.store import Store
@@ -171,8 +172,11 @@ def reset_peaks(process: Path = Path("/proc/self")) -> None:
 
 
 def measure_peaks(process: Path = Path("/proc/self")) -> dict[str, Any]:
-    """Return bytes since `reset_peaks`: `resident`, and of a unit on a GPU `device` and `device_size`."""
-    peaks: dict[str, Any] = {}
+    """Return bytes since `reset_peaks`, and the names of what was used.
+
+    That is `resident` and `cpu`, and of a unit on a GPU `device`, `device_size` and `device_name`.
+    """
+    peaks: dict[str, Any] = {"cpu": cpu_name()}
     status = process / "status"
     if status.is_file():
         line = next(

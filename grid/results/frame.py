@@ -33,7 +33,7 @@ FACTORS = (
 )
 PROTOCOLS = ("protocol", "source_protocol")
 FIRST = (*FACTORS, *PROTOCOLS, "task", "headline", "status")
-LAST = ("seconds", "failure", "digest", "run_id", "items")
+LAST = ("seconds", "failure", "origin", "digest", "run_id", "items")
 ITEM_FILES = (ITEMS, "scores.npz", "risks.npz")  # the last two are of version 0.3.1
 
 
@@ -49,13 +49,14 @@ def load(space: str, out: str | Path = "runs", tracking_uri: str | None = None) 
     depend on ("" in a store of version 0.3.1, `source_protocol` also where nothing is pre-trained); `task`;
     `headline`, the metric that its tables show; `status` ("finished", "failed", "running", "missing"); the
     metrics of the test set as fractions (auc, miou, ...; nan where the trial is not finished or has another
-    task); `seconds`; `failure`; `digest` and `run_id` of its fine-tuning; `items`, the path of what its
-    metrics were computed from for each test item, None where `out` does not have it.
+    task); `seconds`; `failure`; `origin`, the laboratory that a result was pulled from, "" of one that was
+    computed here; `digest` and `run_id` of its fine-tuning; `items`, the path of what its metrics were
+    computed from for each test item, None where `out` does not have it.
     `frame.attrs["protocols"]` gives the settings of each hash, for grid.space.protocols.describe_difference;
     `frame.attrs["partial"]` the number of images of each built-in dataset of which the run had a part;
     `frame.attrs["controls"]` and `["probes"]` are those of grid.results.controls; `frame.attrs["warnings"]`
-    lists damaged results, differences between `out` and MLflow, and why MLflow could not be read. Raises
-    InputError where the space was never run.
+    lists damaged and pulled results, differences between `out` and MLflow, and why MLflow could not be read.
+    Raises InputError where the space was never run.
     """
     uri, store = tracking_uri or _own_tracker(out), Store(out)
     if space_name(space) in store.spaces():

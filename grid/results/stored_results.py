@@ -1,6 +1,7 @@
 """The results of trials in a store, beside those of MLflow: the store's count where it has any."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -35,11 +36,13 @@ class StoredResults:
 
     def row(self, digest: str, run: Run | None) -> dict[str, Any]:
         """Return status, metrics, seconds, failure and MLflow's run of a unit."""
-        row: dict[str, Any] = {"status": "missing", "seconds": None, "failure": None}
+        row: dict[str, Any] = {"status": "missing", "seconds": None, "failure": None, "origin": ""}
         row["run_id"] = run.run_id if run else None
         if digest in self.markers:
             marker = self.markers[digest]
-            return row | {"status": "finished", "seconds": marker.seconds} | _floats(marker.metrics)
+            row |= {"status": "finished", "seconds": marker.seconds}
+            row["origin"] = marker.origin.publisher if marker.origin else ""
+            return row | _floats(marker.metrics)
         if digest in self.damaged:
             return row | {"failure": DAMAGED}
         if digest in self.failures:
@@ -51,16 +54,27 @@ class StoredResults:
         return row | state | _recorded(run)
 
     def warnings(self, plan: Plan, runs: Mapping[str, Run]) -> list[str]:
-        """Return a sentence about damaged results, and one about results that differ from MLflow's."""
+        """Return a sentence about damaged results, pulled ones, and those that differ from MLflow's."""
         labels = {digest: plan.units[digest].label for _, digest in plan.trials if digest in plan.units}
-        damaged = [f"{labels.get(digest, digest)}: {DAMAGED}" for digest in sorted(self.damaged)]
+        notes = [f"{labels.get(digest, digest)}: {DAMAGED}" for digest in sorted(self.damaged)]
+        notes += self._pulled()
         recorded = self.markers.keys() & runs.keys()
         differing = sorted(digest for digest in recorded if self._differs(digest, runs[digest]))
         if not differing:
-            return damaged
+            return notes
         count = cli.count(len(differing), "result")
         example = labels.get(differing[0], differing[0])
-        return [*damaged, f"MLflow has other numbers for {count}, such as {example}; the store's are shown"]
+        return [*notes, f"MLflow has other numbers for {count}, such as {example}; the store's are shown"]
+
+    def _pulled(self) -> list[str]:
+        """Return a sentence about the results of each laboratory that they were pulled from."""
+        origins = [marker.origin for marker in self.markers.values() if marker.origin]
+        total, computed = len(self.markers), Counter(o.publisher for o in origins if o.is_recomputed)
+        return [
+            f"{pulled} of {cli.count(total, 'result')} pulled: computed by {publisher}, "
+            f"{computed[publisher]} of them here too"
+            for publisher, pulled in sorted(Counter(origin.publisher for origin in origins).items())
+        ]
 
     def _differs(self, digest: str, run: Run) -> bool:
         ours, theirs = _floats(self.markers[digest].metrics), _recorded(run)

@@ -15,7 +15,7 @@ from grid.plan.plan import Plan, Unit
 from grid.store.records import Marker
 from grid.store.store import Store
 from medpt import files
-from medpt.data.manifest import MANIFEST, Manifest
+from medpt.data.manifest import COUNTS, MANIFEST, Manifest
 from medpt.errors import InputError
 from medpt.protocol import TrainingProtocol
 from medpt.specs import Finetune, Prepare, Pretrain, UnitSpec
@@ -221,11 +221,18 @@ class StoredSpace:
     def prepared(self) -> list[Prepared]:
         return [self._prepared(unit, spec) for unit, spec in self.units_of(Prepare)]
 
+    def _manifest(self, digest: str, spec: Prepare) -> Manifest:
+        """Return what was prepared; of data that another laboratory prepared, the numbers it published."""
+        marker = self.markers[digest]
+        if marker.origin and MANIFEST in marker.origin.withheld:
+            return Manifest.read_numbers(self.store.artifact(digest, COUNTS).parent, spec)
+        return Manifest.read(self.store.file(digest, MANIFEST).parent)
+
     def _prepared(self, unit: Unit, spec: Prepare) -> Prepared:
         digest, manifest = unit.digest, None
         if digest in self.finished:
             try:
-                manifest = Manifest.read(self.store.file(digest, MANIFEST).parent)
+                manifest = self._manifest(digest, spec)
             except InputError as error:
                 self.warnings.append(f"{unit.label}: its manifest cannot be read ({error})")
         return Prepared(digest, spec, unit.label, manifest)

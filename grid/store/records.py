@@ -19,11 +19,26 @@ class DamagedError(InputError):
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where a unit comes from that another laboratory computed and `grid.pull` took over.
+
+    `withheld` names the artifacts that were not published, such as images and weights. `is_recomputed`: the
+    unit was computed here too, with the same result.
+    """
+
+    publisher: str
+    batch: str  # the name of what was published together
+    withheld: tuple[str, ...] = ()
+    is_recomputed: bool = False
+
+
+@dataclass(frozen=True)
 class Marker:
     """The result of a finished unit: done/<digest>.json.
 
     `artifacts` gives the SHA-256 of each artifact; `files` gives bytes and time of the last change (ns) of
     every file of the unit. `is_verified` tells whether the document had a checksum, which it then matched.
+    `origin` is None of a unit that was computed here.
     Markers of version 0.3.1 have neither `files` nor a checksum.
     """
 
@@ -41,6 +56,7 @@ class Marker:
     peak: Mapping[str, Any] = field(default_factory=dict)
     artifacts: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    origin: Origin | None = None
     is_verified: bool = field(default=True, compare=False)
 
     @property
@@ -51,6 +67,8 @@ class Marker:
         """Return the document, with its checksum."""
         values = asdict(self)
         del values["is_verified"]
+        if self.origin is None:
+            del values["origin"]
         return json_bytes(values | {CHECKSUM: _checksum(values)})
 
     @classmethod
@@ -78,6 +96,8 @@ class Marker:
         known = {entry.name: values[entry.name] for entry in fields(cls) if entry.name in values}
         states = {name: (int(size), int(time)) for name, (size, time) in values.get("files", {}).items()}
         changed = {"needs": tuple(values["needs"]), "files": states, "is_verified": is_verified}
+        if given := values.get("origin"):
+            changed["origin"] = Origin(**{**given, "withheld": tuple(given["withheld"])})
         return cls(**known | changed)
 
 

@@ -48,6 +48,16 @@ def verify(store: Store, digests: Iterable[str], *, thorough: bool) -> Verificat
     return Verification(damaged, unverified)
 
 
+def find_withheld(store: Store, digests: Iterable[str]) -> dict[str, str]:
+    """Return which of these units were pulled without files that units here read, with a sentence on each."""
+    found = store.markers(digests)
+    return {
+        name: f"{store.out}/units/{name}: {', '.join(marker.origin.withheld)} was not published"
+        for name, marker in found.items()
+        if marker.origin and marker.origin.withheld
+    }
+
+
 def verify_files(store: Store, marker: Marker, *, thorough: bool) -> None:
     """Raise InputError if files of a unit are missing or are not those that were published."""
     digest = marker.digest

@@ -144,6 +144,7 @@ class Tracker:
         results = {**marker.metrics, "seconds": marker.seconds}
         metrics = [Metric(f"result.{key}", float(value), ended, 0) for key, value in results.items()]
         tags = [RunTag("medpt.version", str(marker.version)), RunTag("medpt.host", marker.host)]
+        tags += [RunTag("medpt.origin", marker.origin.publisher)] if marker.origin else []
         # The parameters again: a process may have been killed before it sent them
         params = _params(self.plan.units[digest], self.plan)
         self.connection.log_batch(run_id, metrics=metrics, params=params, tags=tags)

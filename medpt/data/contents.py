@@ -21,6 +21,16 @@ def record(root: Path, path: Path) -> None:
     write_json(path, {name: [time, sha256(root / name)] for name, time in _times(root).items()})
 
 
+def content_hash(path: Path) -> str:
+    """Return one hash of the names and the contents of all files of a dataset, from what `record` wrote.
+
+    Equal for equal files, whatever their times. Names cannot be read from it.
+    """
+    recorded: Record = read_json(path)
+    pairs = [[name, content] for name, (_, content) in sorted(recorded.items())]
+    return hashlib.sha256(canonical_json(pairs).encode()).hexdigest()
+
+
 def edited(root: Path, path: Path, *, write: bool) -> str | None:
     """Return a digest of the files below `root` whose content is not the recorded one; None if there is none.
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 FORMAT = 2  # of the folder; raise it when a reader of the old one would go wrong
 MANIFEST = "manifest.json"
+COUNTS = "counts.json"  # the same without names of files, for other laboratories
+NAMELESS = ("dataset", "task", "modality", "classes", "size", "images", "counts", "shared_groups")
 OUTSIDE = "outside"  # a column of what was cut around a point
 FILE = "file"  # a column of medpt.data.file_facts, which shards of version 0.3.1 lack
 FACTS = ("id", "split", "group", "label", "pixels")  # the columns that are cheap to read
@@ -68,6 +70,23 @@ class Manifest:
 
     def write(self, folder: Path) -> None:
         write_json(folder / MANIFEST, asdict(self))
+
+    def numbers(self) -> dict[str, Any]:
+        """Return what the manifest says without names of files: the content of counts.json."""
+        return {name: getattr(self, name) for name in NAMELESS}
+
+    @classmethod
+    def read_numbers(cls, folder: Path, prepare: Prepare) -> Manifest:
+        """Return the manifest, without shards, of a folder that has no images but counts.json.
+
+        Raises InputError where there is none.
+        """
+        try:
+            value = read_json(folder / COUNTS)
+            value["classes"] = tuple(value["classes"])
+            return cls(**value, prepare=prepare, split_sha256="", problems=(), shards=())
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{folder / COUNTS}: has no counts of images ({error})") from None
 
     @staticmethod
     def read(folder: Path) -> Manifest:

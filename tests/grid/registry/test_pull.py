@@ -1,0 +1,317 @@
+"""Two laboratories: what one publishes, the other takes over, unless something of it was altered."""
+
+import hashlib
+import io
+import json
+import os
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import bucket_server
+import laboratories
+import numpy as np
+import pytest
+from laboratories import Laboratory
+
+from grid import run as command
+from grid.options import RunOptions
+from grid.registry import artifacts
+from grid.registry.folder import Registry
+from grid.registry.publish import publish
+from grid.registry.pull import refused_batches
+from grid.registry.records import Batch, SharedUnit, batch_name, file_name, read, unit_name
+from grid.results.frame import trials_frame
+from grid.space import reader
+from medpt import cli
+from medpt.errors import InputError
+
+
+@pytest.fixture
+def first(tmp_path: Path) -> Laboratory:
+    """A laboratory that has computed everything."""
+    lab = laboratories.laboratory(tmp_path / "first")
+    laboratories.compute(lab)
+    return lab
+
+
+@pytest.fixture
+def second(tmp_path: Path) -> Laboratory:
+    """A laboratory with the same data that has computed nothing."""
+    return laboratories.laboratory(tmp_path / "second")
+
+
+@pytest.fixture
+def registry(tmp_path: Path, first: Laboratory) -> Registry:
+    """What the first laboratory published, with weights."""
+    place = Registry(str(tmp_path / "registry"))
+    publish(first.plan, first.store, place, "First", with_weights=True)
+    return Registry(place.place)
+
+
+def todo(lab: Laboratory) -> list[str]:
+    """Return what grid.run would run."""
+    options = RunOptions("made", lab.store.out)
+    space = reader.load(str(lab.store.root.parent / "made.yaml"))
+    return command.units_to_run(command.Run(options, space, lab.plan, lab.store, cli.console()))
+
+
+def path_of(registry: Registry, name: str) -> Path:
+    return Path(registry.place) / name
+
+
+def document(registry: Registry, digest: str) -> Path:
+    return next((Path(registry.place) / "units").glob(f"{digest}-*.json"))
+
+
+def shared(registry: Registry, digest: str) -> SharedUnit:
+    return read(SharedUnit, document(registry, digest).read_bytes())
+
+
+def test_second_laboratory_recomputes_nothing(
+    first: Laboratory, second: Laboratory, registry: Registry
+) -> None:
+    pulled = laboratories.take(second, registry, first)
+    assert set(pulled.staged) == set(second.plan.units)
+    assert todo(second) == []
+    ours, theirs = (trials_frame(lab.plan, None, lab.store) for lab in (second, first))
+    columns = ["origin", "items"]
+    assert ours.drop(columns=columns).equals(theirs.drop(columns=columns))
+    for one, other in zip(ours["items"], theirs["items"], strict=True):
+        assert Path(one).read_bytes() == Path(other).read_bytes()
+
+
+def test_pulled_results_are_marked(first: Laboratory, second: Laboratory, registry: Registry) -> None:
+    drawn = first.digests("finetune")[:3]
+    laboratories.take(second, registry, first, lambda units: [u for u in units if u.digest in drawn])
+    frame = trials_frame(second.plan, None, second.store)
+    assert set(frame["origin"]) == {"First"}
+    trials = len(second.plan.trials)
+    expected = f"{trials} of {trials} results pulled: computed by First, 3 of them here too"
+    assert expected in frame.attrs["warnings"]
+    assert set(trials_frame(first.plan, None, first.store)["origin"]) == {""}
+
+
+def test_what_was_pulled_is_not_published_again(
+    first: Laboratory, second: Laboratory, registry: Registry, tmp_path: Path
+) -> None:
+    laboratories.take(second, registry, first)
+    with pytest.raises(InputError, match="no finished unit of `made` that was computed there"):
+        publish(second.plan, second.store, Registry(str(tmp_path / "other")), "Second")
+
+
+def test_registry_has_no_image_id_name_or_path(first: Laboratory, registry: Registry, tmp_path: Path) -> None:
+    """Canaries: names of files, ids of images and patients, paths, the host, and pixels of every image."""
+    canaries = [laboratories.FILE, laboratories.PATIENT, laboratories.HOST, str(tmp_path), tmp_path.name]
+    canaries += ["image-0", "patient-", "test-0", ".png", "parquet"]
+    contents = {path: path.read_bytes() for path in Path(registry.place).rglob("*") if path.is_file()}
+    assert len(contents) > len(first.plan.units)
+    for path, content in contents.items():
+        for found in (path.as_posix().removeprefix(registry.place).encode(), content, *unpacked(content)):
+            assert [canary for canary in canaries if canary.encode() in found] == [], path
+    images = {name for lab in (first,) for name in lab.digests("prepare")}
+    assert {name for digest in images for name in shared(registry, digest).artifacts} == {"counts.json"}
+
+
+def unpacked(content: bytes) -> list[bytes]:
+    """Return the members of an archive of arrays; UCS-4 text is returned as UTF-8."""
+    if not zipfile.is_zipfile(io.BytesIO(content)):
+        return []
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        return [
+            str(arrays[name].tolist()).encode() if arrays[name].dtype.kind == "U" else arrays[name].tobytes()
+            for name in arrays.files
+        ]
+
+
+def edit_score(registry: Registry, lab: Laboratory) -> tuple[Path, str]:
+    digest = lab.digests("finetune")[0]
+    path = document(registry, digest)
+    unit = json.loads(path.read_text())
+    unit["metrics"]["auc"] = 0.99
+    path.write_text(json.dumps(unit))
+    return path, lab.plan.units[digest].label
+
+
+def edit_marker(registry: Registry, lab: Laboratory) -> tuple[Path, str]:
+    digest = lab.digests("pretrain")[0]
+    path = document(registry, digest)
+    path.write_bytes(path.read_bytes().replace(b"12.5", b"13.5"))
+    return path, lab.plan.units[digest].label
+
+
+def edit_weight(registry: Registry, lab: Laboratory) -> tuple[Path, str]:
+    digest = lab.digests("pretrain")[0]
+    path = path_of(registry, file_name(shared(registry, digest).artifacts["best.safetensors"]))
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    return path, lab.plan.units[digest].label
+
+
+def edit_items(registry: Registry, lab: Laboratory) -> tuple[Path, str]:
+    digest = lab.digests("finetune")[0]
+    path = path_of(registry, file_name(shared(registry, digest).artifacts["items.npz"]))
+    path.write_bytes(path.read_bytes()[:-1])
+    return path, lab.plan.units[digest].label
+
+
+def edit_batch(registry: Registry, lab: Laboratory) -> tuple[Path, str]:
+    path = next((Path(registry.place) / "batches").iterdir())
+    path.write_bytes(path.read_bytes().replace(b"First", b"Other"))
+    return path, ""
+
+
+def link_file(registry: Registry, lab: Laboratory) -> tuple[Path, str]:
+    digest = lab.digests("finetune")[0]
+    path = path_of(registry, file_name(shared(registry, digest).artifacts["items.npz"]))
+    os.rename(path, path.parents[1] / "elsewhere")
+    path.symlink_to(path.parents[1] / "elsewhere")
+    return path, lab.plan.units[digest].label
+
+
+def remove_file(registry: Registry, lab: Laboratory) -> tuple[Path, str]:
+    digest = lab.digests("finetune")[0]
+    path = path_of(registry, file_name(shared(registry, digest).artifacts["items.npz"]))
+    path.unlink()
+    return path, lab.plan.units[digest].label
+
+
+Edit = Callable[[Registry, Laboratory], tuple[Path, str]]
+
+
+@pytest.mark.parametrize(
+    "edit", [edit_score, edit_marker, edit_weight, edit_items, edit_batch, link_file, remove_file]
+)
+def test_altered_registry_is_refused_by_name(
+    edit: Edit, first: Laboratory, second: Laboratory, registry: Registry
+) -> None:
+    path, label = edit(registry, first)
+    with pytest.raises(InputError) as refused:
+        laboratories.take(second, registry, first)
+    (line,) = refused.value.problems
+    assert str(path) in line
+    assert label in line
+    assert second.store.finished() == set()
+
+
+def test_everything_altered_is_named_in_one_pass(
+    first: Laboratory, second: Laboratory, registry: Registry
+) -> None:
+    paths = [edit(registry, first)[0] for edit in (edit_score, edit_weight)]
+    with pytest.raises(InputError) as refused:
+        laboratories.take(second, registry, first)
+    assert all(any(str(path) in line for line in refused.value.problems) for path in paths)
+
+
+def forge(registry: Registry, digest: str, **changes: object) -> str:
+    """Publish a batch whose document of a unit has other values, with matching hashes; return its name."""
+    unit = replace(shared(registry, digest), **changes)
+    old = read(Batch, next((Path(registry.place) / "batches").iterdir()).read_bytes())
+    content = unit.content()
+    sha256 = hashlib.sha256(content).hexdigest()
+    registry.write(unit_name(digest, sha256), content)
+    batch = replace(old, publisher="Forger", created=old.created + 1, units={**old.units, digest: sha256})
+    registry.write(batch_name(batch.name), batch.content())
+    registry.__dict__.pop("sizes", None)
+    return batch.name
+
+
+def test_result_that_differs_is_refused_with_both_numbers(
+    first: Laboratory, second: Laboratory, registry: Registry
+) -> None:
+    digest = first.digests("finetune")[0]
+    true = first.store.marker(digest).metrics["auc"]
+    batch = forge(registry, digest, metrics={**first.store.marker(digest).metrics, "auc": 0.99})
+    with pytest.raises(InputError) as refused:
+        laboratories.take(second, registry, first)
+    label = first.plan.units[digest].label
+    assert refused.value.problems == [
+        f"{label}: auc: 0.99 was published, {true!r} was computed here",
+        f"batch {batch[:12]} of Forger is in quarantine",
+    ]
+    assert second.store.finished() == set()
+    assert refused_batches(second.store) == [batch]
+    laboratories.take(second, registry, first)  # of the batch that is left
+    assert second.store.marker(digest).metrics["auc"] == true
+
+
+def test_units_pulled_earlier_of_a_refused_batch_are_invalidated(
+    first: Laboratory, second: Laboratory, registry: Registry
+) -> None:
+    forged, other = first.digests("finetune")[:2]
+    forge(registry, forged, metrics={**first.store.marker(forged).metrics, "auc": 0.99})
+    laboratories.take(second, registry, first, lambda units: [u for u in units if u.digest == other])
+    second.store.invalidate(other)
+    unit = {forged: second.store.marker(forged)}
+    assert unit[forged].metrics["auc"] == 0.99
+    second.store.invalidate(forged)
+    with pytest.raises(InputError, match="units that were pulled earlier will be run here"):
+        laboratories.take(second, registry, first)
+    assert second.store.finished() == set()
+
+
+def test_results_of_other_data_are_refused(first: Laboratory, registry: Registry, tmp_path: Path) -> None:
+    """Names and sizes, and so the digests, are equal; a pixel is not."""
+    third = laboratories.laboratory(tmp_path / "third", image=b"pixelz")
+    with pytest.raises(InputError, match="First computed from other files") as refused:
+        laboratories.take(third, registry, first)
+    assert str(tmp_path / "third" / "data") in str(refused.value)
+    assert third.store.finished() == set()
+
+
+@pytest.mark.parametrize("name", ["../../evil.json", "/etc/evil.json", "weights.pkl", "scores.npz"])
+def test_artifacts_of_other_names_are_refused(
+    name: str, first: Laboratory, second: Laboratory, registry: Registry
+) -> None:
+    digest = first.digests("finetune")[0]
+    known = shared(registry, digest).artifacts
+    forge(registry, digest, artifacts={**known, name: known["history.json"]})
+    with pytest.raises(InputError, match="no finetune shares an artifact"):
+        laboratories.take(second, registry, first)
+
+
+def test_metric_with_the_name_of_a_column_is_refused(
+    first: Laboratory, second: Laboratory, registry: Registry
+) -> None:
+    digest = first.digests("finetune")[0]
+    forge(registry, digest, metrics={"status": 1.0})
+    with pytest.raises(InputError, match="no metric is called status"):
+        laboratories.take(second, registry, first)
+
+
+def test_huge_files_are_refused_before_they_are_read(
+    first: Laboratory, second: Laboratory, registry: Registry
+) -> None:
+    digest = first.digests("finetune")[0]
+    path = path_of(registry, file_name(shared(registry, digest).artifacts["items.npz"]))
+    with path.open("r+b") as file:
+        file.truncate(artifacts.LARGEST + 1)
+    with pytest.raises(InputError, match="bytes; at most"):
+        laboratories.take(second, registry, first)
+
+
+def test_weights_that_were_not_published_are_trained_where_they_are_needed(
+    first: Laboratory, second: Laboratory, tmp_path: Path
+) -> None:
+    place = str(tmp_path / "without")
+    publish(first.plan, first.store, Registry(place), "First")
+    laboratories.take(second, Registry(place), first, lambda units: [])
+    assert todo(second) == []
+    tuned = next(name for name in second.digests("finetune") if len(second.plan.units[name].needs) == 2)
+    second.store.invalidate(tuned)
+    expected = {tuned, *second.plan.units[tuned].needs}
+    assert expected <= set(todo(second))
+
+
+def test_registry_may_be_a_bucket(first: Laboratory, second: Laboratory) -> None:
+    with bucket_server.server() as url:
+        publish(first.plan, first.store, Registry(url), "First")
+        pulled = laboratories.take(second, Registry(url), first, lambda units: [])
+    assert set(pulled.staged) == set(second.plan.units)
+
+
+def test_place_without_a_batch_is_refused(first: Laboratory, second: Laboratory, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="has no batch of finished units"):
+        laboratories.take(second, Registry(str(tmp_path / "nothing")), first)

@@ -1,0 +1,114 @@
+"""Two laboratories with the same data: finished units around made-up numbers, and a registry between them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import made_space
+import numpy as np
+from safetensors.numpy import save_file
+
+from grid.execution.worker import marker_of
+from grid.plan.datasets import SpaceDatasets, recorded_contents
+from grid.plan.plan import Plan, Unit
+from grid.plan.stored_plans import record_start
+from grid.registry.folder import Registry
+from grid.registry.pull import Pulled, Recomputed, offers, pull
+from grid.registry.staging import StagedUnit
+from grid.store.store import Store
+from medpt.data import contents
+from medpt.files import write_arrays, write_json
+from medpt.specs import Prepare
+
+CPU = "a processor"
+FILE, PATIENT, HOST = "canary-file-name", "canary-patient", "canary-host"
+SPACE = """
+title: seven units
+metrics: paper
+size: 32
+pretrain: {min_steps: 0, max_steps: 40, evaluate_every: 10}
+finetune: {min_steps: 0, max_steps: 30, evaluate_every: 10}
+controls: false
+experiments:
+  - initialization: [random, ISIC2019]
+    backbone: [shufflenet_v2]
+    target: [ChestXRay2017]
+    seed: [0, 1]
+"""
+STARTED = 1_760_000_000.0
+
+Alter = Callable[[Unit, dict[str, float]], dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Laboratory:
+    """A plan, where its data lie, and the store of what is finished."""
+
+    plan: Plan
+    found: SpaceDatasets
+    store: Store
+
+    def digests(self, kind: str) -> list[str]:
+        return [name for name, unit in self.plan.units.items() if unit.kind == kind]
+
+
+def laboratory(folder: Path, *, image: bytes = b"pixels") -> Laboratory:
+    """Return a laboratory without finished units; `image` is the content of each of its original files."""
+    folder.mkdir()
+    plan = made_space.plan(folder, SPACE)
+    datasets = {unit.spec.dataset for unit in plan.units.values() if isinstance(unit.spec, Prepare)}
+    for name in datasets:
+        path = folder / "data" / name / PATIENT / f"{FILE}.png"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(image)
+    folders = {name: folder / "data" / name for name in datasets}
+    store = Store(folder / "out")
+    store.create()
+    record_start(store, plan, folder / "made.yaml")
+    return Laboratory(plan, SpaceDatasets(folders, dict.fromkeys(datasets, "f" * 64), []), store)
+
+
+def compute(lab: Laboratory, alter: Alter = lambda unit, metrics: metrics) -> None:
+    """Finish every unit of a laboratory; `alter` changes the metrics of a unit."""
+    folder = next(iter(lab.found.folders.values()))
+    contents.record(folder, recorded_contents(lab.store.root, "f" * 64))
+    for unit in lab.plan.units.values():
+        built = lab.store.root / "units" / f"built-{unit.digest[:8]}"
+        built.mkdir()
+        metrics = alter(unit, dict(made_space.write(unit.kind, unit.spec, built)))
+        _write_more(unit, built)
+        marker = replace(marker_of(unit, metrics, STARTED, 1), host=HOST, ended=STARTED + 12.5)
+        peak = {"cpu": CPU, "resident": 2**30}
+        lab.store.publish(unit.digest, built, replace(marker, peak=peak))
+
+
+def _write_more(unit: Unit, built: Path) -> None:
+    """Write what real units have and made ones lack, with ids where real ones have them."""
+    generator = np.random.default_rng(int(unit.digest[:8], 16))
+    if unit.kind == "pretrain":
+        for name in ("init", "best"):
+            tensor = generator.normal(size=(4, 3)).astype(np.float32)
+            save_file({"encoder.weight": tensor}, built / f"{name}.safetensors")
+        write_json(built / "leaks.json", {"pairs": [{"source": FILE, "target": PATIENT}]})
+    if unit.kind == "finetune":
+        arrays = {"scores": generator.random((6, 2)), "labels": np.arange(6) % 2}
+        write_arrays(built / "items.npz", arrays | {"patients": np.arange(6)})
+        write_arrays(built / "scores.npz", arrays | {"ids": np.array([FILE] * 6)})
+
+
+def take(
+    lab: Laboratory,
+    registry: Registry,
+    truth: Laboratory,
+    draw: Callable[[Sequence[Unit]], list[Unit]] = list,
+) -> Pulled:
+    """Pull into a laboratory; what is recomputed, of the drawn units, is what `truth` has."""
+
+    def recompute(
+        drawn: Sequence[Unit], staged: Mapping[str, StagedUnit], folder: Path
+    ) -> dict[str, Recomputed]:
+        names = [unit.digest for unit in drawn]
+        return {name: Recomputed(truth.store.marker(name), truth.store.folder(name)) for name in names}
+
+    offered = offers(lab.plan, lab.found, lab.store, registry)
+    return pull(offered, lab.plan, lab.store, registry, draw, recompute)
