@@ -11,6 +11,7 @@ import sys
 from collections import Counter
 from dataclasses import dataclass, replace
 from functools import partial
+from uuid import uuid4
 
 from grid.addresses import hide_passwords
 from grid.cluster import process_exit
@@ -52,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def pull_space(options: PullOptions) -> None:
     """Take over what the registry has of a space and print it."""
-    space, store = load_space(options.run), options.run.open_store()
+    space, store = load_space(options.run), options.run.open_store(uuid4().hex)
     registry, console = Registry(options.registry), cli.console()
     store.create()
     found = datasets.find(space, options.run.data, store.root, write=True)
@@ -62,12 +63,13 @@ def pull_space(options: PullOptions) -> None:
     plan = build_plan(space, found, run)
     for name in refused_batches(store):
         console.print(f"batch {name[:12]} is in quarantine: {store.out}/refused/{name}.json has the reasons")
+    opened = datasets.open_all(space, found)
+    plan = replace(plan, partial=datasets.partial_copies(opened))
     offered = offers(plan, found, store, registry)
     if offered:
         units = cli.count(len(offered), "unit")
         console.print(f"{units} of {plan.space} offered; --seed {options.seed} draws the same sample again")
         process_exit.exit_on_signals("\ninterrupted; nothing was taken over\n")
-        opened = datasets.open_all(space, found)
         recompute = Recomputation(plan, store, run, opened, console)
         draw = partial(sample, share=options.share, seed=options.seed)
         with store.documents.in_use():

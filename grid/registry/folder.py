@@ -5,7 +5,8 @@ from functools import cached_property
 from pathlib import Path
 
 from grid.registry.artifacts import LARGEST
-from grid.store.backends import SCHEMES, Backend, BucketBackend, FolderBackend, is_url
+from grid.store.backends import SCHEMES, Backend, BucketBackend, FolderBackend, is_url, reason
+from medpt.cli import DISK_FULL
 from medpt.errors import InputError
 
 AREAS = ("batches", "units", "files")
@@ -23,8 +24,17 @@ class Registry:
         self.documents: Backend = BucketBackend(place) if is_url(place) else FolderBackend(Path(place))
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a document whose name contains its hash; one that is there is left alone."""
-        self.documents.create(name, content)
+        """Write a document whose name contains its hash; one that is there is left alone.
+
+        Raises InputError where nothing can be written.
+        """
+        try:
+            self.documents.create(name, content)
+        except OSError as error:
+            if error.errno in DISK_FULL:
+                raise
+            why = f"{reason(error)}; a folder or bucket that can be written is accepted"
+            raise InputError(f"{self.place}/{name}: {why}") from None
 
     @cached_property
     def sizes(self) -> dict[str, int]:

@@ -315,3 +315,10 @@ def test_registry_may_be_a_bucket(first: Laboratory, second: Laboratory) -> None
 def test_place_without_a_batch_is_refused(first: Laboratory, second: Laboratory, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has no batch of finished units"):
         laboratories.take(second, Registry(str(tmp_path / "nothing")), first)
+
+
+def test_place_that_cannot_be_written_is_refused(first: Laboratory, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(InputError, match="a folder or bucket that can be written is accepted"):
+        publish(first.plan, first.store, Registry(str(file / "registry")), "First")
