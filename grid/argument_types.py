@@ -1,6 +1,7 @@
 """Types of command-line arguments: text to a value, with one message for what is not accepted."""
 
 import argparse
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -38,7 +39,7 @@ def folder_or_url(text: str) -> str:
         return text
     absolute = folder(text)
     for path in (absolute, *absolute.parents):
-        if path.is_file():
+        if os.path.isfile(path):  # False where the name is too long, which is refused later
             raise InputError(f"{path} is a file; a folder or an address such as s3://bucket/runs is accepted")
     return str(absolute)
 

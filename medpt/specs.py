@@ -85,7 +85,7 @@ class Finetune(UnitSpec):
     version = 1
     title = "fine-tune"
     verb = "fine-tuning"
-    omitted_when_none = ("metric", "normalisation")
+    omitted_when_none = ("metric", "normalisation", "evaluate_by")
 
     initialization: str  # as in the tables: "random", "imagenet*", "CheXpert-20k", ...
     weights: str | None  # digest of a Pretrain, sha256 of published weights, or None for random
@@ -100,6 +100,7 @@ class Finetune(UnitSpec):
     extensions: Mapping[str, str] = field(default_factory=dict)  # by medpt.extensions.versions
     metric: str | None = None  # that stops the training and chooses its weights; None: the paper's
     normalisation: Normalisation | None = None  # of the images for these weights; None: ImageNet's
+    evaluate_by: Literal["patient"] | None = None  # whose scores are averaged before a metric; None: images
 
     def inputs(self) -> tuple[str, ...]:
         return (self.data, self.weights) if self.weights else (self.data,)
@@ -249,7 +250,7 @@ class Probe(UnitSpec):
     title = "probe"
     verb = "probing"
     typical_seconds = 120.0
-    omitted_when_none = ("normalisation",)
+    omitted_when_none = ("normalisation", "evaluate_by")
 
     initialization: str
     weights: str | None  # as in Finetune
@@ -261,6 +262,7 @@ class Probe(UnitSpec):
     images: int = decision(2_000, "training images that the linear model is fitted to, at most")
     extensions: Mapping[str, str] = field(default_factory=dict)  # by medpt.extensions.versions
     normalisation: Normalisation | None = None  # as in Finetune
+    evaluate_by: Literal["patient"] | None = None  # as in Finetune
 
     def inputs(self) -> tuple[str, ...]:
         return (self.data, self.weights) if self.weights else (self.data,)
@@ -275,9 +277,11 @@ class ImageFree(UnitSpec):
     title = "no images"
     verb = "predicting"
     typical_seconds = 20.0
+    omitted_when_none = ("evaluate_by",)
 
     dataset: str
     data: str  # digest of Prepare
+    evaluate_by: Literal["patient"] | None = None  # as in Finetune
 
     def inputs(self) -> tuple[str, ...]:
         return (self.data,)

@@ -57,7 +57,8 @@ def _probe(planner: "Planner", trial: Trial) -> str:
 
 def _controls(planner: "Planner", trial: Trial) -> Iterator[str]:
     data = planner.add_target(trial_request(trial))
-    yield planner.add(ImageFree(trial.target, data), f"{trial.target} without its images")
+    by = trial.settings.card(trial.target).evaluate_by
+    yield planner.add(ImageFree(trial.target, data, by), f"{trial.target} without its images")
     spec = Probe(
         initialization=RANDOM,
         weights=None,
@@ -66,5 +67,6 @@ def _controls(planner: "Planner", trial: Trial) -> Iterator[str]:
         backbone=trial.backbone,
         networks=NETWORKS.get(trial.task, MOST_NETWORKS),
         extensions=extensions.versions(backbone=trial.backbone),
+        evaluate_by=by,
     )
     yield planner.add(spec, f"random networks → {trial.target} · {trial.backbone}")

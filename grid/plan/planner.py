@@ -208,6 +208,7 @@ class Planner:
             protocol=trial.settings.finetune,
             extensions=extensions.versions(backbone=trial.backbone, architecture=trial.architecture),
             metric=None if trial.headline == PAPER_METRICS.get(trial.task) else trial.headline,
+            evaluate_by=trial.settings.card(trial.target).evaluate_by,
         )
         share = f" {trial.target_size:.0%}" if trial.target_size < 1 else ""
         net = network(trial.backbone, trial.architecture)

@@ -36,6 +36,7 @@ def protocol_values(trial: Trial) -> Values:
     """Return the settings that the fine-tuning of `trial` depends on, without those that are None."""
     settings, entry = trial.settings, asdict(trial.settings.of(trial.target))
     values: dict[str, Any] = {"metric": trial.headline}
+    values["evaluate_by"] = settings.card(trial.target).evaluate_by
     if trial.task == "survival":
         model = settings.survival.get(trial.architecture, {})
         return _flat(values | {key: entry[key] for key in SLIDE_KEYS} | {trial.architecture: model})

@@ -85,6 +85,7 @@ class DatasetCard:
     paper_counts: Mapping[str, int] = field(default_factory=dict)
     official_split: bool = False
     ordinal: bool = False  # the classes are grades in their order, judged by the quadratic kappa
+    evaluate_by: Literal["patient"] | None = None  # None: by image
     notes: str = ""
     reader: str = IMAGE_FOLDER
     phantom: str | None = None

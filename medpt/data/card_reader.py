@@ -104,7 +104,7 @@ def content_problems(data: Mapping[str, Any], home: Path, taken: Collection[str]
 
     `home` is the card's folder, `taken` are the names that it must not have.
     """
-    problems = [*_pipeline(data), *_counts(data), *_ordinal(data), *_split(data)]
+    problems = [*_pipeline(data), *_counts(data), *_ordinal(data), *_evaluate_by(data), *_split(data)]
     if data.get("reader", IMAGE_FOLDER) == IMAGE_FOLDER:
         problems += [
             *_name(data, taken),
@@ -167,6 +167,12 @@ def _ordinal(data: Mapping[str, Any]) -> Problems:
     if data.get("ordinal") and data.get("task") != "classification":
         text = f"`ordinal` with the task {data.get('task')!r}; it is accepted for a classification alone"
         yield ("ordinal",), text
+
+
+def _evaluate_by(data: Mapping[str, Any]) -> Problems:
+    if data.get("evaluate_by") and data.get("task") not in ("classification", "multilabel"):
+        text = f"`evaluate_by` with the task {data.get('task')!r}; classification and multilabel are accepted"
+        yield ("evaluate_by",), text
 
 
 def _classes(data: Mapping[str, Any]) -> Problems:

@@ -17,7 +17,15 @@ from numpy.typing import NDArray
 from medpt.data.dataset import IGNORE, Dataset, Record
 from medpt.data.glibc_memory import kept
 from medpt.data.image_hash import BYTES, perceptual_hash
-from medpt.data.label_counts import NO_SPLIT, Counts, LabelFindings, image_counts, judge, unfit_labels
+from medpt.data.label_counts import (
+    NO_SPLIT,
+    Counts,
+    LabelFindings,
+    image_counts,
+    judge,
+    unfit_labels,
+    unfit_patients,
+)
 from medpt.data.leakage import near_pairs
 from medpt.data.partial_copy import find_partial, has_published_counts, images_by_part
 from medpt.data.splits import SETS
@@ -58,6 +66,7 @@ def at_once(dataset: Dataset) -> Findings:
         *dataset.problems,
         *(counts if expected and not find_partial(dataset) else ()),
         *unfit_labels(dataset.info, dataset),
+        *unfit_patients(dataset.info, dataset),
         *judged.problems,
         *_shared_patients(dataset),
         *_files(dataset),

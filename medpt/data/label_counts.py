@@ -50,6 +50,24 @@ def unfit_labels(info: DatasetCard, records: Iterable[Record]) -> Iterator[str]:
             yield f"{record.id}: labels {label}; accepted: 1, 0 or nan (unknown) for each of {count} classes"
 
 
+def unfit_patients(info: DatasetCard, records: Iterable[Record]) -> Iterator[str]:
+    """What keeps a dataset from being evaluated by patient, where its card asks for that."""
+    if info.evaluate_by != "patient":
+        return
+    labels: dict[str, set[str]] = {}
+    images = Counter[str]()
+    for record in records:
+        images[record.group_id] += 1
+        labels.setdefault(record.group_id, set()).add(str(record.label))
+    if images and max(images.values()) == 1:
+        remedy = "name the column of patients under `columns`, or remove the key"
+        yield f"{info.name}: `evaluate_by: patient`, and no patient has two images; {remedy}"
+    mixed = [patient for patient, known in labels.items() if len(known) > 1]
+    if mixed:
+        shown = f"patients with images of different labels: {len(mixed)}, such as {mixed[0]}"
+        yield f"{info.name}: `evaluate_by: patient`, {shown}; correct the labels, or remove the key"
+
+
 def judge(info: DatasetCard, counts: Counts) -> LabelFindings:
     """What is wrong with the counts of images (classification) or pixels (segmentation).
 

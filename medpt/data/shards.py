@@ -18,7 +18,7 @@ import numpy as np
 from medpt.data import image_hash, splits
 from medpt.data.dataset import IGNORE
 from medpt.data.file_facts import describe_file
-from medpt.data.label_counts import judge, unfit_labels
+from medpt.data.label_counts import judge, unfit_labels, unfit_patients
 from medpt.data.manifest import (
     FILE,
     FORMAT,
@@ -85,7 +85,7 @@ def plan(
     Raises InputError for labels that are no class and for splits and sizes that cannot be had.
     """
     records = sorted(dataset, key=lambda record: record.id)
-    if wrong := list(unfit_labels(dataset.info, records)):
+    if wrong := [*unfit_labels(dataset.info, records), *unfit_patients(dataset.info, records)]:
         raise InputError(wrong)
     parts = np.array(splits.assign(records, policy, split_seed))
     kept = np.flatnonzero(parts == "test")

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from medpt.losses import balanced_cross_entropy
 from medpt.metrics import accuracy, macro_auc, micro_auc, quadratic_kappa
 from medpt.tasks.base import Batches, forward
+from medpt.tasks.patients import mean_by_patient
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Classify:
 
     weights: Tensor
     metric: str = "auc"
+    patients: NDArray[np.str_] | None = None  # of the images that `evaluate` gets; their scores are averaged
     higher_is_better: ClassVar = True
 
     def loss(self, model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
@@ -30,7 +32,10 @@ class Classify:
         return balanced_cross_entropy(logits, targets, self.weights.to(logits.device, non_blocking=True))
 
     def evaluate(self, model: nn.Module, batches: Batches) -> Iterator[tuple[str, float]]:
-        return classification_metrics(*scores(model, batches), self.metric)
+        softmax, labels = scores(model, batches)
+        if self.patients is not None:
+            softmax, labels = mean_by_patient(softmax, labels, self.patients)
+        return classification_metrics(softmax, labels, self.metric)
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ from medpt.losses import balanced_binary_cross_entropy
 from medpt.metrics import findings_macro_auc, findings_micro_auc
 from medpt.tasks.base import Batches, forward
 from medpt.tasks.classify import classification_metrics
+from medpt.tasks.patients import mean_by_patient
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Findings:
 
     weights: Tensor
     metric: str = "auc"
+    patients: NDArray[np.str_] | None = None  # as in Classify
     higher_is_better: ClassVar = True
 
     def loss(self, model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
@@ -32,7 +34,10 @@ class Findings:
         return balanced_binary_cross_entropy(logits, targets, self.weights.to(logits.device))
 
     def evaluate(self, model: nn.Module, batches: Batches) -> Iterator[tuple[str, float]]:
-        return findings_metrics(*finding_scores(model, batches))
+        sigmoid, labels = finding_scores(model, batches)
+        if self.patients is not None:
+            sigmoid, labels = mean_by_patient(sigmoid, labels, self.patients)
+        return findings_metrics(sigmoid, labels)
 
 
 @torch.no_grad()

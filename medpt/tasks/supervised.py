@@ -36,13 +36,14 @@ def set_up(loader: Loader, rows: np.ndarray, spec: Pretrain | Finetune) -> Train
     every decoder. Raises InputError if architecture, task and weighting do not fit together.
     """
     model = network(loader.index, spec.backbone, spec.architecture, spec.seed)
-    metric = spec.metric if isinstance(spec, Finetune) else None
+    metric, by = (spec.metric, spec.evaluate_by) if isinstance(spec, Finetune) else (None, None)
     train_rows, val_rows = hold_out(loader.index, rows, spec.protocol, spec.seed, two_classes=bool(metric))
     if metric:
         _check_classes(loader.index, val_rows, metric)
     task, weights = _task(loader, train_rows, spec.architecture, spec.protocol)
-    if metric and isinstance(task, Classify | Findings):
-        task = replace(task, metric=metric)
+    if isinstance(task, Classify | Findings):
+        patients = loader.index.groups[val_rows] if by else None
+        task = replace(task, metric=metric or task.metric, patients=patients)
     record = weights | sizes(model, train_rows, val_rows)
     return TrainingSetup(model, task, loader, train_rows, val_rows, record)
 

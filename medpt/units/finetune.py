@@ -29,6 +29,7 @@ from medpt.tasks import supervised
 from medpt.tasks.base import TrainingSetup
 from medpt.tasks.classify import classification_metrics, scores
 from medpt.tasks.findings import finding_scores, findings_metrics
+from medpt.tasks.patients import mean_by_patient
 from medpt.tasks.segment import confusions, full_frame_miou, outlines, predictions, segmentation_metrics
 from medpt.train import evaluation_batches, summary
 from medpt.units.base import ITEMS, Inputs, Job, Weights
@@ -48,7 +49,7 @@ def run(spec: Finetune, inputs: Inputs, job: Job) -> dict[str, float]:
     scores.npz (scores (N, K) float32, labels, ids of the test set), for segmentation predictions.npz (ids,
     image, target, prediction uint8 of the first test images). items.npz has the `scores` and `labels`, or the
     `confusions` (N, K, K), of the test set in the order of its rows, and the number of each row's patient in
-    `patients`. The metrics are those of the task on the test
+    `patients`; with `spec.evaluate_by` a row is a patient. The metrics are those of the task on the test
     set (of images cut around a point also full_frame_miou), steps, best_step and, if a validation set could
     be held out, val_METRIC and steps_to_95.
 
@@ -96,9 +97,7 @@ def training_rows(spec: Finetune, loader: Loader) -> np.ndarray:
 def _test_classifier(setup: TrainingSetup, loader: Loader, job: Job) -> dict[str, float]:
     rows = loader.index.rows("test")
     softmax, labels = scores(setup.model, _batches(setup, rows, job))
-    arrays: dict[str, np.ndarray] = {"scores": softmax, "labels": labels}
-    write_arrays(job.folder / SCORES, arrays | {"ids": loader.index.ids[rows]})
-    write_arrays(job.folder / ITEMS, arrays | {"patients": _patients(loader, rows)})
+    softmax, labels = _write_scores(softmax, labels, setup, loader, job)
     further = further_class_metrics(softmax, labels, loader.index.classes)
     return dict(classification_metrics(softmax, labels, setup.task.metric)) | dict(further)
 
@@ -106,11 +105,23 @@ def _test_classifier(setup: TrainingSetup, loader: Loader, job: Job) -> dict[str
 def _test_findings(setup: TrainingSetup, loader: Loader, job: Job) -> dict[str, float]:
     rows = loader.index.rows("test")
     sigmoid, labels = finding_scores(setup.model, _batches(setup, rows, job))
-    arrays: dict[str, np.ndarray] = {"scores": sigmoid, "labels": labels}
-    write_arrays(job.folder / SCORES, arrays | {"ids": loader.index.ids[rows]})
-    write_arrays(job.folder / ITEMS, arrays | {"patients": _patients(loader, rows)})
+    sigmoid, labels = _write_scores(sigmoid, labels, setup, loader, job)
     further = further_finding_metrics(sigmoid, labels, loader.index.classes)
     return dict(findings_metrics(sigmoid, labels)) | dict(further)
+
+
+def _write_scores(
+    found: np.ndarray, labels: np.ndarray, setup: TrainingSetup, loader: Loader, job: Job
+) -> tuple[np.ndarray, np.ndarray]:
+    """Write scores.npz, by image, and items.npz; return scores and labels of the items that are evaluated."""
+    index, rows = loader.index, loader.index.rows("test")
+    write_arrays(job.folder / SCORES, {"scores": found, "labels": labels, "ids": index.ids[rows]})
+    patients = _patients(loader, rows)
+    if getattr(setup.task, "patients", None) is not None:
+        found, labels = mean_by_patient(found, labels, patients)
+        patients = np.arange(len(found))
+    write_arrays(job.folder / ITEMS, {"scores": found, "labels": labels, "patients": patients})
+    return found, labels
 
 
 def _test_segmenter(setup: TrainingSetup, loader: Loader, job: Job) -> dict[str, float]:

@@ -6,6 +6,7 @@ such traces. These scores are what a network has to exceed.
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from medpt.metrics import confusion_matrix
 from medpt.specs import ImageFree
 from medpt.tasks.findings import image_metrics
 from medpt.tasks.linear import macro_auc_of_known
+from medpt.tasks.patients import mean_by_patient
 from medpt.tasks.segment import segmentation_metrics
 from medpt.units.base import SCAN_BATCH, Inputs, Job
 
@@ -46,7 +48,8 @@ def run(spec: ImageFree, inputs: Inputs, job: Job) -> dict[str, float]:
     background everywhere.
     """
     loader = inputs.loader(spec.data)
-    predict = _predict_masks if loader.index.task == "segmentation" else _predict_classes
+    images = partial(_predict_classes, by=spec.evaluate_by)
+    predict = _predict_masks if loader.index.task == "segmentation" else images
     chosen, report, metrics = predict(loader)
     write_json(job.folder / CHOSEN, {"chosen": chosen, "numbers": report})
     return metrics
@@ -55,18 +58,23 @@ def run(spec: ImageFree, inputs: Inputs, job: Job) -> dict[str, float]:
 Prediction = tuple[str, dict[str, dict[str, float]], dict[str, float]]
 
 
-def _predict_classes(loader: Loader) -> Prediction:
+def _predict_classes(loader: Loader, by: str | None) -> Prediction:
     index = loader.index
     train, test = index.rows("train"), index.rows("test")
     labels, classes = index.labels, len(index.classes)
     prior = np.tile(_prior(labels[train], classes), (len(test), 1))
-    trivial = {f"{TRIVIAL}_{n}": value for n, value in image_metrics(prior, labels[test])}
+    patients = index.groups[test] if by else test
+    trivial = {f"{TRIVIAL}_{n}": value for n, value in _metrics(prior, labels[test], patients)}
     report, scores = {}, {}
     for name, values in numbers(loader):
         area, scores[name] = _tree_scores(values[:, None], index, train, test)
         report[name] = {"validation": area, "test": _area(scores[name], labels[test])}
     chosen = _choose(report)
-    return chosen, report, dict(image_metrics(scores[chosen], labels[test])) | trivial
+    return chosen, report, dict(_metrics(scores[chosen], labels[test], patients)) | trivial
+
+
+def _metrics(scores: Floats, labels: NDArray[Any], patients: NDArray[Any]) -> Iterator[tuple[str, float]]:
+    return image_metrics(*mean_by_patient(scores, labels, patients))
 
 
 def _choose(report: Mapping[str, Mapping[str, float]]) -> str:

@@ -1,6 +1,7 @@
 """The unit `probe`: linear models on the features of frozen encoders, fitted to a target and tested."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,7 @@ from medpt.specs import Probe
 from medpt.survival.features import pooled
 from medpt.tasks import linear, pixel_probe
 from medpt.tasks.findings import image_metrics
+from medpt.tasks.patients import mean_by_patient
 from medpt.tasks.segment import segmentation_metrics
 from medpt.units.base import SCAN_BATCH, Inputs, Job
 
@@ -39,7 +41,8 @@ def run(spec: Probe, inputs: Inputs, job: Job) -> dict[str, float]:
     extensions.require(spec.extensions)
     loader, weights = inputs.loader(spec.data), inputs.weights(spec)
     rows, normalisation = training_rows(loader, spec.images), spec.normalisation or IMAGENET
-    probe = _probe_masks if loader.index.task == "segmentation" else _probe_images
+    images = partial(_probe_images, by=spec.evaluate_by)
+    probe = _probe_masks if loader.index.task == "segmentation" else images
     found: dict[str, list[float]] = {}
     for seed in range(spec.seed, spec.seed + spec.networks):
         encoder = build_encoder_with(spec.backbone, weights, seed).to(job.device)
@@ -81,13 +84,19 @@ def image_features(
 
 
 def _probe_images(
-    encoder: "Encoder", loader: Loader, rows: NDArray[np.int64], device: str, normalisation: Normalisation
+    encoder: "Encoder",
+    loader: Loader,
+    rows: NDArray[np.int64],
+    device: str,
+    normalisation: Normalisation,
+    by: str | None,
 ) -> Iterator[tuple[str, float]]:
     index, tested = loader.index, loader.index.rows("test")
     features = image_features(encoder, loader, rows, device, normalisation)
     model = linear.fit(features, index.labels[rows], index.groups[rows].tolist(), len(index.classes))
     scores = model.scores(image_features(encoder, loader, tested, device, normalisation))
-    return image_metrics(scores, index.labels[tested])
+    patients = index.groups[tested] if by else tested
+    return image_metrics(*mean_by_patient(scores, index.labels[tested], patients))
 
 
 def _probe_masks(

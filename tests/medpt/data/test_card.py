@@ -184,6 +184,11 @@ def test_wrong_split_is_refused(split: str, message: str, tmp_path: Path) -> Non
     assert any(message in problem for problem in complaints(tmp_path))
 
 
+def test_masks_are_not_evaluated_by_patient(tmp_path: Path) -> None:
+    write_card(tmp_path, MASKED | {"evaluate_by": "patient"})
+    assert any("`evaluate_by` with the task 'segmentation'" in problem for problem in complaints(tmp_path))
+
+
 def test_ordinal_masks_are_refused(tmp_path: Path) -> None:
     write_card(tmp_path, MASKED | {"ordinal": "true"})
     assert any("`ordinal` with the task 'segmentation'" in problem for problem in complaints(tmp_path))

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
 from medpt.data.card import DatasetCard
-from medpt.data.label_counts import judge
+from medpt.data.dataset import Record
+from medpt.data.label_counts import judge, unfit_patients
 
 
 def card(task: str, reader: str = "image_folder") -> DatasetCard:
@@ -52,3 +54,24 @@ def test_findings_that_no_image_has_are_problems() -> None:
     ]
     assert len(judge(card("multilabel"), {}).problems) == 3
     assert judge(card("multilabel"), {"dataset": {"a": 1, "b": 1, "c": 1}}).problems == []
+
+
+@pytest.mark.parametrize(
+    ("patients", "labels", "problem"),
+    [
+        ("aabb", (0, 0, 1, 1), None),
+        ("aabb", (0, 1, 1, 1), "patients with images of different labels: 1, such as a; correct the labels"),
+        ("abcd", (0, 1, 0, 1), "no patient has two images; name the column of patients"),
+    ],
+)
+def test_evaluation_by_patient_needs_patients_of_one_label(
+    patients: str, labels: tuple[int, ...], problem: str | None
+) -> None:
+    records = [
+        Record("Clinic", f"{row}.png", patient, patient, label=label)
+        for row, (patient, label) in enumerate(zip(patients, labels, strict=True))
+    ]
+    asked = replace(card("classification"), evaluate_by="patient")
+    found = list(unfit_patients(asked, records))
+    assert (problem in found[0]) if problem else not found
+    assert not list(unfit_patients(card("classification"), records))

@@ -78,6 +78,20 @@ def test_items_of_classification_give_its_metrics_and_name_nobody(tmp_path: Path
     np.testing.assert_array_equal(saved["patients"][:, None] == saved["patients"], groups[:, None] == groups)
 
 
+def test_patients_are_what_is_evaluated_where_the_card_says_so(tmp_path: Path) -> None:
+    feed = shades(train=16, test=8)
+    feed.index.labels[:] = np.arange(24) // 2 % 2
+    feed.index.groups[:] = ["abcdefghijkl"[row // 2] for row in range(24)]
+    found, saved = run(tmp_path, replace(SPEC, evaluate_by="patient"), feed), items(tmp_path)
+    with np.load(tmp_path / "out" / "scores.npz") as images:
+        mean = images["scores"].reshape(4, 2, 2).mean(1)
+        labels = images["labels"][::2]
+    np.testing.assert_allclose(saved["scores"], mean, rtol=1e-6)
+    np.testing.assert_array_equal(saved["patients"], range(4))
+    assert found["macro_auc"] == metrics.macro_auc(mean, labels)
+    assert replace(SPEC, evaluate_by="patient").digest != SPEC.digest
+
+
 def test_items_of_segmentation_give_its_metrics(tmp_path: Path) -> None:
     found, saved = run(tmp_path, UNET, squares(train=10, test=8, size=64, ignored=True)), items(tmp_path)
     assert set(saved) == {"confusions", "patients"}
