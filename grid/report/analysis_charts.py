@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from grid.report.analyses import Layers, Modality
-from grid.report.charts import Chart, Cloud, HeatChart, Line, LineChart, ScatterChart
+from grid.report.charts import Chart, Line, LineChart
 from grid.report.paper_charts import by_target, colours
+from grid.report.plane_charts import Cloud, HeatChart, ScatterChart
 from grid.results.cells import Cell
 from grid.results.display import BACKBONES
 from grid.results.stored_space import StoredSpace

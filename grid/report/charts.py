@@ -1,7 +1,8 @@
-"""Charts as data (values, labels and units) and how matplotlib draws each kind: rows, lines, heat, scatter.
+"""Charts as data (values, labels and units) and how matplotlib draws each kind: rows and lines.
 
 A colour is a number: 0 for random weights, from 1 on the others, each with its own lightness and marker.
-Above COLOURS they repeat, dashed and with hollow markers. chart_files.py writes charts as SVG, PNG and PDF.
+Above COLOURS they repeat, dashed and with hollow markers. plane_charts.py has matrices and scatter plots;
+chart_files.py writes charts as SVG, PNG and PDF.
 """
 
 import math
@@ -89,10 +90,14 @@ class Row:
 
 @dataclass(frozen=True)
 class RowChart(Chart):
-    """Rows below each other, under the name of their group; `reference` is a line through all of them."""
+    """Rows below each other, under the name of their group.
+
+    `reference` is a line through all rows; what is within `margin` of it is shaded.
+    """
 
     rows: tuple[Row, ...]
     reference: float = math.nan
+    margin: float = 0.0
 
     @property
     def labels(self) -> list[tuple[str, Row | None]]:
@@ -110,6 +115,9 @@ class RowChart(Chart):
     def draw(self, axes: "Axes") -> None:
         if math.isfinite(self.reference):
             axes.axvline(self.reference, color=colour(0), linestyle=":", linewidth=1.3)
+        if self.margin:
+            ends = self.reference - self.margin, self.reference + self.margin
+            axes.axvspan(*ends, color=colour(0), alpha=0.15, lw=0)
         for place, (_, row) in enumerate(self.labels):
             if row:
                 self._row(axes, place, row)
@@ -143,6 +151,7 @@ class Line:
     y: Values
     style: Literal["mean", "curve", "repeat", "steps", "level", "floor"] = "mean"
     bars: tuple[tuple[float, float], ...] = ()
+    band: tuple[tuple[float, float], ...] = ()  # around a curve
     incomplete: tuple[int, ...] = ()  # places of points that lack repeats: hollow markers
     dashed: bool = False
 
@@ -158,6 +167,9 @@ class Line:
         elif self.style == "mean":
             self._means(axes, style | {"markersize": 5.5}, shift)
         else:
+            if self.band:
+                low, high = zip(*self.band, strict=True)
+                axes.fill_between(self.x, low, high, color=style["color"], alpha=0.18, linewidth=0)
             drawn = "steps-post" if self.style == "steps" else "default"
             every = max(1, len(self.x) // 6)
             axes.plot(
@@ -206,88 +218,3 @@ class LineChart(Chart):
         if self.y_range:
             axes.set_ylim(*self.y_range)
         axes.set_ylabel(self.y_label)
-
-
-@dataclass(frozen=True)
-class HeatChart(Chart):
-    """The lower triangle of a symmetric matrix of positive values: the smaller, the stronger the colour."""
-
-    names: tuple[str, ...]
-    values: tuple[Values, ...]
-
-    @property
-    def size(self) -> tuple[float, float]:
-        side = 1.8 + 0.3 * len(self.names)
-        return max(4.6, side), side
-
-    def draw(self, axes: "Axes") -> None:
-        from matplotlib.patches import Rectangle
-
-        logs = [[math.log(max(value, 1e-12)) for value in row] for row in self.values]
-        low, high = min(map(min, logs)), max(map(max, logs))
-        for row, values in enumerate(logs):
-            for column, value in enumerate(values[: row + 1]):
-                depth = round(1 - (value - low) / max(high - low, 1e-9), 2)
-                axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, color=colour(1), alpha=depth, lw=0))
-                text, shade = two_digits(self.values[row][column]), PAPER if depth > 0.6 else INK
-                axes.text(column, row, text, ha="center", va="center", fontsize=7.5, color=shade)
-        places = range(len(self.names))
-        axes.set_xticks(places, self.names, rotation=90)
-        axes.set_yticks(places, self.names)
-        axes.set(xlim=(-0.5, len(self.names) - 0.5), ylim=(len(self.names) - 0.5, -0.5), aspect="equal")
-        axes.grid(visible=False)
-        axes.tick_params(length=0, labelcolor=INK)
-        axes.spines[:].set_visible(False)
-
-
-def two_digits(value: float) -> str:
-    return f"{value:.1f}" if value < 9.95 else f"{value:.0f}"
-
-
-@dataclass(frozen=True)
-class Cloud:
-    """Points of one dataset; clouds of one `kind` have one colour and one entry of the legend."""
-
-    name: str
-    kind: str
-    colour: int
-    x: Values
-    y: Values
-
-
-@dataclass(frozen=True)
-class ScatterChart(Chart):
-    y_label: str
-    clouds: tuple[Cloud, ...]
-
-    @property
-    def size(self) -> tuple[float, float]:
-        return WIDTH, 5.0
-
-    def draw(self, axes: "Axes") -> None:
-        kinds: set[str] = set()
-        for cloud in self.clouds:
-            style = marks(cloud.colour) | {"linestyle": "none", "markersize": 3.5, "alpha": 0.55}
-            axes.plot(cloud.x, cloud.y, label="" if cloud.kind in kinds else cloud.kind, **style)
-            kinds.add(cloud.kind)
-        for name, x, y in self.words():
-            axes.text(x, y, name, ha="center", va="bottom", fontsize=9, weight="bold", clip_on=True)
-        axes.set_ylabel(self.y_label)
-
-    def words(self) -> list[tuple[str, float, float]]:
-        """Return a name at the middle of each cloud, but none that would cover one before it."""
-        every = [value for cloud in self.clouds for value in cloud.x]
-        letter = (max(every) - min(every) or 1) * 0.021  # the width of a letter, as a share of the chart's
-        rows = [value for cloud in self.clouds for value in cloud.y]
-        height = (max(rows) - min(rows) or 1) * 0.05
-        words: list[tuple[str, float, float]] = []
-        for cloud in self.clouds:
-            x, y = sum(cloud.x) / len(cloud.x), sum(cloud.y) / len(cloud.y)
-            near = (
-                name
-                for name, left, up in words
-                if abs(up - y) < height and abs(left - x) < letter * (len(name) + len(cloud.name)) / 2
-            )
-            if not any(near):
-                words.append((cloud.name, x, y))
-        return words

@@ -19,6 +19,7 @@ from grid.report import (
     findings,
     gain_map,
     images,
+    item_charts,
     paper_charts,
     provenance,
     sections,
@@ -29,10 +30,12 @@ from grid.report import (
 )
 from grid.report.chart_files import Figures
 from grid.report.paper_items import PAPER_ITEMS
+from grid.report.tables import Contrast
 from grid.report.trial_section import Facts
 from grid.results import answer, standings
 from grid.results import frame as results
 from grid.results.answer import Answer
+from grid.results.answer_text import describe
 from grid.results.cells import Cell, Column, find_cells
 from grid.results.display import BACKBONES, METRIC_NAMES, column_name, format_cell
 from grid.results.stored_space import StoredSpace
@@ -48,12 +51,14 @@ TEMPLATES = package_data.folder("reports") / "templates"
 PAGE = "index.html"
 MOST_GALLERIES = 12
 MOST_EXAMPLES = 24  # datasets with example images
+FIGURES = ("gain_map", "gain", "images", "curves")
 MOST = {  # lines of a list on the page; the rest is counted or a table
     "sentences": 12,
     "failures": 200,
     "comparisons": 60,  # of one part of a claim
     "leaks": 100,  # images excluded, of each pair of datasets
     "charts": paper_charts.MOST_GROUPS,
+    "tested": item_charts.MOST_GROUPS,
 }
 SHOWN = {  # what the templates call
     "most": MOST,
@@ -67,7 +72,7 @@ SHOWN = {  # what the templates call
     "palette_css": chart_files.palette_css,
     "findings": findings,
     "count": findings.count,
-    "describe": answer.describe,
+    "describe": describe,
     "overlaps": shared_data,
     "pictures": images,
     "analyses": analyses,
@@ -96,7 +101,7 @@ def build(space: str, out: str | Path, tracking_uri: str | None = None) -> Path:
     for section in content["sections"]:
         for name, data in export.files_of(section, facts, floors).items():
             files.write_bytes(folder / name, data)
-    for figures in (content["gain_map"], content["gain"], content["curves"]):
+    for figures in (content[key] for key in FIGURES):
         for name, data in figures.files().items():
             files.write_bytes(folder / name, data)
     if content["judged"]:
@@ -126,6 +131,7 @@ def page(
     data, cohorts = provenance.datasets(stored), survival.cohorts(stored)
     notes = provenance.notes(data) | survival.notes(cohorts, stored)
     of_paper = sections.build_sections(frame, stored, notes, cohorts)
+    contrasts = tables.contrasts(cells)
     found = standings.standings(cells, frame.attrs.get("controls", ()))
     stored.warnings += [text for each in found for text in each.warnings()]
     rest = find_cells(frame[[not own for own in sections.belong_to(frame, PAPER_ITEMS)]])
@@ -133,12 +139,12 @@ def page(
         "plan": stored.plan,
         "floors": floors,
         "facts": facts,
-        **_summary(frame, cells, stored),
+        **_summary(frame, contrasts, stored),
         "synthetic": sorted(name for name, note in notes.items() if note == provenance.SYNTHETIC),
         "sections": of_paper,
         "judged": sections.judge_claims(frame, of_paper, stored) if of_paper else [],
         "errata": statements.errata(),
-        **_results(rest, stored),
+        **_results(rest, stored, contrasts, provenance.classes(data)),
         "standings": found,
         "compared": provenance.comparisons(rest, notes),
         "galleries": images.galleries(cells, stored.artifact, MOST_GALLERIES),
@@ -151,9 +157,8 @@ def page(
     }
 
 
-def _summary(frame: "pd.DataFrame", cells: list[Cell], stored: StoredSpace) -> dict[str, Any]:
-    """What the head of the page and its findings show."""
-    contrasts = tables.contrasts(cells)
+def _summary(frame: "pd.DataFrame", contrasts: list[Contrast], stored: StoredSpace) -> dict[str, Any]:
+    """What the head of the page and its answer show."""
     states = Counter(frame.drop_duplicates("digest")["state"])
     return {
         "states": states,
@@ -175,13 +180,18 @@ def _by_target(found: list[Answer]) -> dict[str, list[Answer]]:
     return targets
 
 
-def _results(cells: list[Cell], stored: StoredSpace) -> dict[str, Any]:
+def _results(
+    cells: list[Cell], stored: StoredSpace, contrasts: list[Contrast], classes: dict[str, tuple[str, ...]]
+) -> dict[str, Any]:
     """The cells of experiments outside the paper, with their charts."""
-    colours = paper_charts.colours(cell.label for cell in cells)
+    shown = [cell for contrast in contrasts for cell in (contrast.best, contrast.random) if cell]
+    colours = paper_charts.colours(cell.label for cell in [*cells, *shown])
+    known = {d.cell.key: d for contrast in contrasts for d in contrast.differences}
     return {
         "cells": cells,
         "colours": colours,
-        "gain": Figures("gain", paper_charts.gains(cells, colours)),
+        "gain": Figures("gain", paper_charts.gains(cells, colours, known)),
+        "images": Figures("images", item_charts.item_charts(contrasts, colours, classes)),
         "curves": Figures("curves", paper_charts.learning_curves(cells, stored.history, colours)),
         "groups": len(paper_charts.networks(cells)),
     }

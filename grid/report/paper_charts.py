@@ -1,7 +1,7 @@
 """The charts of cells: scores by initialization, size or share, gains over random weights, learning curves.
 
-Scores are in per cent, gains in points. At most MOST_GROUPS networks and targets of a section are drawn; its
-tables have all.
+Scores are in per cent, gains in points; bars are 95 % intervals. At most MOST_GROUPS networks and targets of
+a section are drawn; its tables have all.
 """
 
 import math
@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from grid.report.charts import COLOURS, Chart, Line, LineChart, Row, RowChart
 from grid.report.tables import signed
-from grid.results.cells import Cell
+from grid.results.cells import Cell, CellKey
+from grid.results.comparisons import MARGIN, Difference, Interval
 from grid.results.display import METRIC_NAMES, bracketed, column_name, format_cell
 from grid.space.trials import IMAGENET, RANDOM
 
@@ -43,6 +44,7 @@ PINNED = {  # the paper's sources always have the same colour
 }
 
 Colours = Mapping[str, int]
+Limits = Mapping[CellKey, Interval]  # of each cell's mean
 History = Callable[[str], list[dict[str, float]]]  # the rows of a fine-tuning by its digest
 Curve = tuple[NDArray[np.float64], NDArray[np.float64]]  # steps, values in per cent
 
@@ -89,9 +91,12 @@ def _random(group: Iterable[Cell]) -> Cell | None:
     return next((cell for cell in group if cell.key.initialization == RANDOM and cell.n), None)
 
 
-def _spread(cell: Cell) -> tuple[float, float]:
-    """Return the ends of an error bar, one sample standard deviation each way; nan below two repeats."""
-    return cell.mean - cell.std, cell.mean + cell.std
+def _bar(cell: Cell, limits: Limits) -> tuple[float, float]:
+    """Return the ends of an error bar, cut at 0 and 100; nan where the cell has no interval."""
+    one = limits.get(cell.key)
+    if one is None or math.isnan(one.low):
+        return math.nan, math.nan
+    return max(one.low, 0.0), min(one.high, 100.0)
 
 
 def _short(cell: Cell) -> bool:
@@ -106,19 +111,19 @@ def _metric(cell: Cell) -> str:
     return f"{METRIC_NAMES[cell.metric]}, %"
 
 
-def scores_by_initialization(cells: Sequence[Cell], numbers: Colours) -> list[Chart]:
-    """Draw a chart for each target: the repeats, mean and deviation of each initialization."""
-    return [_scores(group, numbers) for group in _drawn(cells)]
+def scores_by_initialization(cells: Sequence[Cell], numbers: Colours, limits: Limits) -> list[Chart]:
+    """Draw a chart for each target: the repeats, mean and interval of each initialization."""
+    return [_scores(group, numbers, limits) for group in _drawn(cells)]
 
 
-def _scores(group: list[Cell], numbers: Colours) -> Chart:
+def _scores(group: list[Cell], numbers: Colours, limits: Limits) -> Chart:
     random = _random(group)
     rows = tuple(
         Row(
             _named(cell),
             numbers[cell.label],
             cell.mean,
-            _spread(cell),
+            _bar(cell, limits),
             tuple(cell.values.values()),
             not _short(cell),
             text=format_cell(cell).partition(" (")[0],
@@ -155,17 +160,17 @@ SHARES = _Axis(
 )
 
 
-def scores_over(axis: _Axis, cells: Sequence[Cell], numbers: Colours) -> list[Chart]:
-    """Draw a chart for each target: mean scores with their deviations over an axis."""
-    return [_over(axis, group, numbers) for group in _drawn(cells)]
+def scores_over(axis: _Axis, cells: Sequence[Cell], numbers: Colours, limits: Limits) -> list[Chart]:
+    """Draw a chart for each target: mean scores with their intervals over an axis."""
+    return [_over(axis, group, numbers, limits) for group in _drawn(cells)]
 
 
-def _over(axis: _Axis, group: list[Cell], numbers: Colours) -> Chart:
+def _over(axis: _Axis, group: list[Cell], numbers: Colours, limits: Limits) -> Chart:
     lines: dict[str, list[Cell]] = {}
     for cell in group:
         if axis.value(cell):
             lines.setdefault(axis.name(cell), []).append(cell)
-    series = [_series(name, numbers, members, axis.value) for name, members in lines.items()]
+    series = [_series(name, numbers[m[0].label], m, axis.value, limits) for name, m in lines.items()]
     series += [
         Line(_named(cell), numbers[cell.label], (), (cell.mean,), "level")
         for cell in group
@@ -177,60 +182,61 @@ def _over(axis: _Axis, group: list[Cell], numbers: Colours) -> Chart:
     return LineChart(*labels, tuple(series), ticks, axis.logarithmic)
 
 
-def _series(name: str, numbers: Colours, members: list[Cell], x: Callable[[Cell], float]) -> Line:
+def _series(name: str, number: int, members: list[Cell], x: Callable[[Cell], float], limits: Limits) -> Line:
     points = sorted(members, key=x)
     return Line(
         name,
-        numbers[members[0].label],
+        number,
         tuple(map(x, points)),
         tuple(cell.mean for cell in points),
-        bars=tuple(map(_spread, points)),
+        bars=tuple(_bar(cell, limits) for cell in points),
         incomplete=tuple(place for place, cell in enumerate(points) if _short(cell)),
     )
 
 
-DRAWINGS: Mapping[str, Callable[[Sequence[Cell], Colours], list[Chart]]] = {
+DRAWINGS: Mapping[str, Callable[[Sequence[Cell], Colours, Limits], list[Chart]]] = {
     "rows": scores_by_initialization,
     "sizes": partial(scores_over, SIZES),
     "shares": partial(scores_over, SHARES),
 }
 
 
-def gains(cells: Sequence[Cell], numbers: Colours) -> list[Chart]:
-    """Draw a chart for each target: differences from the mean of random weights of the same network.
+Differences = Mapping[CellKey, Difference]  # of each cell from random weights
 
-    Networks whose random weights have no finished repeat are left out.
+
+def gains(cells: Sequence[Cell], numbers: Colours, known: Differences) -> list[Chart]:
+    """Draw a forest plot for each target: differences from random weights with their intervals and verdicts.
+
+    Networks without such a difference are left out.
     """
     columns: dict[tuple[str, float], list[list[Cell]]] = {}
     for network in networks(cells)[:MOST_GROUPS]:
-        if _random(network) and any(cell.key.initialization != RANDOM for cell in network):
+        if any(cell.key in known for cell in network):
             columns.setdefault(network[0].column, []).append(network)
-    return [_gains(column, groups, numbers) for column, groups in columns.items()]
+    return [_gains(column, groups, numbers, known) for column, groups in columns.items()]
 
 
-def _gains(column: tuple[str, float], networks: list[list[Cell]], numbers: Colours) -> Chart:
+def _gains(
+    column: tuple[str, float], networks: list[list[Cell]], numbers: Colours, known: Differences
+) -> Chart:
     rows = [
-        _gain(cell, random.mean, numbers)
-        for network in networks
-        if (random := _random(network))
-        for cell in network
+        _gain(cell, known[cell.key], numbers) for network in networks for cell in network if cell.key in known
     ]
-    metric = METRIC_NAMES[networks[0][0].metric]
-    label = f"gain in {metric} over random weights, points"
-    return RowChart(column_name(*column), "", label, tuple(rows), 0.0)
+    label = f"gain in {METRIC_NAMES[networks[0][0].metric]} over random weights, points"
+    note = f"shaded: within {MARGIN:g} point"
+    return RowChart(column_name(*column), note, label, tuple(rows), 0.0, MARGIN)
 
 
-def _gain(cell: Cell, base: float, numbers: Colours) -> Row:
-    low, high = _spread(cell)
+def _gain(cell: Cell, found: Difference, numbers: Colours) -> Row:
     return Row(
         _named(cell),
         numbers[cell.label],
-        cell.mean - base,
-        (low - base, high - base),
-        tuple(value - base for value in cell.values.values()),
+        found.value,
+        (found.low, found.high),
+        tuple(value - found.baseline.mean for value in cell.values.values()),
         not _short(cell),
         cell.network,
-        "" if cell.key.initialization == RANDOM else signed(cell.mean - base),
+        f"{signed(found.value)} {found.verdict}",
     )
 
 

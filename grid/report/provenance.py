@@ -167,6 +167,12 @@ def notes(data: Sequence[Data]) -> dict[str, str]:
     return found
 
 
+def classes(data: Sequence[Data]) -> dict[str, tuple[str, ...]]:
+    """Return the names of the classes of each dataset that is prepared."""
+    known = ((entry.card.name, entry.prepared.manifest) for entry in data)
+    return {name: tuple(manifest.classes) for name, manifest in known if manifest}
+
+
 def phantom_fingerprints(out: Path, names: Iterable[str]) -> set[str]:
     """Of the synthetic datasets of those names below a folder of results."""
     found = set()

@@ -156,24 +156,26 @@ def trials(
     sections whose speeds are compared.
     """
     known = {d.cell.key: d for group in groups.values() for d in differences(group)}
+    limits = {key: one for group in groups.values() for key, one in intervals(group).items()}
     by_size = item.drawing == "sizes"
     numbers = paper_charts.source_colours(cells) if by_size else paper_charts.colours(c.label for c in cells)
     targets = dict.fromkeys(cell.key.target for cell in cells)
     return Trials(
         cells,
-        rows(cells, notes, groups),
+        rows(cells, notes, groups, limits),
         gains(cells, known),
         numbers,
-        paper_charts.DRAWINGS[item.drawing](cells, numbers) if item.drawing else [],
-        [] if item.drawing else paper_charts.gains(cells, numbers),
+        paper_charts.DRAWINGS[item.drawing](cells, numbers, limits) if item.drawing else [],
+        [] if item.drawing else paper_charts.gains(cells, numbers, known),
         paper_charts.learning_curves(cells, history, numbers) if item.speeds else [],
         [f"{name}: {notes[name]}" for name in targets if notes.get(name)],
     )
 
 
-def rows(cells: Sequence[Cell], notes: Mapping[str, str], groups: Groups) -> list[Row]:
+def rows(
+    cells: Sequence[Cell], notes: Mapping[str, str], groups: Groups, limits: Mapping[CellKey, Interval]
+) -> list[Row]:
     printed = {id(found.cell): found for found in provenance.comparisons(cells, notes)}
-    limits = {key: one for group in groups.values() for key, one in intervals(group).items()}
     none = Interval(math.nan, math.nan, math.nan)
     found = []
     for cell in cells:

@@ -66,23 +66,30 @@ class TestItems:
 @lru_cache(maxsize=KEPT)
 def read(path: str, metric: str) -> TestItems | None:
     """Return the test items of a run; None where the file cannot be read or has nothing on this metric."""
-    if metric not in INFLUENCES:
+    found = arrays(path) if metric in INFLUENCES else None
+    if found is None:
         return None
     try:
-        with np.load(path) as stored:
-            arrays = _test_rows(dict(stored))
-        values = 100 * INFLUENCES[metric](arrays)
-    except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile):
+        values = 100 * INFLUENCES[metric](found)
+    except (ValueError, KeyError, IndexError):
         return None
-    patients = arrays.get("patients")
-    trained = arrays.get("trained")
+    trained = found.get("trained")
     return TestItems(
         influence=values,
-        patients=patients,
-        truth=_truth(arrays),
+        patients=found.get("patients"),
+        truth=_truth(found),
         trained=None if trained is None else int(trained),
-        has_rare_class=_has_rare_class(arrays),
+        has_rare_class=_has_rare_class(found),
     )
+
+
+def arrays(path: str) -> dict[str, NDArray[Any]] | None:
+    """Return what is stored of a run's test items, without their ids; None where it cannot be read."""
+    try:
+        with np.load(path) as stored:
+            return _test_rows(dict(stored))
+    except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile):
+        return None
 
 
 def _test_rows(arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

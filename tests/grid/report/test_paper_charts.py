@@ -8,6 +8,9 @@ from made_cells import cells, made, trial
 
 from grid.report import paper_charts
 from grid.report.charts import COLOURS, LineChart, RowChart
+from grid.results.cells import Cell, CellKey
+from grid.results.comparisons import MARGIN, Difference, Interval, differences, intervals
+from grid.results.groups import compared_groups
 
 
 def history(digest: str) -> list[dict[str, float]]:
@@ -15,6 +18,14 @@ def history(digest: str) -> list[dict[str, float]]:
         {"step": 10, "train_loss": 1.0, "val_miou": 0.4},
         {"step": 20, "train_loss": 1.0, "val_miou": 0.6},
     ]
+
+
+def limits(found: list[Cell]) -> dict[CellKey, Interval]:
+    return {key: one for group in compared_groups(found).values() for key, one in intervals(group).items()}
+
+
+def known(found: list[Cell]) -> dict[CellKey, Difference]:
+    return {d.cell.key: d for group in compared_groups(found).values() for d in differences(group)}
 
 
 def numbers(found: list) -> dict[str, int]:
@@ -44,13 +55,24 @@ def test_source_colours_are_one_plain_colour_a_source() -> None:
 
 def test_scores_mark_incomplete_rows_and_the_level_of_random() -> None:
     found = [*made("random", [0.5, 0.6], 3), *made("ISIC2019", [0.7])]
-    (chart,) = paper_charts.scores_by_initialization(found, numbers(found))
+    (chart,) = paper_charts.scores_by_initialization(found, numbers(found), limits(found))
     assert isinstance(chart, RowChart)
-    random, trained = chart.rows
+    random, _ = chart.rows
     assert (random.name, random.complete, random.repeats) == ("random (2 of 3)", False, (50.0, 60.0))
-    assert random.bar == pytest.approx((55 - 7.0711, 55 + 7.0711), abs=1e-3)
-    assert np.isnan(trained.bar).all()
+    interval = limits(found)[found[0].key]
+    assert interval.low < 0
+    assert interval.high > 100
+    assert random.bar == (0, 100)  # two seeds ten points apart
     assert chart.reference == pytest.approx(55)
+
+
+def test_scores_have_the_interval_of_the_cell_and_none_without_one() -> None:
+    found = made("random", [0.5, 0.51, 0.52])
+    interval = limits(found)[found[0].key]
+    for known_limits, bar in ((limits(found), (interval.low, interval.high)), ({}, (np.nan, np.nan))):
+        (chart,) = paper_charts.scores_by_initialization(found, numbers(found), known_limits)
+        assert isinstance(chart, RowChart)
+        assert chart.rows[0].bar == pytest.approx(bar, nan_ok=True)
 
 
 def test_source_sizes_are_a_line_and_unsized_sources_a_level() -> None:
@@ -64,7 +86,9 @@ def test_source_sizes_are_a_line_and_unsized_sources_a_level() -> None:
         ),
         trial(0, 0.4, initialization="random", source="random"),
     )
-    (chart,) = paper_charts.scores_over(paper_charts.SIZES, found, paper_charts.source_colours(found))
+    (chart,) = paper_charts.scores_over(
+        paper_charts.SIZES, found, paper_charts.source_colours(found), limits(found)
+    )
     assert isinstance(chart, LineChart)
     line, level = chart.lines
     assert (line.x, line.y) == ((5000.0, 10000.0), pytest.approx((55.0, 60.0)))
@@ -74,18 +98,20 @@ def test_source_sizes_are_a_line_and_unsized_sources_a_level() -> None:
 
 def test_target_shares_are_in_per_cent() -> None:
     found = cells(*(trial(0, share, target_size=share) for share in (1.0, 0.5)))
-    (chart,) = paper_charts.scores_over(paper_charts.SHARES, found, numbers(found))
+    (chart,) = paper_charts.scores_over(paper_charts.SHARES, found, numbers(found), limits(found))
     assert isinstance(chart, LineChart)
     assert chart.lines[0].x == (50.0, 100.0)
 
 
-def test_gains_are_differences_to_the_mean_of_random() -> None:
+def test_gains_are_the_differences_with_their_intervals() -> None:
     found = [*made("random", [0.5, 0.6]), *made("ISIC2019", [0.7, 0.6])]
-    (chart,) = paper_charts.gains(found, numbers(found))
+    (chart,) = paper_charts.gains(found, numbers(found), known(found))
     assert isinstance(chart, RowChart)
-    random, trained = chart.rows
-    assert (random.mean, random.text, chart.reference) == (0, "", 0)
-    assert (trained.mean, trained.text) == (pytest.approx(10), "+10.00")
+    (trained,) = chart.rows
+    (difference,) = known(found).values()
+    assert (chart.reference, chart.margin) == (0, MARGIN)
+    assert (trained.mean, trained.text) == (pytest.approx(10), "+10.00 undecided")
+    assert trained.bar == (difference.low, difference.high)
     assert trained.repeats == pytest.approx((15, 5))
 
 
@@ -95,7 +121,7 @@ def test_gains_need_random_and_another_initialization() -> None:
         [*made("random", [], 2), *made("ISIC2019", [0.7])],
         made("random", [0.7]),
     ):
-        assert paper_charts.gains(found, numbers(found)) == []
+        assert paper_charts.gains(found, numbers(found), known(found)) == []
 
 
 def test_learning_curves_are_each_seed_and_their_mean() -> None:
@@ -119,7 +145,7 @@ def test_charts_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paper_charts, "MOST_GROUPS", 2)
     several = cells(*(trial(0, 0.5, architecture=name) for name in ("unet", "cenet", "etnet")))
     assert len(paper_charts.learning_curves(several, history, numbers(several))) == 2
-    assert len(paper_charts.scores_by_initialization(several, numbers(several))) == 2
+    assert len(paper_charts.scores_by_initialization(several, numbers(several), {})) == 2
 
 
 @given(st.integers(1, 500))
