@@ -23,7 +23,8 @@ from grid.results.cells import UNSCALED, CellKey, find_cells
 from grid.results.comparisons import DIVIDING, MARGIN
 from grid.results.display import METRIC_NAMES, format_mean, initialization_name, target_name
 from grid.results.frame import FACTORS
-from grid.space.filters import Filters
+from grid.results.protocol_columns import field_text
+from grid.space.filters import Filters, is_written
 from grid.space.trials import RANDOM, thousands
 from medpt import cli
 from medpt.errors import InputError, did_you_mean
@@ -57,11 +58,11 @@ def where(frame: "pd.DataFrame", conditions: Filters) -> "pd.DataFrame":
     for key, values in conditions.items():
         if key not in FACTORS:
             raise InputError(f"--where {key}: no such factor; {did_you_mean(key, FACTORS)}")
-        known = frame[key].astype(str)
+        known = list(frame[key].unique())
         for value in values:
-            if value not in set(known):
-                raise InputError(f"--where {key}={value}: {did_you_mean(value, sorted(set(known)))}")
-        frame = frame[known.isin(values)]
+            if not any(is_written(one, value) for one in known):
+                raise InputError(f"--where {key}={value}: {did_you_mean(value, sorted(map(str, known)))}")
+        frame = frame[frame[key].isin([one for one in known if any(is_written(one, v) for v in values)])]
     return frame
 
 
@@ -212,7 +213,7 @@ def texts(table: "pd.DataFrame", question: str) -> tuple[list[str], list[list[st
     rows: list[dict[str, Any]] = table.to_dict("records")  # type: ignore[assignment]
     before = [name for name in names if name not in ("verdict", "note")]
     titles = [*before, *SHOWN[question], *names[len(before) :]]
-    shown = [[COLUMNS[t](row) if t in COLUMNS else str(row[t]) for t in titles] for row in rows]
+    shown = [[COLUMNS[t](row) if t in COLUMNS else field_text(row[t]) for t in titles] for row in rows]
     filled = [place for place, _ in enumerate(titles) if any(row[place] for row in shown)]
     return [titles[place] for place in filled], [[row[place] for place in filled] for row in shown]
 

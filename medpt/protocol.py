@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar, get_args
 
 from medpt.schema import STRICT
 
@@ -80,6 +80,7 @@ class TrainingProtocol:
     weighting: Weighting | None = decision(
         None,
         "of classes in the balanced cross entropy; the paper gives no formula; unset: the task's default",
+        f"one of {', '.join(get_args(Weighting))}",
     )
     weight_clip: tuple[float, float] = decision(
         (0.1, 20.0),
@@ -87,7 +88,9 @@ class TrainingProtocol:
         "a list of two numbers, low and high",
     )
     edge_loss: EdgeLoss = decision(
-        "alpha", "of ET-Net: 0.3 of the segmentation loss and 0.7 of the edge loss, as its authors"
+        "alpha",
+        "of ET-Net: 0.3 of the segmentation loss and 0.7 of the edge loss, as its authors",
+        f"one of {', '.join(get_args(EdgeLoss))}",
     )
 
     def problems(self) -> list[tuple[str, str]]:

@@ -18,7 +18,7 @@ from grid.plan.initialization import (
     trial_request,
 )
 from grid.plan.plan import Plan, Unit
-from grid.space.protocols import protocols_of
+from grid.space.protocols import describe_factors, protocols_of
 from grid.space.sources import can_transfer_decoder
 from grid.space.trials import IMAGENET, PAPER_METRICS, RANDOM, UNTRAINED, Analysis, Settings, Space, Trial
 from medpt import extensions
@@ -114,7 +114,8 @@ class Planner:
             name = request.dataset
             detector = self.add_pretrain(detector_request(settings)) if request.roi else None
             spec = preparation(request, settings, self.fingerprints[name], detector, self.contents.get(name))
-            self.known[key] = self.add(spec, request.label)
+            side = f" · {settings.size} px" if "size" in settings.factors else ""
+            self.known[key] = self.add(spec, request.label + side)
         return self.known[key]
 
     def add_target(self, request: PretrainRequest) -> str:
@@ -211,7 +212,7 @@ class Planner:
             evaluate_by=trial.settings.card(trial.target).evaluate_by,
         )
         share = f" {trial.target_size:.0%}" if trial.target_size < 1 else ""
-        net = network(trial.backbone, trial.architecture)
+        net = " · ".join([network(trial.backbone, trial.architecture), *describe_factors(trial.settings)])
         return self.add(
             spec, f"{request.numbered_label} → {request.numbered_target}{share} · {net} · {trial.seed}"
         )

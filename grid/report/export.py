@@ -19,11 +19,11 @@ from grid.results.cells import Cell, Column
 from grid.results.comparisons import Interval, intervals
 from grid.results.display import METRIC_NAMES, column_name, format_cell
 from grid.results.groups import compared_groups
+from grid.results.protocol_columns import field_values, varied_fields
 from medpt.cli import spreadsheet_cell
 
 FACTORS = ("architecture", "backbone", "initialization", "source", "sample_size", "target", "target_size")
-COLUMNS = (
-    *FACTORS,
+COLUMNS = (  # after FACTORS and the protocol's fields that differ
     "settings",
     "experiments",
     "metric",
@@ -44,15 +44,21 @@ def to_csv(found: Sequence[Cell]) -> str:
     """Long format, one row a cell; numbers in per cent with four decimals, empty where undefined."""
     limits = {key: one for group in compared_groups(found).values() for key, one in intervals(group).items()}
     none = Interval(math.nan, math.nan, math.nan)
-    return csv_text(COLUMNS, (_cell_row(cell, limits.get(cell.key, none)) for cell in found))
+    varied = varied_fields(found)
+    rows = ([*_names(cell, varied), *_cell_row(cell, limits.get(cell.key, none))] for cell in found)
+    return csv_text((*FACTORS, *varied, *COLUMNS), rows)
+
+
+def _names(cell: Cell, varied: Sequence[str]) -> list[Any]:
+    key = (getattr(cell.key, name) for name in FACTORS)
+    values = [*key, *field_values(cell, varied).values()]
+    return ["" if value is None else str(value) for value in values]
 
 
 def _cell_row(cell: Cell, limits: Interval) -> list[Any]:
-    key = (getattr(cell.key, name) for name in FACTORS)
-    factors = ["" if value is None else str(value) for value in (*key, cell.differences)]
     counts = [cell.n, cell.planned, *(cell.states.get(state, 0) for state in ("failed", "blocked"))]
     numbers = map(_number, (cell.mean, cell.std, limits.low, limits.high))
-    names = [*factors, "+".join(cell.experiments), cell.metric]
+    names = [cell.differences, "+".join(cell.experiments), cell.metric]
     return [*names, *numbers, *counts, cell.undefined, cell.missing]
 
 
@@ -111,8 +117,7 @@ def escape(text: str) -> str:
     return "".join(SPECIAL.get(character, character) for character in text)
 
 
-TRIALS = (
-    *FACTORS,
+TRIALS = (  # after FACTORS and the protocol's fields that differ
     "settings",
     "metric",
     "mean",
@@ -177,12 +182,16 @@ def _csv(content: Any, facts: Facts) -> str:
 def trials_csv(content: Trials | Survival, facts: Facts) -> str:
     trials = content.trials if isinstance(content, Survival) else content
     extra = SURVIVAL if isinstance(content, Survival) else {STEPS: STEPS}
-    scale = 100 if isinstance(content, Survival) else 1
+    scale, varied = 100 if isinstance(content, Survival) else 1, varied_fields(trials.cells)
     rows = (
-        [*_trial_row(row, trials), *(facts.mean(row.cell, name, scale) for name in extra.values())]
+        [
+            *_names(row.cell, varied),
+            *_trial_row(row, trials),
+            *(facts.mean(row.cell, name, scale) for name in extra.values()),
+        ]
         for row in trials.rows
     )
-    return csv_text((*TRIALS, *extra), rows)
+    return csv_text((*FACTORS, *varied, *TRIALS, *extra), rows)
 
 
 def _trial_row(row: Row, trials: Trials) -> list[Any]:
@@ -191,7 +200,6 @@ def _trial_row(row: Row, trials: Trials) -> list[Any]:
     judged = (agreement.low, agreement.high, agreement.verdict) if agreement else (None, None, None)
     names = ("value", "low", "high", "p_better", "p_adjusted", "p_equivalent", "verdict", "decidable")
     return [
-        *(getattr(cell.key, name) for name in FACTORS),
         cell.differences,
         cell.metric,
         cell.mean,

@@ -13,8 +13,9 @@ from rich.text import Text
 
 from grid.results.cells import Cell, Column, ComparisonGroup
 from grid.results.comparisons import MARGIN, Difference, differences
-from grid.results.display import METRIC_NAMES, column_name, format_cell
+from grid.results.display import METRIC_NAMES, bracketed, column_name, format_cell, network_id
 from grid.results.groups import ComparedGroup, compared_groups
+from grid.results.protocol_columns import field_text, field_values, varied_fields
 from grid.space.trials import RANDOM
 from medpt.specs import NO_NETWORK
 
@@ -41,6 +42,10 @@ class Block:
 
     network: str
     rows: list[tuple[str, list[Cell | None]]]
+
+    @property
+    def cells(self) -> list[Cell]:
+        return [cell for _, row in self.rows for cell in row if cell]
 
     def best(self, position: int) -> float:
         """The highest mean of a column; nan where no cell has one."""
@@ -83,13 +88,18 @@ def print_tables(found: Sequence[Cell], console: Console) -> None:
 def _terminal_table(table: Table) -> TerminalTable:
     title = f"{METRIC_NAMES[table.metric]}, %"
     shown = TerminalTable(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
-    for name in ("network", "initialization", *(column_name(*column) for column in table.columns)):
+    varied = varied_fields(cell for block in table.blocks for cell in block.cells)
+    columns = (column_name(*column) for column in table.columns)
+    for name in ("network", *varied, "initialization", *columns):
         shown.add_column(Text(name), overflow="fold")
     for block in table.blocks:
         for label, row in block.rows:
-            network = next(cell.network_id for cell in row if cell)
+            first = next(cell for cell in row if cell)
+            network = bracketed(network_id(first.key.architecture, first.key.backbone), first.other_settings)
+            fields = map(field_text, field_values(first, varied).values())
             texts = [format_cell(cell) if cell else "" for cell in row]
-            shown.add_row(*map(Text, (network, label, *texts)))  # not markup: settings stand in brackets
+            # Text and no markup: settings stand in brackets
+            shown.add_row(*map(Text, (network, *fields, label, *texts)))
     return shown
 
 

@@ -21,6 +21,7 @@ from grid.results.display import (
     target_name,
 )
 from grid.results.frame import PROTOCOLS
+from grid.space.protocols import protocol_fields
 from grid.space.trials import PAPER_METRICS, task_of
 from medpt.errors import InputError, did_you_mean
 
@@ -88,7 +89,9 @@ class Cell:
     `values` are in per cent, of finished repeats alone; `digests` names their units, `items` the files of
     their test items, where these are stored. `repeats` are the planned ones, of which `states` counts all.
     `settings` and `source_settings` say in what the protocols of fine-tuning and pre-training differ from
-    those of other cells (`learning_rate 0.001`); empty where nothing differs. `partial` has the number of
+    those of other cells (`learning_rate 0.001`); empty where nothing differs. `fields` are those of the
+    training protocol, if it has one; `varied` names those that differ between the cells of its network and
+    target, `other_settings` says what differs beside them. `partial` has the number of
     images of each built-in dataset of which the run had a part, which `label` and `column` name.
     """
 
@@ -102,6 +105,9 @@ class Cell:
     experiments: tuple[str, ...]
     settings: str = ""
     source_settings: str = ""
+    other_settings: str = ""
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    varied: tuple[str, ...] = ()
     partial: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -198,10 +204,20 @@ def find_cells(frame: "pd.DataFrame", metric: str | None = None) -> list[Cell]:
         units = grouped.setdefault(_key(trial), {})
         units.setdefault(trial["digest"], []).append(trial)
     _check_repeats(grouped)
-    settings = protocol_differences(grouped, frame.attrs.get("protocols", {}))
-    partial = frame.attrs.get("partial", {})
-    found = [_cell(key, list(units.values()), metric, settings[key]) for key, units in grouped.items()]
-    return [replace(cell, partial=partial) for cell in found] if partial else found
+    protocols, partial = frame.attrs.get("protocols", {}), frame.attrs.get("partial", {})
+    differences = protocol_differences(grouped, protocols)
+    return [
+        replace(
+            _cell(key, list(units.values()), metric),
+            settings=differences[key].settings,
+            source_settings=differences[key].source,
+            other_settings=differences[key].others,
+            fields=protocol_fields(protocols.get(key.protocol, {})),
+            varied=differences[key].varied,
+            partial=partial,
+        )
+        for key, units in grouped.items()
+    ]
 
 
 def _rows(frame: "pd.DataFrame") -> list[Row]:
@@ -248,7 +264,7 @@ def _check_repeats(grouped: Mapping[CellKey, Mapping[str, list[Row]]]) -> None:
         raise InputError(problems)
 
 
-def _cell(key: CellKey, units: list[list[Row]], metric: str | None, settings: tuple[str, str]) -> Cell:
+def _cell(key: CellKey, units: list[list[Row]], metric: str | None) -> Cell:
     rows = [unit[0] for unit in units]
     name = metric or rows[0].get("headline") or PAPER_METRICS[_task(rows[0])]
     scale = 1 if name in UNSCALED else 100
@@ -264,8 +280,6 @@ def _cell(key: CellKey, units: list[list[Row]], metric: str | None, settings: tu
         states=Counter(states),
         repeats=tuple(map(_repeat, rows)),
         experiments=tuple(dict.fromkeys(row["experiment"] for unit in units for row in unit)),
-        settings=settings[0],
-        source_settings=settings[1],
     )
 
 

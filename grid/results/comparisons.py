@@ -1,7 +1,7 @@
 """Cells and their differences from a baseline, with the intervals that every table and sentence shows."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from math import ceil, isnan, nan
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,10 @@ from grid.results.cells import KEY, Cell, CellKey, Row, divide, find_cells
 from grid.results.frame import FACTORS
 from grid.results.groups import ComparedGroup, compared_groups
 from grid.results.intervals import add
+from grid.results.protocol_columns import factors, varied_fields
 from grid.results.variance import Component
 from grid.results.verdicts import Verdict
+from grid.space.protocols import PROTOCOL_FIELDS
 from grid.space.trials import RANDOM
 from medpt.errors import InputError, did_you_mean
 
@@ -175,23 +177,25 @@ def comparison_table(
     """Return the frame of `compare` of all cells; `shown` limits the rows, never what is compared."""
     import pandas as pd
 
-    groups = compared_groups(cells)
+    groups, varied = compared_groups(cells), varied_fields(cells)
     found = {d.cell.key: d for group in groups.values() for d in differences(group, baseline, margin)}
     rows = [
-        _difference_row(cell, found.get(cell.key), groups.get(cell.key.group))
+        _difference_row(cell, varied, found.get(cell.key), groups.get(cell.key.group))
         for cell in cells
         if cell.key.initialization != baseline and (shown is None or cell.key in shown)
     ]
     return pd.DataFrame(rows)
 
 
-def _difference_row(cell: Cell, found: Difference | None, group: ComparedGroup | None) -> Row:
+def _difference_row(
+    cell: Cell, varied: Sequence[str], found: Difference | None, group: ComparedGroup | None
+) -> Row:
     base = cell if found is None else found.baseline
     one = found or Difference(cell, base, nan, among_best=False, note="no finished run on one side")
     known = {name: getattr(one, name) for name in ("low", "high", "p_better", "p_adjusted", "p_equivalent")}
     counts = {"n_items": group and group.images, "n_patients": group and group.patients}
     return (
-        _factors(cell)
+        factors(cell, varied)
         | {"difference": one.value}
         | known
         | {name: getattr(one, name) for name in ("verdict", "decidable", "seeds_needed", "images_needed")}
@@ -199,10 +203,6 @@ def _difference_row(cell: Cell, found: Difference | None, group: ComparedGroup |
         | counts
         | {"runs": cell.n, "planned": cell.planned, "note": one.note}
     )
-
-
-def _factors(cell: Cell) -> Row:
-    return asdict(cell.key) | {"settings": cell.differences, "metric": cell.metric}
 
 
 def cells(
@@ -213,7 +213,8 @@ def cells(
     `mean`, `std` (ddof 1) and [low, high], the 95 % interval of the mean (docs/statistics.md), are in per
     cent. `repeated` says what the n of planned trials differ in, empty where it is the seed alone. `by` names
     the factors to show, by default all. What else distinguishes cells is shown as well, so that a mean is
-    never over anything but repeats; `settings` says in what protocols differ. `seed` and `experiment` divide
+    never over anything but repeats; fields of the protocol that differ are columns, and `settings` says in
+    what else protocols differ. `seed` and `experiment` divide
     the cells. `metric` and errors as in `find_cells`; InputError also for an unknown factor.
     """
     return cell_table(frame, metric, by)
@@ -237,18 +238,24 @@ def cell_table(
 
 
 def _cell_rows(found: Sequence[Cell], shown: Collection[CellKey] | None) -> Iterable[Row]:
+    varied = varied_fields(found)
     limits = {key: one for group in compared_groups(found).values() for key, one in intervals(group).items()}
     for cell in found:
         if shown is None or cell.key in shown:
             one = limits.get(cell.key, Interval(nan, nan, nan))
             numbers: dict[str, Any] = {"mean": cell.mean, "std": cell.std, "low": one.low, "high": one.high}
-            yield _factors(cell) | numbers | {"n": cell.n, "planned": cell.planned, "repeated": cell.repeated}
+            yield (
+                factors(cell, varied)
+                | numbers
+                | {"n": cell.n, "planned": cell.planned, "repeated": cell.repeated}
+            )
 
 
 def _columns(rows: list[Row], by: Sequence[str] | None) -> list[str]:
     """`by`, then each factor that differs between rows that are equal in the columns before it."""
-    columns = [*KEY, "settings"] if by is None else list(by)
-    for name in (*KEY[:-2], "settings"):
+    varied = [name for name in PROTOCOL_FIELDS if any(name in row for row in rows)]
+    columns = [*KEY, *varied, "settings"] if by is None else list(by)
+    for name in (*KEY[:-2], *varied, "settings"):
         known = [tuple(row[column] for column in columns) for row in rows]
         if len({(*names, row[name]) for names, row in zip(known, rows, strict=True)}) > len(set(known)):
             columns.append(name)

@@ -2,9 +2,9 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from grid.space.protocols import Values, describe_difference
+from grid.space.protocols import PROTOCOL_FIELDS, Values, describe_difference, protocol_fields
 from medpt.data.dataset_collections import COLLECTIONS
 from medpt.specs import CLASSIFIER
 from medpt.survival import registry
@@ -88,30 +88,57 @@ def target_name(target: str, partial: Mapping[str, int]) -> str:
     return f"{target} ({partial[target]:,} images)" if target in partial else target
 
 
+class Differences(NamedTuple):
+    """In what the protocols of a cell differ from those of other cells; a text is empty where nothing does.
+
+    `settings` is of its network and target, `others` the same without the fields of the training protocol,
+    whose names are `varied`; `source` is of its source.
+    """
+
+    settings: str
+    others: str
+    varied: tuple[str, ...]
+    source: str
+
+
 def protocol_differences(
     keys: Collection["CellKey"], protocols: Protocols
-) -> Mapping["CellKey", tuple[str, str]]:
+) -> Mapping["CellKey", Differences]:
     """Say of each cell in what its protocol differs from those of its network and target, and of its source.
 
-    `protocols` gives the settings of each hash; a text is empty where one protocol is there.
+    `protocols` gives the settings of each hash.
     """
-    own: dict[Any, dict[str, str]] = {}
-    sources: dict[Any, dict[str, str]] = {}
+    own: dict[Any, set[str]] = {}
+    sources: dict[Any, set[str]] = {}
     for key in keys:
-        own.setdefault(key.group[:-1], {})[key.protocol] = ""
-        sources.setdefault((key.source, key.group[:-1]), {})[key.source_protocol] = ""
-    for hashes in (*own.values(), *sources.values()):
-        hashes |= _differences(hashes, protocols)
+        own.setdefault(key.group[:-1], set()).add(key.protocol)
+        sources.setdefault((key.source, key.group[:-1]), set()).add(key.source_protocol)
+    networks = {network: _network_differences(hashes, protocols) for network, hashes in own.items()}
+    texts = {source: _differences(hashes, protocols) for source, hashes in sources.items()}
     return {
-        key: (own[key.group[:-1]][key.protocol], sources[key.source, key.group[:-1]][key.source_protocol])
+        key: Differences(
+            *networks[key.group[:-1]][key.protocol],
+            texts[key.source, key.group[:-1]][key.source_protocol],
+        )
         for key in keys
     }
+
+
+def _network_differences(
+    hashes: Collection[str], protocols: Protocols
+) -> Mapping[str, tuple[str, str, tuple[str, ...]]]:
+    """Return the first three of `Differences` by protocol."""
+    texts = _differences(hashes, protocols)
+    fields = [protocol_fields(protocols.get(name, {})) for name in hashes]
+    varied = tuple(name for name in PROTOCOL_FIELDS if len({values[name] for values in fields}) > 1)
+    others = describe_difference(protocols, hashes, without=varied) if varied else texts
+    return {name: (texts[name], others[name], varied) for name in hashes}
 
 
 def _differences(hashes: Collection[str], protocols: Protocols) -> dict[str, str]:
     """Name protocols by their hashes where frames were joined, which keep no settings."""
     if len(hashes) == 1:
-        return {}
+        return dict.fromkeys(hashes, "")
     texts = describe_difference(protocols, hashes)
     return {name: text or f"protocol {name or 'unknown'}" for name, text in texts.items()}
 

@@ -15,13 +15,14 @@ from grid.results.cells import Cell, CellKey, ComparisonGroup, Row
 from grid.results.display import bracketed
 from grid.results.groups import ComparedGroup, compared_groups
 from grid.results.intervals import Estimates, estimate
+from grid.results.protocol_columns import field_values, varied_fields
 from grid.space.trials import RANDOM
 from medpt.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-GROUP = ComparisonGroup._fields[:-1]  # its protocol is named by `settings`, where two of them are there
+GROUP = ComparisonGroup._fields[:-1]  # its protocol is named by its fields that differ, and `settings`
 Shown = Collection[CellKey] | None  # the cells to answer for; None: all
 
 
@@ -43,7 +44,7 @@ def effects(
     compared = compared_groups(cells)
     rows = [
         names | row
-        for names, groups in _by_factors(_groups(cells), by)
+        for names, groups in _by_factors(_groups(cells), by, varied_fields(cells))
         for row in _gains(groups, compared, shown)
     ]
     table = pd.DataFrame(_without_empty(rows, "settings"))
@@ -62,14 +63,17 @@ def _groups(cells: Iterable[Cell]) -> Groups:
     return found
 
 
-def _by_factors(groups: Groups, by: Sequence[str]) -> Iterator[tuple[Row, list[list[Cell]]]]:
+def _by_factors(
+    groups: Groups, by: Sequence[str], varied: Sequence[str]
+) -> Iterator[tuple[Row, list[list[Cell]]]]:
     """Yield each combination of the factors, with the cells of each of its comparison groups."""
     found: dict[tuple[Any, ...], list[list[Cell]]] = {}
-    for key, group in groups.items():
-        names = (*(getattr(key, name) for name in by), group[0].settings, group[0].metric)
-        found.setdefault(names, []).append(group)
+    columns = (*by, *varied, "settings", "metric")
+    for group in groups.values():
+        row = _factors(group[0], varied)
+        found.setdefault(tuple(row[name] for name in columns), []).append(group)
     for names, members in found.items():
-        yield dict(zip((*by, "settings", "metric"), names, strict=True)), members
+        yield dict(zip(columns, names, strict=True)), members
 
 
 def _without_empty(rows: list[Row], name: str) -> list[Row]:
@@ -139,18 +143,18 @@ def best(cells: Sequence[Cell], shown: Shown = None) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    compared = compared_groups(cells)
+    compared, varied = compared_groups(cells), varied_fields(cells)
     rows = [
-        _factors(members[0]) | _best(members, compared.get(key))
+        _factors(members[0], varied) | _best(members, compared.get(key))
         for key, members in _groups(cells).items()
         if shown is None or any(cell.key in shown for cell in members)
     ]
     return pd.DataFrame(_without_empty(rows, "settings"))
 
 
-def _factors(cell: Cell) -> Row:
-    names: Row = {name: getattr(cell.key, name) for name in GROUP}
-    return names | {"settings": cell.settings, "metric": cell.metric}
+def _factors(cell: Cell, varied: Sequence[str]) -> Row:
+    names: Row = {name: getattr(cell.key, name) for name in GROUP} | field_values(cell, varied)
+    return names | {"settings": cell.other_settings, "metric": cell.metric}
 
 
 def _best(cells: Sequence[Cell], compared: ComparedGroup | None) -> Row:
@@ -183,9 +187,9 @@ def sample_size(cells: Sequence[Cell], shown: Shown = None) -> "pd.DataFrame":
         if cell.key.sample_size and (shown is None or cell.key in shown):
             source = bracketed(cell.key.source, cell.source_settings)
             found.setdefault((source, cell.key.group), []).append(cell)
-    compared = compared_groups(cells)
+    compared, varied = compared_groups(cells), varied_fields(cells)
     rows = [
-        {"source": source} | _factors(members[0]) | row
+        {"source": source} | _factors(members[0], varied) | row
         for (source, group), members in found.items()
         if (row := _slope(members, compared.get(group)))
     ]

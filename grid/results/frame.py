@@ -8,6 +8,7 @@ from grid.plan.plan import Plan
 from grid.plan.stored_plans import find_space, space_name
 from grid.results import controls
 from grid.results.stored_results import StoredResults
+from grid.space.protocols import PROTOCOL_FIELDS, protocol_fields
 from grid.store.store import Store
 from grid.tracking import runs as record
 from grid.tracking.client import default_uri, sqlite_file
@@ -30,6 +31,7 @@ FACTORS = (
     "seed",
     "pretrain_seed",
     "fold",
+    *PROTOCOL_FIELDS,
 )
 PROTOCOLS = ("protocol", "source_protocol")
 FIRST = (*FACTORS, *PROTOCOLS, "task", "headline", "status")
@@ -45,7 +47,8 @@ def load(space: str, out: str | Path = "runs", tracking_uri: str | None = None) 
     `out` where it has them, else MLflow's. A result whose marker is damaged is missing.
 
     Columns: the factors (`pretrain_seed` is NA where nothing is pre-trained, `fold` where the data are split
-    once); `protocol` and `source_protocol`, the hashes of the settings that the trial and its pre-training
+    once); the fields of the training protocol, None where a default depends on the task, NA where a trial
+    has none; `protocol` and `source_protocol`, the hashes of the settings that the trial and its pre-training
     depend on ("" in a store of version 0.3.1, `source_protocol` also where nothing is pre-trained); `task`;
     `headline`, the metric that its tables show; `status` ("finished", "failed", "running", "missing"); the
     metrics of the test set as fractions (auc, miou, ...; nan where the trial is not finished or has another
@@ -73,7 +76,10 @@ def trials_frame(plan: Plan, tracking_uri: str | None, store: Store) -> "pd.Data
 
     runs, warnings = _recorded_runs(tracking_uri)
     results = StoredResults.read(store, {digest for _, digest in plan.trials})
-    trials = [trial.to_json() | {"digest": digest} for trial, digest in plan.trials]
+    fields = {name: protocol_fields(values) for name, values in plan.protocols.items()}
+    trials = [
+        trial.to_json() | fields.get(trial.protocol, {}) | {"digest": digest} for trial, digest in plan.trials
+    ]
     rows = [trial | results.row(trial["digest"], runs.get(trial["digest"])) for trial in trials]
     frame = pd.DataFrame(rows)
     finished = dict.fromkeys(row["digest"] for row in rows if row["status"] == "finished")
@@ -82,6 +88,7 @@ def trials_frame(plan: Plan, tracking_uri: str | None, store: Store) -> "pd.Data
     metrics = sorted(set(frame.columns) - {*FIRST, *LAST})
     frame = frame.reindex(columns=[*FIRST, *metrics, *LAST])  # also of a space without trials
     frame = frame.astype({"pretrain_seed": "Int64", "fold": "Int64"})
+    frame = frame.assign(**frame[[*PROTOCOL_FIELDS]].convert_dtypes())
     frame.attrs["protocols"] = dict(plan.protocols)
     frame.attrs["partial"] = dict(plan.partial)
     frame.attrs["controls"] = controls.read(plan, store)

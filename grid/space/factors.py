@@ -6,7 +6,13 @@ from dataclasses import replace
 from itertools import product
 from typing import Any
 
-from grid.space.protocols import headline_metric, protocol_hash, protocol_values, source_protocol_values
+from grid.space.protocols import (
+    headline_metric,
+    protocol_hash,
+    protocol_values,
+    source_protocol_values,
+    with_protocol_fields,
+)
 from grid.space.trials import IMAGENET, UNTRAINED, Settings, Trial, self_supervised
 from medpt.data import catalog
 from medpt.data.card import DatasetCard
@@ -54,9 +60,20 @@ class Factors:
         self.published(factors, path)
         if self.sound and all(factors.values()):
             self.survival(factors, path)
+        protocols = self.protocols(block.get("factors") or {}, (*path, "factors"), settings)
         if self.sound and all(factors.values()):
             name = str(block.get("name") or path[-1])
-            yield from expand(name, factors, settings, one_seed="seed" not in block)
+            for each in protocols:
+                yield from expand(name, factors, each, one_seed="seed" not in block)
+
+    def protocols(self, given: dict[str, Any], path: KeyPath, settings: Settings) -> list[Settings]:
+        """The settings with each combination of the protocol's fields that a block gives as factors."""
+        values = {key: self.factor(given, key, path) for key in given}
+        combinations = [dict(zip(values, chosen, strict=True)) for chosen in product(*values.values())]
+        found = [with_protocol_fields(settings, chosen) for chosen in combinations]
+        for key, text in dict.fromkeys(problem for each in found for problem in each.finetune.problems()):
+            self.problem((*path, key), text)
+        return found
 
     def published(self, factors: dict[str, list[Any]], path: KeyPath) -> None:
         """Nobody published ImageNet weights of an extension's backbone."""
@@ -92,7 +109,7 @@ class Factors:
 
     def factor(self, block: dict[str, Any], key: str, path: KeyPath) -> list[Any]:
         """The values of one factor: each is checked, and none is given twice."""
-        given = block.get(key, FACTORS[key])
+        given = block[key] if key in block else FACTORS[key]
         values = given if isinstance(given, list | tuple) else [given]
         found: dict[Any, None] = {}
         for n, value in enumerate(values):
@@ -116,7 +133,9 @@ class Factors:
             return self.name(value, (*architectures(), *SURVIVAL_MODELS), key, path)
         if key == "sample_size":
             return None if value == "all" else int(value)
-        return int(value) if key in SEEDS else float(value)
+        if key in SEEDS:
+            return int(value)
+        return float(value) if key == "target_size" else value
 
     def initialization(self, text: str, path: KeyPath) -> tuple[str, int | None]:
         """ "CheXpert-20k" is 20,000 images of CheXpert, as the paper writes it."""

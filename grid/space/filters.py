@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from grid.space.factors import FACTORS
+from grid.space.protocols import PROTOCOL_FIELDS, protocol_fields, protocol_values
 from grid.space.trials import Space, Trial
 from medpt.errors import InputError
+from medpt.yaml_document import read_scalar
 
-KEYS = (*FACTORS, "fold")
+KEYS = (*FACTORS, "fold", *PROTOCOL_FIELDS)
 Filters = Mapping[str, tuple[str, ...]]  # accepted values by factor
 
 
@@ -47,4 +50,12 @@ def _describe(filters: Filters, limit: int | None) -> str:
 def matches(trial: Trial, filters: Filters) -> bool:
     """Whether each filtered factor of the trial has one of the accepted values."""
     values = trial.to_json()
-    return all(str(values[key]) in accepted for key, accepted in filters.items())
+    if not values.keys() >= filters.keys():
+        values |= protocol_fields(protocol_values(trial))
+    return all(any(is_written(values[key], text) for text in accepted) for key, accepted in filters.items())
+
+
+def is_written(value: Any, text: str) -> bool:
+    """Whether `text` is the value, or a number that equals it: 1e-3 is 0.001."""
+    number = read_scalar(text)
+    return str(value) == text or (isinstance(value, int | float) and bool(number == value))

@@ -5,20 +5,23 @@ Trials under other settings are other trials, even where all factors are equal. 
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 from grid.space.sources import can_transfer_decoder, source_datasets
 from grid.space.trials import PAPER_METRICS, Settings, Space, Trial
 from medpt.data import optic_disc
 from medpt.identity import canonical_json
+from medpt.protocol import TrainingProtocol
 
 Values = Mapping[str, Any]  # by the name of the setting, such as `learning_rate` or `pretrain.learning_rate`
 
 IMAGE_KEYS = ("split", "pipeline", "options")  # of an entry of `datasets`, for every image dataset
 SLIDE_KEYS = ("options", "patches")
 DIGITS = 8
+# Of a fine-tuning; a block of a space may give any of them several values
+PROTOCOL_FIELDS = ("size", *(item.name for item in fields(TrainingProtocol) if item.name != "weight_clip"))
 
 
 def headline_metric(target: str, settings: Settings) -> str:
@@ -56,19 +59,42 @@ def source_protocol_values(trial: Trial) -> Values:
     return _flat(_pretraining(trial.settings, names) | {"transfer_decoder": decoder})
 
 
+def protocol_fields(values: Values) -> dict[str, Any]:
+    """Return PROTOCOL_FIELDS among the settings of a trial; all None where it has no training protocol.
+
+    A field that is left out has its default.
+    """
+    if "learning_rate" not in values:  # survival models, and stores of version 0.3.1
+        return dict.fromkeys(PROTOCOL_FIELDS)
+    return {name: values.get(name, getattr(TrainingProtocol, name, None)) for name in PROTOCOL_FIELDS}
+
+
+def with_protocol_fields(settings: Settings, values: Values) -> Settings:
+    """Return the settings with these of PROTOCOL_FIELDS for all fine-tunings."""
+    protocol = replace(settings.finetune, **{name: value for name, value in values.items() if name != "size"})
+    return replace(settings, size=values.get("size", settings.size), finetune=protocol, factors=values)
+
+
+def describe_factors(settings: Settings) -> list[str]:
+    """Return the protocol's fields that the block of a trial gives, such as `learning_rate 0.001`."""
+    return [f"{name} {_text(value)}" for name, value in settings.factors.items()]
+
+
 def protocol_hash(values: Values) -> str:
     """Return eight hexadecimal digits of the values' SHA-256, or "" for no values."""
     return hashlib.sha256(canonical_json(values).encode()).hexdigest()[:DIGITS] if values else ""
 
 
-def describe_difference(protocols: Mapping[str, Values], hashes: Iterable[str]) -> dict[str, str]:
+def describe_difference(
+    protocols: Mapping[str, Values], hashes: Iterable[str], *, without: Collection[str] = ()
+) -> dict[str, str]:
     """Describe each protocol by the settings in which the given ones differ: `learning_rate 0.001`.
 
     `protocols` gives the values by hash; a hash that it lacks (of a store of version 0.3.1) counts as a
-    protocol without values. The texts are empty where nothing differs.
+    protocol without values. The texts are empty where nothing differs but settings of `without`.
     """
     found = {name: protocols.get(name, {}) for name in hashes}
-    keys = list(dict.fromkeys(key for values in found.values() for key in values))
+    keys = dict.fromkeys(key for values in found.values() for key in values if key not in without)
     differing = [key for key in keys if len({canonical_json(v.get(key)) for v in found.values()}) > 1]
     return {
         name: ", ".join(f"{key} {_text(values.get(key))}" for key in differing)

@@ -4,12 +4,13 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar
+from dataclasses import dataclass, field, fields, make_dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar
 
 from pydantic import Field
 
 from grid.space.factors import FACTORS, MAX_IMAGES
+from grid.space.protocols import PROTOCOL_FIELDS
 from medpt.protocol import TrainingProtocol
 from medpt.schema import STRICT, accepts
 
@@ -32,6 +33,9 @@ Seed: TypeAlias = Annotated[
     float, Field(description=f"a whole number from 0 to {MAX_SEED}", ge=0, le=MAX_SEED, multiple_of=1)
 ]
 Share: TypeAlias = Annotated[float, Field(description="a number from 1e-6 to 1", ge=1e-6, le=1)]
+Size: TypeAlias = Annotated[
+    int, Field(description="a multiple of 32 from 32 to 1024", ge=32, le=1024, multiple_of=32)
+]
 Datasets: TypeAlias = Annotated[tuple[str, ...], Field(min_length=1, description="a list of datasets")]
 
 
@@ -72,6 +76,23 @@ class Dataset:
     partial: bool = False
 
 
+def _protocol_factors() -> Any:
+    """Return a schema with PROTOCOL_FIELDS, each with one value or several of its type."""
+    factor: Any = Factor
+    types: dict[str, Any] = {"size": Size}
+    for item in fields(TrainingProtocol):
+        rules = {name: rule for name, rule in item.metadata.items() if name != "reason"}
+        types[item.name] = Annotated[item.type, Field(**rules)]
+    columns = [(name, factor[types[name]], field(default=None)) for name in PROTOCOL_FIELDS]
+    return make_dataclass("ProtocolFactors", columns, namespace={"__pydantic_config__": STRICT}, frozen=True)
+
+
+if TYPE_CHECKING:
+    ProtocolFactors: TypeAlias = Any
+else:
+    ProtocolFactors = _protocol_factors()
+
+
 @dataclass(frozen=True)
 class Block:
     __pydantic_config__: ClassVar[Any] = STRICT
@@ -85,6 +106,7 @@ class Block:
     target_size: Factor[Share] = FACTORS["target_size"]
     seed: Factor[Seed] = FACTORS["seed"]
     pretrain_seed: Factor[Seed] = FACTORS["pretrain_seed"]
+    factors: ProtocolFactors | None = None
 
 
 @dataclass(frozen=True)
@@ -128,9 +150,7 @@ class SpaceFile:
 
     title: str | int | None = None
     include: tuple[str, ...] | None = field(default=None, metadata=accepts("a list of spaces"))
-    size: int = field(
-        default=256, metadata=accepts("a multiple of 32 from 32 to 1024", ge=32, le=1024, multiple_of=32)
-    )
+    size: Size = 256
     phantom: Phantom | None = None
     datasets: Mapping[str, Dataset | None] | None = None
     pretrain: TrainingProtocol | None = None

@@ -48,6 +48,7 @@ class Settings:
     datasets: dict[str, DatasetSettings] = field(default_factory=dict)
     pretrain: TrainingProtocol = TrainingProtocol(max_steps=60_000)
     finetune: TrainingProtocol = TrainingProtocol()
+    factors: Mapping[str, Any] = field(default_factory=dict)  # of `size` and `finetune`, what a block varies
     transfer_decoder: bool = False  # paper, 4.2: "only the encoder"
     survival: dict[str, dict[str, Any]] = field(default_factory=dict)  # options by model
     metrics: Literal["paper"] | None = None  # headline metrics; None: those of grid/space/protocols.py

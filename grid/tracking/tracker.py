@@ -7,10 +7,12 @@ it as finished.
 import json
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from grid.plan.plan import Plan, Unit, merge
 from grid.plan.stored_plans import read_space, recorded_digests
+from grid.space.protocols import PROTOCOL_FIELDS
 from grid.store.store import Store
 from grid.tracking.client import all_runs, experiment_id, find_or_create_run
 from grid.tracking.runs import (
@@ -194,7 +196,8 @@ def _params(unit: Unit, plan: Plan) -> list[Any]:
     from mlflow.entities import Param
 
     values = unit.spec.to_json()
-    protocol = values.pop("protocol", {})
+    values.pop("protocol", None)
+    protocol = asdict(unit.spec.protocol) if isinstance(unit.spec, Finetune | Pretrain) else {}
     flat = values | {f"protocol.{key}": value for key, value in protocol.items()} | _factors(unit, plan)
     return [Param(key, str(value)[:MAX_PARAM]) for key, value in flat.items()]
 
@@ -206,6 +209,8 @@ def _factors(unit: Unit, plan: Plan) -> dict[str, str]:
     if isinstance(spec, Finetune):
         data = plan.units[spec.data].spec
         found = {"target": spec.dataset, "split_seed": str(getattr(data, "split_seed", 0))}
+        fields = {name: getattr(spec.protocol, name, None) for name in PROTOCOL_FIELDS}
+        found |= {name: str(value) for name, value in (fields | {"size": plan.sizes[spec.data]}).items()}
     if isinstance(spec, Pretrain):
         found = {"source": "+".join(spec.datasets)}
     trained = plan.units.get(getattr(spec, "weights", None) or "", unit).spec

@@ -1,0 +1,104 @@
+"""Fields of the training protocol as factors of a block: which trials and units they make."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from grid.plan.initialization import space_datasets
+from grid.plan.planner import build_plan
+from grid.space import load
+from grid.space.filters import parse_filters, select_trials
+from grid.space.protocols import PROTOCOL_FIELDS, protocol_fields, protocol_values
+from grid.space.trials import Space
+from medpt.data.preprocess import output_size
+from medpt.errors import InputError
+from medpt.protocol import TrainingProtocol
+from medpt.specs import Finetune
+
+BLOCK = """
+phantom: {{}}
+finetune: {{patience: 3}}
+experiments:
+  - initialization: [random]
+    target: [DRIVE]
+    seed: [0]
+    factors: {factors}
+"""
+
+
+def loaded(folder: Path, factors: str) -> Space:
+    path = folder / "space.yaml"
+    path.write_text(BLOCK.format(factors=factors))
+    return load(str(path))
+
+
+def refusals(folder: Path, factors: str) -> list[str]:
+    with pytest.raises(InputError) as caught:
+        loaded(folder, factors)
+    return [text.partition(": ")[2] for text in caught.value.problems]
+
+
+def fields_of(space: Space) -> list[Mapping[str, Any]]:
+    return [protocol_fields(protocol_values(trial)) for trial in space.trials]
+
+
+def finetunings(space: Space) -> list[tuple[Finetune, int]]:
+    """The specifications of all fine-tunings, each with the side of the images that it is prepared from."""
+    plan = build_plan(space, {name: f"print of {name}" for name in space_datasets(space)}, {})
+    specs = [unit.spec for unit in plan.units.values() if isinstance(unit.spec, Finetune)]
+    return [(spec, output_size(plan.units[spec.data].spec.pipeline)) for spec in specs]  # type: ignore[attr-defined]
+
+
+def test_each_combination_of_fields_is_a_trial_and_a_unit_of_its_own(tmp_path: Path) -> None:
+    space = loaded(tmp_path, "{learning_rate: [1e-4, 1e-3], size: [64, 128], weighting: none}")
+    expected = [(rate, side) for rate in (1e-4, 1e-3) for side in (64, 128)]
+    assert [(each["learning_rate"], each["size"]) for each in fields_of(space)] == expected
+    found = [(spec.protocol.learning_rate, side) for spec, side in finetunings(space)]
+    assert found == expected
+    assert {(spec.protocol.weighting, spec.protocol.patience) for spec, _ in finetunings(space)} == {
+        ("none", 3)
+    }
+    assert (
+        len({trial.protocol for trial in space.trials}) == len({s.digest for s, _ in finetunings(space)}) == 4
+    )
+
+
+def test_a_default_written_as_a_factor_is_the_same_work(tmp_path: Path) -> None:
+    plain, written = loaded(tmp_path, "{}"), loaded(tmp_path, "{learning_rate: [1e-4], size: 256}")
+    assert plain.trials == written.trials
+    assert finetunings(plain) == finetunings(written)
+
+
+def test_fields_are_those_of_the_protocol_and_the_size_of_images() -> None:
+    assert {*PROTOCOL_FIELDS} == {"size", *(item.name for item in fields(TrainingProtocol))} - {"weight_clip"}
+
+
+@pytest.mark.parametrize(
+    ("factors", "message"),
+    [
+        ("{learning_rate: [1e-4, 20]}", "`learning_rate` is 20; a number above 0, below 10 is accepted"),
+        ("{learning_rate: [1e-3, 0.001]}", "`learning_rate` names 0.001 twice; keep one"),
+        ("{size: 65}", "`size` is 65; a multiple of 32 from 32 to 1024 is accepted"),
+        ("{min_steps: [1, 40000]}", "`min_steps` is 40000; at most max_steps, 30000, is accepted"),
+        ("{rate: 1}", "unknown key `rate`; known: size, learning_rate"),
+    ],
+)
+def test_an_unfit_value_is_refused(tmp_path: Path, factors: str, message: str) -> None:
+    (text,) = refusals(tmp_path, factors)
+    assert text.startswith(message)
+
+
+def test_an_unknown_word_is_refused_with_those_that_are_known(tmp_path: Path) -> None:
+    (text,) = refusals(tmp_path, "{weighting: [none, balanced]}")
+    assert "`weighting` is 'balanced'" in text
+    assert "inverse_frequency, sqrt_inverse_frequency, log_inverse, none" in text
+
+
+@pytest.mark.parametrize("written", ["1e-3", "0.001", "1.0e-3"])
+def test_filter_takes_a_number_however_it_is_written(tmp_path: Path, written: str) -> None:
+    space = loaded(tmp_path, "{learning_rate: [1e-4, 1e-3], batch_size: [8, 16]}")
+    kept = select_trials(space, parse_filters(f"learning_rate={written},batch_size=8"), None)
+    assert [(each["learning_rate"], each["batch_size"]) for each in fields_of(kept)] == [(1e-3, 8)]
