@@ -7,6 +7,7 @@ from importlib.metadata import version
 from medpt.errors import did_you_mean
 
 COMMANDS = {
+    "compare": "which initialization for a folder of your images: one command to one answer",
     "run": "plan a space, train what is not finished, report",
     "query": "print tables and comparisons of results, or write them as CSV",
     "report": "write the HTML report of a space",

@@ -4,7 +4,6 @@ Takes the arguments of grid.run. Exit codes: 0 all checks passed; 1 some failed;
 starts no Ray, reads no labels and writes nothing; PyTorch is loaded only to look for GPUs.
 """
 
-import os
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
@@ -165,17 +164,12 @@ def check_weights(run: PlannedRun) -> Finding:
         return Finding(True, "no trial starts from ImageNet weights")
     if run.options.imagenet_weights is None and run.datasets.weights is not None:
         return Finding(True, f"{len(backbones)} synthetic ones, which the run writes where they are missing")
-    folder = run.weights or _torchvision_downloads()
+    folder = run.weights or plan_datasets.torchvision_downloads()
     missing = [name for name in map(published_name, backbones) if not (folder / name).is_file()]
     if missing:
         names = ", ".join(missing)
         return Finding(False, f"not in {folder}: {names}: each process would download them; {OPTION}")
     return Finding(True, f"{len(backbones)} in {folder}")
-
-
-def _torchvision_downloads() -> Path:
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(os.environ.get("TORCH_HOME") or cache / "torch") / "hub" / "checkpoints"
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The data folders of a space: found, fingerprinted and opened; every problem of all of them in one pass."""
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from os.path import isdir
@@ -168,6 +169,12 @@ def published(space: Space, folder: Path | None) -> dict[str, str]:
     A file in `folder` is hashed. Without one, the digits are those in the name of torchvision's download.
     """
     return {backbone: _weights_name(backbone, folder) for backbone in imagenet_backbones(space)}
+
+
+def torchvision_downloads() -> Path:
+    """Return the folder into which torchvision downloads published weights."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(os.environ.get("TORCH_HOME") or cache / "torch") / "hub" / "checkpoints"
 
 
 def imagenet_backbones(space: Space) -> list[str]:

@@ -31,6 +31,14 @@ def write_picture(path: Path, pixels: np.ndarray | None = None) -> None:
     Image.fromarray(RNG.integers(0, 256, (6, 8, 3), np.uint8) if pixels is None else pixels).save(path)
 
 
+def class_folders(home: Path, images: int = 8) -> Path:
+    """Write a folder of images for each of two classes; return `home`."""
+    for name in ("ill", "well"):
+        for number in range(images):
+            write_picture(home / name / f"scan{number}.png")
+    return home
+
+
 def write_card(folder: Path, facts: dict[str, str], table: str = "") -> Path:
     """Write the card with its folders and its table; return `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
