@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, TypeVar, get_args
 
+from medpt.precision import resolve_precision
 from medpt.schema import STRICT
 
 T = TypeVar("T")
@@ -12,6 +13,7 @@ EPOCHS, LEAST_STEPS, MOST_STEPS = 20, 5_000, 20_000  # of self-supervised pre-tr
 
 Weighting = Literal["inverse_frequency", "sqrt_inverse_frequency", "log_inverse", "none"]
 EdgeLoss = Literal["alpha", "equal", "lovasz"]
+Precision = Literal["fp32", "bf16", "auto"]
 
 
 def decision(default: T, reason: str, accepted: str = "", **rules: Any) -> T:
@@ -29,6 +31,7 @@ class TrainingProtocol:
     """How a network is trained: the paper's values where it gives them, decisions elsewhere."""
 
     __pydantic_config__: ClassVar[Any] = STRICT
+    omitted_when_none: ClassVar = ("precision",)  # fields that are younger than stored results
 
     learning_rate: float = decision(
         1e-4,
@@ -92,6 +95,14 @@ class TrainingProtocol:
         "of ET-Net: 0.3 of the segmentation loss and 0.7 of the edge loss, as its authors",
         f"one of {', '.join(get_args(EdgeLoss))}",
     )
+    precision: Precision | None = decision(
+        None,
+        "of the network's passes, bf16 where set; losses and metrics are always fp32",
+    )
+
+    def __post_init__(self) -> None:
+        """Resolve `precision` before anything hashes it: fp32 becomes None, and auto bf16 or None."""
+        object.__setattr__(self, "precision", resolve_precision(self.precision))
 
     def problems(self) -> list[tuple[str, str]]:
         """Return the field and what is wrong with it, of values that do not fit together."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from medpt import fault_injection
 from medpt.checkpoint import Checkpoints
@@ -134,6 +134,8 @@ class TrainingState:
         """Move the model to the device and return the state before the first step."""
         on_cuda, model = device.type == "cuda", setup.model
         model.to(device).to(memory_format=torch.channels_last if on_cuda else torch.preserve_format).train()
+        if protocol.precision == "bf16":
+            use_bfloat16(model, device)
         optimiser = torch.optim.Adam(model.parameters(), lr=protocol.learning_rate, fused=on_cuda)
         loss_sum = torch.zeros((), dtype=torch.float64, device=device)
         return cls(setup, protocol, device, optimiser, loss_sum)
@@ -227,6 +229,12 @@ class TrainingState:
         self.optimiser.load_state_dict(self.optimiser.state_dict() | {"state": moments})
         self.step, self.history = meta["step"], meta["history"]
         self.stopping = EarlyStopping.replay(self.history, self.setup.task, self.protocol.improvement)
+
+
+def use_bfloat16(model: nn.Module, device: torch.device) -> None:
+    """Let the network compute in bfloat16 from now on, also in evaluations; its weights stay float32."""
+    autocast = torch.autocast(device.type, torch.bfloat16)
+    model.forward = autocast(model.forward)
 
 
 def reseed(device: torch.device, seed: int) -> None:

@@ -34,7 +34,11 @@ PACKAGES = (
     "pyarrow",
 )
 SYNTHETIC = "synthetic"
-AUTOMATIC = {"evaluate_every": "one eightfold epoch, at most 500 steps", "weighting": "the task's default"}
+AUTOMATIC = {
+    "evaluate_every": "one eightfold epoch, at most 500 steps",
+    "weighting": "the task's default",
+    "precision": "fp32",
+}
 
 
 @dataclass(frozen=True)

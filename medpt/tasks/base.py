@@ -1,8 +1,7 @@
 """The interface of a task: a loss to train with and metrics to evaluate.
 
 A task does not change once its class weights are counted, and holds no network, data or random state.
-Networks run in bfloat16 on CUDA devices, else in float32; losses and metrics are always computed from
-float32.
+Networks run in the protocol's precision; losses and metrics are always computed from float32.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -10,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from medpt.data.arrays import BatchSource
@@ -64,8 +62,7 @@ class TrainingSetup:
 
 def forward(model: nn.Module, images: Tensor) -> list[Tensor]:
     """Return the outputs of a network, one tensor or a tuple of them, as a list in float32."""
-    with torch.autocast(images.device.type, torch.bfloat16, enabled=images.is_cuda):
-        outputs = model(images)
+    outputs = model(images)
     return [output.float() for output in (outputs if isinstance(outputs, tuple) else (outputs,))]
 
 

@@ -1,8 +1,11 @@
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
+from medpt import precision
+from medpt.identity import digest, to_json
 from medpt.protocol import SELF_SUPERVISED_METHODS, TrainingProtocol, self_supervised_protocol
 from medpt.units import pretrain
 
@@ -32,3 +35,18 @@ def test_self_supervised_methods_are_those_that_run() -> None:
 def test_protocol_does_not_load_torch() -> None:
     code = "import sys, medpt.protocol; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_auto_precision_is_resolved_before_hashing(native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "has_native_bf16", lambda: native)
+    resolved = TrainingProtocol(precision="bf16" if native else None)
+    for found in (TrainingProtocol(precision="auto"), replace(TrainingProtocol(), precision="auto")):
+        assert found == resolved
+        assert digest(to_json(found)) == digest(to_json(resolved))
+    assert ("precision" in to_json(resolved)) == native
+
+
+def test_fp32_is_stored_as_the_default() -> None:
+    assert TrainingProtocol(precision="fp32") == TrainingProtocol()
+    assert "precision" not in to_json(TrainingProtocol(precision="fp32"))

@@ -16,7 +16,7 @@ from medpt.checkpoint import Checkpoints
 from medpt.data.arrays import ArrayLoader
 from medpt.errors import DivergedError, InputError
 from medpt.protocol import TrainingProtocol
-from medpt.tasks.base import TrainingSetup
+from medpt.tasks.base import TrainingSetup, forward
 from medpt.tasks.classify import Classify
 from medpt.train import (
     EarlyStopping,
@@ -164,3 +164,37 @@ def test_summary_finds_the_first_step_near_the_best() -> None:
 def test_fit_on_cuda_names_the_step_of_a_loss_that_is_nan() -> None:
     with pytest.raises(DivergedError, match="the loss is nan at step 5"):
         train(ArrayLoader(shades().arrays, "cuda"), task=Scripted([0.1] * 9, bad_step=5), device="cuda")
+
+
+class Watched(nn.Module):
+    """A linear classifier that remembers the type of its outputs and of its gradients."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last, self.types = nn.Linear(3 * 32 * 32, 2), set[torch.dtype]()
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.last(images.flatten(1))
+        self.types.add(logits.dtype)
+        return logits
+
+
+@pytest.mark.parametrize(("precision", "kind"), [(None, torch.float32), ("bf16", torch.bfloat16)])
+def test_network_computes_in_the_protocols_precision_and_scores_are_float32(
+    precision: Any, kind: torch.dtype
+) -> None:
+    model = Watched()
+    setup = TrainingSetup(model, Classify(torch.ones(2)), shades(), TRAIN, VAL)
+    result = fit(setup, replace(SHORT, precision=precision), 0)
+    assert model.types == {kind}
+    images = torch.rand(2, 3, 32, 32)
+    assert forward(model, images)[0].dtype == torch.float32
+    assert model.types == {kind}
+    assert model.last.weight.dtype == torch.float32
+    assert 0 <= result.best <= 1
+
+
+def test_bf16_metric_is_close_to_that_of_float32() -> None:
+    single, brief = train(), train(protocol=replace(SHORT, precision="bf16"))
+    assert brief[1].best == pytest.approx(single[1].best, abs=0.05)
+    assert not torch.equal(single[0]["5.weight"], brief[0]["5.weight"])
