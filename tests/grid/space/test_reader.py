@@ -14,6 +14,7 @@ from grid import space
 from grid.space import reader
 from grid.space.__main__ import main
 from medpt.data import catalog
+from medpt.data.card import DatasetCard
 from medpt.errors import InputError
 from medpt.yaml_document import Document
 
@@ -27,6 +28,12 @@ experiments:
     target: [DRIVE, ChestXRay2017]
     seed: [0, 1]
 """
+
+
+STUDY_CARDS = {  # of the study's own datasets, beside their files
+    "EyeDiseases": DatasetCard("EyeDiseases", "fundus", "classification", ("normal", "cataract", "glaucoma")),
+    "NIH-COVID": DatasetCard("NIH-COVID", "x-ray", "classification", ("no_finding", "covid19")),
+}
 
 
 def written(folder: Path, text: str) -> Path:
@@ -218,7 +225,7 @@ def test_unknown_space_names_the_known_ones() -> None:
 
 @pytest.mark.parametrize("path", sorted(reader.FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_space_of_the_repository_loads(path: Path) -> None:
-    found = space.load(path.stem)
+    found = space.load(path.stem, STUDY_CARDS)
     assert found.trials or found.analyses
     header = path.read_text().split("\n\n")[0]
     assert "grid.run --space" in header.replace("make demo", "grid.run --space")
