@@ -15,6 +15,7 @@ T = TypeVar("T")
 
 GIB = 2**30
 NUMBER = r"(\d+(?:\.\d+)?)"
+PRICE = re.compile(r"(\d+(?:\.\d+)?)/gpu-hour")
 DURATION = re.compile(f"(?:{NUMBER}h)?(?:{NUMBER}m)?(?:{NUMBER}s)?")
 
 
@@ -67,6 +68,13 @@ def gigabytes(text: str) -> int:
         return int(float(text) * GIB)
     except (ValueError, OverflowError):
         raise InputError(f"`{text}`: a number is accepted") from None
+
+
+def price(text: str) -> float:
+    """Return the price of an hour of one GPU that `2.50/gpu-hour` gives."""
+    if not (found := PRICE.fullmatch(text.strip())):
+        raise InputError(f"`{text}`: a price such as 2.50/gpu-hour is accepted")
+    return float(found[1])
 
 
 def duration(text: str) -> float:

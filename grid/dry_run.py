@@ -1,19 +1,24 @@
 """What a run would do: trials, units after merging, what is finished, device hours, published cells."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from grid.claims.published import matching_cells
+from grid.cluster.cpus import usable_cpus
+from grid.options import RunOptions
 from grid.plan import cost
+from grid.plan.cost import GPU
 from grid.plan.datasets import ABSENT, SpaceDatasets
+from grid.plan.estimate import Estimate, estimate
 from grid.plan.plan import Plan
 from grid.store.store import Store
 from grid.store.verification import verify
 from medpt import cli
+from medpt.cli import duration
 from medpt.data.manifest import MANIFEST, Manifest
 from medpt.errors import InputError
 from medpt.specs import Prepare
@@ -21,20 +26,22 @@ from medpt.specs import Prepare
 CLASSES_SHOWN = 6
 
 
-def print_plan(plan: Plan, store: Store, found: SpaceDatasets, console: Console) -> None:
+def print_plan(plan: Plan, store: Store, found: SpaceDatasets, options: RunOptions, console: Console) -> None:
     """Print what a run of the plan would do, and which datasets it lacks."""
     finished = store.finished() & set(plan.units)
     damaged = verify(store, finished, thorough=False).damaged
     finished -= damaged.keys()
     to_run = [unit for name, unit in plan.units.items() if name not in finished]
-    hours = {device: cost.estimate(to_run, plan.sizes, store, device) for device in cost.GFLOPS}
+    estimated = estimate(to_run, cost.data_sizes(plan, found), store)
     console.print(f"{plan.space}: {plan.title}", style="bold")
     if plan.selection:
         console.print(f"only the trials of {plan.selection}")
     unshared = f"{units_without_sharing(plan):,} without sharing"
     trials, units = cli.count(len(plan.trials), "trial"), cli.count(len(plan.units), "unit")
     console.print(f"{trials}, {units}; {unshared}")
-    console.print(_table(plan, finished, hours))
+    console.print(_table(plan, finished, estimated))
+    for line in time_and_price(estimated, options):
+        console.print(line)
     if counts := counts_table(plan, store, finished):
         console.print(counts)
     if cells := matching_cells(plan):
@@ -83,13 +90,33 @@ def _classes(counts: Mapping[str, int]) -> str:
     return ", ".join(shown) + (f", and {more} more" if more else "")
 
 
-def _table(plan: Plan, finished: set[str], hours: Mapping[str, Mapping[str, float]]) -> Table:
+def _table(plan: Plan, finished: set[str], estimated: Estimate) -> Table:
     table = Table(box=None, padding=(0, 2))
+    hours = {device: estimated.hours(device) for device in estimated.seconds}
     for heading in ("unit", "planned", "finished", "to run", *(f"{device} hours" for device in hours)):
         table.add_column(heading, justify="left" if heading == "unit" else "right")
+    planned = Counter(map(cost.title, plan.units.values()))
     done = Counter(cost.title(plan.units[name]) for name in finished)
-    for title, count in Counter(map(cost.title, plan.units.values())).items():
-        spent = [f"{by_title.get(title, 0.0):,.2f}" for by_title in hours.values()]
-        counts = [f"{number:,}" for number in (count, done[title], count - done[title])]
-        table.add_row(title, *counts, *spent)
+    for title, count in [*planned.items(), ("total", planned.total())]:
+        of_title = done.total() if title == "total" else done[title]
+        spent = [_hours(found, title) for found in hours.values()]
+        table.add_row(title, *(f"{number:,}" for number in (count, of_title, count - of_title)), *spent)
     return table
+
+
+def _hours(hours: Mapping[str, float], title: str) -> str:
+    if title == "total":
+        return f"{sum(hours.values()):,.2f}"
+    return f"{hours[title]:,.2f}" if title in hours else "–"
+
+
+def time_and_price(estimated: Estimate, options: RunOptions) -> Iterator[str]:
+    """Yield the time of a run on the devices that the options name, beside one GPU where they name none."""
+    cpus = options.cpus or usable_cpus()
+    for gpus in (options.gpus,) if options.gpus is not None else (0, 1):
+        devices = cli.count(gpus, "GPU") + " and " if gpus else ""
+        took = duration(estimated.wall_seconds(cpus, gpus))
+        yield f"time on {devices}{cli.count(cpus, 'CPU core')}: about {took}"
+    if options.price is not None:
+        hours = sum(estimated.hours(GPU).values())
+        yield f"price: {hours:,.1f} GPU hours × {options.price:g} = {hours * options.price:,.2f}"

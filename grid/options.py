@@ -21,6 +21,7 @@ from grid.argument_types import (
     folder_or_url,
     gigabytes,
     positive,
+    price,
     tracking_uri,
     whole_number,
 )
@@ -57,6 +58,7 @@ class RunOptions:
     limit: int | None = None
     budget_seconds: float | None = None  # after which nothing runs any more; None: until all is finished
     dry_run: bool = False
+    price: float | None = None  # of an hour of one GPU, for `dry_run`
     flush: bool = False
     verify: bool = False  # read all files of finished units, not only those that changed
     clean: bool = False  # remove what no plan needs; run nothing
@@ -163,6 +165,12 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
     text = "stop after this time, such as 2h or 45m, with what is finished (default: none)"
     add_budget_argument(group, None, text)
     group.add_argument("--dry-run", action="store_true", help="print what would be run; run nothing")
+    group.add_argument(
+        "--price",
+        type=argument(price),
+        metavar="N/gpu-hour",
+        help="let --dry-run print what the GPU hours cost, such as 2.50/gpu-hour",
+    )
     group.add_argument("--flush", action="store_true", help="send MLflow what it lacks; run nothing")
     group.add_argument(
         "--verify",

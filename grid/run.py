@@ -25,7 +25,9 @@ from grid.cluster import process_exit, temp_folders
 from grid.dry_run import print_plan
 from grid.options import RunOptions, parse_options
 from grid.plan import datasets
+from grid.plan.cost import CPU, GPU, data_sizes
 from grid.plan.datasets import SpaceDatasets
+from grid.plan.estimate import Estimate, estimate, record
 from grid.plan.plan import Plan
 from grid.plan.requested_plan import build_plan, load_space
 from grid.plan.sizes import check_sizes
@@ -40,6 +42,7 @@ from medpt.data.dataset import Dataset
 from medpt.errors import InputError
 
 if TYPE_CHECKING:
+    from grid.execution.allocation import Capacity
     from grid.tracking.background import BackgroundTracker
 
 Opened = Mapping[str, Dataset]
@@ -88,7 +91,7 @@ def run_space(options: RunOptions) -> int:
     if options.clean:
         return clean(run.plan, store, options, run.console)
     if options.dry_run:
-        print_plan(run.plan, store, found, run.console)
+        print_plan(run.plan, store, found, options, run.console)
         return 0
     process_exit.exit_on_signals(outcome.resume_message("interrupted", options))
     with store.documents.in_use():
@@ -106,7 +109,9 @@ def execute(run: Run, found: SpaceDatasets) -> int:
     tracker = start_tracker(run)
     print_counts(run, todo)
     if todo:
-        run_units(run, todo, opened, tracker, ContentRecorder(run.plan, todo, found, run.store.root))
+        estimated = estimate((run.plan.units[name] for name in todo), data_sizes(run.plan, found), run.store)
+        recorder = ContentRecorder(run.plan, todo, found, run.store.root)
+        run_units(run, estimated, opened, tracker, recorder)
     recorded = finish_tracking(run, tracker)
     ended = outcome.Outcome(run.plan, run.store, run.console, tracker.uri if recorded else None)
     ended.print_results()
@@ -180,17 +185,15 @@ def print_counts(run: Run, todo: list[str]) -> None:
 
 
 def run_units(
-    run: Run, todo: list[str], opened: Opened, tracker: "BackgroundTracker", recorder: ContentRecorder
+    run: Run, todo: Estimate, opened: Opened, tracker: "BackgroundTracker", recorder: ContentRecorder
 ) -> None:
     """Start or join Ray and run the units; how each ended is in the store."""
     from grid.cluster.ray_session import gcs_address, ray_session
     from grid.execution.progress import Progress
-    from grid.plan import cost
 
-    options, plan, console = run.options, run.plan, run.console
-    costs = {name: cost.seconds(plan.units[name], plan.sizes, "CPU core") for name in todo}
+    options, plan, console, started = run.options, run.plan, run.console, time.time()
     with ExitStack() as stack:
-        progress = stack.enter_context(Progress(console, costs))
+        progress = stack.enter_context(Progress(console, todo.seconds[GPU if options.gpus else CPU]))
         stack.enter_context(ray_session(options.address, options.cpus, options.gpus))
         words = partial(outcome.interim_answer, plan, run.store.out)
         process_exit.exit_on_signals(outcome.resume_message("interrupted", options), words)
@@ -202,7 +205,7 @@ def run_units(
         stack.enter_context(process_exit.watch_connection(gcs_address(), exit_))
         from grid.execution import scheduler
 
-        check_capacity(run)
+        capacity = check_capacity(run)
         listeners = scheduler.RunListeners(
             on_event=(progress.on_event, tracker.on_event),
             on_images=progress.on_images,
@@ -210,11 +213,16 @@ def run_units(
             on_stall=partial(console.print),
             deadline=run.deadline,
         )
-        scheduler.run_units(plan, set(todo), run.store, options, opened, listeners)
+        scheduler.run_units(plan, set(todo.units), run.store, options, opened, listeners)
+        predicted, took = record(run.store, todo, int(capacity.cpus), int(capacity.gpus), started)
+    console.print(f"predicted {cli.duration(predicted)}, took {cli.duration(took)}")
 
 
-def check_capacity(run: Run) -> None:
-    """Raise InputError for GPUs that PyTorch cannot use; print it where a cluster without GPUs is used."""
+def check_capacity(run: Run) -> "Capacity":
+    """Return what the run may use. Raises InputError for GPUs that PyTorch cannot use.
+
+    Prints it where a cluster without GPUs is used.
+    """
     from grid.execution import allocation
 
     options = run.options
@@ -223,6 +231,7 @@ def check_capacity(run: Run) -> None:
         allocation.check_gpus(capacity.gpus)
     elif options.gpus is None and not capacity.gpus:
         run.console.print("the cluster has no GPU now, so units train on CPUs; --gpus N waits for N GPUs")
+    return capacity
 
 
 def flush(run: Run) -> int:

@@ -9,8 +9,10 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 
+from grid.cluster.cpus import cpu_name, usable_cpus
 from grid.execution import failures
 from grid.execution.coordinator import Coordinator
 from grid.execution.failures import TrialFailure
@@ -151,7 +153,8 @@ def publish_data(
     store: Store, options: RunOptions, unit: Unit, prepared: Prepared, attempt: int, started: float
 ) -> Outcome:
     """Publish what a pipeline has written, then fill this node's cache while files are still in memory."""
-    marker = marker_of(unit, counts(prepared), started, attempt)
+    peak = {"cpu": cpu_name(), "cpus": options.cpus or usable_cpus()}
+    marker = replace(marker_of(unit, counts(prepared), started, attempt), peak=peak)
     fault_injection.running(f"{unit.kind}-{unit.digest}")
     try:
         store.publish(unit.digest, store.checkpoints(unit.digest), marker)

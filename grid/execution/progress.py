@@ -17,6 +17,7 @@ from grid.execution.allocation import living_nodes
 from grid.execution.coordinator import Event
 from grid.plan.plan import Unit
 from medpt import cli
+from medpt.cli import duration
 
 LOG_SECONDS = 30.0  # between lines where the output is not a terminal
 CHECK_SECONDS = 1.0  # between looks at Tune's list of trials
@@ -93,13 +94,6 @@ class Progress:
         with Live(self.line(), console=self.console, transient=True, auto_refresh=False) as live:
             while not self.stop.wait(0.5):
                 live.update(self.line(), refresh=True)
-
-
-def duration(seconds: float) -> str:
-    """Return a time as `3:07` or `2 h 05 min`."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes}:{rest:02d}"
 
 
 def end_time(seconds: float) -> str:

@@ -122,7 +122,8 @@ def _attempt(unit: Unit, store: Store, options: RunOptions, gpu_share: float, le
             inputs = StoreInputs(store, options, unit.needs, open_device(gpu_share))
             metrics = _run(unit, inputs, folder)
         marker = marker_of(unit, metrics, started, lease.attempt)
-        store.publish(unit.digest, folder, replace(marker, peak=measure_peaks()))
+        share = {"gpus": gpu_share} if gpu_share else {}
+        store.publish(unit.digest, folder, replace(marker, peak=measure_peaks() | share))
     finally:
         files.remove(folder)
         _give_memory_back()

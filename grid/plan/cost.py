@@ -1,18 +1,20 @@
-"""What a plan will cost: device hours by kind, from arithmetic, calibrated by the units that are finished.
+"""What units cost by arithmetic: seconds of one device, before any calibration (calibration.py).
 
 A training step costs three forward passes; the multiply-adds are those of the networks at 256 × 256. What a
 device achieves of its peak on batches of sixteen is an assumption until units of the same store have finished
 on such a device.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from grid.plan.plan import Unit, prepared_sizes
-from grid.store.records import Marker
-from grid.store.store import Store
+from grid.plan.datasets import SpaceDatasets
+from grid.plan.plan import Plan, Unit
+from medpt.data.catalog import card
+from medpt.data.locate import walk
+from medpt.errors import InputError
 from medpt.protocol import TrainingProtocol
-from medpt.specs import Finetune, Pretrain
+from medpt.specs import Finetune, Prepare, Pretrain
 
 GMACS = {  # at 256 × 256, forward
     ("classifier", "resnet18"): 2.4,
@@ -35,32 +37,49 @@ GMACS = {  # at 256 × 256, forward
     ("etnet", "densenet121"): 4.6,
 }
 GFLOPS = {"CPU core": 40.0, "GPU": 8_000.0}  # achieved on these networks; one core measured, a GPU assumed
-SAMPLE = 500  # finished units that are read, with their inputs
-LONGEST_START = 30.0  # seconds of a unit before it trains: loading data and networks
-PRIOR = 1e-4  # the weight of the arithmetic; that of a long unit as fast as computed is 1
+CPU, GPU = GFLOPS  # the devices
+IMAGE_SECONDS = 0.005  # of one core, to prepare an image once it is decoded
+BYTE_SECONDS = 2.5e-8  # of one core, to read and decode a byte of an image
+MEAN_BYTES = 300_000  # of an image whose files are not here
+IMAGES = 5_000  # of a dataset of which nothing is known
 LEAK_CHECK = "leak check"  # a guarded pre-training
 LEAK_CHECK_SECONDS = 20.0  # as a rule it shares nothing with its target and is not trained
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """How long units of one kind take on one device: `start` seconds, then `factor` times the arithmetic."""
+class Files:
+    """The original images of a dataset: how many, and their bytes together."""
 
-    start: float = 0.0
-    factor: float = 1.0
-
-    def seconds(self, computed: float) -> float:
-        return self.start + self.factor * computed
+    images: int
+    nbytes: float
 
 
-def estimate(units: Iterable[Unit], sizes: Mapping[str, int], store: Store, device: str) -> dict[str, float]:
-    """Return hours of one `device` by title of the work; `sizes` has the side in pixels of prepared data."""
-    hours: dict[str, float] = {}
-    measured = calibrations(store, sizes, device)
-    for unit in units:
-        taken = measured.get(title(unit), Calibration()).seconds(seconds(unit, sizes, device))
-        hours[title(unit)] = hours.get(title(unit), 0.0) + taken / 3600
-    return hours
+UNKNOWN_FILES = Files(IMAGES, IMAGES * MEAN_BYTES)
+
+
+@dataclass(frozen=True)
+class DataSizes:
+    """What the time of a unit depends on: sides in pixels of prepared images by digest, files by dataset."""
+
+    sides: Mapping[str, int] = field(default_factory=dict)
+    files: Mapping[str, Files] = field(default_factory=dict)
+
+
+def data_sizes(plan: Plan, found: SpaceDatasets) -> DataSizes:
+    """Return the sizes of a plan's data; of those that are not here, what their cards say."""
+    names = {unit.spec.dataset for unit in plan.units.values() if isinstance(unit.spec, Prepare)}
+    return DataSizes(plan.sizes, {name: _files(name, plan, found) for name in names})
+
+
+def _files(name: str, plan: Plan, found: SpaceDatasets) -> Files:
+    try:
+        known = sum(card(name, plan.cards).counts.values())
+    except InputError:
+        known = 0
+    if name not in found.folders:
+        return Files(known or IMAGES, (known or IMAGES) * MEAN_BYTES)
+    sizes = [entry.stat().st_size for entry in walk(found.folders[name])]
+    return Files(min(known, len(sizes)) or len(sizes) or IMAGES, sum(sizes))
 
 
 def title(unit: Unit) -> str:
@@ -69,16 +88,24 @@ def title(unit: Unit) -> str:
     return LEAK_CHECK if is_leak_check else unit.spec.title
 
 
-def seconds(unit: Unit, sizes: Mapping[str, int], device: str) -> float:
-    """Return the seconds that the arithmetic gives a unit, before any calibration."""
+def seconds(unit: Unit, data: DataSizes, device: str) -> float:
+    """Return the seconds of one `device` that the arithmetic gives a unit; data are prepared by CPU cores."""
     spec = unit.spec
+    if isinstance(spec, Prepare):
+        return preparation_seconds(spec, data.files.get(spec.dataset, UNKNOWN_FILES))
     if not isinstance(spec, Pretrain | Finetune):
         return spec.typical_seconds
     if not trains(unit):
         return LEAK_CHECK_SECONDS
-    side = sizes.get(unit.needs[0], 256) / 256
+    side = data.sides.get(unit.needs[0], 256) / 256
     step = 6 * gmacs(spec.architecture, spec.backbone) * side**2 * spec.protocol.batch_size
     return steps(spec) * step / GFLOPS[device]
+
+
+def preparation_seconds(spec: Prepare, files: Files) -> float:
+    """Return the seconds of one core for the images that a specification takes of a dataset."""
+    images = min(spec.sample_size or spec.at_most or files.images, files.images)
+    return images * (IMAGE_SECONDS + BYTE_SECONDS * files.nbytes / max(files.images, 1))
 
 
 def trains(unit: Unit) -> bool:
@@ -107,46 +134,3 @@ def steps(spec: Pretrain | Finetune) -> float:
 
 def middle(protocol: TrainingProtocol) -> float:
     return (min(protocol.min_steps, protocol.max_steps) + protocol.max_steps) / 2
-
-
-def calibrations(store: Store, sizes: Mapping[str, int], device: str) -> dict[str, Calibration]:
-    """Return by title of the work how long finished units took that ran on this kind of device.
-
-    Titles without such units are left out: what one device achieved says nothing of another one.
-    """
-    markers = store.markers(sorted(store.finished())[:SAMPLE])
-    markers |= store.markers({need for marker in markers.values() for need in marker.needs} - markers.keys())
-    units = {name: Unit.from_marker(marker) for name, marker in markers.items()}
-    sides = {**sizes, **prepared_sizes(units)}
-    measured: dict[str, list[tuple[float, float]]] = {}
-    for name, unit in units.items():
-        if device_of(markers[name]) == device:
-            pair = (seconds(unit, sides, device), markers[name].seconds)
-            measured.setdefault(title(unit), []).append(pair)
-    return {name: fit(pairs) for name, pairs in measured.items()}
-
-
-def device_of(marker: Marker) -> str:
-    """Return the key of GFLOPS for the device that a unit ran on."""
-    return "GPU" if "device" in marker.peak else "CPU core"
-
-
-def fit(pairs: Sequence[tuple[float, float]]) -> Calibration:
-    """Fit measured to computed seconds, with least squares of the relative errors.
-
-    Short units are mostly start-up, and units of one length do not tell it from a slow device. So start-up
-    is at most LONGEST_START, shorter units weigh less, and the factor is drawn to 1 with the weight PRIOR.
-    """
-    rows = [(1 / (measured + LONGEST_START) ** 2, computed, measured) for computed, measured in pairs]
-    mean = _weighted_mean(rows, [computed for _, computed, _ in rows])
-    spread = sum(w * (computed - mean) ** 2 for w, computed, _ in rows)
-    slope = (sum(w * (computed - mean) * m for w, computed, m in rows) + PRIOR) / (spread + PRIOR)
-    start = _weighted_mean(rows, [measured - slope * computed for _, computed, measured in rows])
-    start = min(max(start, 0.0), LONGEST_START)
-    squares = sum(w * computed**2 for w, computed, _ in rows)
-    factor = (sum(w * computed * (m - start) for w, computed, m in rows) + PRIOR) / (squares + PRIOR)
-    return Calibration(start, max(factor, 0.0))
-
-
-def _weighted_mean(rows: Sequence[tuple[float, float, float]], values: Sequence[float]) -> float:
-    return sum(row[0] * value for row, value in zip(rows, values, strict=True)) / sum(row[0] for row in rows)

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from grid.options import RunOptions
 from grid.plan import cost
+from grid.plan.cost import CPU, DataSizes
 from grid.plan.plan import Plan, Unit
 from grid.registry.pull import Recomputed
 from grid.registry.staging import StagedUnit
@@ -128,7 +129,7 @@ class Recomputation:
         units = {name: unit for name, unit in self.plan.units.items() if name in known}
         plan = replace(self.plan, trials=(), analyses=(), controls=(), units=units)
         store.write_plan(plan.digest, plan.to_json())
-        costs = {name: cost.seconds(units[name], self.plan.sizes, "CPU core") for name in todo}
+        costs = {name: cost.seconds(units[name], DataSizes(plan.sizes), CPU) for name in todo}
         with Progress(self.console, costs) as progress:
             listeners = scheduler.RunListeners(
                 on_event=(progress.on_event,),

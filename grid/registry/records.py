@@ -81,7 +81,7 @@ class SharedUnit:
     label: Text
     metrics: Mapping[Text, float]
     seconds: float
-    peak: Mapping[Text, int | Text]
+    peak: Mapping[Text, int | float | Text]
     artifacts: Mapping[Text, Sha256]
     withheld: tuple[Text, ...]
 

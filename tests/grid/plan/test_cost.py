@@ -1,13 +1,20 @@
 """The cost of a plan: arithmetic, and its calibration by the units that are finished."""
 
+import json
+import time
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import cast
 
 import pytest
-from made_units import data_unit, trial_unit
+from made_units import data_unit, marker, plan_of, trial_unit
 
 from grid.plan import cost
+from grid.plan.calibration import calibrations, device_seconds
+from grid.plan.cost import DataSizes, Files
+from grid.plan.datasets import SpaceDatasets
+from grid.plan.estimate import START_SECONDS, Estimate, estimate, record
 from grid.plan.plan import Unit
 from grid.store.records import Marker
 from grid.store.store import Store
@@ -25,14 +32,25 @@ def trial(number: int, **protocol: int) -> Unit:
 class FinishedUnits:
     """What `calibrations` asks of a store: units with the seconds that they took, on a GPU or on a CPU."""
 
-    def __init__(self, *taken: tuple[Unit, float], device: str) -> None:
+    def __init__(self, *taken: tuple[Unit, float], device: str, images: int) -> None:
+        self.images = images
         peak = {"device": 1, "device_size": 2} if device == "GPU" else {"resident": 1}
         self.stored = {unit.digest: self._marker(unit, seconds, peak) for unit, seconds in taken}
 
     def _marker(self, unit: Unit, seconds: float, peak: dict[str, int]) -> Marker:
         spec, times = unit.spec.to_json(), {"started": 100.0, "ended": 100.0 + seconds}
         return Marker(
-            unit.digest, unit.kind, spec, unit.needs, unit.label, 1, {}, "host", 1, **times, peak=peak
+            unit.digest,
+            unit.kind,
+            spec,
+            unit.needs,
+            unit.label,
+            1,
+            {"images": self.images},
+            "host",
+            1,
+            **times,
+            peak=peak,
         )
 
     def finished(self) -> set[str]:
@@ -42,22 +60,22 @@ class FinishedUnits:
         return {digest: self.stored[digest] for digest in digests if digest in self.stored}
 
 
-def store_of(*taken: tuple[Unit, float], device: str = "GPU") -> Store:
-    return cast(Store, FinishedUnits(*taken, device=device))
+def store_of(*taken: tuple[Unit, float], device: str = "GPU", images: int = 100) -> Store:
+    return cast(Store, FinishedUnits(*taken, device=device, images=images))
 
 
 def computed(unit: Unit, device: str = "GPU", side: int = 256) -> float:
-    return cost.seconds(unit, {DATA.digest: side}, device)
+    return cost.seconds(unit, DataSizes({DATA.digest: side}), device)
 
 
 def hours_of(units: Iterable[Unit], store: Store, device: str = "GPU") -> float:
-    return cost.estimate(units, {}, store, device)["fine-tune"]
+    return estimate(units, DataSizes(), store).hours(device)["fine-tune"]
 
 
 def test_estimate_is_sum_of_seconds_by_title_without_finished_units() -> None:
     units = [trial(0), trial(1), DATA]
-    hours = cost.estimate(units, {}, store_of(), "GPU")
-    assert hours["fine-tune"] == pytest.approx((computed(units[0]) + computed(units[1])) / 3600)
+    hours = estimate(units, DataSizes(), store_of()).hours("CPU core")
+    assert hours["fine-tune"] == pytest.approx(sum(computed(unit, "CPU core") for unit in units[:2]) / 3600)
     assert set(hours) == {"fine-tune", DATA.spec.title}
 
 
@@ -98,10 +116,94 @@ def test_calibration_reads_the_side_of_images_from_the_store() -> None:
     """Plans differ in their images: a finished unit of 8 pixels says how long one of 256 takes."""
     unit = trial(0, min_steps=90_000_000, max_steps=90_000_000)
     store = store_of((DATA, 1.0), (unit, 2 * computed(unit, side=8)))
-    assert cost.calibrations(store, {}, "GPU")["fine-tune"].factor == pytest.approx(2, rel=0.02)
+    assert calibrations(store, DataSizes(), "GPU")["fine-tune"].factor == pytest.approx(2, rel=0.02)
 
 
 def test_seconds_are_proportional_to_steps_batch_size_and_pixels() -> None:
-    small = cost.seconds(trial(0, max_steps=100, min_steps=100, batch_size=16), {DATA.digest: 128}, "GPU")
-    large = cost.seconds(trial(0, max_steps=200, min_steps=200, batch_size=32), {DATA.digest: 256}, "GPU")
+    small = cost.seconds(
+        trial(0, max_steps=100, min_steps=100, batch_size=16), DataSizes({DATA.digest: 128}), "GPU"
+    )
+    large = cost.seconds(
+        trial(0, max_steps=200, min_steps=200, batch_size=32), DataSizes({DATA.digest: 256}), "GPU"
+    )
     assert large == pytest.approx(16 * small)
+
+
+def test_preparation_costs_images_and_bytes() -> None:
+    def seconds(images: int, nbytes: float, sample_size: int | None = None) -> float:
+        unit = replace(DATA, spec=replace(DATA.spec, sample_size=sample_size))
+        return cost.seconds(unit, DataSizes(files={"DRIVE": Files(images, nbytes)}), "CPU core")
+
+    assert seconds(200, 2e8) == pytest.approx(2 * seconds(100, 1e8))
+    assert seconds(100, 4e8) > 2 * seconds(100, 1e8)
+    assert seconds(1000, 1e9, sample_size=100) == pytest.approx(seconds(100, 1e8))
+
+
+def test_sizes_are_those_of_the_files_or_of_the_card(tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / f"{number}.png").write_bytes(b"x" * 100)
+    plan = plan_of([DATA])
+    assert cost.data_sizes(plan, SpaceDatasets({"DRIVE": tmp_path}, {}, [])).files["DRIVE"] == Files(3, 300)
+    known = cost.data_sizes(plan, SpaceDatasets({}, {}, [])).files["DRIVE"]
+    assert known == Files(40, 40 * cost.MEAN_BYTES)  # DRIVE has 40 photographs
+
+
+def test_prepared_images_calibrate_larger_data() -> None:
+    """A dataset of which a card knows more images than were prepared does not seem fast."""
+    files = {"DRIVE": Files(1_000_000, 1e6 * cost.MEAN_BYTES)}
+    few = replace(DATA, spec=replace(DATA.spec, fingerprint="few"))
+    taken = 3 * cost.seconds(
+        few, DataSizes(files={"DRIVE": Files(20_000, 20_000 * cost.MEAN_BYTES)}), "CPU core"
+    )
+    store = store_of((few, taken), device="CPU core", images=20_000)
+    hours = estimate([DATA], DataSizes(files=files), store).hours("CPU core")
+    expected = 3 * cost.seconds(DATA, DataSizes(files=files), "CPU core") / 3600
+    assert hours[DATA.spec.title] == pytest.approx(expected, rel=0.05)
+
+
+def test_device_seconds_count_shares_and_data_one_after_the_other() -> None:
+    tuned = replace(marker("a" * 64, started=0.0, ended=100.0), peak={"device": 1, "gpus": 0.25})
+    data = [
+        replace(marker(name * 64, kind="prepare", started=10.0, ended=ended), peak={"cpus": 4})
+        for name, ended in (("b", 12.0), ("c", 15.0))
+    ]
+    assert device_seconds([tuned, *reversed(data)]) == {"a" * 64: 25.0, "b" * 64: 8.0, "c" * 64: 12.0}
+
+
+def made_estimate() -> Estimate:
+    """Data of 8 core seconds, and eight trials of 100 seconds of a core or 10 of a GPU after them."""
+    units = [DATA, *map(trial, range(8))]
+    seconds = {
+        device: {unit.digest: 8.0 if unit is DATA else own for unit in units}
+        for device, own in (("CPU core", 100.0), ("GPU", 10.0))
+    }
+    return Estimate({unit.digest: unit for unit in units}, seconds)
+
+
+@pytest.mark.parametrize(
+    ("cpus", "gpus", "expected"), [(1, 0, 808), (4, 0, 202), (100, 0, 100.08), (4, 1, 80), (4, 8, 12)]
+)
+def test_wall_time_is_work_by_devices_and_at_least_the_longest_chain(
+    cpus: int, gpus: int, expected: float
+) -> None:
+    assert made_estimate().wall_seconds(cpus, gpus) - START_SECONDS == pytest.approx(expected)
+
+
+def test_prediction_is_recorded_beside_what_it_took(tmp_path: Path) -> None:
+    store, predicted = Store(tmp_path), made_estimate()
+    store.create()
+    now = time.time()
+    for unit in predicted.units.values():
+        folder = tmp_path / "units" / f"built-{unit.digest[:8]}"
+        folder.mkdir()
+        lease = store.claim(unit.digest)
+        assert lease
+        values = {"kind": unit.kind, "spec": unit.spec.to_json(), "attempt": lease.attempt}
+        store.publish(unit.digest, folder, marker(unit.digest, **values, started=now, ended=now + 50))
+    predicted_seconds, taken = record(store, predicted, 4, 0, now)
+    (path,) = (tmp_path / "costs").iterdir()
+    written = json.loads(path.read_text())
+    assert written["seconds"] == {"predicted": predicted_seconds, "actual": taken}
+    tuned = written["hours"]["CPU core"]["fine-tune"]
+    assert tuned == {"predicted": pytest.approx(800 / 3600), "actual": pytest.approx(400 / 3600)}
+    assert written["units"] == 9
