@@ -5,6 +5,7 @@ are unique, ignoring case, or refused. Changed code is recognized by its version
 the distribution when an extension changes, otherwise old results count as results of the new code.
 """
 
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
@@ -13,6 +14,8 @@ from typing import Any
 
 from medpt.errors import InputError, did_you_mean
 
+TIMM = "timm/"  # begins the names of timm's networks, which are backbones without an entry point
+TIMM_NAME = re.compile(r"timm/[a-z0-9][A-Za-z0-9_.]{1,99}")
 GROUPS = {"backbone": "medpt.backbones", "architecture": "medpt.architectures", "method": "medpt.methods"}
 
 
@@ -59,9 +62,18 @@ def versions(**used: str) -> dict[str, str]:
     """
     found = {}
     for what, name in used.items():
+        if what == "backbone" and TIMM_NAME.fullmatch(name):
+            found[f"{what} {name}"] = _timm_version(name)
         for point in _registered(what).get(name.lower(), ())[:1]:
             found[f"{what} {name}"] = source(point)
     return found
+
+
+def _timm_version(name: str) -> str:
+    try:
+        return f"timm {metadata.version('timm')}"
+    except metadata.PackageNotFoundError as error:
+        raise InputError(f"backbone: {name} needs the package timm; install medpt-grid[timm]") from error
 
 
 def require(wanted: Mapping[str, str]) -> None:

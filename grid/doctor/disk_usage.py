@@ -9,18 +9,13 @@ from collections.abc import Callable, Iterable, Mapping
 from grid.plan.plan import Unit
 from medpt.data.card import DatasetCard
 from medpt.data.catalog import card
-from medpt.specs import CLASSIFIER, Finetune, Prepare, Pretrain, Slides
+from medpt.models.footprint import footprint
+from medpt.specs import Finetune, Prepare, Pretrain, Slides
 from medpt.survival.patches import options_of
 
 Images = Callable[[str], Mapping[str, int]]  # images (or slides) of a dataset by split: train, test
 
 COMPRESSED = 0.7  # size of shards per byte of pixels: 0.41 for grey images, 0.80 for colour, after zstd
-MEGABYTES = {  # of a classifier's weights in float32, by backbone
-    "resnet18": 44.8,
-    "shufflenet_v2": 5.1,
-    "densenet121": 28.2,
-}
-SEGMENTER = 75.0  # megabytes; the networks have 7 to 156
 IN_CHECKPOINT = 3  # copies of the weights: themselves and Adam's two moments
 SMALL = 2e6  # bytes of metrics, scores and pictures of any unit
 
@@ -71,5 +66,4 @@ def raw_bytes(
 
 def weight_bytes(spec: Pretrain | Finetune) -> float:
     """Return the bytes of one copy of the network's weights."""
-    backbone = MEGABYTES.get(spec.backbone, max(MEGABYTES.values()))
-    return 1e6 * (backbone if spec.architecture == CLASSIFIER else max(backbone, SEGMENTER))
+    return 1e6 * footprint(spec.architecture, spec.backbone).megabytes

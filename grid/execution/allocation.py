@@ -37,6 +37,8 @@ GPU_SHARES = {
     "resnet18": (0.2, 0.25),
     "shufflenet_v2": (0.2, 0.25),
     "densenet121": (0.25, 0.5),
+    "resnet50": (0.25, 0.5),
+    "mobilenet_v2": (0.2, 0.25),
 }
 DEFAULT_SHARE = 0.25  # features, survival models and analyses: one small network, or none
 EXTENSION_SHARES = (0.5, 1.0)  # of a unit that uses an extension: twice the largest of the others

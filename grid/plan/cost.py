@@ -13,29 +13,10 @@ from grid.plan.plan import Plan, Unit
 from medpt.data.catalog import card
 from medpt.data.locate import walk
 from medpt.errors import InputError
+from medpt.models.footprint import footprint
 from medpt.protocol import TrainingProtocol
 from medpt.specs import Finetune, Prepare, Pretrain
 
-GMACS = {  # at 256 × 256, forward
-    ("classifier", "resnet18"): 2.4,
-    ("classifier", "shufflenet_v2"): 0.2,
-    ("classifier", "densenet121"): 3.7,
-    ("unet", "resnet18"): 5.4,
-    ("unet", "shufflenet_v2"): 3.2,
-    ("unet", "densenet121"): 8.4,
-    ("deeplabv3plus", "resnet18"): 10.3,
-    ("deeplabv3plus", "shufflenet_v2"): 7.6,
-    ("deeplabv3plus", "densenet121"): 11.4,
-    ("cenet", "resnet18"): 4.3,
-    ("cenet", "shufflenet_v2"): 4.1,
-    ("cenet", "densenet121"): 8.6,
-    ("hynet", "resnet18"): 9.7,
-    ("hynet", "shufflenet_v2"): 7.5,
-    ("hynet", "densenet121"): 11.2,
-    ("etnet", "resnet18"): 3.0,
-    ("etnet", "shufflenet_v2"): 0.8,
-    ("etnet", "densenet121"): 4.6,
-}
 GFLOPS = {"CPU core": 40.0, "GPU": 8_000.0}  # achieved on these networks; one core measured, a GPU assumed
 CPU, GPU = GFLOPS  # the devices
 IMAGE_SECONDS = 0.005  # of one core, to prepare an image once it is decoded
@@ -98,7 +79,7 @@ def seconds(unit: Unit, data: DataSizes, device: str) -> float:
     if not trains(unit):
         return LEAK_CHECK_SECONDS
     side = data.sides.get(unit.needs[0], 256) / 256
-    step = 6 * gmacs(spec.architecture, spec.backbone) * side**2 * spec.protocol.batch_size
+    step = 6 * footprint(spec.architecture, spec.backbone).gmacs * side**2 * spec.protocol.batch_size
     return steps(spec) * step / GFLOPS[device]
 
 
@@ -114,17 +95,6 @@ def trains(unit: Unit) -> bool:
     if isinstance(spec, Pretrain):
         return spec.unguarded.digest not in unit.needs
     return isinstance(spec, Finetune)
-
-
-def gmacs(architecture: str, backbone: str) -> float:
-    """Return the multiply-adds of a network at 256 × 256, in units of 10^9.
-
-    For a network of an extension, it is the largest of the known ones with the same backbone or architecture.
-    """
-    if known := GMACS.get((architecture, backbone)):
-        return known
-    alike = [value for key, value in GMACS.items() if architecture == key[0] or backbone == key[1]]
-    return max(alike or GMACS.values())
 
 
 def steps(spec: Pretrain | Finetune) -> float:

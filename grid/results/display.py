@@ -29,7 +29,13 @@ NETWORKS = {
     "hynet": "HyNet (reconstruction)",
     "etnet": "ET-Net",
 }
-BACKBONES = {"resnet18": "ResNet-18", "shufflenet_v2": "ShuffleNet V2", "densenet121": "DenseNet-121"}
+BACKBONES = {
+    "resnet18": "ResNet-18",
+    "shufflenet_v2": "ShuffleNet V2",
+    "densenet121": "DenseNet-121",
+    "resnet50": "ResNet-50",
+    "mobilenet_v2": "MobileNet V2",
+}
 SURVIVAL_MODELS = {  # the first two stand behind the backbone, as in the paper's table 5
     "km": "KM",
     "spectral": "SP",

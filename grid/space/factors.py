@@ -18,6 +18,7 @@ from medpt.data import catalog
 from medpt.data.card import DatasetCard
 from medpt.data.dataset_collections import COLLECTIONS
 from medpt.errors import InputError, did_you_mean
+from medpt.extensions import TIMM_NAME
 from medpt.models.registry import BACKBONES, architectures, backbones
 from medpt.specs import CLASSIFIER, NO_NETWORK
 from medpt.survival.registry import SURVIVAL_MODELS
@@ -76,8 +77,8 @@ class Factors:
         return found
 
     def published(self, factors: dict[str, list[Any]], path: KeyPath) -> None:
-        """Nobody published ImageNet weights of an extension's backbone."""
-        own = [name for name in factors["backbone"] if name in backbones() and name not in BACKBONES]
+        """torchvision published ImageNet weights of the built-in backbones alone."""
+        own = [name for name in factors["backbone"] if name not in BACKBONES]
         if own and (IMAGENET, None) in factors["initialization"]:
             accepted = f"{IMAGENET} is accepted on {', '.join(BACKBONES)}"
             self.problem(
@@ -128,7 +129,7 @@ class Factors:
             card = self.dataset(value, path)
             return card.name if card else value
         if key == "backbone":
-            return self.name(value, backbones(), key, path)
+            return value if TIMM_NAME.fullmatch(value) else self.name(value, backbones(), key, path)
         if key == "architecture":
             return self.name(value, (*architectures(), *SURVIVAL_MODELS), key, path)
         if key == "sample_size":

@@ -34,8 +34,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "file", type=Path, metavar="FILE", help="weights as .safetensors, .pth, .pt or .ckpt"
     )
     inspect.add_argument("--backbone", help="the encoder (default: the built-in one that fits best)")
+    measure = commands.add_parser("measure", help="measure the built-in networks anew (footprints.json)")
+    measure.set_defaults(file=None)
     options = parser.parse_args(arguments)
+    if options.file is None:
+        return cli.run_command(_measure)
     return cli.run_command(lambda: _inspect(options.file, options.backbone))
+
+
+def _measure() -> None:
+    from medpt.models import footprint
+
+    footprint.write()
 
 
 def _inspect(file: Path, backbone: str | None) -> int:
@@ -80,11 +90,13 @@ def _best(tensors: "Mapping[str, Tensor]", backbones: Sequence[str] | None) -> "
     """The proposals for the backbone that fits best; none if no backbone fits."""
     from medpt.models.mapping_proposals import propose
     from medpt.models.registry import BACKBONES
-    from medpt.models.weights import ENCODER, expected_tensors
+    from medpt.models.weights import encoder_prefix, expected_tensors
 
     found = []
     for backbone in backbones or BACKBONES:
-        expected = {name.removeprefix(ENCODER): t for name, t in expected_tensors(backbone).items()}
+        expected = {
+            name.removeprefix(encoder_prefix(backbone)): t for name, t in expected_tensors(backbone).items()
+        }
         found.append([(backbone, proposal) for proposal in propose(expected, tensors)])
     return max(found, key=lambda pairs: pairs[0][1].matched / pairs[0][1].total if pairs else 0)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from medpt import extensions
 from medpt.errors import InputError
+from medpt.extensions import TIMM
 from medpt.models.registry import BACKBONES, build_encoder, build_segmenter
 from medpt.models.weights import ENCODER, differences, encoder_state
 from medpt.protocol import SELF_SUPERVISED_METHODS
@@ -86,6 +87,10 @@ def _check_encoder(backbone: str, size: int) -> Iterator[str]:
 
     encoder: Any = build_encoder(backbone)
     channels = getattr(encoder, "channels", None)
+    if backbone.startswith(TIMM) and channels and len(channels) == 1:
+        if (given := _shapes(_apply(encoder, size))) != [(2, *channels, 1, 1)]:
+            yield f"gives {given} for 2 images of {size} pixels"
+        return
     if not isinstance(channels, list | tuple) or len(channels) != len(STRIDES):
         yield f"`channels` is {channels!r}; the widths of five maps are accepted"
         return

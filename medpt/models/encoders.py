@@ -1,14 +1,14 @@
 """torchvision's backbones without pooling and classifier, with outputs at five strides.
 
 Modules have torchvision's names, so a published state dict fits after its classifier is dropped (DenseNet
-also loses the prefix `features.`). Initial weights are torchvision's: Kaiming normal with fan_out
-(ResNet-18) or fan_in (DenseNet-121), and PyTorch's default, Kaiming uniform with a = sqrt 5 (ShuffleNet V2).
-They come from torch's global generator and do not depend on the output stride.
+and MobileNet also lose the prefix `features.`). Initial weights are torchvision's: Kaiming normal with
+fan_out (ResNets, MobileNet V2) or fan_in (DenseNet-121), and PyTorch's default, Kaiming uniform with
+a = sqrt 5 (ShuffleNet V2). They come from torch's global generator and do not depend on the output stride.
 
-The five maps are, in ResNet-18, the outputs of relu and layer1 to layer4; in ShuffleNet V2 those of conv1,
+The five maps are, in ResNets, the outputs of relu and layer1 to layer4; in ShuffleNet V2 those of conv1,
 maxpool (no stage has weights at stride 4), stage2, stage3 and conv5; in DenseNet-121 those of relu0, of the
 dense blocks 1 to 3 (before the transition's norm and ReLU), and of norm5 with the ReLU that torchvision
-applies in `forward`.
+applies in `forward`; in MobileNet V2 those of the last block at each stride, and of the last convolution.
 """
 
 from collections.abc import Callable
@@ -57,9 +57,16 @@ def build(backbone: str, output_stride: int) -> Encoder:
 
 
 def _resnet18() -> Encoder:
-    network = torchvision.models.resnet18(num_classes=1)
+    return _resnet(torchvision.models.resnet18(num_classes=1), (64, 64, 128, 256, 512))
+
+
+def _resnet50() -> Encoder:
+    return _resnet(torchvision.models.resnet50(num_classes=1), (64, 256, 512, 1024, 2048))
+
+
+def _resnet(network: torchvision.models.ResNet, channels: tuple[int, ...]) -> Encoder:
     del network.avgpool, network.fc
-    return Encoder(network, ("relu", "layer1", "layer2", "layer3", "layer4"), (64, 64, 128, 256, 512))
+    return Encoder(network, ("relu", "layer1", "layer2", "layer3", "layer4"), channels)
 
 
 def _shufflenet_v2() -> Encoder:
@@ -75,15 +82,27 @@ def _densenet121() -> Encoder:
     return Encoder(features, taps, (64, 256, 512, 1024, 1024))
 
 
+def _mobilenet_v2() -> Encoder:
+    features = torchvision.models.mobilenet_v2(num_classes=1).features
+    return Encoder(features, ("1", "3", "6", "13", "18"), (16, 24, 32, 96, 1280))
+
+
 _ENCODERS: dict[str, Callable[[], Encoder]] = {
     "resnet18": _resnet18,
     "shufflenet_v2": _shufflenet_v2,
     "densenet121": _densenet121,
+    "resnet50": _resnet50,
+    "mobilenet_v2": _mobilenet_v2,
 }
 _STAGES: dict[str, dict[int, tuple[str, ...]]] = {  # modules that reach a stride and work at it
     "resnet18": {16: ("layer3",), 32: ("layer4",)},
     "shufflenet_v2": {16: ("stage3",), 32: ("stage4",)},
     "densenet121": {16: ("transition2", "denseblock3"), 32: ("transition3", "denseblock4")},
+    "resnet50": {16: ("layer3",), 32: ("layer4",)},
+    "mobilenet_v2": {
+        16: ("7", "8", "9", "10", "11", "12", "13"),
+        32: ("14", "15", "16", "17"),
+    },
 }
 
 

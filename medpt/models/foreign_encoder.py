@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from medpt.errors import InputError
 from medpt.models.key_mapping import KeyMapping
 from medpt.models.mapping_proposals import is_swapped, propose
-from medpt.models.weights import COUNTER, ENCODER, differences, expected_tensors, zero_counters
+from medpt.models.weights import COUNTER, differences, encoder_prefix, expected_tensors, zero_counters
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,8 +30,9 @@ def map_encoder(
 
     Raises InputError that begins with `where` and names what is missing, what is left over, and a proposal.
     """
-    expected = {name.removeprefix(ENCODER): tensor for name, tensor in expected_tensors(backbone).items()}
-    return {ENCODER + name: tensor for name, tensor in map_tensors(expected, tensors, mapping, where).items()}
+    prefix = encoder_prefix(backbone)
+    expected = {name.removeprefix(prefix): tensor for name, tensor in expected_tensors(backbone).items()}
+    return {prefix + name: tensor for name, tensor in map_tensors(expected, tensors, mapping, where).items()}
 
 
 def map_tensors(

@@ -1,4 +1,4 @@
-"""Networks by name: three ImageNet backbones, a classifier and five segmentation networks on each.
+"""Networks by name: five ImageNet backbones, a classifier and five segmentation networks on each.
 
 Other packages add backbones and architectures by entry points (medpt/extensions.py, docs/extending.md).
 
@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING
 
 from medpt import extensions
 from medpt.errors import InputError, did_you_mean
+from medpt.extensions import TIMM, TIMM_NAME
 
 if TYPE_CHECKING:
     from torch import nn
 
     from medpt.models.encoders import Encoder
 
-BACKBONES: tuple[str, ...] = ("resnet18", "shufflenet_v2", "densenet121")
+BACKBONES: tuple[str, ...] = ("resnet18", "shufflenet_v2", "densenet121", "resnet50", "mobilenet_v2")
 ARCHITECTURES: tuple[str, ...] = ("unet", "deeplabv3plus", "cenet", "hynet", "etnet")
 
 
@@ -38,9 +39,12 @@ def architectures() -> tuple[str, ...]:
 
 
 def check_backbone(name: str) -> None:
-    """Raise InputError, with similar names, if there is no such backbone."""
-    if name not in backbones():
-        raise InputError(f"no backbone {name!r}; {did_you_mean(name, backbones())}")
+    """Raise InputError, with similar names, if there is no such backbone.
+
+    Of timm's networks only the form of the name is checked, since its list imports torch.
+    """
+    if name not in backbones() and not TIMM_NAME.fullmatch(name):
+        raise InputError(f"no backbone {name!r}; {did_you_mean(name, [*backbones(), 'timm/NAME'])}")
 
 
 def build_encoder(backbone: str, output_stride: int = 32) -> Encoder:
@@ -50,9 +54,15 @@ def build_encoder(backbone: str, output_stride: int = 32) -> Encoder:
     32; `encoder.channels` are their five widths. With `output_stride` 16 or 8 the last one or two stages are
     dilated instead of strided, so that no map is coarser than that; the state dict stays the same.
 
+    A plain vision transformer of timm gives one map, (N, C, 1, 1), for classification.
+
     Raises InputError if the backbone or the stride is unknown. What an extension's function returns is not
     checked here but by medpt.models.contract.
     """
+    if backbone.startswith(TIMM):
+        from medpt.models import timm_encoders
+
+        return timm_encoders.build(backbone.removeprefix(TIMM), output_stride)
     if backbone not in BACKBONES:
         encoder: Encoder = extensions.load("backbone", backbone, BACKBONES)(output_stride)
         return encoder
@@ -93,4 +103,10 @@ def build_segmenter(architecture: str, backbone: str, num_classes: int) -> nn.Mo
         "etnet": etnet.ETNet,
     }
     output_stride = deeplabv3plus.OUTPUT_STRIDE if architecture == "deeplabv3plus" else 32
-    return networks[architecture](build_encoder(backbone, output_stride), num_classes)
+    encoder = build_encoder(backbone, output_stride)
+    if len(encoder.channels) == 1:
+        raise InputError(
+            f"architecture: {architecture} needs maps at five strides, which {backbone}, a plain vision "
+            "transformer, does not give; use it as a classifier, or take timm/convnext_nano or the like"
+        )
+    return networks[architecture](encoder, num_classes)

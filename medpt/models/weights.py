@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from medpt.errors import InputError
+from medpt.extensions import TIMM
 from medpt.files import replacing
 from medpt.identity import stream_seed
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 ENCODER = "encoder."
 LOGITS = "logits."
+TIMM_INNER = "network."  # of timm's networks, before their own names
 COUNTER = ".num_batches_tracked"
 OPTION = "--imagenet-weights DIR"
 
@@ -40,6 +42,8 @@ _PUBLISHED = {
     "resnet18": _Published("resnet18", "resnet18-f37072fd.pth", "fc.", ""),
     "shufflenet_v2": _Published("shufflenet_v2_x1_0", "shufflenetv2_x1-5666bf0f80.pth", "fc.", ""),
     "densenet121": _Published("densenet121", "densenet121-a639ec97.pth", "classifier.", "features."),
+    "resnet50": _Published("resnet50", "resnet50-0676ba61.pth", "fc.", ""),
+    "mobilenet_v2": _Published("mobilenet_v2", "mobilenet_v2-b0353104.pth", "classifier.", "features."),
 }
 
 
@@ -192,6 +196,11 @@ def zero_counters(expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -
     if any(name.endswith(COUNTER) for name in given):
         return {}
     return {name: torch.zeros((), dtype=torch.int64) for name in counters}
+
+
+def encoder_prefix(backbone: str) -> str:
+    """Return what stands before a backbone's own names of tensors in ours."""
+    return ENCODER + (TIMM_INNER if backbone.startswith(TIMM) else "")
 
 
 def expected_tensors(backbone: str) -> dict[str, Tensor]:

@@ -10,12 +10,13 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from medpt.errors import InputError
 from medpt.files import sha256
 from medpt.identity import digest
 from medpt.models.registry import check_backbone
+from medpt.normalisation import Channels, Normalisation
 from medpt.schema import STRICT, accepts, validate, without
 from medpt.yaml_document import Document, Problem
 
@@ -81,9 +82,14 @@ class WeightsFile:
     def identity(self) -> str:
         """The digest of what determines the initialization; neither names nor paths are part of it."""
         mapping = {"strip": self.strip, "drop": self.drop, "rename": self.rename, "match": self.match}
-        normalisation = {"mean": _three(self.mean), "std": _three(self.std), "value_range": self.value_range}
         content = {"sha256": self.sha256, "channels": self.channels}
-        return digest(content | {"mapping": mapping, "normalisation": normalisation})
+        return digest(content | {"mapping": mapping, "normalisation": asdict(self.normalisation)})
+
+    @property
+    def normalisation(self) -> Normalisation:
+        """How images are scaled for these weights."""
+        mean, std = ((*numbers,) * (1 if len(numbers) == 3 else 3) for numbers in (self.mean, self.std))
+        return Normalisation(cast(Channels, mean), cast(Channels, std), self.value_range)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -197,10 +203,6 @@ def _places(data: Mapping[str, Any]) -> Iterator[Problem]:
     parts = Path(data.get("file") or "").parts
     if ".." in parts or Path(data.get("file") or "").is_absolute():
         yield ("file",), f"`file` is {data['file']!r}; a path below the folder of the YAML file is accepted"
-
-
-def _three(numbers: tuple[float, ...]) -> tuple[float, ...]:
-    return numbers if len(numbers) == 3 else numbers * 3
 
 
 def _numbers(data: Mapping[str, Any]) -> Iterator[Problem]:

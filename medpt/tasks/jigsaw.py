@@ -35,7 +35,13 @@ GREY = 0.3  # share of the puzzles without colour
 LUMA = (0.299, 0.587, 0.114)
 JITTER = 2  # grey levels up or down, for each channel of a tile
 DRAWS = 1 + 1 + 2 + 2 * TILES + 3 * TILES  # class, grey, crop, position of each tile, jitter of each channel
-SMALLEST_TILE = {"resnet18": 8, "shufflenet_v2": 8, "densenet121": 32}  # for others, the largest of these
+SMALLEST_TILE = {  # for other backbones, the largest of these
+    "resnet18": 8,
+    "shufflenet_v2": 8,
+    "densenet121": 32,
+    "resnet50": 8,
+    "mobilenet_v2": 8,
+}
 
 
 def set_up(spec: Pretrain, loaders: Sequence[Loader]) -> TrainingSetup:

@@ -15,6 +15,7 @@ from grid.options import parse_options
 from grid.plan import datasets
 from grid.space import reader
 from medpt import cli
+from medpt.models.footprint import footprint
 
 TEXT = """
 title: one source, one target
@@ -53,7 +54,7 @@ def test_the_need_is_that_of_the_arrays(tmp_path: Path) -> None:
     state = build_classifier("resnet18", 8).state_dict().values()
     tensors = sum(tensor.numel() * tensor.element_size() for tensor in state)
     assert need["results"] == pytest.approx(2 * tensors + disk_usage.SMALL * len(looked.plan.units), rel=0.02)
-    assert need["checkpoints"] == 3 * 2 * disk_usage.SEGMENTER * 1e6
+    assert need["checkpoints"] == 3 * 2 * footprint("unet", "resnet18").megabytes * 1e6
 
 
 def test_subsets_and_streamed_sets_need_less(tmp_path: Path) -> None:

@@ -15,12 +15,20 @@ from medpt.errors import InputError
 from medpt.models import encoders
 from medpt.models.registry import ARCHITECTURES, BACKBONES, build_classifier, build_encoder, build_segmenter
 
-PARAMETERS = {"resnet18": 11_176_512, "shufflenet_v2": 1_253_604, "densenet121": 6_953_856}
-HEAD = {"resnet18": 513, "shufflenet_v2": 1025, "densenet121": 1025}
+PARAMETERS = {
+    "resnet18": 11_176_512,
+    "shufflenet_v2": 1_253_604,
+    "densenet121": 6_953_856,
+    "resnet50": 23_508_032,
+    "mobilenet_v2": 2_223_872,
+}
+HEAD = {"resnet18": 513, "shufflenet_v2": 1025, "densenet121": 1025, "resnet50": 2049, "mobilenet_v2": 1281}
 CHANNELS = {
     "resnet18": (64, 64, 128, 256, 512),
     "shufflenet_v2": (24, 24, 116, 232, 1024),
     "densenet121": (64, 256, 512, 1024, 1024),
+    "resnet50": (64, 256, 512, 1024, 2048),
+    "mobilenet_v2": (16, 24, 32, 96, 1280),
 }
 
 
@@ -55,8 +63,8 @@ def test_classifiers_have_the_specified_parameter_counts(backbone: str) -> None:
 
 def torchvision_maps(backbone: str, state: dict[str, Tensor], images: Tensor) -> list[Tensor]:
     """The five taps, written out over torchvision's own network."""
-    if backbone == "resnet18":
-        net = torchvision.models.resnet18().eval()
+    if backbone.startswith("resnet"):
+        net = torchvision.models.get_model(backbone).eval()
         net.load_state_dict(state, strict=False)
         f2 = net.relu(net.bn1(net.conv1(images)))
         f4 = net.layer1(net.maxpool(f2))
@@ -71,6 +79,10 @@ def torchvision_maps(backbone: str, state: dict[str, Tensor], images: Tensor) ->
         f8 = net.stage2(f4)
         f16 = net.stage3(f8)
         return [f2, f4, f8, f16, net.conv5(net.stage4(f16))]
+    if backbone == "mobilenet_v2":
+        layers = torchvision.models.mobilenet_v2().features.eval()
+        layers.load_state_dict(state)
+        return [layers[:end](images) for end in (2, 4, 7, 14, 19)]
     net = torchvision.models.densenet121().features.eval()
     net.load_state_dict(state)
     f2 = net.relu0(net.norm0(net.conv0(images)))
@@ -96,6 +108,8 @@ STAGES = {
     "resnet18": {2: "layer4", 3: "layer3"},
     "shufflenet_v2": {2: "stage4", 3: "stage3"},
     "densenet121": {2: "denseblock4", 3: "denseblock3"},
+    "resnet50": {2: "layer4", 3: "layer3"},
+    "mobilenet_v2": {2: "14 15 16 17", 3: "7 8 9 10 11 12 13"},
 }
 
 
@@ -112,7 +126,8 @@ def test_output_stride_dilates_the_last_stages_and_keeps_the_state_dict(
     plain, dilated = build_encoder(backbone), build_encoder(backbone, output_stride)
     assert dilated.load_state_dict(plain.state_dict(), strict=True)
     last, before = STAGES[backbone][2], STAGES[backbone][3]
-    rates = {last: 2} if output_stride == 16 else {before: 2, last: 4}
+    rates = dict.fromkeys(last.split(), 2 if output_stride == 16 else 4)
+    rates |= {} if output_stride == 16 else dict.fromkeys(before.split(), 2)
     ours = geometry(dilated)
     for name, (kernel, stride, dilation, padding) in geometry(plain).items():
         rate = rates.get(name.split(".")[0])
@@ -164,7 +179,7 @@ def test_encoder_weights_of_a_seed_are_the_same_under_the_classifier(backbone: s
 def test_unknown_names_are_refused_with_the_known_ones() -> None:
     with pytest.raises(InputError, match="backbone: no 'resnet81'; did you mean resnet18"):
         build_encoder("resnet81")
-    with pytest.raises(InputError, match="backbone: no 'vgg'; known: resnet18, shufflenet_v2, densenet121"):
+    with pytest.raises(InputError, match="backbone: no 'vgg'; known: resnet18, shufflenet_v2, densenet121, "):
         build_classifier("vgg", 2)
     with pytest.raises(InputError, match="architecture: no 'Unets'; did you mean unet"):
         build_segmenter("Unets", "resnet18", 2)
@@ -181,7 +196,8 @@ def test_registry_knows_names_without_torch() -> None:
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     names, torch_was_imported = run.stdout.splitlines()
     files = "resnet18-f37072fd.pth shufflenetv2_x1-5666bf0f80.pth densenet121-a639ec97.pth"
-    assert names == f"{files} unet deeplabv3plus cenet hynet etnet"
+    more = "resnet50-0676ba61.pth mobilenet_v2-b0353104.pth"
+    assert names == f"{files} {more} unet deeplabv3plus cenet hynet etnet"
     assert torch_was_imported == "False"
     assert tuple(encoders._ENCODERS) == BACKBONES
 

@@ -8,6 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from medpt.losses import balanced_cross_entropy, class_weights
 from medpt.models.cenet import SMALLEST, DenseAtrous, MultiKernelPool
+from medpt.models.footprint import footprint
 from medpt.models.registry import ARCHITECTURES, BACKBONES, build_segmenter
 
 # (parameters C=1, parameters C=2, decoder parameters C=2, GMAC at 256×256 with C=2)
@@ -27,6 +28,16 @@ TABLE = {
     ("densenet121", "cenet"): (38_779_189, 38_779_478, 31_825_622, 8.6),
     ("densenet121", "hynet"): (8_240_193, 8_240_258, 1_286_402, 11.2),
     ("densenet121", "etnet"): (7_823_106, 7_823_235, 869_379, 4.6),
+    ("resnet50", "unet"): (32_521_105, 32_521_250, 9_013_218, 10.6),
+    ("resnet50", "deeplabv3plus"): (40_347_041, 40_347_298, 16_839_266, 17.3),
+    ("resnet50", "cenet"): (146_245_109, 146_245_398, 122_737_366, 18.3),
+    ("resnet50", "hynet"): (24_859_905, 24_859_970, 1_351_938, 12.8),
+    ("resnet50", "etnet"): (24_650_690, 24_650_819, 1_142_787, 6.3),
+    ("mobilenet_v2", "unet"): (6_628_945, 6_629_090, 4_405_218, 3.4),
+    ("mobilenet_v2", "deeplabv3plus"): (13_350_113, 13_350_370, 11_126_498, 8.4),
+    ("mobilenet_v2", "cenet"): (49_531_093, 49_531_382, 47_307_510, 5.8),
+    ("mobilenet_v2", "hynet"): (3_418_561, 3_418_626, 1_194_754, 7.7),
+    ("mobilenet_v2", "etnet"): (2_784_010, 2_784_139, 560_267, 1.0),
 }
 
 
@@ -59,6 +70,7 @@ def test_segmenters_have_the_specified_counts_costs_and_sizes(backbone: str, arc
         with FlopCounterMode(display=False) as counter:
             model(torch.empty(1, 3, 256, 256))
         assert counter.get_total_flops() / 2e9 == pytest.approx(gmac, abs=0.06)  # the table has one decimal
+        assert footprint(architecture, backbone).gmacs == pytest.approx(gmac, abs=0.06)
         for side in (256, 320):
             logits, *edges = outputs(model, torch.empty(2, 3, side, side))
             assert logits.shape == (2, 2, side, side)

@@ -20,6 +20,8 @@ TORCHVISION = {
     "resnet18": torchvision.models.resnet18,
     "shufflenet_v2": torchvision.models.shufflenet_v2_x1_0,
     "densenet121": torchvision.models.densenet121,
+    "resnet50": torchvision.models.resnet50,
+    "mobilenet_v2": torchvision.models.mobilenet_v2,
 }
 
 
@@ -139,7 +141,8 @@ def test_published_weights_give_the_logits_of_torchvision(backbone: str, suffix:
         weights.save(file, theirs.state_dict())
     ours = build_classifier(backbone, 7).eval()
     weights.transfer_encoder(ours, weights.published(backbone, file))
-    head = theirs.classifier if backbone == "densenet121" else theirs.fc
+    head = theirs.fc if hasattr(theirs, "fc") else theirs.classifier
+    head = head[1] if isinstance(head, nn.Sequential) else head  # after a dropout
     ours.get_submodule("logits").load_state_dict(head.state_dict())
     images = torch.rand(2, 3, 64, 64)
     with torch.inference_mode():
