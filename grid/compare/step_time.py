@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable
 from functools import cache
 
-from grid.plan.cost import GFLOPS, gmacs
+from grid.plan.cost import GFLOPS
+from medpt.models.footprint import footprint
 from medpt.protocol import TrainingProtocol
 from medpt.specs import CLASSIFIER
 
@@ -22,9 +23,8 @@ def step_seconds(architecture: str, backbone: str, *, on_gpu: bool) -> Callable[
 
 def computed(architecture: str, backbone: str, size: int, device: str) -> float:
     """Return the seconds that the arithmetic of grid.plan.cost gives a step."""
-    return (
-        6 * gmacs(architecture, backbone) * (size / 256) ** 2 * TrainingProtocol().batch_size / GFLOPS[device]
-    )
+    gmacs = footprint(architecture, backbone).gmacs
+    return 6 * gmacs * (size / 256) ** 2 * TrainingProtocol().batch_size / GFLOPS[device]
 
 
 @cache

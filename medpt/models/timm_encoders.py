@@ -81,8 +81,9 @@ def _network(name: str, options: dict[str, int]) -> Any:
     if not timm.is_model(name):
         raise InputError(f"backbone: timm has no {name!r}; {did_you_mean(name, timm.list_models())[:200]}")
     for more in (ANY_SIZE, {}):
+        arguments: dict[str, Any] = {"pretrained": False, "num_classes": 0, **options, **more}
         try:
-            network = timm.create_model(name, pretrained=False, num_classes=0, **options, **more)
+            network = timm.create_model(name, **arguments)
         except TypeError:  # an option that this network does not have
             continue
         return network
