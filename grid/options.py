@@ -62,6 +62,7 @@ class RunOptions:
     flush: bool = False
     verify: bool = False  # read all files of finished units, not only those that changed
     clean: bool = False  # remove what no plan needs; run nothing
+    tune: bool = True  # choose the settings of a training step by a trial
     yes: bool = False  # `clean` asks nothing
     command: str = ""  # to repeat this run; passwords are hidden
 
@@ -113,7 +114,9 @@ def run_parser(module: str, description: str) -> argparse.ArgumentParser:
     parser = command_parser(module, description)
     _add_what(parser.add_argument_group("what to run"))
     add_where_arguments(parser.add_argument_group("where data and results are"))
-    add_machine_arguments(parser.add_argument_group("what the run may use"))
+    machines = parser.add_argument_group("what the run may use")
+    add_machine_arguments(machines)
+    add_tune_argument(machines)
     _add_faults(parser.add_argument_group("how it recovers from faults"))
     return parser
 
@@ -252,6 +255,16 @@ def add_machine_arguments(group: argparse._ActionsContainer) -> None:
         type=argument(whole_number),
         metavar="N",
         help="GPUs to use, likewise; 0 trains on CPUs (default: all there are)",
+    )
+
+
+def add_tune_argument(group: argparse._ActionsContainer) -> None:
+    """Add --no-tune."""
+    group.add_argument(
+        "--no-tune",
+        dest="tune",
+        action="store_false",
+        help="do not choose the memory layout and the Adam of long trainings by a short trial",
     )
 
 

@@ -1,8 +1,9 @@
 """The training loop: Adam, early stopping on a validation set, and checkpoints from which a run resumes.
 
-Equal seeds give equal weights and histories, bit for bit on the CPU with a fixed number of threads, however
-often the run is killed and resumed. The model ends with its best weights. A loss or metric that is not finite
-ends the run at once. Choosing data, counting class weights and testing are done elsewhere.
+Equal seeds give equal weights and histories, bit for bit on one type of CPU with a fixed number of threads
+and equal settings of the step, which checkpoints record, however often the run is killed and resumed. The
+model ends with its best weights. A loss or metric that is not finite ends the run at once. Choosing data,
+counting class weights and testing are done elsewhere.
 
 Every step seeds the generators anew, so that checkpoints need not contain their states.
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from medpt.errors import DivergedError, InputError
 from medpt.identity import stream_seed
 from medpt.normalisation import IMAGENET, Normalisation
 from medpt.protocol import TrainingProtocol
-from medpt.tasks.base import Task, TrainingSetup
+from medpt.tasks.base import StepSettings, Task, TrainingSetup
 
 if TYPE_CHECKING:
     from medpt.data.arrays import BatchSource
@@ -45,6 +46,7 @@ class TrainingResult:
     best_step: int
     best: float
     history: list[MetricsRow]
+    settings: StepSettings = field(default_factory=StepSettings)
 
 
 @dataclass(frozen=True)
@@ -92,8 +94,10 @@ def fit(
     """
     if len(setup.train_rows) == 0:
         raise InputError("no training images are left after the validation set was cut off")
-    state = TrainingState.start(setup, protocol, torch.device(device))
-    if saved := checkpoints and checkpoints.newest():
+    saved = checkpoints and checkpoints.newest()
+    settings = recorded_settings(saved[1]) if saved else setup.settings
+    state = TrainingState.start(replace(setup, settings=settings), protocol, torch.device(device))
+    if saved:
         state.restore(*saved)
     for row in state.history:
         on_metrics(row)
@@ -121,6 +125,7 @@ class TrainingState:
     setup: TrainingSetup
     protocol: TrainingProtocol
     device: torch.device
+    settings: StepSettings
     optimiser: torch.optim.Optimizer
     loss_sum: Tensor  # since the last evaluation
     unchecked: list[Tensor] = field(default_factory=list)  # losses that may not be finite
@@ -132,13 +137,14 @@ class TrainingState:
     @classmethod
     def start(cls, setup: TrainingSetup, protocol: TrainingProtocol, device: torch.device) -> TrainingState:
         """Move the model to the device and return the state before the first step."""
-        on_cuda, model = device.type == "cuda", setup.model
-        model.to(device).to(memory_format=torch.channels_last if on_cuda else torch.preserve_format).train()
+        settings, model = setup.settings or StepSettings.usual(device.type), setup.model
+        layout = torch.channels_last if settings.channels_last else torch.preserve_format
+        model.to(device).to(memory_format=layout).train()
         if protocol.precision == "bf16":
             use_bfloat16(model, device)
-        optimiser = torch.optim.Adam(model.parameters(), lr=protocol.learning_rate, fused=on_cuda)
+        optimiser = torch.optim.Adam(model.parameters(), lr=protocol.learning_rate, fused=settings.fused)
         loss_sum = torch.zeros((), dtype=torch.float64, device=device)
-        return cls(setup, protocol, device, optimiser, loss_sum)
+        return cls(setup, protocol, device, settings, optimiser, loss_sum)
 
     @property
     def finished(self) -> bool:
@@ -202,10 +208,10 @@ class TrainingState:
     def conclude(self) -> TrainingResult:
         """Load the best weights into the model; without validation the last ones stay."""
         if not self.best:
-            return TrainingResult(self.step, self.step, math.nan, self.history)
+            return TrainingResult(self.step, self.step, math.nan, self.history, self.settings)
         self.setup.model.load_state_dict(self.best)
         best = self.stopping.best if self.setup.task.higher_is_better else -self.stopping.best
-        return TrainingResult(self.step, self.stopping.best_step, best, self.history)
+        return TrainingResult(self.step, self.stopping.best_step, best, self.history, self.settings)
 
     def snapshot(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Return the tensors and the JSON that `restore` needs."""
@@ -215,20 +221,27 @@ class TrainingState:
         tensors |= {f"best/{name}": tensor for name, tensor in self.best.items()}
         for number, moments in self.optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser/{number}/{name}": tensor for name, tensor in moments.items()}
-        return tensors, {"step": self.step, "history": self.history}
+        return tensors, {"step": self.step, "history": self.history, "settings": asdict(self.settings)}
 
     def restore(self, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
         """Load what `snapshot` returned."""
         self.setup.model.load_state_dict(_under("model/", tensors))
         self.best = {name: tensor.to(self.device) for name, tensor in _under("best/", tensors).items()}
         self.loss_sum = tensors["loss_sum"].to(self.device)
+        weights = list(self.setup.model.parameters())
         moments: dict[int, dict[str, Tensor]] = {}
         for name, tensor in _under("optimiser/", tensors).items():
             number, moment = name.split("/")
-            moments.setdefault(int(number), {})[moment] = tensor
+            like = weights[int(number)] if tensor.ndim else tensor  # a checkpoint lost the memory layout
+            moments.setdefault(int(number), {})[moment] = torch.empty_like(like).copy_(tensor)
         self.optimiser.load_state_dict(self.optimiser.state_dict() | {"state": moments})
         self.step, self.history = meta["step"], meta["history"]
         self.stopping = EarlyStopping.replay(self.history, self.setup.task, self.protocol.improvement)
+
+
+def recorded_settings(meta: dict[str, Any]) -> StepSettings | None:
+    """Return the settings that a checkpoint was trained with; None of one that is older than they are."""
+    return StepSettings(**meta["settings"]) if "settings" in meta else None
 
 
 def use_bfloat16(model: nn.Module, device: torch.device) -> None:

@@ -1,12 +1,14 @@
 """The inputs of a unit, from the store and the caches of its node; and the device that it runs on."""
 
 import json
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from socket import gethostname
 from typing import TYPE_CHECKING
 
+from grid.cluster.cpus import cpu_name
 from grid.execution.allocation import usable_share
 from grid.options import RunOptions
 from grid.store.store import Store
@@ -42,6 +44,13 @@ class StoreInputs:
     def cache(self, digest: str) -> Path:
         """Return where this node keeps the arrays of prepared data."""
         return self.options.cache_folder(self.store) / digest
+
+    @property
+    def settings_cache(self) -> Path | None:
+        """Where this node keeps the settings of training steps, by type of CPU; None: nothing is chosen."""
+        name = re.sub(r"\W+", "-", cpu_name()).lower()
+        folder = self.options.cache_folder(self.store) / "step-settings"
+        return folder / f"{name}.json" if self.options.tune else None
 
     def loader(self, digest: str) -> "Loader":
         """Open prepared images. If they are damaged, mark the unit that prepared them as suspect."""

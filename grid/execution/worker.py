@@ -120,27 +120,30 @@ def _attempt(unit: Unit, store: Store, options: RunOptions, gpu_share: float, le
         reset_peaks()
         with store.synced(unit.digest):
             inputs = StoreInputs(store, options, unit.needs, open_device(gpu_share))
-            metrics = _run(unit, inputs, folder)
+            metrics, settings = _run(unit, inputs, folder)
         marker = marker_of(unit, metrics, started, lease.attempt)
         share = {"gpus": gpu_share} if gpu_share else {}
-        store.publish(unit.digest, folder, replace(marker, peak=measure_peaks() | share))
+        store.publish(unit.digest, folder, replace(marker, peak=measure_peaks() | share | settings))
     finally:
         files.remove(folder)
         _give_memory_back()
 
 
-def _run(unit: Unit, inputs: StoreInputs, folder: Path) -> dict[str, float]:
-    store = inputs.store
+def _run(unit: Unit, inputs: StoreInputs, folder: Path) -> tuple[dict[str, float], dict[str, str]]:
+    """Run the unit and return its metrics and, of a training, the settings of its steps."""
+    store, settings = inputs.store, dict[str, str]()
     job = Job(
         folder=folder,
         checkpoints=store.checkpoints(unit.digest),
         device=inputs.device,
         checkpoint_seconds=inputs.options.checkpoint_seconds,
         on_metrics=append_metrics(store.live(unit.digest)),
+        settings_cache=inputs.settings_cache,
+        on_settings=lambda chosen: settings.update(step=str(chosen)),
     )
     if isinstance(unit.spec, Pretrain) and unit.spec.guards:
-        return leak_guard.pretrain_guarded(unit.spec, inputs, job)
-    return run_unit(unit.spec, inputs, job)
+        return leak_guard.pretrain_guarded(unit.spec, inputs, job), settings
+    return run_unit(unit.spec, inputs, job), settings
 
 
 def _give_memory_back() -> None:

@@ -46,10 +46,13 @@ def sample(units: Sequence[Unit], share: float, seed: int) -> list[Unit]:
 
 def is_same_machine(claimed: StagedUnit, recomputed: Marker, versions: Mapping[str, str]) -> bool:
     """Whether a result has to be equal to the last bit."""
-    cpus = [peak.get("cpu") for peak in (claimed.unit.peak, recomputed.peak)]
+    cpus, steps = (
+        [peak.get(key) for peak in (claimed.unit.peak, recomputed.peak)] for key in ("cpu", "step")
+    )
     on_gpu = "device" in claimed.unit.peak or "device" in recomputed.peak
     same_versions = all(claimed.batch.versions.get(name) == versions.get(name) for name in DECIDING)
-    return cpus[0] is not None and cpus[0] == cpus[1] and not on_gpu and same_versions
+    same_cpus = cpus[0] is not None and cpus[0] == cpus[1] and steps[0] == steps[1]
+    return same_cpus and not on_gpu and same_versions
 
 
 def differences(

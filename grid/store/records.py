@@ -37,8 +37,10 @@ class Marker:
     """The result of a finished unit: done/<digest>.json.
 
     `artifacts` gives the SHA-256 of each artifact; `files` gives bytes and time of the last change (ns) of
-    every file of the unit. `is_verified` tells whether the document had a checksum, which it then matched.
-    `origin` is None of a unit that was computed here.
+    every file of the unit. `peak` has the memory that it took and what computed it: the type of the CPU, the
+    GPU and, of a training, the settings of its steps (medpt.tasks.base.StepSettings). `is_verified` tells
+    whether the document had a checksum, which it then matched. `origin` is None of a unit that was computed
+    here.
     Markers of version 0.3.1 have neither `files` nor a checksum.
     """
 

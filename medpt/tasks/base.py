@@ -5,7 +5,7 @@ Networks run in the protocol's precision; losses and metrics are always computed
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -42,12 +42,31 @@ class Task(Protocol):
 
 
 @dataclass(frozen=True)
+class StepSettings:
+    """How a training step is computed where its meaning stays: results differ by rounding only.
+
+    `channels_last`: the memory layout of weights and images. `fused`: Adam in one kernel.
+    """
+
+    channels_last: bool = False
+    fused: bool = False
+
+    @classmethod
+    def usual(cls, device_type: str) -> "StepSettings":
+        """Return the settings that no trial chose, for "cpu" or "cuda"."""
+        return cls(channels_last=device_type == "cuda", fused=device_type == "cuda")
+
+    def __str__(self) -> str:
+        return ", ".join(name for name, chosen in asdict(self).items() if chosen) or "plain"
+
+
+@dataclass(frozen=True)
 class TrainingSetup:
     """A network, its task and its data, ready for `medpt.train.fit`.
 
     `record` is JSON on how they were made (class weights, sizes). `figures` are numbers known before training
     that the result is compared with, such as the accuracy of guessing. `normalisation` is that of the weights
-    from which the network starts.
+    from which the network starts. `settings` are those of a step; None: the usual ones of the device.
     """
 
     model: nn.Module
@@ -58,6 +77,7 @@ class TrainingSetup:
     record: dict[str, Any] = field(default_factory=dict)
     figures: dict[str, float] = field(default_factory=dict)
     normalisation: Normalisation = IMAGENET
+    settings: StepSettings | None = None
 
 
 def forward(model: nn.Module, images: Tensor) -> list[Tensor]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from medpt.data.arrays import Loader
     from medpt.survival.cohort import Cohort
+    from medpt.tasks.base import StepSettings
 
 Weights = Mapping[str, "Tensor"]  # a state dict; the encoder's tensors are `encoder.*`
 
@@ -67,7 +68,8 @@ class Job:
     """Where a unit writes its files and checkpoints, and how it runs.
 
     Training resumes from the newest checkpoint; whoever records the result removes the checkpoints.
-    `on_metrics` is called with each row of the training history, after a resumption also with earlier ones.
+    `on_metrics` is called with each row of the training history, after a resumption also with earlier ones,
+    and `on_settings` at the end of a training with the settings of its steps.
     """
 
     folder: Path
@@ -75,6 +77,8 @@ class Job:
     device: str = "cpu"
     checkpoint_seconds: float = 30.0
     on_metrics: Callable[[dict[str, float]], object] = lambda row: None
+    settings_cache: Path | None = None  # of training steps; None: the usual settings, without a trial
+    on_settings: Callable[["StepSettings"], object] = lambda settings: None
 
 
 def run_unit(spec: UnitSpec, inputs: Inputs, job: Job) -> dict[str, float]:

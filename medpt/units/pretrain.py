@@ -5,6 +5,9 @@ are equal for equal seeds and contain no times. The source's own test set is not
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
 
 from medpt import extensions
 from medpt.checkpoint import Checkpoints
@@ -13,6 +16,7 @@ from medpt.errors import InputError
 from medpt.files import write_json
 from medpt.models import contract, weights
 from medpt.specs import SUPERVISED, Finetune, Pretrain
+from medpt.step_settings import choose_settings
 from medpt.tasks import collection, context, jigsaw, supervised
 from medpt.tasks.base import TrainingSetup
 from medpt.train import TrainingResult, fit, summary
@@ -43,16 +47,27 @@ def run(spec: Pretrain, inputs: Inputs, job: Job) -> dict[str, float]:
 def train(setup: TrainingSetup, spec: Pretrain | Finetune, job: Job) -> TrainingResult:
     """Train by the protocol of `spec`, from the job's newest checkpoint, and write history and record."""
     result = fit(
-        setup,
+        with_settings(setup, spec, job),
         spec.protocol,
         spec.seed,
         device=job.device,
         checkpoints=Checkpoints(job.checkpoints, job.checkpoint_seconds),
         on_metrics=job.on_metrics,
     )
+    job.on_settings(result.settings)
     write_json(job.folder / HISTORY, result.history)
     write_json(job.folder / RECORD, setup.record)
     return result
+
+
+def with_settings(setup: TrainingSetup, spec: Pretrain | Finetune, job: Job) -> TrainingSetup:
+    """Return the setup with the fastest settings of a step, where the job keeps some."""
+    if job.settings_cache is None:
+        return setup
+    method = spec.method if isinstance(spec, Pretrain) else SUPERVISED
+    network = f"{spec.architecture}/{spec.backbone} {method}"
+    device = torch.device(job.device)
+    return replace(setup, settings=choose_settings(setup, spec.protocol, network, device, job.settings_cache))
 
 
 def set_up(spec: Pretrain, loaders: Sequence[Loader]) -> TrainingSetup:

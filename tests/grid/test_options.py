@@ -33,6 +33,7 @@ OPTIONS = st.builds(
     limit=COUNTS,
     dry_run=st.booleans(),
     flush=st.booleans(),
+    tune=st.booleans(),
     command=st.text(),
 )
 
@@ -46,7 +47,7 @@ def test_command_line_sets_every_field() -> None:
     line = (
         "--space demo --out runs --data images --tracking-uri http://host:5000 --address auto --cpus 4 "
         "--gpus 0 --wait 5 --cache cache --cache-gb 0.5 --checkpoint-seconds 10 --lease-seconds 20 "
-        "--imagenet-weights w --filter target=DRIVE,seed=0,seed=1 --limit 3 --dry-run --flush"
+        "--imagenet-weights w --filter target=DRIVE,seed=0,seed=1 --limit 3 --dry-run --flush --no-tune"
     )
     here = Path.cwd()
     assert parse_options(line.split()) == RunOptions(
@@ -67,6 +68,7 @@ def test_command_line_sets_every_field() -> None:
         limit=3,
         dry_run=True,
         flush=True,
+        tune=False,
         command=f"python -m grid.run {line}",
     )
 
