@@ -54,6 +54,7 @@ class RunOptions:
     checkpoint_seconds: float = 30.0
     lease_seconds: float = leases.SECONDS
     imagenet_weights: Path | None = None  # a folder with torchvision's files
+    weights_files: tuple[str, ...] = ()  # descriptions of other published weights, absolute
     filters: Filters = field(default_factory=dict, hash=False)
     limit: int | None = None
     budget_seconds: float | None = None  # after which nothing runs any more; None: until all is finished
@@ -95,7 +96,8 @@ class RunOptions:
         """Return the options that `to_json` wrote."""
         paths = {name: Path(values[name]) for name in PATHS if values[name] is not None}
         filters = {key: tuple(accepted) for key, accepted in values["filters"].items()}
-        return cls(**{**values, **paths, "filters": filters})
+        files = tuple(values["weights_files"])
+        return cls(**{**values, **paths, "filters": filters, "weights_files": files})
 
 
 def parse_options(

@@ -28,12 +28,14 @@ from grid.plan import datasets
 from grid.plan.cost import CPU, GPU, data_sizes
 from grid.plan.datasets import SpaceDatasets
 from grid.plan.estimate import Estimate, estimate, record
+from grid.plan.initialization import published_weights
 from grid.plan.plan import Plan
 from grid.plan.requested_plan import build_plan, load_space
 from grid.plan.sizes import check_sizes
 from grid.plan.stored_plans import record_start
 from grid.preparation.content_recorder import ContentRecorder
 from grid.space.trials import Space
+from grid.space.weights_folders import describe_weights
 from grid.store.store import Store
 from grid.store.verification import find_withheld, verify
 from grid.tracking.client import default_uri
@@ -84,7 +86,11 @@ def run_space(options: RunOptions) -> int:
         options = replace(options, tracking_uri=options.tracking_uri or default_uri(store.root))
         store.create()
     found = datasets.find(space, options.data, store.root, write=runs)
-    options = replace(options, imagenet_weights=options.imagenet_weights or found.weights)
+    options = replace(
+        options,
+        imagenet_weights=options.imagenet_weights or found.weights,
+        weights_files=tuple(each.path for each in published_weights(space)),
+    )
     run = Run(options, space, build_plan(space, found, options), store, cli.console())
     if (options.clean or options.flush) and found.problems:  # the digests of units depend on the data
         raise InputError(found.problems)
@@ -92,6 +98,7 @@ def run_space(options: RunOptions) -> int:
         return clean(run.plan, store, options, run.console)
     if options.dry_run:
         print_plan(run.plan, store, found, options, run.console)
+        print_notes(run)
         return 0
     process_exit.exit_on_signals(outcome.resume_message("interrupted", options))
     with store.documents.in_use():
@@ -161,12 +168,12 @@ def invalidate_damaged(run: Run, diverged: set[str]) -> None:
 
 def check_units(run: Run, todo: list[str]) -> None:
     """Raise InputError where extensions or published weights that the units use cannot be loaded."""
-    from grid.execution.inputs import check_published_weights
+    from grid.execution.inputs import check_weights
     from medpt.models import contract
 
     specs = [run.plan.units[name].spec for name in todo]
     contract.check_extensions(specs, run.space.settings.size)
-    check_published_weights(specs, run.options.imagenet_weights)
+    check_weights(specs, run.options)
 
 
 def print_counts(run: Run, todo: list[str]) -> None:
@@ -178,10 +185,19 @@ def print_counts(run: Run, todo: list[str]) -> None:
     run.console.print(f"{run.plan.space}: {run.plan.title}", style="bold")
     if run.plan.selection:
         run.console.print(f"only the trials of {run.plan.selection}; others keep their results")
+    print_notes(run)
     trials = cli.count(len(run.plan.trials), "trial")
     run.console.print(f"{trials}, {cli.count(units, 'unit')}: {counts}")
     if not todo:
         run.console.print("nothing is left to do")
+
+
+def print_notes(run: Run) -> None:
+    """Print what the published weights of the space are, and which trials it does not have."""
+    for weights in published_weights(run.space):
+        run.console.print(describe_weights(weights))
+    for note in run.space.notes:
+        run.console.print(note)
 
 
 def run_units(

@@ -17,6 +17,7 @@ from medpt.unit_spec import UnitSpec
 CLASSIFIER = "classifier"
 SUPERVISED = "supervised"  # the method of a pre-training on its own labels
 NO_NETWORK = "none"  # the initialization of a model without a deep network
+PUBLISHED_WEIGHTS = "published weights"  # the initialization of weights that a YAML file describes
 HANDCRAFTED = "handcrafted"  # stands where the backbone does, for features without a network
 
 
@@ -87,8 +88,8 @@ class Finetune(UnitSpec):
     verb = "fine-tuning"
     omitted_when_none = ("metric", "normalisation", "evaluate_by")
 
-    initialization: str  # as in the tables: "random", "imagenet*", "CheXpert-20k", ...
-    weights: str | None  # digest of a Pretrain, sha256 of published weights, or None for random
+    initialization: str  # as in the tables: "random", "imagenet*", "CheXpert-20k", ...; or PUBLISHED_WEIGHTS
+    weights: str | None  # digest of a Pretrain, sha256 or identity of published weights, None for random
     dataset: str
     data: str  # digest of Prepare
     backbone: str

@@ -12,6 +12,7 @@ from pathlib import Path
 from grid.plan.datasets import torchvision_downloads
 from grid.space.factors import Factors
 from grid.space.trials import IMAGENET, RANDOM, SELF_SUPERVISED, UNTRAINED, self_supervised
+from grid.space.weights_folders import WeightsFolders
 from medpt.data.card import DatasetCard
 from medpt.data.catalog import card, names
 from medpt.data.dataset_collections import COLLECTIONS
@@ -79,7 +80,9 @@ def _wanted(
     wanted: Sequence[str], cards: Mapping[str, DatasetCard], weights: Path | None, backbone: str
 ) -> list[Source]:
     problems: list[str] = []
-    factors = Factors(lambda path, text: problems.append(f"--sources: {text}"), cards, sound=True)
+    factors = Factors(
+        lambda path, text: problems.append(f"--sources: {text}"), cards, WeightsFolders(()), sound=True
+    )
     found = {RANDOM: Source(RANDOM, "the baseline of every gain")}
     for text in wanted:
         known = len(problems)

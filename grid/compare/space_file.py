@@ -81,7 +81,7 @@ def existing(folder: Path, home: Path, data: Path | None) -> Space | None:
     path = folder / SPACE
     if not path.is_file():
         return None
-    space = reader.load(str(path), user_cards(data))
+    space = reader.load(str(path), user_cards(data), data)
     targets = sorted({trial.target for trial in space.trials})
     folders = {space.settings.of(name).folder for name in targets}
     if folders != {str(home)}:

@@ -18,7 +18,7 @@ from grid.doctor import checks, disk_usage, machine
 from grid.doctor.checks import Finding
 from grid.options import RunOptions, parse_options
 from grid.plan import datasets as plan_datasets
-from grid.plan.initialization import space_datasets
+from grid.plan.initialization import published_weights, space_datasets
 from grid.plan.plan import Plan
 from grid.plan.planner import build_plan
 from grid.space import reader
@@ -27,6 +27,7 @@ from grid.space.trials import Space
 from grid.store.backends import is_url
 from medpt import cli
 from medpt.data.locate import user_cards
+from medpt.errors import InputError
 from medpt.models.weights import OPTION, published_name
 
 DESCRIPTION = "Check that everything is there for the run of these arguments; say what to do where it is not."
@@ -84,7 +85,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def check_run(options: RunOptions) -> int:
     """Run all checks for the run of `options`; return the exit code."""
-    space = reader.load(options.space, user_cards(options.data))
+    space = reader.load(options.space, user_cards(options.data), options.data)
     space = select_trials(space, options.filters, options.limit)
     return print_findings(checks_of(PlannedRun(options, space)), cli.console())
 
@@ -111,6 +112,7 @@ def checks_of(run: PlannedRun) -> dict[str, Check]:
         "packages": checks.packages,
         "datasets": partial(check_datasets, run),
         "weights": partial(check_weights, run),
+        "published": partial(check_published_weights, run),
         "out": partial(checks.bucket, run.store) if in_bucket else partial(checks.writable, out),
         "disk": lambda: checks.space(out, run.disk_usage()),
         "tracker": partial(checks.tracker, options.tracking_uri or _default_tracker(out)),
@@ -170,6 +172,24 @@ def check_weights(run: PlannedRun) -> Finding:
         names = ", ".join(missing)
         return Finding(False, f"not in {folder}: {names}: each process would download them; {OPTION}")
     return Finding(True, f"{len(backbones)} in {folder}")
+
+
+def check_published_weights(run: PlannedRun) -> Finding:
+    """Check that the files of published weights are the described ones and fit their backbones."""
+    from medpt.models.weights_file import load_encoder_state
+
+    found = published_weights(run.space)
+    problems: list[str] = []
+    for weights in found:
+        try:
+            load_encoder_state(weights)
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        return Finding(False, "\n".join(["", *(f"       {problem}" for problem in problems)]))
+    if not found:
+        return Finding(True, "no trial starts from weights that a file describes")
+    return Finding(True, f"{len(found)} complete: {', '.join(each.name for each in found)}")
 
 
 if __name__ == "__main__":

@@ -2,11 +2,12 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from socket import gethostname
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from grid.cluster.cpus import cpu_name
 from grid.execution.allocation import usable_share
@@ -16,7 +17,8 @@ from medpt.data.leakage import FilteredLoader, Leak, without_leaks
 from medpt.errors import InputError
 from medpt.models import weights
 from medpt.models.weights import published_name
-from medpt.specs import Finetune, UnitSpec
+from medpt.models.weights_file import WeightsFile, load_encoder_state, read_weights_file
+from medpt.specs import PUBLISHED_WEIGHTS, UnitSpec
 from medpt.units.base import StartingSpec, Weights
 
 if TYPE_CHECKING:
@@ -86,6 +88,8 @@ class StoreInputs:
             return None
         if spec.weights in self.needs:
             return weights.load(self.store.artifact(spec.weights, "best.safetensors"))
+        if spec.initialization == PUBLISHED_WEIGHTS:
+            return _load_described(spec.weights, self.options)
         file = weights_file(self.options.imagenet_weights, spec.backbone)
         return weights.published(spec.backbone, file)
 
@@ -100,17 +104,39 @@ def weights_file(folder: Path | None, backbone: str) -> Path | None:
     return folder / published_name(backbone) if folder else None
 
 
-def check_published_weights(specs: Iterable[UnitSpec], folder: Path | None) -> None:
-    """Raise InputError for each backbone whose published weights units start from and cannot be loaded."""
-    tuned = [spec for spec in specs if isinstance(spec, Finetune)]
+def _load_described(identity: str, options: RunOptions) -> Weights:
+    return load_encoder_state(find_weights(identity, options))
+
+
+def find_weights(identity: str, options: RunOptions) -> WeightsFile:
+    """Return the description of published weights. Raises InputError if a run's files have none of these."""
+    described = map(read_weights_file, map(Path, options.weights_files))
+    found = next((each for each in described if each.identity == identity), None)
+    if found is None:
+        files = ", ".join(options.weights_files) or "no file"
+        raise InputError(f"the weights {identity[:8]} are described by {files} no more; run the space again")
+    return found
+
+
+def check_weights(specs: Iterable[UnitSpec], options: RunOptions) -> None:
+    """Raise InputError for all published weights that units start from and that cannot be loaded."""
     problems = []
-    for backbone in sorted({spec.backbone for spec in tuned if spec.initialization == "imagenet*"}):
+    for load in _published_weights([spec for spec in specs if getattr(spec, "weights", None)], options):
         try:
-            weights.published(backbone, weights_file(folder, backbone))
+            load()
         except InputError as error:
             problems += error.problems
     if problems:
         raise InputError(problems)
+
+
+def _published_weights(specs: Sequence[Any], options: RunOptions) -> Iterator[Callable[[], object]]:
+    """Yield what loads the weights of each backbone of torchvision, and of each description."""
+    folder = options.imagenet_weights
+    for backbone in sorted({spec.backbone for spec in specs if spec.initialization == "imagenet*"}):
+        yield partial(weights.published, backbone, weights_file(folder, backbone))
+    for identity in dict.fromkeys(s.weights for s in specs if s.initialization == PUBLISHED_WEIGHTS):
+        yield partial(_load_described, identity, options)
 
 
 def append_metrics(path: Path) -> Callable[[dict[str, float]], None]:

@@ -45,12 +45,13 @@ def _probe(planner: "Planner", trial: Trial) -> str:
     request = trial_request(trial)
     data = planner.add_target(request)
     spec = Probe(
-        initialization=trial.label,
+        initialization=request.spec_name,
         weights=planner.guarded_weights(request, data),
         dataset=trial.target,
         data=data,
         backbone=trial.backbone,
         extensions=extensions.versions(backbone=trial.backbone),
+        normalisation=request.normalisation,
     )
     return planner.add(spec, f"{request.label}, frozen → {request.numbered_target} · {trial.backbone}")
 

@@ -5,8 +5,10 @@ from dataclasses import dataclass, field, replace
 from grid.space.sources import source_architecture, source_datasets
 from grid.space.trials import Analysis, Settings, Space, Trial, initialization_label, self_supervised
 from medpt.data import optic_disc
+from medpt.models.weights_file import WeightsFile
+from medpt.normalisation import Normalisation
 from medpt.protocol import SELF_SUPERVISED_METHODS, TrainingProtocol, self_supervised_protocol
-from medpt.specs import CLASSIFIER, SUPERVISED
+from medpt.specs import CLASSIFIER, PUBLISHED_WEIGHTS, SUPERVISED
 
 
 @dataclass(frozen=True)
@@ -41,11 +43,26 @@ class PretrainRequest:
 
     @property
     def datasets(self) -> tuple[str, ...]:
-        return source_datasets(self.initialization, self.target)
+        return source_datasets(self.initialization, self.target, self.settings)
 
     @property
     def source_architecture(self) -> str:
         return source_architecture(self.initialization, self.architecture, self.settings)
+
+    @property
+    def published(self) -> WeightsFile | None:
+        """The published weights that it names; None for `imagenet*`, whose files --imagenet-weights has."""
+        return self.settings.weights.get(self.initialization)
+
+    @property
+    def spec_name(self) -> str:
+        """The initialization in specifications: results of published weights do not depend on their name."""
+        return PUBLISHED_WEIGHTS if self.published else self.label
+
+    @property
+    def normalisation(self) -> Normalisation | None:
+        """The normalisation in specifications: None for ImageNet's."""
+        return self.published.normalisation.unless_default if self.published else None
 
     @property
     def method(self) -> str:
@@ -77,6 +94,12 @@ def requests(space: Space) -> list[PretrainRequest]:
     """Return the requests of all trials and analyses of a space."""
     asked = [request for analysis in space.analyses for request in analysis_requests(analysis)]
     return [*map(trial_request, space.trials), *asked]
+
+
+def published_weights(space: Space) -> tuple[WeightsFile, ...]:
+    """Return the published weights that a space starts from; included spaces may use one name for several."""
+    named = [each.published for each in requests(space) if each.published]
+    return tuple({(each.name, each.identity): each for each in named}.values())
 
 
 def detector_request(settings: Settings) -> PretrainRequest:

@@ -12,6 +12,7 @@ from grid.store.records import Marker
 from medpt import identity
 from medpt.data.card import DatasetCard
 from medpt.data.preprocess import output_size
+from medpt.models.weights_file import WeightsFile
 from medpt.specs import SPECS, Prepare, UnitSpec
 
 
@@ -54,7 +55,7 @@ class Plan:
     analysis with those of its units. `protocols` gives the settings of each hash that trials have.
     `selection` is "" or says which trials of the space were selected, such as `--filter seed=1`. `cards` are
     those of the users' datasets that it reads. `partial` has the number of images of each built-in dataset of
-    which the run had a part. `controls` are the digests of the units that grid/plan/controls.py plans.
+    which the run had a part. `weights` are the published weights that it starts from, without their folder. `controls` are the digests of the units that grid/plan/controls.py plans.
     """
 
     space: str
@@ -67,6 +68,7 @@ class Plan:
     cards: Mapping[str, DatasetCard] = field(default_factory=dict)
     partial: Mapping[str, int] = field(default_factory=dict)
     controls: tuple[str, ...] = ()
+    weights: tuple[WeightsFile, ...] = ()
 
     @cached_property
     def digest(self) -> str:
@@ -83,6 +85,11 @@ class Plan:
         analyses = {name for _, names in self.analyses for name in names}
         return {name for _, name in self.trials} | analyses | set(self.controls)
 
+    def initialization_of(self, spec: UnitSpec) -> str:
+        """Return the initialization of a unit as the tables write it: the name of its published weights."""
+        names = {each.identity: each.name for each in self.weights}
+        return names.get(getattr(spec, "weights", None) or "", getattr(spec, "initialization", ""))
+
     def counts(self) -> Counter[str]:
         return Counter(unit.kind for unit in self.units.values())
 
@@ -98,6 +105,7 @@ class Plan:
             **({"controls": self.controls} if self.controls else {}),
             **({"cards": {name: card.to_json() for name, card in self.cards.items()}} if self.cards else {}),
             **({"partial": self.partial} if self.partial else {}),
+            **({"weights": [each.to_json() for each in self.weights]} if self.weights else {}),
         }
 
     @classmethod
@@ -116,6 +124,7 @@ class Plan:
             cards={name: DatasetCard.from_json(card) for name, card in values.get("cards", {}).items()},
             partial=values.get("partial", {}),
             controls=tuple(values.get("controls", ())),
+            weights=tuple(map(WeightsFile.from_json, values.get("weights", ()))),
         )
 
 
@@ -143,6 +152,7 @@ def merge(plans: Sequence[Plan]) -> Plan:
         cards={name: card for plan in plans for name, card in plan.cards.items()},
         partial={name: images for plan in plans for name, images in plan.partial.items()},
         controls=tuple(dict.fromkeys(name for plan in plans for name in plan.controls)),
+        weights=tuple({(w.name, w.identity): w for plan in plans for w in plan.weights}.values()),
         selection="" if not all(plan.selection for plan in plans) else plans[-1].selection,
     )
     return replace(merged, units=_needed(merged))

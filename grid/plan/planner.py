@@ -5,6 +5,7 @@ Nothing heavy is imported here: a plan of a thousand trials is made in well unde
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from grid.plan.controls import add_controls, add_probes
@@ -13,6 +14,7 @@ from grid.plan.initialization import (
     PretrainRequest,
     analysis_requests,
     detector_request,
+    published_weights,
     source_protocol,
     space_datasets,
     trial_request,
@@ -20,7 +22,7 @@ from grid.plan.initialization import (
 from grid.plan.plan import Plan, Unit
 from grid.space.protocols import describe_factors, protocols_of
 from grid.space.sources import can_transfer_decoder
-from grid.space.trials import IMAGENET, PAPER_METRICS, RANDOM, UNTRAINED, Analysis, Settings, Space, Trial
+from grid.space.trials import IMAGENET, PAPER_METRICS, RANDOM, Analysis, Settings, Space, Trial
 from medpt import extensions
 from medpt.data import leakage
 from medpt.specs import (
@@ -71,6 +73,7 @@ def build_plan(
         controls=controls,
         protocols=protocols_of(space),
         selection=space.selection,
+        weights=tuple(replace(each, path=Path(each.path).name) for each in published_weights(space)),
         cards={name: space.cards[name] for name in space_datasets(space) if name in space.cards},
     )
 
@@ -179,7 +182,9 @@ class Planner:
 
     def weights(self, request: PretrainRequest) -> str | None:
         """Return the digest of the requested weights; None for random ones."""
-        if request.initialization not in UNTRAINED:
+        if request.published:
+            return request.published.identity
+        if request.settings.trains(request.initialization):
             return self.add_pretrain(request)
         return self.published.get(request.backbone) if request.initialization == IMAGENET else None
 
@@ -197,7 +202,7 @@ class Planner:
             trial.initialization, trial.architecture, trial.settings
         )
         spec = Finetune(
-            initialization=trial.label,
+            initialization=request.spec_name,
             weights=weights,
             dataset=trial.target,
             data=data,
@@ -210,6 +215,7 @@ class Planner:
             extensions=extensions.versions(backbone=trial.backbone, architecture=trial.architecture),
             metric=None if trial.headline == PAPER_METRICS.get(trial.task) else trial.headline,
             evaluate_by=trial.settings.card(trial.target).evaluate_by,
+            normalisation=request.normalisation,
         )
         share = f" {trial.target_size:.0%}" if trial.target_size < 1 else ""
         net = " · ".join([network(trial.backbone, trial.architecture), *describe_factors(trial.settings)])
@@ -227,8 +233,9 @@ class Planner:
         handcrafted = trial.initialization == NO_NETWORK
         backbone = HANDCRAFTED if handcrafted else trial.backbone
         seed = trial.seed if trial.initialization == RANDOM else 0
-        spec = Features(trial.label, weights, trial.target, data, backbone, seed)
-        name = backbone if handcrafted else trial_request(trial).numbered_label
+        request = trial_request(trial)
+        spec = Features(request.spec_name, weights, trial.target, data, backbone, seed, request.normalisation)
+        name = backbone if handcrafted else request.numbered_label
         label = f"{name} features of {trial.target} · {backbone}"
         return self.add(spec, label)
 
@@ -239,7 +246,7 @@ class Planner:
         features = self.add_features(trial, data, weights) if reads.features or reads.handcrafted else None
         spec = Survive(
             model=trial.architecture,
-            initialization=trial.label,
+            initialization=request.spec_name,
             weights=weights,
             dataset=trial.target,
             data=data,
@@ -247,6 +254,7 @@ class Planner:
             backbone=trial.backbone if reads.network else HANDCRAFTED,
             seed=trial.seed,
             options=trial.settings.survival.get(trial.architecture, {}),
+            normalisation=request.normalisation,
         )
         net = f"{trial.architecture}/{trial.backbone}" if reads.network else trial.architecture
         return self.add(spec, f"{request.numbered_label} → {trial.target} · {net} · {trial.seed}")
@@ -262,12 +270,19 @@ class Planner:
         data = [DataRequest(name, size, all_images=True) for name, size in analysis.datasets]
         probes = tuple(self.add_data(each, analysis.settings) for each in data)
         weights = self.analysed_weights(request)
-        spec = Svcca(request.label, weights, request.backbone, probes, **analysis.options)
+        spec = Svcca(
+            request.spec_name,
+            weights,
+            request.backbone,
+            probes,
+            normalisation=request.normalisation,
+            **analysis.options,
+        )
         return self.add(spec, f"svcca · {request.label} · {request.backbone}")
 
     def add_filters(self, request: PretrainRequest) -> str:
         weights = self.analysed_weights(request)
-        spec = Filters(request.label, weights, request.backbone)
+        spec = Filters(request.spec_name, weights, request.backbone)
         return self.add(spec, f"filters · {request.label} · {request.backbone}")
 
 

@@ -14,7 +14,7 @@ from medpt.errors import InputError
 def load_space(options: RunOptions) -> Space:
     """Return the space with the trials that --filter and --limit select."""
     try:
-        space = reader.load(options.space, user_cards(options.data))
+        space = reader.load(options.space, user_cards(options.data), options.data)
     except InputError as error:  # a dataset that is not known may be that of a faulty card
         raise InputError([*error.problems, *card_problems(options.data)]) from None
     return select_trials(space, options.filters, options.limit)

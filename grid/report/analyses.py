@@ -251,7 +251,7 @@ def _controls(clouds: dict[str, Arrays], found: Distances) -> tuple[Control, ...
 def similarities(stored: StoredSpace, digests: Sequence[str]) -> Similarities:
     found = [
         Layers(
-            spec.initialization,
+            stored.plan.initialization_of(spec),
             spec.backbone,
             tuple(map(str, saved["layers"])),
             saved["similarity"],
@@ -269,7 +269,7 @@ def similarities(stored: StoredSpace, digests: Sequence[str]) -> Similarities:
 def filter_sets(stored: StoredSpace, digests: Sequence[str]) -> FilterSets:
     found = [
         FilterSet(
-            spec.initialization,
+            stored.plan.initialization_of(spec),
             spec.backbone,
             {name: saved[name][::PIXELS, ::PIXELS] for name in SHOWN},
             saved.get("after gabor", np.empty(0)),

@@ -84,7 +84,7 @@ def _controls(plan: Plan, digest: str, metrics: dict[str, float], store: Store) 
         deviations = {name.removesuffix("_std"): v for name, v in metrics.items() if name.endswith("_std")}
         trials = _trials(plan, spec.data, spec.backbone)
         networks = spec.networks
-        name = RANDOM_NETWORKS if spec.initialization == RANDOM else spec.initialization
+        name = RANDOM_NETWORKS if spec.initialization == RANDOM else plan.initialization_of(spec)
         yield Control(name, spec.dataset, spec.backbone, trials, scores, deviations, networks)
     elif isinstance(spec, ImageFree):
         prefix, trials = "trivial_", _trials(plan, spec.data)

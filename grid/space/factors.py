@@ -14,12 +14,14 @@ from grid.space.protocols import (
     with_protocol_fields,
 )
 from grid.space.trials import IMAGENET, UNTRAINED, Settings, Trial, self_supervised
+from grid.space.weights_folders import WeightsFolders
 from medpt.data import catalog
 from medpt.data.card import DatasetCard
 from medpt.data.dataset_collections import COLLECTIONS
 from medpt.errors import InputError, did_you_mean
 from medpt.extensions import TIMM_NAME
 from medpt.models.registry import BACKBONES, architectures, backbones
+from medpt.models.weights_file import WeightsFile, read_weights_file
 from medpt.specs import CLASSIFIER, NO_NETWORK
 from medpt.survival.registry import SURVIVAL_MODELS
 from medpt.yaml_document import KeyPath
@@ -44,11 +46,16 @@ class Factors:
     """Reads blocks of factors, whose values have the types of grid/space/schema.py, and None for unfit ones.
 
     Every problem goes to `report` with its key path; `cards` are those of the users' datasets. `sound` says
-    whether no value was unfit; without it no trial is made.
+    whether no value was unfit; without it no trial is made. `weights` are the published weights that were
+    named so far, and `notes` says which of their trials were left out.
     """
 
-    def __init__(self, report: Report, cards: Mapping[str, DatasetCard], *, sound: bool) -> None:
-        self.sound, self.cards = sound, cards
+    def __init__(
+        self, report: Report, cards: Mapping[str, DatasetCard], folders: WeightsFolders, *, sound: bool
+    ) -> None:
+        self.sound, self.cards, self.folders = sound, cards, folders
+        self.weights: dict[str, WeightsFile] = {}
+        self.notes: list[str] = []
         self._report = report
 
     def problem(self, path: KeyPath, text: str) -> None:
@@ -59,6 +66,7 @@ class Factors:
         """The trials of one block; none as soon as anything was wrong with any block."""
         factors = {key: self.factor(block, key, path) for key in FACTORS}
         self.published(factors, path)
+        self.weights_of_backbones(factors, path)
         if self.sound and all(factors.values()):
             self.survival(factors, path)
         protocols = self.protocols(block.get("factors") or {}, (*path, "factors"), settings)
@@ -84,6 +92,16 @@ class Factors:
             self.problem(
                 (*path, "backbone"), f"no ImageNet weights are published for {', '.join(own)}; {accepted}"
             )
+
+    def weights_of_backbones(self, factors: dict[str, list[Any]], path: KeyPath) -> None:
+        """Published weights belong to one backbone; a block has no trials of them on the others."""
+        for weights in (self.weights[name] for name, _ in factors["initialization"] if name in self.weights):
+            others = ", ".join(name for name in factors["backbone"] if name != weights.backbone)
+            if weights.backbone not in factors["backbone"]:
+                words = f"`{weights.name}` has weights of {weights.backbone}, not of {others}"
+                self.problem((*path, "backbone"), f"{words}; add {weights.backbone}, or remove the weights")
+            elif others:
+                self.notes.append(f"{weights.name} has weights of {weights.backbone}: no trials on {others}")
 
     def survival(self, factors: dict[str, list[Any]], path: KeyPath) -> None:
         """Slides take survival models, images take networks; a block holds either."""
@@ -140,6 +158,8 @@ class Factors:
 
     def initialization(self, text: str, path: KeyPath) -> tuple[str, int | None]:
         """ "CheXpert-20k" is 20,000 images of CheXpert, as the paper writes it."""
+        if self.published_weights(text, path):
+            return text, None
         if text.lower() in UNTRAINED:
             return text.lower(), None
         if text in COLLECTIONS or text in self_supervised():
@@ -154,9 +174,26 @@ class Factors:
         try:
             return self.with_labels(catalog.card(text, self.cards), path), None
         except InputError:
-            known = [*UNTRAINED, *self_supervised(), *COLLECTIONS, *catalog.names(), *self.cards]
+            known = [*self.other_names(), *self.folders.names()]
             self.problem(path, f"unknown initialization `{text}`; {did_you_mean(text, known)}")
             return text, None
+
+    def published_weights(self, text: str, path: KeyPath) -> bool:
+        """Whether published weights have this name; they are read when it is met first."""
+        file = None if text in self.weights else self.folders.find(text)
+        if file and text.lower() in map(str.lower, self.other_names()):
+            self.problem(path, f"`{text}` is an initialization without {file}; rename this file")
+        elif file:
+            try:
+                self.weights[text] = read_weights_file(file)
+            except InputError as error:
+                for problem in error.problems:
+                    self.problem(path, f"`{text}`: {problem}")
+        return text in self.weights or file is not None
+
+    def other_names(self) -> Iterator[str]:
+        """Names of initializations that are not those of published weights."""
+        yield from (*UNTRAINED, *self_supervised(), *COLLECTIONS, *catalog.names(), *self.cards)
 
     def with_labels(self, card: DatasetCard, path: KeyPath) -> str:
         if card.task == "survival":
@@ -197,14 +234,16 @@ def expand(
 
 
 def _product(name: str, factors: dict[str, list[Any]], settings: Settings) -> Iterator[Trial]:
-    unsized = (*UNTRAINED, *self_supervised())
     for (source, own_size), size, *rest in product(*(factors[key] for key in FACTORS)):
         backbone, architecture, target, target_size, seed, pretrain_seed = rest
+        if source in settings.weights and settings.weights[source].backbone != backbone:
+            continue
         task, folds = settings.card(target).task, settings.folds(target)
+        trained = settings.trains(source)
         trial = Trial(
             experiment=name,
             initialization=source,
-            sample_size=None if source in unsized else own_size or size,
+            sample_size=(own_size or size) if trained and source not in self_supervised() else None,
             backbone=backbone,
             architecture=CLASSIFIER if task in ("classification", "multilabel") else architecture,
             target=target,
@@ -212,7 +251,7 @@ def _product(name: str, factors: dict[str, list[Any]], settings: Settings) -> It
             seed=seed,
             task=task,
             headline=headline_metric(target, settings),
-            pretrain_seed=None if source in UNTRAINED else pretrain_seed,
+            pretrain_seed=pretrain_seed if trained else None,
             settings=settings,
         )
         yield from (replace(trial, fold=fold) for fold in range(folds)) if folds > 1 else (trial,)

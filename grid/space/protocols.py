@@ -49,8 +49,13 @@ def protocol_values(trial: Trial) -> Values:
 
 
 def source_protocol_values(trial: Trial) -> Values:
-    """Return the settings that the pre-training of `trial` depends on; empty where it has none."""
-    names = source_datasets(trial.initialization, trial.target)
+    """Return the settings that the pre-training of `trial` depends on, or what published weights it has.
+
+    Empty where nothing is trained and `imagenet*` or a random network is meant.
+    """
+    if weights := trial.settings.weights.get(trial.initialization):
+        return {"weights": weights.identity[:DIGITS]}
+    names = source_datasets(trial.initialization, trial.target, trial.settings)
     if not names:
         return {}
     decoder = trial.settings.transfer_decoder and can_transfer_decoder(

@@ -24,6 +24,7 @@ from grid.space.trials import (
     Trial,
     self_supervised,
 )
+from grid.space.weights_folders import WeightsFolders
 from medpt.data.card import DatasetCard
 from medpt.data.dataset_collections import COLLECTIONS
 from medpt.errors import InputError, did_you_mean
@@ -38,13 +39,13 @@ MAX_TRIALS = 250_000
 Cards = Mapping[str, DatasetCard]  # of users' datasets, by name
 
 
-def load(name_or_file: str, cards: Cards | None = None) -> Space:
+def load(name_or_file: str, cards: Cards | None = None, data: Path | None = None) -> Space:
     """Return the space of that name in search_spaces/, or of that file.
 
-    `cards` are those of the users' datasets that it may name. Raises InputError naming file, line, key and
-    what is accepted, for all problems at once.
+    `cards` are those of the users' datasets that it may name, `data` is the folder below which published
+    weights may lie. Raises InputError naming file, line, key and what is accepted, for all problems at once.
     """
-    return read_space(find(name_or_file), cards)
+    return read_space(find(name_or_file), cards, data)
 
 
 def find(name_or_file: str) -> Path:
@@ -60,7 +61,7 @@ def find(name_or_file: str) -> Path:
     return FOLDER / f"{name_or_file}.yaml"
 
 
-def read_space(path: Path, cards: Cards | None = None) -> Space:
+def read_space(path: Path, cards: Cards | None = None, data: Path | None = None) -> Space:
     """Read a space's file. Raises InputError as `load`."""
     from grid.space.schema import SpaceFile  # imports pydantic
 
@@ -69,19 +70,25 @@ def read_space(path: Path, cards: Cards | None = None) -> Space:
     if not isinstance(document.data, dict):
         raise InputError(document.located(problems))
     sound = without(document.data, [key_path for key_path, _ in problems])
-    return _Reader(document, sound, problems, dict(cards or {})).space()
+    return _Reader(document, sound, problems, dict(cards or {}), data).space()
 
 
 class _Reader:
     """Builds the space of a document from its sound values, collecting every problem before it raises."""
 
     def __init__(
-        self, document: Document, data: dict[str, Any], problems: list[Problem], cards: Cards
+        self,
+        document: Document,
+        data: dict[str, Any],
+        problems: list[Problem],
+        cards: Cards,
+        data_folder: Path | None,
     ) -> None:
-        self.document, self.data, self.problems = document, data, problems
+        self.document, self.data, self.problems, self.data_folder = document, data, problems, data_folder
         own, self.included_problems = read_cards(document, data.get("datasets") or {})
         self.cards: dict[str, DatasetCard] = dict(cards) | own
-        self.factors = Factors(self.problem, self.cards, sound=not problems)
+        folders = WeightsFolders.of(document.path, data_folder)
+        self.factors = Factors(self.problem, self.cards, folders, sound=not problems)
 
     def space(self) -> Space:
         included = list(self.included())
@@ -107,6 +114,9 @@ class _Reader:
                 datasets=self.folders(included) | settings.datasets,
                 cards={name: card for space in included for name, card in space.cards.items()} | self.cards,
             ),
+            notes=tuple(
+                dict.fromkeys([*(n for space in included for n in space.notes), *self.factors.notes])
+            ),
             trials=tuple(dict.fromkeys(trials)),
             analyses=tuple(dict.fromkeys(analyses)),
         )
@@ -114,12 +124,17 @@ class _Reader:
     def problem(self, path: KeyPath, text: str) -> None:
         self.problems.append((path, text))
 
+    def notes(self, included: list[Space]) -> tuple[str, ...]:
+        """Which trials published weights do not have, here and in included spaces."""
+        others = [note for space in included for note in space.notes]
+        return tuple(dict.fromkeys([*others, *self.factors.notes]))
+
     def included(self) -> Iterator[Space]:
         """Other spaces, whose trials keep the settings of their own files."""
         for n, name in enumerate(self.data.get("include") or ()):
             if name is not None and (path := self.included_path(name, ("include", n))):
                 try:
-                    yield read_space(path, self.cards)
+                    yield read_space(path, self.cards, self.data_folder)
                 except InputError as error:
                     self.problem(("include", n), f"`{name}` has problems:")
                     self.included_problems += error.problems
@@ -167,6 +182,7 @@ class _Reader:
             controls=self.data.get("controls", "phantom" not in self.data),
             probes=self.data.get("probes", False),
             cards=self.cards,
+            weights=self.factors.weights,  # filled as the trials name them
         )
 
     def survival(self) -> dict[str, dict[str, Any]]:
@@ -207,6 +223,7 @@ class _Reader:
         if kind != "cmd":
             starts = self.factors.factor(block, "initialization", path)
             backbones = self.factors.factor(block, "backbone", path)
+            self.factors.weights_of_backbones({"initialization": starts, "backbone": backbones[:1]}, path)
         for n, (name, _) in enumerate(starts):
             if name in (RANDOM, NO_NETWORK, *self_supervised()):
                 words = f"`{name}`: nothing was trained; {IMAGENET}, datasets and collections are accepted"
@@ -235,7 +252,7 @@ class _Reader:
         names = enumerate(block.get("datasets") or ())
         found = {n: self.factors.initialization(name, (*path, "datasets", n)) for n, name in names if name}
         for n, (name, _) in found.items():
-            if name in (*UNTRAINED, *self_supervised(), *COLLECTIONS):
+            if name in (*UNTRAINED, *self_supervised(), *COLLECTIONS, *self.factors.weights):
                 self.problem((*path, "datasets", n), f"`{name}` is no dataset")
         return tuple(found.values())
 

@@ -1,13 +1,13 @@
 """What an initialization stands for: the datasets and the network of its pre-training."""
 
-from grid.space.trials import UNTRAINED, Settings, self_supervised
+from grid.space.trials import Settings, self_supervised
 from medpt.data.dataset_collections import COLLECTIONS
 from medpt.specs import CLASSIFIER
 
 
-def source_datasets(initialization: str, target: str) -> tuple[str, ...]:
+def source_datasets(initialization: str, target: str, settings: Settings) -> tuple[str, ...]:
     """Return the datasets that an initialization is trained on: without labels, the target itself."""
-    if initialization in UNTRAINED:
+    if not settings.trains(initialization):
         return ()
     if initialization in self_supervised():
         return (target,)
@@ -34,6 +34,6 @@ def source_architecture(initialization: str, architecture: str, settings: Settin
 
 def can_transfer_decoder(initialization: str, architecture: str, settings: Settings) -> bool:
     """Whether the grid trains the source with the segmentation network of the target."""
-    if initialization in UNTRAINED:
+    if not settings.trains(initialization):
         return False
     return source_architecture(initialization, architecture, settings) == architecture != CLASSIFIER

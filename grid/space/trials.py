@@ -12,12 +12,13 @@ from typing import Any, Literal
 from medpt import extensions
 from medpt.data import catalog
 from medpt.data.card import DatasetCard
+from medpt.models.weights_file import WeightsFile
 from medpt.protocol import SELF_SUPERVISED_METHODS, TrainingProtocol
 from medpt.specs import CLASSIFIER, NO_NETWORK
 from medpt.survival.registry import SURVIVAL_MODELS
 
 RANDOM, IMAGENET = "random", "imagenet*"
-UNTRAINED = (RANDOM, IMAGENET, NO_NETWORK)  # initializations that this grid does not train
+UNTRAINED = (RANDOM, IMAGENET, NO_NETWORK)  # initializations of every space that this grid does not train
 SELF_SUPERVISED = {"SS-Jigsaw": "jigsaw", "SS-Context": "context"}  # the paper's name: the method
 PAPER_METRICS = {"classification": "auc", "multilabel": "auc", "segmentation": "miou", "survival": "c_index"}
 METHODS = ("supervised", *SELF_SUPERVISED_METHODS)
@@ -55,6 +56,11 @@ class Settings:
     controls: bool = False  # of each target: grid/plan/controls.py
     probes: bool = False  # of each initialization on each target, before anything is trained on it
     cards: Mapping[str, DatasetCard] = field(default_factory=dict)  # of users' datasets, by name
+    weights: Mapping[str, WeightsFile] = field(default_factory=dict)  # published, by initialization
+
+    def trains(self, initialization: str) -> bool:
+        """Whether this grid pre-trains the initialization."""
+        return initialization not in (*UNTRAINED, *self.weights)
 
     def of(self, dataset: str) -> DatasetSettings:
         return self.datasets.get(dataset, DatasetSettings())
@@ -149,6 +155,7 @@ class Space:
     trials: tuple[Trial, ...]
     analyses: tuple[Analysis, ...] = ()
     selection: str = ""  # of its trials, such as `--filter seed=1`; "" for all
+    notes: tuple[str, ...] = ()  # on what its file asks for and it does not have
 
     @property
     def cards(self) -> Mapping[str, DatasetCard]:

@@ -27,7 +27,7 @@ from grid.tracking.runs import (
     encode_plan,
 )
 from medpt import files
-from medpt.specs import Finetune, Pretrain
+from medpt.specs import PUBLISHED_WEIGHTS, Finetune, Pretrain
 
 HISTORY = "history.json"
 MAX_METRICS, MAX_TAGS = 1_000, 100  # in one request, MLflow's limits
@@ -213,5 +213,7 @@ def _factors(unit: Unit, plan: Plan) -> dict[str, str]:
         found |= {name: str(value) for name, value in (fields | {"size": plan.sizes[spec.data]}).items()}
     if isinstance(spec, Pretrain):
         found = {"source": "+".join(spec.datasets)}
+    if getattr(spec, "initialization", "") == PUBLISHED_WEIGHTS:
+        found["initialization"] = plan.initialization_of(spec)
     trained = plan.units.get(getattr(spec, "weights", None) or "", unit).spec
     return found | ({"pretrain_seed": str(trained.seed)} if isinstance(trained, Pretrain) else {})

@@ -32,6 +32,9 @@ class StartingSpec(Protocol):
     """The specification of a unit that starts from weights."""
 
     @property
+    def initialization(self) -> str: ...
+
+    @property
     def weights(self) -> str | None: ...
 
     @property

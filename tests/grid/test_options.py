@@ -29,6 +29,7 @@ OPTIONS = st.builds(
     checkpoint_seconds=SECONDS,
     lease_seconds=SECONDS,
     imagenet_weights=PATHS,
+    weights_files=st.lists(st.text()).map(tuple),
     filters=st.dictionaries(st.text(), st.lists(st.text()).map(tuple)),
     limit=COUNTS,
     dry_run=st.booleans(),

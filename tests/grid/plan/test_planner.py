@@ -79,7 +79,7 @@ def test_what_an_initialization_is_trained_on() -> None:
     chest = next(trial for trial in reader.load("demo").trials if trial.target != "DRIVE")
     told = {
         (name, trial.target): (
-            source_datasets(trial.initialization, trial.target),
+            source_datasets(trial.initialization, trial.target, trial.settings),
             source_architecture(trial.initialization, trial.architecture, trial.settings),
         )
         for name in ("SS-Jigsaw", "SS-Context", "M3-CLS", "M3-SEG")
