@@ -121,7 +121,7 @@ def find_weights(identity: str, options: RunOptions) -> WeightsFile:
 def check_weights(specs: Iterable[UnitSpec], options: RunOptions) -> None:
     """Raise InputError for all published weights that units start from and that cannot be loaded."""
     problems = []
-    for load in _published_weights([spec for spec in specs if getattr(spec, "weights", None)], options):
+    for load in _published_weights([spec for spec in specs if hasattr(spec, "initialization")], options):
         try:
             load()
         except InputError as error:

@@ -55,7 +55,8 @@ class Plan:
     analysis with those of its units. `protocols` gives the settings of each hash that trials have.
     `selection` is "" or says which trials of the space were selected, such as `--filter seed=1`. `cards` are
     those of the users' datasets that it reads. `partial` has the number of images of each built-in dataset of
-    which the run had a part. `weights` are the published weights that it starts from, without their folder. `controls` are the digests of the units that grid/plan/controls.py plans.
+    which the run had a part. `weights` are the published weights that it starts from, without their folder.
+    `controls` are the digests of the units that grid/plan/controls.py plans.
     """
 
     space: str
