@@ -39,7 +39,8 @@ class Outcome:
             self.console.print(f"warning: {warning}")
         path = write_answers(frame, self.plan, self.store)
         if lines := answer_lines(frame):
-            self.console.print("\n\n".join(("", *lines, f"answer: {path}")))
+            places = [*weights_lines(frame, self.plan, self.store), f"answer: {path}"]
+            self.console.print("\n\n".join(("", *lines, "\n".join(places))))
 
     def report(self, *, recorded: bool, is_over: bool = False) -> int:
         """Print the failures and write the report; return the exit code.
@@ -104,3 +105,17 @@ def answer_lines(frame: "pd.DataFrame") -> Sequence[str]:
     if len(frame.groupby(["target", "architecture", "backbone", "target_size", "protocol"])) != 1:
         return ()
     return [*map(describe, found), *describe_probes(frame)]
+
+
+def weights_lines(frame: "pd.DataFrame", plan: Plan, store: Store) -> list[str]:
+    """Return where the weights are that the best initialization of a single comparison was pre-trained to."""
+    from grid.results.answer import answers
+
+    found = answers(frame)
+    if len(found) != 1 or not found[0].learned:
+        return []
+    weights = getattr(plan.units[found[0].digests[0]].spec, "weights", None)
+    if weights not in plan.units:  # random, or published ones
+        return []
+    path = store.file(weights, "best.safetensors")
+    return [f"weights of {found[0].best}: {path} (read by medpt.models.weights.load)"]

@@ -30,7 +30,7 @@ def describe(answer: Answer) -> str:
         parts.append(f"It is {_gain_text(answer.over_second, answer)} above the next, {second}.")
     if answer.comparisons == 0 and answer.initializations > 1:
         parts.append("Random weights and another initialization have to be finished for a comparison.")
-    parts += [_tested(answer), _would_decide(answer), _caution(answer)]
+    parts += [_tested(answer), _would_decide(answer), _caution(answer), _use(answer)]
     return " ".join(filter(None, parts))
 
 
@@ -120,6 +120,12 @@ def _caution(answer: Answer) -> str:
     if not answer.cautions:
         return answer.note and f"Note: {answer.note}."
     return f"Caution: {', '.join(f'`{name}`' for name in answer.cautions)} reaches the best cell as well."
+
+
+def _use(answer: Answer) -> str:
+    if answer.best == RANDOM:
+        return ""
+    return f'To train with it: `initialization: ["{answer.best}"]` in a space file.'
 
 
 def _nothing_learned(answer: Answer) -> str:

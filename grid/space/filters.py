@@ -1,13 +1,13 @@
 """Which trials of a space to run: the conditions of --filter and the number of --limit."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from grid.space.factors import FACTORS
 from grid.space.protocols import PROTOCOL_FIELDS, protocol_fields, protocol_values
 from grid.space.trials import Space, Trial
-from medpt.errors import InputError
+from medpt.errors import InputError, did_you_mean
 from medpt.yaml_document import read_scalar
 
 KEYS = (*FACTORS, "fold", *PROTOCOL_FIELDS)
@@ -36,8 +36,19 @@ def select_trials(space: Space, filters: Filters, limit: int | None) -> Space:
         return space
     trials = tuple(trial for trial in space.trials if matches(trial, filters))[:limit]
     if not trials:
-        raise InputError(f"--filter leaves none of the {len(space.trials)} trials of `{space.name}`")
+        text = f"--filter leaves none of the {len(space.trials)} trials of `{space.name}`"
+        raise InputError([text, *_unknown_values(space, filters)])
     return replace(space, trials=trials, analyses=(), selection=_describe(filters, limit))
+
+
+def _unknown_values(space: Space, filters: Filters) -> Iterator[str]:
+    """Name values that no trial of the space has, with those that are meant perhaps."""
+    trials = [trial.to_json() for trial in space.trials]
+    for key, values in filters.items():
+        known = list(dict.fromkeys(str(trial[key]) for trial in trials))
+        for value in values:
+            if value not in known:
+                yield f"--filter {key}={value}: no trial has it; {did_you_mean(value, known)}"
 
 
 def _describe(filters: Filters, limit: int | None) -> str:

@@ -15,7 +15,7 @@ from medpt.data import catalog
 from medpt.data.card import DatasetCard
 from medpt.data.catalog import card
 from medpt.data.dataset import Dataset
-from medpt.data.locate import card_problems, find_dataset, user_cards
+from medpt.data.locate import card_problems, find_dataset, locate, user_cards
 from medpt.errors import InputError
 from medpt.schema import json_schema
 
@@ -71,16 +71,28 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _list(options: argparse.Namespace) -> int:
-    rows: list[tuple[str, ...]] = [("NAME", "MODALITY", "TASK", "CLASSES", "TRAIN", "TEST", "LICENCE")]
+    heading = ("NAME", "MODALITY", "TASK", "CLASSES", "TRAIN", "TEST", "BELOW --data", "FOLDER", "LICENCE")
+    rows: list[tuple[str, ...]] = [(*heading, "FROM")]
     for entry in (*map(card, catalog.names()), *user_cards(options.data).values()):
         classes = str(len(entry.classes)) if entry.classes else "in its files"
         published = (entry.counts.get(part) for part in ("train", "test"))
         counts = (f"{count:,}" if count else "-" for count in published)
-        rows.append((entry.name, entry.modality, entry.task, classes, *counts, entry.licence))
+        facts = (_place(entry.name, options.data), " or ".join(entry.folders), entry.licence, entry.source)
+        rows.append((entry.name, entry.modality, entry.task, classes, *counts, *facts))
     print_table(rows)
     if problems := card_problems(options.data):
         print(InputError(problems), file=sys.stderr)
     return 0
+
+
+def _place(name: str, data: Path | None) -> str:
+    """The folder of a dataset below `data`, or why there is none."""
+    if data is None:
+        return "-"
+    try:
+        return str(locate(name, data).relative_to(data))
+    except InputError as error:
+        return "several folders" if "several" in str(error) else "-"
 
 
 def print_table(rows: list[tuple[str, ...]]) -> None:
@@ -96,7 +108,10 @@ def _check(options: argparse.Namespace) -> int:
 
     if options.preview:
         check_suffix(options.preview)
-    dataset = open_with_problems(options.name, options.folder)
+    try:
+        dataset = open_with_problems(options.name, options.folder)
+    except InputError as error:
+        raise InputError([*error.problems, *_without_card(options)]) from None
     first = at_once(dataset)
     _tell(first.notes, first.problems)
     if options.preview:
@@ -111,6 +126,18 @@ def _check(options: argparse.Namespace) -> int:
         print(f"{dataset.info.name}: {count:,} problems", file=sys.stderr)
         return BAD_INPUT
     return _conclude(dataset, accept_partial=options.partial)
+
+
+def _without_card(options: argparse.Namespace) -> list[str]:
+    """What to do with a folder that no card describes."""
+    if catalog.is_built_in(options.name) or not options.folder.is_dir():
+        return []
+    if user_cards(options.folder) or card_problems(options.folder):
+        return []
+    return [
+        f"{options.folder} has no dataset.yaml: `medpt-data init {options.folder}` drafts one, "
+        f"`medpt-grid compare {options.folder}` compares initializations on these images"
+    ]
 
 
 def _conclude(dataset: Dataset, *, accept_partial: bool) -> int:

@@ -20,7 +20,19 @@ SPLIT_FOLDERS = {  # above a folder for each class; a validation set is drawn fr
     **dict.fromkeys(("test", "testing"), "test"),
 }
 
-Modality = Literal["x-ray", "ct", "mri", "fundus", "dermoscopy", "histology", "oct", "natural"]
+Modality = Literal[
+    "x-ray",
+    "mammography",
+    "ct",
+    "mri",
+    "ultrasound",
+    "fundus",
+    "oct",
+    "dermoscopy",
+    "endoscopy",
+    "histology",
+    "natural",
+]
 Value = int | tuple[int, int, int]  # a grey value, or red, green and blue
 
 

@@ -7,9 +7,12 @@ from pathlib import Path
 from medpt.data.card import Modality
 from medpt.data.readers.folder_files import is_dicom
 
-MODALITY_WORDS: dict[Modality, tuple[str, ...]] = {
+MODALITY_WORDS: dict[Modality, tuple[str, ...]] = {  # the first that fits counts
+    "ultrasound": ("ultrasound", "ultrasonic", "sonogra", "echocardio", "busi"),
+    "mammography": ("mammo", "ddsm", "inbreast"),
+    "endoscopy": ("endoscop", "colonoscop", "gastroscop", "polyp", "kvasir"),
     "fundus": ("fundus", "retina", "retinopathy", "glaucoma", "cataract", "amd", "disc", "vessel"),
-    "x-ray": ("xray", "x-ray", "cxr", "chest", "pneumonia", "covid", "radiograph", "mammo"),
+    "x-ray": ("xray", "x-ray", "cxr", "chest", "pneumonia", "covid", "radiograph"),
     "dermoscopy": ("derm", "skin", "melanoma", "nevus", "lesion", "isic"),
     "histology": ("histo", "patholog", "slide", "stain", "tissue", "nuclei", "patch"),
     "oct": ("oct", "drusen", "cnv", "dme"),
@@ -18,12 +21,15 @@ MODALITY_WORDS: dict[Modality, tuple[str, ...]] = {
 }
 SHORT = 3  # letters of a word that must stand alone in a name
 DICOM_MODALITIES: dict[str, Modality] = {
-    **dict.fromkeys(("CR", "DX", "DR", "MG", "XA", "RF"), "x-ray"),
+    **dict.fromkeys(("CR", "DX", "DR", "XA", "RF"), "x-ray"),
+    "MG": "mammography",
     "CT": "ct",
     "MR": "mri",
     "OP": "fundus",
     "OPT": "oct",
     "SM": "histology",
+    "US": "ultrasound",
+    "ES": "endoscopy",
 }
 
 

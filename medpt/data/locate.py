@@ -223,4 +223,7 @@ def _misnamed_cards(data: Path) -> list[str]:
 
 def _missing(found: DatasetCard, data: Path) -> str:
     where = f"no folder {' or '.join(found.folders)} in {data} or one level below"
-    return f"{found.name}: {where}; the data come from {found.source}"
+    text = f"{found.name}: {where}; the data come from {found.source}"
+    if found.name == "ImageNet":  # often typed for the published weights
+        text += " (it is pre-trained on here; the published weights are `imagenet*`)"
+    return text

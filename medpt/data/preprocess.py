@@ -219,12 +219,15 @@ OPERATIONS: dict[str, Operation] = {
 
 FIRST: dict[str, tuple[str, ...]] = {
     "x-ray": ("crop_xray()",),
+    "mammography": ("crop_xray()",),
     "ct": ("window(-160,240)",),  # abdominal soft tissue
     "mri": ("percentile(1,99)",),
     "fundus": ("crop_fundus(10)",),
     "dermoscopy": ("crop_dermoscopy(10)",),
     "histology": (),
     "oct": (),
+    "ultrasound": (),
+    "endoscopy": (),
     "natural": (),
 }
 

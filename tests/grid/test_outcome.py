@@ -85,8 +85,12 @@ def test_answer_of_a_single_comparison_is_printed_and_stored(
     made = made_outcome(tmp_path, ONE)
     made.print_results()
     (stored,) = read_json(made.store.root / "reports" / "made" / "answer.json")
-    assert stored["text"] in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert stored["text"] in printed
+    assert "weights of ISIC2019: " in printed
+    assert "best.safetensors" in printed
     assert stored["best"] == "ISIC2019"
+    assert 'initialization: ["ISIC2019"]' in stored["text"]
     assert stored["text"] in outcome.interim_answer(made.plan, made.store.out)
     assert "Frozen encoders" in outcome.interim_answer(made.plan, made.store.out)
 

@@ -54,6 +54,14 @@ def test_selected_trials_are_the_first_that_match(
     assert selected.analyses == ()
 
 
+def test_value_that_no_trial_has_gets_a_suggestion() -> None:
+    trial = Trial("test", "imagenet*", None, "resnet18", "unet", "DRIVE", 1.0, 0)
+    with pytest.raises(InputError) as caught:
+        select_trials(space([trial]), {"target": ("DRIVEE",), "initialization": ("imagenet",)}, None)
+    assert "--filter target=DRIVEE: no trial has it; did you mean DRIVE" in caught.value.problems[1]
+    assert "imagenet*" in caught.value.problems[2]
+
+
 def test_space_without_filters_stays_as_it_is() -> None:
     whole = space([])
     assert select_trials(whole, {}, None) is whole

@@ -30,6 +30,28 @@ def test_list_names_users_datasets(tmp_path: Path, capsys: pytest.CaptureFixture
     assert capsys.readouterr().out.splitlines()[-1].split()[:3] == ["Clinic", "fundus", "classification"]
 
 
+def test_list_says_where_datasets_are_and_come_from(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "retina" / "DRIVE").mkdir(parents=True)
+    assert main(["list", "--data", str(tmp_path)]) == 0
+    rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert "retina/DRIVE" in rows["DRIVE"]
+    assert "retina" not in rows["HRF"]
+    assert catalog.card("HRF").source in rows["HRF"]
+
+
+def test_check_of_a_bare_folder_points_to_init_and_compare(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", "Clinic", str(tmp_path)]) == 2
+    told = capsys.readouterr().err
+    assert f"`medpt-data init {tmp_path}` drafts one" in told
+    assert f"`medpt-grid compare {tmp_path}` compares" in told
+    assert main(["check", "DRIVE", str(tmp_path)]) == 2
+    assert "dataset.yaml" not in capsys.readouterr().err
+
+
 def test_schema_prints_the_keys_of_a_card(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["schema"]) == 0
     printed = json.loads(capsys.readouterr().out)
