@@ -115,7 +115,7 @@ def weights_lines(frame: "pd.DataFrame", plan: Plan, store: Store) -> list[str]:
     if len(found) != 1 or not found[0].learned:
         return []
     weights = getattr(plan.units[found[0].digests[0]].spec, "weights", None)
-    if weights not in plan.units:  # random, or published ones
+    if not isinstance(weights, str) or weights not in plan.units:  # random, or published ones
         return []
     path = store.file(weights, "best.safetensors")
     return [f"weights of {found[0].best}: {path} (read by medpt.models.weights.load)"]
