@@ -88,12 +88,12 @@ def describe(pulled: Pulled, plan: Plan) -> list[str]:
         lines.append(f"pulled {cli.count(count, 'unit')} that {publisher} computed")
     equal = len(pulled.recomputed)
     lines.append(f"{cli.count(equal, 'unit')} computed here too: the same results")
-    datasets = {
+    licences = {
         dataset.name: dataset.licence
         for unit in pulled.staged.values()
         for dataset in unit.batch.datasets.values()
     }
-    lines += [f"  {name}: {licence}" for name, licence in sorted(datasets.items())]
+    lines += [f"  {name}: {licence}" for name, licence in sorted(licences.items())]
     needed = {need for unit in plan.units.values() for need in unit.needs}
     if withheld := [name for name in needed & pulled.staged.keys() if not pulled.staged[name].is_complete]:
         units = cli.count(len(withheld), "unit")
