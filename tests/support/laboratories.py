@@ -52,19 +52,19 @@ class Laboratory:
         return [name for name, unit in self.plan.units.items() if unit.kind == kind]
 
 
-def laboratory(folder: Path, *, image: bytes = b"pixels") -> Laboratory:
+def laboratory(folder: Path, *, name: str = "made", image: bytes = b"pixels") -> Laboratory:
     """Return a laboratory without finished units; `image` is the content of each of its original files."""
     folder.mkdir()
-    plan = made_space.plan(folder, SPACE)
+    plan = made_space.plan(folder, SPACE, name)
     datasets = {unit.spec.dataset for unit in plan.units.values() if isinstance(unit.spec, Prepare)}
-    for name in datasets:
-        path = folder / "data" / name / PATIENT / f"{FILE}.png"
+    for dataset in datasets:
+        path = folder / "data" / dataset / PATIENT / f"{FILE}.png"
         path.parent.mkdir(parents=True)
         path.write_bytes(image)
-    folders = {name: folder / "data" / name for name in datasets}
+    folders = {dataset: folder / "data" / dataset for dataset in datasets}
     store = Store(folder / "out")
     store.create()
-    record_start(store, plan, folder / "made.yaml")
+    record_start(store, plan, folder / f"{name}.yaml")
     return Laboratory(plan, SpaceDatasets(folders, dict.fromkeys(datasets, "f" * 64), []), store)
 
 
