@@ -1,4 +1,4 @@
-"""Balanced cross entropy, the class weights behind it, and ET-Net's edge-aware losses.
+"""Balanced cross entropy, the class weights behind it, focal and Dice losses, and ET-Net's edge losses.
 
 Losses are computed in float32 on the device of their inputs. Class weights are counted once, on the training
 set, and stay fixed for a run.
@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 IGNORE = 255
+FOCUS = 2  # γ of the focal loss
+SMOOTH = 1e-5  # of the soft Dice coefficient, as in nnU-Net
 
 WEIGHTINGS: dict[str, Callable[[Tensor], Tensor]] = {
     "none": torch.ones_like,
@@ -62,6 +64,64 @@ def balanced_binary_cross_entropy(logits: Tensor, target: Tensor, weights: Tenso
     each = (weights[:, 0] * (1 - truth) + weights[:, 1] * truth) * known
     terms = F.binary_cross_entropy_with_logits(logits.float(), truth, each, reduction="sum")
     return terms / each.sum().clamp_min(torch.finfo(each.dtype).tiny)
+
+
+def focal_loss(logits: Tensor, target: Tensor, weights: Tensor) -> Tensor:
+    """Return the weighted mean Σ w_y·(1 - p_y)²·CE / Σ w_y, with inputs as in `balanced_cross_entropy`.
+
+    The class weights stand for the α of Lin et al. 2017, equation 5, and γ = 2, their best. They divide the
+    sum by the number of boxes with an object; here it is the mean that balanced cross entropy takes.
+    """
+    target = target.long()
+    log_p = -F.cross_entropy(logits.float(), target.where(target != IGNORE, 0), reduction="none")
+    each = weights[target.where(target != IGNORE, 0)] * (target != IGNORE)
+    terms = each * (1 - log_p.exp()) ** FOCUS * -log_p
+    return terms.sum() / each.sum().clamp_min(torch.finfo(each.dtype).tiny)
+
+
+def binary_focal_loss(logits: Tensor, target: Tensor, weights: Tensor) -> Tensor:
+    """Return Σ w·(1 - p_t)²·BCE / Σ w over known entries, with inputs as in `balanced_binary_cross_entropy`.
+
+    p_t is the probability of the truth. Lin et al. 2017, equation 5, reduced as in `focal_loss`.
+    """
+    known = ~target.isnan()
+    truth = target.where(known, 0).float()
+    each = (weights[:, 0] * (1 - truth) + weights[:, 1] * truth) * known
+    log_p = -F.binary_cross_entropy_with_logits(logits.float(), truth, reduction="none")
+    terms = each * (1 - log_p.exp()) ** FOCUS * -log_p
+    return terms.sum() / each.sum().clamp_min(torch.finfo(each.dtype).tiny)
+
+
+def dice_cross_entropy(logits: Tensor, target: Tensor, weights: Tensor) -> Tensor:
+    """Return the cross entropy plus 1 less the mean soft Dice coefficient of the classes but 0.
+
+    logits (N, K, H, W), target (N, H, W). The cross entropy is the mean over pixels, weighted by `weights`,
+    all 1 in nnU-Net. Dice takes the softmax and sums over all pixels of the batch, as nnU-Net's 2D networks
+    do: (2 Σ p·t + 1e-5) / (Σ p + Σ t + 1e-5). IGNORE is left out of both. Isensee et al. 2021; nnU-Net's
+    value is smaller by 1.
+    """
+    counted = (target != IGNORE)[:, None]
+    truth = F.one_hot(target.long().where(target != IGNORE, 0), logits.shape[1]).movedim(-1, 1) * counted
+    probabilities = logits.float().softmax(1) * counted
+    overlap, total = (x.sum((0, 2, 3))[1:] for x in (probabilities * truth, probabilities + truth))
+    dice = (2 * overlap + SMOOTH) / (total + SMOOTH)
+    return balanced_cross_entropy(logits, target, weights) + 1 - dice.mean()
+
+
+Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+LOSSES: dict[str, Loss] = {
+    "balanced_ce": balanced_cross_entropy,
+    "ce": balanced_cross_entropy,
+    "dice_ce": dice_cross_entropy,
+    "focal": focal_loss,
+}
+"""Losses of (logits, target, class weights) by the protocol's name; `ce` and `dice_ce` get weights of 1."""
+FINDING_LOSSES: dict[str, Loss] = {
+    "balanced_ce": balanced_binary_cross_entropy,
+    "ce": balanced_binary_cross_entropy,
+    "focal": binary_focal_loss,
+}
+"""The same of (logits, target, weights of absent and present findings)."""
 
 
 def edge_target(mask: Tensor) -> Tensor:

@@ -14,6 +14,21 @@ EPOCHS, LEAST_STEPS, MOST_STEPS = 20, 5_000, 20_000  # of self-supervised pre-tr
 Weighting = Literal["inverse_frequency", "sqrt_inverse_frequency", "log_inverse", "none"]
 EdgeLoss = Literal["alpha", "equal", "lovasz"]
 Precision = Literal["fp32", "bf16", "auto"]
+Loss = Literal["balanced_ce", "ce", "dice_ce", "focal"]
+Optimizer = Literal["adam", "adamw", "sgd"]
+Schedule = Literal["constant", "cosine"]
+Augment = Literal["none", "dihedral", "standard"]
+Freeze = Literal["none", "encoder"]
+IMPLICIT = {  # what None stands for, of fields that are younger than stored results
+    "loss": "balanced_ce",
+    "optimizer": "adam",
+    "schedule": "constant",
+    "augment": "dihedral",
+    "freeze": "none",
+    "precision": "fp32",
+}
+EDGE_NETWORK = "etnet"  # which has losses of its own, by `edge_loss`
+UNWEIGHTED = ("ce", "dice_ce")  # losses without class weights
 
 
 def decision(default: T, reason: str, accepted: str = "", **rules: Any) -> T:
@@ -31,11 +46,11 @@ class TrainingProtocol:
     """How a network is trained: the paper's values where it gives them, decisions elsewhere."""
 
     __pydantic_config__: ClassVar[Any] = STRICT
-    omitted_when_none: ClassVar = ("precision",)  # fields that are younger than stored results
+    omitted_when_none: ClassVar[tuple[str, ...]] = tuple(IMPLICIT)
 
     learning_rate: float = decision(
         1e-4,
-        "of Adam, betas and epsilon as published (paper, section 2.2)",
+        "of Adam, betas and epsilon as published (paper, section 2.2); with a schedule, of step 1",
         "a number above 0, below 10",
         gt=0,
         lt=10,
@@ -98,11 +113,51 @@ class TrainingProtocol:
     precision: Precision | None = decision(
         None,
         "of the network's passes, bf16 where set; losses and metrics are always fp32",
+        f"one of {', '.join(get_args(Precision))}",
+    )
+    loss: Loss | None = decision(
+        None,
+        "balanced cross entropy (paper, section 2.2); focal with gamma 2, weighted alike (Lin et al. 2017)",
+        f"one of {', '.join(get_args(Loss))}",
+    )
+    optimizer: Optimizer | None = decision(
+        None,
+        "Adam (paper, section 2.2); AdamW decays weights by 0.01 of the rate, SGD has a momentum of 0.9",
+        f"one of {', '.join(get_args(Optimizer))}",
+    )
+    schedule: Schedule | None = decision(
+        None,
+        "of the learning rate; cosine falls from its value towards 0 at max_steps (Loshchilov, Hutter 2017)",
+        f"one of {', '.join(get_args(Schedule))}",
+    )
+    augment: Augment | None = decision(
+        None,
+        "flips and quarter turns (paper, section 2.2); standard also zooms and changes contrast and light",
+        f"one of {', '.join(get_args(Augment))}",
+    )
+    freeze: Freeze | None = decision(
+        None,
+        "of the network; with encoder its weights and the statistics of its batch norm stay as they are",
+        f"one of {', '.join(get_args(Freeze))}",
     )
 
     def __post_init__(self) -> None:
-        """Resolve `precision` before anything hashes it: fp32 becomes None, and auto bf16 or None."""
+        """Give one spelling to one training, before anything hashes it.
+
+        Values of IMPLICIT become None, and so do class weights that a loss ignores; the precision `auto` is
+        resolved.
+        """
         object.__setattr__(self, "precision", resolve_precision(self.precision))
+        for name, value in IMPLICIT.items():
+            if getattr(self, name) == value:
+                object.__setattr__(self, name, None)
+        if self.loss in UNWEIGHTED:
+            object.__setattr__(self, "weighting", None)
+
+    def value(self, name: str) -> Any:
+        """Return a field; the value that None stands for, where it is one of IMPLICIT."""
+        value = getattr(self, name)
+        return IMPLICIT.get(name) if value is None else value
 
     def problems(self) -> list[tuple[str, str]]:
         """Return the field and what is wrong with it, of values that do not fit together."""
@@ -119,6 +174,13 @@ class TrainingProtocol:
         """Build a protocol from the mapping that a specification's JSON has of it."""
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         return cls(**fields)
+
+
+def losses_of(task: str, architecture: str) -> tuple[str, ...]:
+    """Return the values of `loss` that a task and a network take."""
+    if architecture == EDGE_NETWORK:
+        return ("balanced_ce",)
+    return tuple(name for name in get_args(Loss) if task == "segmentation" or name != "dice_ce")
 
 
 def self_supervised_protocol(train_images: int, base: TrainingProtocol) -> TrainingProtocol:

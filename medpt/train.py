@@ -1,4 +1,4 @@
-"""The training loop: Adam, early stopping on a validation set, and checkpoints from which a run resumes.
+"""The training loop: steps, early stopping on a validation set, and checkpoints from which a run resumes.
 
 Equal seeds give equal weights and histories, bit for bit on one type of CPU with a fixed number of threads
 and equal settings of the step, which checkpoints record, however often the run is killed and resumed. The
@@ -22,10 +22,11 @@ from torch import Tensor, nn
 
 from medpt import fault_injection
 from medpt.checkpoint import Checkpoints
-from medpt.data.augment import dihedral, normalise
+from medpt.data.augment import augment, normalise
 from medpt.errors import DivergedError, InputError
 from medpt.identity import stream_seed
 from medpt.normalisation import IMAGENET, Normalisation
+from medpt.optimiser import build_optimiser, scheduled_rate, training_mode
 from medpt.protocol import TrainingProtocol
 from medpt.tasks.base import StepSettings, Task, TrainingSetup
 
@@ -103,7 +104,11 @@ def fit(
         on_metrics(row)
     interval = evaluation_interval(protocol, setup.loader, setup.train_rows)
     batches = setup.loader.batches(
-        setup.train_rows, protocol.batch_size, stream_seed(seed, "batches"), start=state.step
+        setup.train_rows,
+        protocol.batch_size,
+        stream_seed(seed, "batches"),
+        start=state.step,
+        augment=protocol.augment != "none",
     )
     saved_at = time.monotonic()
     while not state.finished:
@@ -139,10 +144,11 @@ class TrainingState:
         """Move the model to the device and return the state before the first step."""
         settings, model = setup.settings or StepSettings.usual(device.type), setup.model
         layout = torch.channels_last if settings.channels_last else torch.preserve_format
-        model.to(device).to(memory_format=layout).train()
+        model.to(device).to(memory_format=layout)
+        training_mode(model, protocol)
         if protocol.precision == "bf16":
             use_bfloat16(model, device)
-        optimiser = torch.optim.Adam(model.parameters(), lr=protocol.learning_rate, fused=settings.fused)
+        optimiser = build_optimiser(model, protocol, fused=settings.fused)
         loss_sum = torch.zeros((), dtype=torch.float64, device=device)
         return cls(setup, protocol, device, settings, optimiser, loss_sum)
 
@@ -152,12 +158,15 @@ class TrainingState:
         return stopped or self.step >= self.protocol.max_steps
 
     def train(self, images: Tensor, targets: Tensor, transforms: Tensor, *dataset: int) -> None:
-        """Take one step of Adam on a batch of `BatchSource.batches`."""
+        """Take one step of the optimizer on a batch of `BatchSource.batches`."""
         images, targets, transforms = (
             x.to(self.device, non_blocking=True) for x in (images, targets, transforms)
         )
-        targets = dihedral(targets, transforms) if targets.ndim == 3 else targets
-        images = dihedral(normalise(images, self.setup.normalisation), transforms)
+        images, targets = augment(
+            images, targets, transforms, self.setup.normalisation, self.protocol.augment
+        )
+        if self.protocol.schedule:
+            self.optimiser.param_groups[0]["lr"] = scheduled_rate(self.protocol, self.step + 1)
         loss = self.setup.task.loss(self.setup.model, images, targets, *dataset)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -191,7 +200,7 @@ class TrainingState:
             batches = evaluation_batches(self.setup.loader, rows, self.device, normalisation)
             values = task.evaluate(model, batches)
             row |= {f"val_{name}": value for name, value in values}
-            model.train()
+            training_mode(model, self.protocol)
             self._update_best(row[f"val_{task.metric}"])
         self.history.append(row | {"time": time.time()})
         return self.history[-1]

@@ -20,7 +20,7 @@ from medpt.data.catalog import card
 from medpt.data.fingerprint import fingerprint
 from medpt.data.locate import locate
 from medpt.errors import InputError
-from medpt.protocol import TrainingProtocol
+from medpt.protocol import IMPLICIT, TrainingProtocol
 from medpt.specs import SPECS, Finetune, Pretrain
 
 PACKAGES = (
@@ -37,7 +37,6 @@ SYNTHETIC = "synthetic"
 AUTOMATIC = {
     "evaluate_every": "one eightfold epoch, at most 500 steps",
     "weighting": "the task's default",
-    "precision": "fp32",
 }
 
 
@@ -109,7 +108,7 @@ def _values(
 
 def _text(name: str, value: Any) -> str:
     if value is None:
-        return AUTOMATIC.get(name, "not set")
+        return AUTOMATIC.get(name) or IMPLICIT.get(name, "not set")
     if isinstance(value, tuple):
         return " to ".join(f"{number:g}" for number in value)
     return (

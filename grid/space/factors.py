@@ -22,6 +22,7 @@ from medpt.errors import InputError, did_you_mean
 from medpt.extensions import TIMM_NAME
 from medpt.models.registry import BACKBONES, architectures, backbones
 from medpt.models.weights_file import WeightsFile, read_weights_file
+from medpt.protocol import losses_of
 from medpt.specs import CLASSIFIER, NO_NETWORK
 from medpt.survival.registry import SURVIVAL_MODELS
 from medpt.yaml_document import KeyPath
@@ -70,6 +71,7 @@ class Factors:
         if self.sound and all(factors.values()):
             self.survival(factors, path)
         protocols = self.protocols(block.get("factors") or {}, (*path, "factors"), settings)
+        self.losses(factors, dict.fromkeys(each.finetune.value("loss") for each in protocols), path)
         if self.sound and all(factors.values()):
             name = str(block.get("name") or path[-1])
             for each in protocols:
@@ -83,6 +85,16 @@ class Factors:
         for key, text in dict.fromkeys(problem for each in found for problem in each.finetune.problems()):
             self.problem((*path, key), text)
         return found
+
+    def losses(self, factors: dict[str, list[Any]], losses: Iterable[str], path: KeyPath) -> None:
+        """Dice needs masks, and ET-Net has losses of its own."""
+        for target in factors["target"] if self.sound else ():
+            task = catalog.card(target, self.cards).task
+            for architecture in factors["architecture"] if task == "segmentation" else (CLASSIFIER,):
+                accepted = losses_of(task, architecture)
+                if unfit := [loss for loss in losses if loss not in accepted and task != "survival"]:
+                    words = f"`loss` of {target} by {architecture} is {', '.join(unfit)}"
+                    self.problem((*path, "factors", "loss"), f"{words}; accepted: {', '.join(accepted)}")
 
     def published(self, factors: dict[str, list[Any]], path: KeyPath) -> None:
         """torchvision published ImageNet weights of the built-in backbones alone."""

@@ -13,7 +13,7 @@ from grid.space.sources import can_transfer_decoder, source_datasets
 from grid.space.trials import PAPER_METRICS, Settings, Space, Trial
 from medpt.data import optic_disc
 from medpt.identity import canonical_json
-from medpt.protocol import TrainingProtocol
+from medpt.protocol import IMPLICIT, TrainingProtocol
 
 Values = Mapping[str, Any]  # by the name of the setting, such as `learning_rate` or `pretrain.learning_rate`
 
@@ -67,11 +67,11 @@ def source_protocol_values(trial: Trial) -> Values:
 def protocol_fields(values: Values) -> dict[str, Any]:
     """Return PROTOCOL_FIELDS among the settings of a trial; all None where it has no training protocol.
 
-    A field that is left out has its default.
+    A field without a value has that of the task, or the one that IMPLICIT names.
     """
     if "learning_rate" not in values:  # survival models, and stores of version 0.3.1
         return dict.fromkeys(PROTOCOL_FIELDS)
-    return {name: values.get(name, getattr(TrainingProtocol, name, None)) for name in PROTOCOL_FIELDS}
+    return {name: values.get(name, IMPLICIT.get(name)) for name in PROTOCOL_FIELDS}
 
 
 def with_protocol_fields(settings: Settings, values: Values) -> Settings:
@@ -102,7 +102,7 @@ def describe_difference(
     keys = dict.fromkeys(key for values in found.values() for key in values if key not in without)
     differing = [key for key in keys if len({canonical_json(v.get(key)) for v in found.values()}) > 1]
     return {
-        name: ", ".join(f"{key} {_text(values.get(key))}" for key in differing)
+        name: ", ".join(f"{key} {_text(values.get(key, IMPLICIT.get(key)))}" for key in differing)
         for name, values in found.items()
     }
 

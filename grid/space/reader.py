@@ -201,6 +201,9 @@ class _Reader:
         protocol = TrainingProtocol.from_json(asdict(default) | given)
         for name, text in protocol.problems():
             self.problem((key, name), text)
+        for name in ("loss", "freeze") if key == "pretrain" else ():
+            if getattr(protocol, name):
+                self.problem((key, name), f"`{name}` is of fine-tunings alone; move it to `finetune`")
         return protocol
 
     def trials(self, settings: Settings) -> list[Trial]:

@@ -7,7 +7,7 @@ it as finished.
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Any
 
 from grid.plan.plan import Plan, Unit, merge
@@ -27,6 +27,7 @@ from grid.tracking.runs import (
     encode_plan,
 )
 from medpt import files
+from medpt.protocol import TrainingProtocol
 from medpt.specs import PUBLISHED_WEIGHTS, Finetune, Pretrain
 
 HISTORY = "history.json"
@@ -197,9 +198,15 @@ def _params(unit: Unit, plan: Plan) -> list[Any]:
 
     values = unit.spec.to_json()
     values.pop("protocol", None)
-    protocol = asdict(unit.spec.protocol) if isinstance(unit.spec, Finetune | Pretrain) else {}
-    flat = values | {f"protocol.{key}": value for key, value in protocol.items()} | _factors(unit, plan)
+    flat = values | _protocol(unit) | _factors(unit, plan)
     return [Param(key, str(value)[:MAX_PARAM]) for key, value in flat.items()]
+
+
+def _protocol(unit: Unit) -> dict[str, Any]:
+    protocol: TrainingProtocol | None = getattr(unit.spec, "protocol", None)
+    if protocol is None:
+        return {}
+    return {f"protocol.{item.name}": protocol.value(item.name) for item in fields(protocol)}
 
 
 def _factors(unit: Unit, plan: Plan) -> dict[str, str]:
@@ -209,8 +216,8 @@ def _factors(unit: Unit, plan: Plan) -> dict[str, str]:
     if isinstance(spec, Finetune):
         data = plan.units[spec.data].spec
         found = {"target": spec.dataset, "split_seed": str(getattr(data, "split_seed", 0))}
-        fields = {name: getattr(spec.protocol, name, None) for name in PROTOCOL_FIELDS}
-        found |= {name: str(value) for name, value in (fields | {"size": plan.sizes[spec.data]}).items()}
+        varied = {name: spec.protocol.value(name) for name in PROTOCOL_FIELDS if name != "size"}
+        found |= {name: str(value) for name, value in (varied | {"size": plan.sizes[spec.data]}).items()}
     if isinstance(spec, Pretrain):
         found = {"source": "+".join(spec.datasets)}
     if getattr(spec, "initialization", "") == PUBLISHED_WEIGHTS:

@@ -1,19 +1,21 @@
-"""The eight flips and rotations, and normalisation, as operations on whole batches on any device.
+"""Flips, rotations, zoom, light and normalisation, as operations on whole batches on any device.
 
 Element t of the dihedral group D4, for t in 0..7: flip left-right if t >= 4, then turn by t % 4 quarters
 counter-clockwise (numpy: rot90(fliplr(x) if t >= 4 else x, t % 4)). 0 is the identity; 1, 2, 3 turn; 4 and 6
 flip the horizontal and the vertical axis; 5 and 7 flip the diagonals (transpose and anti-transpose).
-Wen et al. 2021, section 2.2. Nothing here draws a random number.
+Wen et al. 2021, section 2.2.
 """
 
 from functools import lru_cache
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from medpt.normalisation import IMAGENET, Normalisation
 
 ELEMENTS = 8
+ZOOM, LIGHT = 0.2, 0.2  # most that `zoom` cuts from a side, and that `change_light` changes
 
 # Element t = transpose first, then reverse the rows, then reverse the columns, each or not.
 TRANSPOSE = (False, True, False, True, False, True, False, True)
@@ -40,6 +42,54 @@ def dihedral(batch: Tensor, transforms: Tensor) -> Tensor:
 def inverse(transforms: Tensor) -> Tensor:
     """The elements that undo `transforms`."""
     return _inverses(transforms.device)[transforms]
+
+
+def augment(
+    images: Tensor, targets: Tensor, transforms: Tensor, normalisation: Normalisation, how: str | None
+) -> tuple[Tensor, Tensor]:
+    """Return normalised images (B, 3, S, S) of uint8 (B, S, S, 3), and targets; masks move with their images.
+
+    `how` is that of a protocol: None for `dihedral` alone, "standard" for `change_light` and `zoom` as well,
+    "none" for neither. Draws are those of the CPU's generator.
+    """
+    masks = targets.ndim == 3
+    if how == "none":
+        return normalise(images, normalisation), targets
+    if how == "standard":
+        draws = torch.rand(len(images), 5).to(images.device, non_blocking=True)
+        images = zoom(normalise(change_light(images, draws[:, 3:]), normalisation), draws[:, :3])
+        targets = zoom(targets, draws[:, :3], "nearest") if masks else targets
+    else:
+        images = normalise(images, normalisation)
+    return dihedral(images, transforms), dihedral(targets, transforms) if masks else targets
+
+
+def change_light(images: Tensor, draws: Tensor) -> Tensor:
+    """Change contrast and brightness of images (B, S, S, 3), values 0 to 255, each by a factor of 0.8 to 1.2.
+
+    `draws` (B, 2) are uniform in [0, 1). Contrast is the distance from the image's mean. Returns float32,
+    clipped to the range.
+    """
+    contrast, brightness = (1 - LIGHT + 2 * LIGHT * draws).T.reshape(2, -1, 1, 1, 1)
+    values = images.float()
+    mean = values.mean((1, 2, 3), keepdim=True)
+    return ((values - mean) * contrast + mean).mul(brightness).clamp(0, 255)
+
+
+def zoom(batch: Tensor, draws: Tensor, mode: str = "bilinear") -> Tensor:
+    """Enlarge a window of images (B, C, S, S) or, with mode "nearest", masks (B, S, S) to the full size.
+
+    `draws` (B, 3) are uniform in [0, 1): of the window's side, 0.8 to 1 of the image's, and of its place from
+    left to right and from top to bottom. Differentiable; the type stays.
+    """
+    side = 1 - ZOOM * draws[:, 0]
+    shift = (2 * draws[:, 1:] - 1) * (1 - side)[:, None]
+    turns = side[:, None, None] * torch.eye(2, device=draws.device)
+    theta = torch.cat([turns, shift[:, :, None]], 2)
+    images = batch if batch.ndim == 4 else batch[:, None]
+    places = F.affine_grid(theta, list(images.shape), align_corners=False)
+    enlarged = F.grid_sample(images.float(), places, mode=mode, padding_mode="border", align_corners=False)
+    return enlarged.reshape(batch.shape).to(batch.dtype)
 
 
 def normalise(images: Tensor, normalisation: Normalisation = IMAGENET) -> Tensor:

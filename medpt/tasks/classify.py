@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from medpt.losses import balanced_cross_entropy
+from medpt.losses import LOSSES
 from medpt.metrics import accuracy, macro_auc, micro_auc, quadratic_kappa
 from medpt.tasks.base import Batches, forward
 from medpt.tasks.patients import mean_by_patient
@@ -25,11 +25,12 @@ class Classify:
     weights: Tensor
     metric: str = "auc"
     patients: NDArray[np.str_] | None = None  # of the images that `evaluate` gets; their scores are averaged
+    criterion: str = "balanced_ce"  # one of LOSSES
     higher_is_better: ClassVar = True
 
     def loss(self, model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
         (logits,) = forward(model, images)
-        return balanced_cross_entropy(logits, targets, self.weights.to(logits.device, non_blocking=True))
+        return LOSSES[self.criterion](logits, targets, self.weights.to(logits.device, non_blocking=True))
 
     def evaluate(self, model: nn.Module, batches: Batches) -> Iterator[tuple[str, float]]:
         softmax, labels = scores(model, batches)

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from medpt.losses import balanced_binary_cross_entropy
+from medpt.losses import FINDING_LOSSES
 from medpt.metrics import findings_macro_auc, findings_micro_auc
 from medpt.tasks.base import Batches, forward
 from medpt.tasks.classify import classification_metrics
@@ -27,11 +27,12 @@ class Findings:
     weights: Tensor
     metric: str = "auc"
     patients: NDArray[np.str_] | None = None  # as in Classify
+    criterion: str = "balanced_ce"  # one of FINDING_LOSSES
     higher_is_better: ClassVar = True
 
     def loss(self, model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
         (logits,) = forward(model, images)
-        return balanced_binary_cross_entropy(logits, targets, self.weights.to(logits.device))
+        return FINDING_LOSSES[self.criterion](logits, targets, self.weights.to(logits.device))
 
     def evaluate(self, model: nn.Module, batches: Batches) -> Iterator[tuple[str, float]]:
         sigmoid, labels = finding_scores(model, batches)

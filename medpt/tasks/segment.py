@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from medpt.further_metrics import outline_metrics
-from medpt.losses import ET_LOSSES, IGNORE, balanced_cross_entropy, edge_target
+from medpt.losses import ET_LOSSES, IGNORE, LOSSES, edge_target
 from medpt.metrics import class_dice, class_iou, image_ious, mean_of_defined
 from medpt.tasks.base import Batches, forward
 
@@ -26,6 +26,7 @@ class Segment:
     weights: Tensor
     edge_weights: Tensor | None = None
     et_loss: str = "alpha"
+    criterion: str = "balanced_ce"  # one of LOSSES, of networks without edges
     metric: ClassVar = "miou"
     higher_is_better: ClassVar = True
 
@@ -33,7 +34,7 @@ class Segment:
         logits, *edges = forward(model, images)
         weights = self.weights.to(logits.device, non_blocking=True)
         if self.edge_weights is None:
-            return balanced_cross_entropy(logits, targets, weights)
+            return LOSSES[self.criterion](logits, targets, weights)
         edge_weights = self.edge_weights.to(logits.device, non_blocking=True)
         band = edge_target(targets)
         return ET_LOSSES[self.et_loss](logits, edges[0], targets, band, weights, edge_weights)

@@ -18,14 +18,13 @@ from medpt.errors import InputError, did_you_mean
 from medpt.identity import stream_seed
 from medpt.losses import DEFAULT_WEIGHTING, WEIGHTINGS, class_weights, edge_target
 from medpt.models.registry import architectures, build_classifier, build_segmenter
-from medpt.protocol import TrainingProtocol
+from medpt.protocol import EDGE_NETWORK, UNWEIGHTED, TrainingProtocol, losses_of
 from medpt.specs import CLASSIFIER, Finetune, Pretrain
 from medpt.tasks.base import Task, TrainingSetup, sizes
 from medpt.tasks.classify import Classify
 from medpt.tasks.findings import Findings
 from medpt.tasks.segment import Segment
 
-EDGE_NETWORK = "etnet"
 SCAN_BATCH = 64
 
 
@@ -92,22 +91,34 @@ def _task(
 ) -> tuple[Task, dict[str, Any]]:
     """Return the task, with weights counted on `rows`, and a record of the weights."""
     index = loader.index
-    weighting = protocol.weighting or DEFAULT_WEIGHTING[index.task]
-    if weighting not in WEIGHTINGS:
-        raise InputError(f"weighting: no {weighting!r}; {did_you_mean(weighting, WEIGHTINGS)}")
+    loss, weighting = protocol.value("loss"), _weighting(index, protocol)
+    if loss not in losses_of(index.task, architecture):
+        accepted = ", ".join(losses_of(index.task, architecture))
+        raise InputError(f"loss: {loss} does not fit {index.task} by {architecture}; accepted: {accepted}")
     if index.task == "multilabel":
         weights = finding_weights(index, rows, weighting, protocol.weight_clip)
-        return Findings(weights), {"weighting": weighting, "class_weights": weights.tolist()}
-    weights = class_weights(counts(index, rows), weighting, protocol.weight_clip)
-    record = {"weighting": weighting, "class_weights": weights.tolist()}
+    else:
+        weights = class_weights(counts(index, rows), weighting, protocol.weight_clip)
+    record = {"loss": loss, "weighting": weighting, "class_weights": weights.tolist()}
+    if index.task == "multilabel":
+        return Findings(weights, criterion=loss), record
     if index.task == "classification":
-        return Classify(weights), record
+        return Classify(weights, criterion=loss), record
     if architecture != EDGE_NETWORK:
-        return Segment(weights), record
+        return Segment(weights, criterion=loss), record
     edge_weights = class_weights(edge_counts(loader, rows), weighting, protocol.weight_clip)
     return Segment(weights, edge_weights, protocol.edge_loss), record | {
         "edge_weights": edge_weights.tolist()
     }
+
+
+def _weighting(index: Index, protocol: TrainingProtocol) -> str:
+    if protocol.loss in UNWEIGHTED:
+        return "none"
+    weighting = protocol.weighting or DEFAULT_WEIGHTING[index.task]
+    if weighting not in WEIGHTINGS:
+        raise InputError(f"weighting: no {weighting!r}; {did_you_mean(weighting, WEIGHTINGS)}")
+    return weighting
 
 
 def counts(index: Index, rows: np.ndarray) -> Tensor:

@@ -12,6 +12,7 @@ import torch
 from medpt import extensions
 from medpt.checkpoint import Checkpoints
 from medpt.data.arrays import Loader
+from medpt.data.augment import ELEMENTS
 from medpt.errors import InputError
 from medpt.files import write_json
 from medpt.models import contract, weights
@@ -92,7 +93,8 @@ def validation_metrics(result: TrainingResult) -> dict[str, float]:
 
 def images_seen(setup: TrainingSetup, result: TrainingResult, spec: Pretrain) -> float:
     """Count the images of all steps, each view of one; a batch is at most an eightfold epoch."""
-    return float(result.step * min(spec.protocol.batch_size, 8 * len(setup.train_rows)))
+    views = 1 if spec.protocol.augment == "none" else ELEMENTS
+    return float(result.step * min(spec.protocol.batch_size, views * len(setup.train_rows)))
 
 
 def _supervised(spec: Pretrain, loaders: Sequence[Loader]) -> TrainingSetup:

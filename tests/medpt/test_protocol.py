@@ -1,12 +1,22 @@
+import json
 import subprocess
 import sys
 from dataclasses import replace
+from typing import Any, get_args
 
 import pytest
 
 from medpt import precision
 from medpt.identity import digest, to_json
-from medpt.protocol import SELF_SUPERVISED_METHODS, TrainingProtocol, self_supervised_protocol
+from medpt.protocol import (
+    IMPLICIT,
+    SELF_SUPERVISED_METHODS,
+    UNWEIGHTED,
+    Loss,
+    TrainingProtocol,
+    losses_of,
+    self_supervised_protocol,
+)
 from medpt.units import pretrain
 
 
@@ -50,3 +60,29 @@ def test_auto_precision_is_resolved_before_hashing(native: bool, monkeypatch: py
 def test_fp32_is_stored_as_the_default() -> None:
     assert TrainingProtocol(precision="fp32") == TrainingProtocol()
     assert "precision" not in to_json(TrainingProtocol(precision="fp32"))
+
+
+@pytest.mark.parametrize("field", sorted(IMPLICIT))
+def test_a_default_written_out_is_the_same_protocol(field: str) -> None:
+    written: Any = {field: IMPLICIT[field]}
+    assert TrainingProtocol(**written) == TrainingProtocol()
+    assert TrainingProtocol().value(field) == IMPLICIT[field]
+    assert to_json(TrainingProtocol(**written)).keys() == to_json(TrainingProtocol()).keys()
+    assert field not in to_json(TrainingProtocol())
+
+
+@pytest.mark.parametrize("loss", UNWEIGHTED)
+def test_a_loss_without_class_weights_has_no_weighting(loss: Any) -> None:
+    assert TrainingProtocol(loss=loss, weighting="none") == TrainingProtocol(loss=loss)
+    assert TrainingProtocol(loss="focal", weighting="none") != TrainingProtocol(loss="focal")
+
+
+def test_a_protocol_is_read_as_it_was_written() -> None:
+    protocol = TrainingProtocol(loss="focal", optimizer="sgd", schedule="cosine", augment="none")
+    assert TrainingProtocol.from_json(json.loads(json.dumps(to_json(protocol)))) == protocol
+
+
+def test_dice_needs_masks_and_et_net_has_losses_of_its_own() -> None:
+    assert losses_of("segmentation", "unet") == get_args(Loss)
+    assert losses_of("classification", "classifier") == ("balanced_ce", "ce", "focal")
+    assert losses_of("segmentation", "etnet") == ("balanced_ce",)

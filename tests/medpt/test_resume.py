@@ -29,6 +29,20 @@ def test_resuming_after_any_step_changes_no_bit(tmp_path: Path, val_rows: np.nda
         assert_same(train(val_rows=val_rows, checkpoints=saved), whole)
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+@pytest.mark.parametrize("augment", ["none", "standard"])
+def test_resuming_keeps_every_bit_with_each_optimizer_and_a_schedule(
+    tmp_path: Path, optimizer: Any, augment: Any
+) -> None:
+    protocol = replace(SHORT, optimizer=optimizer, schedule="cosine", augment=augment)
+    whole = train(protocol=protocol)
+    for step in (1, 6, 13):
+        saved = Checkpoints(tmp_path / str(step))
+        with pytest.raises(KilledError):
+            train(Mortal(shades(), step), protocol=protocol, checkpoints=replace(saved, seconds=0))
+        assert_same(train(protocol=protocol, checkpoints=saved), whole)
+
+
 def test_many_kills_change_no_bit(tmp_path: Path) -> None:
     saved = Checkpoints(tmp_path)
     for step in (1, 2, 5, 6, 7, 11, 13):

@@ -81,8 +81,10 @@ class Mortal:
         self.loader, self.step, self.index = loader, step, loader.index
         self.steps_per_epoch, self.scan = loader.steps_per_epoch, loader.scan
 
-    def batches(self, rows: np.ndarray, batch_size: int, seed: int, start: int = 0) -> Iterator[Any]:
-        for number, batch in enumerate(self.loader.batches(rows, batch_size, seed, start), start):
+    def batches(
+        self, rows: np.ndarray, batch_size: int, seed: int, start: int = 0, augment: bool = True
+    ) -> Iterator[Any]:
+        for number, batch in enumerate(self.loader.batches(rows, batch_size, seed, start, augment), start):
             if number == self.step:
                 raise KilledError
             yield batch

@@ -23,21 +23,21 @@ phantom: {{}}
 finetune: {{patience: 3}}
 experiments:
   - initialization: [random]
-    target: [DRIVE]
+    target: [{target}]
     seed: [0]
     factors: {factors}
 """
 
 
-def loaded(folder: Path, factors: str) -> Space:
+def loaded(folder: Path, factors: str, target: str = "DRIVE") -> Space:
     path = folder / "space.yaml"
-    path.write_text(BLOCK.format(factors=factors))
+    path.write_text(BLOCK.format(factors=factors, target=target))
     return load(str(path))
 
 
 def refusals(folder: Path, factors: str) -> list[str]:
     with pytest.raises(InputError) as caught:
-        loaded(folder, factors)
+        loaded(folder, factors, "ChestXRay2017")
     return [text.partition(": ")[2] for text in caught.value.problems]
 
 
@@ -83,6 +83,10 @@ def test_fields_are_those_of_the_protocol_and_the_size_of_images() -> None:
         ("{learning_rate: [1e-3, 0.001]}", "`learning_rate` names 0.001 twice; keep one"),
         ("{size: 65}", "`size` is 65; a multiple of 32 from 32 to 1024 is accepted"),
         ("{min_steps: [1, 40000]}", "`min_steps` is 40000; at most max_steps, 30000, is accepted"),
+        (
+            "{loss: [ce, dice_ce]}",
+            "`loss` of ChestXRay2017 by classifier is dice_ce; accepted: balanced_ce, ce",
+        ),
         ("{rate: 1}", "unknown key `rate`; known: size, learning_rate"),
     ],
 )
@@ -102,3 +106,25 @@ def test_filter_takes_a_number_however_it_is_written(tmp_path: Path, written: st
     space = loaded(tmp_path, "{learning_rate: [1e-4, 1e-3], batch_size: [8, 16]}")
     kept = select_trials(space, parse_filters(f"learning_rate={written},batch_size=8"), None)
     assert [(each["learning_rate"], each["batch_size"]) for each in fields_of(kept)] == [(1e-3, 8)]
+
+
+def test_a_factor_of_today_is_named_and_is_the_same_work(tmp_path: Path) -> None:
+    space = loaded(tmp_path, "{optimizer: [adam, sgd], loss: [ce, dice_ce]}")
+    found = [(each["optimizer"], each["loss"]) for each in fields_of(space)]
+    assert found == [(name, loss) for name in ("adam", "sgd") for loss in ("ce", "dice_ce")]
+    (spec, _), *_ = finetunings(space)
+    assert "optimizer" not in spec.to_json()["protocol"]
+    assert len(select_trials(space, parse_filters("optimizer=adam"), None).trials) == 2
+
+
+def test_a_loss_that_ignores_class_weights_is_one_trial_for_all_weightings(tmp_path: Path) -> None:
+    space = loaded(tmp_path, "{loss: [ce, focal], weighting: [none, inverse_frequency]}")
+    assert [each["loss"] for each in fields_of(space)] == ["ce", "focal", "focal"]
+
+
+@pytest.mark.parametrize("field", ["loss: focal", "freeze: encoder"])
+def test_pretraining_refuses_what_is_of_fine_tunings_alone(tmp_path: Path, field: str) -> None:
+    path = tmp_path / "space.yaml"
+    path.write_text(f"pretrain: {{{field}}}\n" + BLOCK.format(factors="{}", target="DRIVE"))
+    with pytest.raises(InputError, match="of fine-tunings alone; move it to `finetune`"):
+        load(str(path))

@@ -1,11 +1,14 @@
-"""The dihedral group against numpy's rot90 and flips, image by image; normalisation against torchvision."""
+"""The dihedral group against numpy's rot90 and flips, image by image; normalisation against torchvision.
+
+Zoom and light are compared with loops.
+"""
 
 import numpy as np
 import pytest
 import torch
 from torchvision.transforms.functional import normalize
 
-from medpt.data.augment import dihedral, inverse, normalise
+from medpt.data.augment import augment, change_light, dihedral, inverse, normalise, zoom
 from medpt.normalisation import IMAGENET, Normalisation
 
 ALL = torch.arange(8)
@@ -96,3 +99,61 @@ def test_same_on_a_gpu():
     result = dihedral(normalise(images.cuda()), ALL.cuda())
     assert result.is_contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(result.cpu(), dihedral(normalise(images), ALL), rtol=1e-5, atol=1e-6)
+
+
+def _draws(count: int, columns: int) -> torch.Tensor:
+    return torch.rand(count, columns, generator=torch.Generator().manual_seed(2))
+
+
+def test_zoom_shows_a_window_of_the_image():
+    """A ramp stays a ramp: it shows which part of the image each pixel was taken from."""
+    size, draws = 32, _draws(50, 3)
+    ramp = torch.arange(size).float().expand(len(draws), 1, size, size)
+    across, down = zoom(ramp, draws), zoom(ramp.mT, draws)
+    for number, (cut, left, top) in enumerate(draws.tolist()):
+        side = 1 - 0.2 * cut
+        for result, place in ((across[number, 0, 0], left), (down[number, 0, :, 0], top)):
+            first = place * (1 - side) * size
+            expected = [first + (pixel + 0.5) * side - 0.5 for pixel in range(size)]
+            inside = np.clip(expected, 0, size - 1)
+            np.testing.assert_allclose(result.numpy(), inside, atol=1e-3)
+
+
+def test_zoom_takes_the_nearest_label_of_the_same_window():
+    size, draws = 32, _draws(20, 3)
+    masks = torch.arange(size, dtype=torch.uint8).expand(len(draws), size, size)
+    result = zoom(masks, draws, "nearest")
+    assert result.dtype == torch.uint8
+    smooth = zoom(masks[:, None].float(), draws)[:, 0]
+    assert float((result - smooth).abs().max()) <= 0.5 + 1e-3
+
+
+def test_light_changes_contrast_then_brightness():
+    images = torch.randint(0, 256, (6, 4, 4, 3), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    draws = _draws(6, 2)
+    result = change_light(images, draws)
+    for before, (contrast, brightness), after in zip(images.numpy(), draws.tolist(), result, strict=True):
+        mean, (c, b) = before.mean(), (0.8 + 0.4 * contrast, 0.8 + 0.4 * brightness)
+        expected = [min(max(((v - mean) * c + mean) * b, 0), 255) for v in before.ravel().astype(float)]
+        np.testing.assert_allclose(after.numpy().ravel(), expected, rtol=1e-4, atol=1e-3)
+
+
+def test_augmentation_none_leaves_images_and_masks_as_they_are():
+    images = torch.randint(0, 256, (8, 6, 6, 3), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    masks = images[..., 0]
+    found, targets = augment(images, masks, ALL, IMAGENET, "none")
+    assert torch.equal(found, normalise(images))
+    assert torch.equal(targets, masks)
+
+
+def test_standard_augmentation_moves_masks_with_their_images():
+    """Where the brightest pixels are the mask, they stay so: also zoomed, turned and in another light."""
+    torch.manual_seed(0)
+    masks = torch.zeros(8, 32, 32, dtype=torch.uint8)
+    masks[:, 5:20, 8:30] = 1
+    images = (masks * 200)[..., None].expand(-1, -1, -1, 3).contiguous()
+    found, targets = augment(images, masks, ALL, IMAGENET, "standard")
+    middle = (found.amax((1, 2, 3), keepdim=True) + found.amin((1, 2, 3), keepdim=True)) / 2
+    shown = (found > middle).float().mean(1).round()
+    assert float((shown != targets).float().mean()) < 0.02
+    assert not torch.equal(targets, augment(images, masks, ALL, IMAGENET, None)[1])
