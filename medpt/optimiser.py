@@ -1,4 +1,4 @@
-"""What a protocol says of a step: the optimizer, its learning rate, and which weights are trained."""
+"""What a protocol says of a step: optimizer, learning rate, precision, and which weights are trained."""
 
 import math
 
@@ -38,3 +38,9 @@ def scheduled_rate(protocol: TrainingProtocol, step: int) -> float:
     """
     share = (step - 1) / protocol.max_steps
     return protocol.learning_rate * (1 + math.cos(math.pi * share)) / 2
+
+
+def use_bfloat16(model: nn.Module, device: torch.device) -> None:
+    """Let the network compute in bfloat16 from now on, also in evaluations; its weights stay float32."""
+    autocast = torch.autocast(device.type, torch.bfloat16)
+    model.forward = autocast(model.forward)

@@ -81,8 +81,8 @@ def describe(network: str, images: Tensor, protocol: TrainingProtocol, device: t
     """Name what the fastest settings depend on; the type of the CPU is in the name of the cache."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     size = "x".join(map(str, images.shape[:-1]))
-    precision = protocol.precision or "fp32"
-    return f"{network} {size} {precision} {name}, torch {torch.__version__}"
+    step = " ".join(filter(None, (protocol.precision or "fp32", protocol.optimizer, protocol.freeze)))
+    return f"{network} {size} {step} {name}, torch {torch.__version__}"
 
 
 def fastest(seconds: Callable[[StepSettings], float], device: torch.device) -> StepSettings:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from medpt import fault_injection
 from medpt.checkpoint import Checkpoints
@@ -26,7 +26,7 @@ from medpt.data.augment import augment, normalise
 from medpt.errors import DivergedError, InputError
 from medpt.identity import stream_seed
 from medpt.normalisation import IMAGENET, Normalisation
-from medpt.optimiser import build_optimiser, scheduled_rate, training_mode
+from medpt.optimiser import build_optimiser, scheduled_rate, training_mode, use_bfloat16
 from medpt.protocol import TrainingProtocol
 from medpt.tasks.base import StepSettings, Task, TrainingSetup
 
@@ -251,12 +251,6 @@ class TrainingState:
 def recorded_settings(meta: dict[str, Any]) -> StepSettings | None:
     """Return the settings that a checkpoint was trained with; None of one that is older than they are."""
     return StepSettings(**meta["settings"]) if "settings" in meta else None
-
-
-def use_bfloat16(model: nn.Module, device: torch.device) -> None:
-    """Let the network compute in bfloat16 from now on, also in evaluations; its weights stay float32."""
-    autocast = torch.autocast(device.type, torch.bfloat16)
-    model.forward = autocast(model.forward)
 
 
 def reseed(device: torch.device, seed: int) -> None:
