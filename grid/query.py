@@ -193,16 +193,16 @@ def answer(frame: "pd.DataFrame", options: QueryOptions) -> "pd.DataFrame":
     table = QUESTIONS[options.ask](kept, options, shown)
     if table.empty:
         raise InputError(f"--ask {options.ask}: {LACKING.get(options.ask, 'there is no trial')}")
-    return _with_partial_names(table, frame)
+    return _with_remarks(table, frame)
 
 
-def _with_partial_names(table: "pd.DataFrame", frame: "pd.DataFrame") -> "pd.DataFrame":
-    """Name the datasets of which the run had a part with the number of their images."""
-    partial: dict[str, int] = frame.attrs.get("partial", {})
-    if not partial:
+def _with_remarks(table: "pd.DataFrame", frame: "pd.DataFrame") -> "pd.DataFrame":
+    """Add the remarks on datasets and published weights to their names."""
+    remarks: dict[str, str] = frame.attrs.get("remarks", {})
+    if not remarks:
         return table
-    names = {cell.key.initialization: initialization_name(cell.key, partial) for cell in find_cells(frame)}
-    targets = {name: target_name(name, partial) for name in partial}
+    names = {cell.key.initialization: initialization_name(cell.key, remarks) for cell in find_cells(frame)}
+    targets = {name: target_name(name, remarks) for name in remarks}
     known = {"initialization": names, "target": targets}
     return table.replace({column: new for column, new in known.items() if column in table})
 

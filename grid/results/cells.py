@@ -91,8 +91,8 @@ class Cell:
     `settings` and `source_settings` say in what the protocols of fine-tuning and pre-training differ from
     those of other cells (`learning_rate 0.001`); empty where nothing differs. `fields` are those of the
     training protocol, if it has one; `varied` names those that differ between the cells of its network and
-    target, `other_settings` says what differs beside them. `partial` has the number of
-    images of each built-in dataset of which the run had a part, which `label` and `column` name.
+    target, `other_settings` says what differs beside them. `remarks` are what
+    `label` and `column` say behind names (grid.results.display.remarks_of).
     """
 
     key: CellKey
@@ -108,7 +108,7 @@ class Cell:
     other_settings: str = ""
     fields: Mapping[str, Any] = field(default_factory=dict)
     varied: tuple[str, ...] = ()
-    partial: Mapping[str, int] = field(default_factory=dict)
+    remarks: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def n(self) -> int:
@@ -150,7 +150,7 @@ class Cell:
     @property
     def label(self) -> str:
         """The initialization as a row names it: `CheXpert-20k [pretrain.learning_rate 0.001]`."""
-        return bracketed(initialization_name(self.key, self.partial), self.source_settings)
+        return bracketed(initialization_name(self.key, self.remarks), self.source_settings)
 
     @property
     def network(self) -> str:
@@ -169,7 +169,7 @@ class Cell:
 
     @property
     def column(self) -> Column:
-        return target_name(self.key.target, self.partial), self.key.target_size
+        return target_name(self.key.target, self.remarks), self.key.target_size
 
     @property
     def undefined(self) -> int:
@@ -204,7 +204,7 @@ def find_cells(frame: "pd.DataFrame", metric: str | None = None) -> list[Cell]:
         units = grouped.setdefault(_key(trial), {})
         units.setdefault(trial["digest"], []).append(trial)
     _check_repeats(grouped)
-    protocols, partial = frame.attrs.get("protocols", {}), frame.attrs.get("partial", {})
+    protocols, remarks = frame.attrs.get("protocols", {}), frame.attrs.get("remarks", {})
     differences = protocol_differences(grouped, protocols)
     return [
         replace(
@@ -214,7 +214,7 @@ def find_cells(frame: "pd.DataFrame", metric: str | None = None) -> list[Cell]:
             other_settings=differences[key].others,
             fields=protocol_fields(protocols.get(key.protocol, {})),
             varied=differences[key].varied,
-            partial=partial,
+            remarks=remarks,
         )
         for key, units in grouped.items()
     ]

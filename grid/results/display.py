@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from grid.space.protocols import PROTOCOL_FIELDS, Values, describe_difference, protocol_fields
 from medpt.data.dataset_collections import COLLECTIONS
+from medpt.models.weights_file import UNKNOWN
 from medpt.specs import CLASSIFIER
 from medpt.survival import registry
 
 if TYPE_CHECKING:
+    from grid.plan.plan import Plan
     from grid.results.cells import Cell, CellKey
 
 Protocols = Mapping[str, Values]  # settings by the hash of the protocol
@@ -75,23 +77,32 @@ def column_name(target: str, target_size: float) -> str:
     return target if target_size == 1 else f"{target}, {100 * target_size:g} %"
 
 
-def initialization_name(key: "CellKey", partial: Mapping[str, int]) -> str:
+def remarks_of(plan: "Plan") -> dict[str, str]:
+    """Return what tables say behind the name of a dataset or of published weights.
+
+    Datasets of which the run had a part have the number of its images.
+    """
+    unknown = {each.name: "trained on: unknown" for each in plan.weights if each.trained_on == UNKNOWN}
+    return unknown | {name: f"{images:,} images" for name, images in plan.partial.items()}
+
+
+def initialization_name(key: "CellKey", remarks: Mapping[str, str]) -> str:
     """Return `EyePACS (1,098 images)` or `EyePACS-600 (of 1,098 images)` where the run had a part of EyePACS.
 
-    `partial` has the number of images of each such dataset; those of a collection are named behind it.
+    `remarks` are those of `remarks_of`; those of a collection's datasets are named behind it.
     """
     if collection := COLLECTIONS.get(key.source):
-        parts = [f"{name}: {partial[name]:,} images" for name in collection.datasets if name in partial]
+        parts = [f"{name}: {remarks[name]}" for name in collection.datasets if name in remarks]
         return f"{key.initialization} ({', '.join(parts)})" if parts else key.initialization
-    if key.source not in partial:
+    if key.source not in remarks:
         return key.initialization
     of = "of " if key.sample_size else ""
-    return f"{key.initialization} ({of}{partial[key.source]:,} images)"
+    return f"{key.initialization} ({of}{remarks[key.source]})"
 
 
-def target_name(target: str, partial: Mapping[str, int]) -> str:
+def target_name(target: str, remarks: Mapping[str, str]) -> str:
     """Return `HRF (42 images)` where the run had a part of HRF."""
-    return f"{target} ({partial[target]:,} images)" if target in partial else target
+    return f"{target} ({remarks[target]})" if target in remarks else target
 
 
 class Differences(NamedTuple):

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 from grid.plan.plan import Plan
 from grid.plan.stored_plans import find_space, space_name
 from grid.results import controls
+from grid.results.display import remarks_of
 from grid.results.stored_results import StoredResults
 from grid.space.protocols import PROTOCOL_FIELDS, protocol_fields
 from grid.store.store import Store
 from grid.tracking import runs as record
 from grid.tracking.client import default_uri, sqlite_file
 from grid.tracking.runs import Run
+from medpt.data.card import plain
 from medpt.errors import InputError, did_you_mean
+from medpt.models.weights_file import UNKNOWN
 from medpt.units.base import ITEMS
 
 if TYPE_CHECKING:
@@ -56,9 +59,10 @@ def load(space: str, out: str | Path = "runs", tracking_uri: str | None = None) 
     computed here; `digest` and `run_id` of its fine-tuning; `items`, the path of what its metrics were
     computed from for each test item, None where `out` does not have it.
     `frame.attrs["protocols"]` gives the settings of each hash, for grid.space.protocols.describe_difference;
-    `frame.attrs["partial"]` the number of images of each built-in dataset of which the run had a part;
+    `frame.attrs["remarks"]` what tables say behind names, of grid.results.display.remarks_of;
     `frame.attrs["controls"]` and `["probes"]` are those of grid.results.controls; `frame.attrs["warnings"]`
-    lists damaged and pulled results, differences between `out` and MLflow, and why MLflow could not be read.
+    lists damaged and pulled results, targets that published weights were trained on, differences between
+    `out` and MLflow, and why MLflow could not be read.
     Raises InputError where the space was never run.
     """
     uri, store = tracking_uri or _own_tracker(out), Store(out)
@@ -90,11 +94,22 @@ def trials_frame(plan: Plan, tracking_uri: str | None, store: Store) -> "pd.Data
     frame = frame.astype({"pretrain_seed": "Int64", "fold": "Int64"})
     frame = frame.assign(**frame[[*PROTOCOL_FIELDS]].convert_dtypes())
     frame.attrs["protocols"] = dict(plan.protocols)
-    frame.attrs["partial"] = dict(plan.partial)
+    frame.attrs["remarks"] = remarks_of(plan)
     frame.attrs["controls"] = controls.read(plan, store)
     frame.attrs["probes"] = controls.probes(plan, store)
-    frame.attrs["warnings"] = [*warnings, *results.warnings(plan, runs)]
+    frame.attrs["warnings"] = [*warnings, *results.warnings(plan, runs), *seen_targets(plan)]
     return frame
+
+
+def seen_targets(plan: Plan) -> list[str]:
+    """Warn of each target whose images the published weights of a trial were trained on."""
+    seen = {(w.name, plain(name)) for w in plan.weights if w.trained_on != UNKNOWN for name in w.trained_on}
+    pairs = dict.fromkeys((trial.label, trial.target) for trial, _ in plan.trials)
+    return [
+        f"{name} was trained on images of the target {target}: its scores there may be too high"
+        for name, target in pairs
+        if (name, plain(target)) in seen
+    ]
 
 
 def _recorded_runs(uri: str | None) -> tuple[dict[str, Run], list[str]]:

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medpt.models import weights_file
-from medpt.models.weights_file import WeightsFile
+from medpt.models.weights_file import UNKNOWN, WeightsFile
 
 FOLDER = "initializations"
-UNKNOWN = "unknown"  # in `trained_on`
 SHIPPED = Path(weights_file.__file__).parent / "published"
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,39}")
 NUMBERS = "a list of 3 numbers, or of 1 for all channels"
+UNKNOWN = "unknown"  # in `trained_on`
 MAX_BYTES = 16 * 2**30  # of a file of weights
 
 

@@ -1,4 +1,4 @@
-"""How datasets of which a run had a part are named."""
+"""What tables say behind the names of datasets and published weights."""
 
 import pandas as pd
 import pytest
@@ -8,13 +8,13 @@ from grid.query import QueryOptions, answer
 from grid.report.tables import tables
 from grid.results.cells import find_cells
 
-PARTIAL = {"EyePACS": 1098, "HRF": 42}
+REMARKS = {"EyePACS": "1,098 images", "HRF": "42 images", "mine": "trained on: unknown"}
 
 
 def frame(initialization: str, source: str, size: int | None = None, target: str = "HRF") -> pd.DataFrame:
     made = trial(0, 0.5, initialization=initialization, source=source, sample_size=size, target=target)
     found = pd.DataFrame([made])
-    found.attrs["partial"] = PARTIAL
+    found.attrs["remarks"] = REMARKS
     return found
 
 
@@ -26,11 +26,10 @@ def frame(initialization: str, source: str, size: int | None = None, target: str
         ("M3-CLS", "M3-CLS", None, "M3-CLS (EyePACS: 1,098 images)"),
         ("ISIC2019", "ISIC2019", None, "ISIC2019"),
         ("random", "random", None, "random"),
+        ("mine", "mine", None, "mine (trained on: unknown)"),
     ],
 )
-def test_partial_sources_are_named_with_their_images(
-    initialization: str, source: str, size: int | None, name: str
-) -> None:
+def test_remarks_stand_behind_names(initialization: str, source: str, size: int | None, name: str) -> None:
     found = find_cells(frame(initialization, source, size))
     (table,) = tables(found)
     assert table.blocks[0].rows[0][0] == name
