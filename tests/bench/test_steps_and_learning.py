@@ -2,31 +2,39 @@
 
 import json
 import re
-import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from bench import learning, step
 from bench.learning import free_logits
 from bench.step import BASELINE, build, loss, row, training_step
 from medpt.tasks.segment import Segment
 
-ROOT = Path(__file__).parents[2]
+Command = Callable[..., int | None]
 
 
-def run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", f"bench.{name}", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Iterator[Command]:
+    """Call the main function of a script with arguments, in this process."""
+
+    def call(main: Callable[[], int | None], *arguments: str) -> int | None:
+        monkeypatch.setattr(sys, "argv", ["bench", *arguments])
+        return main()
+
+    threads = torch.get_num_threads()
+    yield call
+    torch.set_num_threads(threads)
 
 
-def test_a_row_for_each_network() -> None:
+def test_a_row_for_each_network(run: Command, capsys: pytest.CaptureFixture[str]) -> None:
     networks = ("classifier/resnet18", "etnet/shufflenet_v2")
-    done = run("step", "--networks", *networks, "--size=32", "--batch=2", "--steps=1")
-    assert done.returncode == 0, done.stderr
-    rows = done.stdout.splitlines()[2:]
+    run(step.main, "--networks", *networks, "--size=32", "--batch=2", "--steps=1")
+    rows = capsys.readouterr().out.splitlines()[2:]
     assert [line.split()[1] for line in rows] == list(networks)
     assert all(re.search(r"\| 32 \| [\d.e+]+ \|( [\d.]+ \|){3} - \|$", line) for line in rows)
 
@@ -77,17 +85,18 @@ def test_no_network_draws_thin_lines_from_a_quarter_of_the_side() -> None:
 
 
 @pytest.mark.real
-def test_a_network_learns_four_real_images(real: Path) -> None:
-    done = run(
-        "learning", "--data", str(real), "--networks", "etnet", "--steps", "90"
-    )  # 60 are enough on most CPUs
-    assert done.returncode == 0, done.stderr
-    result = json.loads(done.stdout)
+def test_a_network_learns_four_real_images(
+    real: Path, run: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--data", str(real), "--networks", "etnet", "--size", "64", "--steps", "90")
+    assert run(learning.main, *options) == 0
+    result = json.loads(capsys.readouterr().out)
     assert result["dataset"] == "DRIVE"
     assert result["miou"] >= 0.85 > result["background_miou"]
 
 
-def test_learning_without_data_is_told(tmp_path: Path) -> None:
-    done = run("learning", "--data", str(tmp_path), "--networks", "unet")
-    assert done.returncode == 2
-    assert "DRIVE: no folder DRIVE in" in done.stderr
+def test_learning_refuses_a_folder_without_the_dataset(
+    tmp_path: Path, run: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(learning.main, "--data", str(tmp_path), "--networks", "unet") == 2
+    assert "DRIVE: no folder DRIVE in" in capsys.readouterr().err
