@@ -23,6 +23,13 @@ exit_on_signals("run the same command to resume")
 with ray_session(None, 1):
     print("started", flush=True)
 """
+WAITS = """
+import signal
+from grid.cluster.process_exit import exit_on_signals
+exit_on_signals("run the same command to resume")
+print("started, ", end="", flush=True)
+signal.pause()
+"""
 CRASHES = """
 import os
 import signal
@@ -31,8 +38,28 @@ with process_exit.message_on_crash('final message'):
     {}
 """
 
+reset_hangup = partial(signal.signal, signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
+
 
 @pytest.mark.parametrize(("number", "code"), process_exit.EXIT_CODES.items())
+def test_signal_exits_with_message(number: int, code: int) -> None:
+    driver = subprocess.Popen(
+        [sys.executable, "-c", WAITS], stdout=subprocess.PIPE, text=True, preexec_fn=reset_hangup
+    )
+    assert driver.stdout
+    assert driver.stdout.read(9) == "started, "
+    driver.send_signal(number)
+    output, _ = driver.communicate(timeout=60)
+    assert (driver.returncode, output) == (code, "run the same command to resume")
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        pytest.param(number, code, marks=[] if number == signal.SIGTERM else pytest.mark.fault)
+        for number, code in process_exit.EXIT_CODES.items()
+    ],
+)
 def test_signal_while_ray_starts_exits_with_message(number: int, code: int, tmp_path: Path) -> None:
     command = [sys.executable, "-c", STARTS_RAY]
     environment = os.environ | {"TMPDIR": str(tmp_path)}
@@ -41,7 +68,7 @@ def test_signal_while_ray_starts_exits_with_message(number: int, code: int, tmp_
         stdout=subprocess.PIPE,
         text=True,
         env=environment,
-        preexec_fn=partial(signal.signal, signal.SIGHUP, signal.SIG_DFL),  # the tests may run under nohup
+        preexec_fn=reset_hangup,
     )
     while not list(tmp_path.glob(f"{PREFIX}*/ray/session_*")) and driver.poll() is None:
         time.sleep(0.01)

@@ -93,12 +93,12 @@ def by_value(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_units_out_of_gpu_memory_get_twice_the_share_and_the_device_is_never_exceeded(
     store: Store, by_value: None
 ) -> None:
-    made = plan("unet", "unet", "cenet", "deeplabv3plus", "deeplabv3plus", "deeplabv3plus")
-    with ray_session(cpus=4, gpus=1):
-        events = run_units(made, store, cpus=4, gpus=1, stall_seconds=3600)
+    made = plan("unet", "unet", "cenet", "deeplabv3plus")
+    with ray_session(cpus=3, gpus=1):
+        events = run_units(made, store, cpus=3, gpus=1, stall_seconds=3600)
     labels = {name: unit.label for name, unit in made.units.items()}
     shares = {labels[name]: store.marker(name).metrics["share"] for name in store.finished()}
-    assert shares == {"unet 0": 0.5, "unet 1": 0.5} | {f"deeplabv3plus {n}": 0.25 for n in (3, 4, 5)}
+    assert shares == {"unet 0": 0.5, "unet 1": 0.5, "deeplabv3plus 3": 0.25}
     (failed,) = store.failures()
     assert labels[failed] == "cenet 2"
     assert store.failure(failed).cause == "memory"
@@ -112,7 +112,7 @@ def test_units_out_of_gpu_memory_get_twice_the_share_and_the_device_is_never_exc
 def heaviest(store: Store) -> float:
     """Return the largest sum of shares that were held at one time."""
     rows = [json.loads(line) for line in (store.root / "held.jsonl").read_text().splitlines()]
-    assert len(rows) == 9  # three units twice, three once
+    assert len(rows) == 7  # three units twice, one once
     return max(
         sum(row["share"] for row in rows if row["began"] <= moment["began"] < row["ended"]) for moment in rows
     )
@@ -142,6 +142,7 @@ def test_run_waits_for_a_gpu_that_joins_late_and_reports_it(store: Store, by_val
     assert "1 CPU and 0.25 GPU each: none of 1 machine of the cluster has as much GPU" in notices[0]
 
 
+@pytest.mark.fault
 def test_starved_unit_fails_after_bounded_retries_and_says_why(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
 
@@ -173,6 +174,27 @@ def test_with_timeout_raises_starved_error_without_a_batch() -> None:
     assert next(batches) == 1
     with pytest.raises(streaming.StarvedError, match="no batch of data"):
         next(batches)
+
+
+def test_prepare_command_prints_its_progress_and_the_images_of_each_set(
+    ray: None,
+    source: Path,
+    tmp_path: Path,
+    small_shards: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("grid.cluster.ray_session.ray_session", nullcontext)
+    to = tmp_path / "to"
+    assert main(["ChestXRay2017", str(source), "--to", str(to), "--size", "48"]) == 0
+    *progress, last = capsys.readouterr().out.splitlines()
+    assert len(progress) == 4
+    assert progress[-1].startswith("60 of 60 images, ")
+    assert progress[-1].endswith(" a second, 0 s left")
+    assert last == f"ChestXRay2017: test 20, train 40; 4 shards in {to}"
+    manifest = verify(to)
+    assert (manifest.rows, manifest.size, manifest.prepare.split) == (60, 48, "official")
+    assert manifest.prepare.pipeline == "crop_xray()|resize(48)|clahe(2,8)"
 
 
 def test_prepare_command_refuses_a_missing_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
