@@ -1,7 +1,10 @@
 """Fixtures that any test may ask for."""
 
+import fcntl
+import json
 import logging
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 # Before NumPy and torch are imported: small networks wait for threads longer than they compute
@@ -27,12 +30,26 @@ def real() -> Path:
 
 @pytest.fixture(scope="session")
 def observed(tmp_path_factory: pytest.TempPathFactory) -> tuple[tiny.Run, exposure.Exposure]:
-    """The smallest grid, run with secrets in its environment, and what other users could see of it."""
-    folder = tmp_path_factory.mktemp("undisturbed")
-    data, space, out = tiny.data(folder / "data"), tiny.written(folder), folder / "out"
-    process, seen = exposure.watch(tiny.command(space, data, out), out)
-    assert process.returncode == 0, process.stdout
-    return tiny.Run(data, space, out, process.stdout), seen
+    """The smallest grid, run with secrets in its environment, and what other users could see of it.
+
+    It runs once for all processes of pytest-xdist: the first one that asks runs it, the others wait.
+    """
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "undisturbed"
+    folder.mkdir(exist_ok=True)
+    data, space, out, done = folder / "data", folder / "tiny.yaml", folder / "out", folder / "done.json"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            tiny.data(data)
+            tiny.written(folder)
+            process, seen = exposure.watch(tiny.command(space, data, out), out)
+            assert process.returncode == 0, process.stdout
+            done.write_text(json.dumps([process.stdout, asdict(seen)], default=sorted))
+    output, found = json.loads(done.read_text())
+    looks = found.pop("looks")
+    seen = exposure.Exposure(**{name: set(names) for name, names in found.items()}, looks=looks)
+    return tiny.Run(data, space, out, output), seen
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,8 @@ from row import Row
 
 EXECUTION = "tests/grid/execution/test_"
 RUN = "tests/grid/end_to_end/test_run.py::test_"
+FAILING = "tests/grid/end_to_end/test_failing_runs.py::test_"
+INTERRUPTED = "tests/grid/end_to_end/test_interrupted_runs.py::test_"
 PROCESSES = "tests/faults/test_processes.py::test_"
 STORAGE = "tests/faults/test_storage.py::test_"
 CHECK = "tests/medpt/data/test_"
@@ -19,7 +21,7 @@ DATA = [
         "bytes edited, files removed",
         "named before training; only that shard is prepared again",
         (
-            f"{RUN}damaged_results_are_made_again",
+            f"{FAILING}damaged_results_are_made_again",
             "tests/medpt/data/test_shards.py::test_every_damaged_shard_is_named_in_one_pass",
             "tests/medpt/data/test_shards.py::test_wrong_counts_are_refused",
             "tests/medpt/data/test_shards.py::test_manifest_that_is_absent_foreign_or_broken_is_refused",
@@ -35,7 +37,7 @@ DATA = [
             f"{CHECK}odd_files.py::test_a_bomb_takes_neither_memory_nor_time",
             f"{CHECK}odd_files.py::test_what_cannot_be_read_is_told_by_name",
             f"{CHECK}odd_files.py::test_a_truncated_file_and_32_bits_are_told_by_name",
-            f"{RUN}a_truncated_image_fails_what_needs_it",
+            f"{FAILING}a_truncated_image_fails_what_needs_it",
         ),
     ),
     Row(
@@ -43,7 +45,7 @@ DATA = [
         "a learning rate of 9; NaN at a step",
         "fails once, with the step; not retried; other units continue",
         (
-            f"{RUN}a_diverging_unit_fails_once_and_the_rest_goes_on",
+            f"{FAILING}a_diverging_unit_fails_once_and_the_rest_goes_on",
             "tests/medpt/test_train.py::test_a_loss_that_is_no_number_ends_the_run_and_names_the_step",
             "tests/medpt/test_train.py::test_a_metric_that_is_no_number_ends_the_run",
         ),
@@ -99,7 +101,7 @@ DATA = [
             f"{READERS}image_folder.py::test_unreadable_tables_are_refused",
             f"{CHECK}check.py::test_all_of_twenty_three_planted_faults_are_reported_in_one_run",
             f"{CHECK}commands.py::test_check_finds_patients_on_both_sides_and_classes_that_are_none",
-            f"{RUN}refusals",
+            f"{FAILING}refusals",
         ),
     ),
     Row(
@@ -180,7 +182,7 @@ DATA = [
             "tests/grid/cluster/test_temp_folders.py::test_clean_up_never_ends_a_process_because_a_lock_is_absent",
             "tests/grid/cluster/test_temp_folders.py::test_interrupted_clean_up_leaves_the_lock_to_the_next",
             f"{RUN}what_a_killed_driver_left_goes_though_nothing_is_left_to_do",
-            f"{RUN}interrupted_run_exits_130_or_143_and_says_how_to_resume",
+            f"{INTERRUPTED}interrupted_run_exits_130_or_143_and_says_how_to_resume",
         ),
         folders=True,
     ),

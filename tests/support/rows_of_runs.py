@@ -2,7 +2,7 @@
 
 from row import Row
 
-RUN = "tests/grid/end_to_end/test_run.py::test_"
+INTERRUPTED = "tests/grid/end_to_end/test_interrupted_runs.py::test_"
 PROCESSES = "tests/faults/test_processes.py::test_"
 STORAGE = "tests/faults/test_storage.py::test_"
 NODES = "tests/grid/end_to_end/test_nodes.py::test_"
@@ -19,7 +19,7 @@ RUNS = [
         "resumes from its last checkpoint; at most one step is repeated",
         (
             f"{PROCESSES}trials_that_die_at_every_point_of_their_life_repeat_a_step_at_most",
-            f"{RUN}a_killed_trial_goes_on_from_its_checkpoint",
+            f"{INTERRUPTED}a_killed_trial_goes_on_from_its_checkpoint",
             "tests/medpt/test_resume.py::test_resuming_after_any_step_changes_no_bit",
             "tests/medpt/test_resume.py::test_many_kills_change_no_bit",
         ),
@@ -31,7 +31,7 @@ RUNS = [
         "the same command finishes with the same numbers",
         (
             f"{PROCESSES}a_driver_that_dies_at_every_point_of_its_life_goes_on_and_leaves_nothing",
-            f"{RUN}killed_drivers_lose_and_repeat_nothing",
+            f"{INTERRUPTED}killed_drivers_lose_and_repeat_nothing",
         ),
         ("driver", "driver that starts"),
     ),
@@ -39,7 +39,7 @@ RUNS = [
         "SIGINT, SIGTERM to the driver",
         "the signal",
         "exit code 130 or 143 at once, with how to resume",
-        (f"{RUN}interrupted_run_exits_130_or_143_and_says_how_to_resume",),
+        (f"{INTERRUPTED}interrupted_run_exits_130_or_143_and_says_how_to_resume",),
     ),
     Row(
         "a node dies",
@@ -101,7 +101,6 @@ RUNS = [
         "nobody listens; it answers 500; it hangs",
         "training continues; the run waits 15 s, lists what is missing, exits with 1; --flush sends it",
         (
-            f"{RUN}run_without_its_tracker_exits_1_and_loses_nothing",
             f"{OUTAGES}run_exits_1_and_reports_what_the_tracker_lacks",
             f"{OUTAGES}no_unit_waits_for_a_hanging_tracker",
         ),

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import serial
 import tiny
-from installed import EXAMPLE, SPACE, environment, example, installed, project
+from installed import EXAMPLE, SPACE, example, installed, project
 
 from medpt.errors import InputError
 from medpt.models.registry import ARCHITECTURES, build_classifier, build_encoder, build_segmenter
@@ -21,9 +22,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(monkeypatch: pytest.MonkeyPatch, folders: list[Path], *arguments: Any, code: int = 0) -> str:
-    for name, value in environment(*folders).items():
-        monkeypatch.setenv(name, value)
-    return tiny.run(*arguments, code=code)
+    for folder in (EXAMPLE, *folders):
+        monkeypatch.syspath_prepend(folder)
+    return serial.run(*arguments, code=code)
 
 
 def test_a_run_with_networks_and_a_method_from_outside(

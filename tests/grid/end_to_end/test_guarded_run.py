@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import serial
 import tiny
 from PIL import Image
 
@@ -59,7 +60,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def out(data: Path) -> Path:
-    tiny.run(tiny.written(data.parent, SPACE, "leaks"), data, data.parent / "out")
+    serial.run(tiny.written(data.parent, SPACE, "leaks"), data, data.parent / "out")
     return data.parent / "out"
 
 

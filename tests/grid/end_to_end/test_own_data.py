@@ -8,7 +8,11 @@ from pathlib import Path
 
 import own_data
 import pytest
+import serial
 import tiny
+
+from grid import query, run
+from grid.report import __main__ as report
 
 SPACE = """
 title: a dataset of one's own
@@ -31,7 +35,9 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def test_the_dry_run_knows_it_and_imports_no_torch(data: Path, tmp_path: Path) -> None:
+def test_the_dry_run_knows_it_and_imports_no_torch(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tiny.written(tmp_path, SPACE)
     code = (
         "import sys; from grid.run import main\n"
@@ -43,14 +49,13 @@ def test_the_dry_run_knows_it_and_imports_no_torch(data: Path, tmp_path: Path) -
     assert "1 trial, " in done.stdout
     assert "not found" not in done.stdout
     shutil.rmtree(data / "vessels")
-    done = subprocess.run([sys.executable, "-c", code, *options], capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert "ClinicVessels" in done.stderr
+    assert run.main(options) == 2
+    assert "ClinicVessels" in capsys.readouterr().err
 
 
 def test_a_whole_run_and_its_report_without_the_data(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    tiny.run(tiny.written(tmp_path, SPACE), data, out)
+    serial.run(tiny.written(tmp_path, SPACE), data, out)
     (trained,) = [marker for marker in tiny.markers(out).values() if marker["kind"] == "finetune"]
     assert trained["spec"]["dataset"] == "Clinic"
     assert trained["spec"]["initialization"] == "ClinicVessels"
@@ -65,10 +70,8 @@ def test_a_whole_run_and_its_report_without_the_data(data: Path, tmp_path: Path)
         "ClinicVessels": ("crop_fundus(10)|resize(32)|clahe(2,8)", "all"),
     }
     shutil.rmtree(data)
-    for module in ("grid.query", "grid.report"):
-        command = [sys.executable, "-m", module, "--space", "tiny", "--out", str(out)]
-        told = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert told.returncode == 0, told.stderr
+    for command in (query, report):
+        assert command.main(["--space", "tiny", "--out", str(out)]) == 0
     (page,) = out.rglob("*.html")
     assert "ClinicVessels" in page.read_text()
     assert "published images" not in page.read_text()  # the card of Clinic gives no counts
