@@ -88,7 +88,7 @@ def test_no_network_draws_thin_lines_from_a_quarter_of_the_side() -> None:
 def test_a_network_learns_four_real_images(
     real: Path, run: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = ("--data", str(real), "--networks", "etnet", "--size", "64", "--steps", "90")
+    options = ("--data", str(real), "--networks", "etnet", "--size", "64", "--steps", "120")
     assert run(learning.main, *options) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["dataset"] == "DRIVE"

@@ -85,7 +85,7 @@ def test_a_diverging_unit_fails_once_and_the_rest_goes_on(failing: tiny.Run) -> 
     assert sorted(causes.values()) == ["data", "diverged"]
     assert "step" in store.failure(diverged).reason
     again = serial.run(failing.space, failing.data, failing.out, "--filter", "target=DRIVE", code=1)
-    assert "nothing is left to do" in again
+    assert "not run: ISIC2019 → DRIVE · unet/shufflenet_v2 · 0 (needs a unit that failed)" in again
     assert tiny.executions(failing.out)[diverged] == 1
 
 
