@@ -1,6 +1,9 @@
-"""What is installed with the package: files such as built-in spaces, and the packages that it requires."""
+"""What is installed with the package: built-in files, the commit of a checkout, and required packages."""
 
+import shutil
+import subprocess
 from collections.abc import Callable
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +23,16 @@ def folder(name: str) -> Path:
     """
     inside = PACKAGE / name
     return inside if inside.is_dir() else PACKAGE.parent / name
+
+
+@cache
+def commit() -> str:
+    """Return the git commit of the checkout that the package runs from; "" where there is none."""
+    git = shutil.which("git")
+    if git is None or not (PACKAGE.parent / ".git").exists():
+        return ""
+    command = [git, "-C", str(PACKAGE.parent), "rev-parse", "HEAD"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def required_versions(installed: Callable[[str], str] = metadata.version) -> dict[str, str]:

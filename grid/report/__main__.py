@@ -1,5 +1,6 @@
 """`python -m grid.report --space NAME`: writes the page and prints its path."""
 
+import argparse
 import sys
 
 from grid.options import add_result_arguments, command_parser
@@ -12,8 +13,15 @@ def main(arguments: list[str] | None = None) -> int:
         "grid.report", "Write a self-contained page on a space, and its tables as CSV and LaTeX."
     )
     add_result_arguments(parser)
+    parser.add_argument(
+        "--images",
+        action=argparse.BooleanOptionalAction,
+        help="show pixels and file names of the data (default: where the datasets' licences allow it)",
+    )
     options = parser.parse_args(arguments)
-    return cli.run_command(lambda: print(build(options.space, options.out, options.tracking_uri)))
+    return cli.run_command(
+        lambda: print(build(options.space, options.out, options.tracking_uri, options.images))
+    )
 
 
 if __name__ == "__main__":

@@ -154,14 +154,14 @@ CLAIMS = (
 )
 
 
-def files_of(section: Section, facts: Facts, floors: dict[Column, float]) -> dict[str, bytes]:
-    """Return the content of every file of a section by name."""
+def tables_of(section: Section, facts: Facts, floors: dict[Column, float]) -> dict[str, bytes]:
+    """Return the content of a section's tables by name."""
     content = section.content
     found = {f"{section.key}.csv": _csv(content, facts).encode()}
     trials = content.trials if isinstance(content, Survival) else content
     if isinstance(trials, Trials):
         found[f"{section.key}.tex"] = to_latex(trials.cells, floors).encode()
-    return found | section.figures.files()
+    return found
 
 
 def _csv(content: Any, facts: Facts) -> str:

@@ -5,6 +5,7 @@ named. It runs no training code and loads nothing from the network.
 """
 
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from grid.report import (
     chart_files,
     charts,
     decisions,
+    downloads,
     export,
     findings,
     gain_map,
@@ -24,12 +26,14 @@ from grid.report import (
     provenance,
     sections,
     shared_data,
+    sharing,
     survival,
     tables,
     trial_section,
 )
 from grid.report.chart_files import Figures
 from grid.report.paper_items import PAPER_ITEMS
+from grid.report.sharing import Sharing
 from grid.report.tables import Contrast
 from grid.report.trial_section import Facts
 from grid.results import answer, standings
@@ -79,34 +83,26 @@ SHOWN = {  # what the templates call
 }
 
 
-def build(space: str, out: str | Path, tracking_uri: str | None = None) -> Path:
-    """Writes <out>/reports/<space>/ (beside the copies, where `out` is a bucket): index.html, table.csv,
-    table.tex, trials.csv, the claims as claims.csv and, of each table and figure of the paper that the space
-    fills, what export.files_of names; the path of the page.
+def build(space: str, out: str | Path, tracking_uri: str | None = None, images: bool | None = None) -> Path:
+    """Write <out>/reports/<space>/ (beside the copies, where `out` is a bucket) and return the page's path.
 
-    Each file appears by atomic replacement, the page last. Raises InputError where the space was never run.
+    index.html holds everything; its tables and charts are also written as files: table.csv, table.tex,
+    trials.csv, claims.csv and what export.tables_of names. `images` says whether pixels and file names of the
+    data are shown; by default where the datasets' cards allow to share them. Each file appears by atomic
+    replacement, the page last. Raises InputError where the space was never run.
     """
     stored = StoredSpace(results.read_plan(space, out), Store(out))
     frame = results.load(space, out, tracking_uri)
     stored.warnings += frame.attrs["warnings"]
     frame["state"] = [stored.state(*pair) for pair in zip(frame["digest"], frame["status"], strict=True)]
-    cells, floors = find_cells(frame), background_floors(frame)
-    facts = trial_section.facts(frame, tracking_uri)
-    content = page(frame, cells, floors, facts, stored)
-    text = render(content)
+    content = page(frame, trial_section.facts(frame, tracking_uri), stored, images)
     folder = stored.store.root / "reports" / stored.plan.space
-    files.write_text(folder / "table.csv", export.to_csv(cells))
-    files.write_text(folder / "table.tex", export.to_latex(cells, floors))
-    files.write_text(folder / "trials.csv", frame.map(spreadsheet_cell).to_csv(index=False))
-    for section in content["sections"]:
-        for name, data in export.files_of(section, facts, floors).items():
-            files.write_bytes(folder / name, data)
-    for figures in (content[key] for key in FIGURES):
+    for name, data in content["files"].items():
+        files.write_bytes(folder / name, data)
+    for figures in (*(content[key] for key in FIGURES), *(s.figures for s in content["sections"])):
         for name, data in figures.files().items():
             files.write_bytes(folder / name, data)
-    if content["judged"]:
-        files.write_text(folder / "claims.csv", export.claims_csv(content["judged"]))
-    files.write_text(folder / PAGE, text)
+    files.write_text(folder / PAGE, render(content))
     return folder / PAGE
 
 
@@ -121,20 +117,23 @@ def background_floors(frame: "pd.DataFrame") -> dict[Column, float]:
 
 
 def page(
-    frame: "pd.DataFrame",
-    cells: list[Cell],
-    floors: dict[Column, float],
-    facts: Facts,
-    stored: StoredSpace,
+    frame: "pd.DataFrame", facts: Facts, stored: StoredSpace, shows_images: bool | None
 ) -> dict[str, Any]:
     """Return everything that the template shows; `warnings` come last, when all has been read."""
+    cells, floors = find_cells(frame), background_floors(frame)
     data, cohorts = provenance.datasets(stored), survival.cohorts(stored)
+    shared = sharing.sharing(shows_images, data)
     notes = provenance.notes(data) | survival.notes(cohorts, stored)
     of_paper = sections.build_sections(frame, stored, notes, cohorts)
     contrasts = tables.contrasts(cells)
     found = standings.standings(cells, frame.attrs.get("controls", ()))
     stored.warnings += [text for each in found for text in each.warnings()]
     rest = find_cells(frame[[not own for own in sections.belong_to(frame, PAPER_ITEMS)]])
+    judged = sections.judge_claims(frame, of_paper, stored) if of_paper else []
+    written = _tables(frame, cells, floors, shared) | downloads.sources(stored, data)
+    for section in of_paper:
+        written |= export.tables_of(section, facts, floors)
+    written |= {"claims.csv": export.claims_csv(judged).encode()} if judged else {}
     return {
         "plan": stored.plan,
         "floors": floors,
@@ -142,18 +141,38 @@ def page(
         **_summary(frame, contrasts, stored),
         "synthetic": sorted(name for name, note in notes.items() if note == provenance.SYNTHETIC),
         "sections": of_paper,
-        "judged": sections.judge_claims(frame, of_paper, stored) if of_paper else [],
+        "judged": judged,
+        "files": written,
+        "download": partial(downloads.link, written),
+        "command": downloads.command(stored),
+        "origin": downloads.origin(stored),
+        "sharing": shared,
         "errata": statements.errata(),
         **_results(rest, stored, contrasts, provenance.classes(data)),
         "standings": found,
         "compared": provenance.comparisons(rest, notes),
-        "galleries": images.galleries(cells, stored.artifact, MOST_GALLERIES),
+        "galleries": images.galleries(
+            [cell for cell in cells if shared.shows(cell.key.target)], stored.artifact, MOST_GALLERIES
+        ),
         **_work(stored),
         "failures": stored.failures(reported(frame)),
         **_protocol(cells, stored),
         "data": data,
-        "examples": examples(data, stored),
+        "examples": examples([e for e in data if shared.shows(e.card.name)], stored),
         "warnings": list(dict.fromkeys(stored.warnings)),
+    }
+
+
+def _tables(
+    frame: "pd.DataFrame", cells: list[Cell], floors: dict[Column, float], shared: Sharing
+) -> dict[str, bytes]:
+    """The tables of all cells and trials by name of the file, without this machine's paths."""
+    hidden = ["items", *([] if shared.everything else ["failure"])]
+    trials = frame.drop(columns=hidden, errors="ignore").map(spreadsheet_cell)
+    return {
+        "table.csv": export.to_csv(cells).encode(),
+        "table.tex": export.to_latex(cells, floors).encode(),
+        "trials.csv": trials.to_csv(index=False).encode(),
     }
 
 
@@ -217,8 +236,6 @@ def _protocol(cells: list[Cell], stored: StoredSpace) -> dict[str, Any]:
         "settings": provenance.settings(stored),
         "decisions": decisions.groups(stored),
         "weightings": provenance.weightings(cells, stored),
-        "algorithms": provenance.algorithms(stored),
-        "versions": provenance.versions(),
     }
 
 

@@ -1,0 +1,80 @@
+"""Files inside the page, so that a reader who gets the page alone has the tables and what they came from."""
+
+import base64
+import gzip
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from grid import package_data
+from grid.report import provenance
+from grid.report.provenance import Data
+from grid.results.stored_space import StoredSpace
+from medpt.files import json_bytes
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+LARGE = 100_000  # bytes from which a file is compressed
+TYPES = {".csv": "text/csv", ".tex": "text/x-tex", ".json": "application/json", ".gz": "application/gzip"}
+GIB = 2**30
+
+
+def link(files: Mapping[str, bytes], name: str) -> "Markup":
+    """Return a link that saves a file, which the link holds; large ones as .gz."""
+    from markupsafe import Markup
+
+    data = files[name]
+    if len(data) > LARGE:
+        name, data = f"{name}.gz", gzip.compress(data, mtime=0)
+    kind = TYPES.get(Path(name).suffix, "text/plain")
+    text = base64.b64encode(data).decode()
+    return Markup('<a download="{0}" href="data:{1};base64,{2}">{0}</a>').format(name, kind, text)
+
+
+def sources(stored: StoredSpace, data: Sequence[Data]) -> dict[str, bytes]:
+    """Return the files that say what was run: the space, the cards of its datasets, and the origin.
+
+    The space is left out where its file is not there any more; `origin.json` has the plan's digest.
+    """
+    import yaml
+
+    cards = {entry.card.name: entry.card.to_json() for entry in data}
+    found = {
+        "datasets.yaml": yaml.safe_dump(cards, sort_keys=False).encode(),
+        "origin.json": json_bytes(origin(stored)),
+    }
+    space = _space_file(stored)
+    return ({f"{stored.plan.space}.yaml": space} if space else {}) | found
+
+
+def _space_file(stored: StoredSpace) -> bytes | None:
+    record = stored.store.space(stored.plan.space)
+    built_in = package_data.folder("search_spaces").parent
+    path = built_in / (record.path if record else "")  # an absolute path stays as it is
+    return path.read_bytes() if path.is_file() else None
+
+
+def command(stored: StoredSpace) -> str:
+    """Return the command that runs the space again, with the selection of trials that was made."""
+    return " ".join(filter(None, ("python -m grid.run --space", stored.plan.space, stored.plan.selection)))
+
+
+def origin(stored: StoredSpace) -> dict[str, Any]:
+    """Return what the results came from: command, code, versions and machines."""
+    markers = stored.markers.values()
+    memory = {m.peak["device_size"] for m in markers if "device_size" in m.peak}
+    return {
+        "command": command(stored),
+        "plan": stored.plan.digest,
+        "commit": package_data.commit(),
+        "versions": provenance.versions(),
+        "algorithms": provenance.algorithms(stored),
+        "machines": sorted({marker.host for marker in markers}),
+        "gpu_memory_gib": sorted(round(size / GIB, 1) for size in memory),
+        "units_seconds": round(stored.seconds(), 1),
+        "reported_on": {"system": platform.platform(), "cpus": os.cpu_count()},
+        "last_result": stored.last_result(),
+    }
