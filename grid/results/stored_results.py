@@ -9,11 +9,11 @@ from typing import Any
 from grid.plan.plan import Plan
 from grid.store.records import Failure, Marker
 from grid.store.store import Store
+from grid.tracking.names import final_metrics
 from grid.tracking.runs import Run
 from medpt import cli
 
 STATES = {"FINISHED": "finished", "FAILED": "failed", "RUNNING": "running"}
-RESULT = "result."  # before the names of a run's final metrics
 DAMAGED = "its marker is damaged; run the space again"
 
 
@@ -51,7 +51,7 @@ class StoredResults:
         if run is None:
             return row
         state = {"status": STATES.get(run.status, "missing"), "failure": run.tags.get("medpt.failure")}
-        return row | state | _recorded(run)
+        return row | state | final_metrics(run.metrics)
 
     def warnings(self, plan: Plan, runs: Mapping[str, Run]) -> list[str]:
         """Return a sentence about damaged results, pulled ones, and those that differ from MLflow's."""
@@ -77,7 +77,7 @@ class StoredResults:
         ]
 
     def _differs(self, digest: str, run: Run) -> bool:
-        ours, theirs = _floats(self.markers[digest].metrics), _recorded(run)
+        ours, theirs = _floats(self.markers[digest].metrics), final_metrics(run.metrics)
         common = ours.keys() & theirs.keys() if run.status == "FINISHED" else ()
         return any(
             not math.isclose(ours[name], theirs[name], rel_tol=1e-9)
@@ -88,8 +88,3 @@ class StoredResults:
 
 def _floats(metrics: Mapping[str, float]) -> dict[str, float]:
     return {name: float(value) for name, value in metrics.items()}
-
-
-def _recorded(run: Run) -> dict[str, float]:
-    """Return the final metrics of a run."""
-    return {k.removeprefix(RESULT): value for k, value in run.metrics.items() if k.startswith(RESULT)}

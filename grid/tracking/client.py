@@ -19,6 +19,8 @@ from medpt import files
 from medpt.errors import InputError
 
 SQLITE = "sqlite:///"
+EXPERIMENT_KIND = "mlflow.experimentKind"
+TRAINING = "custom_model_development"  # with it MLflow's page opens on the list of runs
 ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
@@ -173,9 +175,11 @@ def experiment_id(connection: Any, out: Path, name: str) -> str:
             )
         if is_file:
             relocate_artifacts(sqlite_file(str(connection.tracking_uri)), found.artifact_location, out)
+        if found.tags.get(EXPERIMENT_KIND) != TRAINING:  # created by version 0.3.1
+            connection.set_experiment_tag(found.experiment_id, EXPERIMENT_KIND, TRAINING)
         return str(found.experiment_id)
     try:
-        return str(connection.create_experiment(name, artifact_location=location))
+        return str(connection.create_experiment(name, location, {EXPERIMENT_KIND: TRAINING}))
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":  # otherwise another process created it meanwhile
             raise

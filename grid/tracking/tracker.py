@@ -4,17 +4,20 @@ Nothing is sent twice. A run gets only the metrics of steps that it lacks, and a
 it as finished.
 """
 
+import getpass
 import json
 import time
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
+from grid import package_data
 from grid.plan.plan import Plan, Unit, merge
 from grid.plan.stored_plans import read_space, recorded_digests
 from grid.space.protocols import PROTOCOL_FIELDS
 from grid.store.store import Store
 from grid.tracking.client import all_runs, experiment_id, find_or_create_run
+from grid.tracking.names import metric_name, run_name
 from grid.tracking.runs import (
     DIGEST,
     EXPERIMENT,
@@ -28,11 +31,13 @@ from grid.tracking.runs import (
 )
 from medpt import files
 from medpt.protocol import TrainingProtocol
-from medpt.specs import PUBLISHED_WEIGHTS, Finetune, Pretrain
+from medpt.specs import PUBLISHED_WEIGHTS, Finetune, Prepare, Pretrain
 
 HISTORY = "history.json"
 MAX_METRICS, MAX_TAGS = 1_000, 100  # in one request, MLflow's limits
 MAX_PARAM, MAX_TAG = 6_000, 5_000  # characters
+DATASET_DIGEST = 36  # characters that MLflow keeps
+LABEL, LAST_STEP = "medpt.label", "medpt.last_step"
 
 
 class Tracker:
@@ -69,31 +74,28 @@ class Tracker:
     def send_metrics(self, digest: str) -> None:
         """Send the metrics of the steps that MLflow lacks.
 
-        The metric "step" is the last of each row, so that its value shows which rows arrived completely.
+        The tag LAST_STEP, which a request sets last, shows which rows arrived completely.
         """
-        from mlflow.entities import Metric
+        from mlflow.entities import RunTag
 
         run_id, last = self._run_id(digest), self.last_steps.get(digest, -1)
         rows = [row for row in self._history(digest) if row["step"] > last]
-        metrics = [
-            Metric(key, value, _milliseconds(row["time"]), int(row["step"]))
-            for row in rows
-            for key, value in sorted(row.items(), key=lambda item: item[0] == "step")
-            if key != "time"
-        ]
-        for start in range(0, len(metrics), MAX_METRICS):
-            self.connection.log_batch(run_id, metrics=metrics[start : start + MAX_METRICS])
+        count = MAX_METRICS // max((len(row) for row in rows), default=1)
+        for start in range(0, len(rows), count):
+            some = rows[start : start + count]
+            metrics, step = [metric for row in some for metric in _metrics(row)], int(some[-1]["step"])
+            self.connection.log_batch(run_id, metrics=metrics, tags=[RunTag(LAST_STEP, str(step))])
+            self.last_steps[digest] = step
             self.on_answer()
-        if rows:
-            self.last_steps[digest] = int(rows[-1]["step"])
 
     def _run_id(self, digest: str) -> str:
         """Return the id of the unit's run, and create the run if it is missing."""
         if digest not in self.runs:
             unit = self.plan.units[digest]
-            tags = {DIGEST: digest, KIND: unit.kind, SPACE: self.plan.space}
+            tags = {DIGEST: digest, KIND: unit.kind, SPACE: self.plan.space, LABEL: unit.label}
+            tags |= _origin(self.plan)
             run, created = find_or_create_run(
-                self.connection, self.experiment, unit.label, tags, lambda: self._find_runs(digest)
+                self.connection, self.experiment, run_name(unit), tags, lambda: self._find_runs(digest)
             )
             self._remember(run)
             if created:
@@ -110,7 +112,9 @@ class Tracker:
         others = [run for run in runs if run.data.tags[DIGEST] not in self.plan.units]
         needed: set[str] | None = None
         for run in others:
-            tags, successor = run.data.tags, planned.get((run.data.tags.get(KIND), run.info.run_name))
+            tags = run.data.tags
+            label = tags.get(LABEL, run.info.run_name)  # up to version 0.3.1 the run's name
+            successor = planned.get((tags.get(KIND), label))
             if not successor or tags.get(SPACE) != self.plan.space or tags.get(SUPERSEDED) == successor:
                 continue
             needed = recorded_digests(self.store) if needed is None else needed
@@ -126,7 +130,8 @@ class Tracker:
     def _remember(self, run: Any) -> None:
         digest = run.data.tags[DIGEST]
         self.runs[digest] = (run.info.run_id, run.info.status)
-        self.last_steps[digest] = int(run.data.metrics.get("step", -1))
+        last = run.data.tags.get(LAST_STEP, run.data.metrics.get("step", -1))  # up to 0.3.1 a metric
+        self.last_steps[digest] = int(last)
 
     def _end_time(self, digest: str) -> float:
         return self.store.marker(digest).ended if self.store.is_finished(digest) else time.time()
@@ -142,15 +147,16 @@ class Tracker:
         """Send the final metrics and the small files; weights and pixels stay in the store."""
         from mlflow.entities import Metric, RunTag
 
-        marker = self.store.marker(digest)
+        marker, unit = self.store.marker(digest), self.plan.units[digest]
         ended = _milliseconds(marker.ended)
         results = {**marker.metrics, "seconds": marker.seconds}
-        metrics = [Metric(f"result.{key}", float(value), ended, 0) for key, value in results.items()]
+        metrics = [Metric(metric_name(unit, k), float(v), ended, 0) for k, v in results.items()]
         tags = [RunTag("medpt.version", str(marker.version)), RunTag("medpt.host", marker.host)]
         tags += [RunTag("medpt.origin", marker.origin.publisher)] if marker.origin else []
         # The parameters again: a process may have been killed before it sent them
-        params = _params(self.plan.units[digest], self.plan)
-        self.connection.log_batch(run_id, metrics=metrics, params=params, tags=tags)
+        self.connection.log_batch(run_id, metrics=metrics, params=_params(unit, self.plan), tags=tags)
+        if inputs := _inputs(unit, self.plan):
+            self.connection.log_inputs(run_id, datasets=inputs)
         for file in self.store.small_artifacts(digest):
             self.connection.log_artifact(run_id, str(file))
             self.on_answer()
@@ -182,6 +188,40 @@ def _with_recorded(selection: Plan, store: Store, tags: dict[str, str]) -> Plan:
     recorded = [decode_plan(tags)] if PARTS in tags else []
     stored = read_space(store, selection.space)
     return merge([*recorded, *([stored] if stored else []), selection])
+
+
+def _metrics(row: dict[str, float]) -> list[Any]:
+    from mlflow.entities import Metric
+
+    when, step = _milliseconds(row["time"]), int(row["step"])
+    return [Metric(key, value, when, step) for key, value in row.items() if key not in ("time", "step")]
+
+
+def _origin(plan: Plan) -> dict[str, str]:
+    """Return the tags in which MLflow's page shows who ran what, from which commit."""
+    tags = {
+        "mlflow.user": getpass.getuser(),
+        "mlflow.source.name": f"python -m grid.run --space {plan.space}",
+        "mlflow.source.type": "LOCAL",
+    }
+    commit = package_data.commit()
+    return tags | ({"mlflow.source.git.commit": commit} if commit else {})
+
+
+def _inputs(unit: Unit, plan: Plan) -> list[Any]:
+    """Return the prepared data that a unit reads, each with the digest of its preparation."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    found = []
+    for data in (plan.units[name] for name in unit.needs if name in plan.units):
+        if isinstance(data.spec, Prepare):
+            context = InputTag(
+                "mlflow.data.context", "pre-training" if unit.kind == "pretrain" else "training"
+            )
+            source = json.dumps({"fingerprint": data.spec.fingerprint, "pipeline": data.spec.pipeline})
+            dataset = Dataset(data.label, data.digest[:DATASET_DIGEST], "local", source)
+            found.append(DatasetInput(dataset, [context]))
+    return found
 
 
 def _complete_rows(text: str) -> list[dict[str, float]]:

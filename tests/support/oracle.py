@@ -16,6 +16,7 @@ import psutil
 import tiny
 
 from grid.tracking.client import client, default_uri
+from grid.tracking.names import final_metrics
 from grid.tracking.runs import DIGEST
 from medpt import fault_injection
 from medpt.errors import InputError
@@ -160,8 +161,8 @@ def unrecorded(out: Path) -> list[str]:
         history = out / "units" / name / "history.json"
         rows = json.loads(history.read_text()) if history.exists() else []
         sent = connection.get_metric_history(run.info.run_id, "train_loss") if rows else []
-        results = {f"result.{key}" for key in markers.get(name, {"metrics": {}})["metrics"]}
-        whole = run.info.status == "FINISHED" and results <= run.data.metrics.keys()
+        results = markers.get(name, {"metrics": {}})["metrics"].keys()
+        whole = run.info.status == "FINISHED" and results <= final_metrics(run.data.metrics).keys()
         if not whole or [(m.step, m.value) for m in sent] != [
             (row["step"], row["train_loss"]) for row in rows
         ]:

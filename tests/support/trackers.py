@@ -7,6 +7,7 @@ from typing import Any
 
 from grid.store.store import Store
 from grid.tracking.client import all_runs, client
+from grid.tracking.names import final_metrics
 from grid.tracking.runs import DIGEST, EXPERIMENT, PLANS
 
 SPACE = """
@@ -37,7 +38,7 @@ def assert_complete(uri: str, store: Store) -> None:
         marker = store.marker(run.data.tags[DIGEST])
         assert run.info.status == "FINISHED"
         assert marker.spec.keys() - {"protocol"} <= run.data.params.keys()
-        assert {f"result.{key}" for key in marker.metrics} <= run.data.metrics.keys()
+        assert marker.metrics.keys() <= final_metrics(run.data.metrics).keys()
         assert_steps(connection, run, store)
     assert len(runs(uri, PLANS)[1]) == 1
 
