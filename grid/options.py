@@ -283,25 +283,20 @@ def add_budget_argument(group: argparse._ActionsContainer, default: float | None
 
 
 def _add_faults(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--wait",
-        dest="stall_seconds",
-        type=float,
-        default=RunOptions.stall_seconds,
-        metavar="SECONDS",
-        help="print why nothing starts after this time (default: %(default)g)",
-    )
-    group.add_argument(
-        "--checkpoint-seconds",
-        type=float,
-        default=RunOptions.checkpoint_seconds,
-        metavar="SECONDS",
-        help="time between checkpoints: what a killed unit repeats at most (default: %(default)g)",
-    )
-    group.add_argument(
-        "--lease-seconds",
-        type=float,
-        default=RunOptions.lease_seconds,
-        metavar="SECONDS",
-        help="time after which another machine takes over the units of a lost one (default: %(default)g)",
-    )
+    for option, name, text in (
+        ("--wait", "stall_seconds", "print why nothing starts after this time"),
+        (
+            "--checkpoint-seconds",
+            "checkpoint_seconds",
+            "time between checkpoints, the most that a kill costs",
+        ),
+        ("--lease-seconds", "lease_seconds", "time until another machine takes over the units of a lost one"),
+    ):
+        group.add_argument(
+            option,
+            dest=name,
+            type=float,
+            default=getattr(RunOptions, name),
+            metavar="SECONDS",
+            help=f"{text} (default: %(default)g)",
+        )
