@@ -28,10 +28,10 @@ def has_native_bf16() -> bool:
     capabilities = gpu_capabilities()
     if capabilities:
         return min(capabilities) >= LEAST_CAPABILITY
-    return bool(CPU_FLAGS & cpu_flags(Path("/proc/cpuinfo")))
+    return bool(CPU_FLAGS & cpu_flags())
 
 
-def cpu_flags(cpuinfo: Path) -> set[str]:
+def cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> set[str]:
     """Return the flags of the first processor; none where the system has no such file."""
     try:
         lines = cpuinfo.read_text(encoding="utf-8").splitlines()

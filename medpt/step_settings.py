@@ -105,10 +105,10 @@ def seconds(
     """
     copied = replace(setup, model=deepcopy(setup.model), settings=settings)
     state = TrainingState.start(copied, protocol, device)
-    return min([_step_seconds(state, batch) for _ in range(1 + TIMED_STEPS)][1:])
+    return min([step_seconds(state, batch) for _ in range(1 + TIMED_STEPS)][1:])
 
 
-def _step_seconds(state: TrainingState, batch: Batch) -> float:
+def step_seconds(state: TrainingState, batch: Batch) -> float:
     if state.device.type != "cuda":
         start = time.process_time()
         state.train(*batch)

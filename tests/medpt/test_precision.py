@@ -22,7 +22,7 @@ def test_auto_is_bf16_where_every_gpu_or_else_the_cpu_has_it(
     gpus: list[float], flag: str, native: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(precision, "gpu_capabilities", lambda: gpus)
-    monkeypatch.setattr(precision, "cpu_flags", lambda path: {"avx2", flag})
+    monkeypatch.setattr(precision, "cpu_flags", lambda: {"avx2", flag})
     has_native_bf16.cache_clear()
     assert resolve_precision("auto") == ("bf16" if native else None)
     has_native_bf16.cache_clear()
