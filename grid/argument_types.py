@@ -5,11 +5,14 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from grid.addresses import TRACKING_URIS, hide_passwords, is_tracking_uri
 from grid.store.backends import is_url
 from medpt.errors import InputError
+
+if TYPE_CHECKING:
+    from grid.space.filters import Filters
 
 T = TypeVar("T")
 
@@ -43,6 +46,13 @@ def folder_or_url(text: str) -> str:
         if os.path.isfile(path):  # False where the name is too long, which is refused later
             raise InputError(f"{path} is a file; a folder or an address such as s3://bucket/runs is accepted")
     return str(absolute)
+
+
+def filters(text: str) -> "Filters":
+    """Return the conditions of --filter; what knows the factors is imported then."""
+    from grid.space.filters import parse_filters
+
+    return parse_filters(text)
 
 
 def tracking_uri(text: str) -> str:

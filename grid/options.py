@@ -17,6 +17,7 @@ from grid.argument_types import (
     GIB,
     argument,
     duration,
+    filters,
     folder,
     folder_or_url,
     gigabytes,
@@ -25,12 +26,12 @@ from grid.argument_types import (
     tracking_uri,
     whole_number,
 )
-from grid.space.filters import Filters, parse_filters
 from grid.store import leases
 from grid.store.artifacts import copy_of
 from grid.store.backends import is_url
 
 if TYPE_CHECKING:
+    from grid.space.filters import Filters
     from grid.store.store import Store
 
 PATHS = ("data", "cache", "imagenet_weights")
@@ -55,7 +56,7 @@ class RunOptions:
     lease_seconds: float = leases.SECONDS
     imagenet_weights: Path | None = None  # a folder with torchvision's files
     weights_files: tuple[str, ...] = ()  # descriptions of other published weights, absolute
-    filters: Filters = field(default_factory=dict, hash=False)
+    filters: "Filters" = field(default_factory=dict, hash=False)
     limit: int | None = None
     budget_seconds: float | None = None  # after which nothing runs any more; None: until all is finished
     dry_run: bool = False
@@ -201,7 +202,7 @@ def add_filter_argument(group: argparse._ActionsContainer, name: str, dest: str)
     group.add_argument(
         name,
         dest=dest,
-        type=argument(parse_filters),
+        type=argument(filters),
         default={},
         metavar="K=V,…",
         help="only trials with these values, such as target=DRIVE,seed=0 (default: all)",

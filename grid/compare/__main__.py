@@ -17,7 +17,6 @@ from typing import Any
 
 from rich.console import Console
 
-from grid import run
 from grid.argument_types import argument, folder
 from grid.cluster.cpus import usable_cpus
 from grid.cluster.process_exit import exit_process
@@ -33,6 +32,7 @@ from grid.options import (
     add_where_arguments,
     command_parser,
 )
+from grid.space_run import run_space
 from medpt import cli
 from medpt.errors import InputError
 from medpt.specs import CLASSIFIER
@@ -105,7 +105,7 @@ def compare(options: CompareOptions) -> int:
         if not is_wanted:
             console.print("edit the files and run the same command again to start")
             return 0
-    return run.run_space(options.run)
+    return run_space(options.run)
 
 
 def check_folders(options: CompareOptions, working: Path) -> None:

@@ -20,7 +20,7 @@ import pandas as pd
 import pytest
 import tiny
 
-from grid import run as command
+from grid import space_run as command
 from grid.options import RunOptions
 from grid.plan.plan import Plan
 from grid.plan.stored_plans import record_start

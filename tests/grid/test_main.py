@@ -38,3 +38,20 @@ def test_overview_imports_nothing_heavy() -> None:
     script = f"import sys; from grid.__main__ import main; main([]); {HEAVY}"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("command", ["run", "run --space demo --bad"])
+def test_parsing_of_a_run_imports_no_planning(command: str) -> None:
+    """A refused option and --help answer before what a run needs is loaded."""
+    module, *options = command.split()
+    script = (
+        "import runpy, sys\n"
+        f"sys.argv = ['grid.{module}', *{options or ['--help']}]\n"
+        f"try: runpy.run_module('grid.{module}', run_name='__main__')\n"
+        "except SystemExit: pass\n"
+        "slow = {'numpy', 'rich', 'yaml', 'pydantic', 'torch', 'ray', 'mlflow', 'pandas', 'scipy'}\n"
+        "slow |= {'grid.plan', 'grid.space', 'grid.results', 'grid.claims', 'medpt.data', 'medpt.specs'}\n"
+        "print(sorted(slow & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

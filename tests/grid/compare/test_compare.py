@@ -26,7 +26,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def started(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """The options of runs in place of runs."""
     found: list[object] = []
-    monkeypatch.setattr("grid.run.run_space", lambda options: found.append(options) or 0)
+    monkeypatch.setattr("grid.compare.__main__.run_space", lambda options: found.append(options) or 0)
     return found
 
 

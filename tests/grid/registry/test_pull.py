@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from laboratories import Laboratory
 
-from grid import run as command
+from grid import space_run as command
 from grid.options import RunOptions
 from grid.registry import artifacts
 from grid.registry.folder import Registry

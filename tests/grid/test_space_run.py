@@ -8,7 +8,7 @@ from pathlib import Path
 import made_space
 import pytest
 
-from grid import run as command
+from grid import space_run as command
 from grid.options import RunOptions
 from grid.space import reader
 from medpt import cli
