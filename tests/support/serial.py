@@ -18,6 +18,7 @@ import tiny
 from pyarrow import parquet
 
 from grid import run as command
+from grid import space_run
 from grid.execution.allocation import Allocations
 from grid.execution.coordinator import Coordinator
 from grid.execution.data_units import data_pipelines, prepare_data_units, publish_data
@@ -32,8 +33,8 @@ def run(space: Path, data: Path | None, out: Path, *more: str, code: int = 0) ->
     printed = io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COLUMNS", "160")
-        patch.setattr(command, "run_units", run_units)
-        patch.setattr(command.process_exit, "exit_on_signals", lambda *arguments: None)
+        patch.setattr(space_run, "run_units", run_units)
+        patch.setattr(space_run.process_exit, "exit_on_signals", lambda *arguments: None)
         patch.setattr(images, "map_pieces", map_pieces)
         patch.setattr(streaming, "stream", stream)
         patch.setattr(ray, "put", lambda value: value)
@@ -44,7 +45,7 @@ def run(space: Path, data: Path | None, out: Path, *more: str, code: int = 0) ->
     return printed.getvalue()
 
 
-def run_units(run: command.Run, todo: list[str], opened: Any, tracker: Any, recorder: Any) -> None:
+def run_units(run: space_run.Run, todo: list[str], opened: Any, tracker: Any, recorder: Any) -> None:
     """Run the units as grid.execution.scheduler does, one at a time."""
     plan, store, options = run.plan, run.store, run.options
     coordinator = Coordinator(plan, set(todo), store, RetryPolicy(Allocations()), [tracker.on_event])

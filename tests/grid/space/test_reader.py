@@ -254,7 +254,7 @@ def test_the_order_of_keys_does_not_matter(order: list[str]) -> None:
 
 def test_help_and_spaces_import_nothing_heavy() -> None:
     script = (
-        "import sys; from grid import run, plan, space; space.load('demo');"
+        "import sys; from grid import space_run, plan, space; space.load('demo');"
         "print([m for m in ('ray', 'torch', 'mlflow', 'pandas', 'pyarrow', 'cv2') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
