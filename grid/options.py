@@ -163,10 +163,7 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
     )
     add_filter_argument(group, "--filter", dest="filters")
     group.add_argument(
-        "--limit",
-        type=argument(positive),
-        metavar="N",
-        help="run only the first N trials (default: all)",
+        "--limit", type=argument(positive), metavar="N", help="run only the first N trials (default: all)"
     )
     text = "stop after this time, such as 2h or 45m, with what is finished (default: none)"
     add_budget_argument(group, None, text)
@@ -273,13 +270,9 @@ def add_tune_argument(group: argparse._ActionsContainer) -> None:
 
 def add_budget_argument(group: argparse._ActionsContainer, default: float | None, text: str) -> None:
     """Add --budget, whose `text` says what it is for."""
+    parse = argument(duration)
     group.add_argument(
-        "--budget",
-        dest="budget_seconds",
-        type=argument(duration),
-        default=default,
-        metavar="TIME",
-        help=text,
+        "--budget", dest="budget_seconds", type=parse, default=default, metavar="TIME", help=text
     )
 
 

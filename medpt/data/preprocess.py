@@ -224,11 +224,7 @@ FIRST: dict[str, tuple[str, ...]] = {
     "mri": ("percentile(1,99)",),
     "fundus": ("crop_fundus(10)",),
     "dermoscopy": ("crop_dermoscopy(10)",),
-    "histology": (),
-    "oct": (),
-    "ultrasound": (),
-    "endoscopy": (),
-    "natural": (),
+    **dict.fromkeys(("histology", "oct", "ultrasound", "endoscopy", "natural"), ()),
 }
 
 
