@@ -92,7 +92,7 @@ def _reason(path: Path, error: Exception) -> str:
     with path.open("rb") as file:
         head = file.read(4)
     named = re.search(r"GLOBAL ([\w.]+)", str(error))
-    if head not in NOT_READ and named:
+    if named:
         return (
             f"holds more than tensors ({named[1]}), and only tensors are read; "
             "if you trust the file, load it with PyTorch and save its state dict alone"

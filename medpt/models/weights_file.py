@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,39}")
+NO_DIGITS = (
+    "no `sha256`; it names the content of the weights: copy this description, save the weights beside it, "
+    "and write the 64 digits that `sha256sum FILE` prints"
+)
 NUMBERS = "a list of 3 numbers, or of 1 for all channels"
 UNKNOWN = "unknown"  # in `trained_on`
 MAX_BYTES = 16 * 2**30  # of a file of weights
@@ -117,6 +121,8 @@ def read_weights_file(path: Path) -> WeightsFile:
         )
     data = {key: value for key, value in data.items() if value is not None} | {"path": str(path)}
     weights, problems = validate(WeightsFile, data, document.written)
+    if "sha256" not in data:
+        problems = [(key, NO_DIGITS if key == ("sha256",) else text) for key, text in problems]
     sound = without(data, [key_path for key_path, _ in problems])
     problems += _content_problems(sound, path)
     if "path" in document.data:
