@@ -32,8 +32,8 @@ def test_a_run_with_networks_and_a_method_from_outside(
 ) -> None:
     data, out = tiny.data(tmp_path / "data"), tmp_path / "out"
     path = tiny.written(tmp_path, SPACE.replace("[fcn, unet]", "[fcn]").replace(", ChestXRay2017", ""))
-    told = run(monkeypatch, [installed(tmp_path / "installed", example())], path, data, out)
-    assert "report:" in told
+    output = run(monkeypatch, [installed(tmp_path / "installed", example())], path, data, out)
+    assert "report:" in output
     markers = {marker["label"]: marker for marker in tiny.markers(out).values()}
     assert len(markers) == 1 + 1 + 2
     pretrained = markers["SS-denoising on DRIVE · five_blocks"]
@@ -75,7 +75,7 @@ def failing(output_stride):
 """
 
 
-def test_broken_entry_points_are_told_before_anything_starts(
+def test_broken_entry_points_are_refused_before_anything_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All in one pass, a line each, exit code 2."""
@@ -87,18 +87,18 @@ def test_broken_entry_points_are_told_before_anything_starts(
     data, out = tiny.data(tmp_path / "data"), tmp_path / "out"
     text = SPACE.replace("five_blocks", ", ".join(points)).replace("[fcn, unet]", "[unet]")
     path = tiny.written(tmp_path, text.replace("SS-denoising", "SS-lost"))
-    told = run(monkeypatch, [folder], path, data, out, code=2)
-    assert "Traceback" not in told
+    output = run(monkeypatch, [folder], path, data, out, code=2)
+    assert "Traceback" not in output
     for name, (value, problem) in BROKEN.items():
-        (line,) = (line for line in told.splitlines() if f"backbone '{name}'" in line)
+        (line,) = (line for line in output.splitlines() if f"backbone '{name}'" in line)
         assert line.startswith(f"backbone '{name}' ({value} of broken-nets 1.0)")
         assert problem in line
     lost = "method 'lost' (no_such_module:method of broken-nets 1.0) does not load: ModuleNotFoundError"
-    assert told.count(lost) == 1
+    assert output.count(lost) == 1
     assert not list((out / "done").glob("*"))
 
 
-def test_a_backbone_from_outside_stands_under_everything(here: Path) -> None:
+def test_backbone_of_an_extension_fits_every_architecture(here: Path) -> None:
     import torch
 
     images, deepest = torch.zeros(2, 3, 64, 64), {32: 2, 16: 4, 8: 8}
@@ -109,7 +109,7 @@ def test_a_backbone_from_outside_stands_under_everything(here: Path) -> None:
         assert encoder(images)[-1].shape == (2, encoder.channels[-1], side, side)
 
 
-def test_a_segmentation_network_is_held_to_its_contract(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_segmentation_network_is_checked_against_its_contract(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from medpt.models.contract import segmenter_problems
 
     assert segmenter_problems("fcn", "five_blocks", 32) == []
@@ -122,11 +122,11 @@ def test_a_segmentation_network_is_held_to_its_contract(here: Path, monkeypatch:
     folder = installed(here / "more", project("more", "architectures", wrong="wrong_head:build"))
     (folder / "wrong_head.py").write_text(wrong)
     monkeypatch.syspath_prepend(folder)
-    told = segmenter_problems("wrong", "five_blocks", 32)
+    problems = segmenter_problems("wrong", "five_blocks", 32)
     name = "architecture 'wrong' (wrong_head:build of more 1.0) on backbone 'five_blocks'"
-    assert all(line.startswith(name) for line in told)
-    assert any("missing tensor encoder.blocks.0.0.weight" in line for line in told)
-    assert any("gives [(2, 4, 32, 32)] for 2 images of 32 pixels and 3 classes" in line for line in told)
+    assert all(line.startswith(name) for line in problems)
+    assert any("missing tensor encoder.blocks.0.0.weight" in line for line in problems)
+    assert any("gives [(2, 4, 32, 32)] for 2 images of 32 pixels and 3 classes" in line for line in problems)
 
 
 def test_a_method_that_trains_another_encoder_is_refused(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""A whole run over data into which copies were planted: they are found, not trained on, and told."""
+"""A whole run over data into which copies were planted: they are found, not trained on, and reported."""
 
 import json
 from pathlib import Path
@@ -83,7 +83,7 @@ COMMON, FOR_DRIVE, FOR_MESSIDOR = (
 )
 
 
-def test_planted_copies_are_left_out_for_their_target_alone(out: Path) -> None:
+def test_planted_copies_are_excluded_for_their_target_alone(out: Path) -> None:
     index = read_index(Store(out).folder(marker(out, "EyePACS")["digest"]))
     training = index.ids[index.rows("train")].tolist()
     planted = sorted(name for name in training if Path(name).stem in PLANTED)
@@ -112,7 +112,7 @@ def test_self_supervision_does_not_see_its_target_s_test_images(out: Path) -> No
     assert trained_on(out, "SS-Jigsaw on DRIVE · shufflenet_v2") == 5
 
 
-def test_the_report_tells_them(out: Path) -> None:
+def test_report_lists_the_copies(out: Path) -> None:
     page = (out / "reports" / "leaks" / "index.html").read_text()
     section = page.split('id="leaks"')[1].split("</section>")[0]
     assert "100_left" in section or "103_left" in section
