@@ -7,7 +7,7 @@ test of what a run computes takes seconds. What Ray does is tested with `tiny.ru
 import io
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,18 @@ from pyarrow import parquet
 
 from grid import run as command
 from grid import space_run
-from grid.execution.allocation import Allocations
+from grid.cluster import process_exit, ray_session
+from grid.execution import scheduler
+from grid.execution.allocation import Allocations, Capacity
 from grid.execution.coordinator import Coordinator
 from grid.execution.data_units import data_pipelines, prepare_data_units, publish_data
 from grid.execution.failures import RetryPolicy
+from grid.execution.scheduler import RunListeners
 from grid.execution.worker import execute_unit
+from grid.options import RunOptions
+from grid.plan.plan import Plan
 from grid.preparation import images, streaming
+from grid.store.store import Store
 
 
 def run(space: Path, data: Path | None, out: Path, *more: str, code: int = 0) -> str:
@@ -33,8 +39,13 @@ def run(space: Path, data: Path | None, out: Path, *more: str, code: int = 0) ->
     printed = io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COLUMNS", "160")
-        patch.setattr(space_run, "run_units", run_units)
-        patch.setattr(space_run.process_exit, "exit_on_signals", lambda *arguments: None)
+        for name in ("message_on_crash", "watch_connection"):
+            patch.setattr(process_exit, name, nothing)
+        patch.setattr(process_exit, "exit_on_signals", lambda *arguments: None)
+        patch.setattr(ray_session, "ray_session", nothing)
+        patch.setattr(ray_session, "gcs_address", str)
+        patch.setattr(space_run, "check_capacity", lambda run: Capacity(1, 0))
+        patch.setattr(scheduler, "run_units", run_units)
         patch.setattr(images, "map_pieces", map_pieces)
         patch.setattr(streaming, "stream", stream)
         patch.setattr(ray, "put", lambda value: value)
@@ -45,11 +56,18 @@ def run(space: Path, data: Path | None, out: Path, *more: str, code: int = 0) ->
     return printed.getvalue()
 
 
-def run_units(run: space_run.Run, todo: list[str], opened: Any, tracker: Any, recorder: Any) -> None:
+@contextmanager
+def nothing(*arguments: object) -> Iterator[None]:
+    """Stand in for what guards a run on Ray."""
+    yield
+
+
+def run_units(
+    plan: Plan, todo: set[str], store: Store, options: RunOptions, datasets: Any, listeners: RunListeners
+) -> None:
     """Run the units as grid.execution.scheduler does, one at a time."""
-    plan, store, options = run.plan, run.store, run.options
-    coordinator = Coordinator(plan, set(todo), store, RetryPolicy(Allocations()), [tracker.on_event])
-    pipelines = data_pipelines(store, opened, lambda images: None, recorder.wait)
+    coordinator = Coordinator(plan, todo, store, RetryPolicy(Allocations()), listeners.on_event)
+    pipelines = data_pipelines(store, datasets, listeners.on_images, listeners.on_prepared)
     publish = partial(publish_data, store, options)
     arguments = (coordinator, store, pipelines, publish)
     preparing = threading.Thread(target=prepare_data_units, args=arguments, daemon=True)

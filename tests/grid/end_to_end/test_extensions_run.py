@@ -109,7 +109,9 @@ def test_backbone_of_an_extension_fits_every_architecture(here: Path) -> None:
         assert encoder(images)[-1].shape == (2, encoder.channels[-1], side, side)
 
 
-def test_segmentation_network_is_checked_against_its_contract(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_segmentation_network_is_checked_against_its_contract(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from medpt.models.contract import segmenter_problems
 
     assert segmenter_problems("fcn", "five_blocks", 32) == []
