@@ -37,6 +37,8 @@ class Outcome:
         print_tables(results.find_cells(frame), self.console)
         for warning in frame.attrs["warnings"]:
             self.console.print(f"warning: {warning}")
+        for note in frame.attrs.get("selections", ()):
+            self.console.print(note)
         path = write_answers(frame, self.plan, self.store)
         if lines := answer_lines(frame):
             places = [*weights_lines(frame, self.plan, self.store), f"answer: {path}"]

@@ -164,6 +164,8 @@ def query(options: QueryOptions) -> None:
     doubts = standings.warnings(find_cells(frame, options.metric), frame.attrs["controls"])
     for warning in (*frame.attrs["warnings"], *doubts):
         print(f"warning: {warning}", file=sys.stderr)
+    for note in frame.attrs.get("selections", ()):
+        print(note, file=sys.stderr)
     table = answer(frame, options)
     if options.format == "csv":
         table.map(cli.spreadsheet_cell).to_csv(sys.stdout, index=False)

@@ -103,13 +103,8 @@ def fit(
     for row in state.history:
         on_metrics(row)
     interval = evaluation_interval(protocol, setup.loader, setup.train_rows)
-    batches = setup.loader.batches(
-        setup.train_rows,
-        protocol.batch_size,
-        stream_seed(seed, "batches"),
-        start=state.step,
-        augment=protocol.augment != "none",
-    )
+    stream, turned = stream_seed(seed, "batches"), protocol.augment != "none"
+    batches = setup.loader.batches(setup.train_rows, protocol.batch_size, stream, state.step, turned)
     saved_at = time.monotonic()
     while not state.finished:
         reseed(state.device, stream_seed(seed, "step", state.step + 1))

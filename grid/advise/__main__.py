@@ -108,7 +108,8 @@ def _offer(options: AdviseOptions, plan: Any, frame: Any, dataset: Any) -> "tupl
     from grid.store.store import Store
 
     doubts = standings.warnings(find_cells(frame), frame.attrs["controls"])
-    stored = StoredSpace(plan, Store(options.out), [*frame.attrs["warnings"], *doubts])
+    selections = frame.attrs.get("selections", ())
+    stored = StoredSpace(plan, Store(options.out), [*frame.attrs["warnings"], *selections, *doubts])
     offer = offered(stored, frame, dataset.info.task, options.backbone)
     _check_weights(options.imagenet_weights, offer)
     return stored, offer

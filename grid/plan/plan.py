@@ -69,6 +69,7 @@ class Plan:
     cards: Mapping[str, DatasetCard] = field(default_factory=dict)
     partial: Mapping[str, int] = field(default_factory=dict)
     controls: tuple[str, ...] = ()
+    select: tuple[str, ...] = ()
     weights: tuple[WeightsFile, ...] = ()
 
     @cached_property
@@ -104,6 +105,7 @@ class Plan:
             "selection": self.selection,
             "units": {name: unit.to_json() for name, unit in self.units.items()},
             **({"controls": self.controls} if self.controls else {}),
+            **({"select": self.select} if self.select else {}),
             **({"cards": {name: card.to_json() for name, card in self.cards.items()}} if self.cards else {}),
             **({"partial": self.partial} if self.partial else {}),
             **({"weights": [each.to_json() for each in self.weights]} if self.weights else {}),
@@ -125,6 +127,7 @@ class Plan:
             cards={name: DatasetCard.from_json(card) for name, card in values.get("cards", {}).items()},
             partial=values.get("partial", {}),
             controls=tuple(values.get("controls", ())),
+            select=tuple(values.get("select", ())),
             weights=tuple(map(WeightsFile.from_json, values.get("weights", ()))),
         )
 

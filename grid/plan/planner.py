@@ -72,6 +72,7 @@ def build_plan(
         units=planner.units,
         controls=controls,
         protocols=protocols_of(space),
+        select=space.select,
         selection=space.selection,
         weights=tuple(replace(each, path=Path(each.path).name) for each in published_weights(space)),
         cards={name: space.cards[name] for name in space_datasets(space) if name in space.cards},

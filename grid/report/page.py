@@ -93,7 +93,7 @@ def build(space: str, out: str | Path, tracking_uri: str | None = None, images: 
     """
     stored = StoredSpace(results.read_plan(space, out), Store(out))
     frame = results.load(space, out, tracking_uri)
-    stored.warnings += frame.attrs["warnings"]
+    stored.warnings += [*frame.attrs["warnings"], *frame.attrs.get("selections", ())]
     frame["state"] = [stored.state(*pair) for pair in zip(frame["digest"], frame["status"], strict=True)]
     content = page(frame, trial_section.facts(frame, tracking_uri), stored, images)
     folder = stored.store.root / "reports" / stored.plan.space

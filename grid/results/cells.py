@@ -6,7 +6,7 @@ here. Values are in per cent.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from math import nan
 from statistics import mean, stdev
@@ -91,8 +91,9 @@ class Cell:
     `settings` and `source_settings` say in what the protocols of fine-tuning and pre-training differ from
     those of other cells (`learning_rate 0.001`); empty where nothing differs. `fields` are those of the
     training protocol, if it has one; `varied` names those that differ between the cells of its network and
-    target, `other_settings` says what differs beside them. `remarks` are what
-    `label` and `column` say behind names (grid.results.display.remarks_of).
+    target, `selected` those of which the validation set selected the value in `fields`; `other_settings` says
+    what differs beside them. `remarks` are what `label` and `column` say behind names
+    (grid.results.display.remarks_of).
     """
 
     key: CellKey
@@ -108,6 +109,7 @@ class Cell:
     other_settings: str = ""
     fields: Mapping[str, Any] = field(default_factory=dict)
     varied: tuple[str, ...] = ()
+    selected: tuple[str, ...] = ()
     remarks: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -205,15 +207,16 @@ def find_cells(frame: "pd.DataFrame", metric: str | None = None) -> list[Cell]:
         units.setdefault(trial["digest"], []).append(trial)
     _check_repeats(grouped)
     protocols, remarks = frame.attrs.get("protocols", {}), frame.attrs.get("remarks", {})
-    differences = protocol_differences(grouped, protocols)
+    differences, selected = protocol_differences(grouped, protocols), frame.attrs.get("select", ())
     return [
         replace(
             _cell(key, list(units.values()), metric),
             settings=differences[key].settings,
             source_settings=differences[key].source,
             other_settings=differences[key].others,
-            fields=protocol_fields(protocols.get(key.protocol, {})),
-            varied=differences[key].varied,
+            fields=protocol_fields(protocols.get(next(iter(units.values()))[0]["protocol"], {})),
+            varied=(*selected, *differences[key].varied),
+            selected=selected,
             remarks=remarks,
         )
         for key, units in grouped.items()
@@ -221,9 +224,9 @@ def find_cells(frame: "pd.DataFrame", metric: str | None = None) -> list[Cell]:
 
 
 def _rows(frame: "pd.DataFrame") -> list[Row]:
-    """The trials with None for what is not there. A frame without protocols has one."""
+    """The selected trials with None for what is not there. A frame without protocols has one."""
     rows: list[Row] = frame.astype(object).where(frame.notna(), None).to_dict("records")  # type: ignore[assignment]
-    return [dict.fromkeys(PROTOCOLS, "") | row for row in rows]
+    return [dict.fromkeys(PROTOCOLS, "") | row for row in rows if row.get("selected", True)]
 
 
 def _with_metric(rows: list[Row], metric: str | None) -> list[Row]:
@@ -242,7 +245,7 @@ def _task(row: Row) -> str:
 
 
 def _key(row: Row) -> CellKey:
-    factors = {name: row[name] for name in KEY}
+    factors = {name: row[name] for name in KEY} | {"protocol": row.get("compared_protocol", row["protocol"])}
     size = factors["sample_size"]
     return CellKey(**factors | {"sample_size": int(size) if size else None})
 
@@ -287,12 +290,3 @@ def _state(row: Row, metric: str) -> TrialState:
     """A frame without states has values of finished trials alone."""
     known: TrialState | None = row.get("state") or row.get("status")
     return known or ("missing" if row.get(metric) is None else "finished")
-
-
-def divide(frame: "pd.DataFrame", names: Sequence[str]) -> "Iterator[tuple[Row, pd.DataFrame]]":
-    """Yield the parts of a frame with equal values in the columns `names`, and these values."""
-    if not names:
-        yield {}, frame
-        return
-    for values, part in frame.groupby(list(names), sort=False, dropna=False):
-        yield dict(zip(names, values, strict=True)), part

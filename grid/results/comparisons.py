@@ -1,6 +1,6 @@
 """Cells and their differences from a baseline, with the intervals that every table and sentence shows."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, isnan, nan
 from typing import TYPE_CHECKING, Any
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from grid.results import verdicts
-from grid.results.cells import KEY, Cell, CellKey, Row, divide, find_cells
+from grid.results.cells import KEY, Cell, CellKey, Row, find_cells
 from grid.results.frame import FACTORS
 from grid.results.groups import ComparedGroup, compared_groups
 from grid.results.intervals import add
@@ -234,7 +234,9 @@ def cell_table(
             raise InputError(f"--by {name}: no such factor; {did_you_mean(name, FACTORS)}")
     parts = divide(frame, [name for name in by or () if name in DIVIDING])
     rows = [values | row for values, part in parts for row in _cell_rows(find_cells(part, metric), shown)]
-    return pd.DataFrame(rows, columns=[*_columns(rows, by), *SUMMARY])
+    columns = _columns(rows, by)
+    columns += [name for name in frame.attrs.get("select", ()) if name not in columns]
+    return pd.DataFrame(rows, columns=[*columns, *SUMMARY])
 
 
 def _cell_rows(found: Sequence[Cell], shown: Collection[CellKey] | None) -> Iterable[Row]:
@@ -260,3 +262,12 @@ def _columns(rows: list[Row], by: Sequence[str] | None) -> list[str]:
         if len({(*names, row[name]) for names, row in zip(known, rows, strict=True)}) > len(set(known)):
             columns.append(name)
     return columns
+
+
+def divide(frame: "pd.DataFrame", names: Sequence[str]) -> "Iterator[tuple[Row, pd.DataFrame]]":
+    """Yield the parts of a frame with equal values in the columns `names`, and these values."""
+    if not names:
+        yield {}, frame
+        return
+    for values, part in frame.groupby(list(names), sort=False, dropna=False):
+        yield dict(zip(names, values, strict=True)), part

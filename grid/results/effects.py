@@ -15,7 +15,7 @@ from grid.results.cells import Cell, CellKey, ComparisonGroup, Row
 from grid.results.display import bracketed
 from grid.results.groups import ComparedGroup, compared_groups
 from grid.results.intervals import Estimates, estimate
-from grid.results.protocol_columns import field_values, varied_fields
+from grid.results.protocol_columns import field_values, group_fields
 from grid.space.trials import RANDOM
 from medpt.errors import InputError
 
@@ -44,7 +44,7 @@ def effects(
     compared = compared_groups(cells)
     rows = [
         names | row
-        for names, groups in _by_factors(_groups(cells), by, varied_fields(cells))
+        for names, groups in _by_factors(_groups(cells), by, group_fields(cells))
         for row in _gains(groups, compared, shown)
     ]
     table = pd.DataFrame(_without_empty(rows, "settings"))
@@ -143,7 +143,7 @@ def best(cells: Sequence[Cell], shown: Shown = None) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    compared, varied = compared_groups(cells), varied_fields(cells)
+    compared, varied = compared_groups(cells), group_fields(cells)
     rows = [
         _factors(members[0], varied) | _best(members, compared.get(key))
         for key, members in _groups(cells).items()
@@ -187,7 +187,7 @@ def sample_size(cells: Sequence[Cell], shown: Shown = None) -> "pd.DataFrame":
         if cell.key.sample_size and (shown is None or cell.key in shown):
             source = bracketed(cell.key.source, cell.source_settings)
             found.setdefault((source, cell.key.group), []).append(cell)
-    compared, varied = compared_groups(cells), varied_fields(cells)
+    compared, varied = compared_groups(cells), group_fields(cells)
     rows = [
         {"source": source} | _factors(members[0], varied) | row
         for (source, group), members in found.items()

@@ -8,6 +8,7 @@ from grid.plan.plan import Plan
 from grid.plan.stored_plans import find_space, space_name
 from grid.results import controls
 from grid.results.display import remarks_of
+from grid.results.selection import select
 from grid.results.stored_results import StoredResults
 from grid.space.protocols import PROTOCOL_FIELDS, protocol_fields
 from grid.store.store import Store
@@ -58,6 +59,8 @@ def load(space: str, out: str | Path = "runs", tracking_uri: str | None = None) 
     task); `seconds`; `failure`; `origin`, the laboratory that a result was pulled from, "" of one that was
     computed here; `digest` and `run_id` of its fine-tuning; `items`, the path of what its metrics were
     computed from for each test item, None where `out` does not have it.
+    Where the space selects a value of a field, `selected` says whether a trial has it, `compared_protocol` is
+    the hash of the settings but these fields, and `frame.attrs["selections"]` says what was selected and why.
     `frame.attrs["protocols"]` gives the settings of each hash, for grid.space.protocols.describe_difference;
     `frame.attrs["remarks"]` what tables say behind names, of grid.results.display.remarks_of;
     `frame.attrs["controls"]` and `["probes"]` are those of grid.results.controls; `frame.attrs["warnings"]`
@@ -95,6 +98,11 @@ def trials_frame(plan: Plan, tracking_uri: str | None, store: Store) -> "pd.Data
     frame = frame.assign(**frame[[*PROTOCOL_FIELDS]].convert_dtypes())
     frame.attrs["protocols"] = dict(plan.protocols)
     frame.attrs["remarks"] = remarks_of(plan)
+    if plan.select:
+        found = select(rows, plan.select, plan.protocols)
+        frame = frame.assign(selected=found.kept, compared_protocol=found.compared)
+        frame.attrs["protocols"] |= found.protocols
+        frame.attrs["select"], frame.attrs["selections"] = plan.select, found.notes
     frame.attrs["controls"] = controls.read(plan, store)
     frame.attrs["probes"] = controls.probes(plan, store)
     frame.attrs["warnings"] = [*warnings, *results.warnings(plan, runs), *seen_targets(plan)]

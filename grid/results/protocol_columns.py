@@ -14,6 +14,13 @@ def varied_fields(cells: Iterable[Cell]) -> list[str]:
     return [name for name in PROTOCOL_FIELDS if name in found]
 
 
+def group_fields(cells: Iterable[Cell]) -> list[str]:
+    """Return the same without fields that are selected: of these each cell of a group has its own value."""
+    known = list(cells)
+    selected = {name for cell in known for name in cell.selected}
+    return [name for name in varied_fields(known) if name not in selected]
+
+
 def field_values(cell: Cell, varied: Iterable[str]) -> Row:
     """Return the values of the `varied` fields; "" for a cell without a training protocol."""
     return {name: cell.fields.get(name, "") for name in varied}

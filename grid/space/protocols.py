@@ -69,7 +69,7 @@ def protocol_fields(values: Values) -> dict[str, Any]:
 
     A field without a value has that of the task, or the one that IMPLICIT names.
     """
-    if "learning_rate" not in values:  # survival models, and stores of version 0.3.1
+    if not any(name in values for name in PROTOCOL_FIELDS):  # survival models, and stores of version 0.3.1
         return dict.fromkeys(PROTOCOL_FIELDS)
     return {name: values.get(name, IMPLICIT.get(name)) for name in PROTOCOL_FIELDS}
 

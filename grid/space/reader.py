@@ -102,6 +102,7 @@ class _Reader:
         analyses += self.analyses(settings)
         if not self.problems and len(trials) > MAX_TRIALS:
             self.problem((), f"{len(trials):,} trials; at most {MAX_TRIALS:,} in one space")
+        select = self.select(included, trials)
         if problems := self.document.located(self.problems) + self.included_problems:
             raise InputError(problems)
         path = self.document.path
@@ -118,6 +119,7 @@ class _Reader:
                 dict.fromkeys([*(n for space in included for n in space.notes), *self.factors.notes])
             ),
             trials=tuple(dict.fromkeys(trials)),
+            select=select,
             analyses=tuple(dict.fromkeys(analyses)),
         )
 
@@ -184,6 +186,13 @@ class _Reader:
             cards=self.cards,
             weights=self.factors.weights,  # filled as the trials name them
         )
+
+    def select(self, included: list[Space], trials: list[Trial]) -> tuple[str, ...]:
+        """The fields of which a value is selected, also those of included spaces."""
+        own = tuple(self.data.get("select") or ())
+        if own and not all(trial.settings.finetune.validation_fraction for trial in trials):
+            self.problem(("select",), "`select` needs a validation set, and `validation_fraction` is 0")
+        return tuple(dict.fromkeys([name for space in included for name in space.select] + list(own)))
 
     def survival(self) -> dict[str, dict[str, Any]]:
         """Options by model."""

@@ -89,8 +89,13 @@ def _protocol_factors() -> Any:
 
 if TYPE_CHECKING:
     ProtocolFactors: TypeAlias = Any
+    Selected: TypeAlias = Mapping[str, Literal["validation"]]
 else:
     ProtocolFactors = _protocol_factors()
+    Selected = Annotated[
+        Mapping[Literal[PROTOCOL_FIELDS], Literal["validation"]],
+        Field(description="a mapping of fields of the protocol to `validation`"),
+    ]
 
 
 @dataclass(frozen=True)
@@ -156,6 +161,7 @@ class SpaceFile:
     pretrain: TrainingProtocol | None = None
     finetune: TrainingProtocol | None = None
     survival: Mapping[str, Options | None] | None = None
+    select: Selected | None = None
     transfer_decoder: bool = False
     metrics: Literal["paper"] | None = None
     controls: bool | None = None  # None: of real data, not of synthetic ones

@@ -154,6 +154,7 @@ class Space:
     settings: Settings  # of the file itself; trials carry those of the file that they come from
     trials: tuple[Trial, ...]
     analyses: tuple[Analysis, ...] = ()
+    select: tuple[str, ...] = ()  # fields of the protocol, whose value is selected by the validation set
     selection: str = ""  # of its trials, such as `--filter seed=1`; "" for all
     notes: tuple[str, ...] = ()  # on what its file asks for and it does not have
 

@@ -23,6 +23,7 @@ from grid.results.cells import Cell, find_cells
 from grid.results.comparisons import differences, intervals
 from grid.results.display import format_cell
 from grid.results.groups import compared_groups
+from grid.results.protocol_columns import factors
 from medpt.errors import InputError
 
 IDENTITY = ("initialization", "target", "target_size", "protocol", "source_protocol")
@@ -87,6 +88,11 @@ def test_report_table_has_the_counted_numbers(rows: list[Row]) -> None:
     same(found, expected)
 
 
+def after(line: list[str], labels: set[str]) -> list[str]:
+    """The texts behind the initialization, before which fields of the protocol may stand."""
+    return line[next(place for place, text in enumerate(line) if text in labels) + 1 :]
+
+
 @given(trials())
 @FEW
 def test_terminal_shows_every_cell_once(rows: list[Row]) -> None:
@@ -96,7 +102,8 @@ def test_terminal_shows_every_cell_once(rows: list[Row]) -> None:
     print_tables(cells, console)
     assert isinstance(console.file, io.StringIO)
     lines = [re.split(" {2,}", line.strip()) for line in console.file.getvalue().splitlines()]
-    printed = Counter(text for line in lines if "resnet18" in line[0] for text in line[2:])
+    labels = {cell.label for cell in cells}
+    printed = Counter(text for line in lines if "resnet18" in line[0] for text in after(line, labels))
     shown = [cell for cell in cells if any(other.n for other in cells if other.metric == cell.metric)]
     assert printed == Counter(map(format_cell, shown))
 
@@ -149,19 +156,12 @@ def has(rows: list[Row], target: str) -> bool:
 
 
 def same_cell(cell: Cell, row: dict[Any, Any]) -> bool:
-    names = [name for name in ("initialization", "target", "target_size") if name in row]
-    known = all(getattr(cell.key, name) == row[name] for name in names)
-    return (
-        known
-        and row.get("settings", cell.differences) == cell.differences
-        and cell.column[1] == row.get("target_size", cell.column[1])
-    )
+    named = factors(cell, cell.varied)
+    names = ("initialization", "target", "target_size", "settings", *cell.varied)
+    return all(row[name] == named[name] for name in names if name in row)
 
 
 def of_group(row: dict[Any, Any], cell: Cell) -> bool:
-    factors = all(row[name] == getattr(cell.key, name) for name in effects.GROUP)
-    return (
-        factors
-        and row["initialization"] == cell.label
-        and row.get("settings", cell.settings) == cell.settings
-    )
+    named = factors(cell, cell.varied) | {"initialization": cell.label, "settings": cell.other_settings}
+    names = (*effects.GROUP, "initialization", "settings", *cell.varied)
+    return all(row[name] == named[name] for name in names if name in row)
