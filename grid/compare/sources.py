@@ -1,18 +1,19 @@
 """The initializations that a comparison can start from on this machine, and which of them it takes.
 
-Without --sources these are random weights, published weights that are on this machine, and the datasets below
---data of the target's modality, at most MOST_TRAINED of them. Where that leaves random weights alone, a
-self-supervised pre-training on the images themselves joins them.
+Without --sources these are random weights, published weights that are on this machine (torchvision's, and
+those that initializations/NAME.yaml describes), and the datasets below --data of the target's modality, at
+most MOST_TRAINED of them: those of its task first, then those with most images. Where that leaves random
+weights alone, a self-supervised pre-training on the images themselves joins them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from grid.plan.datasets import torchvision_downloads
 from grid.space.factors import Factors
 from grid.space.trials import IMAGENET, RANDOM, SELF_SUPERVISED, UNTRAINED, self_supervised
-from grid.space.weights_folders import WeightsFolders
+from grid.space.weights_folders import WeightsFolders, describe_weights
 from medpt.data.card import DatasetCard
 from medpt.data.catalog import card, names
 from medpt.data.dataset_collections import COLLECTIONS
@@ -21,6 +22,7 @@ from medpt.errors import InputError
 from medpt.models.weights import published_name
 
 MOST_TRAINED = 2  # datasets that are pre-trained on unless --sources names more
+SPACE = "compare.yaml"
 OWN_IMAGENET = "ImageNet"  # the dataset, which this grid pre-trains on
 
 
@@ -34,7 +36,7 @@ class Source:
 
     @property
     def is_trained_here(self) -> bool:
-        return self.name not in UNTRAINED
+        return bool(self.datasets) or self.name in self_supervised()
 
 
 def find_sources(
@@ -44,15 +46,23 @@ def find_sources(
 
     Raises InputError for names that are unknown, or whose data or weights are missing.
     """
-    cards = _below(data)
+    cards, problems = _below(data), list[str]()
+    folders = WeightsFolders.of(Path(SPACE), data)
+    factors = Factors(lambda path, text: problems.append(text), cards, folders, sound=True)
     if wanted:
-        return _wanted(wanted, cards, weights, backbone), []
+        found = _wanted(wanted, factors, weights, backbone, problems)
+        if problems:
+            raise InputError(f"--sources: {text}" for text in problems)
+        return found, []
     taken, notes = [Source(RANDOM, "the baseline of every gain")], []
     if file := _weights_file(weights, backbone):
         taken.append(_published(file))
     else:
         notes.append(_no_weights(weights, backbone))
+    taken += _described(factors, backbone)
+    notes += problems
     alike = [one for one in cards.values() if one.modality == target.modality and one.name != target.name]
+    alike.sort(key=lambda one: (one.task != target.task, -one.counts.get("train", 0)))
     taken += [_trained(one) for one in alike[:MOST_TRAINED]]
     rest = [one.name for one in cards.values() if one.name != target.name][: 3 * MOST_TRAINED]
     if left := [name for name in rest if name not in {source.name for source in taken}]:
@@ -76,13 +86,21 @@ def _below(data: Path | None) -> dict[str, DatasetCard]:
     return {name: one for name, one in found.items() if one.task != "survival"}
 
 
+def _described(factors: Factors, backbone: str) -> list[Source]:
+    """Published weights of the backbone that a YAML file describes and whose own file is here."""
+    known = [name for name in factors.folders.names() if factors.published_weights(name, ())]
+    files = [factors.weights[name] for name in known if name in factors.weights]
+    return [
+        Source(one.name, f"published weights: {describe_weights(one)}")
+        for one in files
+        if one.backbone == backbone and one.file and (Path(one.path).parent / one.file).is_file()
+    ]
+
+
 def _wanted(
-    wanted: Sequence[str], cards: Mapping[str, DatasetCard], weights: Path | None, backbone: str
+    wanted: Sequence[str], factors: Factors, weights: Path | None, backbone: str, problems: list[str]
 ) -> list[Source]:
-    problems: list[str] = []
-    factors = Factors(
-        lambda path, text: problems.append(f"--sources: {text}"), cards, WeightsFolders(()), sound=True
-    )
+    """Return the named sources; what is wrong with the others goes to `problems`."""
     found = {RANDOM: Source(RANDOM, "the baseline of every gain")}
     for text in wanted:
         known = len(problems)
@@ -90,17 +108,22 @@ def _wanted(
         if len(problems) > known:
             continue
         label = text if size else name
-        if name == IMAGENET:
+        if described := factors.weights.get(name):
+            found[label] = Source(label, f"published weights: {describe_weights(described)}")
+            if described.backbone != backbone:
+                told = f"{label} has a {described.backbone}; `compare` starts with {backbone}"
+                problems.append(f"{told}, write the space yourself for another one")
+        elif name == IMAGENET:
             file = _weights_file(weights, backbone)
             found[label] = _published(file) if file else Source(name, _no_weights(weights, backbone))
         elif name in self_supervised():
             found[label] = _self_supervised(name)
-        elif lacking := [each for each in _datasets(name) if each not in cards]:
+        elif name in UNTRAINED:
+            continue  # random weights are there
+        elif lacking := [each for each in _datasets(name) if each not in factors.cards]:
             problems.append(_missing(label, lacking))
-        elif name not in UNTRAINED:
+        else:
             found[label] = Source(label, f"pre-trained here on {', '.join(_datasets(name))}", _datasets(name))
-    if problems:
-        raise InputError(problems)
     return list(found.values())
 
 
@@ -109,7 +132,7 @@ def _datasets(name: str) -> tuple[str, ...]:
 
 
 def _missing(label: str, lacking: Sequence[str]) -> str:
-    text = f"--sources: {label}: no folder of {', '.join(lacking)} below --data"
+    text = f"{label}: no folder of {', '.join(lacking)} below --data"
     if label == OWN_IMAGENET:
         return f"{text}; `{OWN_IMAGENET}` is pre-trained here, `{IMAGENET}` are published weights"
     return f"{text}; `medpt-data list --data DIR` shows what is there"

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from grid.compare.schedule import Rule, Schedule
-from grid.compare.sources import Source
+from grid.compare.sources import SPACE, Source
 from grid.compare.target import Target
 from grid.space import reader
 from grid.space.trials import Space
@@ -19,7 +19,6 @@ from medpt.errors import InputError
 from medpt.files import write_text
 from medpt.protocol import TrainingProtocol
 
-SPACE = "compare.yaml"
 USE = "# Edit it as you like: the same command, or grid.run --space, takes it as it is."
 
 

@@ -12,6 +12,8 @@ from grid.results.display import METRIC_NAMES
 from grid.space.trials import RANDOM
 from medpt.cli import count
 
+SURE = 0.9995  # a probability that three digits would round to 1
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -27,7 +29,7 @@ def describe(answer: Answer) -> str:
         parts.append(f"Its gain over random weights is {_gain_text(answer.over_random, answer)}.")
     if answer.over_second:
         second = _name(answer.over_second.over)
-        parts.append(f"It is {_gain_text(answer.over_second, answer)} above the next, {second}.")
+        parts.append(f"It is above the next, {second}, by {_gain_text(answer.over_second, answer)}.")
     if answer.comparisons == 0 and answer.initializations > 1:
         parts.append("Random weights and another initialization have to be finished for a comparison.")
     parts += [_tested(answer), _would_decide(answer), _caution(answer), _use(answer)]
@@ -64,18 +66,22 @@ def _listed(labels: Sequence[str]) -> str:
 
 
 def _gain_text(gain: Gain, answer: Answer) -> str:
-    """Write `+4.3 points [1.2, 7.4]: better (P 0.98)`."""
+    """Write `+4.3 points [1.2, 7.4]: better (P 0.998)`."""
     points = f"{gain.value:+.1f} points"
     if isnan(gain.low):
         return f"{points}, without an interval: undecided"
     corrected = f", corrected for {answer.comparisons} comparisons" if answer.comparisons > 1 else ""
     words = {
-        "better": f"better (P {gain.p_better:.3f}{corrected})",
-        "worse": f"worse (P {1 - gain.p_better:.3f}{corrected})",
+        "better": f"better ({_probability(gain.p_better)}{corrected})",
+        "worse": f"worse ({_probability(1 - gain.p_better)}{corrected})",
         "equivalent": f"equivalent within {MARGIN:g} point",
         "undecided": f"undecided (P(better) {gain.p_better:.2f})",
     }
     return f"{points} [{gain.low:.1f}, {gain.high:.1f}]: {words[gain.verdict]}"
+
+
+def _probability(p: float) -> str:
+    return "P > 0.999" if p > SURE else f"P {p:.3f}"
 
 
 def _tested(answer: Answer) -> str:

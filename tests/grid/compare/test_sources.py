@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import published
 import pytest
 from user_data import CLASSIFIED, write_card, write_picture
 
@@ -52,6 +53,21 @@ def test_weights_on_this_machine_and_data_of_the_modality_are_taken(tmp_path: Pa
     assert "EyePACS" in notes[0]
     assert "ChestXRay2017" in notes[0]
     assert [source.is_trained_here for source in found] == [False, False, True]
+
+
+def test_weights_that_a_file_describes_are_taken_if_they_fit_the_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    published.describe(tmp_path, "mine", backbone="resnet18")
+    published.describe(tmp_path, "other", backbone="shufflenet_v2")
+    found, _ = find(None)
+    assert named(found) == ["random", "mine"]
+    assert not found[1].is_trained_here
+    assert "RadImageNet" in found[1].reason
+    assert named(find(None, "mine")[0]) == ["random", "mine"]
+    with pytest.raises(InputError, match="other has a shufflenet_v2; `compare` starts with resnet18"):
+        find(None, "other")
 
 
 def test_named_sources_are_taken_with_random_weights(tmp_path: Path) -> None:
