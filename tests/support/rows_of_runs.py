@@ -32,6 +32,7 @@ RUNS = [
         (
             f"{PROCESSES}a_driver_that_dies_at_every_point_of_its_life_goes_on_and_leaves_nothing",
             f"{INTERRUPTED}killed_drivers_lose_and_repeat_nothing",
+            f"{INTERRUPTED}run_interrupted_and_then_killed_is_resumed_with_the_same_numbers",
         ),
         ("driver", "driver that starts"),
     ),
