@@ -9,6 +9,7 @@ import os
 import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -126,10 +127,7 @@ def run_parser(module: str, description: str) -> argparse.ArgumentParser:
 
 def command_parser(module: str, description: str) -> argparse.ArgumentParser:
     """Return a parser for `python -m MODULE` whose help is aligned as that of every command."""
-
-    def formatter(prog: str) -> argparse.HelpFormatter:
-        return argparse.HelpFormatter(prog, max_help_position=WIDTH)
-
+    formatter = partial(argparse.HelpFormatter, max_help_position=WIDTH)
     return argparse.ArgumentParser(
         prog=f"python -m {module}", description=description, formatter_class=formatter
     )
