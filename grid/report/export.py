@@ -185,7 +185,8 @@ def trials_csv(content: Trials | Survival, facts: Facts) -> str:
     scale, varied = 100 if isinstance(content, Survival) else 1, varied_fields(trials.cells)
     rows = (
         [
-            *_names(row.cell, varied),
+            *(getattr(row.cell.key, name) for name in FACTORS),
+            *field_values(row.cell, varied).values(),
             *_trial_row(row, trials),
             *(facts.mean(row.cell, name, scale) for name in extra.values()),
         ]

@@ -119,8 +119,8 @@ def _confusion(where: str, tested: Tested, names: Sequence[str]) -> Iterator[Cha
     labels = tuple(names) if len(names) == len(counts) else tuple(map(str, range(len(counts))))
     rows = tuple(tuple(row) for row in item_curves.shares(counts).tolist())
     unit = "pixels" if "confusions" in tested.repeats[0] else "images"
-    title = f"Confusions of {tested.cell.label}, % of a class's {unit}"
-    yield ConfusionChart(title, where, "predicted class", labels, rows)
+    note, label = f"{where}: {tested.cell.label}", f"predicted class of {unit}"
+    yield ConfusionChart("Confusions, % of each class", note, label, labels, rows)
 
 
 def _image_scores(where: str, cells: list[Tested], numbers: Colours, has_masks: bool) -> Chart:

@@ -27,9 +27,11 @@ from grid.report import (
     sections,
     shared_data,
     sharing,
+    spent,
     survival,
     tables,
     trial_section,
+    variance_parts,
 )
 from grid.report.chart_files import Figures
 from grid.report.paper_items import PAPER_ITEMS
@@ -42,10 +44,12 @@ from grid.results.answer import Answer
 from grid.results.answer_text import describe
 from grid.results.cells import Cell, Column, find_cells
 from grid.results.display import BACKBONES, METRIC_NAMES, column_name, format_cell
+from grid.results.groups import compared_groups
 from grid.results.stored_space import StoredSpace
 from grid.store.store import Store
 from medpt import files
 from medpt.cli import spreadsheet_cell
+from medpt.data.catalog import card
 from medpt.errors import InputError
 
 if TYPE_CHECKING:
@@ -122,8 +126,10 @@ def page(
     """Return everything that the template shows; `warnings` come last, when all has been read."""
     cells, floors = find_cells(frame), background_floors(frame)
     data, cohorts = provenance.datasets(stored), survival.cohorts(stored)
-    shared = sharing.sharing(shows_images, data)
     notes = provenance.notes(data) | survival.notes(cohorts, stored)
+    synthetic = sorted(name for name, note in notes.items() if note == provenance.SYNTHETIC)
+    slides = [card(cohort.dataset, stored.plan.cards) for cohort in cohorts]
+    shared = sharing.sharing(shows_images, data, slides, synthetic)
     of_paper = sections.build_sections(frame, stored, notes, cohorts)
     contrasts = tables.contrasts(cells)
     found = standings.standings(cells, frame.attrs.get("controls", ()))
@@ -138,8 +144,8 @@ def page(
         "plan": stored.plan,
         "floors": floors,
         "facts": facts,
-        **_summary(frame, contrasts, stored),
-        "synthetic": sorted(name for name, note in notes.items() if note == provenance.SYNTHETIC),
+        **_summary(frame, cells, contrasts, stored),
+        "synthetic": synthetic,
         "sections": of_paper,
         "judged": judged,
         "files": written,
@@ -176,7 +182,9 @@ def _tables(
     }
 
 
-def _summary(frame: "pd.DataFrame", contrasts: list[Contrast], stored: StoredSpace) -> dict[str, Any]:
+def _summary(
+    frame: "pd.DataFrame", cells: list[Cell], contrasts: list[Contrast], stored: StoredSpace
+) -> dict[str, Any]:
     """What the head of the page and its answer show."""
     states = Counter(frame.drop_duplicates("digest")["state"])
     return {
@@ -188,6 +196,7 @@ def _summary(frame: "pd.DataFrame", contrasts: list[Contrast], stored: StoredSpa
         "contrasts": contrasts,
         "gain_map": Figures("gain-map", gain_map.gain_maps(contrasts)),
         "open_questions": gain_map.undecided(contrasts),
+        "parts": variance_parts.variance_parts(contrasts, compared_groups(cells)),
         "answers": _by_target(answer.answers(frame)),
     }
 
@@ -224,7 +233,7 @@ def _work(stored: StoredSpace) -> dict[str, Any]:
         "needed": sum(source.users for source in sources),
         "doubts": findings.doubts(stored.learned()),
         "decoders": stored.decoders(),
-        "seconds": stored.seconds(),
+        "spent": spent.spent(stored),
         "shared_images": shared_data.compared(stored),
         "shared_classes": shared_data.classes(stored),
         "own_copies": shared_data.own_copies(stored),

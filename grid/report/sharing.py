@@ -1,9 +1,10 @@
 """What a page may show of the data when it is passed on: pixels and names of files, or neither."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from grid.report.provenance import Data
+from medpt.data.card import DatasetCard
 
 OPEN = ("cc0", "cc by", "public domain", "open access", "mit")  # how licences begin that allow it
 
@@ -30,8 +31,17 @@ class Sharing:
         return [name for name in self.datasets if not self.shows(name)]
 
 
-def sharing(choice: bool | None, data: Sequence[Data]) -> Sharing:
-    """Take from the cards what may be shown: data under an open licence, and synthetic ones."""
-    open_data = (e.card.name for e in data if e.synthetic or e.card.licence.lower().startswith(OPEN))
-    names = dict.fromkeys(entry.card.name for entry in data)
-    return Sharing(choice, frozenset(open_data), tuple(names))
+def sharing(
+    choice: bool | None,
+    data: Sequence[Data],
+    others: Sequence[DatasetCard] = (),
+    synthetic: Collection[str] = (),
+) -> Sharing:
+    """Take from the cards what may be shown: data under an open licence, and synthetic ones.
+
+    `others` are the cards of cohorts of slides, `synthetic` the names of those that are.
+    """
+    made = {*synthetic, *(entry.card.name for entry in data if entry.synthetic)}
+    cards = {card.name: card for card in (*(entry.card for entry in data), *others)}
+    allowed = (name for name, card in cards.items() if name in made or card.licence.lower().startswith(OPEN))
+    return Sharing(choice, frozenset(allowed), tuple(cards))

@@ -11,7 +11,7 @@ from grid.report.charts import LineChart
 from grid.report.plane_charts import ConfusionChart
 from grid.report.tables import Contrast, contrasts
 
-CONFUSIONS = "Confusions of ISIC2019, % of a class's"
+CONFUSIONS = "Confusions, % of each class"
 NUMBERS = {"random": 0, "ISIC2019": 1}
 
 
@@ -39,7 +39,7 @@ def test_classes_have_curves_confusions_and_image_scores(tmp_path: Path) -> None
         "ROC",
         "Precision and recall",
         "Reliability",
-        f"{CONFUSIONS} images",
+        CONFUSIONS,
         "Scores of single images",
     ]
     roc, confusion = found[0], found[3]
@@ -47,13 +47,14 @@ def test_classes_have_curves_confusions_and_image_scores(tmp_path: Path) -> None
     assert [line.name for line in roc.lines] == ["ISIC2019", "random", "chance"]
     assert isinstance(confusion, ConfusionChart)
     assert confusion.names == ("no", "yes")
+    assert (confusion.note, confusion.x_label) == ("DRIVE, ResNet-18: ISIC2019", "predicted class of images")
     assert confusion.shares == (pytest.approx((100, 0)), pytest.approx((100 / 3, 200 / 3)))
 
 
 def test_masks_have_confusions_of_pixels_and_image_scores(tmp_path: Path) -> None:
     matrices = np.array([[[8, 0], [0, 2]], [[6, 2], [2, 0]]])
     found = item_charts.item_charts(stored(tmp_path, "unet", confusions=matrices), NUMBERS, {})
-    assert [chart.title for chart in found] == [f"{CONFUSIONS} pixels", "Scores of single images"]
+    assert [chart.title for chart in found] == [CONFUSIONS, "Scores of single images"]
     scores = found[1]
     assert isinstance(scores, LineChart)
     assert scores.x_label == "mean IoU of an image, %"

@@ -1,5 +1,7 @@
 """Images are shown by the user's choice, else by the licence of each dataset."""
 
+from dataclasses import replace
+
 import pytest
 
 from grid.report.provenance import Data
@@ -33,3 +35,10 @@ def test_choice_of_the_user_is_for_all_datasets(choice: bool) -> None:
     found = Sharing(choice, frozenset({"HRF"}), ("HRF", "DRIVE"))
     assert [found.shows("HRF"), found.shows("DRIVE"), found.everything] == [choice] * 3
     assert found.hidden == ([] if choice else ["HRF", "DRIVE"])
+
+
+def test_cohorts_of_slides_count_by_their_cards() -> None:
+    cohorts = [card("TCGA-LGG"), replace(card("TCGA-GBM"), licence="on request")]
+    found = sharing(None, [], cohorts)
+    assert (found.shows("TCGA-LGG"), found.shows("TCGA-GBM")) == (True, False)
+    assert sharing(None, [], cohorts, ["TCGA-GBM"]).everything

@@ -1,0 +1,24 @@
+"""Predicted and actual hours are sums over the finished units of a kind."""
+
+from pathlib import Path
+
+import made_space
+import pytest
+
+from grid.plan import cost
+from grid.report.spent import spent
+from grid.results.stored_space import StoredSpace
+
+
+def test_hours_are_sums_over_finished_units(tmp_path: Path) -> None:
+    plan = made_space.plan(tmp_path)
+    lost = plan.trials[0][1]
+    stored = StoredSpace(plan, made_space.publish(plan, tmp_path / "out", {lost}, {}))
+    found = {row.title: row for row in spent(stored)}
+    tuned = [unit for unit in plan.units.values() if unit.kind == "finetune" and unit.digest != lost]
+    row = found["fine-tune"]
+    assert row.units == len(tuned) == 13
+    assert row.actual == pytest.approx(13 * 12.5 / 3600)
+    predicted = sum(cost.seconds(unit, cost.DataSizes(plan.sizes), "CPU core") for unit in tuned)
+    assert row.predicted == pytest.approx(predicted / 3600)
+    assert row.ratio == pytest.approx(13 * 12.5 / predicted)
