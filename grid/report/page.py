@@ -258,7 +258,8 @@ def reported(frame: "pd.DataFrame") -> dict[str, str]:
 def examples(data: list[provenance.Data], stored: StoredSpace) -> dict[str, list[images.Example]]:
     """By the digest of the prepared data; once a dataset."""
     found: dict[str, list[images.Example]] = {}
-    first = {entry.card.name: entry.prepared for entry in reversed(data) if entry.prepared.manifest}
+    prepared_here = [entry for entry in data if entry.prepared.manifest and entry.prepared.manifest.shards]
+    first = {entry.card.name: entry.prepared for entry in reversed(prepared_here)}
     for prepared in list(first.values())[:MOST_EXAMPLES]:
         assert prepared.manifest  # noqa: S101 - for the type checker
         try:

@@ -107,7 +107,12 @@ class StoredSpace:
 
     def artifact(self, digest: str, name: str) -> Path | None:
         """The file as it was published, or None and a warning."""
-        label = self.units[digest].label
+        label, marker = self.units[digest].label, self.markers.get(digest)
+        if marker and marker.origin and name in marker.origin.withheld:
+            self.warnings.append(
+                f"{label}: {marker.origin.publisher}, who computed it, did not publish {name}"
+            )
+            return None
         try:
             return self.store.artifact(digest, name)
         except FileNotFoundError:

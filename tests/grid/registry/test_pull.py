@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from laboratories import Laboratory
 
+from grid import report
 from grid import space_run as command
 from grid.options import RunOptions
 from grid.registry import artifacts
@@ -91,6 +92,19 @@ def test_pulled_results_are_marked(first: Laboratory, second: Laboratory, regist
     expected = f"{trials} of {trials} results pulled: computed by First, 3 of them here too"
     assert expected in frame.attrs["warnings"]
     assert set(trials_frame(first.plan, None, first.store)["origin"]) == {""}
+
+
+def test_report_of_pulled_results_is_written_without_images(
+    first: Laboratory, second: Laboratory, registry: Registry
+) -> None:
+    """The tables are those of the first laboratory, and the second has prepared nothing."""
+    laboratories.take(second, registry, first, lambda units: [])
+    tables = []
+    for lab in (first, second):
+        page = report.build("made", lab.store.out, None)
+        tables.append((page.parent / "table.csv").read_text())
+    assert tables[0] == tables[1]
+    assert "results pulled: computed by First" in page.read_text()
 
 
 def test_what_was_pulled_is_not_published_again(
