@@ -15,7 +15,7 @@ from grid.results.cells import Cell, Column, ComparisonGroup
 from grid.results.comparisons import MARGIN, Difference, differences
 from grid.results.display import METRIC_NAMES, bracketed, column_name, format_cell, network_id
 from grid.results.groups import ComparedGroup, compared_groups
-from grid.results.protocol_columns import field_text, field_values, varied_fields
+from grid.results.protocol_columns import field_text, field_values, group_fields
 from grid.space.trials import RANDOM
 from medpt.specs import NO_NETWORK
 
@@ -88,7 +88,7 @@ def print_tables(found: Sequence[Cell], console: Console) -> None:
 def _terminal_table(table: Table) -> TerminalTable:
     title = f"{METRIC_NAMES[table.metric]}, %"
     shown = TerminalTable(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
-    varied = varied_fields(cell for block in table.blocks for cell in block.cells)
+    varied = group_fields(cell for block in table.blocks for cell in block.cells)
     columns = (column_name(*column) for column in table.columns)
     for name in ("network", *varied, "initialization", *columns):
         shown.add_column(Text(name), overflow="fold")

@@ -10,7 +10,7 @@ from math import isnan, nan
 from statistics import mean
 from typing import Any
 
-from grid.space.protocols import Values, protocol_fields, protocol_hash
+from grid.space.protocols import Values, describe_difference, protocol_fields, protocol_hash
 
 Row = Mapping[str, Any]  # of the frame: one trial
 FACTORS = ("initialization", "backbone", "architecture", "target", "target_size", "source_protocol")
@@ -41,13 +41,16 @@ def select(rows: Sequence[Row], names: Sequence[str], protocols: Mapping[str, Va
         key = (*(row[name] for name in FACTORS), hashed)
         groups.setdefault(key, {}).setdefault(row["protocol"], []).append(row)
     chosen = {key: max(found, key=lambda name: _rank(found[name])) for key, found in groups.items()}
+    others = describe_difference({hashes[name]: values for name, values in common.items()}, compared)
     keys = [(*(row[name] for name in FACTORS), hashed) for row, hashed in zip(rows, compared, strict=True)]
     return Selection(
         kept=[chosen[key] == row["protocol"] for key, row in zip(keys, rows, strict=True)],
         compared=compared,
         protocols={hashes[name]: values for name, values in common.items()},
         notes=[
-            _note(found, chosen[key], names, protocols) for key, found in groups.items() if len(found) > 1
+            f"{_cell(key, others[key[-1]])}: {_note(found, chosen[key], names, protocols)}"
+            for key, found in groups.items()
+            if len(found) > 1
         ],
     )
 
@@ -80,18 +83,25 @@ def _validation(row: Row) -> float:
     return nan if value is None or row["status"] != "finished" else float(value)
 
 
+def _cell(key: tuple[Any, ...], others: str) -> str:
+    """Name a cell, with that in which its protocol differs from others beside the selected fields."""
+    initialization, backbone, architecture, target, target_size, *_ = key
+    share = f" {target_size:.0%}" if target_size < 1 else ""
+    network = f"{architecture}/{backbone}" + (f" [{others}]" if others else "")
+    return f"{initialization} → {target}{share}, {network}"
+
+
 def _note(
     found: Mapping[str, Sequence[Row]], chosen: str, names: Sequence[str], protocols: Mapping[str, Values]
 ) -> str:
     row, value = found[chosen][0], score(found[chosen])
     texts = {name: _text(protocols[name], names) for name in found}
-    cell = f"{row['initialization']} → {row['target']}, {row['architecture']}/{row['backbone']}"
     if isnan(value):
-        return f"{cell}: nothing is selected of {', '.join(texts.values())}; no trial is validated yet"
+        return f"nothing is selected of {', '.join(texts.values())}; no trial is validated yet"
     reason = f"by a mean validation {row['headline']} of {value:.4f}, of {', '.join(texts.values())}"
     waiting = [texts[name] for name, rows in found.items() if not _complete(rows)]
     lacking = f"; not all trials of {', '.join(waiting)} are finished" if waiting else ""
-    return f"{cell}: {texts[chosen]} is selected {reason}{lacking}"
+    return f"{texts[chosen]} is selected {reason}{lacking}"
 
 
 def _text(values: Values, names: Sequence[str]) -> str:

@@ -1,5 +1,6 @@
 """Values of a field that the validation set selects: never by test, and the same in every table."""
 
+import io
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
@@ -10,11 +11,13 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from grid import query, results
 from grid.plan.initialization import space_datasets
 from grid.plan.plan import Plan
 from grid.plan.planner import build_plan
+from grid.report.tables import print_tables
 from grid.results.cells import find_cells
 from grid.results.effects import effects
 from grid.results.selection import score, select
@@ -125,6 +128,20 @@ def test_query_names_the_selected_value_and_finds_it() -> None:
     ]
     found = query.answer(frame, query.QueryOptions("made", where={"learning_rate": ("1e-3",)}))
     assert found["initialization"].to_list() == ["EyePACS"]
+
+
+def test_terminal_names_no_selected_value_of_a_row_whose_targets_differ_in_it() -> None:
+    """The first target has 1e-4, the second 1e-3; the notes say so."""
+    rows = [trial("random", "aaaaaaaa", 0, 0.8, 0.5), trial("random", "bbbbbbbb", 0, 0.7, 0.6)]
+    other = [row | {"target": "HRF", "digest": f"HRF {row['digest']}"} for row in rows]
+    other[0]["val_miou"] = 0.1
+    console = Console(width=200, file=io.StringIO())
+    print_tables(find_cells(frame_of([*rows, *other])), console)
+    assert isinstance(console.file, io.StringIO)
+    assert [line.split() for line in console.file.getvalue().splitlines()[1:]] == [
+        ["network", "initialization", "DRIVE", "HRF"],
+        ["unet/resnet18", "random", "50.00", "60.00"],
+    ]
 
 
 def test_selection_says_what_was_selected_and_why() -> None:
