@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import published
 import pytest
 
 from grid.doctor import __main__ as doctor
@@ -111,6 +112,17 @@ def test_imagenet_weights_that_are_absent_are_named(tmp_path: Path, monkeypatch:
     assert doctor.check_weights(planned(tmp_path, text)).ok
     assert not doctor.check_weights(planned(tmp_path, text, "--imagenet-weights", str(tmp_path / "other"))).ok
     assert doctor.check_weights(planned(tmp_path)).text == "no trial starts from ImageNet weights"
+
+
+def test_published_weights_are_checked_as_before_a_run(tmp_path: Path) -> None:
+    assert doctor.check_published_weights(planned(tmp_path)).ok
+    published.describe(tmp_path, "mine", backbone="resnet18")
+    text = TEXT.replace("[random, ISIC2019]", "[random, mine]")
+    assert doctor.check_published_weights(planned(tmp_path, text)).text == "1 complete: mine"
+    (tmp_path / "initializations" / "mine.pth").unlink()
+    found = doctor.check_published_weights(planned(tmp_path, text))
+    assert not found.ok
+    assert "mine.pth: no such file" in found.text
 
 
 # --- the command --------------------------------------------------------------------------------------------
