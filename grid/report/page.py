@@ -157,9 +157,7 @@ def page(
         **_results(rest, stored, contrasts, provenance.classes(data)),
         "standings": found,
         "compared": provenance.comparisons(rest, notes),
-        "galleries": images.galleries(
-            [cell for cell in cells if shared.shows(cell.key.target)], stored.artifact, MOST_GALLERIES
-        ),
+        "galleries": images.galleries(_shown(cells, shared), stored.artifact, MOST_GALLERIES),
         **_work(stored),
         "failures": stored.failures(reported(frame)),
         **_protocol(cells, stored),
@@ -167,6 +165,11 @@ def page(
         "examples": examples([e for e in data if shared.shows(e.card.name)], stored),
         "warnings": list(dict.fromkeys(stored.warnings)),
     }
+
+
+def _shown(cells: list[Cell], shared: Sharing) -> list[Cell]:
+    """Return the cells whose targets' images may be shown."""
+    return [cell for cell in cells if shared.shows(cell.key.target)]
 
 
 def _tables(
