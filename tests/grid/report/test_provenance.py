@@ -3,9 +3,9 @@
 from dataclasses import fields
 
 from grid.report import provenance
-from medpt.protocol import TrainingProtocol
+from medpt.protocol import IMPLICIT, TrainingProtocol
 
 
 def test_unset_protocol_fields_have_a_text() -> None:
     unset = {item.name for item in fields(TrainingProtocol) if getattr(TrainingProtocol(), item.name) is None}
-    assert set(provenance.AUTOMATIC) == unset
+    assert {*provenance.AUTOMATIC, *IMPLICIT} == unset
