@@ -13,7 +13,7 @@ from pathlib import Path
 from grid.plan.datasets import torchvision_downloads
 from grid.space.factors import Factors
 from grid.space.trials import IMAGENET, RANDOM, SELF_SUPERVISED, UNTRAINED, self_supervised
-from grid.space.weights_folders import WeightsFolders, describe_weights
+from grid.space.weights_folders import SHIPPED, WeightsFolders, describe_weights
 from medpt.data.card import DatasetCard
 from medpt.data.catalog import card, names
 from medpt.data.dataset_collections import COLLECTIONS
@@ -60,7 +60,7 @@ def find_sources(
     else:
         notes.append(_no_weights(weights, backbone))
     taken += _described(factors, backbone)
-    notes += problems
+    notes += [text for text in problems if str(SHIPPED) not in text]  # whose files are not shipped
     alike = [one for one in cards.values() if one.modality == target.modality and one.name != target.name]
     alike.sort(key=lambda one: (one.task != target.task, -one.counts.get("train", 0)))
     taken += [_trained(one) for one in alike[:MOST_TRAINED]]
