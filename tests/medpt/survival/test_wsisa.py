@@ -75,7 +75,7 @@ def test_no_patient_is_twice_in_a_batch_and_only_training_patches_train(
     study, batches = planted(1), []
     loaded = wsisa.load
     monkeypatch.setattr(
-        wsisa, "load", lambda images, rows, device: batches.append(rows) or loaded(images, rows, device)
+        wsisa, "load", lambda images, rows, *rest: batches.append(rows) or loaded(images, rows, *rest)
     )
     monkeypatch.setattr(wsisa.mtlsa, "predict_from", instead_of_mtlsa)
     predict(study, replace(SHORT, batch_patches=20))
