@@ -20,6 +20,7 @@ from grid.plan.plan import Plan
 from grid.plan.planner import build_plan
 from grid.results import load as load_results
 from grid.space import reader as spaces
+from grid.space.protocols import PROTOCOL_FIELDS
 from medpt.data import catalog
 from medpt.identity import stream_seed
 from medpt.phantom import write as write_phantom
@@ -162,7 +163,8 @@ def frame_of(space: str, out: Path) -> dict[str, Any]:
 
     `run_id` is left out of the rows, because MLflow draws it; the others are younger than 0.3.1.
     """
-    frame = load_results(space, out).drop(columns=["headline", "items", "pretrain_seed", "fold"])
+    younger = ["headline", "items", "origin", "pretrain_seed", "fold", *PROTOCOL_FIELDS]
+    frame = load_results(space, out).drop(columns=younger)
     rows = frame.drop(columns="run_id").to_dict("records")
     return {"columns": list(frame.columns), "rows": [_without_nan(row) for row in rows]}
 

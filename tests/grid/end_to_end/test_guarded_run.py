@@ -10,6 +10,7 @@ import serial
 import tiny
 from PIL import Image
 
+from grid.report.page import build
 from grid.store.store import Store
 from medpt import phantom
 from medpt.data.manifest import read_index
@@ -112,8 +113,11 @@ def test_self_supervision_does_not_see_its_target_s_test_images(out: Path) -> No
     assert trained_on(out, "SS-Jigsaw on DRIVE · shufflenet_v2") == 5
 
 
-def test_report_lists_the_copies(out: Path) -> None:
-    page = (out / "reports" / "leaks" / "index.html").read_text()
+def test_report_lists_the_copies_and_names_them_where_images_may_be_shown(out: Path) -> None:
+    hidden = (out / "reports" / "leaks" / "index.html").read_text()
+    assert "<td>EyePACS</td><td>DRIVE</td>" in hidden
+    assert "_left" not in hidden
+    page = build("leaks", out, images=True).read_text()
     section = page.split('id="leaks"')[1].split("</section>")[0]
     assert "100_left" in section or "103_left" in section
     assert "EyePACS for DRIVE:" in section
