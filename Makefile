@@ -24,11 +24,11 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY) ## run the demo on synthetic data: two cores, five minutes, a table and a report
 	$(BIN)/python -m grid.run --space demo
 
-test: $(READY) ## run the tests: 20 minutes on two cores
+test: $(READY) ## run the tests: 20 to 25 minutes on two cores
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # Every row of the paper's tables and figures on images, for two steps, and the installed wheel
-minis: $(READY) ## run every row of the paper for two steps, and the installed wheel: 12 minutes
+minis: $(READY) ## run every row of the paper for two steps, and the installed wheel: 20 minutes
 	$(BIN)/python -m pytest -m slow tests/grid/end_to_end/test_minis.py tests/test_wheel.py --durations=2
 
 test-slow: $(READY) ## run all slow tests
