@@ -119,7 +119,7 @@ def _check_weights(folder: Path | None, offer: "Offer") -> None:
     """Raise InputError if the folder's file is not the one that the space's runs started from."""
     from grid.space.trials import IMAGENET
     from medpt.files import sha256
-    from medpt.models.weights import published_name
+    from medpt.models.torchvision_weights import published_name
 
     if folder is None or IMAGENET not in offer.candidates:
         return

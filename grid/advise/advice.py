@@ -35,7 +35,7 @@ from medpt.analysis.settings import DEFAULTS
 from medpt.analysis.transferability import transferability
 from medpt.errors import InputError
 from medpt.identity import canonical_json
-from medpt.models import weights
+from medpt.models import torchvision_weights, weights
 from medpt.models.registry import build_encoder
 
 SETTINGS = replace(DEFAULTS, seeds=3)  # of cmd: nine networks per image, a third of those of the figure
@@ -211,7 +211,7 @@ class Adviser:
         if file is None:
             self.warn("imagenet*: no LogME without --imagenet-weights DIR")
             return None
-        return weights.published(self.offer.backbone, file)
+        return torchvision_weights.published(self.offer.backbone, file)
 
     def label(self, name: str) -> str:
         units = self.stored.units

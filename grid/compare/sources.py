@@ -19,7 +19,7 @@ from medpt.data.catalog import card, names
 from medpt.data.dataset_collections import COLLECTIONS
 from medpt.data.locate import find_user_datasets, locate
 from medpt.errors import InputError
-from medpt.models.weights import published_name
+from medpt.models.torchvision_weights import published_name
 
 MOST_TRAINED = 2  # datasets that are pre-trained on unless --sources names more
 SPACE = "compare.yaml"

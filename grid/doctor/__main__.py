@@ -28,7 +28,7 @@ from grid.store.backends import is_url
 from medpt import cli
 from medpt.data.locate import user_cards
 from medpt.errors import InputError
-from medpt.models.weights import OPTION, published_name
+from medpt.models.torchvision_weights import OPTION, published_name
 
 DESCRIPTION = "Check that everything is there for the run of these arguments; say what to do where it is not."
 

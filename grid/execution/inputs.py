@@ -15,8 +15,7 @@ from grid.options import RunOptions
 from grid.store.store import Store
 from medpt.data.leakage import FilteredLoader, Leak, without_leaks
 from medpt.errors import InputError
-from medpt.models import weights
-from medpt.models.weights import published_name
+from medpt.models import torchvision_weights, weights
 from medpt.models.weights_file import WeightsFile, load_encoder_state, read_weights_file
 from medpt.specs import PUBLISHED_WEIGHTS, UnitSpec
 from medpt.units.base import StartingSpec, Weights
@@ -91,7 +90,7 @@ class StoreInputs:
         if spec.initialization == PUBLISHED_WEIGHTS:
             return _load_described(spec.weights, self.options)
         file = weights_file(self.options.imagenet_weights, spec.backbone)
-        return weights.published(spec.backbone, file)
+        return torchvision_weights.published(spec.backbone, file)
 
     def initial_weights(self, spec: StartingSpec) -> Weights:
         if spec.weights in self.needs:
@@ -101,7 +100,7 @@ class StoreInputs:
 
 def weights_file(folder: Path | None, backbone: str) -> Path | None:
     """Return torchvision's file of a backbone in the folder of --imagenet-weights, if one was given."""
-    return folder / published_name(backbone) if folder else None
+    return folder / torchvision_weights.published_name(backbone) if folder else None
 
 
 def _load_described(identity: str, options: RunOptions) -> Weights:
@@ -134,7 +133,7 @@ def _published_weights(specs: Sequence[Any], options: RunOptions) -> Iterator[Ca
     """Yield what loads the weights of each backbone of torchvision, and of each description."""
     folder = options.imagenet_weights
     for backbone in sorted({spec.backbone for spec in specs if spec.initialization == "imagenet*"}):
-        yield partial(weights.published, backbone, weights_file(folder, backbone))
+        yield partial(torchvision_weights.published, backbone, weights_file(folder, backbone))
     for identity in dict.fromkeys(s.weights for s in specs if s.initialization == PUBLISHED_WEIGHTS):
         yield partial(_load_described, identity, options)
 

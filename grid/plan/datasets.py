@@ -17,7 +17,7 @@ from medpt.data.partial_copy import find_partial, mark_synthetic
 from medpt.errors import InputError
 from medpt.files import sha256
 from medpt.identity import canonical_json
-from medpt.models.weights import published_name
+from medpt.models.torchvision_weights import published_name
 
 ABSENT = "absent"
 CONTENTS = "contents"  # folder of the results
@@ -124,7 +124,7 @@ def synthetic_weights(space: Space, folder: Path, *, write: bool) -> Path | None
     target = folder / WEIGHTS
     for backbone in imagenet_backbones(space) if write else []:
         if not (target / published_name(backbone)).is_file():
-            from medpt.models.weights import write_synthetic
+            from medpt.models.torchvision_weights import write_synthetic
 
             target.mkdir(parents=True, exist_ok=True)
             write_synthetic(target, backbone, (space.settings.phantom or {}).get("seed", 0))

@@ -1,4 +1,4 @@
-"""Files of weights, the transfer of weights between networks, and torchvision's published weights.
+"""Files of weights, and the transfer of weights between networks.
 
 A file appears complete or not at all. Only tensors are read from files, so no code runs from data. A transfer
 copies every tensor of the encoder bit for bit, batch norm's statistics and counters included, or changes
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 from medpt.errors import InputError
 from medpt.extensions import TIMM
@@ -26,25 +26,6 @@ ENCODER = "encoder."
 LOGITS = "logits."
 TIMM_INNER = "network."  # of timm's networks, before their own names
 COUNTER = ".num_batches_tracked"
-OPTION = "--imagenet-weights DIR"
-
-
-class _Published(NamedTuple):
-    """torchvision's published weights of one backbone."""
-
-    model: str  # torchvision's name
-    file: str
-    classifier: str  # prefix of the keys that are dropped
-    prefix: str  # of the other keys, in the file only
-
-
-_PUBLISHED = {
-    "resnet18": _Published("resnet18", "resnet18-f37072fd.pth", "fc.", ""),
-    "shufflenet_v2": _Published("shufflenet_v2_x1_0", "shufflenetv2_x1-5666bf0f80.pth", "fc.", ""),
-    "densenet121": _Published("densenet121", "densenet121-a639ec97.pth", "classifier.", "features."),
-    "resnet50": _Published("resnet50", "resnet50-0676ba61.pth", "fc.", ""),
-    "mobilenet_v2": _Published("mobilenet_v2", "mobilenet_v2-b0353104.pth", "classifier.", "features."),
-}
 
 
 def save(path: Path, state: Mapping[str, Tensor]) -> None:
@@ -115,34 +96,6 @@ def transfer_decoder(model: nn.Module, state: Mapping[str, Tensor]) -> tuple[str
     return tuple(matching)
 
 
-def published_name(backbone: str) -> str:
-    """Return the name of torchvision's file of ImageNet-1k weights for a backbone."""
-    return _PUBLISHED[backbone].file
-
-
-def published(backbone: str, file: Path | None = None) -> dict[str, Tensor]:
-    """Return torchvision's ImageNet-1k weights (IMAGENET1K_V1) as `encoder.*`, without the classifier.
-
-    `file` holds torchvision's plain state dict, as .pth or .safetensors. Its hash is not checked; callers
-    that need to know which weights they were record the file's sha256. Without `file` the weights are
-    downloaded and their hash is checked. Files older than batch norm's counters get counters of zero, as in
-    PyTorch. Raises InputError that names the file to fetch if there is none, and each tensor that does not
-    belong to the backbone.
-    """
-    state = _download(backbone) if file is None else _read(backbone, file)
-    _, _, classifier, prefix = _PUBLISHED[backbone]
-    renamed = {
-        ENCODER + modern_name(name).removeprefix(prefix): tensor
-        for name, tensor in state.items()
-        if not name.startswith(classifier)
-    }
-    expected = expected_tensors(backbone)
-    renamed |= zero_counters(expected, renamed)
-    if problems := differences(expected, renamed):
-        raise InputError([f"{file or published_name(backbone)}: {problem}" for problem in problems])
-    return renamed
-
-
 def build_encoder_with(backbone: str, state: Mapping[str, Tensor] | None, seed: int = 0) -> Encoder:
     """Build an encoder with the weights of `state`; without any, `seed` draws random ones."""
     import torch
@@ -167,20 +120,6 @@ def random_weights(backbone: str, seed: int) -> dict[str, Tensor]:
         torch.manual_seed(stream_seed(seed, "before"))
         encoder = build_encoder(backbone)
     return {ENCODER + name: tensor for name, tensor in encoder.state_dict().items()}
-
-
-def write_synthetic(folder: Path, backbone: str, seed: int) -> Path:
-    """Write a file as torchvision publishes it, with random weights drawn from `seed`; return its path."""
-    import torch
-    from torchvision.models import get_model
-
-    path = folder / published_name(backbone)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        state = get_model(_PUBLISHED[backbone].model).state_dict()
-    with replacing(path) as temporary:
-        torch.save(state, temporary)
-    return path
 
 
 def modern_name(name: str) -> str:
@@ -227,40 +166,3 @@ def differences(expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> 
 
 def _kind(tensor: Tensor) -> str:
     return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
-
-
-def _read(backbone: str, file: Path) -> dict[str, Tensor]:
-    if not file.is_file():
-        raise InputError(f"{file}: no such file; {_advice(backbone)}")
-    if file.suffix == ".safetensors":
-        return load(file)
-    import torch
-
-    try:
-        state = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file may raise anything in the restricted unpickler
-        raise InputError(
-            f"{file}: not a complete PyTorch file of tensors ({type(error).__name__})"
-        ) from error
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise InputError(f"{file}: not a plain state dict (names to tensors) as torchvision publishes it")
-    return dict(state)
-
-
-def _download(backbone: str) -> dict[str, Tensor]:
-    try:
-        weights = _torchvision_weights(backbone)
-        return dict(weights.get_state_dict(progress=False, check_hash=True, weights_only=True))
-    except (OSError, RuntimeError) as error:
-        name = published_name(backbone)
-        raise InputError(f"{name}: no download ({error}); {_advice(backbone)}") from error
-
-
-def _advice(backbone: str) -> str:
-    return f"fetch {_torchvision_weights(backbone).url} into a folder and name the folder with {OPTION}"
-
-
-def _torchvision_weights(backbone: str) -> Any:
-    from torchvision.models import get_model_weights
-
-    return get_model_weights(_PUBLISHED[backbone].model)["IMAGENET1K_V1"]

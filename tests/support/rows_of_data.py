@@ -121,7 +121,7 @@ DATA = [
         "a pickle that would run code",
         "never run",
         (
-            "tests/medpt/models/test_weights.py::test_no_code_runs_from_a_published_file",
+            "tests/medpt/models/test_torchvision_weights.py::test_no_code_runs_from_a_published_file",
             "tests/test_security.py::test_no_line_runs_code_from_data",
         ),
     ),

@@ -10,7 +10,7 @@ from grid.compare import sources
 from grid.compare.sources import Source
 from medpt.data.catalog import card
 from medpt.errors import InputError
-from medpt.models.weights import published_name
+from medpt.models.torchvision_weights import published_name
 
 TARGET = card("ISIC2019")
 

@@ -8,7 +8,7 @@ import tiny
 from grid import results
 from grid.claims.published import cells, key_of_trial
 from grid.space import reader
-from medpt.models.weights import published_name
+from medpt.models.torchvision_weights import published_name
 
 MINIS = ["table2-mini", "table3-mini", "fig3-mini", "fig4-mini", "fig5-mini", "fig7-mini"]
 

@@ -189,7 +189,7 @@ def test_unknown_names_are_refused_with_the_known_ones() -> None:
 
 def test_registry_knows_names_without_torch() -> None:
     code = (
-        "import sys, medpt.models.registry as r, medpt.models.weights as w;"
+        "import sys, medpt.models.registry as r, medpt.models.torchvision_weights as w;"
         "print(*[w.published_name(b) for b in r.BACKBONES], *r.ARCHITECTURES);"
         "print('torch' in sys.modules)"
     )
