@@ -5,7 +5,7 @@
 
 DIR is searched for the two files; IMAGENET has `train/<wnid>/*.JPEG` and `wnids_sorted_1000.txt`, the 1,000
 classes in their order. Prints how many images EfficientNet-Lite0 classifies with its own and with ImageNet's
-normalisation, and how many tensors of MobileNet V2 are found in their order. Takes one minute on one core.
+normalisation, and how many tensors of both networks are found in their order. Takes one minute on one core.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def classifier(weights: WeightsFile) -> torch.nn.Module:
     """Return a classifier of ours with the published encoder and the published last layer."""
     model = build_classifier(weights.backbone, 1000).eval()
     load_encoder(model.get_submodule("encoder"), load_encoder_state(weights))
-    tensors = read_tensors(Path(weights.path).parent / str(weights.file), weights.format)
+    tensors = read_tensors(weights.file_path or Path(), weights.format)
     last = {"weight": tensors["_fc.weight"], "bias": tensors["_fc.bias"]}
     model.get_submodule("logits").load_state_dict(last)
     return model
@@ -76,8 +76,8 @@ def main() -> None:
     for name, how in (("its own", lite.normalisation), ("ImageNet's", IMAGENET)):
         hits = correct(model, images, labels, how)
         print(f"EfficientNet-Lite0 with {name} normalisation: {hits} of {len(files)} images", flush=True)
-    state = load_encoder_state(described("deep-sort-mobilenet", options.folder))
-    print(f"MobileNet V2: {len(state)} tensors in their order")
+    for each in (lite, described("deep-sort-mobilenet", options.folder)):
+        print(f"{each.name}: {len(load_encoder_state(each))} tensors in their order")
 
 
 if __name__ == "__main__":

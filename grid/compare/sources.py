@@ -93,7 +93,7 @@ def _described(factors: Factors, backbone: str) -> list[Source]:
     return [
         Source(one.name, f"published weights: {describe_weights(one)}")
         for one in files
-        if one.backbone == backbone and one.file and (Path(one.path).parent / one.file).is_file()
+        if one.backbone == backbone and one.file_path and one.file_path.is_file()
     ]
 
 

@@ -113,7 +113,9 @@ def find_weights(identity: str, options: RunOptions) -> WeightsFile:
     found = next((each for each in described if each.identity == identity), None)
     if found is None:
         files = ", ".join(options.weights_files) or "no file"
-        raise InputError(f"the weights {identity[:8]} are described by {files} no more; run the space again")
+        raise InputError(
+            f"the weights {identity[:8]} are no longer described by {files}; run the space again"
+        )
     return found
 
 

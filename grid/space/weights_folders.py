@@ -45,6 +45,6 @@ def describe_weights(weights: WeightsFile) -> str:
         else f"trained on {', '.join(weights.trained_on)}"
     )
     text = f"{weights.name}: {weights.backbone}, {trained}; {weights.licence}"
-    file = Path(weights.path).parent / weights.file if weights.file else None
+    file = weights.file_path
     missing = file is not None and not file.is_file() and not weights.url
     return f"{text}; {file} is missing" if missing else text

@@ -9,13 +9,13 @@ and their names do not matter. Three differences are removed without being asked
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from medpt.errors import InputError
 from medpt.models.key_mapping import KeyMapping
 from medpt.models.mapping_proposals import is_swapped, propose
-from medpt.models.weights import COUNTER, differences, encoder_prefix, expected_tensors, zero_counters
+from medpt.models.weights import COUNTER, changed_kinds, encoder_prefix, expected_tensors, zero_counters
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,8 +44,8 @@ def map_tensors(
         names = _in_order(expected, names, tensors, where)
     given = {new: _fitted(tensors[old], expected.get(new), mapping.channels) for new, old in names.items()}
     given |= zero_counters(expected, given)
-    if problems := differences(expected, given):
-        raise InputError(_refusal(expected, tensors, problems, where))
+    if problems := list(_problems(expected, given, where)):
+        raise InputError([*problems, *_advice(expected, tensors, where)])
     _check_finite(given, where)
     return {name: given[name].clone() for name in expected}
 
@@ -91,25 +91,21 @@ def _check_finite(given: Mapping[str, Tensor], where: str) -> None:
         raise InputError(f"{where}: numbers that are not finite in {_listed(bad)}; the file is damaged")
 
 
-def _refusal(
-    expected: Mapping[str, Tensor], tensors: Mapping[str, Tensor], problems: list[str], where: str
-) -> list[str]:
-    """Both lists of tensors, shortened, the shapes that differ, and mappings that would fit."""
-    missing = [text.removeprefix("missing tensor ") for text in problems if text.startswith("missing")]
-    unexpected = [text.removeprefix("unexpected tensor ") for text in problems if text.startswith("unexp")]
-    others = [text for text in problems if not text.startswith(("missing tensor", "unexpected tensor"))]
-    lines = []
-    if missing:
-        lines.append(f"{where}: {len(missing)} tensors of the encoder are missing: {_listed(missing)}")
-    if unexpected:
+def _problems(expected: Mapping[str, Tensor], given: Mapping[str, Tensor], where: str) -> Iterator[str]:
+    """Yield both lists of tensors, shortened, and the shapes that differ."""
+    if missing := [name for name in expected if name not in given]:
+        yield f"{where}: {len(missing)} tensors of the encoder are missing: {_listed(missing)}"
+    if unexpected := [name for name in given if name not in expected]:
         text = f"{len(unexpected)} tensors of the file are left over: {_listed(unexpected)}"
-        lines.append(f"{where}: {text}; name them in `drop` if they are not the encoder's")
-    if others:
-        lines.append(
-            f"{where}: {len(others)} tensors have another shape or type: {'; '.join(others[:SHOWN])}"
-        )
+        yield f"{where}: {text}; name them in `drop` if they are not the encoder's"
+    if changed := changed_kinds(expected, given):
+        yield f"{where}: {len(changed)} tensors have another shape or type: {'; '.join(changed[:SHOWN])}"
+
+
+def _advice(expected: Mapping[str, Tensor], tensors: Mapping[str, Tensor], where: str) -> list[str]:
+    """Return the mappings that would fit, a line each."""
     proposals = [f"{where}: try {proposal.text}" for proposal in propose(expected, tensors)]
-    return lines + (proposals or [f"{where}: no mapping was found; is this another network?"])
+    return proposals or [f"{where}: no mapping was found; is this another network?"]
 
 
 def _listed(names: list[str]) -> str:

@@ -31,7 +31,7 @@ class Proposal:
 
     @property
     def text(self) -> str:
-        """What to write, in words: "strip `module.encoder.`, drop `fc.`: 102 of 102 match"."""
+        """What to write, in words: "strip `module.encoder.`, drop `fc.`: 120 of 120 match"."""
         mapping = self.mapping
         parts = [f"strip `{mapping.strip}`"] if mapping.strip else []
         if mapping.rename:

@@ -156,12 +156,16 @@ def differences(expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> 
     """Return a line for each tensor that is missing, unexpected, or of another shape or type."""
     missing = [f"missing tensor {name}" for name in expected if name not in given]
     unexpected = [f"unexpected tensor {name}" for name in given if name not in expected]
-    changed = [
+    return missing + unexpected + changed_kinds(expected, given)
+
+
+def changed_kinds(expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]:
+    """Return a line for each tensor in both mappings whose shape or type differs."""
+    return [
         f"{name}: {_kind(given[name])} where {_kind(tensor)} is expected"
         for name, tensor in expected.items()
         if name in given and _kind(given[name]) != _kind(tensor)
     ]
-    return missing + unexpected + changed
 
 
 def _kind(tensor: Tensor) -> str:

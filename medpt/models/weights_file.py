@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 from medpt.errors import InputError
 from medpt.files import sha256
 from medpt.identity import digest
+from medpt.models.key_mapping import KeyMapping
 from medpt.models.registry import check_backbone
 from medpt.normalisation import Channels, Normalisation
 from medpt.schema import STRICT, accepts, validate, without
@@ -96,6 +97,16 @@ class WeightsFile:
         mean, std = ((*numbers,) * (1 if len(numbers) == 3 else 3) for numbers in (self.mean, self.std))
         return Normalisation(cast(Channels, mean), cast(Channels, std), self.value_range)
 
+    @property
+    def mapping(self) -> KeyMapping:
+        """How the names of the file become those of the encoder."""
+        return KeyMapping(self.strip, self.drop, self.rename, self.match, self.channels)
+
+    @property
+    def file_path(self) -> Path | None:
+        """The file that `file` names, which may be missing; None if the description has a `url` alone."""
+        return Path(self.path).parent / self.file if self.file else None
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -140,7 +151,6 @@ def load_encoder_state(weights: WeightsFile) -> dict[str, Tensor]:
     tensor of the encoder is not in it; then both lists of tensors are named, and a mapping that would fit.
     """
     from medpt.models.foreign_encoder import map_encoder
-    from medpt.models.key_mapping import KeyMapping
     from medpt.models.tensor_file import read_tensors
 
     file = _existing_file(weights)
@@ -151,13 +161,12 @@ def load_encoder_state(weights: WeightsFile) -> dict[str, Tensor]:
             f"{file}: its SHA-256 is {found}, and {weights.path} has {weights.sha256}; fetch the file again, "
             "or change `sha256` if these are the weights that you mean"
         )
-    mapping = KeyMapping(weights.strip, weights.drop, weights.rename, weights.match, weights.channels)
-    return map_encoder(weights.backbone, read_tensors(file, weights.format), mapping, weights.path)
+    return map_encoder(weights.backbone, read_tensors(file, weights.format), weights.mapping, weights.path)
 
 
 def _existing_file(weights: WeightsFile) -> Path:
     """Return the file beside the YAML file, or the one that is downloaded."""
-    file = Path(weights.path).parent / weights.file if weights.file else None
+    file = weights.file_path
     if file and file.is_file():
         return file
     if not weights.url:
@@ -189,7 +198,7 @@ def _content_problems(data: Mapping[str, Any], path: Path) -> Iterator[Problem]:
             (),
             f"the file is called {path.name}; a letter, then up to 39 letters, digits, and _ . - name it",
         )
-    yield from _places(data)
+    yield from _file_problems(data)
     if "backbone" in data:
         try:
             check_backbone(data["backbone"])
@@ -201,10 +210,10 @@ def _content_problems(data: Mapping[str, Any], path: Path) -> Iterator[Problem]:
         yield ("trained_on",), "`trained_on` is empty; a list of datasets, or `unknown` is accepted"
     if "" in (data.get("drop") or ()):
         yield ("drop",), "`drop` has an empty name, which would drop all tensors; remove it"
-    yield from _numbers(data)
+    yield from _number_problems(data)
 
 
-def _places(data: Mapping[str, Any]) -> Iterator[Problem]:
+def _file_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
     if not data.get("file") and not data.get("url"):
         yield ("file",), "no `file` and no `url`; one of them is needed"
     parts = Path(data.get("file") or "").parts
@@ -212,7 +221,7 @@ def _places(data: Mapping[str, Any]) -> Iterator[Problem]:
         yield ("file",), f"`file` is {data['file']!r}; a path below the folder of the YAML file is accepted"
 
 
-def _numbers(data: Mapping[str, Any]) -> Iterator[Problem]:
+def _number_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
     for key in ("mean", "std"):
         if key in data and len(data[key]) not in (1, 3):
             yield (key,), f"`{key}` has {len(data[key])} numbers; {NUMBERS} is accepted"

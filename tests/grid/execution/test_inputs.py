@@ -87,7 +87,7 @@ def test_files_that_changed_since_the_plan_are_refused(tmp_path: Path) -> None:
     spec, inputs = spec_of(mine), inputs_of(tmp_path, mine)
     check_weights([spec], inputs.options)
     published.describe(tmp_path, "mine", std=[0.5])
-    with pytest.raises(InputError, match=r"described by .*mine.yaml no more; run the space again"):
+    with pytest.raises(InputError, match=r"no longer described by .*mine.yaml; run the space again"):
         inputs.weights(spec)
 
 

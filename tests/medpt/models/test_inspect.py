@@ -31,7 +31,9 @@ def test_a_file_of_no_known_network_ends_with_code_1(
     assert main(["inspect", str(tmp_path / "x.pth")]) == 1
     output = capsys.readouterr().out
     assert "x                                        1 tensor, the first 2×3" in output
-    assert "no backbone fits; name one with --backbone" in output
+    assert "no built-in backbone fits; name another one with --backbone" in output
+    assert main(["inspect", str(tmp_path / "x.pth"), "--backbone", "resnet18"]) == 1
+    assert "no mapping was found by which the file fits resnet18" in capsys.readouterr().out
 
 
 def test_bad_input_ends_with_code_2_and_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

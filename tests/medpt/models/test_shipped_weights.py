@@ -10,8 +10,8 @@ import torchvision
 from torch import Tensor, nn
 
 from medpt.errors import InputError
+from medpt.models import torchvision_weights
 from medpt.models.foreign_encoder import map_encoder
-from medpt.models.key_mapping import KeyMapping
 from medpt.models.weights_file import NO_DIGITS, WeightsFile, read_weights_file
 
 FOLDER = Path(__file__).parents[3] / "medpt" / "models" / "published"
@@ -61,6 +61,7 @@ def dinov2() -> dict[str, Tensor]:
 
 LAYOUTS: dict[str, Callable[[], dict[str, Tensor]]] = {
     "torchvision-resnet18": lambda: torchvision.models.resnet18().state_dict(),
+    "torchvision-resnet50-v1": lambda: torchvision.models.resnet50().state_dict(),
     "torchvision-densenet121": densenet,
     "torchvision-mobilenet-v2-v1": lambda: torchvision.models.mobilenet_v2().state_dict(),
     "torchvision-shufflenet-v2": lambda: torchvision.models.shufflenet_v2_x1_0().state_dict(),
@@ -75,5 +76,13 @@ LAYOUTS: dict[str, Callable[[], dict[str, Tensor]]] = {
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_mappings_fit_the_layout_of_the_publisher(name: str, tmp_path: Path) -> None:
     weights = completed(name, tmp_path)
-    mapping = KeyMapping(weights.strip, weights.drop, weights.rename, weights.match, weights.channels)
-    assert map_encoder(weights.backbone, LAYOUTS[name](), mapping, name)
+    assert map_encoder(weights.backbone, LAYOUTS[name](), weights.mapping, name)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("torchvision-")])
+def test_torchvision_descriptions_agree_with_torchvision(name: str, tmp_path: Path) -> None:
+    """The file is one that torchvision lists, and is mapped as `imagenet*` maps that of the same backbone."""
+    weights = completed(name, tmp_path)
+    model, _, mapping = torchvision_weights._PUBLISHED[weights.backbone]
+    assert weights.url in {each.url for each in torchvision.models.get_model_weights(model)}
+    assert weights.mapping == mapping

@@ -32,7 +32,7 @@ def test_nested_tensors_have_dotted_names_in_the_order_of_the_file(tmp_path: Pat
         assert sizes == [("b.y", 1), ("b.x", 2), ("a.0", 3)]
 
 
-def test_formats_are_told_by_content(tmp_path: Path) -> None:
+def test_file_format_follows_the_content(tmp_path: Path) -> None:
     torch.save({"x": torch.ones(1)}, tmp_path / "a")
     save_file({"x": torch.ones(1)}, tmp_path / "b")
     assert (file_format(tmp_path / "a"), file_format(tmp_path / "b")) == ("torch", "safetensors")
