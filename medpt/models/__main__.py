@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from medpt import cli
 from medpt.errors import InputError
 from medpt.files import sha256
+from medpt.models.registry import BACKBONES
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,23 +35,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "file", type=Path, metavar="FILE", help="weights as .safetensors, .pth, .pt or .ckpt"
     )
     inspect.add_argument("--backbone", help="the encoder (default: the built-in one that fits best)")
+    inspect.set_defaults(run=_inspect)
     measure = commands.add_parser("measure", help="measure the built-in networks anew (footprints.json)")
-    measure.set_defaults(file=None)
+    measure.set_defaults(run=_measure)
     options = parser.parse_args(arguments)
-    if options.file is None:
-        return cli.run_command(_measure)
-    return cli.run_command(lambda: _inspect(options.file, options.backbone))
+    return cli.run_command(lambda: options.run(options))
 
 
-def _measure() -> None:
+def _measure(_: argparse.Namespace) -> None:
     from medpt.models import footprint
 
     footprint.write()
 
 
-def _inspect(file: Path, backbone: str | None) -> int:
+def _inspect(options: argparse.Namespace) -> int:
     from medpt.models.tensor_file import file_format, read_tensors
 
+    file: Path = options.file
     if not file.is_file():
         raise InputError(f"{file}: no such file; weights in safetensors or PyTorch format are expected")
     kind = file_format(file)
@@ -58,10 +59,19 @@ def _inspect(file: Path, backbone: str | None) -> int:
     console = cli.console()
     for line in _tensor_lines(tensors):
         console.print(f"# {line}")
-    found = _best(tensors, [backbone] if backbone else None)
+    found = _best(tensors, [options.backbone] if options.backbone else BACKBONES)
+    if not found:
+        console.print(_no_proposal(options.backbone))
+        return 1
     for line in _yaml_lines(file, kind, found):
         console.print(line)
-    return 0 if found else 1
+    return 0
+
+
+def _no_proposal(backbone: str | None) -> str:
+    if backbone:
+        return f"# no mapping was found by which the file fits {backbone}; is this another network?"
+    return "# no built-in backbone fits; name another one with --backbone, such as timm/NAME"
 
 
 def _tensor_lines(tensors: "Mapping[str, Tensor]") -> Iterator[str]:
@@ -86,14 +96,13 @@ def _groups(tensors: "Mapping[str, Tensor]", depth: int) -> dict[str, list[str]]
     return groups
 
 
-def _best(tensors: "Mapping[str, Tensor]", backbones: Sequence[str] | None) -> "list[tuple[str, Proposal]]":
+def _best(tensors: "Mapping[str, Tensor]", backbones: Sequence[str]) -> "list[tuple[str, Proposal]]":
     """The proposals for the backbone that fits best; none if no backbone fits."""
     from medpt.models.mapping_proposals import propose
-    from medpt.models.registry import BACKBONES
     from medpt.models.weights import encoder_prefix, expected_tensors
 
     found = []
-    for backbone in backbones or BACKBONES:
+    for backbone in backbones:
         expected = {
             name.removeprefix(encoder_prefix(backbone)): t for name, t in expected_tensors(backbone).items()
         }
@@ -103,9 +112,6 @@ def _best(tensors: "Mapping[str, Tensor]", backbones: Sequence[str] | None) -> "
 
 def _yaml_lines(file: Path, kind: str, found: "list[tuple[str, Proposal]]") -> Iterator[str]:
     """The YAML file, with a comment wherever somebody has to look something up."""
-    if not found:
-        yield "# no backbone fits; name one with --backbone, such as timm/NAME"
-        return
     backbone, proposal = found[0]
     for _, other in found[1:]:
         yield f"# or: {other.text}"
