@@ -7,7 +7,7 @@ in it changes the result of a unit. Defaults stand in the dataclass; the parser 
 import argparse
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -109,8 +109,12 @@ def parse_options(
     parser = run_parser(module, description)
     values = vars(parser.parse_args(arguments))
     _check_clean(parser, values)
-    command = shlex.join(["python", "-m", module, *map(hide_passwords, arguments)])
-    return RunOptions(**values, command=command)
+    return RunOptions(**values, command=command_line(module, arguments))
+
+
+def command_line(module: str, arguments: Sequence[str]) -> str:
+    """Return the text that starts `python -m MODULE` with these arguments; passwords are hidden."""
+    return shlex.join(["python", "-m", module, *map(hide_passwords, arguments)])
 
 
 def run_parser(module: str, description: str) -> argparse.ArgumentParser:
@@ -120,7 +124,7 @@ def run_parser(module: str, description: str) -> argparse.ArgumentParser:
     add_where_arguments(parser.add_argument_group("where data and results are"))
     machines = parser.add_argument_group("what the run may use")
     add_machine_arguments(machines)
-    add_tune_argument(machines)
+    _add_tune(machines)
     _add_faults(parser.add_argument_group("how it recovers from faults"))
     return parser
 
@@ -189,7 +193,7 @@ def _check_clean(parser: argparse.ArgumentParser, values: Mapping[str, Any]) -> 
         parser.error("--yes is accepted with --clean only")
     refused = [f"--{name.rstrip('s')}" for name in ("filters", "limit", "flush") if values[name]]
     if values["clean"] and refused:
-        parser.error(f"--clean is about whole spaces: {', '.join(refused)} cannot be combined with it")
+        parser.error(f"--clean applies to complete spaces: {', '.join(refused)} cannot be combined with it")
 
 
 def add_filter_argument(group: argparse._ActionsContainer, name: str, dest: str) -> None:
@@ -256,8 +260,7 @@ def add_machine_arguments(group: argparse._ActionsContainer) -> None:
     )
 
 
-def add_tune_argument(group: argparse._ActionsContainer) -> None:
-    """Add --no-tune."""
+def _add_tune(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--no-tune",
         dest="tune",
@@ -268,9 +271,8 @@ def add_tune_argument(group: argparse._ActionsContainer) -> None:
 
 def add_budget_argument(group: argparse._ActionsContainer, default: float | None, text: str) -> None:
     """Add --budget, whose `text` says what it is for."""
-    parse = argument(duration)
     group.add_argument(
-        "--budget", dest="budget_seconds", type=parse, default=default, metavar="TIME", help=text
+        "--budget", dest="budget_seconds", type=argument(duration), default=default, metavar="TIME", help=text
     )
 
 

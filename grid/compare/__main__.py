@@ -7,7 +7,6 @@ codes are those of grid.run.
 
 import argparse
 import os
-import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from grid.options import (
     add_budget_argument,
     add_machine_arguments,
     add_where_arguments,
+    command_line,
     command_parser,
 )
 from grid.space_run import run_space
@@ -37,6 +37,7 @@ from medpt import cli
 from medpt.errors import InputError
 from medpt.specs import CLASSIFIER
 
+MODULE = "grid.compare"
 BUDGET = 3600.0
 LARGER = 4  # times the budget, of which the plan says what it would add
 
@@ -61,13 +62,12 @@ def parse(arguments: list[str]) -> CompareOptions:
     """Return the options of a command line; exit with code 2 and a message where one is not accepted."""
     values: dict[str, Any] = vars(parser().parse_args(arguments))
     own = {name: values.pop(name) for name in ("home", "sources", "yes")}
-    command = shlex.join(["python", "-m", "grid.compare", *arguments])
-    options = RunOptions(space=space_file.SPACE, command=command, **values)
+    options = RunOptions(space=space_file.SPACE, command=command_line(MODULE, arguments), **values)
     return CompareOptions(budget=float(values["budget_seconds"]), run=options, **own)
 
 
 def parser() -> argparse.ArgumentParser:
-    result = command_parser("grid.compare", "Compare initializations on a folder of images.")
+    result = command_parser(MODULE, "Compare initializations on a folder of images.")
     result.add_argument(
         "home", type=argument(folder), metavar="DIR", help="class folders, a table of labels, or masks"
     )
@@ -86,7 +86,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def compare(options: CompareOptions) -> int:
-    """Understand, plan, ask, write, run; return the exit code."""
+    """Describe the folder, plan, ask, write the files and run them; return the exit code."""
     console, working = cli.console(), Path.cwd()
     check_folders(options, working)
     if space_file.existing(working, options.home, options.run.data):
@@ -191,10 +191,12 @@ class Comparison:
             f"time: about {clock(chosen.seconds)} here, of a budget of {clock(self.options.budget)}",
         ]
         if not chosen.fits:
-            lines.append("the budget is short: it ends the run, and the answer has what is finished by then")
+            lines.append("the budget is too short: the run ends with it, and the answer has what is finished")
         enough = wanted_steps(self.target.train, Rule())
         if chosen.steps < enough:
-            lines.append(f"so many images deserve {enough:,} steps, for which the budget has no time")
+            lines.append(
+                f"{enough:,} steps are recommended for so many images; the budget is too short for them"
+            )
         if (larger.size, larger.repeats, larger.steps) != (chosen.size, chosen.repeats, chosen.steps):
             lines.append(
                 f"with {clock(LARGER * self.options.budget)}: {cli.count(larger.repeats, word)} of "

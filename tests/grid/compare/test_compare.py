@@ -50,6 +50,17 @@ def test_yes_writes_the_files_and_runs_them(
     assert "here, of a budget of 20 min" in printed
 
 
+def test_password_of_the_tracker_is_in_no_file(
+    home: Path, started: list[object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    uri = "postgresql://me:secret@host/mlflow"
+    assert command.main([str(home), "--yes", "--tracking-uri", uri]) == 0
+    assert "secret" not in Path("compare.yaml").read_text()
+    assert "***@host" in Path("compare.yaml").read_text()
+    assert "secret" not in started[0].command  # type: ignore[attr-defined]
+    assert "secret" not in capsys.readouterr().out
+
+
 def test_same_command_runs_the_files_as_they_are(
     home: Path, started: list[object], capsys: pytest.CaptureFixture[str]
 ) -> None:
