@@ -38,25 +38,28 @@ def exit_on_signals(message: str, last_words: Callable[[], str] = str) -> None:
     """Exit with `message` and the code of EXIT_CODES when a signal asks the process to end.
 
     What `last_words` returns is printed before it; a second signal does not wait for that. It must take no
-    lock that the interrupted code may hold.
-    Call it again after Ray has started, which installs handlers of its own. Under `nohup`, SIGHUP stays
-    ignored.
+    lock that the interrupted code may hold. Call this function again after Ray has started, which installs
+    handlers of its own. Under `nohup`, SIGHUP stays ignored.
     """
 
     def exit_at_once(number: int, frame: FrameType | None) -> None:
         _exit_with(message, EXIT_CODES[signal.Signals(number)], stream=1)
 
     def exit_now(number: int, frame: FrameType | None) -> None:
-        signal.signal(number, exit_at_once)
+        _handle_signals(exit_at_once)
         words = ""
         with suppress(Exception):  # the exit must not depend on them
             words = last_words()
         signal.signal(number, signal.SIG_IGN)
         _exit_with(words + message, EXIT_CODES[signal.Signals(number)], stream=1)
 
+    _handle_signals(exit_now)
+
+
+def _handle_signals(handler: Callable[[int, FrameType | None], None]) -> None:
     for number in EXIT_CODES:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, exit_now)
+            signal.signal(number, handler)
 
 
 def exit_without_ray(message: str) -> NoReturn:
@@ -96,7 +99,7 @@ def keep_sigterm_handler() -> Iterator[None]:
 
 @contextmanager
 def message_on_crash(message: str) -> Iterator[None]:
-    """Have a small process print `message` if this one ends without a word.
+    """Have a small process print `message` if this one ends without a message of its own.
 
     Ray's client ends the process from C++, with code 1, when the node that it runs on is lost.
     """

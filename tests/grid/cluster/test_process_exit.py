@@ -30,6 +30,20 @@ exit_on_signals("run the same command to resume")
 print("started, ", end="", flush=True)
 signal.pause()
 """
+PRINTS_WORDS = """
+import signal
+import time
+from grid.cluster.process_exit import exit_on_signals
+
+def words():
+    print("computing, ", end="", flush=True)
+    time.sleep({})
+    return "an answer, "
+
+exit_on_signals("run the same command to resume", words)
+print("started, ", end="", flush=True)
+signal.pause()
+"""
 CRASHES = """
 import os
 import signal
@@ -51,6 +65,34 @@ def test_signal_exits_with_message(number: int, code: int) -> None:
     driver.send_signal(number)
     output, _ = driver.communicate(timeout=60)
     assert (driver.returncode, output) == (code, "run the same command to resume")
+
+
+def interrupted(seconds: int) -> "subprocess.Popen[str]":
+    """Start a process whose last words take this time, send it SIGINT, and return it while it computes."""
+    driver = subprocess.Popen(
+        [sys.executable, "-c", PRINTS_WORDS.format(seconds)], stdout=subprocess.PIPE, text=True
+    )
+    assert driver.stdout
+    assert driver.stdout.read(9) == "started, "
+    driver.send_signal(signal.SIGINT)
+    assert driver.stdout.read(11) == "computing, "
+    return driver
+
+
+def test_signal_prints_the_last_words_before_the_message() -> None:
+    output, _ = interrupted(0).communicate(timeout=60)
+    assert output == "an answer, run the same command to resume"
+
+
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+def test_second_signal_does_not_wait_for_the_last_words(second: signal.Signals) -> None:
+    driver = interrupted(600)
+    driver.send_signal(second)
+    output, _ = driver.communicate(timeout=60)
+    assert (driver.returncode, output) == (
+        process_exit.EXIT_CODES[second],
+        "run the same command to resume",
+    )
 
 
 @pytest.mark.parametrize(
