@@ -15,6 +15,8 @@ from medpt import cli, files
 if TYPE_CHECKING:
     import pandas as pd
 
+    from grid.results.answer import Answer
+
 ANSWER = "answer.json"
 
 
@@ -31,6 +33,7 @@ class Outcome:
         """Print the tables of the run's trials from the store, and the answer of a single comparison."""
         from grid import results
         from grid.report.tables import print_tables
+        from grid.results.answer import answers
         from grid.results.frame import trials_frame
 
         frame = trials_frame(self.plan, self.uri, self.store)
@@ -39,10 +42,11 @@ class Outcome:
             self.console.print(f"warning: {warning}")
         for note in frame.attrs.get("selections", ()):
             self.console.print(note)
-        path = write_answers(frame, self.plan, self.store)
-        if lines := answer_lines(frame):
-            places = [*weights_lines(frame, self.plan, self.store), f"answer: {path}"]
-            self.console.print("\n\n".join(("", *lines, "\n".join(places))))
+        found = answers(frame)
+        path = write_answers(found, self.plan, self.store)
+        if lines := answer_lines(frame, found):
+            where = [*weights_lines(found, self.plan, self.store), f"answer: {path}"]
+            self.console.print("\n\n".join(("", *lines, "\n".join(where))))
 
     def report(self, *, recorded: bool, is_over: bool = False) -> int:
         """Print the failures and write the report; return the exit code.
@@ -58,7 +62,7 @@ class Outcome:
             self.console.print(self.describe_failure(name))
         if is_over and len(failed) < len(left):
             units = cli.count(len(left) - len(failed), "unit")
-            self.console.print(f"the budget is over: {units} left; run the same command to continue")
+            self.console.print(f"the budget is over: {units} left; run the same command to resume")
         self.console.print(f"report: {report.build(self.plan.space, self.store.out, self.uri)}")
         return 0 if recorded and not failed else 1
 
@@ -81,39 +85,35 @@ def resume_message(reason: str, options: RunOptions) -> str:
 
 def interim_answer(plan: Plan, out: str) -> str:
     """Return what the finished trials of a plan say so far, and write it; empty where there is nothing."""
+    from grid.results.answer import answers
     from grid.results.frame import trials_frame
 
     store = Store(out)
     frame = trials_frame(plan, None, store)
-    write_answers(frame, plan, store)
-    return "".join(f"\n\n{line}" for line in answer_lines(frame)) + "\n"
+    found = answers(frame)
+    write_answers(found, plan, store)
+    return "".join(f"\n\n{line}" for line in answer_lines(frame, found)) + "\n"
 
 
-def write_answers(frame: "pd.DataFrame", plan: Plan, store: Store) -> Path:
+def write_answers(found: Sequence["Answer"], plan: Plan, store: Store) -> Path:
     """Write the answers of all comparison groups to the folder of the report; return the path."""
-    from grid.results.answer import answers
-
     path = store.root / "reports" / plan.space / ANSWER
-    files.write_json(path, [answer.to_json() for answer in answers(frame)])
+    files.write_json(path, [answer.to_json() for answer in found])
     return path
 
 
-def answer_lines(frame: "pd.DataFrame") -> Sequence[str]:
+def answer_lines(frame: "pd.DataFrame", found: Sequence["Answer"]) -> Sequence[str]:
     """Return the paragraph of a single comparison and what frozen probes say; nothing of several."""
-    from grid.results.answer import answers
+    from grid.results import find_cells
     from grid.results.answer_text import describe, describe_probes
 
-    found = answers(frame)
-    if len(frame.groupby(["target", "architecture", "backbone", "target_size", "protocol"])) != 1:
+    if len({cell.key.group for cell in find_cells(frame)}) != 1:
         return ()
     return [*map(describe, found), *describe_probes(frame)]
 
 
-def weights_lines(frame: "pd.DataFrame", plan: Plan, store: Store) -> list[str]:
+def weights_lines(found: Sequence["Answer"], plan: Plan, store: Store) -> list[str]:
     """Return where the weights are that the best initialization of a single comparison was pre-trained to."""
-    from grid.results.answer import answers
-
-    found = answers(frame)
     if len(found) != 1 or not found[0].learned:
         return []
     weights = getattr(plan.units[found[0].digests[0]].spec, "weights", None)

@@ -12,12 +12,12 @@ from grid.results.display import METRIC_NAMES
 from grid.space.trials import RANDOM
 from medpt.cli import count
 
-SURE = 0.9995  # a probability that three digits would round to 1
-
 if TYPE_CHECKING:
     import pandas as pd
 
     from grid.results.answer import Answer, Gain
+
+ROUNDED_TO_1 = 0.9995  # probabilities from here on, written with three digits
 
 
 def describe(answer: Answer) -> str:
@@ -81,7 +81,7 @@ def _gain_text(gain: Gain, answer: Answer) -> str:
 
 
 def _probability(p: float) -> str:
-    return "P > 0.999" if p > SURE else f"P {p:.3f}"
+    return "P > 0.999" if p >= ROUNDED_TO_1 else f"P {p:.3f}"
 
 
 def _tested(answer: Answer) -> str:
@@ -115,7 +115,7 @@ def _would_decide(answer: Answer) -> str:
 
 
 def _cost(repeats: int, answer: Answer) -> str:
-    """The hours of one device that the repeats of both cells take beyond those that are finished."""
+    """Write the hours of one device that the repeats of both cells take beyond those that are finished."""
     if isnan(answer.seconds):
         return ""
     hours = 2 * max(0, repeats - len(answer.digests)) * answer.seconds / 3600

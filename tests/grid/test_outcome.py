@@ -65,7 +65,7 @@ def test_what_the_budget_left_is_counted_and_is_no_failure(
     left = digests(run, "finetune")[:2]
     unpublish(run, *left)
     assert run.report(recorded=True, is_over=True) == 0
-    assert "the budget is over: 2 units left; run the same command to continue" in capsys.readouterr().out
+    assert "the budget is over: 2 units left; run the same command to resume" in capsys.readouterr().out
     run.store.fail(left[0], "error", "a mistake", trace="Traceback")
     assert run.report(recorded=True, is_over=True) == 1
 
