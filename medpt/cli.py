@@ -96,7 +96,7 @@ def _system_failure(error: OSError, folder: Path | None) -> tuple[int, str]:
     """Return exit code and message of an error that the user can mend. Raises the others again."""
     if error.errno in DISK_FULL:
         space = f"{free_space(folder)}; " if folder else ""
-        return 1, f"{error}; {space}make room and run the same command to resume"
+        return 1, f"{error}; {space}free some disk space and run the same command to resume"
     if error.errno in UNUSABLE_PATH and error.filename is not None:
         path = printable(os.fsdecode(error.filename))
         return 2, f"{path}: {error.strerror}; name a path that this user can read and write"
@@ -108,9 +108,8 @@ def run_command(command: Callable[[], int | None], folder: Path | None = None) -
 
     Errors that the user can mend are printed on standard error: bad input and a path that cannot be used with
     code 2, a line per problem; a full disk with code 1 and the space that is left in `folder`, into which the
-    command writes. A reader of
-    the output that has gone (`| head`) ends the command with code 141 and without a word. Other errors are
-    raised.
+    command writes. A closed pipe (`| head`) ends the command with code 141 and without a message. Other
+    errors are raised.
     """
     open_streams()
     bypass_proxy_for_loopback()

@@ -33,7 +33,7 @@ def test_run_command_reports_a_full_disk_with_its_free_space(
     assert run_command(lambda: failing(OSError(number, "no space")), folder) == 1
     printed = capsys.readouterr().err
     assert "no space" in printed
-    assert f"MB free in {folder}; make room and run the same command to resume" in printed
+    assert f"MB free in {folder}; free some disk space and run the same command to resume" in printed
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG])
