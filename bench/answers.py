@@ -14,7 +14,6 @@ runs, and a separation of the classes that each run draws. In a world of splits 
 of the images.
 """
 
-import argparse
 import sys
 import tempfile
 from collections import Counter
@@ -25,6 +24,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bench.coverage import parse_options
 from grid.results.answer import Answer, answers
 from medpt import metrics
 
@@ -111,13 +111,7 @@ def measure(world: World, repetitions: int, seed: int) -> tuple[list[Answer], li
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--repetitions", type=int, default=200)
-    parser.add_argument("--only", default="", help="worlds whose name contains this")
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
+    options = parse_options(__doc__, 200)
     print(
         "| world | named, % | “better” as well, % | nothing helps: “better”, % | decidable, points | target |"
     )

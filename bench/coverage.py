@@ -240,14 +240,19 @@ def _welch(first: Array, second: Array) -> Estimates:
     return Estimates(value, Component(none, none), Component(terms.sum(0), df), np.zeros(len(first)))
 
 
-def main() -> int:
+def parse_options(description: str | None, repetitions: int) -> argparse.Namespace:
+    """Return the options of a simulation of several worlds."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--repetitions", type=int, default=4_000)
+    parser.add_argument("--repetitions", type=int, default=repetitions)
     parser.add_argument("--only", default="", help="worlds whose name contains this")
     parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> int:
+    options = parse_options(__doc__, 4_000)
     print("| coverage of a nominal 95 % interval, % | seeds alone | items alone | both | ± points | target |")
     print("| --- | --- | --- | --- | --- | --- |")
     short = 0

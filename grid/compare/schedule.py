@@ -88,9 +88,10 @@ def choose(work: Work, budget: float, step: StepSeconds, rule: Rule | None = Non
     return _timed(least, work, budget, step, rule)
 
 
-def wanted_steps(images: int, rule: Rule, batch_size: int = TrainingProtocol().batch_size) -> int:
+def wanted_steps(images: int, rule: Rule) -> int:
     """Return the steps of a fine-tuning that has time enough."""
-    return min(max(ceil(rule.epochs * images / batch_size), rule.enough_steps), rule.most_steps)
+    steps = ceil(rule.epochs * images / TrainingProtocol().batch_size)
+    return min(max(steps, rule.enough_steps), rule.most_steps)
 
 
 def _candidates(work: Work, rule: Rule) -> Iterator[Schedule]:

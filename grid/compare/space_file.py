@@ -32,11 +32,9 @@ def card_of(target: Target, schedule: Schedule) -> str:
     return "\n".join(lines) + "\n"
 
 
-def space_of(
-    target: Target, sources: Sequence[Source], schedule: Schedule, command: str, rule: Rule | None = None
-) -> str:
+def space_of(target: Target, sources: Sequence[Source], schedule: Schedule, command: str) -> str:
     """Return the text of the space."""
-    rule = rule or Rule()
+    rule = Rule()
     own = {} if target.draft else {"card": str(target.home / FILE)}
     datasets: dict[str, Any] = {target.card.name: {"card": FILE, "folder": str(target.home)} | own}
     datasets |= {name: {"partial": True} for s in sources for name in s.datasets if is_built_in(name)}

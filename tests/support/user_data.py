@@ -9,6 +9,7 @@ from PIL import Image
 from medpt.data import open_dataset
 from medpt.data.card import FILE
 from medpt.errors import InputError
+from medpt.phantom.dicom import computed
 
 RNG = np.random.default_rng(0)
 CLASSIFIED = {
@@ -36,6 +37,18 @@ def class_folders(home: Path, images: int = 8) -> Path:
     for name in ("ill", "well"):
         for number in range(images):
             write_picture(home / name / f"scan{number}.png")
+    return home
+
+
+def dicom_with_table(home: Path, images: int) -> Path:
+    """Write CT images and a table of their grades, separated by tabs; return `home`."""
+    (home / "scans").mkdir(parents=True)
+    rows = ["file\tgrade\tsubject"]
+    for number in range(images):
+        stored = np.arange(64, dtype=np.int16).reshape(8, 8) + number
+        (home / "scans" / f"{number}.dcm").write_bytes(computed(stored, -1024, 0.0, f"1.2.{number}"))
+        rows.append(f"{number}.dcm\t{number % 2}\ts{number}")
+    (home / "info.tsv").write_text("\n".join(rows))
     return home
 
 

@@ -4,11 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from user_data import CLASSIFIED, class_folders, write_card, write_picture
+from user_data import CLASSIFIED, class_folders, dicom_with_table, write_card, write_picture
 
 from grid.compare.target import Target, understand
 from medpt.errors import InputError
-from medpt.phantom.dicom import computed
 
 
 def shown(target: Target) -> dict[str, str]:
@@ -49,14 +48,7 @@ def test_masks_of_0_and_255(tmp_path: Path) -> None:
 
 
 def test_dicom_with_a_table_of_tabs(tmp_path: Path) -> None:
-    (tmp_path / "scans").mkdir()
-    rows = ["file\tgrade\tsubject"]
-    for number in range(10):
-        stored = np.arange(64, dtype=np.int16).reshape(8, 8) + number
-        (tmp_path / "scans" / f"{number}.dcm").write_bytes(computed(stored, -1024, 0.0, f"1.2.{number}"))
-        rows.append(f"{number}.dcm\t{number % 2}\ts{number}")
-    (tmp_path / "info.tsv").write_text("\n".join(rows))
-    target = understand(tmp_path)
+    target = understand(dicom_with_table(tmp_path, 10))
     assert (target.card.modality, target.card.classes, target.side) == ("ct", ("0", "1"), 8)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from user_data import write_picture
+from user_data import dicom_with_table, write_picture
 
 from medpt.data import open_with_problems
 from medpt.data.__main__ import main
@@ -12,7 +12,6 @@ from medpt.data.card_draft import dataset_name, write_draft
 from medpt.data.card_reader import read_card
 from medpt.data.folder_description import FolderDescription, describe_folder
 from medpt.errors import InputError
-from medpt.phantom.dicom import computed
 
 
 def opened(home: Path) -> FolderDescription:
@@ -129,14 +128,7 @@ def test_photographs_are_no_masks(tmp_path: Path) -> None:
 
 
 def test_dicom_with_a_table_of_tabs(tmp_path: Path) -> None:
-    (tmp_path / "scans").mkdir()
-    rows = ["file\tgrade\tsubject"]
-    for number in range(4):
-        stored = np.arange(64, dtype=np.int16).reshape(8, 8) + number
-        (tmp_path / "scans" / f"{number}.dcm").write_bytes(computed(stored, -1024, 0.0, f"1.2.{number}"))
-        rows.append(f"{number}.dcm\t{number % 2}\ts{number}")
-    (tmp_path / "info.tsv").write_text("\n".join(rows))
-    described = opened(tmp_path)
+    described = opened(dicom_with_table(tmp_path, 4))
     assert (described.modality, described.labels, described.classes) == ("ct", "info.tsv", ("0", "1"))
     assert not any(text.startswith("modality") for text in described.unsure)
 
