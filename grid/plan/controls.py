@@ -2,7 +2,7 @@
 
 Controls are two cheap units a target, random networks and predictors that see no images (docs/statistics.md),
 which depend on its data alone: spaces share them. A probe is a linear model on the frozen features of an
-initialization: the first word on it, before anything is trained.
+initialization; its result is known before anything is trained.
 """
 
 from collections.abc import Iterable, Iterator

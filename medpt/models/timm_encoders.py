@@ -84,8 +84,8 @@ def _network(name: str, options: dict[str, int]) -> Any:
         arguments: dict[str, Any] = {"pretrained": False, "num_classes": 0, **options, **more}
         try:
             network = timm.create_model(name, **arguments)
-        except TypeError:  # an option that this network does not have
+        except (TypeError, AssertionError):  # an option, or a value of it, that this network does not have
             continue
         return network
-    asked = ", ".join(f"{key} {value}" for key, value in options.items())
-    raise InputError(f"backbone: timm/{name} cannot be built with {asked}; use another architecture")
+    asked = "".join(f" with {key} {value}; use another architecture" for key, value in options.items())
+    raise InputError(f"backbone: timm/{name} cannot be built{asked}")

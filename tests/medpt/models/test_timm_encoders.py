@@ -22,8 +22,9 @@ def test_networks_with_stages_satisfy_the_contract(name: str) -> None:
     assert segmenter_problems("deeplabv3plus", f"timm/{name}", SIDE) == []
 
 
-def test_a_network_that_timm_does_not_dilate_is_refused_for_deeplab() -> None:
-    backbone = "timm/mobilenetv3_small_050"
+@pytest.mark.parametrize("name", ["mobilenetv3_small_050", "ghostnet_050"])  # no such option, no such value
+def test_a_network_that_timm_does_not_dilate_is_refused_for_deeplab(name: str) -> None:
+    backbone = f"timm/{name}"
     assert backbone_problems(backbone, SIDE) == segmenter_problems("unet", backbone, SIDE) == []
     (problem,) = segmenter_problems("deeplabv3plus", backbone, SIDE)
     assert problem == f"backbone: {backbone} cannot be built with output_stride 16; use another architecture"
