@@ -76,7 +76,7 @@ def parser() -> argparse.ArgumentParser:
         type=lambda text: tuple(filter(None, map(str.strip, text.split(",")))),
         default=(),
         metavar="A,B,…",
-        help='such as "random,imagenet*,EyePACS,SS-Jigsaw" (default: what is at hand)',
+        help='such as "random,imagenet*,EyePACS,SS-Jigsaw" (default: those that are available)',
     )
     add_budget_argument(result, BUDGET, "how long it may take, such as 2h or 45m (default: 1h)")
     result.add_argument("--yes", action="store_true", help="start without asking")
