@@ -37,7 +37,7 @@ def commit() -> str:
 
 def required_versions(installed: Callable[[str], str] = metadata.version) -> dict[str, str]:
     """Return the installed version of each package that the project requires; "" where it is missing."""
-    return {one.name: _version(one.name, installed) for one in _requirements()}
+    return {one.name: installed_version(one.name, installed) for one in _requirements()}
 
 
 def unmet_requirements(installed: Callable[[str], str] = metadata.version) -> dict[str, str]:
@@ -57,7 +57,8 @@ def _requirements() -> "list[Requirement]":
     return [one for one in declared if one.marker is None or one.marker.evaluate({"extra": ""})]
 
 
-def _version(name: str, installed: Callable[[str], str]) -> str:
+def installed_version(name: str, installed: Callable[[str], str] = metadata.version) -> str:
+    """Return the version of an installed package; "" where it is missing."""
     try:
         return installed(name)
     except metadata.PackageNotFoundError:

@@ -86,8 +86,7 @@ def describe(pulled: Pulled, plan: Plan) -> list[str]:
     by_publisher = Counter(unit.batch.publisher for unit in pulled.staged.values())
     for publisher, count in sorted(by_publisher.items()):
         lines.append(f"pulled {cli.count(count, 'unit')} that {publisher} computed")
-    equal = len(pulled.recomputed)
-    lines.append(f"{cli.count(equal, 'unit')} computed here too: the same results")
+    lines.append(f"{cli.count(len(pulled.compared), 'unit')} computed here too: the same results")
     licences = {
         dataset.name: dataset.licence
         for unit in pulled.staged.values()

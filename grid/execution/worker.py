@@ -161,20 +161,8 @@ def _keep_modules() -> None:
 
 
 def marker_of(unit: Unit, metrics: dict[str, float], started: float, attempt: int) -> Marker:
-    """Return the marker of a unit that ends now; publishing adds the checksums of its files."""
-    return Marker(
-        digest=unit.digest,
-        kind=unit.kind,
-        spec=unit.spec.to_json(),
-        needs=unit.needs,
-        label=unit.label,
-        version=unit.spec.version,
-        metrics=metrics,
-        host=socket.gethostname(),
-        attempt=attempt,
-        started=started,
-        ended=time.time(),
-    )
+    """Return the marker of a unit that ends now on this machine."""
+    return unit.marker(metrics, socket.gethostname(), attempt, started, time.time())
 
 
 def _record_failure(unit: Unit, store: Store, error: Exception) -> None:

@@ -1,6 +1,6 @@
 """How long units take on a device: the arithmetic of cost.py, calibrated by what finished units took."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from grid.plan.cost import CPU, GPU, UNKNOWN_FILES, DataSizes, Files, seconds, title
@@ -25,30 +25,32 @@ class Calibration:
         return self.start + self.factor * computed
 
 
-def predict(units: Iterable[Unit], data: DataSizes, store: Store, device: str) -> dict[str, float]:
-    """Return the seconds of one `device` for each unit, by digest."""
-    measured = calibrations(store, data, device)
-    return {
-        unit.digest: measured.get(title(unit), Calibration()).seconds(seconds(unit, data, device))
-        for unit in units
-    }
+def predict(units: Collection[Unit], data: DataSizes, store: Store) -> dict[str, dict[str, float]]:
+    """Return the seconds of one device for each unit, by device and digest."""
+    measured = calibrations(store, data)
+
+    def predicted(unit: Unit, device: str) -> float:
+        return measured.get((device, title(unit)), Calibration()).seconds(seconds(unit, data, device))
+
+    return {device: {unit.digest: predicted(unit, device) for unit in units} for device in (CPU, GPU)}
 
 
-def calibrations(store: Store, data: DataSizes, device: str) -> dict[str, Calibration]:
-    """Return by title of the work how long units took that were finished here, on this kind of device.
+def calibrations(store: Store, data: DataSizes) -> dict[tuple[str, str], Calibration]:
+    """Return by device and title of the work how long units took that were finished here.
 
-    Titles without such units are left out: what one device achieved says nothing of another one.
+    Pairs without such units are left out: what one device achieved says nothing of another one.
     """
     markers = store.markers(sorted(store.finished())[:SAMPLE])
     markers |= store.markers({need for marker in markers.values() for need in marker.needs} - markers.keys())
     units = {name: Unit.from_marker(marker) for name, marker in markers.items()}
     known = replace(data, sides={**data.sides, **prepared_sizes(units)})
-    measured: dict[str, list[tuple[float, float]]] = {}
+    measured: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for name, taken in device_seconds(markers.values()).items():
-        if device_of(markers[name]) == device and markers[name].origin is None:
+        if markers[name].origin is None:
+            device = device_of(markers[name])
             computed = seconds(units[name], _with_images(known, markers[name]), device)
-            measured.setdefault(title(units[name]), []).append((computed, taken))
-    return {name: fit(pairs) for name, pairs in measured.items()}
+            measured.setdefault((device, title(units[name])), []).append((computed, taken))
+    return {work: fit(pairs) for work, pairs in measured.items()}
 
 
 def _with_images(data: DataSizes, marker: Marker) -> DataSizes:
@@ -84,8 +86,8 @@ def device_seconds(markers: Iterable[Marker]) -> dict[str, float]:
 def fit(pairs: Sequence[tuple[float, float]]) -> Calibration:
     """Fit measured to computed seconds, with least squares of the relative errors.
 
-    Short units are mostly start-up, and units of one length do not tell it from a slow device. So start-up
-    is at most LONGEST_START, shorter units weigh less, and the factor is drawn to 1 with the weight PRIOR.
+    Units of one length cannot separate start-up from a slow device. So start-up is at most
+    LONGEST_START, shorter units weigh less, and the factor is drawn to 1 with the weight PRIOR.
     """
     rows = [(1 / (measured + LONGEST_START) ** 2, computed, measured) for computed, measured in pairs]
     mean = _weighted_mean(rows, [computed for _, computed, _ in rows])

@@ -80,7 +80,7 @@ def seconds(unit: Unit, data: DataSizes, device: str) -> float:
         return LEAK_CHECK_SECONDS
     side = data.sides.get(unit.needs[0], 256) / 256
     step = 6 * footprint(spec.architecture, spec.backbone).gmacs * side**2 * spec.protocol.batch_size
-    return steps(spec) * step / GFLOPS[device]
+    return expected_steps(spec.protocol) * step / GFLOPS[device]
 
 
 def preparation_seconds(spec: Prepare, files: Files) -> float:
@@ -97,10 +97,6 @@ def trains(unit: Unit) -> bool:
     return isinstance(spec, Finetune)
 
 
-def steps(spec: Pretrain | Finetune) -> float:
-    """Return the expected number of training steps."""
-    return middle(spec.protocol)
-
-
-def middle(protocol: TrainingProtocol) -> float:
+def expected_steps(protocol: TrainingProtocol) -> float:
+    """Return the expected number of training steps: midway between the fewest and the most."""
     return (min(protocol.min_steps, protocol.max_steps) + protocol.max_steps) / 2

@@ -57,7 +57,7 @@ class Estimate:
 def estimate(units: Iterable[Unit], data: DataSizes, store: Store) -> Estimate:
     """Return the estimate of units, inputs first."""
     found = {unit.digest: unit for unit in units}
-    return Estimate(found, {device: predict(found.values(), data, store, device) for device in (CPU, GPU)})
+    return Estimate(found, predict(found.values(), data, store))
 
 
 def record(store: Store, predicted: Estimate, cpus: int, gpus: int, started: float) -> tuple[float, float]:

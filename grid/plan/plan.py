@@ -1,7 +1,7 @@
 """A plan: the trials and analyses of a space with the units that measure them, named by its content."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -34,6 +34,24 @@ class Unit:
 
     def to_json(self) -> dict[str, Any]:
         return {"kind": self.kind, "spec": self.spec.to_json(), "needs": self.needs, "label": self.label}
+
+    def marker(
+        self, metrics: Mapping[str, float], host: str, attempt: int, started: float, ended: float
+    ) -> Marker:
+        """Return the marker of the unit's result; publishing adds the checksums of its files."""
+        return Marker(
+            digest=self.digest,
+            kind=self.kind,
+            spec=self.spec.to_json(),
+            needs=self.needs,
+            label=self.label,
+            version=self.spec.version,
+            metrics=metrics,
+            host=host,
+            attempt=attempt,
+            started=started,
+            ended=ended,
+        )
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Unit":
@@ -86,6 +104,16 @@ class Plan:
         """The digests of what the space asks for: of trials, analyses and controls, without their inputs."""
         analyses = {name for _, names in self.analyses for name in names}
         return {name for _, name in self.trials} | analyses | set(self.controls)
+
+    def with_inputs(self, names: Iterable[str]) -> set[str]:
+        """Return the digests of units and of all that they need, directly or not."""
+        found, left = set[str](), list(names)
+        while left:
+            name = left.pop()
+            if name in self.units and name not in found:
+                found.add(name)
+                left += self.units[name].needs
+        return found
 
     def initialization_of(self, spec: UnitSpec) -> str:
         """Return the initialization of a unit as the tables write it: the name of its published weights."""
@@ -159,20 +187,10 @@ def merge(plans: Sequence[Plan]) -> Plan:
         weights=tuple({(w.name, w.identity): w for plan in plans for w in plan.weights}.values()),
         selection="" if not all(plan.selection for plan in plans) else plans[-1].selection,
     )
-    return replace(merged, units=_needed(merged))
+    needed = merged.with_inputs(merged.results)
+    return replace(merged, units={name: unit for name, unit in merged.units.items() if name in needed})
 
 
 def _without_experiment(trial: Trial) -> Trial:
     """One unit measures a trial, in however many blocks of the space it stands."""
     return replace(trial, experiment="")
-
-
-def _needed(plan: Plan) -> dict[str, Unit]:
-    found: set[str] = set()
-    left = list(plan.results)
-    while left:
-        name = left.pop()
-        if name in plan.units and name not in found:
-            found.add(name)
-            left += plan.units[name].needs
-    return {name: unit for name, unit in plan.units.items() if name in found}

@@ -2,11 +2,11 @@
 
 import hashlib
 import time
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
-from importlib import metadata
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from platform import python_version
 
+from grid.package_data import PROJECT, installed_version
 from grid.plan.datasets import recorded_contents
 from grid.plan.plan import Plan
 from grid.registry import artifacts
@@ -22,7 +22,7 @@ from medpt.errors import InputError
 from medpt.files import json_bytes
 from medpt.specs import Prepare, Slides
 
-PACKAGES = ("medpt-grid", "torch", "torchvision", "numpy", "opencv-python-headless", "scikit-learn")
+NUMERIC = ("torch", "torchvision", "numpy", "opencv-python-headless", "scikit-learn")
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,8 @@ def publish(
     own = {name: marker for name, marker in markers.items() if marker.origin is None}
     if not own:
         raise InputError(f"{store.out} has no finished unit of `{plan.space}` that was computed there")
-    datasets = shared_datasets(plan, store, own)
+    batch = Batch(publisher, plan.space, time.time(), versions(), shared_datasets(plan, store, own), {})
+    check_batch(batch)
     units, nbytes, problems = {}, 0, list[str]()
     for name, marker in own.items():
         try:
@@ -58,10 +59,17 @@ def publish(
         nbytes += sum(map(len, files.values()))
     if problems:
         raise InputError(problems)
-    batch = Batch(publisher, plan.space, time.time(), versions(), datasets, units)
-    read(Batch, batch.content())
+    batch = replace(batch, units=units)
     registry.write(batch_name(batch.name), batch.content())
     return Published(batch, len(markers) - len(own), nbytes)
+
+
+def check_batch(batch: Batch) -> None:
+    """Raise InputError for a name, licence or citation that nobody could pull, before anything is written."""
+    try:
+        read(Batch, batch.content())
+    except InputError as error:
+        raise InputError(f"cannot publish `{batch.space}`: its batch {error}") from None
 
 
 def shared_files(store: Store, marker: Marker, *, with_weights: bool) -> dict[str, bytes]:
@@ -104,27 +112,15 @@ def shared_datasets(plan: Plan, store: Store, digests: Collection[str]) -> dict[
 
 def data_of(plan: Plan, digests: Collection[str]) -> list[tuple[str, str]]:
     """Return name and fingerprint of each dataset that the units were computed from, directly or not."""
-    seen, left = set[str](), list(digests)
-    while left:
-        name = left.pop()
-        if name in plan.units and name not in seen:
-            seen.add(name)
-            left += plan.units[name].needs
-    specs = [unit.spec for name, unit in plan.units.items() if name in seen]
+    used = plan.with_inputs(digests)
+    specs = [unit.spec for name, unit in plan.units.items() if name in used]
     return list(dict.fromkeys((s.dataset, s.fingerprint) for s in specs if isinstance(s, Prepare | Slides)))
 
 
 def versions() -> dict[str, str]:
     """Return the versions of what results may depend on."""
-    return {"Python": python_version()} | dict(_installed())
-
-
-def _installed() -> Iterator[tuple[str, str]]:
-    for name in PACKAGES:
-        try:
-            yield name, metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
+    found = {name: installed_version(name) for name in (PROJECT, *NUMERIC)}
+    return {"Python": python_version()} | {name: version for name, version in found.items() if version}
 
 
 def _shared(marker: Marker, files: Mapping[str, bytes]) -> SharedUnit:

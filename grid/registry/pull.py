@@ -34,10 +34,10 @@ Recompute = Callable[[Sequence[Unit], Mapping[str, StagedUnit], Path], Mapping[s
 
 @dataclass(frozen=True)
 class Pulled:
-    """The units that were taken over, and those that were also computed here, by digest."""
+    """The units that were taken over, by digest, and the digests of those that were compared."""
 
     staged: Mapping[str, StagedUnit]
-    recomputed: Collection[str]
+    compared: Collection[str]
 
 
 def offers(plan: Plan, found: SpaceDatasets, store: Store, registry: Registry) -> dict[str, Offer]:
@@ -70,9 +70,10 @@ def pull(
         staged = staging.stage(registry, offered, plan, folder / "units")
         drawn = draw([plan.units[name] for name in staged])
         recomputed = recompute(drawn, staged, folder)
-        compare(store, staged, {name: found for name, found in recomputed.items() if name in staged})
-        taken = {name for name, unit in staged.items() if _adopt(store, plan, unit, name in recomputed)}
-    return Pulled({name: unit for name, unit in staged.items() if name in taken}, set(recomputed))
+        compared = {name: found for name, found in recomputed.items() if name in staged}
+        compare(store, staged, compared)
+        taken = {name for name, unit in staged.items() if _adopt(store, plan, unit, name in compared)}
+    return Pulled({name: unit for name, unit in staged.items() if name in taken}, set(compared))
 
 
 def compare(store: Store, staged: Mapping[str, StagedUnit], recomputed: Mapping[str, Recomputed]) -> None:

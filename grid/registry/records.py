@@ -6,7 +6,7 @@
 
 Every name contains the SHA-256 of its content, from the batch down to each file. So a registry never changes
 what it has, and a change that somebody else makes is found. It has no specifications, which may name columns
-and folders of a user's data: who pulls has them in the plan.
+and folders of a user's data: whoever pulls has them in the plan.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """What a registry offers of a plan, fetched into a folder and checked before anything of it counts."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from grid.plan.datasets import SpaceDatasets, recorded_contents
@@ -42,22 +42,11 @@ class StagedUnit:
 
     def marker(self, plan: Plan, *, attempt: int, is_recomputed: bool) -> Marker:
         """Return the marker of the unit here: numbers of the publisher, everything else of our plan."""
-        planned = plan.units[self.unit.digest]
-        return Marker(
-            digest=planned.digest,
-            kind=planned.kind,
-            spec=planned.spec.to_json(),
-            needs=planned.needs,
-            label=planned.label,
-            version=planned.spec.version,
-            metrics=self.unit.metrics,
-            host=self.batch.publisher,
-            attempt=attempt,
-            started=self.batch.created - self.unit.seconds,
-            ended=self.batch.created,
-            peak=self.unit.peak,
-            origin=Origin(self.batch.publisher, self.batch.name, self.unit.withheld, is_recomputed),
-        )
+        publisher, ended = self.batch.publisher, self.batch.created
+        started = ended - self.unit.seconds
+        marker = plan.units[self.unit.digest].marker(self.unit.metrics, publisher, attempt, started, ended)
+        origin = Origin(publisher, self.batch.name, self.unit.withheld, is_recomputed)
+        return replace(marker, peak=self.unit.peak, origin=origin)
 
 
 def find_offers(registry: Registry, wanted: Collection[str], refused: Collection[str]) -> dict[str, Offer]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from grid.plan.plan import Unit
+from grid.registry.publish import NUMERIC
 from grid.registry.records import SharedUnit
 from grid.registry.staging import StagedUnit
 from grid.store.records import Marker
@@ -22,7 +23,7 @@ from medpt.specs import SPECS
 
 TOLERANCE = 0.05  # of metrics, most of which are fractions: about three seeds' deviations on small test sets
 UNSTABLE = ("steps", "best_step", "steps_to_95", "images_seen")
-DECIDING = ("Python", "torch", "torchvision", "numpy", "opencv-python-headless", "scikit-learn")
+DECIDING = ("Python", *NUMERIC)  # the versions on which the last bit depends
 
 
 def sample(units: Sequence[Unit], share: float, seed: int) -> list[Unit]:

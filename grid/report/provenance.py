@@ -4,12 +4,12 @@ import platform
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from grid import space
 from grid.claims import published
+from grid.package_data import installed_version
 from grid.plan.plan import Plan
 from grid.results.cells import Cell, Column
 from grid.results.display import NETWORKS, column_name
@@ -247,13 +247,8 @@ def larger_space(plan: Plan) -> int:
 
 def versions() -> dict[str, str]:
     """Of the installation that writes the report."""
-    found = {"Python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = "not installed here"
-    return found
+    installed = {name: installed_version(name) or "not installed here" for name in PACKAGES}
+    return {"Python": platform.python_version()} | installed
 
 
 def algorithms(stored: StoredSpace) -> dict[str, str]:

@@ -32,16 +32,7 @@ from medpt import cli
 from medpt.errors import InputError
 
 CASES, COMMANDS, SEED = 480, 20, 23
-SPACE = """
-title: three trials
-size: 32
-pretrain: {min_steps: 0, max_steps: 40, evaluate_every: 10}
-finetune: {min_steps: 0, max_steps: 30, evaluate_every: 10}
-controls: false
-experiments:
-  - initialization: [random, ISIC2019]
-    backbone: [shufflenet_v2]
-    target: [ChestXRay2017]
+SPACE = f"""{made_space.FEW_UNITS.replace("[0, 1]", "[0, 1, 2]")}
   - initialization: [random]
     backbone: [resnet18]
     architecture: [unet]

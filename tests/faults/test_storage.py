@@ -17,18 +17,7 @@ from grid.store.store import Store
 from medpt import fault_injection
 from medpt.files import TEMPORARY
 
-FEW = """
-title: a few units
-size: 32
-pretrain: {min_steps: 0, max_steps: 40, evaluate_every: 10}
-finetune: {min_steps: 0, max_steps: 30, evaluate_every: 10}
-controls: false
-experiments:
-  - initialization: [random, ISIC2019]
-    backbone: [shufflenet_v2]
-    target: [DRIVE]
-    seed: [0, 1]
-"""
+FEW = made_space.FEW_UNITS.replace("ChestXRay2017", "DRIVE")
 ON_A_SMALL_DISK = """
 mount -t tmpfs -o size={size}m tmpfs {out} || exit 99
 {command}

@@ -22,19 +22,7 @@ from medpt.specs import Prepare
 
 CPU = "a processor"
 FILE, PATIENT, HOST = "canary-file-name", "canary-patient", "canary-host"
-SPACE = """
-title: seven units
-metrics: paper
-size: 32
-pretrain: {min_steps: 0, max_steps: 40, evaluate_every: 10}
-finetune: {min_steps: 0, max_steps: 30, evaluate_every: 10}
-controls: false
-experiments:
-  - initialization: [random, ISIC2019]
-    backbone: [shufflenet_v2]
-    target: [ChestXRay2017]
-    seed: [0, 1]
-"""
+SPACE = made_space.FEW_UNITS + "metrics: paper\n"
 STARTED = 1_760_000_000.0
 
 Alter = Callable[[Unit, dict[str, float]], dict[str, float]]

@@ -48,6 +48,19 @@ experiments:
     seed: [0, 1]
 """
 
+FEW_UNITS = """
+title: a few units
+size: 32
+pretrain: {min_steps: 0, max_steps: 40, evaluate_every: 10}
+finetune: {min_steps: 0, max_steps: 30, evaluate_every: 10}
+controls: false
+experiments:
+  - initialization: [random, ISIC2019]
+    backbone: [shufflenet_v2]
+    target: [ChestXRay2017]
+    seed: [0, 1]
+"""
+
 SCORES = {"random": 0.70, "ISIC2019": 0.76, "ADE20K": 0.73, "imagenet*": 0.79}
 
 

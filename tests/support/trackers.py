@@ -10,19 +10,6 @@ from grid.tracking.client import all_runs, client
 from grid.tracking.names import final_metrics
 from grid.tracking.runs import DIGEST, EXPERIMENT, PLANS
 
-SPACE = """
-title: a few units
-size: 32
-pretrain: {min_steps: 0, max_steps: 40, evaluate_every: 10}
-finetune: {min_steps: 0, max_steps: 30, evaluate_every: 10}
-controls: false
-experiments:
-  - initialization: [random, ISIC2019]
-    backbone: [shufflenet_v2]
-    target: [ChestXRay2017]
-    seed: [0, 1]
-"""
-
 
 def runs(uri: str, experiment: str = EXPERIMENT) -> tuple[Any, list[Any]]:
     """Return a client and the runs of an experiment."""

@@ -38,20 +38,7 @@ class FinishedUnits:
         self.stored = {unit.digest: self._marker(unit, seconds, peak) for unit, seconds in taken}
 
     def _marker(self, unit: Unit, seconds: float, peak: dict[str, int]) -> Marker:
-        spec, times = unit.spec.to_json(), {"started": 100.0, "ended": 100.0 + seconds}
-        return Marker(
-            unit.digest,
-            unit.kind,
-            spec,
-            unit.needs,
-            unit.label,
-            1,
-            {"images": self.images},
-            "host",
-            1,
-            **times,
-            peak=peak,
-        )
+        return replace(unit.marker({"images": self.images}, "host", 1, 100.0, 100.0 + seconds), peak=peak)
 
     def finished(self) -> set[str]:
         return set(self.stored)
@@ -116,7 +103,7 @@ def test_calibration_reads_the_side_of_images_from_the_store() -> None:
     """Plans differ in their images: a finished unit of 8 pixels says how long one of 256 takes."""
     unit = trial(0, min_steps=90_000_000, max_steps=90_000_000)
     store = store_of((DATA, 1.0), (unit, 2 * computed(unit, side=8)))
-    assert calibrations(store, DataSizes(), "GPU")["fine-tune"].factor == pytest.approx(2, rel=0.02)
+    assert calibrations(store, DataSizes())["GPU", "fine-tune"].factor == pytest.approx(2, rel=0.02)
 
 
 def test_seconds_are_proportional_to_steps_batch_size_and_pixels() -> None:

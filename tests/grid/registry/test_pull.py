@@ -124,8 +124,8 @@ def test_registry_has_no_image_id_name_or_path(first: Laboratory, registry: Regi
     for path, content in contents.items():
         for found in (path.as_posix().removeprefix(registry.place).encode(), content, *unpacked(content)):
             assert [canary for canary in canaries if canary.encode() in found] == [], path
-    images = {name for lab in (first,) for name in lab.digests("prepare")}
-    assert {name for digest in images for name in shared(registry, digest).artifacts} == {"counts.json"}
+    prepared = first.digests("prepare")
+    assert {name for digest in prepared for name in shared(registry, digest).artifacts} == {"counts.json"}
 
 
 def unpacked(content: bytes) -> list[bytes]:

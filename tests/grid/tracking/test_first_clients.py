@@ -10,7 +10,7 @@ import first_clients
 import made_space
 import pytest
 from services import database, postgres
-from trackers import SPACE, assert_complete
+from trackers import assert_complete
 
 from grid.tracking.client import client
 from grid.tracking.runs import EXPERIMENT, PLANS
@@ -58,7 +58,7 @@ def test_first_clients_create_one_schema_and_one_experiment(empty: str, tmp_path
 
 
 def test_drivers_of_one_store_create_one_complete_run_per_unit(empty: str, tmp_path: Path) -> None:
-    plan = made_space.plan(tmp_path, SPACE)
+    plan = made_space.plan(tmp_path, made_space.FEW_UNITS)
     store = made_space.publish(plan, tmp_path / "store", set(), {})
     assert at_once(first_clients.send_units, empty, store.root, plan) == [0] * CLIENTS
     assert_complete(empty, store)

@@ -8,7 +8,7 @@ import bucket_server
 import made_space
 import pytest
 from services import SECRET, Server, database, postgres
-from trackers import SPACE, assert_complete, files_with, runs
+from trackers import assert_complete, files_with, runs
 
 from grid.plan.plan import Plan
 from grid.store.store import Store
@@ -43,7 +43,7 @@ def test_record_in_postgresql_and_s3_is_complete_and_resending_adds_nothing(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "admin")
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", SECRET)
-    plan = made_space.plan(tmp_path, SPACE)
+    plan = made_space.plan(tmp_path, made_space.FEW_UNITS)
     store = made_space.publish(plan, tmp_path / "store", set(), {})
     uri = services.server.uri
     send(uri, store, plan)

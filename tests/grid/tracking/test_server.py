@@ -11,7 +11,7 @@ from urllib.request import Request, urlopen
 import made_space
 import pytest
 from services import Server
-from trackers import SPACE, assert_complete, files_with
+from trackers import assert_complete, files_with
 
 from grid.doctor import checks
 from grid.tracking import __main__ as tracking
@@ -100,7 +100,7 @@ def test_server_killed_in_the_middle_of_a_record_gets_one_complete_run_per_unit(
     monkeypatch.setattr(background, "PERIOD", 0.2)
     monkeypatch.setattr(background, "PATIENCE", 120.0)
     monkeypatch.setitem(client.ENVIRONMENT, "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    plan = made_space.plan(tmp_path, SPACE)
+    plan = made_space.plan(tmp_path, made_space.FEW_UNITS)
     store = made_space.publish(plan, tmp_path / "store", set(), {})
     sent: list[str] = []
     send = Tracker._send_result
