@@ -71,10 +71,11 @@ class Plan:
 
     `units` are by digest, inputs first. Each trial comes with the digest of the unit that measures it, each
     analysis with those of its units. `protocols` gives the settings of each hash that trials have.
-    `selection` is "" or says which trials of the space were selected, such as `--filter seed=1`. `cards` are
-    those of the users' datasets that it reads. `partial` has the number of images of each built-in dataset of
-    which the run had a part. `weights` are the published weights that it starts from, without their folder.
-    `controls` are the digests of the units that grid/plan/controls.py plans.
+    `selection` is "" or says which trials of the space were selected, such as `--filter seed=1`; of merged
+    plans it has one line for each. `cards` are those of the users' datasets that it reads. `partial` has the
+    number of images of each built-in dataset of which the run had a part. `weights` are the published weights
+    that it starts from, without their folder. `controls` are the digests of the units that
+    grid/plan/controls.py plans.
     """
 
     space: str
@@ -185,10 +186,16 @@ def merge(plans: Sequence[Plan]) -> Plan:
         partial={name: images for plan in plans for name, images in plan.partial.items()},
         controls=tuple(dict.fromkeys(name for plan in plans for name in plan.controls)),
         weights=tuple({(w.name, w.identity): w for plan in plans for w in plan.weights}.values()),
-        selection="" if not all(plan.selection for plan in plans) else plans[-1].selection,
+        selection=_merged_selection([plan.selection for plan in plans]),
     )
     needed = merged.with_inputs(merged.results)
     return replace(merged, units={name: unit for name, unit in merged.units.items() if name in needed})
+
+
+def _merged_selection(selections: Sequence[str]) -> str:
+    """Return the different selections, one a line; "" where one plan has all trials."""
+    lines = dict.fromkeys(line for text in selections for line in text.splitlines())
+    return "\n".join(lines) if all(selections) else ""
 
 
 def _without_experiment(trial: Trial) -> Trial:

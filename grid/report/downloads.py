@@ -4,6 +4,7 @@ import base64
 import gzip
 import os
 import platform
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,41 +35,53 @@ def link(files: Mapping[str, bytes], name: str) -> "Markup":
     return Markup('<a download="{0}" href="data:{1};base64,{2}">{0}</a>').format(name, kind, text)
 
 
-def sources(stored: StoredSpace, data: Sequence[Data]) -> dict[str, bytes]:
-    """Return the files that say what was run: the space, the cards of its datasets, and the origin.
+def sources(stored: StoredSpace, data: Sequence[Data], found: Mapping[str, Any]) -> dict[str, bytes]:
+    """Return the files that say what was run: the space, the cards of its datasets, and the origin `found`.
 
-    The space is left out where its file is not there any more; `origin.json` has the plan's digest.
+    The space is left out where its file is not there any more; `origin.json` names the plans.
     """
     import yaml
 
     cards = {entry.card.name: entry.card.to_json() for entry in data}
-    found = {
+    files = {
         "datasets.yaml": yaml.safe_dump(cards, sort_keys=False).encode(),
-        "origin.json": json_bytes(origin(stored)),
+        "origin.json": json_bytes(found),
     }
     space = _space_file(stored)
-    return ({f"{stored.plan.space}.yaml": space} if space else {}) | found
+    return ({f"{stored.plan.space}.yaml": space} if space else {}) | files
 
 
 def _space_file(stored: StoredSpace) -> bytes | None:
-    record = stored.store.space(stored.plan.space)
     built_in = package_data.folder("search_spaces").parent
-    path = built_in / (record.path if record else "")  # an absolute path stays as it is
+    path = built_in / _recorded_path(stored)  # an absolute path stays as it is
     return path.read_bytes() if path.is_file() else None
 
 
-def command(stored: StoredSpace) -> str:
-    """Return the command that runs the space again, with the selection of trials that was made."""
-    return " ".join(filter(None, ("python -m grid.run --space", stored.plan.space, stored.plan.selection)))
+def _recorded_path(stored: StoredSpace) -> str:
+    record = stored.store.space(stored.plan.space)
+    return record.path if record else ""
 
 
-def origin(stored: StoredSpace) -> dict[str, Any]:
-    """Return what the results came from: command, code, versions and machines."""
-    markers = stored.markers.values()
+def commands(stored: StoredSpace, *, needs_data: bool) -> list[str]:
+    """Return the commands that run the same trials again: one, or one for each selection that was made.
+
+    A space that is not built in is named by its file, which the page holds.
+    """
+    name = stored.plan.space
+    space = f"{name}.yaml" if Path(_recorded_path(stored)).is_absolute() else name
+    data = "--data DIR" if needs_data else ""
+    start = f"python -m grid.run --space {shlex.quote(space)}"
+    selections = stored.plan.selection.splitlines() or [""]
+    return [" ".join(filter(None, (start, selection, data))) for selection in selections]
+
+
+def origin(stored: StoredSpace, *, needs_data: bool) -> dict[str, Any]:
+    """Return what the results came from: commands, code, versions and machines."""
+    markers, record = stored.markers.values(), stored.store.space(stored.plan.space)
     memory = {m.peak["device_size"] for m in markers if "device_size" in m.peak}
     return {
-        "command": command(stored),
-        "plan": stored.plan.digest,
+        "commands": commands(stored, needs_data=needs_data),
+        "plans": list(record.plans) if record else [],
         "commit": package_data.commit(),
         "versions": provenance.versions(),
         "algorithms": provenance.algorithms(stored),

@@ -16,7 +16,7 @@ from grid.report.survival import Cohort
 from grid.report.tables import Table, tables
 from grid.report.trial_section import STEPS, Facts, Row, Trials
 from grid.results.cells import Cell, Column
-from grid.results.comparisons import Interval, intervals
+from grid.results.comparisons import Interval, cell_intervals
 from grid.results.display import METRIC_NAMES, column_name, format_cell
 from grid.results.groups import compared_groups
 from grid.results.protocol_columns import field_values, varied_fields
@@ -42,10 +42,8 @@ COLUMNS = (  # after FACTORS and the protocol's fields that differ
 
 def to_csv(found: Sequence[Cell]) -> str:
     """Long format, one row a cell; numbers in per cent with four decimals, empty where undefined."""
-    limits = {key: one for group in compared_groups(found).values() for key, one in intervals(group).items()}
-    none = Interval(math.nan, math.nan, math.nan)
-    varied = varied_fields(found)
-    rows = ([*_names(cell, varied), *_cell_row(cell, limits.get(cell.key, none))] for cell in found)
+    limits, varied = cell_intervals(found, compared_groups(found)), varied_fields(found)
+    rows = ([*_names(cell, varied), *_cell_row(cell, limits[cell.key])] for cell in found)
     return csv_text((*FACTORS, *varied, *COLUMNS), rows)
 
 

@@ -136,7 +136,8 @@ def page(
     stored.warnings += [text for each in found for text in each.warnings()]
     rest = find_cells(frame[[not own for own in sections.belong_to(frame, PAPER_ITEMS)]])
     judged = sections.judge_claims(frame, of_paper, stored) if of_paper else []
-    written = _tables(frame, cells, floors, shared) | downloads.sources(stored, data)
+    origin = downloads.origin(stored, needs_data=not synthetic)
+    written = _tables(frame, cells, floors, shared) | downloads.sources(stored, data, origin)
     for section in of_paper:
         written |= export.tables_of(section, facts, floors)
     written |= {"claims.csv": export.claims_csv(judged).encode()} if judged else {}
@@ -150,8 +151,7 @@ def page(
         "judged": judged,
         "files": written,
         "download": partial(downloads.link, written),
-        "command": downloads.command(stored),
-        "origin": downloads.origin(stored),
+        "origin": origin,
         "sharing": shared,
         "errata": statements.errata(),
         **_results(rest, stored, contrasts, provenance.classes(data)),

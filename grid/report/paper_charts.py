@@ -93,10 +93,8 @@ def _random(group: Iterable[Cell]) -> Cell | None:
 
 def _bar(cell: Cell, limits: Limits) -> tuple[float, float]:
     """Return the ends of an error bar, cut at 0 and 100; nan where the cell has no interval."""
-    one = limits.get(cell.key)
-    if one is None or math.isnan(one.low):
-        return math.nan, math.nan
-    return max(one.low, 0.0), min(one.high, 100.0)
+    one = limits[cell.key]
+    return (math.nan, math.nan) if math.isnan(one.low) else (max(one.low, 0.0), min(one.high, 100.0))
 
 
 def _short(cell: Cell) -> bool:

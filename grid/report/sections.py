@@ -12,10 +12,9 @@ from grid.report.chart_files import Figures
 from grid.report.charts import Chart
 from grid.report.paper_items import PAPER_ITEMS, PaperItem
 from grid.report.survival import Cohort
-from grid.report.tables import Groups
 from grid.report.trial_section import Trials
 from grid.results.cells import Cell, find_cells
-from grid.results.groups import compared_groups
+from grid.results.groups import ComparedGroups, compared_groups
 from grid.results.stored_space import StoredSpace
 from medpt.errors import InputError
 
@@ -90,7 +89,7 @@ def _section(item: PaperItem, content: Content, charts: list[Chart], number: int
 
 
 def _trained(
-    item: PaperItem, own: list[Cell], stored: StoredSpace, notes: Mapping[str, str], groups: Groups
+    item: PaperItem, own: list[Cell], stored: StoredSpace, notes: Mapping[str, str], groups: ComparedGroups
 ) -> Section:
     content = trial_section.trials(item, own, notes, stored.history, groups)
     charts = [*content.charts, *content.gain_charts, *content.curves]

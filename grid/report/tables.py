@@ -4,17 +4,17 @@ All numbers are in per cent.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
 from rich.table import Table as TerminalTable
 from rich.text import Text
 
-from grid.results.cells import Cell, Column, ComparisonGroup
+from grid.results.cells import Cell, Column
 from grid.results.comparisons import MARGIN, Difference, differences
 from grid.results.display import METRIC_NAMES, bracketed, column_name, format_cell, network_id
-from grid.results.groups import ComparedGroup, compared_groups
+from grid.results.groups import ComparedGroups, compared_groups
 from grid.results.protocol_columns import field_text, field_values, group_fields
 from grid.space.trials import RANDOM
 from medpt.specs import NO_NETWORK
@@ -33,7 +33,6 @@ VERDICTS = {
     "undecided": "undecided",
     "none": "nothing to compare",
 }
-Groups = Mapping[ComparisonGroup, ComparedGroup]
 
 
 @dataclass(frozen=True)
@@ -152,7 +151,7 @@ def contrasts(found: Sequence[Cell]) -> list[Contrast]:
     return [_contrast(column, network, cells, groups) for (column, network), cells in pairs.items()]
 
 
-def _contrast(column: Column, network: str, cells: list[Cell], groups: Groups) -> Contrast:
+def _contrast(column: Column, network: str, cells: list[Cell], groups: ComparedGroups) -> Contrast:
     finished = [cell for cell in cells if cell.n]
     random = next((cell for cell in finished if cell.key.initialization == RANDOM), None)
     trained = [cell for cell in finished if cell.key.initialization != RANDOM]

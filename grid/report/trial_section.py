@@ -14,17 +14,17 @@ from grid.report import paper_charts, provenance
 from grid.report.charts import Chart
 from grid.report.paper_items import PaperItem
 from grid.report.provenance import Compared
-from grid.report.tables import Groups
 from grid.results.cells import Cell, CellKey, Repeat
 from grid.results.comparisons import (
     Agreement,
     Difference,
     Interval,
     agreement_with,
+    cell_intervals,
     differences,
-    intervals,
 )
 from grid.results.display import column_name
+from grid.results.groups import ComparedGroups
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -148,7 +148,7 @@ def trials(
     cells: list[Cell],
     notes: Mapping[str, str],
     history: paper_charts.History,
-    groups: Groups,
+    groups: ComparedGroups,
 ) -> Trials:
     """Gather a section; `notes` says of each target in what its data differ from the published data.
 
@@ -156,7 +156,7 @@ def trials(
     sections whose speeds are compared.
     """
     known = {d.cell.key: d for group in groups.values() for d in differences(group)}
-    limits = {key: one for group in groups.values() for key, one in intervals(group).items()}
+    limits = cell_intervals(cells, groups)
     by_size = item.drawing == "sizes"
     numbers = paper_charts.source_colours(cells) if by_size else paper_charts.colours(c.label for c in cells)
     targets = dict.fromkeys(cell.key.target for cell in cells)
@@ -173,17 +173,19 @@ def trials(
 
 
 def rows(
-    cells: Sequence[Cell], notes: Mapping[str, str], groups: Groups, limits: Mapping[CellKey, Interval]
+    cells: Sequence[Cell],
+    notes: Mapping[str, str],
+    groups: ComparedGroups,
+    limits: Mapping[CellKey, Interval],
 ) -> list[Row]:
     printed = {id(found.cell): found for found in provenance.comparisons(cells, notes)}
-    none = Interval(math.nan, math.nan, math.nan)
     found = []
     for cell in cells:
         paper = printed.get(id(cell))
         agreement = None
-        if paper and cell.key in limits:
+        if paper and cell.key.group in groups:
             agreement = agreement_with(groups[cell.key.group], cell.key, paper.mean, paper.std)
-        found.append(Row(cell, limits.get(cell.key, none), paper, agreement))
+        found.append(Row(cell, limits[cell.key], paper, agreement))
     return found
 
 

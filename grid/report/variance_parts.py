@@ -4,7 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from grid.report.tables import Contrast, Groups
+from grid.report.tables import Contrast
+from grid.results.groups import ComparedGroups
 
 
 @dataclass(frozen=True)
@@ -28,13 +29,13 @@ class VarianceParts:
         return "test images" if self.items > self.repeats else "repeats"
 
 
-def variance_parts(contrasts: Sequence[Contrast], groups: Groups) -> list[VarianceParts]:
+def variance_parts(contrasts: Sequence[Contrast], groups: ComparedGroups) -> list[VarianceParts]:
     """Return the parts of each contrast that has an interval."""
     found = (_parts(contrast, groups) for contrast in contrasts)
     return [parts for parts in found if parts and not math.isnan(parts.both)]
 
 
-def _parts(contrast: Contrast, groups: Groups) -> VarianceParts | None:
+def _parts(contrast: Contrast, groups: ComparedGroups) -> VarianceParts | None:
     if not contrast.best or not contrast.random or contrast.difference is None:
         return None
     group = groups[contrast.random.key.group]

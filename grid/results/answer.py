@@ -140,7 +140,7 @@ def _of_controls(standing: Standing | None) -> dict[str, Any]:
     if standing is None:
         return {}
     metric = standing.best.metric
-    reached = [c for c in standing.controls if min(c.mean(metric) + c.reach(metric), 100) >= standing.bound]
+    reached = [c for c in standing.controls if standing.is_reached_by(c)]
     trivial = next((c.mean(metric) for c in standing.controls if c.name == TRIVIAL), nan)
     names = tuple(c.name for c in reached if c.name != TRIVIAL)
     return {"learned": all(c.name != TRIVIAL for c in reached), "trivial": trivial, "cautions": names}

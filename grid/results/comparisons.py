@@ -10,7 +10,7 @@ import numpy as np
 from grid.results import verdicts
 from grid.results.cells import KEY, Cell, CellKey, Row, find_cells
 from grid.results.frame import FACTORS
-from grid.results.groups import ComparedGroup, compared_groups
+from grid.results.groups import ComparedGroup, ComparedGroups, compared_groups
 from grid.results.intervals import add
 from grid.results.protocol_columns import factors, varied_fields
 from grid.results.variance import Component
@@ -80,6 +80,12 @@ def intervals(compared: ComparedGroup) -> dict[CellKey, Interval]:
     found = compared.estimate(np.eye(len(compared.cells)))
     rows = zip(compared.cells, found.value, *found.limits(), strict=True)
     return {cell.key: Interval(*map(float, limits)) for cell, *limits in rows}
+
+
+def cell_intervals(cells: Sequence[Cell], groups: ComparedGroups) -> dict[CellKey, Interval]:
+    """Return the interval of each cell, with limits of nan where its group has none."""
+    known = {key: one for group in groups.values() for key, one in intervals(group).items()}
+    return {cell.key: known.get(cell.key, Interval(cell.mean, nan, nan)) for cell in cells}
 
 
 def differences(compared: ComparedGroup, baseline: str = RANDOM, margin: float = MARGIN) -> list[Difference]:
@@ -241,10 +247,10 @@ def cell_table(
 
 def _cell_rows(found: Sequence[Cell], shown: Collection[CellKey] | None) -> Iterable[Row]:
     varied = varied_fields(found)
-    limits = {key: one for group in compared_groups(found).values() for key, one in intervals(group).items()}
+    limits = cell_intervals(found, compared_groups(found))
     for cell in found:
         if shown is None or cell.key in shown:
-            one = limits.get(cell.key, Interval(nan, nan, nan))
+            one = limits[cell.key]
             numbers: dict[str, Any] = {"mean": cell.mean, "std": cell.std, "low": one.low, "high": one.high}
             yield (
                 factors(cell, varied)

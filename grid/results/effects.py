@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from grid.results import verdicts
 from grid.results.cells import Cell, CellKey, ComparisonGroup, Row
 from grid.results.display import bracketed
-from grid.results.groups import ComparedGroup, compared_groups
+from grid.results.groups import ComparedGroup, ComparedGroups, compared_groups
 from grid.results.intervals import Estimates, estimate
 from grid.results.protocol_columns import field_values, group_fields
 from grid.space.trials import RANDOM
@@ -83,10 +83,7 @@ def _without_empty(rows: list[Row], name: str) -> list[Row]:
     return [{key: value for key, value in row.items() if key != name} for row in rows]
 
 
-Compared = dict[ComparisonGroup, ComparedGroup]
-
-
-def _gains(groups: list[list[Cell]], compared: Compared, shown: Shown) -> Iterator[Row]:
+def _gains(groups: list[list[Cell]], compared: ComparedGroups, shown: Shown) -> Iterator[Row]:
     named = [{cell.label: cell for cell in group} for group in groups]
     for name in dict.fromkeys(label for cells in named for label in cells if label != RANDOM):
         own = [cells[name] for cells in named if name in cells]
@@ -109,7 +106,7 @@ def _gains(groups: list[list[Cell]], compared: Compared, shown: Shown) -> Iterat
 Pair = tuple[Cell, Cell]
 
 
-def _gain(pairs: Sequence[Pair], compared: Compared) -> Row:
+def _gain(pairs: Sequence[Pair], compared: ComparedGroups) -> Row:
     names = ("gain", "low", "high", "p", "new_low", "new_high")
     if not pairs:
         return dict.fromkeys(names, math.nan)
@@ -124,7 +121,7 @@ def _gain(pairs: Sequence[Pair], compared: Compared) -> Row:
     return dict(zip(names, map(float, numbers), strict=True))
 
 
-def mean_difference(pairs: Sequence[Pair], compared: Compared) -> Estimates:
+def mean_difference(pairs: Sequence[Pair], compared: ComparedGroups) -> Estimates:
     """Estimate the mean over pairs of cells of the first less the second."""
     parts = []
     for first, second in pairs:

@@ -1,6 +1,6 @@
 """The cells of a comparison group as `grid.results.intervals` takes them: runs, seeds and test items."""
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -62,7 +62,10 @@ class ComparedGroup:
         return "" if found.repeats.variance[row] > 0 else ITEMS_ALONE
 
 
-def compared_groups(cells: Iterable[Cell]) -> dict[ComparisonGroup, ComparedGroup]:
+ComparedGroups = Mapping[ComparisonGroup, ComparedGroup]
+
+
+def compared_groups(cells: Iterable[Cell]) -> ComparedGroups:
     """Return the comparison groups of cells, without cells that have no finished repeat."""
     found: dict[ComparisonGroup, list[Cell]] = {}
     for cell in cells:

@@ -26,15 +26,23 @@ class Standing:
     bound: float
     controls: tuple[Control, ...]
 
+    def top(self, control: Control) -> float:
+        """Return the highest score of a control that chance explains, in per cent."""
+        return min(control.mean(self.best.metric) + control.reach(self.best.metric), 100.0)
+
+    def is_reached_by(self, control: Control) -> bool:
+        """Whether a control may be as good as the best cell."""
+        return self.top(control) >= self.bound
+
     def warnings(self) -> Iterator[str]:
         """Say where no cell exceeds the trivial predictor, and which other controls reach the best cell."""
         metric = METRIC_NAMES.get(self.best.metric, self.best.metric)
         where = f"{self.best.key.target}, {self.best.network_id}"
         best = f"the best cell, {self.best.label}, has {self.best.mean:.1f}, at least {self.bound:.1f}"
         for control in self.controls:
-            top = min(control.mean(self.best.metric) + control.reach(self.best.metric), 100.0)
-            if top < self.bound:
+            if not self.is_reached_by(control):
                 continue
+            top = self.top(control)
             if control.name == TRIVIAL:
                 yield (
                     f"{where}: nothing was learned that these runs can show: the {TRIVIAL} has a {metric} of "

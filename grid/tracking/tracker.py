@@ -48,6 +48,7 @@ class Tracker:
         self.connection, self.store, self.plan, self.on_answer = connection, store, plan, on_answer
         self.runs: dict[str, tuple[str, str]] = {}  # digest: (run id, status)
         self.last_steps: dict[str, int] = {}  # digest: last step that MLflow has
+        self.origin = _origin(plan)
         self.experiment = experiment_id(connection, store.root, EXPERIMENT)
         record_plan(connection, store, plan)
         known = [run for run in all_runs(connection, self.experiment) if DIGEST in run.data.tags]
@@ -93,7 +94,7 @@ class Tracker:
         if digest not in self.runs:
             unit = self.plan.units[digest]
             tags = {DIGEST: digest, KIND: unit.kind, SPACE: self.plan.space, LABEL: unit.label}
-            tags |= _origin(self.plan)
+            tags |= self.origin
             run, created = find_or_create_run(
                 self.connection, self.experiment, run_name(unit), tags, lambda: self._find_runs(digest)
             )
@@ -200,12 +201,20 @@ def _metrics(row: dict[str, float]) -> list[Any]:
 def _origin(plan: Plan) -> dict[str, str]:
     """Return the tags in which MLflow's page shows who ran what, from which commit."""
     tags = {
-        "mlflow.user": getpass.getuser(),
+        "mlflow.user": _user(),
         "mlflow.source.name": f"python -m grid.run --space {plan.space}",
         "mlflow.source.type": "LOCAL",
     }
     commit = package_data.commit()
     return tags | ({"mlflow.source.git.commit": commit} if commit else {})
+
+
+def _user() -> str:
+    """Return the user's name, or MLflow's word where a container runs as a number without a name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # OSError from Python 3.13 on
+        return "unknown"
 
 
 def _inputs(unit: Unit, plan: Plan) -> list[Any]:

@@ -62,9 +62,11 @@ def test_merge_of_a_plan_and_a_selection_of_it_is_the_plan(tmp_path: Path) -> No
         assert merged.selection == ""
 
 
-def test_merge_of_selections_is_a_selection(tmp_path: Path) -> None:
+def test_merge_of_selections_has_each_of_them_on_a_line(tmp_path: Path) -> None:
     plan = planned(tmp_path)
-    assert merge([first(plan, 1), first(plan, 2)]).selection == "--limit 2"
+    merged = merge([first(plan, 1), first(plan, 2)])
+    assert merged.selection == "--limit 1\n--limit 2"
+    assert merge([merged, first(plan, 1)]).selection == merged.selection
 
 
 def test_merge_takes_the_latest_unit_of_a_trial(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from made_cells import cells, made, trial
 from grid.report import paper_charts
 from grid.report.charts import COLOURS, LineChart, RowChart
 from grid.results.cells import Cell, CellKey
-from grid.results.comparisons import MARGIN, Difference, Interval, differences, intervals
+from grid.results.comparisons import MARGIN, Difference, Interval, cell_intervals, differences
 from grid.results.groups import compared_groups
 
 
@@ -21,7 +21,7 @@ def history(digest: str) -> list[dict[str, float]]:
 
 
 def limits(found: list[Cell]) -> dict[CellKey, Interval]:
-    return {key: one for group in compared_groups(found).values() for key, one in intervals(group).items()}
+    return cell_intervals(found, compared_groups(found))
 
 
 def known(found: list[Cell]) -> dict[CellKey, Difference]:
@@ -67,10 +67,10 @@ def test_scores_mark_incomplete_rows_and_the_level_of_random() -> None:
 
 
 def test_scores_have_the_interval_of_the_cell_and_none_without_one() -> None:
-    found = made("random", [0.5, 0.51, 0.52])
-    interval = limits(found)[found[0].key]
-    for known_limits, bar in ((limits(found), (interval.low, interval.high)), ({}, (np.nan, np.nan))):
-        (chart,) = paper_charts.scores_by_initialization(found, numbers(found), known_limits)
+    several, one = made("random", [0.5, 0.51, 0.52]), made("random", [0.5])
+    interval = limits(several)[several[0].key]
+    for found, bar in ((several, (interval.low, interval.high)), (one, (np.nan, np.nan))):
+        (chart,) = paper_charts.scores_by_initialization(found, numbers(found), limits(found))
         assert isinstance(chart, RowChart)
         assert chart.rows[0].bar == pytest.approx(bar, nan_ok=True)
 
@@ -145,7 +145,7 @@ def test_charts_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paper_charts, "MOST_GROUPS", 2)
     several = cells(*(trial(0, 0.5, architecture=name) for name in ("unet", "cenet", "etnet")))
     assert len(paper_charts.learning_curves(several, history, numbers(several))) == 2
-    assert len(paper_charts.scores_by_initialization(several, numbers(several), {})) == 2
+    assert len(paper_charts.scores_by_initialization(several, numbers(several), limits(several))) == 2
 
 
 @given(st.integers(1, 500))

@@ -153,7 +153,9 @@ def test_page_holds_its_tables_and_what_they_came_from(made: tuple[Path, Plan]) 
     assert all((folder / name).read_bytes() == data for name, data in held.items())
     assert set(yaml.safe_load(held["datasets.yaml"])) == {"ChestXRay2017", "DRIVE", "ISIC2019", "ADE20K"}
     origin = json.loads(held["origin.json"])
-    assert (origin["command"], origin["machines"]) == ("python -m grid.run --space made", ["made"])
+    assert origin["commands"] == ["python -m grid.run --space made.yaml --data DIR"]
+    assert origin["commands"][0] in page(made[0])
+    assert (origin["plans"], origin["machines"]) == ([made[1].digest], ["made"])
 
 
 def test_page_without_images_has_no_pixel_and_no_file_name(copy: tuple[Path, Plan]) -> None:
