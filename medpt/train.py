@@ -232,7 +232,7 @@ class TrainingState:
         self.setup.model.load_state_dict(_under("model/", tensors))
         self.best = {name: tensor.to(self.device) for name, tensor in _under("best/", tensors).items()}
         self.loss_sum = tensors["loss_sum"].to(self.device)
-        weights = list(self.setup.model.parameters())
+        weights = self.optimiser.param_groups[0]["params"]  # numbered in this order; frozen ones are not here
         moments: dict[int, dict[str, Tensor]] = {}
         for name, tensor in _under("optimiser/", tensors).items():
             number, moment = name.split("/")

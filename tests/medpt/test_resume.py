@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,19 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from training_runs import NOBODY, SHORT, VAL, KilledError, Mortal, assert_same, fingerprint, train
+from training_runs import (
+    NOBODY,
+    SHORT,
+    TRAIN,
+    VAL,
+    Certain,
+    KilledError,
+    Mortal,
+    assert_same,
+    fingerprint,
+    network,
+    train,
+)
 from training_sets import shades, squares
 
 from medpt.checkpoint import Checkpoints
@@ -41,6 +54,23 @@ def test_resuming_keeps_every_bit_with_each_optimizer_and_a_schedule(
         with pytest.raises(KilledError):
             train(Mortal(shades(), step), protocol=protocol, checkpoints=replace(saved, seconds=0))
         assert_same(train(protocol=protocol, checkpoints=saved), whole)
+
+
+def test_resuming_keeps_every_bit_with_a_frozen_encoder(tmp_path: Path) -> None:
+    """The optimizer numbers the weights that are trained, not those of the network."""
+    frozen = replace(SHORT, freeze="encoder")
+
+    def run(loader: Any, **options: Any) -> tuple[dict[str, Tensor], TrainingResult]:
+        layers = network()
+        model = nn.Sequential(OrderedDict(encoder=layers[:3], head=layers[3:]))
+        setup = TrainingSetup(model, Certain(torch.ones(2)), loader, TRAIN, VAL)
+        result = fit(setup, frozen, 0, **options)
+        return model.state_dict(), result
+
+    saved = Checkpoints(tmp_path)
+    with pytest.raises(KilledError):
+        run(Mortal(shades(), 6), checkpoints=replace(saved, seconds=0))
+    assert_same(run(shades(), checkpoints=saved), run(shades()))
 
 
 def test_many_kills_change_no_bit(tmp_path: Path) -> None:
