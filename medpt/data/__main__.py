@@ -15,7 +15,7 @@ from medpt.data import catalog
 from medpt.data.card import DatasetCard
 from medpt.data.catalog import card
 from medpt.data.dataset import Dataset
-from medpt.data.locate import card_problems, find_dataset, locate, user_cards
+from medpt.data.locate import card_problems, find_dataset, locate, matching_folders, user_cards
 from medpt.errors import InputError
 from medpt.schema import json_schema
 
@@ -77,7 +77,7 @@ def _list(options: argparse.Namespace) -> int:
         classes = str(len(entry.classes)) if entry.classes else "in its files"
         published = (entry.counts.get(part) for part in ("train", "test"))
         counts = (f"{count:,}" if count else "-" for count in published)
-        facts = (_place(entry.name, options.data), " or ".join(entry.folders), entry.licence, entry.source)
+        facts = (_place(entry, options.data), " or ".join(entry.folders), entry.licence, entry.source)
         rows.append((entry.name, entry.modality, entry.task, classes, *counts, *facts))
     print_table(rows)
     if problems := card_problems(options.data):
@@ -85,14 +85,14 @@ def _list(options: argparse.Namespace) -> int:
     return 0
 
 
-def _place(name: str, data: Path | None) -> str:
+def _place(entry: DatasetCard, data: Path | None) -> str:
     """The folder of a dataset below `data`, or why there is none."""
     if data is None:
         return "-"
     try:
-        return str(locate(name, data).relative_to(data))
-    except InputError as error:
-        return "several folders" if "several" in str(error) else "-"
+        return str(locate(entry.name, data).relative_to(data))
+    except InputError:
+        return "several folders" if matching_folders(entry, data) else "-"
 
 
 def print_table(rows: list[tuple[str, ...]]) -> None:

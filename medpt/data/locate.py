@@ -189,16 +189,23 @@ def locate(name: str, data: Path) -> Path:
     found, home = find_dataset(name, data)
     if home != data or found.reader == IMAGE_FOLDER:
         return home
-    upper = folders(data)
+    matches = matching_folders(found, data)
+    if len(matches) > 1:
+        raise InputError(
+            f"{found.name}: several folders could be it: {', '.join(map(str, matches))}; keep one"
+        )
+    if not matches:
+        raise InputError(_missing(found, data))
+    return matches[0]
+
+
+def matching_folders(built_in: DatasetCard, data: Path) -> list[Path]:
+    """Return the folders in `data` that a card names or, if there are none, those one level deeper."""
+    upper, names = folders(data), {name.lower() for name in built_in.folders}
     for level in (upper, [inner for folder in upper for inner in folders(folder)]):
-        matches = [path for path in level if path.name.lower() in {f.lower() for f in found.folders}]
-        if len(matches) > 1:
-            raise InputError(
-                f"{found.name}: several folders could be it: {', '.join(map(str, matches))}; keep one"
-            )
-        if matches:
-            return matches[0]
-    raise InputError(_missing(found, data))
+        if matches := [path for path in level if path.name.lower() in names]:
+            return matches
+    return []
 
 
 def _card_folders(data: Path) -> list[Path]:

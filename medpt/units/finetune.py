@@ -4,8 +4,9 @@ The test set is seen once, by the weights that were best on the validation set. 
 completely or not at all. Metrics are equal for equal seeds and contain no times.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -65,7 +66,9 @@ def run(spec: Finetune, inputs: Inputs, job: Job) -> dict[str, float]:
     if spec.transfer_decoder:
         transfer_decoder(setup.model, initial or {}, spec)
     result = train(setup, spec, job)
-    return TESTS[loader.index.task](setup, loader, job) | summary(result, setup.task)
+    images = partial(_test_images, by=spec.evaluate_by)
+    test = _test_segmenter if loader.index.task == "segmentation" else images
+    return test(setup, loader, job) | summary(result, setup.task)
 
 
 def transfer_decoder(model: "nn.Module", initial: Weights, spec: Finetune) -> None:
@@ -94,34 +97,22 @@ def training_rows(spec: Finetune, loader: Loader) -> np.ndarray:
     return rows[subset(supervised.labels(index, rows), index.groups[rows], spec.target_size, spec.seed)]
 
 
-def _test_classifier(setup: TrainingSetup, loader: Loader, job: Job) -> dict[str, float]:
-    rows = loader.index.rows("test")
-    softmax, labels = scores(setup.model, _batches(setup, rows, job))
-    softmax, labels = _write_scores(softmax, labels, setup, loader, job)
-    further = further_class_metrics(softmax, labels, loader.index.classes)
-    return dict(classification_metrics(softmax, labels, setup.task.metric)) | dict(further)
-
-
-def _test_findings(setup: TrainingSetup, loader: Loader, job: Job) -> dict[str, float]:
-    rows = loader.index.rows("test")
-    sigmoid, labels = finding_scores(setup.model, _batches(setup, rows, job))
-    sigmoid, labels = _write_scores(sigmoid, labels, setup, loader, job)
-    further = further_finding_metrics(sigmoid, labels, loader.index.classes)
-    return dict(findings_metrics(sigmoid, labels)) | dict(further)
-
-
-def _write_scores(
-    found: np.ndarray, labels: np.ndarray, setup: TrainingSetup, loader: Loader, job: Job
-) -> tuple[np.ndarray, np.ndarray]:
-    """Write scores.npz, by image, and items.npz; return scores and labels of the items that are evaluated."""
+def _test_images(setup: TrainingSetup, loader: Loader, job: Job, by: str | None) -> dict[str, float]:
+    """Test the scores of images, or of patients if `by` says so; scores.npz has those of images."""
     index, rows = loader.index, loader.index.rows("test")
+    findings, batches = index.task == "multilabel", _batches(setup, rows, job)
+    found, labels = finding_scores(setup.model, batches) if findings else scores(setup.model, batches)
     write_arrays(job.folder / SCORES, {"scores": found, "labels": labels, "ids": index.ids[rows]})
     patients = _patients(loader, rows)
-    if getattr(setup.task, "patients", None) is not None:
+    if by:
         found, labels = mean_by_patient(found, labels, patients)
         patients = np.arange(len(found))
     write_arrays(job.folder / ITEMS, {"scores": found, "labels": labels, "patients": patients})
-    return found, labels
+    if findings:
+        further = further_finding_metrics(found, labels, index.classes)
+        return dict(findings_metrics(found, labels)) | dict(further)
+    metrics = classification_metrics(found, labels, setup.task.metric)
+    return dict(metrics) | dict(further_class_metrics(found, labels, index.classes))
 
 
 def _test_segmenter(setup: TrainingSetup, loader: Loader, job: Job) -> dict[str, float]:
@@ -157,10 +148,3 @@ def _write_examples(setup: TrainingSetup, loader: Loader, rows: np.ndarray, job:
     ids = loader.index.ids[rows]
     arrays = {"ids": ids, "image": images, "target": targets, "prediction": predicted}
     write_arrays(job.folder / PREDICTIONS, arrays)
-
-
-TESTS: dict[str, Callable[[TrainingSetup, Loader, Job], dict[str, float]]] = {
-    "classification": _test_classifier,
-    "multilabel": _test_findings,
-    "segmentation": _test_segmenter,
-}
