@@ -49,8 +49,7 @@ def balanced_cross_entropy(logits: Tensor, target: Tensor, weights: Tensor) -> T
     target = target.long()
     terms = F.cross_entropy(logits.float(), target, weights, ignore_index=IGNORE, reduction="sum")
     counted = target != IGNORE
-    total = (weights[target.where(counted, 0)] * counted).sum()
-    return terms / total.clamp_min(torch.finfo(total.dtype).tiny)
+    return _divide(terms, (weights[target.where(counted, 0)] * counted).sum())
 
 
 def balanced_binary_cross_entropy(logits: Tensor, target: Tensor, weights: Tensor) -> Tensor:
@@ -59,11 +58,21 @@ def balanced_binary_cross_entropy(logits: Tensor, target: Tensor, weights: Tenso
     logits (N, K); weights (K, 2) of a finding that is absent and present. If nothing is known, the loss is 0
     with a gradient of 0.
     """
+    truth, each = _known_findings(target, weights)
+    terms = F.binary_cross_entropy_with_logits(logits.float(), truth, each, reduction="sum")
+    return _divide(terms, each.sum())
+
+
+def _known_findings(target: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the truth of findings (N, K), 0 where it is unknown, and the weight of each entry."""
     known = ~target.isnan()
     truth = target.where(known, 0).float()
-    each = (weights[:, 0] * (1 - truth) + weights[:, 1] * truth) * known
-    terms = F.binary_cross_entropy_with_logits(logits.float(), truth, each, reduction="sum")
-    return terms / each.sum().clamp_min(torch.finfo(each.dtype).tiny)
+    return truth, (weights[:, 0] * (1 - truth) + weights[:, 1] * truth) * known
+
+
+def _divide(terms: Tensor, total: Tensor) -> Tensor:
+    """Return a weighted mean; 0 if all weights are 0."""
+    return terms / total.clamp_min(torch.finfo(total.dtype).tiny)
 
 
 def focal_loss(logits: Tensor, target: Tensor, weights: Tensor) -> Tensor:
@@ -72,11 +81,10 @@ def focal_loss(logits: Tensor, target: Tensor, weights: Tensor) -> Tensor:
     The class weights stand for the α of Lin et al. 2017, equation 5, and γ = 2, their best. They divide the
     sum by the number of boxes with an object; here it is the mean that balanced cross entropy takes.
     """
-    target = target.long()
-    log_p = -F.cross_entropy(logits.float(), target.where(target != IGNORE, 0), reduction="none")
-    each = weights[target.where(target != IGNORE, 0)] * (target != IGNORE)
-    terms = each * (1 - log_p.exp()) ** FOCUS * -log_p
-    return terms.sum() / each.sum().clamp_min(torch.finfo(each.dtype).tiny)
+    counted = target != IGNORE
+    truth = target.long().where(counted, 0)
+    log_p = -F.cross_entropy(logits.float(), truth, reduction="none")
+    return _focal_mean(log_p, weights[truth] * counted)
 
 
 def binary_focal_loss(logits: Tensor, target: Tensor, weights: Tensor) -> Tensor:
@@ -84,12 +92,14 @@ def binary_focal_loss(logits: Tensor, target: Tensor, weights: Tensor) -> Tensor
 
     p_t is the probability of the truth. Lin et al. 2017, equation 5, reduced as in `focal_loss`.
     """
-    known = ~target.isnan()
-    truth = target.where(known, 0).float()
-    each = (weights[:, 0] * (1 - truth) + weights[:, 1] * truth) * known
+    truth, each = _known_findings(target, weights)
     log_p = -F.binary_cross_entropy_with_logits(logits.float(), truth, reduction="none")
-    terms = each * (1 - log_p.exp()) ** FOCUS * -log_p
-    return terms.sum() / each.sum().clamp_min(torch.finfo(each.dtype).tiny)
+    return _focal_mean(log_p, each)
+
+
+def _focal_mean(log_p: Tensor, each: Tensor) -> Tensor:
+    """Return the focal loss of the logarithms of p_t, weighted by `each`."""
+    return _divide((each * (1 - log_p.exp()) ** FOCUS * -log_p).sum(), each.sum())
 
 
 def dice_cross_entropy(logits: Tensor, target: Tensor, weights: Tensor) -> Tensor:
@@ -100,9 +110,9 @@ def dice_cross_entropy(logits: Tensor, target: Tensor, weights: Tensor) -> Tenso
     do: (2 Σ p·t + 1e-5) / (Σ p + Σ t + 1e-5). IGNORE is left out of both. Isensee et al. 2021; nnU-Net's
     value is smaller by 1.
     """
-    counted = (target != IGNORE)[:, None]
-    truth = F.one_hot(target.long().where(target != IGNORE, 0), logits.shape[1]).movedim(-1, 1) * counted
-    probabilities = logits.float().softmax(1) * counted
+    counted = target != IGNORE
+    truth = F.one_hot(target.long().where(counted, 0), logits.shape[1]).movedim(-1, 1) * counted[:, None]
+    probabilities = logits.float().softmax(1) * counted[:, None]
     overlap, total = (x.sum((0, 2, 3))[1:] for x in (probabilities * truth, probabilities + truth))
     dice = (2 * overlap + SMOOTH) / (total + SMOOTH)
     return balanced_cross_entropy(logits, target, weights) + 1 - dice.mean()

@@ -41,6 +41,11 @@ def decision(default: T, reason: str, accepted: str = "", **rules: Any) -> T:
     return declared
 
 
+def choice(values: Any, reason: str, default: Any = None) -> Any:
+    """Declare a dataclass field that takes one of the `values` of a Literal, as `decision` does."""
+    return decision(default, reason, f"one of {', '.join(get_args(values))}")
+
+
 @dataclass(frozen=True)
 class TrainingProtocol:
     """How a network is trained: the paper's values where it gives them, decisions elsewhere."""
@@ -95,50 +100,40 @@ class TrainingProtocol:
         ge=0,
         lt=1,
     )
-    weighting: Weighting | None = decision(
-        None,
+    weighting: Weighting | None = choice(
+        Weighting,
         "of classes in the balanced cross entropy; the paper gives no formula; unset: the task's default",
-        f"one of {', '.join(get_args(Weighting))}",
     )
     weight_clip: tuple[float, float] = decision(
         (0.1, 20.0),
         "bounds of a class weight: classes below 1 % of the pixels do not dominate the loss",
         "a list of two numbers, low and high",
     )
-    edge_loss: EdgeLoss = decision(
-        "alpha",
-        "of ET-Net: 0.3 of the segmentation loss and 0.7 of the edge loss, as its authors",
-        f"one of {', '.join(get_args(EdgeLoss))}",
+    edge_loss: EdgeLoss = choice(
+        EdgeLoss, "of ET-Net: 0.3 of the segmentation loss and 0.7 of the edge loss, as its authors", "alpha"
     )
-    precision: Precision | None = decision(
-        None,
-        "of the network's passes, bf16 where set; losses and metrics are always fp32",
-        f"one of {', '.join(get_args(Precision))}",
+    precision: Precision | None = choice(
+        Precision, "of the network's passes, bf16 where set; losses and metrics are always fp32"
     )
-    loss: Loss | None = decision(
-        None,
+    loss: Loss | None = choice(
+        Loss,
         "balanced cross entropy (paper, section 2.2); focal with gamma 2, weighted alike (Lin et al. 2017)",
-        f"one of {', '.join(get_args(Loss))}",
     )
-    optimizer: Optimizer | None = decision(
-        None,
+    optimizer: Optimizer | None = choice(
+        Optimizer,
         "Adam (paper, section 2.2); AdamW decays weights by 0.01 of the rate, SGD has a momentum of 0.9",
-        f"one of {', '.join(get_args(Optimizer))}",
     )
-    schedule: Schedule | None = decision(
-        None,
+    schedule: Schedule | None = choice(
+        Schedule,
         "of the learning rate; cosine falls from its value towards 0 at max_steps (Loshchilov, Hutter 2017)",
-        f"one of {', '.join(get_args(Schedule))}",
     )
-    augment: Augment | None = decision(
-        None,
+    augment: Augment | None = choice(
+        Augment,
         "flips and quarter turns (paper, section 2.2); standard also zooms and changes contrast and light",
-        f"one of {', '.join(get_args(Augment))}",
     )
-    freeze: Freeze | None = decision(
-        None,
+    freeze: Freeze | None = choice(
+        Freeze,
         "of the network; with encoder its weights and the statistics of its batch norm stay as they are",
-        f"one of {', '.join(get_args(Freeze))}",
     )
 
     def __post_init__(self) -> None:

@@ -6,7 +6,7 @@ are compared under the protocol without these fields, so that each initializatio
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isnan, nan
+from math import inf, isnan, nan
 from statistics import mean
 from typing import Any
 
@@ -36,17 +36,17 @@ def select(rows: Sequence[Row], names: Sequence[str], protocols: Mapping[str, Va
     common = {name: _without(values, names) for name, values in protocols.items()}
     hashes = {name: protocol_hash(values) for name, values in common.items()}
     compared = [hashes.get(row["protocol"]) or str(row["protocol"]) for row in rows]
+    keys = [(*(row[name] for name in FACTORS), hashed) for row, hashed in zip(rows, compared, strict=True)]
     groups: dict[tuple[Any, ...], dict[str, list[Row]]] = {}
-    for row, hashed in zip(rows, compared, strict=True):
-        key = (*(row[name] for name in FACTORS), hashed)
+    for key, row in zip(keys, rows, strict=True):
         groups.setdefault(key, {}).setdefault(row["protocol"], []).append(row)
     chosen = {key: max(found, key=lambda name: _rank(found[name])) for key, found in groups.items()}
-    others = describe_difference({hashes[name]: values for name, values in common.items()}, compared)
-    keys = [(*(row[name] for name in FACTORS), hashed) for row, hashed in zip(rows, compared, strict=True)]
+    shared = {hashes[name]: values for name, values in common.items()}
+    others = describe_difference(shared, compared)
     return Selection(
         kept=[chosen[key] == row["protocol"] for key, row in zip(keys, rows, strict=True)],
         compared=compared,
-        protocols={hashes[name]: values for name, values in common.items()},
+        protocols=shared,
         notes=[
             f"{_cell(key, others[key[-1]])}: {_note(found, chosen[key], names, protocols)}"
             for key, found in groups.items()
@@ -61,7 +61,7 @@ def _without(values: Values, names: Sequence[str]) -> Values:
 
 def _rank(rows: Sequence[Row]) -> tuple[bool, float]:
     value = score(rows)
-    return _complete(rows), -1e9 if isnan(value) else value
+    return _complete(rows), -inf if isnan(value) else value
 
 
 def _complete(rows: Sequence[Row]) -> bool:

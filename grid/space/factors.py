@@ -1,7 +1,7 @@
 """Blocks of factors become trials: each value checked, the product taken, what makes no sense left out."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -86,7 +86,7 @@ class Factors:
             self.problem((*path, key), text)
         return found
 
-    def losses(self, factors: dict[str, list[Any]], losses: Iterable[str], path: KeyPath) -> None:
+    def losses(self, factors: dict[str, list[Any]], losses: Collection[str], path: KeyPath) -> None:
         """Dice needs masks, and ET-Net has losses of its own."""
         for target in factors["target"] if self.sound else ():
             task = catalog.card(target, self.cards).task

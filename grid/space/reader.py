@@ -115,9 +115,7 @@ class _Reader:
                 datasets=self.folders(included) | settings.datasets,
                 cards={name: card for space in included for name, card in space.cards.items()} | self.cards,
             ),
-            notes=tuple(
-                dict.fromkeys([*(n for space in included for n in space.notes), *self.factors.notes])
-            ),
+            notes=self.notes(included),
             trials=tuple(dict.fromkeys(trials)),
             select=select,
             analyses=tuple(dict.fromkeys(analyses)),
