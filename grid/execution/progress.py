@@ -20,6 +20,9 @@ from medpt import cli
 from medpt.cli import duration
 
 LOG_SECONDS = 30.0  # between lines where the output is not a terminal
+SHOWN_SHARE = (
+    0.25  # of the work, by predicted seconds, before the time that is left is shown: until then it is a guess
+)
 CHECK_SECONDS = 1.0  # between looks at Tune's list of trials
 PRINTED = {"failed": "failed", "retried": "interrupted, retried:"}  # events that get a line of their own
 
@@ -29,13 +32,15 @@ Bundle = Mapping[str, float]  # amounts by resource
 class Progress:
     """Counts units as they start and end.
 
-    `costs` has each unit of the run by digest; they are relative and only weigh the time that is left.
+    `costs` has the predicted seconds of each unit of the run by digest. They weigh the time that is left,
+    which is shown from a quarter of the work on, as long as units do not exceed their prediction.
     """
 
     def __init__(self, console: Console, costs: Mapping[str, float]) -> None:
         self.console, self.costs = console, dict(costs)
         self.started = time.monotonic()
         self.running: dict[str, Unit] = {}
+        self.began: dict[str, float] = {}  # when the running units started
         self.ended: Counter[str] = Counter()
         self.spent = 0.0
         self.images = 0
@@ -57,8 +62,10 @@ class Progress:
         with self.lock:
             if event == "started":
                 self.running[unit.digest] = unit
+                self.began[unit.digest] = time.monotonic()
             else:
                 self.running.pop(unit.digest, None)
+                self.began.pop(unit.digest, None)
             if event in ("finished", "failed", "blocked"):
                 self.ended[event] += 1
                 self.spent += self.costs.get(unit.digest, 0.0)
@@ -70,6 +77,12 @@ class Progress:
         with self.lock:
             self.images += images
 
+    def share(self) -> float:
+        """Return the share of the work that is done; a running unit counts for its time, up to its cost."""
+        now, total = time.monotonic(), sum(self.costs.values())
+        running = sum(min(now - began, self.costs.get(name, 0.0)) for name, began in self.began.items())
+        return (self.spent + running) / total if total else 0.0
+
     def line(self) -> Text:
         """Return the counts, the time taken and left, and what is running."""
         with self.lock:
@@ -78,8 +91,9 @@ class Progress:
             parts = [f"{done}/{total} units", duration(elapsed)]
             if done and done < total:
                 parts.append(f"{done / elapsed * 60:.1f} units/min")
-            if self.spent and done < total:
-                left = elapsed * (sum(self.costs.values()) - self.spent) / self.spent
+            share = self.share()
+            if SHOWN_SHARE <= share < 1 and done < total:
+                left = elapsed * (1 - share) / share
                 parts.append(f"about {duration(left)} left, until {end_time(left)}")
             if self.images and any(unit.kind == "prepare" for unit in self.running.values()):
                 parts.append(f"{self.images:,} images prepared")

@@ -73,6 +73,24 @@ def test_progress_line_counts_ended_units_and_names_running_ones() -> None:
     assert text.endswith(f"{data.spec.verb} prepare 2 · {second.spec.verb} unet 1")
 
 
+def test_time_left_is_shown_from_a_quarter_of_the_work_and_counts_running_units(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    short, long = trial_unit(0), trial_unit(1)
+    shown = Progress(Console(file=io.StringIO()), {short.digest: 10.0, long.digest: 90.0})
+    shown.on_event("started", short)
+    now[0] = 12.0
+    shown.on_event("finished", short)
+    shown.on_event("started", long)
+    assert "left" not in shown.line().plain
+    now[0] = 50.0  # 10 + 38 of 100 predicted seconds are done
+    assert "about 0:54 left" in shown.line().plain
+    now[0] = 400.0  # longer than predicted
+    assert "left" not in shown.line().plain
+
+
 def test_failed_and_retried_units_get_a_line_of_their_own() -> None:
     printed = io.StringIO()
     shown = Progress(Console(file=printed), {})
