@@ -53,6 +53,8 @@ def _best(answer: Answer) -> str:
     plural = answer.best == RANDOM
     where = f"for {answer.target} ({answer.network}; {_score(answer)})"
     of = f"of {count(answer.initializations, 'initialization')} {where}"
+    if answer.initializations > 1 and not (answer.over_random or answer.over_second):
+        return f"{_first(answer.best)} {'are' if plural else 'is'} the only finished one {of}."
     if not answer.ties:
         return f"{_first(answer.best)} {'are' if plural else 'is'} the best {of}."
     it = "them" if plural else "it"

@@ -107,7 +107,9 @@ def test_control_without_images_is_a_caution() -> None:
 def test_interrupted_comparison_says_what_is_finished() -> None:
     found = _answer({"random": [0.6], "ISIC2019": []}, planned=3)
     assert (found.finished, found.planned, found.comparisons) == (1, 6, 0)
-    assert "have to be finished for a comparison" in describe(found)
+    text = describe(found)
+    assert text.startswith("Random weights are the only finished one of 2 initializations for DRIVE")
+    assert "have to be finished for a comparison" in text
     assert "1 of 6 runs is finished" in describe(found)
     assert answers(_frame({"random": []}, planned=2)) == []
 
