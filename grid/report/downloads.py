@@ -23,6 +23,11 @@ TYPES = {".csv": "text/csv", ".tex": "text/x-tex", ".json": "application/json", 
 GIB = 2**30
 
 
+def data_uri(kind: str, data: bytes) -> str:
+    """Return the address that holds a file of this MIME type."""
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
 def link(files: Mapping[str, bytes], name: str) -> "Markup":
     """Return a link that saves a file, which the link holds; large ones as .gz."""
     from markupsafe import Markup
@@ -31,8 +36,7 @@ def link(files: Mapping[str, bytes], name: str) -> "Markup":
     if len(data) > LARGE:
         name, data = f"{name}.gz", gzip.compress(data, mtime=0)
     kind = TYPES.get(Path(name).suffix, "text/plain")
-    text = base64.b64encode(data).decode()
-    return Markup('<a download="{0}" href="data:{1};base64,{2}">{0}</a>').format(name, kind, text)
+    return Markup('<a download="{0}" href="{1}">{0}</a>').format(name, data_uri(kind, data))
 
 
 def sources(stored: StoredSpace, data: Sequence[Data], found: Mapping[str, Any]) -> dict[str, bytes]:
@@ -53,13 +57,8 @@ def sources(stored: StoredSpace, data: Sequence[Data], found: Mapping[str, Any])
 
 def _space_file(stored: StoredSpace) -> bytes | None:
     built_in = package_data.folder("search_spaces").parent
-    path = built_in / _recorded_path(stored)  # an absolute path stays as it is
+    path = built_in / stored.space.path  # an absolute path stays as it is
     return path.read_bytes() if path.is_file() else None
-
-
-def _recorded_path(stored: StoredSpace) -> str:
-    record = stored.store.space(stored.plan.space)
-    return record.path if record else ""
 
 
 def commands(stored: StoredSpace, *, needs_data: bool) -> list[str]:
@@ -68,7 +67,7 @@ def commands(stored: StoredSpace, *, needs_data: bool) -> list[str]:
     A space that is not built in is named by its file, which the page holds.
     """
     name = stored.plan.space
-    space = f"{name}.yaml" if Path(_recorded_path(stored)).is_absolute() else name
+    space = f"{name}.yaml" if Path(stored.space.path).is_absolute() else name
     data = "--data DIR" if needs_data else ""
     start = f"python -m grid.run --space {shlex.quote(space)}"
     selections = stored.plan.selection.splitlines() or [""]
@@ -77,11 +76,11 @@ def commands(stored: StoredSpace, *, needs_data: bool) -> list[str]:
 
 def origin(stored: StoredSpace, *, needs_data: bool) -> dict[str, Any]:
     """Return what the results came from: commands, code, versions and machines."""
-    markers, record = stored.markers.values(), stored.store.space(stored.plan.space)
+    markers = stored.markers.values()
     memory = {m.peak["device_size"] for m in markers if "device_size" in m.peak}
     return {
         "commands": commands(stored, needs_data=needs_data),
-        "plans": list(record.plans) if record else [],
+        "plans": stored.space.plans,
         "commit": package_data.commit(),
         "versions": provenance.versions(),
         "algorithms": provenance.algorithms(stored),

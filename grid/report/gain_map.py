@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from grid.report.charts import INK, PAPER, SOFT, Chart, colour
+from grid.report.charts import SOFT, Chart, colour
+from grid.report.plane_charts import label_matrix, text_colour
 from grid.report.tables import Contrast, signed
 from grid.results.comparisons import Difference
 from grid.results.display import METRIC_NAMES, column_name
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 TOGETHER = 4  # columns that one map has at most where it shows several networks: they fit on a phone
 WORST, BEST, NEITHER = 2, 1, 0  # numbers of colours
-DARK = 0.6  # of a colour's opacity, above which text on it has the colour of the page
 NARROWEST = 5.0  # inches: what the note needs
 NOTE = "points, [95 % interval]; filled: decided, dashed: undecided"
 
@@ -74,12 +74,8 @@ class GainMap(Chart):
                     self._entry(axes, row, column, entry)
                 else:
                     axes.text(column, row, "–", ha="center", va="center", color=SOFT)
-        axes.set_xticks(range(len(self.columns)), self.columns)
-        axes.set_yticks(range(len(self.rows)), self.rows)
-        axes.set(xlim=(-0.5, len(self.columns) - 0.5), ylim=(len(self.rows) - 0.5, -0.5))
-        axes.grid(visible=False)
-        axes.tick_params(length=0, labelcolor=INK, labelsize=8.5)
-        axes.spines[:].set_visible(False)
+        label_matrix(axes, self.rows, self.columns)
+        axes.tick_params(labelsize=8.5)
 
     def _entry(self, axes: "Axes", row: int, column: int, entry: Gain) -> None:
         from matplotlib.patches import Rectangle
@@ -96,7 +92,7 @@ class GainMap(Chart):
             (0.29, entry.verdict, 8, "normal"),
         )
         for offset, text, size, weight in lines:
-            style = {"fontsize": size, "weight": weight, "color": PAPER if depth > DARK else INK}
+            style = {"fontsize": size, "weight": weight, "color": text_colour(depth)}
             axes.text(column, row + offset, text, ha="center", va="center", **style)
 
 

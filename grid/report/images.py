@@ -1,6 +1,5 @@
 """Pictures in a report, as data URIs: example images of prepared data, and predictions beside the truth."""
 
-import base64
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from grid.report import downloads
 from grid.report.tables import Contrast, contrasts
 from grid.results.cells import Cell
 from medpt.data.decode import opencv
@@ -150,7 +150,7 @@ def _uri(image: Image, kind: str, options: list[int]) -> str:
     done, data = opencv().imencode(f".{kind}", np.ascontiguousarray(image[..., ::-1]), options)
     if not done:
         raise InputError(f"an image of {image.shape} cannot be encoded")
-    return f"data:image/{kind};base64,{base64.b64encode(data.tobytes()).decode()}"
+    return downloads.data_uri(f"image/{kind}", data.tobytes())
 
 
 def examples(folder: Path, manifest: Manifest) -> list[Example]:

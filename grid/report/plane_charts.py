@@ -9,6 +9,8 @@ from grid.report.charts import INK, PAPER, WIDTH, Chart, Values, colour, marks
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+DARK = 0.6  # of a colour's opacity, above which text on it has the colour of the page
+
 
 @dataclass(frozen=True)
 class HeatChart(Chart):
@@ -23,16 +25,12 @@ class HeatChart(Chart):
         return max(4.6, side), side
 
     def draw(self, axes: "Axes") -> None:
-        from matplotlib.patches import Rectangle
-
         logs = [[math.log(max(value, 1e-12)) for value in row] for row in self.values]
         low, high = min(map(min, logs)), max(map(max, logs))
         for row, values in enumerate(logs):
             for column, value in enumerate(values[: row + 1]):
                 depth = round(1 - (value - low) / max(high - low, 1e-9), 2)
-                axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, color=colour(1), alpha=depth, lw=0))
-                text, shade = two_digits(self.values[row][column]), PAPER if depth > 0.6 else INK
-                axes.text(column, row, text, ha="center", va="center", fontsize=7.5, color=shade)
+                _fill(axes, (column, row), depth, two_digits(self.values[row][column]), 7.5)
         _square(axes, self.names)
 
 
@@ -53,25 +51,41 @@ class ConfusionChart(Chart):
         return max(4.6, side + 1.2), max(2.8, side + 1.1)
 
     def draw(self, axes: "Axes") -> None:
-        from matplotlib.patches import Rectangle
-
         for row, values in enumerate(self.shares):
             for column, value in enumerate(values):
                 depth = 0.0 if math.isnan(value) else round(value / 100, 2)
-                axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, color=colour(1), alpha=depth, lw=0))
-                text, shade = "–" if math.isnan(value) else f"{value:.0f}", PAPER if depth > 0.6 else INK
-                axes.text(column, row, text, ha="center", va="center", fontsize=8.5, color=shade)
+                _fill(axes, (column, row), depth, "–" if math.isnan(value) else f"{value:.0f}", 8.5)
         _square(axes, self.names)
         axes.set_ylabel("true class")
 
 
+def _fill(axes: "Axes", place: tuple[int, int], depth: float, text: str, size: float) -> None:
+    """Draw an entry of a matrix, at (column, row), in a colour of opacity `depth`."""
+    from matplotlib.patches import Rectangle
+
+    column, row = place
+    axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, color=colour(1), alpha=depth, lw=0))
+    axes.text(column, row, text, ha="center", va="center", fontsize=size, color=text_colour(depth))
+
+
+def text_colour(depth: float) -> str:
+    """Return the colour of text on a colour of opacity `depth`."""
+    return PAPER if depth > DARK else INK
+
+
 def _square(axes: "Axes", names: tuple[str, ...]) -> None:
+    """Label a square matrix; long names of its columns are turned."""
+    label_matrix(axes, names, names)
+    axes.set_aspect("equal")
+    if max(map(len, names)) * len(names) > 24:
+        axes.tick_params(axis="x", labelrotation=90)
+
+
+def label_matrix(axes: "Axes", rows: tuple[str, ...], columns: tuple[str, ...]) -> None:
     """Label the rows and columns of a matrix, the first row on top."""
-    places = range(len(names))
-    turned = 90 if max(map(len, names)) * len(names) > 24 else 0
-    axes.set_xticks(places, names, rotation=turned)
-    axes.set_yticks(places, names)
-    axes.set(xlim=(-0.5, len(names) - 0.5), ylim=(len(names) - 0.5, -0.5), aspect="equal")
+    axes.set_xticks(range(len(columns)), columns)
+    axes.set_yticks(range(len(rows)), rows)
+    axes.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(rows) - 0.5, -0.5))
     axes.grid(visible=False)
     axes.tick_params(length=0, labelcolor=INK)
     axes.spines[:].set_visible(False)

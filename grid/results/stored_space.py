@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from grid.plan.plan import Plan, Unit
-from grid.store.records import Marker
+from grid.store.records import Marker, SpaceRecord
 from grid.store.store import Store
 from medpt import files
 from medpt.data.manifest import COUNTS, MANIFEST, Manifest
@@ -73,6 +73,11 @@ class StoredSpace:
     @property
     def units(self) -> Mapping[str, Unit]:
         return self.plan.units
+
+    @cached_property
+    def space(self) -> SpaceRecord:
+        """The record of the space, without file and plans where the store has none."""
+        return self.store.space(self.plan.space) or SpaceRecord(self.plan.space, "", ())
 
     @cached_property
     def markers(self) -> dict[str, Marker]:

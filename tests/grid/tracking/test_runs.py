@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import made_space
 import pandas as pd
@@ -17,7 +18,7 @@ from grid.space.trials import Trial
 from grid.store.store import Store
 from grid.tracking import runs as record
 from grid.tracking.client import all_runs, client, default_uri
-from grid.tracking.tracker import record_plan
+from grid.tracking.tracker import Tracker, record_plan
 from medpt.errors import InputError
 
 
@@ -170,3 +171,17 @@ def test_runs_that_another_space_needs_are_not_tagged(tmp_path: Path) -> None:
     record_start(store, changed, Path("made.yaml"))
     made_space.record_all(store, changed)
     assert superseded(uri) == {}
+
+
+@pytest.mark.parametrize("error", [KeyError("getpwuid(): uid not found"), OSError("no user name")])
+def test_user_without_a_name_is_recorded_as_unknown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    monkeypatch.setattr("getpass.getuser", Mock(side_effect=error))
+    plan = made_space.plan(tmp_path)
+    store = made_space.publish(plan, tmp_path, set(), {})
+    connection = client(default_uri(tmp_path))
+    tracker = Tracker(connection, store, plan, lambda: None)
+    tracker.record(plan.trials[0][1])
+    runs = all_runs(connection, tracker.experiment)
+    assert [run.data.tags["mlflow.user"] for run in runs] == ["unknown"]
