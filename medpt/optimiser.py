@@ -41,6 +41,10 @@ def scheduled_rate(protocol: TrainingProtocol, step: int) -> float:
 
 
 def use_bfloat16(model: nn.Module, device: torch.device) -> None:
-    """Let the network compute in bfloat16 from now on, also in evaluations; its weights stay float32."""
-    autocast = torch.autocast(device.type, torch.bfloat16)
-    model.forward = autocast(model.forward)
+    """Let the network compute in bfloat16 from now on, also in evaluations; its weights stay float32.
+
+    It gets a class of its own, so that copies of it with another last layer compute in bfloat16 as well.
+    """
+    kind = type(model)
+    forward = torch.autocast(device.type, torch.bfloat16)(kind.forward)
+    model.__class__ = type(kind.__name__, (kind,), {"forward": forward})

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from training_runs import SHORT, TRAIN, VAL, Certain, train
 from training_sets import shades
 
+from medpt.models.classifier import select_head, set_heads
 from medpt.models.registry import build_classifier
-from medpt.optimiser import build_optimiser, scheduled_rate
+from medpt.optimiser import build_optimiser, scheduled_rate, use_bfloat16
 from medpt.protocol import TrainingProtocol
 from medpt.tasks.base import TrainingSetup
 from medpt.train import evaluation_batches, fit
@@ -73,6 +74,14 @@ def test_a_frozen_encoder_keeps_every_tensor(freeze: Any) -> None:
     after = model.state_dict()
     changed = {in_encoder for in_encoder, name, tensor in before if not torch.equal(tensor, after[name])}
     assert changed == ({False} if freeze == "encoder" else {False, True})
+
+
+def test_a_network_of_several_heads_computes_in_bfloat16_with_each() -> None:
+    model = set_heads(build_classifier("resnet18", 2), [2, 3]).eval()
+    use_bfloat16(model, torch.device("cpu"))
+    for number, classes in enumerate((2, 3)):
+        logits = select_head(model, number)(torch.rand(2, 3, 32, 32))
+        assert (logits.shape, logits.dtype) == ((2, classes), torch.bfloat16)
 
 
 def test_without_augmentation_every_image_is_seen_as_it_is() -> None:
