@@ -99,14 +99,12 @@ def _groups(tensors: "Mapping[str, Tensor]", depth: int) -> dict[str, list[str]]
 def _best(tensors: "Mapping[str, Tensor]", backbones: Sequence[str]) -> "list[tuple[str, Proposal]]":
     """The proposals for the backbone that fits best; none if no backbone fits."""
     from medpt.models.mapping_proposals import propose
-    from medpt.models.weights import encoder_prefix, expected_tensors
+    from medpt.models.weights import expected_tensors
 
     found = []
     for backbone in backbones:
-        expected = {
-            name.removeprefix(encoder_prefix(backbone)): t for name, t in expected_tensors(backbone).items()
-        }
-        found.append([(backbone, proposal) for proposal in propose(expected, tensors)])
+        proposals = propose(expected_tensors(backbone), tensors)
+        found.append([(backbone, proposal) for proposal in proposals])
     return max(found, key=lambda pairs: pairs[0][1].matched / pairs[0][1].total if pairs else 0)
 
 

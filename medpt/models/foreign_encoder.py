@@ -31,8 +31,8 @@ def map_encoder(
     Raises InputError that begins with `where` and names what is missing, what is left over, and a proposal.
     """
     prefix = encoder_prefix(backbone)
-    expected = {name.removeprefix(prefix): tensor for name, tensor in expected_tensors(backbone).items()}
-    return {prefix + name: tensor for name, tensor in map_tensors(expected, tensors, mapping, where).items()}
+    found = map_tensors(expected_tensors(backbone), tensors, mapping, where)
+    return {prefix + name: tensor for name, tensor in found.items()}
 
 
 def map_tensors(

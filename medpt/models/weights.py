@@ -143,13 +143,15 @@ def encoder_prefix(backbone: str) -> str:
 
 
 def expected_tensors(backbone: str) -> dict[str, Tensor]:
-    """Return a backbone's tensors on the meta device: names, shapes and types without values."""
+    """Return a backbone's tensors by their names without `encoder_prefix`, on the meta device: no values."""
     import torch
 
     from medpt.models.registry import build_encoder
 
+    prefix = encoder_prefix(backbone).removeprefix(ENCODER)
     with torch.device("meta"):
-        return {ENCODER + name: tensor for name, tensor in build_encoder(backbone).state_dict().items()}
+        state = build_encoder(backbone).state_dict()
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items()}
 
 
 def differences(expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]:

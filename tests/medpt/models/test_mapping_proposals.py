@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from medpt.models.mapping_proposals import propose
-from medpt.models.weights import ENCODER, expected_tensors
+from medpt.models.weights import expected_tensors
 
-EXPECTED = {name.removeprefix(ENCODER): tensor for name, tensor in expected_tensors("resnet18").items()}
+EXPECTED = expected_tensors("resnet18")
 LAYERS = ("conv1", "bn1", "layer1", "layer2", "layer3", "layer4")
 
 
