@@ -12,7 +12,9 @@ import numpy as np
 from torch import Tensor, nn
 
 from medpt.data.arrays import BatchSource
+from medpt.data.augment import ELEMENTS
 from medpt.normalisation import IMAGENET, Normalisation
+from medpt.protocol import TrainingProtocol
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 
@@ -84,6 +86,11 @@ def forward(model: nn.Module, images: Tensor) -> list[Tensor]:
     """Return the outputs of a network, one tensor or a tuple of them, as a list in float32."""
     outputs = model(images)
     return [output.float() for output in (outputs if isinstance(outputs, tuple) else (outputs,))]
+
+
+def views(protocol: TrainingProtocol) -> int:
+    """Return how often an epoch shows each image: under eight flips and rotations, or once as it is."""
+    return 1 if protocol.augment == "none" else ELEMENTS
 
 
 def sizes(model: nn.Module, train_rows: np.ndarray, val_rows: np.ndarray) -> dict[str, int]:

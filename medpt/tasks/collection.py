@@ -15,13 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from medpt.data.arrays import Loader
-from medpt.data.augment import ELEMENTS
 from medpt.errors import InputError
 from medpt.identity import stream_seed
 from medpt.models.classifier import select_head, set_heads
+from medpt.protocol import TrainingProtocol
 from medpt.specs import CLASSIFIER, Pretrain
 from medpt.tasks import supervised
-from medpt.tasks.base import Batches, Task, TrainingSetup
+from medpt.tasks.base import Batches, Task, TrainingSetup, views
 
 ARCHITECTURES = (CLASSIFIER, "unet")
 
@@ -37,7 +37,7 @@ def set_up(spec: Pretrain, loaders: Sequence[Loader]) -> TrainingSetup:
     names = spec.datasets
     _require_compatible(names, loaders, spec.architecture)
     setups = [supervised.set_up(loader, loader.index.rows("train"), spec) for loader in loaders]
-    _require_full_batches(names, setups, spec.protocol.batch_size)
+    _require_full_batches(names, setups, spec.protocol)
     torch.manual_seed(stream_seed(spec.seed, "heads"))
     model = set_heads(setups[0].model, [len(loader.index.classes) for loader in loaders])
     joined = CollectionLoader(tuple(loaders))
@@ -64,8 +64,11 @@ def _require_compatible(names: Sequence[str], loaders: Sequence[Loader], archite
         raise InputError(problems)
 
 
-def _require_full_batches(names: Sequence[str], setups: Sequence[TrainingSetup], batch_size: int) -> None:
-    least = -(-batch_size // ELEMENTS)
+def _require_full_batches(
+    names: Sequence[str], setups: Sequence[TrainingSetup], protocol: TrainingProtocol
+) -> None:
+    batch_size = protocol.batch_size
+    least = -(-batch_size // views(protocol))
     counts = [(name, len(setup.train_rows)) for name, setup in zip(names, setups, strict=True)]
     problems = [
         f"{name}: {count} training images without the validation set; a batch of {batch_size} needs {least}"

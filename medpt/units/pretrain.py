@@ -12,14 +12,13 @@ import torch
 from medpt import extensions
 from medpt.checkpoint import Checkpoints
 from medpt.data.arrays import Loader
-from medpt.data.augment import ELEMENTS
 from medpt.errors import InputError
 from medpt.files import write_json
 from medpt.models import contract, weights
 from medpt.specs import SUPERVISED, Finetune, Pretrain
 from medpt.step_settings import choose_settings
 from medpt.tasks import collection, context, jigsaw, supervised
-from medpt.tasks.base import TrainingSetup
+from medpt.tasks.base import TrainingSetup, views
 from medpt.train import TrainingResult, fit, summary
 from medpt.units.base import Inputs, Job
 
@@ -92,9 +91,9 @@ def validation_metrics(result: TrainingResult) -> dict[str, float]:
 
 
 def images_seen(setup: TrainingSetup, result: TrainingResult, spec: Pretrain) -> float:
-    """Count the images of all steps, each view of one; a batch is at most an eightfold epoch."""
-    views = 1 if spec.protocol.augment == "none" else ELEMENTS
-    return float(result.step * min(spec.protocol.batch_size, views * len(setup.train_rows)))
+    """Count the images of all steps, each view of one; a batch is at most an epoch."""
+    epoch = views(spec.protocol) * len(setup.train_rows)
+    return float(result.step * min(spec.protocol.batch_size, epoch))
 
 
 def _supervised(spec: Pretrain, loaders: Sequence[Loader]) -> TrainingSetup:

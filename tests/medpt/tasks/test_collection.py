@@ -276,6 +276,7 @@ def test_a_killed_pretraining_goes_on_to_the_same_weights(tmp_path: Path, step: 
             None,
             "A: 8 training images without the validation set; a batch of 100 needs 13",
         ),
+        ({"protocol": replace(SHORT, batch_size=9, augment="none")}, None, "A: 8 .* a batch of 9 needs 9"),
     ],
 )
 def test_collection_refuses_datasets_that_do_not_fit(
