@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from medpt.errors import InputError
 from medpt.models.key_mapping import KeyMapping
 from medpt.models.mapping_proposals import is_swapped, propose
-from medpt.models.weights import COUNTER, changed_kinds, encoder_prefix, expected_tensors, zero_counters
+from medpt.models.weights import COUNTER, changed_kinds, encoder_prefix, expected_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,24 +30,16 @@ def map_encoder(
 
     Raises InputError that begins with `where` and names what is missing, what is left over, and a proposal.
     """
-    prefix = encoder_prefix(backbone)
-    found = map_tensors(expected_tensors(backbone), tensors, mapping, where)
-    return {prefix + name: tensor for name, tensor in found.items()}
-
-
-def map_tensors(
-    expected: Mapping[str, Tensor], tensors: Mapping[str, Tensor], mapping: KeyMapping, where: str
-) -> dict[str, Tensor]:
-    """Return a tensor for each of `expected`, as `map_encoder` does; also for whole networks."""
+    prefix, expected = encoder_prefix(backbone), expected_tensors(backbone)
     names = mapping.renamed(tensors)
     if mapping.match == "order":
         names = _in_order(expected, names, tensors, where)
     given = {new: _fitted(tensors[old], expected.get(new), mapping.channels) for new, old in names.items()}
-    given |= zero_counters(expected, given)
+    given |= _zero_counters(expected, given)
     if problems := list(_problems(expected, given, where)):
         raise InputError([*problems, *_advice(expected, tensors, where)])
     _check_finite(given, where)
-    return {name: given[name].clone() for name in expected}
+    return {prefix + name: given[name].clone() for name in expected}
 
 
 def _fitted(tensor: Tensor, expected: Tensor | None, channels: int) -> Tensor:
@@ -83,6 +75,16 @@ def _in_order(
             f"{where}: `match: order` pairs tensors of different kinds: {_listed(swapped)}; use `match: name`"
         )
     return pairs
+
+
+def _zero_counters(expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return zeros for batch norm's counters if the file has none at all."""
+    import torch
+
+    counters = [name for name in expected if name.endswith(COUNTER)]
+    if any(name.endswith(COUNTER) for name in given):
+        return {}
+    return {name: torch.zeros((), dtype=torch.int64) for name in counters}
 
 
 def _check_finite(given: Mapping[str, Tensor], where: str) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from medpt.errors import InputError
-from medpt.models.weights import modern_name
 
 
 @dataclass(frozen=True)
@@ -44,3 +44,8 @@ class KeyMapping:
     def _replaced(self, name: str) -> str:
         old = max((key for key in self.rename if name.startswith(key)), key=len, default="")
         return self.rename[old] + name.removeprefix(old) if old else name
+
+
+def modern_name(name: str) -> str:
+    """Rename `denselayer1.norm.1` of DenseNet's published file to the network's `denselayer1.norm1`."""
+    return re.sub(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)", r"\1\2", name)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from medpt.errors import InputError
-from medpt.models.key_mapping import KeyMapping
-from medpt.models.weights import COUNTER, modern_name
+from medpt.models.key_mapping import KeyMapping, modern_name
+from medpt.models.weights import COUNTER
 
 if TYPE_CHECKING:
     from torch import Tensor

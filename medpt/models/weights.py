@@ -7,7 +7,6 @@ nothing and names every tensor that does not fit. Importing this module does not
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -120,21 +119,6 @@ def random_weights(backbone: str, seed: int) -> dict[str, Tensor]:
         torch.manual_seed(stream_seed(seed, "before"))
         encoder = build_encoder(backbone)
     return {ENCODER + name: tensor for name, tensor in encoder.state_dict().items()}
-
-
-def modern_name(name: str) -> str:
-    """Rename `denselayer1.norm.1` of DenseNet's published file to the network's `denselayer1.norm1`."""
-    return re.sub(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)", r"\1\2", name)
-
-
-def zero_counters(expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return zeros for batch norm's counters if the file has none at all."""
-    import torch
-
-    counters = [name for name in expected if name.endswith(COUNTER)]
-    if any(name.endswith(COUNTER) for name in given):
-        return {}
-    return {name: torch.zeros((), dtype=torch.int64) for name in counters}
 
 
 def encoder_prefix(backbone: str) -> str:
