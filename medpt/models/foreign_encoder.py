@@ -31,7 +31,10 @@ def map_encoder(
     Raises InputError that begins with `where` and names what is missing, what is left over, and a proposal.
     """
     prefix, expected = encoder_prefix(backbone), expected_tensors(backbone)
-    names = mapping.renamed(tensors)
+    try:
+        names = mapping.renamed(tensors)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
     if mapping.match == "order":
         names = _in_order(expected, names, tensors, where)
     given = {new: _fitted(tensors[old], expected.get(new), mapping.channels) for new, old in names.items()}

@@ -159,6 +159,15 @@ def test_order_says_what_is_left_if_the_numbers_differ(source: dict[str, Tensor]
         load_encoder_state(read_weights_file(path))
 
 
+def test_two_names_that_become_one_are_refused_with_the_description(
+    source: dict[str, Tensor], tmp_path: Path
+) -> None:
+    content = foreign(source, "") | {"x.conv1.0.weight": torch.ones(1)}
+    path = write(tmp_path, content, rename={"x.": ""}, drop=["logits."])
+    with pytest.raises(InputError, match=r"mine.yaml: both conv1\.0\.weight and x\.conv1\.0\.weight become"):
+        load_encoder_state(read_weights_file(path))
+
+
 def test_numbers_that_are_not_finite_are_refused(source: dict[str, Tensor], tmp_path: Path) -> None:
     content = foreign(source, "")
     content["conv1.0.weight"] = content["conv1.0.weight"] * float("nan")
