@@ -32,7 +32,8 @@ class Findings:
 
     def loss(self, model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
         (logits,) = forward(model, images)
-        return FINDING_LOSSES[self.criterion](logits, targets, self.weights.to(logits.device))
+        weights = self.weights.to(logits.device, non_blocking=True)
+        return FINDING_LOSSES[self.criterion](logits, targets, weights)
 
     def evaluate(self, model: nn.Module, batches: Batches) -> Iterator[tuple[str, float]]:
         sigmoid, labels = finding_scores(model, batches)
