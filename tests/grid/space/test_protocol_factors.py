@@ -108,7 +108,7 @@ def test_filter_takes_a_number_however_it_is_written(tmp_path: Path, written: st
     assert [(each["learning_rate"], each["batch_size"]) for each in fields_of(kept)] == [(1e-3, 8)]
 
 
-def test_a_factor_of_today_is_named_and_is_the_same_work(tmp_path: Path) -> None:
+def test_a_default_that_is_stored_as_none_is_named_and_is_the_same_work(tmp_path: Path) -> None:
     space = loaded(tmp_path, "{optimizer: [adam, sgd], loss: [ce, dice_ce]}")
     found = [(each["optimizer"], each["loss"]) for each in fields_of(space)]
     assert found == [(name, loss) for name in ("adam", "sgd") for loss in ("ce", "dice_ce")]

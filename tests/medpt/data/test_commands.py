@@ -41,6 +41,18 @@ def test_list_says_where_datasets_are_and_come_from(
     assert catalog.card("HRF").source in rows["HRF"]
 
 
+def test_list_names_no_folder_of_a_dataset_that_has_several(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "several"
+    for folder in ("a", "b"):
+        (data / folder / "DRIVE").mkdir(parents=True)
+    assert main(["list", "--data", str(data)]) == 0
+    rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert "several folders" in rows["DRIVE"]
+    assert "several" not in rows["HRF"]
+
+
 def test_check_of_a_bare_folder_points_to_init_and_compare(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
