@@ -30,6 +30,7 @@ from grid.registry.folder import Registry
 from grid.registry.pull import Pulled, offers, pull, refused_batches
 from grid.registry.recompute import Recomputation
 from grid.registry.verify import sample
+from grid.store.backends import is_url
 from medpt import cli
 from medpt.errors import InputError
 
@@ -53,6 +54,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def pull_space(options: PullOptions) -> None:
     """Take over what the registry has of a space and print it."""
+    if is_url(options.run.out) and options.run.address:
+        raise InputError("pulling into a bucket verifies on this machine; leave out --address")
     space, store = load_space(options.run), options.run.open_store(uuid4().hex)
     registry, console = Registry(options.registry), cli.console()
     store.create()

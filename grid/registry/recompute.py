@@ -14,7 +14,6 @@ from grid.plan.cost import CPU, DataSizes
 from grid.plan.plan import Plan, Unit
 from grid.registry.pull import Recomputed
 from grid.registry.staging import StagedUnit
-from grid.store.backends import is_url
 from grid.store.store import Store
 from medpt.data.dataset import Dataset
 from medpt.errors import InputError
@@ -40,8 +39,6 @@ class Recomputation:
         """
         from grid.cluster.ray_session import ray_session
 
-        if is_url(self.options.out) and self.options.address:
-            raise InputError("pulling into a bucket verifies on this machine; leave out --address")
         computed = self._computed({unit.digest for unit in drawn if not unit.spec.makes_data}, staged)
         data = self._data({unit.digest for unit in drawn if unit.spec.makes_data} | computed)
         scratch = Store(folder / "store", uuid4().hex, self.options.lease_seconds)

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from laboratories import Laboratory
 
+from grid import pull as pull_command
 from grid import report
 from grid import space_run as command
 from grid.options import RunOptions
@@ -92,6 +93,45 @@ def test_pulled_results_are_marked(first: Laboratory, second: Laboratory, regist
     expected = f"{trials} of {trials} results pulled: computed by First, 3 of them here too"
     assert expected in frame.attrs["warnings"]
     assert set(trials_frame(first.plan, None, first.store)["origin"]) == {""}
+
+
+def test_recomputed_inputs_that_nobody_published_do_not_count_as_compared(
+    first: Laboratory, second: Laboratory, tmp_path: Path
+) -> None:
+    """A laboratory publishes nothing that it pulled. Whoever verifies its results computes those inputs."""
+    pretrained = set(first.digests("pretrain"))
+    for digest in pretrained:
+        first.store.invalidate(digest)
+    registry = Registry(str(tmp_path / "partial"))
+    publish(first.plan, first.store, registry, "First")
+    laboratories.compute(third := laboratories.laboratory(tmp_path / "third"))
+    everything = list(second.plan.units.values())
+    pulled = laboratories.take(second, Registry(registry.place), third, lambda units: everything)
+    assert set(pulled.compared) == set(second.plan.units) - pretrained
+
+
+@pytest.mark.parametrize("publisher", ["First\n\x1b[31m", "x" * 1001])
+def test_publisher_that_is_no_short_text_is_refused_before_anything_is_written(
+    publisher: str, first: Laboratory, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=r"cannot publish `made`: its batch .*publisher"):
+        publish(first.plan, first.store, Registry(str(tmp_path / "none")), publisher)
+    assert not (tmp_path / "none").exists()
+
+
+def test_bucket_is_not_pulled_into_by_a_cluster(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    words = [
+        "--from",
+        str(tmp_path),
+        "--space",
+        "demo",
+        "--out",
+        "s3://bucket/runs",
+        "--address",
+        "10.0.0.1:1",
+    ]
+    assert pull_command.main(words) == 2
+    assert "leave out --address" in capsys.readouterr().err
 
 
 def test_report_of_pulled_results_is_written_without_images(
