@@ -34,7 +34,7 @@ PACKAGES = (
     "pyarrow",
 )
 SYNTHETIC = "synthetic"
-AUTOMATIC = {
+UNSET = IMPLICIT | {
     "evaluate_every": "one eightfold epoch, at most 500 steps",
     "weighting": "the task's default",
 }
@@ -108,7 +108,7 @@ def _values(
 
 def _text(name: str, value: Any) -> str:
     if value is None:
-        return AUTOMATIC.get(name) or IMPLICIT.get(name, "not set")
+        return UNSET[name]
     if isinstance(value, tuple):
         return " to ".join(f"{number:g}" for number in value)
     return (

@@ -132,10 +132,6 @@ class Contrast:
         return tuple(cell.label for cell in sorted(kept, key=lambda cell: -cell.mean))
 
     @property
-    def complete(self) -> bool:
-        return all(cell is not None and cell.n == cell.planned for cell in (self.best, self.random))
-
-    @property
     def verdict(self) -> str:
         """One of VERDICTS."""
         return self.difference.verdict if self.difference else "none"
