@@ -14,6 +14,7 @@ from grid.plan.plan import Plan, Unit
 from grid.plan.stored_plans import record_start
 from grid.registry.folder import Registry
 from grid.registry.pull import Pulled, Recomputed, offers, pull
+from grid.registry.records import SharedUnit, read
 from grid.registry.staging import StagedUnit
 from grid.store.store import Store
 from medpt.data import contents
@@ -82,6 +83,16 @@ def _write_more(unit: Unit, built: Path) -> None:
         arrays = {"scores": generator.random((6, 2)), "labels": np.arange(6) % 2}
         write_arrays(built / "items.npz", arrays | {"patients": np.arange(6)})
         write_arrays(built / "scores.npz", arrays | {"ids": np.array([FILE] * 6)})
+
+
+def document(registry: Registry, digest: str) -> Path:
+    """Return the file of a unit's document in a registry."""
+    return next((Path(registry.place) / "units").glob(f"{digest}-*.json"))
+
+
+def shared(registry: Registry, digest: str) -> SharedUnit:
+    """Return a unit as it was published."""
+    return read(SharedUnit, document(registry, digest).read_bytes())
 
 
 def take(

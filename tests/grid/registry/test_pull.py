@@ -1,17 +1,14 @@
 """Two laboratories: what one publishes, the other takes over, unless something of it was altered."""
 
 import hashlib
-import io
 import json
 import os
-import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import bucket_server
 import laboratories
-import numpy as np
 import pytest
 from laboratories import Laboratory
 
@@ -23,33 +20,11 @@ from grid.registry import artifacts
 from grid.registry.folder import Registry
 from grid.registry.publish import publish
 from grid.registry.pull import refused_batches
-from grid.registry.records import Batch, SharedUnit, batch_name, file_name, read, unit_name
+from grid.registry.records import Batch, batch_name, file_name, read, unit_name
 from grid.results.frame import trials_frame
 from grid.space import reader
 from medpt import cli
 from medpt.errors import InputError
-
-
-@pytest.fixture
-def first(tmp_path: Path) -> Laboratory:
-    """A laboratory that has computed everything."""
-    lab = laboratories.laboratory(tmp_path / "first")
-    laboratories.compute(lab)
-    return lab
-
-
-@pytest.fixture
-def second(tmp_path: Path) -> Laboratory:
-    """A laboratory with the same data that has computed nothing."""
-    return laboratories.laboratory(tmp_path / "second")
-
-
-@pytest.fixture
-def registry(tmp_path: Path, first: Laboratory) -> Registry:
-    """What the first laboratory published, with weights."""
-    place = Registry(str(tmp_path / "registry"))
-    publish(first.plan, first.store, place, "First", with_weights=True)
-    return Registry(place.place)
 
 
 def todo(lab: Laboratory) -> list[str]:
@@ -61,14 +36,6 @@ def todo(lab: Laboratory) -> list[str]:
 
 def path_of(registry: Registry, name: str) -> Path:
     return Path(registry.place) / name
-
-
-def document(registry: Registry, digest: str) -> Path:
-    return next((Path(registry.place) / "units").glob(f"{digest}-*.json"))
-
-
-def shared(registry: Registry, digest: str) -> SharedUnit:
-    return read(SharedUnit, document(registry, digest).read_bytes())
 
 
 def test_second_laboratory_recomputes_nothing(
@@ -110,15 +77,6 @@ def test_recomputed_inputs_that_nobody_published_do_not_count_as_compared(
     assert set(pulled.compared) == set(second.plan.units) - pretrained
 
 
-@pytest.mark.parametrize("publisher", ["First\n\x1b[31m", "x" * 1001])
-def test_publisher_that_is_no_short_text_is_refused_before_anything_is_written(
-    publisher: str, first: Laboratory, tmp_path: Path
-) -> None:
-    with pytest.raises(InputError, match=r"cannot publish `made`: its batch .*publisher"):
-        publish(first.plan, first.store, Registry(str(tmp_path / "none")), publisher)
-    assert not (tmp_path / "none").exists()
-
-
 def test_bucket_is_not_pulled_into_by_a_cluster(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     words = [
         "--from",
@@ -147,41 +105,9 @@ def test_report_of_pulled_results_is_written_without_images(
     assert "results pulled: computed by First" in page.read_text()
 
 
-def test_what_was_pulled_is_not_published_again(
-    first: Laboratory, second: Laboratory, registry: Registry, tmp_path: Path
-) -> None:
-    laboratories.take(second, registry, first)
-    with pytest.raises(InputError, match="no finished unit of `made` that was computed there"):
-        publish(second.plan, second.store, Registry(str(tmp_path / "other")), "Second")
-
-
-def test_registry_has_no_image_id_name_or_path(first: Laboratory, registry: Registry, tmp_path: Path) -> None:
-    """Canaries: names of files, ids of images and patients, paths, the host, and pixels of every image."""
-    canaries = [laboratories.FILE, laboratories.PATIENT, laboratories.HOST, str(tmp_path), tmp_path.name]
-    canaries += ["image-0", "patient-", "test-0", ".png", "parquet"]
-    contents = {path: path.read_bytes() for path in Path(registry.place).rglob("*") if path.is_file()}
-    assert len(contents) > len(first.plan.units)
-    for path, content in contents.items():
-        for found in (path.as_posix().removeprefix(registry.place).encode(), content, *unpacked(content)):
-            assert [canary for canary in canaries if canary.encode() in found] == [], path
-    prepared = first.digests("prepare")
-    assert {name for digest in prepared for name in shared(registry, digest).artifacts} == {"counts.json"}
-
-
-def unpacked(content: bytes) -> list[bytes]:
-    """Return the members of an archive of arrays; UCS-4 text is returned as UTF-8."""
-    if not zipfile.is_zipfile(io.BytesIO(content)):
-        return []
-    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        return [
-            str(arrays[name].tolist()).encode() if arrays[name].dtype.kind == "U" else arrays[name].tobytes()
-            for name in arrays.files
-        ]
-
-
 def edit_score(registry: Registry, lab: Laboratory) -> tuple[Path, str]:
     digest = lab.digests("finetune")[0]
-    path = document(registry, digest)
+    path = laboratories.document(registry, digest)
     unit = json.loads(path.read_text())
     unit["metrics"]["auc"] = 0.99
     path.write_text(json.dumps(unit))
@@ -190,14 +116,14 @@ def edit_score(registry: Registry, lab: Laboratory) -> tuple[Path, str]:
 
 def edit_marker(registry: Registry, lab: Laboratory) -> tuple[Path, str]:
     digest = lab.digests("pretrain")[0]
-    path = document(registry, digest)
+    path = laboratories.document(registry, digest)
     path.write_bytes(path.read_bytes().replace(b"12.5", b"13.5"))
     return path, lab.plan.units[digest].label
 
 
 def edit_weight(registry: Registry, lab: Laboratory) -> tuple[Path, str]:
     digest = lab.digests("pretrain")[0]
-    path = path_of(registry, file_name(shared(registry, digest).artifacts["best.safetensors"]))
+    path = path_of(registry, file_name(laboratories.shared(registry, digest).artifacts["best.safetensors"]))
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
@@ -206,7 +132,7 @@ def edit_weight(registry: Registry, lab: Laboratory) -> tuple[Path, str]:
 
 def edit_items(registry: Registry, lab: Laboratory) -> tuple[Path, str]:
     digest = lab.digests("finetune")[0]
-    path = path_of(registry, file_name(shared(registry, digest).artifacts["items.npz"]))
+    path = path_of(registry, file_name(laboratories.shared(registry, digest).artifacts["items.npz"]))
     path.write_bytes(path.read_bytes()[:-1])
     return path, lab.plan.units[digest].label
 
@@ -219,7 +145,7 @@ def edit_batch(registry: Registry, lab: Laboratory) -> tuple[Path, str]:
 
 def link_file(registry: Registry, lab: Laboratory) -> tuple[Path, str]:
     digest = lab.digests("finetune")[0]
-    path = path_of(registry, file_name(shared(registry, digest).artifacts["items.npz"]))
+    path = path_of(registry, file_name(laboratories.shared(registry, digest).artifacts["items.npz"]))
     os.rename(path, path.parents[1] / "elsewhere")
     path.symlink_to(path.parents[1] / "elsewhere")
     return path, lab.plan.units[digest].label
@@ -227,7 +153,7 @@ def link_file(registry: Registry, lab: Laboratory) -> tuple[Path, str]:
 
 def remove_file(registry: Registry, lab: Laboratory) -> tuple[Path, str]:
     digest = lab.digests("finetune")[0]
-    path = path_of(registry, file_name(shared(registry, digest).artifacts["items.npz"]))
+    path = path_of(registry, file_name(laboratories.shared(registry, digest).artifacts["items.npz"]))
     path.unlink()
     return path, lab.plan.units[digest].label
 
@@ -261,7 +187,7 @@ def test_everything_altered_is_named_in_one_pass(
 
 def forge(registry: Registry, digest: str, **changes: object) -> str:
     """Publish a batch whose document of a unit has other values, with matching hashes; return its name."""
-    unit = replace(shared(registry, digest), **changes)
+    unit = replace(laboratories.shared(registry, digest), **changes)
     old = read(Batch, next((Path(registry.place) / "batches").iterdir()).read_bytes())
     content = unit.content()
     sha256 = hashlib.sha256(content).hexdigest()
@@ -320,7 +246,7 @@ def test_artifacts_of_other_names_are_refused(
     name: str, first: Laboratory, second: Laboratory, registry: Registry
 ) -> None:
     digest = first.digests("finetune")[0]
-    known = shared(registry, digest).artifacts
+    known = laboratories.shared(registry, digest).artifacts
     forge(registry, digest, artifacts={**known, name: known["history.json"]})
     with pytest.raises(InputError, match="no finetune shares an artifact"):
         laboratories.take(second, registry, first)
@@ -339,7 +265,7 @@ def test_huge_files_are_refused_before_they_are_read(
     first: Laboratory, second: Laboratory, registry: Registry
 ) -> None:
     digest = first.digests("finetune")[0]
-    path = path_of(registry, file_name(shared(registry, digest).artifacts["items.npz"]))
+    path = path_of(registry, file_name(laboratories.shared(registry, digest).artifacts["items.npz"]))
     with path.open("r+b") as file:
         file.truncate(artifacts.LARGEST + 1)
     with pytest.raises(InputError, match="bytes; at most"):
@@ -369,10 +295,3 @@ def test_registry_may_be_a_bucket(first: Laboratory, second: Laboratory) -> None
 def test_place_without_a_batch_is_refused(first: Laboratory, second: Laboratory, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has no batch of finished units"):
         laboratories.take(second, Registry(str(tmp_path / "nothing")), first)
-
-
-def test_place_that_cannot_be_written_is_refused(first: Laboratory, tmp_path: Path) -> None:
-    file = tmp_path / "file"
-    file.write_text("")
-    with pytest.raises(InputError, match="a folder or bucket that can be written is accepted"):
-        publish(first.plan, first.store, Registry(str(file / "registry")), "First")
