@@ -1,6 +1,6 @@
 """`python -m grid.publish --space NAME --to DIR|URL`: share finished units with other laboratories.
 
-Published are metrics, the numbers from which they are computed, and small files without ids, with the licence
+It publishes metrics, the numbers from which they are computed, and small files without ids, with the licence
 of each dataset; weights only with --weights. Images, masks, ids, names of files and paths stay here
 (docs/sharing.md).
 """

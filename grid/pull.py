@@ -72,7 +72,7 @@ def pull_space(options: PullOptions) -> None:
     if offered:
         units = cli.count(len(offered), "unit")
         console.print(f"{units} of {plan.space} offered; --seed {options.seed} draws the same sample again")
-        process_exit.exit_on_signals("\ninterrupted; nothing was taken over\n")
+        process_exit.exit_on_signals("\ninterrupted; run the same command to pull what is left\n")
         recompute = Recomputation(plan, store, run, opened, console)
         draw = partial(sample, share=options.share, seed=options.seed)
         with store.documents.in_use():
