@@ -77,7 +77,7 @@ def make_shards(folder: Path, images: int, size: int) -> Manifest:
         shards.write(data, part, spec.pipeline, shards.shard_path(folder, number))
         for number, part in enumerate(parts)
     ]
-    return shards.seal(folder, data.info, spec, infos)
+    return shards.write_manifest(folder, data.info, spec, infos)
 
 
 def consume(batches: Batches, images: int, size: int) -> None:

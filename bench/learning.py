@@ -176,7 +176,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=NETWORKS)
     parser.add_argument("--dataset", default=TARGET, help="one with masks, for every segmentation network")
-    parser.add_argument("--whole", action="store_true", help="images shrunk to --size in place of squares")
+    parser.add_argument("--whole", action="store_true", help="images shrunk to --size instead of squares")
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--learning-rate", type=float, default=1e-3)

@@ -100,7 +100,7 @@ def prepare(name: str, folder: Path, patients: int) -> Cohort:
     patches = folder / "patches"
     patches.mkdir()
     infos = [patch_files.write(patches, dataset.root, record, spec) for record in patch_files.plan(dataset)]
-    patch_files.seal(patches, dataset, spec, infos)
+    patch_files.write_manifest(patches, dataset, spec, infos)
     return open_cohort(patches, folder / "cache")
 
 

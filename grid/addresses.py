@@ -17,7 +17,7 @@ def is_tracking_uri(uri: str) -> bool:
 
 
 def hide_passwords(text: object) -> str:
-    """Return `text` with *** in place of every password in its addresses; it hides too much rather than
+    """Return `text` with *** instead of every password in its addresses; it hides too much rather than
     too little.
     """
     return OF_QUERY.sub(r"\1***", OF_USER.sub(r"\1***", str(text)))

@@ -199,18 +199,18 @@ def answer(frame: "pd.DataFrame", options: QueryOptions) -> "pd.DataFrame":
 
 
 def _with_remarks(table: "pd.DataFrame", frame: "pd.DataFrame") -> "pd.DataFrame":
-    """Add the remarks on datasets and published weights to their names."""
-    remarks: dict[str, str] = frame.attrs.get("remarks", {})
-    if not remarks:
+    """Add the notes on datasets and published weights to their names."""
+    notes: dict[str, str] = frame.attrs.get("notes", {})
+    if not notes:
         return table
-    names = {cell.key.initialization: initialization_name(cell.key, remarks) for cell in find_cells(frame)}
-    targets = {name: target_name(name, remarks) for name in remarks}
+    names = {cell.key.initialization: initialization_name(cell.key, notes) for cell in find_cells(frame)}
+    targets = {name: target_name(name, notes) for name in notes}
     known = {"initialization": names, "target": targets}
     return table.replace({column: new for column, new in known.items() if column in table})
 
 
 def texts(table: "pd.DataFrame", question: str) -> tuple[list[str], list[list[str]]]:
-    """Return the titles of the columns that are shown, and the rows; columns that are empty are left out."""
+    """Return the titles of the columns that are shown, and the rows; columns that are empty are excluded."""
     names = [name for name in table.columns if name in NAMES and name not in HIDDEN.get(question, ())]
     rows: list[dict[str, Any]] = table.to_dict("records")  # type: ignore[assignment]
     before = [name for name in names if name not in ("verdict", "note")]
@@ -256,8 +256,8 @@ def parser() -> argparse.ArgumentParser:
         choices=QUESTIONS,
         default=QueryOptions.ask,
         help="cells: a table of means (default); compare: each initialization against random weights; "
-        "effect: what each gains over several targets; best: those that cannot be told from the best; "
-        "size: what more images of a source add",
+        "effect: what each gains over several targets; best: those that cannot be distinguished from the "
+        "best; size: what more images of a source add",
     )
     result.add_argument(
         "--by",

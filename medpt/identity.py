@@ -11,7 +11,7 @@ from typing import Any
 def to_json(record: Any) -> dict[str, Any]:
     """Return the fields of a dataclass by name, those of nested dataclasses as mappings.
 
-    Fields that the class names in `omitted_when_none` are left out while they are None: a result keeps its
+    Fields that the class names in `omitted_when_none` are excluded while they are None: a result keeps its
     name when a field is added whose None is what was done before.
     """
     omitted = getattr(record, "omitted_when_none", ())

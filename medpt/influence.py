@@ -90,7 +90,7 @@ def mean_influence(values: Array) -> Floats:
 def mean_iou_influence(confusions: Array) -> Floats:
     """Influence on the mean IoU of summed confusion matrices (n, K, K), rows for the target.
 
-    Classes that occur in no image and no prediction are left out.
+    Classes that occur in no image and no prediction are excluded.
     """
     hits, both = _hits_and_sums(confusions)
     return _mean_ratio_influence(hits, both - hits)

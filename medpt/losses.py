@@ -43,7 +43,7 @@ def class_weights(counts: Tensor, weighting: str, clip: tuple[float, float]) -> 
 def balanced_cross_entropy(logits: Tensor, target: Tensor, weights: Tensor) -> Tensor:
     """Return the weighted mean Σ w_y·CE / Σ w_y over images, logits (N, K), or pixels, logits (N, K, H, W).
 
-    `target` (N,) or (N, H, W) holds classes; IGNORE is left out. If everything is left out, the loss is 0
+    `target` (N,) or (N, H, W) holds classes; IGNORE is excluded. If everything is excluded, the loss is 0
     with a gradient of 0. Wen et al. 2021, section 2.2, "balanced cross entropy".
     """
     target = target.long()
@@ -107,7 +107,7 @@ def dice_cross_entropy(logits: Tensor, target: Tensor, weights: Tensor) -> Tenso
 
     logits (N, K, H, W), target (N, H, W). The cross entropy is the mean over pixels, weighted by `weights`,
     all 1 in nnU-Net. Dice takes the softmax and sums over all pixels of the batch, as nnU-Net's 2D networks
-    do: (2 Σ p·t + 1e-5) / (Σ p + Σ t + 1e-5). IGNORE is left out of both. Isensee et al. 2021; nnU-Net's
+    do: (2 Σ p·t + 1e-5) / (Σ p + Σ t + 1e-5). IGNORE is excluded from both. Isensee et al. 2021; nnU-Net's
     value is smaller by 1.
     """
     counted = target != IGNORE

@@ -106,7 +106,7 @@ def quadratic_kappa(scores: Array, labels: Array) -> float:
 def confusion_matrix(prediction: Array, target: Array, num_classes: int, ignore_index: int = IGNORE) -> Array:
     """Count pairs of classes, int64 (K, K): rows for the target, columns for the prediction.
 
-    Elements whose target is `ignore_index` are left out. Raises InputError if the shapes differ, and for
+    Elements whose target is `ignore_index` are excluded. Raises InputError if the shapes differ, and for
     values that are no whole numbers (probabilities, a mask resized with interpolation) or outside
     0..num_classes-1.
     """

@@ -23,7 +23,7 @@ from medpt.train import TrainingState
 
 LEAST_STEPS = 500  # a shorter training is over before a trial pays off
 TIMED_STEPS = 3  # of which the fastest counts, after one that is not timed
-LEAST_GAIN = 1.05  # over the usual settings; less is not told from noise by so few steps
+LEAST_GAIN = 1.05  # over the usual settings; less is not distinguishable from noise by so few steps
 CANDIDATES = tuple(StepSettings(*switches) for switches in product((False, True), repeat=2))
 
 Batch = tuple[Tensor, Tensor, Tensor, *tuple[int, ...]]  # of medpt.data.arrays.BatchSource

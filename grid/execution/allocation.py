@@ -8,7 +8,7 @@ from a lost process.
 
 The most memory that a unit took is in its marker, and becomes the share of a GPU of units like it. A peak of
 the machine's memory is a process's resident pages; arrays that it shares with others through the page cache
-count in it. Where the system does not report it (not Linux), it is left out.
+count in it. Where the system does not report it (not Linux), it is excluded.
 """
 
 import sys

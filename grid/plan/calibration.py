@@ -38,7 +38,7 @@ def predict(units: Collection[Unit], data: DataSizes, store: Store) -> dict[str,
 def calibrations(store: Store, data: DataSizes) -> dict[tuple[str, str], Calibration]:
     """Return by device and title of the work how long units took that were finished here.
 
-    Pairs without such units are left out: what one device achieved says nothing of another one.
+    Pairs without such units are excluded: what one device achieved says nothing of another one.
     """
     markers = store.markers(sorted(store.finished())[:SAMPLE])
     markers |= store.markers({need for marker in markers.values() for need in marker.needs} - markers.keys())

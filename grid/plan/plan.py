@@ -170,7 +170,7 @@ def prepared_sizes(units: Mapping[str, Unit]) -> dict[str, int]:
 def merge(plans: Sequence[Plan]) -> Plan:
     """Return the plans of one space as one: all their trials, each with its unit of the latest plan.
 
-    Units that no trial and no analysis needs any more are left out.
+    Units that no trial and no analysis needs any more are excluded.
     """
     if len(plans) == 1:
         return plans[0]

@@ -82,7 +82,7 @@ class ShardJob:
         problems = [problem for info in infos for problem in info.problems]
         if problems:
             raise InputError(f"{self.spec.dataset}: {problem}" for problem in problems)
-        return shards.seal(self.folder, self.dataset.info, self.spec, infos)
+        return shards.write_manifest(self.folder, self.dataset.info, self.spec, infos)
 
 
 def prepare_all(

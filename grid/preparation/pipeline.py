@@ -88,7 +88,7 @@ def map_pieces(items: Sequence[Mapping[str, Any]], write: Callable[[Any], Any]) 
     quiet_ray_data()
     blocks = ray.data.from_items(list(items), override_num_blocks=len(items))
     # The tasks ask for no CPU: Ray Tune keeps the CPUs of processes that wait for their next trial, and that
-    # trial may need these data (measured: both wait for ever).
+    # trial may need these data (measured: both wait forever).
     at_once = min(len(items), max(1, int(ray.cluster_resources().get("CPU", 1))))
     yield from blocks.map_batches(write, batch_size=1, num_cpus=0, concurrency=at_once).iter_rows()
 

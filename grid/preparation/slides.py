@@ -68,7 +68,7 @@ class PatchJob:
     def write_manifest(self) -> CohortManifest:
         """Write the manifest and return it. Raise InputError if no slide has a patch."""
         infos = [self.done[number] for number in range(len(self.records))]
-        manifest = patch_files.seal(self.folder, self.dataset, self.spec, infos)
+        manifest = patch_files.write_manifest(self.folder, self.dataset, self.spec, infos)
         for problem in manifest.problems:
             log.warning("%s: slide excluded: %s", self.spec.dataset, problem)
         for note in manifest.notes:

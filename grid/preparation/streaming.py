@@ -1,7 +1,7 @@
 """Prepared shards through Ray Data, in order: once into the node's cache, or to a reader of every epoch.
 
 Data tasks ask for no CPU. A trial that holds the last CPU would otherwise wait for a task that cannot start
-(measured: with one CPU per task, two trials on two cores hang for ever).
+(measured: with one CPU per task, two trials on two cores hang forever).
 """
 
 import queue
@@ -67,7 +67,7 @@ def stream(paths: list[Path], select: Callable[[Any, int], dict[str, Any]]) -> I
 def with_timeout(batches: Iterator[Any], seconds: float = TIMEOUT) -> Iterator[Any]:
     """Yield the batches. Raise StarvedError if the next one takes longer than `seconds`."""
     requests, answers = queue.SimpleQueue[bool](), queue.SimpleQueue[Any]()
-    # A daemon thread: one that waits for ever must not keep its process alive, as a pool's thread would.
+    # A daemon thread: one that waits forever must not keep its process alive, as a pool's thread would.
     threading.Thread(target=_answer, args=(batches, requests, answers), name="batches", daemon=True).start()
     try:
         while True:

@@ -42,7 +42,7 @@ def link(files: Mapping[str, bytes], name: str) -> "Markup":
 def sources(stored: StoredSpace, data: Sequence[Data], found: Mapping[str, Any]) -> dict[str, bytes]:
     """Return the files that say what was run: the space, the cards of its datasets, and the origin `found`.
 
-    The space is left out where its file is not there any more; `origin.json` names the plans.
+    The space is excluded where its file is not there any more; `origin.json` names the plans.
     """
     import yaml
 

@@ -17,7 +17,7 @@ OUTCOMES = {
     "better": "is better than random weights in",
     "equivalent": f"is equivalent to random weights (within {MARGIN:g} point) in",
     "worse": "is worse than random weights in",
-    "undecided": "cannot be told from random weights in",
+    "undecided": "cannot be distinguished from random weights in",
 }
 
 
@@ -84,7 +84,7 @@ def answer(found: Sequence[Contrast]) -> str:
     most = max(among.values())
     names = _join([name for name, number in among.items() if number == most])
     where = f"{names} ({most} of {len(compared)})"
-    return f"{text} Most often among those that cannot be told from the best: {where}."
+    return f"{text} Most often among those that cannot be distinguished from the best: {where}."
 
 
 def doubts(pretrained: Iterable[tuple[str, Mapping[str, float]]]) -> list[str]:

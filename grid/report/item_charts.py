@@ -100,7 +100,7 @@ def _curves(where: str, cells: list[Tested], numbers: Colours) -> Iterator[Chart
 def averaged(name: str, number: int, x: Floats, rows: Sequence[Floats], style: Any = "curve") -> Line:
     """Return the mean of the repeats' rows over x, with the lowest and highest as band or bars.
 
-    Places where a row is nan are left out of its mean, and of the line where all are.
+    Places where a row is nan are excluded from its mean, and of the line where all are.
     """
     values = np.array(rows, float)
     known = ~np.isnan(values).all(0)

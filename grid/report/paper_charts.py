@@ -205,7 +205,7 @@ Differences = Mapping[CellKey, Difference]  # of each cell from random weights
 def gains(cells: Sequence[Cell], numbers: Colours, known: Differences) -> list[Chart]:
     """Draw a forest plot for each target: differences from random weights with their intervals and verdicts.
 
-    Networks without such a difference are left out.
+    Networks without such a difference are excluded.
     """
     columns: dict[tuple[str, float], list[list[Cell]]] = {}
     for network in networks(cells)[:MOST_GROUPS]:

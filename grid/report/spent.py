@@ -24,7 +24,7 @@ class Spent:
 def spent(stored: StoredSpace) -> list[Spent]:
     """Return one row for each kind of unit that has finished, in the plan's order.
 
-    Preparations are left out: what they were predicted to take depends on the original files.
+    Preparations are excluded: what they were predicted to take depends on the original files.
     """
     data = cost.DataSizes(stored.plan.sizes)
     found: dict[str, list[tuple[float, float]]] = {}

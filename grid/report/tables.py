@@ -127,7 +127,7 @@ class Contrast:
 
     @property
     def among_best(self) -> tuple[str, ...]:
-        """The pre-trainings that cannot be told from the best initialization of all, highest mean first."""
+        """The pre-trainings that cannot be distinguished from the best one, highest mean first."""
         kept = [d.cell for d in self.differences if d.among_best]
         return tuple(cell.label for cell in sorted(kept, key=lambda cell: -cell.mean))
 

@@ -2,8 +2,8 @@
 
 `answers` takes a frame as `grid.results.load` gives it and returns one Answer for each comparison group;
 `describe` (grid.results.answer_text) writes it as text. Terminal, report and answer.json show the same. All
-numbers are those of grid.results.comparisons. A mean alone names no winner: what cannot be told from the best
-stands beside it.
+numbers are those of grid.results.comparisons. A mean alone names no winner: initializations that cannot be
+distinguished from the best are named beside it.
 """
 
 from collections.abc import Sequence
@@ -50,7 +50,7 @@ class Gain:
 class Answer:
     """What one comparison group says. Means and limits are in per cent; nan where there are none.
 
-    `best` has the highest mean; `ties` are the others that cannot be told from the best. `over_random` is
+    `best` has the highest mean; `ties` are the others that cannot be distinguished from it. `over_random` is
     None where the best is random weights or these have no finished run. `repeats` says whether runs differ
     in seeds or in splits. `trivial` is the score of the trivial predictor; `learned` says whether the best
     cell exceeds it. `seconds` is the mean duration of a run. `digests` names the best cell's units.

@@ -58,7 +58,7 @@ def _best(answer: Answer) -> str:
     if not answer.ties:
         return f"{_first(answer.best)} {'are' if plural else 'is'} the best {of}."
     it = "them" if plural else "it"
-    text = f"but {_listed(answer.ties)} cannot be told from {it}"
+    text = f"but {_listed(answer.ties)} cannot be distinguished from {it}"
     return f"{_first(answer.best)} {'have' if plural else 'has'} the highest mean {of}, {text}."
 
 

@@ -92,8 +92,8 @@ class Cell:
     those of other cells (`learning_rate 0.001`); empty where nothing differs. `fields` are those of the
     training protocol, if it has one; `varied` names those that differ between the cells of its network and
     target, `selected` those of which the validation set selected the value in `fields`; `other_settings` says
-    what differs beside them. `remarks` are what `label` and `column` say behind names
-    (grid.results.display.remarks_of).
+    what differs beside them. `notes` are what `label` and `column` say behind names
+    (grid.results.display.notes_of).
     """
 
     key: CellKey
@@ -110,7 +110,7 @@ class Cell:
     fields: Mapping[str, Any] = field(default_factory=dict)
     varied: tuple[str, ...] = ()
     selected: tuple[str, ...] = ()
-    remarks: Mapping[str, str] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def n(self) -> int:
@@ -152,7 +152,7 @@ class Cell:
     @property
     def label(self) -> str:
         """The initialization as a row names it: `CheXpert-20k [pretrain.learning_rate 0.001]`."""
-        return bracketed(initialization_name(self.key, self.remarks), self.source_settings)
+        return bracketed(initialization_name(self.key, self.notes), self.source_settings)
 
     @property
     def network(self) -> str:
@@ -171,7 +171,7 @@ class Cell:
 
     @property
     def column(self) -> Column:
-        return target_name(self.key.target, self.remarks), self.key.target_size
+        return target_name(self.key.target, self.notes), self.key.target_size
 
     @property
     def undefined(self) -> int:
@@ -198,7 +198,7 @@ def find_cells(frame: "pd.DataFrame", metric: str | None = None) -> list[Cell]:
     """Return the cells of a frame as `grid.results.load` gives it, in the order of its trials.
 
     `metric` is a column of the frame, by default the headline metric of each task; trials whose task does not
-    have it are left out. A column `state` (`StoredSpace.state`) goes before `status`. Raises InputError for
+    have it are excluded. A column `state` (`StoredSpace.state`) goes before `status`. Raises InputError for
     an unknown metric, and where two units are the same repeat of one cell.
     """
     grouped: dict[CellKey, dict[str, list[Row]]] = {}
@@ -206,7 +206,7 @@ def find_cells(frame: "pd.DataFrame", metric: str | None = None) -> list[Cell]:
         units = grouped.setdefault(_key(trial), {})
         units.setdefault(trial["digest"], []).append(trial)
     _check_repeats(grouped)
-    protocols, remarks = frame.attrs.get("protocols", {}), frame.attrs.get("remarks", {})
+    protocols, notes = frame.attrs.get("protocols", {}), frame.attrs.get("notes", {})
     differences, selected = protocol_differences(grouped, protocols), frame.attrs.get("select", ())
     return [
         replace(
@@ -217,7 +217,7 @@ def find_cells(frame: "pd.DataFrame", metric: str | None = None) -> list[Cell]:
             fields=protocol_fields(protocols.get(next(iter(units.values()))[0]["protocol"], {})),
             varied=(*selected, *differences[key].varied),
             selected=selected,
-            remarks=remarks,
+            notes=notes,
         )
         for key, units in grouped.items()
     ]

@@ -35,8 +35,8 @@ class Difference:
 
     `p_adjusted` is corrected (Holm) over all initializations of the group. `decidable` is the smallest true
     difference that would be found with probability 0.8; `seeds_needed` and `images_needed` say how many of
-    them would decide this one, None where no number would. `among_best`: it cannot be told from the group's
-    best. `note` says which sources of variance the interval lacks.
+    them would decide this one, None where no number would. `among_best`: it cannot be distinguished
+    from the group's best. `note` says which sources of variance the interval lacks.
     """
 
     cell: Cell

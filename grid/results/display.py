@@ -77,7 +77,7 @@ def column_name(target: str, target_size: float) -> str:
     return target if target_size == 1 else f"{target}, {100 * target_size:g} %"
 
 
-def remarks_of(plan: "Plan") -> dict[str, str]:
+def notes_of(plan: "Plan") -> dict[str, str]:
     """Return what tables say behind the name of a dataset or of published weights.
 
     Datasets of which the run had a part have the number of its images.
@@ -86,23 +86,23 @@ def remarks_of(plan: "Plan") -> dict[str, str]:
     return unknown | {name: f"{images:,} images" for name, images in plan.partial.items()}
 
 
-def initialization_name(key: "CellKey", remarks: Mapping[str, str]) -> str:
+def initialization_name(key: "CellKey", notes: Mapping[str, str]) -> str:
     """Return `EyePACS (1,098 images)` or `EyePACS-600 (of 1,098 images)` where the run had a part of EyePACS.
 
-    `remarks` are those of `remarks_of`; those of a collection's datasets are named behind it.
+    `notes` are those of `notes_of`; those of a collection's datasets are named behind it.
     """
     if collection := COLLECTIONS.get(key.source):
-        parts = [f"{name}: {remarks[name]}" for name in collection.datasets if name in remarks]
+        parts = [f"{name}: {notes[name]}" for name in collection.datasets if name in notes]
         return f"{key.initialization} ({', '.join(parts)})" if parts else key.initialization
-    if key.source not in remarks:
+    if key.source not in notes:
         return key.initialization
     of = "of " if key.sample_size else ""
-    return f"{key.initialization} ({of}{remarks[key.source]})"
+    return f"{key.initialization} ({of}{notes[key.source]})"
 
 
-def target_name(target: str, remarks: Mapping[str, str]) -> str:
+def target_name(target: str, notes: Mapping[str, str]) -> str:
     """Return `HRF (42 images)` where the run had a part of HRF."""
-    return f"{target} ({remarks[target]})" if target in remarks else target
+    return f"{target} ({notes[target]})" if target in notes else target
 
 
 class Differences(NamedTuple):
@@ -162,11 +162,11 @@ def _differences(hashes: Collection[str], protocols: Protocols) -> dict[str, str
 
 @dataclass(frozen=True)
 class _Form:
-    """The parts of a written cell: each takes its text or number in place of {}."""
+    """The parts of a written cell: each takes its text or number instead of {}."""
 
     spread: str
     count: str
-    none: str  # in place of a mean
+    none: str  # instead of a mean
 
 
 FORMS: dict[Style, _Form] = {

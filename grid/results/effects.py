@@ -132,7 +132,7 @@ def mean_difference(pairs: Sequence[Pair], compared: ComparedGroups) -> Estimate
 
 
 def best(cells: Sequence[Cell], shown: Shown = None) -> "pd.DataFrame":
-    """Return the initializations of each comparison group that cannot be told from its best one.
+    """Return the initializations of each comparison group that cannot be distinguished from its best one.
 
     `best` names them, the highest mean first: it contains the best with a probability of at least 95 %.
     `margin` is how far the highest mean is above the second highest, [low, high] its 95 % interval. `n` and

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from grid.plan.plan import Plan
 from grid.plan.stored_plans import find_space, space_name
 from grid.results import controls
-from grid.results.display import remarks_of
+from grid.results.display import notes_of
 from grid.results.selection import select
 from grid.results.stored_results import StoredResults
 from grid.space.protocols import PROTOCOL_FIELDS, protocol_fields
@@ -62,7 +62,7 @@ def load(space: str, out: str | Path = "runs", tracking_uri: str | None = None) 
     Where the space selects a value of a field, `selected` says whether a trial has it, `compared_protocol` is
     the hash of the settings but these fields, and `frame.attrs["selections"]` says what was selected and why.
     `frame.attrs["protocols"]` gives the settings of each hash, for grid.space.protocols.describe_difference;
-    `frame.attrs["remarks"]` what tables say behind names, of grid.results.display.remarks_of;
+    `frame.attrs["notes"]` what tables say behind names, of grid.results.display.notes_of;
     `frame.attrs["controls"]` and `["probes"]` are those of grid.results.controls; `frame.attrs["warnings"]`
     lists damaged and pulled results, targets that published weights were trained on, differences between
     `out` and MLflow, and why MLflow could not be read.
@@ -97,7 +97,7 @@ def trials_frame(plan: Plan, tracking_uri: str | None, store: Store) -> "pd.Data
     frame = frame.astype({"pretrain_seed": "Int64", "fold": "Int64"})
     frame = frame.assign(**frame[[*PROTOCOL_FIELDS]].convert_dtypes())
     frame.attrs["protocols"] = dict(plan.protocols)
-    frame.attrs["remarks"] = remarks_of(plan)
+    frame.attrs["notes"] = notes_of(plan)
     if plan.select:
         found = select(rows, plan.select, plan.protocols)
         frame = frame.assign(selected=found.kept, compared_protocol=found.compared)

@@ -122,9 +122,9 @@ def _scaled_splits(
 
 
 def set_of_the_best(group: Group, count: int) -> list[int]:
-    """Return the cells of a group that cannot be told from its best one.
+    """Return the cells of a group that cannot be distinguished from its best one.
 
-    A cell is left out if another one is above it with one-sided p below 0.05 / (count - 1); the set contains
+    A cell is excluded if another one is above it with one-sided p below 0.05 / (count - 1); the set contains
     the best cell with a probability of at least 95 %.
     """
     pairs = [(i, j) for i in range(count) for j in range(count) if i != j]
@@ -160,7 +160,7 @@ def over_targets(values: Sequence[float], variances: Sequence[float]) -> OverTar
 
     The standard error se is the larger of the model's and that of Hartung and Knapp. A new target is expected
     at mean ± t(T - 2) · sqrt(tau² + se²), for T targets from FEWEST_TARGETS on. Targets without a variance
-    are left out.
+    are excluded.
     """
     known = [(d, v) for d, v in zip(values, variances, strict=True) if v > 0]
     if len(known) < 2:

@@ -64,7 +64,7 @@ def _paths(document: Document, entry: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _problems(card: DatasetCard, entry: Mapping[str, Any]) -> Iterator[Problem]:
-    """A square around the optic disc is cut from fundus photographs, and in place of a pipeline."""
+    """A square around the optic disc is cut from fundus photographs, and instead of a pipeline."""
     folder, pipeline = Path(entry.get("folder") or ""), entry.get("pipeline")
     if not entry.get("card") and (folder.is_absolute() or ".." in folder.parts):
         yield ("folder",), f"`folder` is '{folder}'; a folder below --data is accepted"

@@ -48,7 +48,7 @@ class Factors:
 
     Every problem goes to `report` with its key path; `cards` are those of the users' datasets. `sound` says
     whether no value was unfit; without it no trial is made. `weights` are the published weights that were
-    named so far, and `notes` says which of their trials were left out.
+    named so far, and `notes` says which of their trials were excluded.
     """
 
     def __init__(

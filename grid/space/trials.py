@@ -45,7 +45,7 @@ class Settings:
     """What all trials of one file share."""
 
     size: int = 256  # paper, section 2.2
-    phantom: dict[str, Any] | None = None  # synthetic data in place of --data
+    phantom: dict[str, Any] | None = None  # synthetic data instead of --data
     datasets: dict[str, DatasetSettings] = field(default_factory=dict)
     pretrain: TrainingProtocol = TrainingProtocol(max_steps=60_000)
     finetune: TrainingProtocol = TrainingProtocol()

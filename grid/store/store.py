@@ -119,7 +119,7 @@ class Store:
             raise DamagedError(f"{self.out}/{name} is damaged: {error}") from None
 
     def markers(self, digests: Iterable[str]) -> dict[str, Marker]:
-        """Return the markers of many units, read in parallel; missing and damaged ones are left out."""
+        """Return the markers of many units, read in parallel; missing and damaged ones are excluded."""
 
         def read(digest: str) -> Marker | None:
             with suppress(FileNotFoundError, DamagedError):

@@ -111,7 +111,7 @@ def _batch(images: Images, device: str, normalisation: Normalisation) -> Tensor:
 def settle(network: nn.Module, images: Images, normalisation: Normalisation = IMAGENET) -> None:
     """Set batch norm's statistics to plain averages over `images`; leave `network` in evaluation mode.
 
-    A last batch of one image is left out.
+    A last batch of one image is excluded.
     """
     device = str(next(network.parameters()).device)
     starts = range(0, len(images) - 1, BATCH)

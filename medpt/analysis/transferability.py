@@ -102,7 +102,7 @@ def logme(features: ArrayLike, labels: ArrayLike) -> float:
 
     You, Liu, Wang & Long 2021 (LogME, section 4): y ~ N(F w, 1/beta), w ~ N(0, 1/alpha), no intercept, both
     precisions at their maximum. They are found on the profile over alpha/beta, which needs one SVD and one
-    search in one dimension, in place of the authors' fixed point; both reach the same evidence. `features`
+    search in one dimension, instead of the authors' fixed point; both reach the same evidence. `features`
     are (n, d), `labels` (n,); the score is any real number. Raises InputError for other shapes, for values
     that are not finite, and for fewer than two classes.
     """

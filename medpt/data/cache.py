@@ -65,7 +65,7 @@ def open_arrays(folder: Path) -> Arrays:
     for array, (name, (shape, kind)) in zip((images, targets), _layout(index).items(), strict=True):
         if array.shape != shape or array.dtype != kind:
             raise BrokenCacheError(
-                f"{folder / name}.npy: {array.dtype} {array.shape} in place of {kind} {shape}"
+                f"{folder / name}.npy: {array.dtype} {array.shape} instead of {kind} {shape}"
             )
     return Arrays(index, images, targets)
 
@@ -170,7 +170,7 @@ def _row_writer(
         def write(row: int, name: str, pixels: Any) -> None:
             values = np.frombuffer(pixels if pixels is not None else b"", np.uint8)
             if values.nbytes != width:
-                raise InputError(f"{path.stem}: {name}: {values.nbytes} bytes in place of {width}")
+                raise InputError(f"{path.stem}: {name}: {values.nbytes} bytes instead of {width}")
             file.seek(start + row * width)
             file.write(values.data)
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 
 FILE = "dataset.yaml"
 IMAGE_FOLDER = "image_folder"  # the reader of users' datasets
-UNLABELLED = "ignore"  # in `values`: the pixels that nobody labelled
+UNLABELLED = "ignore"  # in `values`: the unlabelled pixels
 MOST_CLASSES = 250
 FOLDS, MOST_FOLDS = 5, 100  # splits of a small dataset
 SPLIT_FOLDERS = {  # above a folder for each class; a validation set is drawn from the training set

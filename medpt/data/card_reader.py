@@ -181,7 +181,7 @@ def _classes(data: Mapping[str, Any]) -> Problems:
         yield ("classes",), f"`classes` has {len(classes)} names; 2 to {MOST_CLASSES} are accepted"
     for n, name in enumerate(classes):
         if name == UNLABELLED:
-            yield ("classes", n), f"the class `{name}`: that word stands for pixels that nobody labelled"
+            yield ("classes", n), f"the class `{name}`: that word stands for unlabelled pixels"
         elif name == "":
             yield ("classes", n), "the name of a class is empty"
         elif name is not None and name in classes[:n]:

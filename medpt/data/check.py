@@ -191,7 +191,7 @@ class _Pixels:
         if judged.problems and self.ignored and self.background == self.masks and not self.info.values:
             first, second = self.info.classes[:2]
             line = f"`values: {{{first}: 0, {second}: 255}}`"
-            text = "the masks hold 0 and 255 alone, and 255 stands for pixels that nobody labelled"
+            text = "the masks hold 0 and 255 alone, and 255 stands for unlabelled pixels"
             judged.problems.append(
                 f"{self.info.name}: {text}; write {line} into the card if 255 is `{second}`"
             )

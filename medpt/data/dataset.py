@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from medpt.data.card import DatasetCard
 from medpt.errors import InputError
 
-IGNORE = 255  # the class id of mask pixels that nobody labelled
+IGNORE = 255  # the class id of mask unlabelled pixels
 
 Split = Literal["train", "test"]
 
@@ -48,7 +48,7 @@ class Record:
 
     @property
     def known_label(self) -> int | list[float | None] | None:
-        """The label with None in place of nan, which JSON lacks."""
+        """The label with None instead of nan, which JSON lacks."""
         if not isinstance(self.label, tuple):
             return self.label
         return [None if isnan(value) else value for value in self.label]

@@ -9,7 +9,7 @@ two patients of DRIVE are 1 bit from each other, a recompressed copy up to 10. S
 in reports/LOG.md.
 
 The near name is the sign of the 255 lowest frequencies of the cosine transform (Zauner, Implementation and
-benchmarking of perceptual image hash functions, 2010; signs in place of a median, so that flips and quarter
+benchmarking of perceptual image hash functions, 2010; signs instead of a median, so that flips and quarter
 turns of the image permute and negate bits) of the part that holds the middle 80 % of the light along each
 axis: unlike a threshold that finds the border, quantiles of light move little with noise.
 """

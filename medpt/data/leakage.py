@@ -38,7 +38,7 @@ CHUNKS = 16  # of 16 bits: 31 differing bits leave a chunk with at most one
 PROBES = np.array([0, *(1 << np.arange(16))], dtype=np.uint16)
 LOOKUP = 8  # a pair looked up costs so many of those compared in passing
 BLOCK = 1 << 20  # pairs in memory at a time
-LEFT_OUT = "left out"  # the part of a dataset's index that a row is in when it may not be trained on
+EXCLUDED = "excluded"  # the part of a dataset's index that a row is in when it may not be trained on
 
 Names = NDArray[np.uint8]  # (N, 32)
 Chunks = NDArray[np.uint16]  # the same as (N, 16)
@@ -253,12 +253,12 @@ def _joined(order: Rows, first: Rows, held: Rows) -> Iterator[tuple[Rows, Rows]]
 
 
 def without_leaks(found: Iterable[Leak], index: "Index") -> "Index":
-    """The index with the rows of that dataset that leak in the part LEFT_OUT, which nobody trains on.
+    """The index with the rows of that dataset that leak in the part EXCLUDED, which nobody trains on.
 
     Raises InputError where no training image is left.
     """
     mine = [leak for leak in found if leak.source == index.dataset]
-    splits = np.where(np.isin(index.ids, [leak.id for leak in mine]), LEFT_OUT, index.splits)
+    splits = np.where(np.isin(index.ids, [leak.id for leak in mine]), EXCLUDED, index.splits)
     if not (splits == "train").any():
         targets = ", ".join(dict.fromkeys(leak.target for leak in mine))
         raise InputError(f"{index.dataset}: each of its training images is also an image of {targets}")

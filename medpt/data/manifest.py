@@ -31,7 +31,7 @@ FACTS = ("id", "split", "group", "label", "pixels")  # the columns that are chea
 
 @dataclass(frozen=True)
 class ShardInfo:
-    """One finished shard; `problems` are the images left out because they could not be read."""
+    """One finished shard; `problems` are the images excluded because they could not be read."""
 
     name: str
     rows: int
@@ -158,7 +158,7 @@ def damage(folder: Path, shard: ShardInfo) -> str | None:
     if not path.is_file():
         return "is missing"
     if path.stat().st_size != shard.nbytes:
-        return f"has {path.stat().st_size} bytes in place of {shard.nbytes}"
+        return f"has {path.stat().st_size} bytes instead of {shard.nbytes}"
     return None if sha256(path) == shard.sha256 else "was altered (its sha256 differs)"
 
 
@@ -166,7 +166,7 @@ def _miscount(folder: Path, shard: ShardInfo) -> str | None:
     from pyarrow import parquet
 
     rows = parquet.read_metadata(folder / shard.name).num_rows
-    return None if rows == shard.rows else f"has {rows} rows in place of {shard.rows}"
+    return None if rows == shard.rows else f"has {rows} rows instead of {shard.rows}"
 
 
 def read_index(folder: Path) -> Index:
@@ -218,9 +218,7 @@ def _columns(folder: Path, shard: ShardInfo, names: Sequence[str]) -> pa.Table:
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"{path}: cannot be read ({error}); prepare the data again") from None
     if table.num_rows != shard.rows:
-        raise InputError(
-            f"{path}: has {table.num_rows} rows in place of {shard.rows}; prepare the data again"
-        )
+        raise InputError(f"{path}: has {table.num_rows} rows instead of {shard.rows}; prepare the data again")
     return table
 
 

@@ -255,7 +255,9 @@ def _digest(value: Any) -> str:
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
-def seal(folder: Path, info: DatasetCard, prepare: Prepare, shards: Sequence[ShardInfo]) -> Manifest:
+def write_manifest(
+    folder: Path, info: DatasetCard, prepare: Prepare, shards: Sequence[ShardInfo]
+) -> Manifest:
     """Writes manifest.json over finished shards, given in their order: from now on the data are prepared.
 
     What killed writers left in the folder is removed. Raises InputError for a training set that nothing can

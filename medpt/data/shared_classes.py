@@ -1,4 +1,4 @@
-"""Classes that a source teaches and a target asks for, pair by pair, and which of them are left out.
+"""Classes that a source teaches and a target asks for, pair by pair, and which of them are excluded.
 
 Wen et al. 2021, section 2.1, exclude "the classes shared" and name one: pneumonia, of CheXpert, whose reader
 leaves it out (option `exclude`) for every target, so that one pre-training serves them all. From

@@ -13,8 +13,8 @@ from medpt.errors import InputError
 class KeyMapping:
     """What changes names, in this order.
 
-    Names without the prefix `strip` are left out, and the others lose it. Those that begin with an entry of
-    `drop` are left out. The longest entry of `rename` that a name begins with is replaced. `match` is name or
+    Names without the prefix `strip` are excluded, and the others lose it. Those that begin with an entry of
+    `drop` are excluded. The longest entry of `rename` that a name begins with is replaced. `match` is name or
     order: with order, tensors are paired in their order. `channels` is 1 for a first layer that takes grey
     images.
     """

@@ -2,7 +2,7 @@
 
 Checkpoints nest: `{"state_dict": {...}}`, `{"teacher": ..., "student": ...}`. Here every tensor has one name,
 the keys on the way to it joined by dots, so that a wrapper is nothing but a prefix to strip. What is not a
-tensor is left out. Importing this module does not import torch.
+tensor is excluded. Importing this module does not import torch.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """MESSIDOR: three of the twelve bases, TIFFs and .xls annotations; grades show in spots and bleedings.
 
-Traps: a header with a trailing blank, a doubled folder, a blank in place of the underscore in a file name, an
+Traps: a header with a trailing blank, a doubled folder, a blank instead of the underscore in a file name, an
 annotation inside its base and others beside, a grade that the errata correct, a duplicate pair with different
 risks of oedema, macOS debris.
 """

@@ -2,7 +2,7 @@
 
 Traps: labels are transposed, and of four cases one lies as it is, one has its planes, one its rows and one
 both reversed; file numbers run against the height in every third case; a folder of one DICOM file beside the
-series; case 25, which was withdrawn; a label without a series; `.nii` in place of `.nii.gz`.
+series; case 25, which was withdrawn; a label without a series; `.nii` instead of `.nii.gz`.
 """
 
 import gzip

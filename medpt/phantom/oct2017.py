@@ -12,7 +12,7 @@ from medpt.phantom.paint import Canvas, Rng, debris, fractal, grid, save, smooth
 
 CLASSES = ("CNV", "DME", "DRUSEN", "NORMAL")
 FIRST = {"train": 100, "val": 5000, "test": 9000}  # numbers of patients
-OF_TWO_CLASSES = 104  # the patient that the second class has in place of the next one
+OF_TWO_CLASSES = 104  # the patient that the second class has instead of the next one
 
 
 def write(folder: Path, seed: int, train: int = 160, test: int = 48, size: int = 96) -> None:

@@ -27,7 +27,7 @@ def predict(study: Study, options: Options = DEFAULTS) -> Prediction:
 
     This is the baseline without any image. Ties are treated as by Breslow. An unknown value (nan) becomes the
     median of the training patients' known values. Columns with fewer than two distinct known values among
-    the training patients are left out. If no training patient died, all risks are equal.
+    the training patients are excluded. If no training patient died, all risks are equal.
 
     Facts: the number of `columns` used, and the share of `unknown` values in them, 0 to 1. Raises InputError
     if no column is left, or if the study lacks a column of `options.columns`.

@@ -50,7 +50,7 @@ def bootstrap_interval(
 ) -> tuple[float, float]:
     """Return the 2.5th and 97.5th percentile of `concordance_index` over patients drawn with replacement.
 
-    Resamples without a comparable pair are left out. Takes O(n²) memory. The interval holds for these
+    Resamples without a comparable pair are excluded. Takes O(n²) memory. The interval holds for these
     patients and this model; it does not cover other splits and seeds.
     """
     comparable, credit = _pair_matrices(time, event, risk)

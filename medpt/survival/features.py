@@ -100,7 +100,7 @@ def settle_batch_norm(
 ) -> None:
     """Set batch norm's statistics to plain averages over 2,000 of `rows`, drawn by `seed`, or over all.
 
-    An incomplete last batch is left out unless it is the only one.
+    An incomplete last batch is excluded unless it is the only one.
     """
     generator = np.random.default_rng(stream_seed(seed, "settle"))
     drawn = np.sort(generator.permutation(rows)[:SETTLING_PATCHES])

@@ -198,7 +198,9 @@ def _write_parquet(found: "Patches", record: Record, options: PatchOptions, path
     )
 
 
-def seal(folder: Path, dataset: Dataset, spec: Slides, infos: Sequence[SlideInfo]) -> CohortManifest:
+def write_manifest(
+    folder: Path, dataset: Dataset, spec: Slides, infos: Sequence[SlideInfo]
+) -> CohortManifest:
     """Write cohort.json for all slides, in the order of `plan`; this marks the cohort as prepared.
 
     Raises InputError with every problem if no slide has a patch.

@@ -65,7 +65,7 @@ def cross_validated(
     """Return the C-index of each candidate, (c,): the mean over folds of that of the patients left out.
 
     `risks(inside, outside)` fits every candidate on the rows `inside` and yields its risks of the rows
-    `outside`. Folds without a comparable pair are left out. Raises InputError if no fold has one.
+    `outside`. Folds without a comparable pair are excluded. Raises InputError if no fold has one.
     """
     fold, scores = folds(time, event, count, seed), []
     for number in range(count):

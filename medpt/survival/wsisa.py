@@ -1,6 +1,6 @@
 """WSISA (Zhu et al. 2017): a survival network for each phenotype; the predictive ones give the features.
 
-Thumbnails of the patches are clustered. For each cluster a network (the encoder under test in place of the
+Thumbnails of the patches are clustered. For each cluster a network (the encoder under test instead of the
 authors' small one) is trained with the Cox loss on training patches, which inherit the follow-up of their
 patient. Clusters whose network orders the validation patients better than chance are kept. For each of them a
 patient's features are the mean of its patches' 32 activations times the cluster's share of the patient's kept
@@ -51,7 +51,7 @@ DEFAULTS = Options()
 def predict(study: Study, options: Options = DEFAULTS) -> Prediction:
     """Train the networks and return the risks of all patients; the study needs `images` and `encoder`.
 
-    Clusters without a comparable pair of training patients are left out; of the others `selected` keeps some.
+    Clusters without a comparable pair of training patients are excluded; of the others `selected` keeps some.
     Patients without patches get the training patients' median risk. Facts: clusters kept, the best validation
     C-index of a cluster, those of MTLSA, patients without patches, and patients without patches in the kept
     clusters, whose features are all 0.

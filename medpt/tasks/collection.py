@@ -118,7 +118,7 @@ class Collection:
     def evaluate(self, model: nn.Module, batches: Batches) -> Iterator[tuple[str, float]]:
         """Yield all metrics of each dataset as DATASET_METRIC, and the mean of `metric` over the datasets.
 
-        Datasets without validation images are left out.
+        Datasets without validation images are excluded.
         """
         model.eval()
         stream, means = iter(batches), []

@@ -33,7 +33,7 @@ def run(spec: Survive, inputs: Inputs, job: Job) -> dict[str, float]:
     Writes risks.npz (`patients`, `time` in days, `event`, `part`, `risk`; (P,) each), items.npz (`time`,
     `event` and `risk` of the test patients, without their names; `trained`, the number of the others) and
     curves.json (medpt.survival.evaluate.RiskGroups; `logrank_p` is null where it is not defined). The metrics
-    are those of `evaluate` and, as `fit_*`, facts about the fit; values that are not finite are left out.
+    are those of `evaluate` and, as `fit_*`, facts about the fit; values that are not finite are excluded.
     """
     study = build_study(spec, inputs, job.device)
     prediction = SURVIVAL_MODELS[spec.model].predict(study, spec.options)

@@ -38,7 +38,7 @@ def detector(tmp_path_factory: pytest.TempPathFactory) -> Detector:
         shards.write(data, part, PIPELINE, shards.shard_path(folder, n))
         for n, part in enumerate(shards.chunks(shards.plan(data, "official", 0, None)))
     ]
-    shards.seal(folder, data.info, Prepare("REFUGE-OD", "f" * 64, PIPELINE), infos)
+    shards.write_manifest(folder, data.info, Prepare("REFUGE-OD", "f" * 64, PIPELINE), infos)
     protocol = TrainingProtocol(1e-3, 8, min_steps=0, max_steps=60, evaluate_every=30)
     spec = Pretrain(("REFUGE-OD",), ("d",), "shufflenet_v2", "unet", protocol=protocol)
     loader = ArrayLoader(from_shards(folder, top / "cache"))
@@ -83,7 +83,7 @@ def test_training_images_alone_are_shaken_and_the_cut_holds_the_disc(
     info = shards.write(drishti, rows, pipeline, shards.shard_path(tmp_path, 0), locate)
     assert (info.rows, info.problems) == (len(rows), ())
     whole = sum((drishti.mask(row.record) == 1).sum() for row in rows) / 4  # half the side
-    shards.seal(tmp_path, drishti.info, Prepare("DRISHTI-GS", "f", pipeline, detector="d"), [info])
+    shards.write_manifest(tmp_path, drishti.info, Prepare("DRISHTI-GS", "f", pipeline, detector="d"), [info])
     arrays = from_shards(tmp_path, tmp_path / "cache")
     assert arrays.images.shape == (12, 48, 48, 3)
     assert (arrays.targets == 1).sum() > 0.95 * whole
@@ -144,7 +144,7 @@ def test_the_full_frame_s_iou_is_that_of_answers_put_back(tmp_path: Path, side: 
         shards.shard_path(tmp_path, 0),
         lambda image, row: places[row.record.id],
     )
-    shards.seal(tmp_path, data.info, Prepare("DRISHTI-GS", "f", pipeline, detector="d"), [info])
+    shards.write_manifest(tmp_path, data.info, Prepare("DRISHTI-GS", "f", pipeline, detector="d"), [info])
     arrays = from_shards(tmp_path, tmp_path / "cache")
     assert arrays.index.outside is not None
     loader, rows = ArrayLoader(arrays), np.arange(4)

@@ -61,7 +61,7 @@ CASES: dict[str, tuple[Callable[..., np.ndarray], Callable[..., float], Callable
 
 
 def jackknife(metric: Callable[..., float], arrays: Arrays) -> np.ndarray:
-    """Return (n - 1) times what each item adds to the metric when it is left out, less their mean."""
+    """Return (n - 1) times what each item adds to the metric when it is excluded, less their mean."""
     n = len(arrays[0])
     kept = [np.delete(np.arange(n), i) for i in range(n)]
     without = np.array([metric(*(array[rows] for array in arrays)) for rows in kept])

@@ -104,7 +104,7 @@ def _prepared(spec: Prepare, built: Path) -> dict[str, float]:
     path = shards.shard_path(built, 0)
     shards._write_parquet(pa.table(columns, schema=shards.schema(SIDE)), path)
     facts = ShardInfo(path.name, COUNT, path.stat().st_size, sha256(path), "made")
-    shards.seal(built, info, spec, [facts])
+    shards.write_manifest(built, info, spec, [facts])
     return {"images": COUNT}
 
 

@@ -112,7 +112,7 @@ def prepare(spec: Prepare, built: Path) -> dict[str, float]:
     path = shards.shard_path(built, 0)
     shards._write_parquet(rows, path)
     facts = ShardInfo(path.name, rows.num_rows, path.stat().st_size, sha256(path), "made")
-    shards.seal(built, info, spec, [facts])
+    shards.write_manifest(built, info, spec, [facts])
     return {"images": rows.num_rows}
 
 

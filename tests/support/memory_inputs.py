@@ -47,7 +47,7 @@ def job_in(folder: Path, **options: Any) -> Job:
 
 
 def run_pretrain(spec: Pretrain, loaders: Sequence[Loader], folder: Path, **options: Any) -> dict[str, float]:
-    """Pre-train on `loaders`, in place of the data that `spec` names."""
+    """Pre-train on `loaders`, instead of the data that `spec` names."""
     names = tuple(f"data {number}" for number in range(len(loaders)))
     inputs = MemoryInputs(dict(zip(names, loaders, strict=True)))
     return pretrain.run(replace(spec, data=names), inputs, job_in(folder, **options))

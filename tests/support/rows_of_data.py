@@ -143,7 +143,7 @@ DATA = [
     ),
     Row(
         "storage that cannot be written or reached",
-        "a file in place of the folder, read-only folders, an unavailable bucket",
+        "a file instead of the folder, read-only folders, an unavailable bucket",
         "reported at once",
         (
             "tests/grid/store/test_store.py::test_create_refuses_a_folder_that_cannot_be_written",

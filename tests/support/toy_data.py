@@ -37,7 +37,7 @@ def image_of(one: Record) -> np.ndarray:
 
 
 def mask_of(one: Record) -> np.ndarray:
-    """Classes by the red channel, and one row of pixels that nobody labelled."""
+    """Classes by the red channel, and one row of unlabelled pixels."""
     mask = image_of(one)[:, :, 0] // 86
     mask[0] = IGNORE
     return mask
@@ -79,4 +79,6 @@ def prepare(folder: Path, data: Dataset, sample_size: int | None = None) -> Mani
         shards.write(data, part, PIPELINE, shards.shard_path(folder, number))
         for number, part in enumerate(shards.chunks(rows))
     ]
-    return shards.seal(folder, data.info, Prepare("Toy", "f" * 64, PIPELINE, sample_size=sample_size), infos)
+    return shards.write_manifest(
+        folder, data.info, Prepare("Toy", "f" * 64, PIPELINE, sample_size=sample_size), infos
+    )

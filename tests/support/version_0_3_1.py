@@ -57,7 +57,7 @@ def plan_summary(name: str) -> dict[str, Any]:
 
     `units` hashes the sorted digests of the units, `trials` the digests of the trials in order, and
     `without_sources` the sorted digests of results that no pre-training precedes, with their inputs. Kinds
-    that version 0.3.1 did not have are left out.
+    that version 0.3.1 did not have are excluded.
     """
     space = spaces.load(name)
     fingerprints = {dataset: f"print of {dataset}" for dataset in space_datasets(space)}
@@ -161,7 +161,7 @@ def run_grid(space: Path, data: Path, out: Path, *options: str) -> str:
 def frame_of(space: str, out: Path) -> dict[str, Any]:
     """Load the results of a space: its columns, and its rows with None for a missing value.
 
-    `run_id` is left out of the rows, because MLflow draws it; the others are younger than 0.3.1.
+    `run_id` is excluded from the rows, because MLflow draws it; the others are younger than 0.3.1.
     """
     younger = ["headline", "items", "origin", "pretrain_seed", "fold", *PROTOCOL_FIELDS]
     frame = load_results(space, out).drop(columns=younger)
@@ -285,7 +285,7 @@ def _helper(call: _Call, seed: ast.expr, names: tuple[ast.expr, ...]) -> _Helper
 
 
 def _bound(call: ast.Call, helper: _Helper) -> list[ast.expr]:
-    """The seed and names of a stream with the caller's arguments in place of the helper's parameters."""
+    """The seed and names of a stream with the caller's arguments instead of the helper's parameters."""
     values: dict[str, ast.expr] = dict(zip(helper.parameters, call.args, strict=False))
     values |= {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg}
     bound: list[ast.expr] = []

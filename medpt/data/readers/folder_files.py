@@ -59,7 +59,7 @@ class FolderFiles:
         return []
 
     def hint(self, name: str) -> str:
-        """What is there in place of a name that `find` does not find, or ""."""
+        """What is there instead of a name that `find` does not find, or ""."""
         stem = spelling(str(PurePosixPath(name.replace("\\", "/")).with_suffix(""))) if name else ""
         near = [*self._alike.get(stem, []), *(o for o in self.others if spelling(o).startswith(f"{stem}."))]
         if not stem or not near:

@@ -123,7 +123,7 @@ class _Folder:
                 self.problems += error.problems
 
     def nothing_found(self, rows: list[Row]) -> str:
-        """One line in place of one for each row, where no row names an image that is there; or ""."""
+        """One line instead of one for each row, where no row names an image that is there; or ""."""
         if self.table is None and not any(row.label in (None, *self.card.classes) for row in rows):
             told = f"{self.file}: no `labels`, and no image lies in a folder that is called as its class"
             return f"{told}, such as {self.images}/{self.card.classes[0]}; found: {rows[0].image}"

@@ -3,7 +3,7 @@
 A class is the rank of its wnid among the sorted wnids of `wnids_sorted_1000.txt` (one a line; torchvision's
 order) if that file is there, else among the folders of `train`. The validation set is the test set; a flat
 `val` has no labels in its names and is excluded with a note. JPEGs in CMYK and the PNG named .JPEG are
-decoded as what they are. Where the publisher's archives lie in place of `train`, they are read as they are.
+decoded as what they are. Where the publisher's archives lie instead of `train`, they are read as they are.
 """
 
 import re

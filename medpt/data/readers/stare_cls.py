@@ -23,7 +23,7 @@ OTHER = 14
 
 
 def open(card: DatasetCard, root: Path) -> Dataset:
-    """Labels 0..14. Remarks count images without a code and codes without an image, which are excluded.
+    """Labels 0..14. Notes count images without a code and codes without an image, which are excluded.
 
     Raises InputError for lines of all-mg-codes.txt that are not `<id> TAB <codes> TAB <text>`.
     """

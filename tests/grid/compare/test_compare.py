@@ -24,7 +24,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """The options of runs in place of runs."""
+    """The options of runs instead of runs."""
     found: list[object] = []
     monkeypatch.setattr("grid.compare.__main__.run_space", lambda options: found.append(options) or 0)
     return found

@@ -18,7 +18,7 @@ from grid.tracking.runs import DIGEST
 def test_run_interrupted_and_then_killed_is_resumed_with_the_same_numbers(
     undisturbed: tiny.Run, tmp_path: Path
 ) -> None:
-    """Resumed on one CPU in place of two: bit for bit the same, weights included."""
+    """Resumed on one CPU instead of two: bit for bit the same, weights included."""
     space, data, out = undisturbed.space, undisturbed.data, tmp_path / "out"
     assert_ends_at_once(interrupted(space, data, out, signal.SIGINT), 130)
     process = tiny.start(space, data, out)

@@ -32,7 +32,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     built = store.root / "units" / "built"
     built.mkdir()
     infos = [patch_files.write(built, dataset.root, record, PATCHES) for record in patch_files.plan(dataset)]
-    patch_files.seal(built, replace(dataset, records=tuple(alive)), PATCHES, infos)
+    patch_files.write_manifest(built, replace(dataset, records=tuple(alive)), PATCHES, infos)
     store.publish(SLIDES.digest, built, marker(SLIDES.digest))
     return store
 

@@ -70,7 +70,7 @@ def test_merge_of_selections_has_each_of_them_on_a_line(tmp_path: Path) -> None:
 
 
 def test_merge_takes_the_latest_unit_of_a_trial(tmp_path: Path) -> None:
-    """A trial keeps its identity where its data have changed. Units that nothing needs are left out."""
+    """A trial keeps its identity where its data have changed. Units that nothing needs are excluded."""
     plan = planned(tmp_path)
     changed = {digest: f"new {digest}"[:64] for digest in plan.units}
     units = {changed[name]: unit for name, unit in plan.units.items()}

@@ -10,7 +10,7 @@ import published
 from grid.plan.initialization import space_datasets
 from grid.plan.plan import Plan
 from grid.plan.planner import build_plan
-from grid.results.display import remarks_of
+from grid.results.display import notes_of
 from grid.results.frame import seen_targets
 from grid.space import reader
 from medpt.normalisation import Normalisation
@@ -90,9 +90,9 @@ def test_unknown_training_data_and_seen_targets_are_shown(
     tmp_path: Path,
 ) -> None:
     unknown = described(tmp_path / "a", trained_on="unknown")
-    assert remarks_of(unknown) == {"mine": "trained on: unknown"}
+    assert notes_of(unknown) == {"mine": "trained on: unknown"}
     assert seen_targets(unknown) == []
     seen = described(tmp_path / "b", trained_on=["RadImageNet", "ISIC 2019"])
-    assert remarks_of(seen) == {}
+    assert notes_of(seen) == {}
     warning = "mine was trained on images of the target ISIC2019: its scores there may be too high"
     assert seen_targets(seen) == [warning]

@@ -99,8 +99,8 @@ def test_answer_counts_verdicts_and_names_all_that_may_be_best() -> None:
     ]
     assert findings.answer(found) == (
         "Over 2 pairs of target and network, the pre-training with the highest mean is better than random "
-        "weights in 1 and is worse than random weights in 1. Most often among those that cannot be told from "
-        "the best: ISIC2019 (1 of 2)."
+        "weights in 1 and is worse than random weights in 1. Most often among those that cannot be "
+        "distinguished from the best: ISIC2019 (1 of 2)."
     )
     assert "no comparison" in findings.answer([])
 

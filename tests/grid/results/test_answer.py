@@ -60,7 +60,7 @@ def test_undecided_answer_names_what_cannot_be_told_apart_and_what_would_decide(
     assert found.over_random.verdict == "undecided"
     text = describe(found)
     assert "has the highest mean of 2 initializations" in text
-    assert "but random weights cannot be told from it" in text
+    assert "but random weights cannot be distinguished from it" in text
     assert f"would be decided by {found.over_random.repeats_needed} seeds of each (about " in text
 
 

@@ -14,7 +14,7 @@ REMARKS = {"EyePACS": "1,098 images", "HRF": "42 images", "mine": "trained on: u
 def frame(initialization: str, source: str, size: int | None = None, target: str = "HRF") -> pd.DataFrame:
     made = trial(0, 0.5, initialization=initialization, source=source, sample_size=size, target=target)
     found = pd.DataFrame([made])
-    found.attrs["remarks"] = REMARKS
+    found.attrs["notes"] = REMARKS
     return found
 
 

@@ -81,7 +81,7 @@ def test_a_network_is_itself() -> None:
 def test_layer_similarities_of_all_positions_equal_svcca_of_complete_layer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """40 images of 16 × 16 positions are fewer than 20,000 rows, so that none is left out."""
+    """40 images of 16 × 16 positions are fewer than 20,000 rows, so that none is excluded."""
     monkeypatch.setattr(activations, "BATCH", 16)
     before, after, images = network(0), network(1), smooth(40)
     settle(after, smooth(40, seed=5))

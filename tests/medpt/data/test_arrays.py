@@ -123,11 +123,11 @@ def test_rows_may_come_in_any_order(prepared, tmp_path):
         (lambda batches: [{**batches[0], "id": ["x"] * 7}], "x: is there twice or is not in the index"),
         (
             lambda batches: [{**batches[0], "image": [b"123"] * 7}],
-            "images: images/000.png: 3 bytes in place of 432",
+            "images: images/000.png: 3 bytes instead of 432",
         ),
         (
             lambda batches: [{**batches[0], "mask": [None] * 7}],
-            "targets: images/000.png: 0 bytes in place of 144",
+            "targets: images/000.png: 0 bytes instead of 144",
         ),
     ],
 )
@@ -188,7 +188,9 @@ def test_real_images_from_the_owners_files_to_batches(real, tmp_path):
             shards.write(data, part, pipeline, shards.shard_path(folder, n)) for n, part in enumerate(parts)
         ]
         assert [shards.finished(folder, n, part, pipeline) for n, part in enumerate(parts)] == infos
-        manifest = shards.seal(folder, data.info, Prepare(name, "f" * 64, pipeline, sample_size=14), infos)
+        manifest = shards.write_manifest(
+            folder, data.info, Prepare(name, "f" * 64, pipeline, sample_size=14), infos
+        )
         assert (manifest.images["train"], manifest.problems, manifest.shared_groups) == (14, (), 0)
         feed = ArrayLoader(from_shards(folder, tmp_path / f"{name}-cache"))
         places = {row.record.id: number for number, row in enumerate(rows)}

@@ -104,7 +104,7 @@ def test_card_problems_are_all_reported_with_their_lines(tmp_path: Path) -> None
         ({"values": "{healthy: 0, glaucoma: 1}"}, "`values` without `masks`"),
         ({"classes": "healthy"}, "`classes` is 'healthy'; a list of 2 to 250 names is accepted"),
         ({"classes": "[healthy]"}, "`classes` has 1 names; 2 to 250 are accepted"),
-        ({"classes": "[healthy, ignore]"}, "that word stands for pixels that nobody labelled"),
+        ({"classes": "[healthy, ignore]"}, "that word stands for unlabelled pixels"),
         ({"counts": "{train: 3, tset: 1}"}, "unknown key `tset`; did you mean test?"),
         ({"counts": "{train: -3}"}, "`train` is -3; a number of images is accepted"),
         ({"counts": "12"}, "`counts` is 12; a mapping such as {train: 80, test: 20} is accepted"),

@@ -219,7 +219,7 @@ def test_what_leaks_is_never_drawn() -> None:
     rows = trimmed.index.rows("train")
     assert rows.tolist() == [3, 4, 5]
     assert trimmed.index.rows("test").tolist() == [6, 7]
-    assert trimmed.index.rows(leakage.LEFT_OUT).tolist() == [0, 1, 2]
+    assert trimmed.index.rows(leakage.EXCLUDED).tolist() == [0, 1, 2]
     steps = trimmed.steps_per_epoch(rows, 4)
     drawn = [images for images, _, _ in islice(trimmed.batches(rows, 4, 0), steps)]
     assert {int(image.max()) for images in drawn for image in images} == {3, 4, 5}

@@ -208,7 +208,7 @@ def test_every_damaged_shard_is_named_in_one_pass(tmp_path):
         manifest.verify(tmp_path)
     told = caught.value.problems
     assert [problem.split(":")[0] for problem in told] == [str(first), str(second), str(third)]
-    for problem, what in zip(told, ("bytes in place of", "was altered", "is missing"), strict=True):
+    for problem, what in zip(told, ("bytes instead of", "was altered", "is missing"), strict=True):
         assert what in problem
 
 
@@ -234,9 +234,9 @@ def test_wrong_counts_are_refused(tmp_path):
     _edit(tmp_path, lambda value: value["shards"][2].update(rows=8))
     with pytest.raises(InputError) as caught:
         manifest.verify(tmp_path)
-    assert "shard-00002.parquet: has 7 rows in place of 8" in caught.value.problems[0]
+    assert "shard-00002.parquet: has 7 rows instead of 8" in caught.value.problems[0]
     assert "manifest.json: counts 24 images, its shards 25 rows" in caught.value.problems[1]
-    with pytest.raises(InputError, match="has 7 rows in place of 8"):
+    with pytest.raises(InputError, match="has 7 rows instead of 8"):
         manifest.read_index(tmp_path)
 
 

@@ -42,7 +42,7 @@ def test_published_weights_give_the_logits_of_torchvision(backbone: str, suffix:
 
 
 def test_published_reads_the_old_densenet_file(tmp_path: Path) -> None:
-    """torchvision publishes DenseNet with `norm.1` in place of `norm1` and without batch norm's counters."""
+    """torchvision publishes DenseNet with `norm.1` instead of `norm1` and without batch norm's counters."""
     theirs = altered(torchvision.models.densenet121(num_classes=1)).state_dict()
     old = {}
     for name, tensor in theirs.items():

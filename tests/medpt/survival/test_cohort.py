@@ -12,7 +12,15 @@ from medpt.errors import InputError
 from medpt.specs import Slides
 from medpt.survival import concordance_index, patch_files
 from medpt.survival.cohort import IMAGES, open_cohort
-from medpt.survival.patch_files import MANIFEST, CohortManifest, SlideInfo, finished, seal, slide_path, write
+from medpt.survival.patch_files import (
+    MANIFEST,
+    CohortManifest,
+    SlideInfo,
+    finished,
+    slide_path,
+    write,
+    write_manifest,
+)
 from medpt.survival.patches import options_of
 from medpt.survival.slides import extract
 
@@ -28,7 +36,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 def prepare(dataset: Dataset, folder: Path, spec: Slides = SPEC) -> CohortManifest:
     folder.mkdir(parents=True, exist_ok=True)
     infos = [write(folder, dataset.root, record, spec) for record in patch_files.plan(dataset)]
-    return seal(folder, dataset, spec, infos)
+    return write_manifest(folder, dataset, spec, infos)
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +186,7 @@ def test_the_copy_is_built_once_and_again_when_it_is_broken_or_another(
     assert not np.array_equal(other.x, again.x)
     file = copy / other.manifest.slides[0].file.name
     file.write_bytes(file.read_bytes()[:-3])
-    with pytest.raises(InputError, match=r"parquet: has \d+ bytes in place of \d+; prepare the slides again"):
+    with pytest.raises(InputError, match=r"parquet: has \d+ bytes instead of \d+; prepare the slides again"):
         open_cohort(copy, tmp_path / "another")
     assert not (tmp_path / "another").exists()
 

@@ -38,7 +38,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 def cohort(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Cohort:
     folder = tmp_path_factory.mktemp("damaged")
     infos = [patch_files.write(folder, dataset.root, record, SPEC) for record in patch_files.plan(dataset)]
-    patch_files.seal(folder, dataset, SPEC, infos)
+    patch_files.write_manifest(folder, dataset, SPEC, infos)
     return open_cohort(folder, folder / "cache")
 
 
