@@ -1,7 +1,7 @@
 """What a run would do: trials, units after merging, what is finished, device hours, published cells."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -14,14 +14,15 @@ from grid.plan import cost
 from grid.plan.cost import GPU
 from grid.plan.datasets import ABSENT, SpaceDatasets
 from grid.plan.estimate import Estimate, estimate
-from grid.plan.plan import Plan
+from grid.plan.plan import Plan, Unit
+from grid.store.kept_networks import without_networks
 from grid.store.store import Store
 from grid.store.verification import verify
 from medpt import cli
 from medpt.cli import duration
 from medpt.data.manifest import MANIFEST, Manifest
 from medpt.errors import InputError
-from medpt.specs import Prepare
+from medpt.specs import Finetune, Prepare
 
 CLASSES_SHOWN = 6
 
@@ -40,7 +41,7 @@ def print_plan(plan: Plan, store: Store, found: SpaceDatasets, options: RunOptio
     trials, units = cli.count(len(plan.trials), "trial"), cli.count(len(plan.units), "unit")
     console.print(f"{trials}, {units}; {unshared}")
     console.print(_table(plan, finished, estimated))
-    for line in time_and_price(estimated, options):
+    for line in (*time_and_price(estimated, options), *kept_networks(plan, to_run, store, options)):
         console.print(line)
     if counts := counts_table(plan, store, finished):
         console.print(counts)
@@ -120,3 +121,15 @@ def time_and_price(estimated: Estimate, options: RunOptions) -> Iterator[str]:
     if options.price is not None:
         hours = sum(estimated.hours(GPU).values())
         yield f"price: {hours:,.1f} GPU hours × {options.price:g} = {hours * options.price:,.2f}"
+
+
+def kept_networks(plan: Plan, to_run: Sequence[Unit], store: Store, options: RunOptions) -> Iterator[str]:
+    """Yield the size of the networks that the run will keep, and how many finished ones were not kept."""
+    tuned = sum(isinstance(unit.spec, Finetune) for unit in to_run)
+    if tuned and options.keeps_networks:
+        size = f"{cost.kept_bytes(to_run) / 1e9:,.1f} GB"
+        yield f"weights kept of {cli.count(tuned, 'fine-tuning')}: about {size} (`keep: none` keeps none)"
+    if missing := len(without_networks(store, plan.units)):
+        units = cli.count(missing, "finished fine-tuning")
+        again = "it" if missing == 1 else "them"
+        yield f"{units} kept no weights for predictions; --keep-missing runs {again} again"

@@ -63,6 +63,8 @@ class RunOptions:
     dry_run: bool = False
     price: float | None = None  # of an hour of one GPU, for `dry_run`
     flush: bool = False
+    keeps_networks: bool = True  # of fine-tunings, as the space says
+    keep_missing: bool = False  # run finished fine-tunings again whose networks were not kept
     verify: bool = False  # read all files of finished units, not only those that changed
     clean: bool = False  # remove what no plan needs; run nothing
     tune: bool = True  # choose the settings of a training step by a trial
@@ -124,7 +126,12 @@ def run_parser(module: str, description: str) -> argparse.ArgumentParser:
     add_where_arguments(parser.add_argument_group("where data and results are"))
     machines = parser.add_argument_group("what the run may use")
     add_machine_arguments(machines)
-    _add_tune(machines)
+    machines.add_argument(
+        "--no-tune",
+        dest="tune",
+        action="store_false",
+        help="do not choose the memory layout and the Adam of long trainings by a short trial",
+    )
     _add_faults(parser.add_argument_group("how it recovers from faults"))
     return parser
 
@@ -183,6 +190,11 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
         help="read all files of finished units for damage (default: compare sizes and times)",
     )
     group.add_argument(
+        "--keep-missing",
+        action="store_true",
+        help="run fine-tunings again that kept no weights, and keep them",
+    )
+    group.add_argument(
         "--clean", action="store_true", help="list what no plan in --out needs and offer to remove it"
     )
     group.add_argument("--yes", action="store_true", help="let --clean remove it without asking")
@@ -192,6 +204,7 @@ def _check_clean(parser: argparse.ArgumentParser, values: Mapping[str, Any]) -> 
     if values["yes"] and not values["clean"]:
         parser.error("--yes is accepted with --clean only")
     refused = [f"--{name.rstrip('s')}" for name in ("filters", "limit", "flush") if values[name]]
+    refused += ["--keep-missing"] if values["keep_missing"] else []
     if values["clean"] and refused:
         parser.error(f"--clean applies to complete spaces: {', '.join(refused)} cannot be combined with it")
 
@@ -257,15 +270,6 @@ def add_machine_arguments(group: argparse._ActionsContainer) -> None:
         type=argument(whole_number),
         metavar="N",
         help="GPUs to use, likewise; 0 trains on CPUs (default: all there are)",
-    )
-
-
-def _add_tune(group: argparse._ActionsContainer) -> None:
-    group.add_argument(
-        "--no-tune",
-        dest="tune",
-        action="store_false",
-        help="do not choose the memory layout and the Adam of long trainings by a short trial",
     )
 
 

@@ -29,6 +29,7 @@ from grid.plan.stored_plans import record_start
 from grid.preparation.content_recorder import ContentRecorder
 from grid.space.trials import Space
 from grid.space.weights_folders import describe_weights
+from grid.store.kept_networks import without_networks
 from grid.store.store import Store
 from grid.store.verification import find_withheld, verify
 from grid.tracking.client import default_uri
@@ -77,6 +78,7 @@ def run_space(options: RunOptions) -> int:
     options = replace(
         options,
         imagenet_weights=options.imagenet_weights or found.weights,
+        keeps_networks=options.keep_missing or space.settings.keep == "best",
         weights_files=tuple(each.path for each in published_weights(space)),
     )
     run = Run(options, space, build_plan(space, found, options), store, cli.console())
@@ -123,8 +125,17 @@ def units_to_run(run: Run) -> list[str]:
     temp_folders.clean_up_abandoned()
     failed = store.failures() & plan.units.keys()
     diverged = {name for name in failed if store.failure(name).cause == "diverged"}
+    if run.options.keep_missing:
+        invalidate_unkept(run)
     invalidate_damaged(run, diverged)
     return [name for name in plan.units if not store.is_finished(name) and name not in diverged]
+
+
+def invalidate_unkept(run: Run) -> None:
+    """Make finished fine-tunings without a kept network unfinished, and print which."""
+    for name in without_networks(run.store, run.plan.units):
+        run.store.invalidate(name)
+        run.console.print(f"run again to keep its weights: {run.plan.units[name].label}")
 
 
 def invalidate_damaged(run: Run, diverged: set[str]) -> None:

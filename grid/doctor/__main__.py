@@ -17,6 +17,7 @@ from grid.cluster.ray_session import OBJECT_STORE
 from grid.doctor import checks, disk_usage, machine
 from grid.doctor.checks import Finding
 from grid.options import RunOptions, parse_options
+from grid.plan import cost
 from grid.plan import datasets as plan_datasets
 from grid.plan.initialization import published_weights, space_datasets
 from grid.plan.plan import Plan
@@ -75,7 +76,9 @@ class PlannedRun:
         finished = self.store.finished()
         to_run = [unit for name, unit in self.plan.units.items() if name not in finished]
         cached = self.options.cache_bytes if self.options.cache is None else 0.0
-        return disk_usage.estimate(to_run, self.plan.sizes, self.images, cached, self.cpus, self.plan.cards)
+        usage = disk_usage.estimate(to_run, self.plan.sizes, self.images, cached, self.cpus, self.plan.cards)
+        kept = self.options.keep_missing or self.space.settings.keep == "best"
+        return usage | ({"networks": cost.kept_bytes(to_run)} if kept else {})
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -6,10 +6,10 @@ killed runs leave are not included.
 
 from collections.abc import Callable, Iterable, Mapping
 
+from grid.plan.cost import weight_bytes
 from grid.plan.plan import Unit
 from medpt.data.card import DatasetCard
 from medpt.data.catalog import card
-from medpt.models.footprint import footprint
 from medpt.specs import Finetune, Prepare, Pretrain, Slides
 from medpt.survival.patches import options_of
 
@@ -62,8 +62,3 @@ def raw_bytes(
     rows = total - train + (min(train, limit) if limit else train)
     channels = 4 if card(spec.dataset, cards).task == "segmentation" else 3
     return rows * sizes[unit.digest] ** 2 * channels
-
-
-def weight_bytes(spec: Pretrain | Finetune) -> float:
-    """Return the bytes of one copy of the network's weights."""
-    return 1e6 * footprint(spec.architecture, spec.backbone).megabytes

@@ -138,6 +138,7 @@ def _run(unit: Unit, inputs: StoreInputs, folder: Path) -> tuple[dict[str, float
         device=inputs.device,
         checkpoint_seconds=inputs.options.checkpoint_seconds,
         on_metrics=append_metrics(store.live(unit.digest)),
+        keeps_network=inputs.options.keeps_networks,
         settings_cache=inputs.settings_cache,
         on_settings=lambda chosen: settings.update(step=str(chosen)),
     )

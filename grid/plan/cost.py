@@ -5,7 +5,7 @@ device achieves of its peak on batches of sixteen is an assumption until units o
 on such a device.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from grid.plan.datasets import SpaceDatasets
@@ -87,6 +87,16 @@ def preparation_seconds(spec: Prepare, files: Files) -> float:
     """Return the seconds of one core for the images that a specification takes of a dataset."""
     images = min(spec.sample_size or spec.at_most or files.images, files.images)
     return images * (IMAGE_SECONDS + BYTE_SECONDS * files.nbytes / max(files.images, 1))
+
+
+def weight_bytes(spec: Pretrain | Finetune) -> float:
+    """Return the bytes of one copy of the network's weights."""
+    return 1e6 * footprint(spec.architecture, spec.backbone).megabytes
+
+
+def kept_bytes(units: Iterable[Unit]) -> float:
+    """Return the bytes of the networks that fine-tunings keep."""
+    return sum(weight_bytes(unit.spec) for unit in units if isinstance(unit.spec, Finetune))
 
 
 def trains(unit: Unit) -> bool:

@@ -181,6 +181,7 @@ class _Reader:
             metrics=self.data.get("metrics"),
             controls=self.data.get("controls", "phantom" not in self.data),
             probes=self.data.get("probes", False),
+            keep=self.data.get("keep", Settings.keep),
             cards=self.cards,
             weights=self.factors.weights,  # filled as the trials name them
         )

@@ -166,6 +166,7 @@ class SpaceFile:
     metrics: Literal["paper"] | None = None
     controls: bool | None = None  # None: of real data, not of synthetic ones
     probes: bool = False
+    keep: Literal["best", "none"] = "best"
     experiments: tuple[Block, ...] = field(
         default=(), metadata=accepts("a list of blocks of factors", min_length=1)
     )

@@ -54,6 +54,7 @@ class Settings:
     survival: dict[str, dict[str, Any]] = field(default_factory=dict)  # options by model
     metrics: Literal["paper"] | None = None  # headline metrics; None: those of grid/space/protocols.py
     controls: bool = False  # of each target: grid/plan/controls.py
+    keep: Literal["best", "none"] = "best"  # the weights of fine-tunings
     probes: bool = False  # of each initialization on each target, before anything is trained on it
     cards: Mapping[str, DatasetCard] = field(default_factory=dict)  # of users' datasets, by name
     weights: Mapping[str, WeightsFile] = field(default_factory=dict)  # published, by initialization

@@ -34,6 +34,7 @@ from grid.store.records import Cause, DamagedError, Failure, Marker, SpaceRecord
 from medpt import fault_injection, files
 from medpt.errors import InputError
 
+LARGE = (".parquet", ".safetensors")  # pixels and weights, also where there are few
 SMALL = 8 * 2**20  # bytes; larger artifacts are weights, arrays or pixels
 DIGEST = re.compile("[0-9a-f]{64}")
 READERS = 32  # markers that are read at once
@@ -248,8 +249,8 @@ class Store:
     def small_artifacts(self, digest: str) -> list[Path]:
         """Return the files of a finished unit without weights, arrays and pixels."""
         self.artifacts.fetch_all(digest, self.marker(digest).attempt, SMALL)
-        found = sorted(self.folder(digest).iterdir())
-        return [file for file in found if file.suffix != ".parquet" and file.stat().st_size <= SMALL]
+        found = [file for file in self.folder(digest).iterdir() if file.suffix not in LARGE]
+        return sorted(file for file in found if file.stat().st_size <= SMALL)
 
     def mark_suspect(self, digest: str) -> None:
         """Record that a reader found files of a unit damaged; the next run verifies all of them."""

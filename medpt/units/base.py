@@ -80,6 +80,7 @@ class Job:
     device: str = "cpu"
     checkpoint_seconds: float = 30.0
     on_metrics: Callable[[dict[str, float]], object] = lambda row: None
+    keeps_network: bool = True  # of a fine-tuning; a pre-training always keeps its own
     settings_cache: Path | None = None  # of training steps; None: the usual settings, without a trial
     on_settings: Callable[["StepSettings"], object] = lambda settings: None
 

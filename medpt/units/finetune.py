@@ -33,6 +33,7 @@ from medpt.tasks.findings import finding_scores, findings_metrics
 from medpt.tasks.patients import mean_by_patient
 from medpt.tasks.segment import confusions, full_frame_miou, outlines, predictions, segmentation_metrics
 from medpt.train import evaluation_batches, summary
+from medpt.trained_network import save_network
 from medpt.units.base import ITEMS, Inputs, Job, Weights
 from medpt.units.pretrain import train
 
@@ -50,7 +51,8 @@ def run(spec: Finetune, inputs: Inputs, job: Job) -> dict[str, float]:
     scores.npz (scores (N, K) float32, labels, ids of the test set), for segmentation predictions.npz (ids,
     image, target, prediction uint8 of the first test images). items.npz has the `scores` and `labels`, or the
     `confusions` (N, K, K), of the test set in the order of its rows, and the number of each row's patient in
-    `patients`; with `spec.evaluate_by` a row is a patient. The metrics are those of the task on the test
+    `patients`; with `spec.evaluate_by` a row is a patient. If the job says so, also the network itself
+    (medpt.trained_network). The metrics are those of the task on the test
     set (of images cut around a point also full_frame_miou), steps, best_step and, if a validation set could
     be held out, val_METRIC and steps_to_95.
 
@@ -66,6 +68,9 @@ def run(spec: Finetune, inputs: Inputs, job: Job) -> dict[str, float]:
     if spec.transfer_decoder:
         transfer_decoder(setup.model, initial or {}, spec)
     result = train(setup, spec, job)
+    if job.keeps_network:
+        settings = result.settings
+        save_network(job.folder, setup.model, loader.index, channels_last=settings.channels_last)
     images = partial(_test_images, by=spec.evaluate_by)
     test = _test_segmenter if loader.index.task == "segmentation" else images
     return test(setup, loader, job) | summary(result, setup.task)

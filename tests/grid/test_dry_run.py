@@ -11,6 +11,7 @@ from grid.options import RunOptions, parse_options
 from grid.plan.datasets import SpaceDatasets
 from grid.store.store import Store
 from medpt import cli
+from medpt.models.footprint import footprint
 
 
 def test_images_of_each_class_are_shown_where_shards_exist(
@@ -79,3 +80,24 @@ def test_price_of_another_form_is_refused(text: str, capsys: pytest.CaptureFixtu
     with pytest.raises(SystemExit):
         parse_options(["--space", "made", "--price", text])
     assert "a price such as 2.50/gpu-hour is accepted" in capsys.readouterr().err
+
+
+def test_size_of_the_kept_weights_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (line,) = [
+        line for line in printed_plan(tmp_path, capsys).splitlines() if line.startswith("weights kept of")
+    ]
+    plan = made_space.plan(tmp_path)
+    tuned = [unit for unit in plan.units.values() if unit.kind == "finetune"]
+    gigabytes = sum(footprint(unit.spec.architecture, unit.spec.backbone).megabytes for unit in tuned) / 1e3  # type: ignore[attr-defined]
+    assert line.startswith(f"weights kept of {len(tuned)} fine-tunings: about {gigabytes:,.1f} GB")
+
+
+def test_finished_fine_tunings_without_weights_are_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = made_space.plan(tmp_path)
+    store = made_space.publish(plan, tmp_path / "out", set(), {})
+    print_plan(plan, store, SpaceDatasets({}, {}, []), RunOptions("made", store.out), cli.console())
+    tuned = sum(unit.kind == "finetune" for unit in plan.units.values())
+    printed = " ".join(capsys.readouterr().out.split())
+    assert f"{tuned} finished fine-tunings kept no weights for predictions; --keep-missing" in printed

@@ -62,6 +62,17 @@ def test_diverged_units_are_skipped_and_failed_ones_are_run(
     assert f"{len(run.plan.units) - 2} finished, 1 to run, 1 diverged" in capsys.readouterr().out
 
 
+def test_fine_tunings_without_weights_are_run_again_on_request(
+    run: command.Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.units_to_run(run) == []
+    asked = replace(run, options=replace(run.options, keep_missing=True))
+    assert command.units_to_run(asked) == digests(run, "finetune")
+    assert f"run again to keep its weights: {run.plan.units[digests(run, 'finetune')[0]].label}" in (
+        " ".join(capsys.readouterr().out.split())
+    )
+
+
 def damage(run: command.Run, digest: str) -> None:
     """Change a byte of an artifact, but neither its size nor its time."""
     path = run.store.folder(digest) / next(iter(run.store.marker(digest).artifacts))

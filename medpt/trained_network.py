@@ -1,0 +1,102 @@
+"""A fine-tuned network that was kept: its best weights, and what its images and classes are.
+
+A fine-tuning writes WEIGHTS and FACTS among its files. With its specification they are all that rebuilds the
+network as it was tested, in the same precision and memory layout.
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from medpt import extensions
+from medpt.errors import InputError
+from medpt.files import read_json, write_json
+from medpt.models import weights
+from medpt.models.registry import build_classifier, build_segmenter
+from medpt.normalisation import IMAGENET, Normalisation
+from medpt.specs import CLASSIFIER, Finetune
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from medpt.data.manifest import Index
+
+WEIGHTS, FACTS = "best.safetensors", "network.json"
+
+
+@dataclass(frozen=True)
+class NetworkFacts:
+    """What a network was fine-tuned on.
+
+    `size` is the side in pixels of its images. `channels_last` is the memory layout of its training; another
+    layout rounds differently.
+    """
+
+    dataset: str
+    task: str
+    modality: str
+    classes: tuple[str, ...]
+    size: int
+    channels_last: bool = False
+
+    def write(self, folder: Path) -> None:
+        write_json(folder / FACTS, asdict(self))
+
+    @classmethod
+    def read(cls, path: Path) -> "NetworkFacts":
+        """Raises InputError where the file is missing or has no facts of a network."""
+        try:
+            values = read_json(path)
+            return cls(**{**values, "classes": tuple(values["classes"])})
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise InputError(f"{path}: has no facts of a network ({error})") from None
+
+
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """A network in evaluation mode, on the device that it was loaded to."""
+
+    model: "nn.Module"
+    spec: Finetune
+    facts: NetworkFacts
+
+    @property
+    def normalisation(self) -> Normalisation:
+        """That of its images, of medpt.data.augment.normalise."""
+        return self.spec.normalisation or IMAGENET
+
+
+def save_network(folder: Path, model: "nn.Module", index: "Index", *, channels_last: bool) -> None:
+    """Write the weights of a network that was fine-tuned on the data of `index`, and its facts."""
+    weights.save(folder / WEIGHTS, model.state_dict())
+    known = (index.dataset, index.task, index.modality, tuple(index.classes), index.size)
+    NetworkFacts(*known, channels_last=channels_last).write(folder)
+
+
+def load_network(spec: Finetune, folder: Path, device: str = "cpu") -> TrainedNetwork:
+    """Load what `save_network` wrote of a fine-tuning by `spec`, ready to be applied to normalised images.
+
+    Raises InputError where an extension is missing, or where the files do not belong to the specification.
+    """
+    import torch
+
+    from medpt.optimiser import use_bfloat16
+
+    extensions.require(spec.extensions)
+    facts, state = NetworkFacts.read(folder / FACTS), weights.load(folder / WEIGHTS)
+    model = build_network(spec, len(facts.classes))
+    if problems := weights.differences(model.state_dict(), state):
+        raise InputError(f"{folder / WEIGHTS}: {problem}" for problem in problems)
+    layout = torch.channels_last if facts.channels_last else torch.preserve_format
+    model.to(device).to(memory_format=layout)
+    model.load_state_dict(state)
+    if spec.protocol.precision == "bf16":
+        use_bfloat16(model, torch.device(device))
+    return TrainedNetwork(model.eval(), spec, facts)
+
+
+def build_network(spec: Finetune, classes: int) -> "nn.Module":
+    """Build the network of a specification with random weights."""
+    if spec.architecture == CLASSIFIER:
+        return build_classifier(spec.backbone, classes)
+    return build_segmenter(spec.architecture, spec.backbone, classes)

@@ -1,0 +1,79 @@
+"""A fine-tuned network that was kept computes what its fine-tuning tested."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from memory_inputs import MemoryInputs, job_in
+from training_sets import shades, squares
+
+from medpt.data.arrays import ArrayLoader
+from medpt.errors import InputError
+from medpt.normalisation import Normalisation
+from medpt.protocol import TrainingProtocol
+from medpt.specs import Finetune
+from medpt.tasks.classify import scores
+from medpt.tasks.segment import predictions
+from medpt.train import evaluation_batches
+from medpt.trained_network import FACTS, WEIGHTS, NetworkFacts, TrainedNetwork, load_network
+from medpt.units import finetune
+
+SHORT = TrainingProtocol(batch_size=4, min_steps=0, max_steps=4, evaluate_every=2, validation_fraction=0.2)
+SPEC = Finetune("random", None, "Toy", "digest", "shufflenet_v2", "classifier", protocol=SHORT)
+
+
+def tuned(folder: Path, spec: Finetune, data: ArrayLoader) -> TrainedNetwork:
+    finetune.run(spec, MemoryInputs({spec.data: data}), job_in(folder))
+    return load_network(spec, folder / "out")
+
+
+def batches(network: TrainedNetwork, data: ArrayLoader) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    rows = data.index.rows("test")
+    return list(evaluation_batches(data, rows, torch.device("cpu"), network.normalisation))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"normalisation": Normalisation((0.5,) * 3, (0.5,) * 3)},
+        {"protocol": replace(SHORT, precision="bf16")},
+    ],
+)
+def test_kept_classifier_gives_the_scores_of_its_test(tmp_path: Path, changed: dict[str, object]) -> None:
+    data = shades(train=15, test=7)
+    network = tuned(tmp_path, replace(SPEC, **changed), data)  # type: ignore[arg-type]
+    with np.load(tmp_path / "out" / "scores.npz") as saved:
+        np.testing.assert_array_equal(scores(network.model, batches(network, data))[0], saved["scores"])
+    assert network.facts == NetworkFacts("Toy", "classification", "fundus", ("a", "b"), 32)
+
+
+@pytest.mark.parametrize("architecture", ["unet", "etnet"])
+def test_kept_segmenter_gives_the_masks_of_its_test(tmp_path: Path, architecture: str) -> None:
+    data = squares(train=10, test=4, size=64)
+    spec = replace(SPEC, architecture=architecture, protocol=replace(SHORT, max_steps=2))
+    network = tuned(tmp_path, spec, data)
+    with np.load(tmp_path / "out" / "predictions.npz") as saved:
+        found = predictions(network.model, batches(network, data))
+        np.testing.assert_array_equal(found, saved["prediction"])
+
+
+def test_network_is_not_kept_where_the_job_says_so(tmp_path: Path) -> None:
+    job = job_in(tmp_path, keeps_network=False)
+    finetune.run(SPEC, MemoryInputs({SPEC.data: shades(train=15)}), job)
+    assert not {FACTS, WEIGHTS} & {path.name for path in job.folder.iterdir()}
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    tuned(tmp_path, SPEC, shades(train=15))
+    with pytest.raises(InputError, match="missing tensor encoder"):
+        load_network(replace(SPEC, backbone="resnet18"), tmp_path / "out")
+
+
+def test_damaged_facts_are_refused(tmp_path: Path) -> None:
+    tuned(tmp_path, SPEC, shades(train=15))
+    (tmp_path / "out" / FACTS).write_text("{}")
+    with pytest.raises(InputError, match="has no facts of a network"):
+        load_network(SPEC, tmp_path / "out")
