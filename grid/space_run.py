@@ -33,6 +33,7 @@ from grid.store.kept_networks import without_networks
 from grid.store.store import Store
 from grid.store.verification import find_withheld, verify
 from grid.tracking.client import default_uri
+from grid.unchanged import LastOutcome
 from medpt import cli
 from medpt.data.dataset import Dataset
 from medpt.errors import InputError
@@ -103,16 +104,24 @@ def execute(run: Run, found: SpaceDatasets) -> int:
     todo = units_to_run(run)
     check_units(run, todo)
     record_start(run.store, run.plan, run.space.path)
-    tracker = start_tracker(run)
     print_counts(run, todo)
+    last = LastOutcome(run.plan, run.store, str(run.options.tracking_uri), run.console.width)
+    if not todo and (printed := last.read()):
+        run.console.print(printed, end="")
+        return 0
+    tracker = start_tracker(run)
     if todo:
         estimated = estimate((run.plan.units[name] for name in todo), data_sizes(run.plan, found), run.store)
         recorder = ContentRecorder(run.plan, todo, found, run.store.root)
         run_units(run, estimated, opened, tracker, recorder)
     recorded = finish_tracking(run, tracker)
     ended = outcome.Outcome(run.plan, run.store, run.console, tracker.uri if recorded else None)
+    run.console.record = True
     ended.print_results()
-    return ended.report(recorded=recorded, is_over=run.is_over)
+    code = ended.report(recorded=recorded, is_over=run.is_over)
+    if code == 0 and not run.is_over:
+        last.save(run.console.export_text())
+    return code
 
 
 def units_to_run(run: Run) -> list[str]:
@@ -167,6 +176,8 @@ def invalidate_damaged(run: Run, diverged: set[str]) -> None:
 
 def check_units(run: Run, todo: list[str]) -> None:
     """Raise InputError where extensions or published weights that the units use cannot be loaded."""
+    if not todo:
+        return
     from grid.execution.inputs import check_weights
     from medpt.models import contract
 
