@@ -61,7 +61,11 @@ def test_changed_result_record_or_page_is_not_printed_again(
 
 def test_other_plan_width_or_tracker_is_not_printed_again(last: LastOutcome) -> None:
     smaller = replace(last.plan, trials=last.plan.trials[:1])
-    for other in (replace(last, plan=smaller), replace(last, width=80), replace(last, tracking_uri="sqlite:///x")):
+    for other in (
+        replace(last, plan=smaller),
+        replace(last, width=80),
+        replace(last, tracking_uri="sqlite:///x"),
+    ):
         assert other.read() is None
 
 
