@@ -53,22 +53,20 @@ def test_epoch_refuses_a_last_batch_that_is_not_full() -> None:
 @pytest.mark.parametrize(
     ("unit", "ours", "peer", "ratio"), [("ms", 100, 2000, 20), ("ms", 2000, 100, 0.05), ("img/s", 30, 10, 3)]
 )
-def test_a_ratio_above_one_means_that_ours_is_better(
-    unit: str, ours: float, peer: float, ratio: float
-) -> None:
+def test_ratio_above_one_means_that_ours_is_better(unit: str, ours: float, peer: float, ratio: float) -> None:
     assert Figure("it", ours, peer, unit, "peer").ratio == pytest.approx(ratio)
 
 
 @pytest.mark.parametrize(
     ("ours", "target", "verdict"), [(29, 3, "short"), (30, 3, "ok"), (31, 3, "ok"), (1, None, "-")]
 )
-def test_the_verdict_is_of_the_target(ours: float, target: float | None, verdict: str) -> None:
+def test_verdict_is_of_the_target(ours: float, target: float | None, verdict: str) -> None:
     figure = Figure("it", ours, 10, "img/s", "peer", target)
     assert figure.verdict == verdict
     assert LINE.search(figure.line())
 
 
-def test_the_best_of_several_is_the_least() -> None:
+def test_best_of_several_is_the_least() -> None:
     ticks = iter([0, 5, 10, 12, 20, 29])
     assert best(lambda: None, 3, lambda: next(ticks)) == 2
 

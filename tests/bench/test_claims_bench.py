@@ -38,7 +38,7 @@ def test_close_sides_are_equal_or_one_margin_apart() -> None:
     assert sorted(levels_of(claim, "tie").values())[0] == -MARGIN
 
 
-def test_an_effect_of_three_deviations_is_found_in_either_direction() -> None:
+def test_effect_of_three_deviations_is_found_in_either_direction() -> None:
     claim, rng = next(claim for claim in claims() if claim.id == "C6"), np.random.default_rng(0)
     assert judged(claim, "effect", rng)[0] < 0.001
     assert judged(claim, "reversed", rng)[1] < 0.001

@@ -31,7 +31,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Iterator[Command]:
     torch.set_num_threads(threads)
 
 
-def test_a_row_for_each_network(run: Command, capsys: pytest.CaptureFixture[str]) -> None:
+def test_row_for_each_network(run: Command, capsys: pytest.CaptureFixture[str]) -> None:
     networks = ("classifier/resnet18", "etnet/shufflenet_v2")
     run(step.main, "--networks", *networks, "--size=32", "--batch=2", "--steps=1")
     rows = capsys.readouterr().out.splitlines()[2:]
@@ -45,7 +45,7 @@ def test_ratios_are_to_the_baseline() -> None:
 
 
 @pytest.mark.parametrize(("switch", "least"), [("channels_last", 0.9999), ("fused", 0.9999), ("bf16", 0.9)])
-def test_a_switch_changes_the_gradient_by_rounding_alone(
+def test_switch_changes_the_gradient_by_rounding_alone(
     switch: str, least: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Cosine to the baseline's; batch norm over few values enlarges bf16's rounding in the deep layers."""
@@ -63,7 +63,7 @@ def test_a_switch_changes_the_gradient_by_rounding_alone(
     assert switch != "bf16" or not torch.equal(gradients[0], gradients[1])
 
 
-def test_a_step_lowers_the_loss() -> None:
+def test_step_lowers_the_loss() -> None:
     images = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     targets = torch.tensor([0, 1, 0, 1], dtype=torch.uint8)
     model = build("classifier/resnet18")
@@ -85,7 +85,7 @@ def test_no_network_draws_thin_lines_from_a_quarter_of_the_side() -> None:
 
 
 @pytest.mark.real
-def test_a_network_learns_four_real_images(
+def test_network_learns_four_real_images(
     real: Path, run: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = ("--data", str(real), "--networks", "etnet", "--size", "64", "--steps", "120")

@@ -45,7 +45,7 @@ def test_shuffling_deals_the_follow_up_out_anew_and_nothing_else(cohort: Cohort)
     assert (shuffled(cohort, 1, 3).time != mixed.time).any()
 
 
-def test_a_model_that_sees_the_times_of_test_patients_is_caught(
+def test_model_that_sees_the_times_of_test_patients_is_caught(
     cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def leaking(study: Study, options: forest.Options) -> Prediction:
@@ -76,7 +76,7 @@ def test_marks_are_of_means(
     assert ("yes" if passed else "NO") in str(row)
 
 
-def test_the_command_fails_where_a_mark_is_missed(
+def test_command_fails_where_a_mark_is_missed(
     cohort: Cohort, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(survival, "prepare", lambda *_: cohort)

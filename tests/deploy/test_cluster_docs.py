@@ -87,7 +87,7 @@ def test_ten_commands_and_no_word_is_left(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("page", ["docs/cluster.md", "deploy/Dockerfile"])
-def test_an_image_is_named_by_the_version(page: str) -> None:
+def test_image_is_named_by_the_version(page: str) -> None:
     assert set(re.findall(r"OWNER/medpt-grid:[\w.]+", (ROOT / page).read_text())) == {IMAGE}
 
 

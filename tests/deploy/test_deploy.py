@@ -30,7 +30,7 @@ def schema() -> dict[str, Any]:
     return json.loads((Path(__file__).parent / "rayjob_schema.json").read_text())
 
 
-def test_the_job_has_only_published_fields(job: dict[str, Any]) -> None:
+def test_job_has_only_published_fields(job: dict[str, Any]) -> None:
     jsonschema.Draft202012Validator.check_schema(schema())
     jsonschema.validate(job, schema(), jsonschema.Draft202012Validator)
 
@@ -44,7 +44,7 @@ def test_the_job_has_only_published_fields(job: dict[str, Any]) -> None:
         ("spec", "rayClusterSpec", "headGroupSpec", "template", "spec", "volume"),
     ],
 )
-def test_the_schema_finds_a_key_that_is_not_published(job: dict[str, Any], path: tuple[str, ...]) -> None:
+def test_schema_finds_a_key_that_is_not_published(job: dict[str, Any], path: tuple[str, ...]) -> None:
     place = broken = deepcopy(job)
     for key in path[:-1]:
         place = place[key]
@@ -59,7 +59,7 @@ def pods(job: dict[str, Any]) -> list[dict[str, Any]]:
     return [group["template"]["spec"] for group in groups]
 
 
-def test_the_job_asks_for_a_token_and_no_rights(job: dict[str, Any]) -> None:
+def test_job_asks_for_a_token_and_no_rights(job: dict[str, Any]) -> None:
     cluster = job["spec"]["rayClusterSpec"]
     assert cluster["authOptions"] == {"mode": "token"}
     assert cluster["headGroupSpec"]["serviceType"] == "ClusterIP"
@@ -84,7 +84,7 @@ def test_no_trial_runs_on_the_job_s_head_and_its_gpus_are_there_at_the_start(job
     assert all(group["replicas"] > 0 for group in cluster["workerGroupSpecs"])
 
 
-def test_the_job_s_command_is_one_that_grid_run_takes(job: dict[str, Any]) -> None:
+def test_job_s_command_is_one_that_grid_run_takes(job: dict[str, Any]) -> None:
     words = shlex.split(job["spec"]["entrypoint"])
     assert words[:3] == ["python", "-m", "grid.run"]
     options = parse_options(words[3:])
@@ -130,7 +130,7 @@ def lint(text: str) -> list[str]:
     return problems
 
 
-def test_the_image_is_pinned_locked_and_without_rights() -> None:
+def test_image_is_pinned_locked_and_without_rights() -> None:
     assert lint((DEPLOY / "Dockerfile").read_text()) == []
 
 
@@ -146,7 +146,7 @@ def test_the_image_is_pinned_locked_and_without_rights() -> None:
         ("--no-cache-dir --requirement /home/ray/medpt-grid/deploy/requirements.lock", "ray"),
     ],
 )
-def test_the_lint_finds_what_it_looks_for(before: str, after: str) -> None:
+def test_lint_finds_what_it_looks_for(before: str, after: str) -> None:
     text = (DEPLOY / "Dockerfile").read_text()
     assert before in text
     assert len(lint(text.replace(before, after))) == 1
@@ -179,7 +179,7 @@ def pins(path: Path) -> dict[str, set[str]]:
     return found
 
 
-def test_a_cluster_runs_the_project_s_versions() -> None:
+def test_cluster_runs_the_project_s_versions() -> None:
     project, cluster = pins(ROOT / "requirements.lock"), pins(DEPLOY / "requirements.lock")
     common = project.keys() & cluster.keys()
     assert not {name for name in common if not cluster[name] <= project[name]}

@@ -49,7 +49,7 @@ def write(path: Path, value: object) -> None:
 
 
 @pytest.mark.parametrize("kill", [Kill(2, 2), Kill(2, 2, 7), Kill(0, 2), Kill(2, 2, spared="b")])
-def test_a_kill_in_between_explains_a_second_execution(kill: Kill, out: Path, reference: Path) -> None:
+def test_kill_in_between_explains_a_second_execution(kill: Kill, out: Path, reference: Path) -> None:
     assert oracle.broken(out, reference, [kill]) == []
 
 
@@ -62,7 +62,7 @@ def test_another_kill_does_not(kill: Kill, out: Path, reference: Path) -> None:
     ]
 
 
-def test_what_is_lost_other_or_too_much_is_told(out: Path, reference: Path) -> None:
+def test_what_is_lost_other_or_too_much_is_reported(out: Path, reference: Path) -> None:
     kills = [Kill(2, 2)]
     marker = publish(out, "a", 0.5)
     write(out / "done" / "a.json", marker | {"metrics": {"auc": 0.6}})
@@ -85,7 +85,7 @@ def test_what_is_lost_other_or_too_much_is_told(out: Path, reference: Path) -> N
     assert {"lost: b", "not planned: c"} <= set(oracle.broken(out, reference, kills))
 
 
-def test_an_execution_after_the_end_is_told(out: Path, reference: Path) -> None:
+def test_execution_after_the_end_is_reported(out: Path, reference: Path) -> None:
     write(out / "leases" / "b" / "2.json", {"started": ENDED + 1, "pid": 9})
     kills = [Kill(2, 2), Kill(ENDED, ENDED)]
     assert oracle.broken(out, reference, kills) == ["executed again after it was finished: b"]

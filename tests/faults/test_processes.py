@@ -83,7 +83,7 @@ def test_trials_that_die_at_every_point_of_their_life_repeat_a_step_at_most(
 
 @pytest.mark.fault
 @pytest.mark.timeout(3600)
-def test_a_driver_that_dies_at_every_point_of_its_life_goes_on_and_leaves_nothing(
+def test_driver_that_dies_at_every_point_of_its_life_resumes_and_leaves_nothing(
     folder: Path, data: Path, space: Path, reference: Path
 ) -> None:
     out, notes, drivers, code = folder / "driver", folder / "driver-faults", set(), -9
@@ -103,7 +103,7 @@ def test_a_driver_that_dies_at_every_point_of_its_life_goes_on_and_leaves_nothin
 
 @pytest.mark.fault
 @pytest.mark.timeout(3600)
-def test_a_task_that_dies_while_a_shard_is_written_is_started_again(
+def test_task_that_dies_while_a_shard_is_written_is_started_again(
     folder: Path, data: Path, space: Path, reference: Path
 ) -> None:
     out, notes = folder / "shards", folder / "shards-faults"
@@ -118,9 +118,7 @@ def test_a_task_that_dies_while_a_shard_is_written_is_started_again(
 
 @pytest.mark.fault
 @pytest.mark.timeout(3600)
-def test_a_trial_that_stops_for_a_while_goes_on(
-    folder: Path, data: Path, space: Path, reference: Path
-) -> None:
+def test_trial_that_stops_for_a_while_resumes(folder: Path, data: Path, space: Path, reference: Path) -> None:
     out, notes = folder / "stopped", folder / "stopped-faults"
     stopping = "unit:finetune-*,at:step/4,do:stop"
     with oracle.place() as place:

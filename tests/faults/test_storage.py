@@ -38,7 +38,7 @@ def own_mounts() -> bool:
 @pytest.mark.fault
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("size", [2, 8, 24])
-def test_a_full_disk_is_told_and_with_room_the_same_command_ends_well(
+def test_full_disk_is_reported_and_with_room_the_same_command_ends_well(
     size: int, folder: Path, data: Path, space: Path, reference: Path
 ) -> None:
     """At 2 MB the record does not fit, at 8 MB a network does not, at 24 MB not all of them do."""
@@ -72,7 +72,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_a_report_that_dies_leaves_the_old_page(made: Path, tmp_path: Path) -> None:
+def test_report_that_dies_leaves_the_old_page(made: Path, tmp_path: Path) -> None:
     pages, names = made / "reports" / "made", ["table.csv", "trials.csv", "index.html"]
     new = {path.name: path.read_bytes() for path in pages.iterdir()}
     old = {name: b"old " + content for name, content in new.items()}

@@ -30,7 +30,7 @@ def test_every_fault_has_one_row() -> None:
     assert len({row.fault for row in ROWS}) == len(ROWS) == 32
 
 
-def test_the_page_is_what_the_results_say() -> None:
+def test_page_is_what_the_results_say() -> None:
     page, figures = table.PAGE.read_text(), json.loads(table.FIGURES.read_text())
     assert table.filled(page, figures) == page
 
@@ -40,7 +40,7 @@ def made_kills(*problems: str) -> dict[str, Any]:
     return {"kills": {"trial": 5}, "spaces": 3, "folders left": left, "problems": list(problems)}
 
 
-def test_a_folder_that_was_left_is_of_the_orphans_and_a_lost_unit_of_every_kill() -> None:
+def test_folder_that_was_left_is_of_the_orphans_and_a_lost_unit_of_every_kill() -> None:
     orphans = next(number for number, row in enumerate(ROWS) if row.folders)
     counts = [
         table.counted({"tests": {}, "kills": made_kills(*problems)})
@@ -50,7 +50,7 @@ def test_a_folder_that_was_left_is_of_the_orphans_and_a_lost_unit_of_every_kill(
     assert [count[orphans] for count in counts] == [(3, 3), (2, 3), (3, 3)]
 
 
-def test_a_failure_is_shown_and_a_skipped_test_is_not_counted(tmp_path: Path) -> None:
+def test_failure_is_shown_and_a_skipped_test_is_not_counted(tmp_path: Path) -> None:
     name = ROWS[0].tests[0]
     file, _, function = name.removesuffix(".py").partition(".py::")
     case = f'<testcase classname="{file.replace("/", ".")}" name="{function}[%s]">%s</testcase>'

@@ -19,7 +19,7 @@ experiments:
 """
 
 
-def test_a_raised_version_does_again_what_depends_on_it_and_keeps_the_old(
+def test_raised_version_does_again_what_depends_on_it_and_keeps_the_old(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = made_space.plan(tmp_path, TEXT)

@@ -74,7 +74,7 @@ def test_command_line_sets_every_field() -> None:
     )
 
 
-def test_options_left_out_have_the_defaults_of_the_dataclass(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_options_excluded_have_the_defaults_of_the_dataclass(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MEDPT_DATA", raising=False)
     command = "python -m grid.run --space demo"
     assert parse_options(["--space", "demo"]) == RunOptions(

@@ -74,7 +74,7 @@ def test_save_writes_equal_files_for_equal_states(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("length", [0, 1, 7, 8, 100, -1])
-def test_a_cut_file_gives_way_to_the_one_before(
+def test_cut_file_gives_way_to_the_one_before(
     two: Checkpoints, length: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = newest_file(two)
@@ -87,7 +87,7 @@ def test_a_cut_file_gives_way_to_the_one_before(
     assert not path.exists()
 
 
-def test_a_flipped_bit_anywhere_is_seen(tmp_path: Path) -> None:
+def test_flipped_bit_anywhere_is_seen(tmp_path: Path) -> None:
     content = Checkpoints(tmp_path / "a").save(state(1), {"step": 1}, 1).read_bytes()
     name = newest_file(Checkpoints(tmp_path / "a")).name
     for place in range(0, len(content), 37):

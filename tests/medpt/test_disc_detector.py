@@ -116,7 +116,7 @@ class RedIsDisc(nn.Module):
 
 
 @pytest.mark.parametrize(("side", "size"), [(32, 32), (32, 16)])
-def test_the_full_frame_s_iou_is_that_of_answers_put_back(tmp_path: Path, side: int, size: int) -> None:
+def test_full_frame_s_iou_is_that_of_answers_put_back(tmp_path: Path, side: int, size: int) -> None:
     """Squares of 2 x 2 equal pixels at even places, so that resizing loses nothing; some leave the image."""
     rng = np.random.default_rng(side + size)
     frames = [rng.choice(np.array([0, 0, 250], np.uint8), (40, 50, 3)) for _ in range(4)]

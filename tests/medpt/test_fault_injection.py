@@ -43,7 +43,7 @@ def test_another_unit_and_another_point_are_spared(unit: str, at: str, tmp_path:
     assert fault_injection.happened(tmp_path) == []
 
 
-def test_a_stopped_process_goes_on_when_told(tmp_path: Path) -> None:
+def test_stopped_process_resumes_when_told(tmp_path: Path) -> None:
     process = hit(tmp_path, "at:step/7,do:stop", "x", "step/7")
     until = time.monotonic() + 60
     while not fault_injection.happened(tmp_path) and time.monotonic() < until:
@@ -54,9 +54,7 @@ def test_a_stopped_process_goes_on_when_told(tmp_path: Path) -> None:
     assert process.wait(60) == 0
 
 
-def test_a_full_disk_leaves_the_old_file_and_no_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_full_disk_leaves_the_old_file_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "counted").mkdir()
     kept = tmp_path / "kept" / "page.html"
     files.write_text(kept, "old")
@@ -69,7 +67,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_other(
     assert kept.read_text() == "new"
 
 
-def test_a_sleeper_is_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sleeper_is_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(fault_injection.VARIABLE, f"at:x,do:sleep 0.2,in:{tmp_path}")
     begun = time.monotonic()
     fault_injection.point("x")

@@ -86,7 +86,7 @@ def test_many_classes_have_means_alone() -> None:
     ]
 
 
-def test_unknown_findings_are_left_out() -> None:
+def test_unknown_findings_are_excluded() -> None:
     rng = np.random.default_rng(1)
     scores, labels = rng.random((50, 2)), rng.integers(0, 2, (50, 2)).astype(float)
     labels[::3, 0] = NAN

@@ -96,7 +96,7 @@ def test_balanced_cross_entropy_takes_byte_masks() -> None:
     )
 
 
-def test_a_batch_of_ignored_pixels_costs_nothing() -> None:
+def test_batch_of_ignored_pixels_costs_nothing() -> None:
     logits = torch.randn(1, 2, 3, 3, requires_grad=True)
     target = torch.full((1, 3, 3), 255, dtype=torch.uint8)
     for loss in (balanced_cross_entropy(logits, target, torch.ones(2)), lovasz_softmax(logits, target)):

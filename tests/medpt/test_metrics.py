@@ -134,7 +134,7 @@ def test_confusion_agrees_with_scikit_learn(case: tuple[np.ndarray, np.ndarray, 
 
 
 @given(segmented())
-def test_a_prediction_equal_to_the_target_scores_one(case: tuple[np.ndarray, np.ndarray, int]) -> None:
+def test_prediction_equal_to_the_target_scores_one(case: tuple[np.ndarray, np.ndarray, int]) -> None:
     prediction, _, k = case
     assert metrics.mean_iou(prediction, prediction, k) == 1.0
 

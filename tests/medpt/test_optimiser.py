@@ -64,7 +64,7 @@ def by_encoder(state: dict[str, Tensor]) -> Iterator[tuple[bool, str, Tensor]]:
 
 
 @pytest.mark.parametrize("freeze", ["encoder", "none"])
-def test_a_frozen_encoder_keeps_every_tensor(freeze: Any) -> None:
+def test_frozen_encoder_keeps_every_tensor(freeze: Any) -> None:
     """Weights, and the statistics of batch norm; also in the evaluations between the steps."""
     torch.manual_seed(0)
     model = build_classifier("resnet18", 2)
@@ -76,7 +76,7 @@ def test_a_frozen_encoder_keeps_every_tensor(freeze: Any) -> None:
     assert changed == ({False} if freeze == "encoder" else {False, True})
 
 
-def test_a_network_of_several_heads_computes_in_bfloat16_with_each() -> None:
+def test_network_of_several_heads_computes_in_bfloat16_with_each() -> None:
     model = set_heads(build_classifier("resnet18", 2), [2, 3]).eval()
     use_bfloat16(model, torch.device("cpu"))
     for number, classes in enumerate((2, 3)):

@@ -63,7 +63,7 @@ def test_fp32_is_stored_as_the_default() -> None:
 
 
 @pytest.mark.parametrize("field", sorted(IMPLICIT))
-def test_a_default_written_out_is_the_same_protocol(field: str) -> None:
+def test_default_written_out_is_the_same_protocol(field: str) -> None:
     written: Any = {field: IMPLICIT[field]}
     assert TrainingProtocol(**written) == TrainingProtocol()
     assert TrainingProtocol().value(field) == IMPLICIT[field]
@@ -72,12 +72,12 @@ def test_a_default_written_out_is_the_same_protocol(field: str) -> None:
 
 
 @pytest.mark.parametrize("loss", UNWEIGHTED)
-def test_a_loss_without_class_weights_has_no_weighting(loss: Any) -> None:
+def test_loss_without_class_weights_has_no_weighting(loss: Any) -> None:
     assert TrainingProtocol(loss=loss, weighting="none") == TrainingProtocol(loss=loss)
     assert TrainingProtocol(loss="focal", weighting="none") != TrainingProtocol(loss="focal")
 
 
-def test_a_protocol_is_read_as_it_was_written() -> None:
+def test_protocol_is_read_as_it_was_written() -> None:
     protocol = TrainingProtocol(loss="focal", optimizer="sgd", schedule="cosine", augment="none")
     assert TrainingProtocol.from_json(json.loads(json.dumps(to_json(protocol)))) == protocol
 

@@ -84,7 +84,7 @@ def test_many_kills_change_no_bit(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "damage", [lambda b: b[: len(b) // 2], lambda b: b[:-1], lambda b: b[:-9] + b"\x7f" + b[-8:]]
 )
-def test_a_damaged_checkpoint_costs_time_and_changes_no_bit(tmp_path: Path, damage: Any) -> None:
+def test_damaged_checkpoint_costs_time_and_changes_no_bit(tmp_path: Path, damage: Any) -> None:
     saved = Checkpoints(tmp_path)
     with pytest.raises(KilledError):
         train(Mortal(shades(), 8), checkpoints=replace(saved, seconds=0))

@@ -58,7 +58,7 @@ def test_settings_change_metrics_by_rounding_only(settings: StepSettings) -> Non
 
 
 @pytest.mark.parametrize("settings", CANDIDATES, ids=str)
-def test_a_killed_training_resumes_with_its_recorded_settings(settings: StepSettings, tmp_path: Path) -> None:
+def test_killed_training_resumes_with_its_recorded_settings(settings: StepSettings, tmp_path: Path) -> None:
     complete = trained(settings)
     checkpoints = Checkpoints(tmp_path, seconds=0)
     with pytest.raises(KilledError):
@@ -73,7 +73,7 @@ def test_fastest_needs_a_gain_of_5_percent_over_the_usual_settings() -> None:
     assert fastest(lambda settings: {PLAIN: 0.9}.get(settings, 1.0), CPU) == PLAIN
 
 
-def test_a_trial_times_every_candidate_once_and_leaves_the_network_alone(tmp_path: Path) -> None:
+def test_trial_times_every_candidate_once_and_leaves_the_network_alone(tmp_path: Path) -> None:
     made = setup()
     before = {name: tensor.clone() for name, tensor in made.model.state_dict().items()}
     settings = choose_settings(made, LONG, "toy", CPU, tmp_path / "cache" / "cpu.json")
@@ -101,7 +101,7 @@ def test_short_trainings_have_the_usual_settings(tmp_path: Path, monkeypatch: py
 
 
 @pytest.mark.parametrize("content", ["{", "[1]", '{"toy": {"threads": 3}}', '{"toy": 1}', "\0"])
-def test_a_damaged_cache_is_reported_and_written_anew(
+def test_damaged_cache_is_reported_and_written_anew(
     content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     timed(monkeypatch, {FAST: 0.5})
@@ -114,7 +114,7 @@ def test_a_damaged_cache_is_reported_and_written_anew(
 
 
 @pytest.mark.parametrize("tune", [True, False])
-def test_a_unit_reports_the_settings_of_its_steps(
+def test_unit_reports_the_settings_of_its_steps(
     tune: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = timed(monkeypatch, {FAST: 0.5})

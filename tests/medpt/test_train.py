@@ -98,7 +98,7 @@ def test_history_has_the_mean_training_loss_since_the_last_row() -> None:
 
 
 @pytest.mark.parametrize("seconds", [0.0, 3600.0])
-def test_a_loss_that_is_no_number_ends_the_run_and_names_the_step(tmp_path: Path, seconds: float) -> None:
+def test_loss_that_is_no_number_ends_the_run_and_names_the_step(tmp_path: Path, seconds: float) -> None:
     saved = Checkpoints(tmp_path, seconds)
     with pytest.raises(DivergedError, match="the loss is nan at step 5"):
         train(task=Scripted([0.1] * 9, bad_step=5), checkpoints=saved)
@@ -107,7 +107,7 @@ def test_a_loss_that_is_no_number_ends_the_run_and_names_the_step(tmp_path: Path
     assert found is None or all(tensor.isfinite().all() for tensor in found[0].values())
 
 
-def test_a_metric_that_is_no_number_ends_the_run() -> None:
+def test_metric_that_is_no_number_ends_the_run() -> None:
     with pytest.raises(DivergedError, match="metric quality is nan at step 6"):
         train(task=Scripted([0.1, math.nan]))
 

@@ -60,7 +60,7 @@ def test_kept_segmenter_gives_the_masks_of_its_test(tmp_path: Path, architecture
         np.testing.assert_array_equal(found, saved["prediction"])
 
 
-def test_network_is_not_kept_where_the_job_says_so(tmp_path: Path) -> None:
+def test_network_is_not_kept_where_the_job_is_reported(tmp_path: Path) -> None:
     job = job_in(tmp_path, keeps_network=False)
     finetune.run(SPEC, MemoryInputs({SPEC.data: shades(train=15)}), job)
     assert not {FACTS, WEIGHTS} & {path.name for path in job.folder.iterdir()}

@@ -96,14 +96,14 @@ def test_dice_cross_entropy_of_the_truth_is_0() -> None:
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_a_loss_of_ignored_pixels_alone_has_no_gradient(name: str) -> None:
+def test_loss_of_ignored_pixels_alone_has_no_gradient(name: str) -> None:
     logits = torch.randn(1, 2, 3, 3, requires_grad=True)
     LOSSES[name](logits, torch.full((1, 3, 3), 255, dtype=torch.uint8), torch.ones(2)).backward()
     assert logits.grad is not None
     assert not logits.grad.any()
 
 
-def test_a_focal_loss_of_sure_mistakes_is_close_to_cross_entropy() -> None:
+def test_focal_loss_of_sure_mistakes_is_close_to_cross_entropy() -> None:
     logits, target = torch.tensor([[20.0, 0.0], [0.0, 20.0]]), torch.tensor([1, 0])
     one = torch.ones(2)
     torch.testing.assert_close(focal_loss(logits, target, one), balanced_cross_entropy(logits, target, one))

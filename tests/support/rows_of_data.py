@@ -34,9 +34,9 @@ DATA = [
         "read correctly, or named and excluded; a bomb takes neither memory nor time",
         (
             f"{CHECK}odd_files.py::test_odd_but_sound_files_are_read",
-            f"{CHECK}odd_files.py::test_a_bomb_takes_neither_memory_nor_time",
-            f"{CHECK}odd_files.py::test_what_cannot_be_read_is_told_by_name",
-            f"{CHECK}odd_files.py::test_a_truncated_file_and_32_bits_are_told_by_name",
+            f"{CHECK}odd_files.py::test_bomb_takes_neither_memory_nor_time",
+            f"{CHECK}odd_files.py::test_what_cannot_be_read_is_recognized_by_name",
+            f"{CHECK}odd_files.py::test_truncated_file_and_32_bits_are_recognized_by_name",
             f"{FAILING}a_truncated_image_fails_what_needs_it",
         ),
     ),
@@ -46,8 +46,8 @@ DATA = [
         "fails once, with the step; not retried; other units continue",
         (
             f"{FAILING}a_diverging_unit_fails_once_and_the_rest_goes_on",
-            "tests/medpt/test_train.py::test_a_loss_that_is_no_number_ends_the_run_and_names_the_step",
-            "tests/medpt/test_train.py::test_a_metric_that_is_no_number_ends_the_run",
+            "tests/medpt/test_train.py::test_loss_that_is_no_number_ends_the_run_and_names_the_step",
+            "tests/medpt/test_train.py::test_metric_that_is_no_number_ends_the_run",
         ),
     ),
     Row(
@@ -75,7 +75,7 @@ DATA = [
         (
             "tests/medpt/test_metrics.py::test_undefined_areas_are_nan",
             "tests/medpt/test_metrics.py::test_all_pixels_ignored_is_nan",
-            "tests/grid/end_to_end/test_survival_failures.py::test_an_all_censored_split_is_a_failure_of_the_data",
+            "tests/grid/end_to_end/test_survival_failures.py::test_all_censored_split_is_a_failure_of_the_data",
             "tests/medpt/data/test_splits.py::test_one_patient_cannot_be_split",
             "tests/grid/report/test_report_tables.py::test_cell_is_the_mean_of_finished_seeds",
             "tests/grid/report/test_report_tables.py::test_cell_counts_a_finished_trial_without_a_number_as_undefined",
@@ -147,10 +147,10 @@ DATA = [
         "reported at once",
         (
             "tests/grid/store/test_store.py::test_create_refuses_a_folder_that_cannot_be_written",
-            "tests/grid/doctor/test_checks.py::test_a_folder_that_cannot_be_written_or_locked",
-            "tests/grid/store/test_backends.py::test_a_bucket_that_does_not_answer_is_an_infrastructure_fault",
+            "tests/grid/doctor/test_checks.py::test_folder_that_cannot_be_written_or_locked",
+            "tests/grid/store/test_backends.py::test_bucket_that_does_not_answer_is_an_infrastructure_fault",
             f"{BUCKET}a_bucket_that_is_not_there_is_told",
-            "tests/grid/end_to_end/test_bucket_run.py::test_killed_on_one_machine_it_goes_on_on_another",
+            "tests/grid/end_to_end/test_bucket_run.py::test_killed_on_one_machine_it_resumes_on_another",
         ),
     ),
     Row(
@@ -158,7 +158,7 @@ DATA = [
         "a kind's version raised",
         "only what depends on it is run again; old results are kept",
         (
-            "tests/faults/test_versions.py::test_a_raised_version_does_again_what_depends_on_it_and_keeps_the_old",
+            "tests/faults/test_versions.py::test_raised_version_does_again_what_depends_on_it_and_keeps_the_old",
         ),
     ),
     Row(

@@ -128,8 +128,8 @@ RUNS = [
         (
             f"{STORAGE}a_full_disk_is_told_and_with_room_the_same_command_ends_well",
             f"{PROCESSES}trials_that_die_at_every_point_of_their_life_repeat_a_step_at_most",
-            "tests/medpt/test_fault_injection.py::test_a_full_disk_leaves_the_old_file_and_no_other",
-            "tests/grid/doctor/test_checks.py::test_a_disk_too_small",
+            "tests/medpt/test_fault_injection.py::test_full_disk_leaves_the_old_file_and_no_other",
+            "tests/grid/doctor/test_checks.py::test_disk_too_small",
         ),
     ),
     Row(
@@ -137,9 +137,9 @@ RUNS = [
         "every length, bits flipped",
         "moved to quarantine; the previous one is used; equal bits at the end",
         (
-            "tests/medpt/test_checkpoint.py::test_a_cut_file_gives_way_to_the_one_before",
-            "tests/medpt/test_checkpoint.py::test_a_flipped_bit_anywhere_is_seen",
-            "tests/medpt/test_resume.py::test_a_damaged_checkpoint_costs_time_and_changes_no_bit",
+            "tests/medpt/test_checkpoint.py::test_cut_file_gives_way_to_the_one_before",
+            "tests/medpt/test_checkpoint.py::test_flipped_bit_anywhere_is_seen",
+            "tests/medpt/test_resume.py::test_damaged_checkpoint_costs_time_and_changes_no_bit",
         ),
     ),
     Row(

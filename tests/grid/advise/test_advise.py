@@ -52,7 +52,7 @@ def advised(home: Path) -> Advice:
     return found
 
 
-def test_the_source_that_is_the_target_comes_first(made: Path) -> None:
+def test_source_that_is_the_target_comes_first(made: Path) -> None:
     found = advised(made)
     assert [row.initialization for row in found.rows] == ["EyePACS", "ISIC2019", "CheXpert"]
     assert [row.rank for row in found.rows] == [1, 2, 3]
@@ -79,7 +79,7 @@ def test_advice_that_was_right_is_given(made: Path, capsys: pytest.CaptureFixtur
 NUMBER = re.compile(r"[-+]?\d+\.\d+")
 
 
-def test_the_page_shows_what_is_printed(
+def test_page_shows_what_is_printed(
     made: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """But for the last digits, which are the processor's."""
@@ -120,7 +120,7 @@ def with_gains(made: Path, gain: made_advice.Gain) -> Advice:
     return adviser.advise(target)
 
 
-def test_a_target_is_judged_without_its_own_results(made: Path) -> None:
+def test_target_is_judged_without_its_own_results(made: Path) -> None:
     """Only STARE-CLS changes, to the reverse: its tau turns over, for its own gains were no stored."""
 
     def turned(source: str, target: str) -> float:
@@ -175,7 +175,7 @@ def test_two_targets_are_not_enough(poor: Path, capsys: pytest.CaptureFixture[st
     assert float(rows["ISIC2019"]["cmd"]) > float(rows["EyePACS"]["cmd"])
 
 
-def test_every_mistake_is_told_at_once(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_mistake_is_reported_at_once(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wrong = [
         "--target",
         str(made / "none"),

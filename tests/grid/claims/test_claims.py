@@ -89,7 +89,7 @@ def test_training_without_labels_beats_medical_sources_but_in_et_net() -> None:
     assert verdict.verdict == INCONCLUSIVE
 
 
-def test_the_most_similar_medical_source_is_best_in_two_of_eight() -> None:
+def test_most_similar_medical_source_is_best_in_two_of_eight() -> None:
     assert held_by(paper()["C7"], 0, "target") == {("CardiacMRI",): (2, 4), ("NIH-CT-82",): (4, 4)}
 
 
@@ -106,7 +106,7 @@ def test_margins_over_the_runner_up(name: str, margins: list[float]) -> None:
     assert found == pytest.approx(margins)
 
 
-def test_the_least_gain_of_survival() -> None:
+def test_least_gain_of_survival() -> None:
     assert min(c.difference for c in paper()["C18"].parts[0].comparisons) == pytest.approx(1.31)
 
 
@@ -193,17 +193,17 @@ def ours() -> dict[str, Verdict]:
     return by_id(verdicts.judge(planted(), analyses()))
 
 
-def test_the_papers_spaces_have_every_cell_that_a_claim_names() -> None:
+def test_papers_spaces_have_every_cell_that_a_claim_names() -> None:
     assert {name: verdict.missing for name, verdict in ours().items() if verdict.missing} == {}
 
 
-def test_a_world_made_after_the_claims_supports_them() -> None:
+def test_world_made_after_the_claims_supports_them() -> None:
     found = {name: verdict.kind for name, verdict in ours().items()}
     expected = {f"C{n}": SUPPORTED for n in range(1, 22)} | {"C10": NOT_SUPPORTED}
     assert found == expected | {"C13": UNDECIDABLE, "C14": UNDECIDABLE} | CLOSE_CALLS
 
 
-def test_the_opposite_world_refutes_them() -> None:
+def test_opposite_world_refutes_them() -> None:
     found = by_id(verdicts.judge(planted(-1), analyses(-1)))
     refuted = {name for name, verdict in found.items() if verdict.kind == NOT_SUPPORTED}
     best_of_several = {"C7", "C8"}  # the best of the others stays above
@@ -233,14 +233,14 @@ def test_largest_p_of_the_parts_supports_and_holm_corrects() -> None:
         assert verdict.p_adjusted >= min(1.0, 2 * min(verdict.p, verdict.opposite)) - 1e-12
 
 
-def test_a_part_is_the_mean_of_its_differences() -> None:
+def test_part_is_the_mean_of_its_differences() -> None:
     part = ours()["C4"].parts[0]
     assert part.difference == pytest.approx(np.mean([c.difference for c in part.comparisons]))
     assert part.low is not None
     assert part.low < 0.8 < (part.high or 0.0)
 
 
-def test_a_missing_cell_is_named_and_leaves_the_claim_open() -> None:
+def test_missing_cell_is_named_and_leaves_the_claim_open() -> None:
     frame = planted()
     lost = (frame["initialization"] == "EyePACS-20k") & (frame["target"] == "MESSIDOR")
     lost &= frame["backbone"] == "densenet121"
@@ -251,7 +251,7 @@ def test_a_missing_cell_is_named_and_leaves_the_claim_open() -> None:
     assert (found.held, found.total) == (8, 8)
 
 
-def test_a_missing_seed_is_named() -> None:
+def test_missing_seed_is_named() -> None:
     frame = planted()
     rows = (frame["initialization"] == "M6-CLS") & (frame["target"] == "TCGA-LGG") & (frame["seed"] == 4)
     frame.loc[rows & (frame["architecture"] == "km") & (frame["backbone"] == "resnet18"), "c_index"] = np.nan
@@ -270,7 +270,7 @@ def test_without_its_analysis_a_claim_names_it() -> None:
     assert found["C14"].missing == ("gabor of conv1 · ImageNet* → filters",)
 
 
-def test_the_fastest_of_the_others_is_the_one_to_beat() -> None:
+def test_fastest_of_the_others_is_the_one_to_beat() -> None:
     frame = planted()
     rival = (frame["initialization"] == "ADE20K") & (frame["target"] == "ChestXRay2017")
     frame.loc[rival & (frame["backbone"] == "resnet18"), "steps_to_95"] = 1_000
@@ -299,7 +299,7 @@ def test_trials_of_two_protocols_are_not_mixed() -> None:
         verdicts.judge(pd.concat([frame, again]), {})
 
 
-def test_an_analysis_without_its_columns_is_told() -> None:
+def test_analysis_without_its_columns_is_reported() -> None:
     with pytest.raises(InputError, match="svcca: no column similarity; source, layer, similarity"):
         verdicts.judge(None, {"svcca": pd.DataFrame({"source": ["x"], "layer": ["conv1"]})})
 

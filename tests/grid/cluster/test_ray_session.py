@@ -99,7 +99,7 @@ def test_results_lie_where_leases_hold(cluster: dict[str, Any]) -> None:
     assert "--volume /shared:/shared" in cluster["docker"]["run_options"]
 
 
-def test_the_twins_differ_only_in_their_cloud() -> None:
+def test_twins_differ_only_in_their_cloud() -> None:
     aws, google = map(read, FILES)
     assert {key for key in aws if aws[key] == google[key]} >= TWINS
     assert aws.keys() == google.keys()

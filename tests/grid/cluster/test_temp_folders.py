@@ -162,7 +162,7 @@ def test_clean_up_spares_processes_that_only_use_the_folder(tmp_path: Path) -> N
     reading.wait()
 
 
-def test_fifo_in_place_of_the_lock_does_not_block(tmp_path: Path) -> None:
+def test_fifo_instead_of_the_lock_does_not_block(tmp_path: Path) -> None:
     path = abandoned_folder(tmp_path)
     (path / LOCK).unlink()
     os.mkfifo(path / LOCK)

@@ -38,7 +38,7 @@ def test_repeats_of_the_card_are_kept() -> None:
     assert choose(Work(240, 64, 2, 0, 2, repeats=10), 600, step).repeats == 10
 
 
-def test_budget_that_is_too_short_gets_the_least_and_says_so() -> None:
+def test_budget_that_is_too_short_gets_the_least_and_is_reported() -> None:
     found = choose(WORK, 60, step)
     assert (found.size, found.repeats, found.steps, found.fits) == (64, 3, Rule().fewest_steps, False)
 

@@ -77,7 +77,7 @@ def test_named_sources_are_taken_with_random_weights(tmp_path: Path) -> None:
     assert found[1].datasets == ("EyePACS",)
 
 
-def test_all_problems_of_named_sources_are_told_at_once(tmp_path: Path) -> None:
+def test_all_problems_of_named_sources_are_reported_at_once(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         find(with_data(tmp_path), "EyePAX", "MURA", "imagenet")
     assert len(caught.value.problems) == 3

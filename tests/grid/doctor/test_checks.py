@@ -24,7 +24,7 @@ Usage = namedtuple("Usage", "total used free")
 # --- packages -----------------------------------------------------------------------------------------------
 
 
-def test_an_old_python_is_named() -> None:
+def test_old_python_is_named() -> None:
     assert checks.python() == Finding(True, ".".join(map(str, sys.version_info[:3])))
     ok, text = checks.python((3, 10, 4))
     assert not ok
@@ -55,7 +55,7 @@ def test_packages_are_held_against_project_and_lock() -> None:
     assert "3.18.0" in text
 
 
-def test_another_version_in_the_range_is_told_and_accepted() -> None:
+def test_another_version_in_the_range_is_reported_and_accepted() -> None:
     ok, text = checks.packages(lambda name: "2.14.9" if name == "torch" else locked_versions(name))
     assert ok
     assert f"torch 2.14.9 (lock: {locked_versions('torch')})" in text
@@ -64,7 +64,7 @@ def test_another_version_in_the_range_is_told_and_accepted() -> None:
 # --- results ------------------------------------------------------------------------------------------------
 
 
-def test_a_folder_that_cannot_be_written_or_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folder_that_cannot_be_written_or_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     deep = tmp_path / "not" / "there" / "yet"
     assert checks.writable(deep) == Finding(True, str(deep))
     assert list(tmp_path.iterdir()) == []
@@ -85,7 +85,7 @@ def test_a_folder_that_cannot_be_written_or_locked(tmp_path: Path, monkeypatch: 
     assert checks.writable(deep).text.startswith(f"{tmp_path}: Read-only file system")
 
 
-def test_a_disk_too_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_disk_too_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checks.shutil, "disk_usage", lambda path: Usage(0, 0, 5 * GIB))
     assert checks.space(tmp_path / "out", {"shards": 3 * GIB, "caches": 2 * GIB}).ok
     ok, text = checks.space(tmp_path / "out", {"shards": 3 * GIB, "caches": 2 * GIB + 1.0, "results": 1.0})
@@ -167,7 +167,7 @@ def server() -> Iterator[str]:
     running.server_close()
 
 
-def test_a_tracker_that_answers_and_one_that_refuses(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tracker_that_answers_and_one_that_refuses(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert checks.tracker(f"{server}/") == Finding(True, f"{server}, MLflow 3.17.2")
     for place, told in (("foreign", "403: this host"), ("absent", "404: is it MLflow?"), ("locked", "401")):
         ok, text = checks.tracker(f"{server}/{place}")
@@ -178,7 +178,7 @@ def test_a_tracker_that_answers_and_one_that_refuses(server: str, monkeypatch: p
     assert checks.tracker(f"{server}/locked").ok
 
 
-def test_a_tracker_that_is_away_hangs_or_is_of_another_kind(
+def test_tracker_that_is_away_hangs_or_is_of_another_kind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -207,7 +207,7 @@ def test_cluster_check_reports_a_head_that_listens_and_one_that_does_not() -> No
     assert "refused" in checks.cluster(address).text
 
 
-def test_a_cluster_without_token_is_told(tmp_path: Path) -> None:
+def test_cluster_without_token_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "auth_token"
     environment = {"RAY_AUTH_TOKEN_PATH": str(path)}
     assert "whoever" in checks.token(environment).text
@@ -223,7 +223,7 @@ def test_a_cluster_without_token_is_told(tmp_path: Path) -> None:
 # --- the machine --------------------------------------------------------------------------------------------
 
 
-def test_a_driver_without_a_usable_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_driver_without_a_usable_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
@@ -259,7 +259,7 @@ def test_more_processes_than_memory() -> None:
     assert machine.free_memory("MemTotal: 9 kB\nMemAvailable:    2097152 kB\n") == 2.0
 
 
-def test_a_container_with_little_shared_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_container_with_little_shared_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine.shutil, "disk_usage", lambda path: Usage(0, 0, 64 * 2**20))
     ok, text = machine.shared_memory(512 * 2**20, tmp_path)
     assert not ok
@@ -281,12 +281,12 @@ def test_loopback_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Operation not permitted" in text
 
 
-def test_a_temporary_folder_that_is_too_deep() -> None:
+def test_temporary_folder_that_is_too_deep() -> None:
     assert machine.sockets("/" + "t" * 10).ok
     assert not machine.sockets("/" + "t" * 60).ok
 
 
-def test_a_temporary_folder_that_is_too_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_temporary_folder_that_is_too_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert machine.temporary(str(tmp_path)).ok
     monkeypatch.setattr(machine.shutil, "disk_usage", lambda folder: SimpleNamespace(free=10 * 2**20))
     ok, text = machine.temporary(str(tmp_path))

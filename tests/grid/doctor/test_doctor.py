@@ -42,7 +42,7 @@ def planned(folder: Path, text: str = TEXT, *more: str) -> doctor.PlannedRun:
 # --- the disk -----------------------------------------------------------------------------------------------
 
 
-def test_the_need_is_that_of_the_arrays(tmp_path: Path) -> None:
+def test_need_is_that_of_the_arrays(tmp_path: Path) -> None:
     """Oracle: the arrays that the cache will hold and the tensors that the files will, counted one by one."""
     from medpt.models.registry import build_classifier
 
@@ -128,7 +128,7 @@ def test_published_weights_are_checked_as_before_a_run(tmp_path: Path) -> None:
 # --- the command --------------------------------------------------------------------------------------------
 
 
-def test_a_line_a_check_and_the_count(capsys: pytest.CaptureFixture[str]) -> None:
+def test_line_a_check_and_the_count(capsys: pytest.CaptureFixture[str]) -> None:
     console = cli.console()
     good, bad = Finding(True, "fine"), Finding(False, "[do] this")
     assert doctor.print_findings({"one": lambda: good, "two": lambda: bad}, console) == 1
@@ -141,7 +141,7 @@ def test_a_line_a_check_and_the_count(capsys: pytest.CaptureFixture[str]) -> Non
     assert capsys.readouterr().out.endswith("ready\n")
 
 
-def test_a_cluster_is_asked_other_things(tmp_path: Path) -> None:
+def test_cluster_is_asked_other_things(tmp_path: Path) -> None:
     here, there = (
         set(doctor.checks_of(planned(tmp_path, TEXT, *more))) for more in ([], ["--address", "a:1"])
     )
@@ -149,13 +149,13 @@ def test_a_cluster_is_asked_other_things(tmp_path: Path) -> None:
     assert here - there == {"GPUs", "CPUs", "shm", "temporary", "sockets"}
 
 
-def test_a_bad_space_is_refused(tmp_path: Path) -> None:
+def test_bad_space_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "bad.yaml"
     path.write_text(TEXT.replace("resnet18", "resnet81"))
     assert doctor.main(["--space", str(path)]) == 2
 
 
-def test_the_command_writes_nothing_and_starts_no_ray(tmp_path: Path) -> None:
+def test_command_writes_nothing_and_starts_no_ray(tmp_path: Path) -> None:
     program = (
         "import sys, json; from grid.doctor import __main__ as doctor;"
         f"code = doctor.main(['--space', 'demo', '--out', {str(tmp_path / 'out')!r}]);"

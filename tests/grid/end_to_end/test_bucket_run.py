@@ -20,7 +20,7 @@ def server() -> Iterator[str]:
 
 
 @pytest.mark.fault
-def test_killed_on_one_machine_it_goes_on_on_another(
+def test_killed_on_one_machine_it_resumes_on_another(
     server: str, undisturbed: tiny.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each machine starts with nothing; what it finished and what it had begun lies in the bucket."""

@@ -27,9 +27,7 @@ def run(monkeypatch: pytest.MonkeyPatch, folders: list[Path], *arguments: Any, c
     return serial.run(*arguments, code=code)
 
 
-def test_a_run_with_networks_and_a_method_from_outside(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_run_with_networks_and_a_method_from_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data, out = tiny.data(tmp_path / "data"), tmp_path / "out"
     path = tiny.written(tmp_path, SPACE.replace("[fcn, unet]", "[fcn]").replace(", ChestXRay2017", ""))
     output = run(monkeypatch, [installed(tmp_path / "installed", example())], path, data, out)
@@ -131,7 +129,7 @@ def test_segmentation_network_is_checked_against_its_contract(
     assert any("gives [(2, 4, 32, 32)] for 2 images of 32 pixels and 3 classes" in line for line in problems)
 
 
-def test_a_method_that_trains_another_encoder_is_refused(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_method_that_trains_another_encoder_is_refused(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from medpt.units.pretrain import set_up
 
     folder = installed(here / "more", project("more", "methods", wrong="wrong_method:build"))

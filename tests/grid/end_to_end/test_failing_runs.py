@@ -34,7 +34,7 @@ def test_absent_data_are_one_problem(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("limit", ["0", "-1", "two"])
-def test_a_limit_that_leaves_nothing_is_refused(limit: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_limit_that_leaves_nothing_is_refused(limit: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         command.main(["--space", "demo", "--limit", limit])
     assert ended.value.code == 2
@@ -43,7 +43,7 @@ def test_a_limit_that_leaves_nothing_is_refused(limit: str, capsys: pytest.Captu
 
 @pytest.mark.parametrize("uri", ["foo://bar", "file:///records", "mlruns", "sqlite://records", "http:/host"])
 @pytest.mark.parametrize("asks", [command, query])
-def test_a_tracker_of_another_kind_is_refused(
+def test_tracker_of_another_kind_is_refused(
     asks: ModuleType, uri: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -64,7 +64,7 @@ def failing(undisturbed: tiny.Run, tmp_path_factory: pytest.TempPathFactory) -> 
     return tiny.Run(data, space, out, serial.run(space, data, out, code=1))
 
 
-def test_a_truncated_image_fails_what_needs_it(failing: tiny.Run) -> None:
+def test_truncated_image_fails_what_needs_it(failing: tiny.Run) -> None:
     image = sorted((failing.data / "ChestXRay2017").rglob("*.jpeg"))[3]
     assert image.name in failing.output
     assert "Traceback" not in failing.output
@@ -78,7 +78,7 @@ def test_a_truncated_image_fails_what_needs_it(failing: tiny.Run) -> None:
     assert sorted(frame["status"]) == ["finished", "missing", "missing", "missing"]
 
 
-def test_a_diverging_unit_fails_once_and_the_rest_goes_on(failing: tiny.Run) -> None:
+def test_diverging_unit_fails_once_and_the_rest_resumes(failing: tiny.Run) -> None:
     store = Store(failing.out)
     causes = {name: store.failure(name).cause for name in store.failures()}
     (diverged,) = (name for name, cause in causes.items() if cause == "diverged")

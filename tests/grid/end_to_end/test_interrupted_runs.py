@@ -72,7 +72,7 @@ def test_killed_drivers_lose_and_repeat_nothing(undisturbed: tiny.Run, tmp_path:
 
 
 @pytest.mark.fault
-def test_a_killed_trial_goes_on_from_its_checkpoint(undisturbed: tiny.Run, tmp_path: Path) -> None:
+def test_killed_trial_resumes_from_its_checkpoint(undisturbed: tiny.Run, tmp_path: Path) -> None:
     out, kills = tmp_path / "out", 0
     process = tiny.start(undisturbed.space, undisturbed.data, out)
     while process.poll() is None and kills < 3:

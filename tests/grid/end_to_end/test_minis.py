@@ -40,7 +40,7 @@ def test_every_row_runs(tmp_path: Path, imagenet: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "count"), [("table2", 72), ("table3", 84)])
-def test_the_mini_has_the_rows_of_the_paper(name: str, count: int) -> None:
+def test_mini_has_the_rows_of_the_paper(name: str, count: int) -> None:
     printed = {cell for cell, (table, _, _) in cells().items() if table == name}
     assert len(printed) == count
     assert printed == {key_of_trial(trial) for trial in reader.load(name).trials}

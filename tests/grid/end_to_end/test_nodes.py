@@ -80,7 +80,7 @@ def test_two_nodes_share_a_bucket_and_each_fills_its_cache_once(
             assert 1 <= len(filled) <= 3
 
 
-def test_a_unit_moves_when_its_node_is_lost(
+def test_unit_moves_when_its_node_is_lost(
     tmp_path: Path, data: Path, reference: Callable[[str], dict[str, Any]]
 ) -> None:
     expected = reference(LONG)
@@ -100,7 +100,7 @@ def test_a_unit_moves_when_its_node_is_lost(
         assert tiny.holders(out, name)[-1]["started"] - lost < 60
 
 
-def test_a_node_and_the_tracker_are_killed_and_nothing_is_missing(
+def test_node_and_the_tracker_are_killed_and_nothing_is_missing(
     tmp_path: Path, data: Path, reference: Callable[[str], dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two nodes, a bucket as store, PostgreSQL and the bucket as tracker: the numbers of a laptop."""
@@ -150,7 +150,7 @@ def wait(until: Callable[[], bool], seconds: float = 180) -> None:
         time.sleep(0.2)
 
 
-def test_a_lost_head_is_one_sentence_and_the_next_run_finishes(
+def test_lost_head_is_one_sentence_and_the_next_run_finishes(
     tmp_path: Path, data: Path, reference: Callable[[str], dict[str, Any]]
 ) -> None:
     expected = reference(SPACE)

@@ -35,7 +35,7 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def test_the_dry_run_knows_it_and_imports_no_torch(
+def test_dry_run_knows_it_and_imports_no_torch(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tiny.written(tmp_path, SPACE)
@@ -53,7 +53,7 @@ def test_the_dry_run_knows_it_and_imports_no_torch(
     assert "ClinicVessels" in capsys.readouterr().err
 
 
-def test_a_whole_run_and_its_report_without_the_data(data: Path, tmp_path: Path) -> None:
+def test_whole_run_and_its_report_without_the_data(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     serial.run(tiny.written(tmp_path, SPACE), data, out)
     (trained,) = [marker for marker in tiny.markers(out).values() if marker["kind"] == "finetune"]

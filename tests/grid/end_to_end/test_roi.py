@@ -51,7 +51,7 @@ def of(made: Plan, label: str) -> Unit:
     return found
 
 
-def test_the_target_alone_is_cut_and_waits_for_a_detector(tmp_path: Path) -> None:
+def test_target_alone_is_cut_and_waits_for_a_detector(tmp_path: Path) -> None:
     made = planned(tmp_path, "random, SS-Context, REFUGE-OD")
     cut, teacher = of(made, "DRISHTI-GS around the optic disc"), of(made, "REFUGE-OD")
     detector = of(made, "REFUGE-OD · unet/resnet18")
@@ -69,7 +69,7 @@ def test_the_target_alone_is_cut_and_waits_for_a_detector(tmp_path: Path) -> Non
     assert of(made, "SS-Context on DRISHTI-GS · unet/resnet18").spec.data == (cut.digest,)  # type: ignore[union-attr]
 
 
-def test_the_detector_is_the_source_of_figure_4_and_whole_frames_keep_their_names(tmp_path: Path) -> None:
+def test_detector_is_the_source_of_figure_4_and_whole_frames_keep_their_names(tmp_path: Path) -> None:
     alone, with_source = (planned(tmp_path, names) for names in ("random", "random, REFUGE-OD"))
     assert set(alone.units) < set(with_source.units)
     whole = planned(tmp_path, "random", SPACE.replace("{roi: 64}", "{}"))
@@ -89,14 +89,14 @@ def test_the_detector_is_the_source_of_figure_4_and_whole_frames_keep_their_name
         ("CHAOS-CT: {roi: 64}", "CHAOS-CT is ct; `roi` is accepted with fundus photographs"),
     ],
 )
-def test_mistakes_are_told(tmp_path: Path, settings: str, told: str) -> None:
+def test_mistakes_are_reported(tmp_path: Path, settings: str, told: str) -> None:
     with pytest.raises(InputError) as caught:
         planned(tmp_path, "random", SPACE.replace("DRISHTI-GS: {roi: 64}", settings))
     assert told in str(caught.value)
     assert ":5: " in str(caught.value)
 
 
-def test_the_dataset_of_the_detector_is_asked_for(tmp_path: Path) -> None:
+def test_dataset_of_the_detector_is_asked_for(tmp_path: Path) -> None:
     phantom.write("DRISHTI-GS", tmp_path / "data" / "DRISHTI-GS", train=2, test=2, size=48)
     path = tiny.written(tmp_path, SPACE.replace("INITIALIZATION", "random"))
     told = tiny.run(path, tmp_path / "data", tmp_path / "out", code=2)
@@ -184,7 +184,7 @@ def test_what_needs_a_unit_that_fails_is_not_waited_for(tmp_path: Path, broken: 
     assert ("failed", broken) in events
 
 
-def test_a_detector_that_diverged_before_is_not_waited_for_again(tmp_path: Path) -> None:
+def test_detector_that_diverged_before_is_not_waited_for_again(tmp_path: Path) -> None:
     made = planned(tmp_path, "random")
     todo = {name for name, unit in made.units.items() if unit.label != DETECTOR}
     events = Race(made, tmp_path / "out", set(), todo).run()
@@ -193,7 +193,7 @@ def test_a_detector_that_diverged_before_is_not_waited_for_again(tmp_path: Path)
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_whole_run_cuts_around_the_discs_it_found(tmp_path: Path) -> None:
+def test_whole_run_cuts_around_the_discs_it_found(tmp_path: Path) -> None:
     data, out = tmp_path / "data", tmp_path / "out"
     phantom.write("REFUGE-OD", data / "REFUGE", train=24, test=2, size=96)
     phantom.write("DRISHTI-GS", data / "DRISHTI-GS", train=4, test=4, size=128)

@@ -38,7 +38,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 @pytest.mark.parametrize(("kind", "spec"), [("survive", COX), ("features", FEATURES)])
-def test_an_all_censored_split_is_a_failure_of_the_data(
+def test_all_censored_split_is_a_failure_of_the_data(
     store: Store, tmp_path: Path, kind: str, spec: UnitSpec
 ) -> None:
     unit = Unit(spec, (SLIDES.digest,), kind)

@@ -47,7 +47,7 @@ def unit(plan: Plan, label: str) -> Unit:
     return found
 
 
-def test_a_source_of_the_target_s_modality_is_guarded_and_shares_the_common_result(tmp_path: Path) -> None:
+def test_source_of_the_target_s_modality_is_guarded_and_shares_the_common_result(tmp_path: Path) -> None:
     plan = planned(tmp_path, "EyePACS, CheXpert", "DRIVE, MESSIDOR, ChestXRay2017")
     common = unit(plan, "EyePACS · resnet18")
     guarded = unit(plan, "EyePACS for DRIVE · resnet18")
@@ -71,7 +71,7 @@ def test_a_source_of_the_target_s_modality_is_guarded_and_shares_the_common_resu
     }
 
 
-def test_a_trial_has_one_name_in_every_space(tmp_path: Path) -> None:
+def test_trial_has_one_name_in_every_space(tmp_path: Path) -> None:
     large = planned(tmp_path, "EyePACS, ISIC2019, M3-CLS, SS-Jigsaw", "DRIVE, MESSIDOR, ChestXRay2017")
     small = planned(tmp_path, "EyePACS, M3-CLS, SS-Jigsaw", "MESSIDOR")
     assert set(small.units) <= set(large.units)
@@ -83,7 +83,7 @@ def test_a_trial_has_one_name_in_every_space(tmp_path: Path) -> None:
 KEPT = {(start, "MESSIDOR") for start in ("EyePACS", "M3-CLS", "SS-Jigsaw")}
 
 
-def test_a_collection_is_guarded_where_one_of_its_datasets_may_leak(tmp_path: Path) -> None:
+def test_collection_is_guarded_where_one_of_its_datasets_may_leak(tmp_path: Path) -> None:
     labels = pretrainings(planned(tmp_path, "M3-CLS, M3-SEG", "MESSIDOR, CIFAR-100"))
     assert sorted(labels) == [
         "M3-CLS for MESSIDOR · resnet18",
@@ -99,7 +99,7 @@ def test_self_supervision_is_guarded_by_its_own_target(tmp_path: Path) -> None:
     assert cost.trains(unit(plan, "SS-Jigsaw on DRIVE · resnet18"))
 
 
-def test_a_comparison_is_not_counted_as_a_training(tmp_path: Path) -> None:
+def test_comparison_is_not_counted_as_a_training(tmp_path: Path) -> None:
     plan = planned(tmp_path, "EyePACS", "DRIVE")
     common, guarded = unit(plan, "EyePACS · resnet18"), unit(plan, "EyePACS for DRIVE · resnet18")
     checked, trained = (cost.seconds(entry, cost.DataSizes(), "GPU") for entry in (guarded, common))
@@ -116,7 +116,7 @@ def store(tmp_path: Path) -> Store:
     return made
 
 
-def test_a_comparison_is_made_once_a_node_and_read_back(tmp_path: Path, store: Store) -> None:
+def test_comparison_is_made_once_a_node_and_read_back(tmp_path: Path, store: Store) -> None:
     """The made datasets have the same pictures: all of them are identical."""
     plan = planned(tmp_path, "EyePACS", "MESSIDOR")
     source, target = unit(plan, "EyePACS"), unit(plan, "MESSIDOR")
@@ -129,7 +129,7 @@ def test_a_comparison_is_made_once_a_node_and_read_back(tmp_path: Path, store: S
     assert leak_guard.compare(source.digest, target.digest, store, tmp_path / "cache") == first
 
 
-def test_a_streamed_set_leaves_them_out_as_well(
+def test_streamed_set_leaves_them_out_as_well(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Shards are read one after the other here, which Ray Data otherwise does."""
@@ -214,7 +214,7 @@ def test_shared_classes_say_what_the_space_does(
     ]
 
 
-def test_the_table_of_classes_is_the_readers() -> None:
+def test_table_of_classes_is_the_readers() -> None:
     assert shared_classes.excluded_classes("CheXpert") == ("Pneumonia",)
     assert chexpert.open.__defaults__ == (("Pneumonia",),)
     for entry in shared_classes.SHARED:
@@ -224,5 +224,5 @@ def test_the_table_of_classes_is_the_readers() -> None:
     assert {"bed", "bus", "chair"} <= set(shared_classes.ALIKE)
 
 
-def test_nothing_is_told_of_what_was_not_compared_yet(tmp_path: Path, store: Store) -> None:
+def test_nothing_is_reported_of_what_was_not_compared_yet(tmp_path: Path, store: Store) -> None:
     assert shared_data.compared(StoredSpace(planned(tmp_path, "EyePACS", "DRIVE"), store)) == []

@@ -50,7 +50,7 @@ def test_without_extensions_there_are_the_built_in_ones_alone() -> None:
     assert trials.self_supervised() == trials.SELF_SUPERVISED
 
 
-def test_the_light_list_of_methods_is_that_of_the_code() -> None:
+def test_light_list_of_methods_is_that_of_the_code() -> None:
     from medpt.units import pretrain
 
     assert tuple(pretrain.METHODS) == trials.METHODS
@@ -66,7 +66,7 @@ def test_the_light_list_of_methods_is_that_of_the_code() -> None:
         ("backbones", "Five_Blocks", "is given by other-nets 1.0 and by example-nets 0.1"),
     ],
 )
-def test_a_name_that_is_taken_is_refused(
+def test_name_that_is_taken_is_refused(
     here: Path, monkeypatch: pytest.MonkeyPatch, group: str, name: str, told: str
 ) -> None:
     other = installed(here / "other", project("other-nets", group, **{name: "other:build"}))
@@ -88,7 +88,7 @@ def test_a_name_that_is_taken_is_refused(
         ),
     ],
 )
-def test_a_mistake_in_a_space_is_told_with_the_names_of_extensions(
+def test_mistake_in_a_space_is_reported_with_the_names_of_extensions(
     here: Path, old: str, new: str, told: str
 ) -> None:
     path = tiny.written(here, SPACE.replace(old, new))
@@ -99,9 +99,7 @@ def test_a_mistake_in_a_space_is_told_with_the_names_of_extensions(
     assert f"{path}:" in problem
 
 
-def test_the_version_is_part_of_the_name_of_what_uses_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_version_is_part_of_the_name_of_what_uses_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tiny.written(tmp_path, SPACE.replace("[five_blocks]", "[five_blocks, resnet18]"))
     made = []
     for version in ("0.1", "0.1.post1", "0.1"):
@@ -131,7 +129,7 @@ def test_specifications_say_which_extensions_they_use(here: Path) -> None:
         assert type(unit.spec).from_json(json.loads(json.dumps(unit.spec.to_json()))) == unit.spec
 
 
-def test_a_machine_with_another_version_refuses_the_unit(here: Path) -> None:
+def test_machine_with_another_version_refuses_the_unit(here: Path) -> None:
     extensions.require({"backbone five_blocks": "example-nets 0.1"})
     with pytest.raises(InputError) as caught:
         extensions.require({"backbone five_blocks": "example-nets 0.2", "method mine": "other 1.0"})
@@ -156,7 +154,7 @@ def test_extensions_have_a_share_and_a_name() -> None:
         ({"architecture": "DeepLabV3+"}, {"architecture": "deeplabv3plus"}, "CardiacMRI"),
     ],
 )
-def test_an_extension_never_fills_a_cell_of_the_paper(
+def test_extension_never_fills_a_cell_of_the_paper(
     name: dict[str, str], built_in: dict[str, str], target: str
 ) -> None:
     trial = trials.Trial("0", "random", None, "resnet18", "unet", target, 1.0, 0)
@@ -164,7 +162,7 @@ def test_an_extension_never_fills_a_cell_of_the_paper(
     assert published.key_of_trial(replace(trial, **name)) not in published.cells()  # type: ignore[arg-type]
 
 
-def test_a_dry_run_knows_extensions_and_imports_none(tmp_path: Path) -> None:
+def test_dry_run_knows_extensions_and_imports_none(tmp_path: Path) -> None:
     script = (
         "import sys; from grid.run import main; code = main(sys.argv[1:]);"
         "assert not {'ray', 'torch', 'mlflow', 'pandas', 'example_nets'} & set(sys.modules); sys.exit(code)"
@@ -181,7 +179,7 @@ def test_a_dry_run_knows_extensions_and_imports_none(tmp_path: Path) -> None:
     assert "6 trials, 10 units" in done.stdout
 
 
-def test_a_distribution_without_a_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_distribution_without_a_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = installed(tmp_path / "installed", example())
     (info,) = folder.glob("*.dist-info")
     (info / "METADATA").write_text("Metadata-Version: 2.4\nName: example-nets\n")
@@ -193,5 +191,5 @@ def test_a_distribution_without_a_version_is_refused(tmp_path: Path, monkeypatch
 
 
 @pytest.mark.parametrize("file", ["pyproject.toml", "example_nets.py", "example_denoising.py"])
-def test_the_documented_example_is_the_one_that_runs(file: str) -> None:
+def test_documented_example_is_the_one_that_runs(file: str) -> None:
     assert (EXAMPLE / file).read_text().strip() in DOCS.read_text()

@@ -28,7 +28,7 @@ def of(whole: Plan, kind: type) -> list[object]:
     return [unit.spec for unit in whole.units.values() if isinstance(unit.spec, kind)]
 
 
-def test_the_paper_is_its_tables_and_figures() -> None:
+def test_paper_is_its_tables_and_figures() -> None:
     """Specification, section 2: 846 distinct fine-tunings (852 count two cells of Figure 4 twice), 156
     survival fits and a Cox baseline, on 77 pre-trainings.
     """
@@ -47,7 +47,7 @@ def test_the_paper_is_its_tables_and_figures() -> None:
     ]
 
 
-def test_a_space_of_spaces_shares_their_work() -> None:
+def test_space_of_spaces_shares_their_work() -> None:
     alone = {name: set(planned(name).units) for name in ("fig3", "table5", "fig6")}
     whole = set(planned("paper").units)
     assert all(units <= whole for units in alone.values())
@@ -90,7 +90,7 @@ def test_svcca_needs_probes_and_pretraining() -> None:
             assert (unit.spec.weights in unit.needs) == (unit.spec.initialization != "imagenet*")
 
 
-def test_the_size_of_a_dataset_is_part_of_what_figure_2_looks_at() -> None:
+def test_size_of_a_dataset_is_part_of_what_figure_2_looks_at() -> None:
     data = {spec.dataset: spec.data for spec in of(planned("fig2"), Coordinates)}  # type: ignore[attr-defined]
     pretrained = {name for spec in of(planned("fig3"), Pretrain) for name in spec.data}  # type: ignore[attr-defined]
     assert {data["CheXpert"], data["EyePACS"]} <= pretrained
@@ -137,7 +137,7 @@ ANALYSIS = "analysis: {{ {0} }}\n"
         ("include: [table2-mini, real-mini]\n", "the included spaces differ in `phantom`"),
     ],
 )
-def test_a_mistake_is_told_with_its_line(tmp_path: Path, text: str, problem: str) -> None:
+def test_mistake_is_reported_with_its_line(tmp_path: Path, text: str, problem: str) -> None:
     path = tiny.written(tmp_path, f"title: wrong\n{text}")
     with pytest.raises(InputError) as told:
         reader.load(str(path))

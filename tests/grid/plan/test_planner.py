@@ -53,7 +53,7 @@ def test_planner_makes_a_fine_tuning_need_its_data_and_its_weights() -> None:
         assert [units[need].kind for need in unit.needs] == ["prepare", "pretrain"]
 
 
-def test_a_fingerprint_changes_what_depends_on_it() -> None:
+def test_fingerprint_changes_what_depends_on_it() -> None:
     prints = {name: name for name in space_datasets(reader.load("demo"))}
     before = set(planned(prints=prints).units)
     after = set(planned(prints=prints | {"ISIC2019": "other"}).units)
@@ -68,7 +68,7 @@ def test_units_round_trip_through_json() -> None:
         assert again.digest == name == unit.digest
 
 
-def test_a_segmentation_source_is_trained_with_the_target_s_network() -> None:
+def test_segmentation_source_is_trained_with_the_target_s_network() -> None:
     assert source_architecture("CHAOS-CT", "deeplabv3plus", Settings()) == "deeplabv3plus"
     assert source_architecture("ISIC2019", "unet", Settings()) == "classifier"
     assert source_architecture("CHAOS-CT", "classifier", Settings()) == "unet"

@@ -91,7 +91,7 @@ def test_another_file_of_that_name_is_refused(store: Store, tmp_path: Path) -> N
     assert trials(store) == {(name, seed) for name in ("random", "ISIC2019") for seed in (0, 1)}
 
 
-def test_a_moved_file_with_the_trials_of_before_is_accepted(store: Store, tmp_path: Path) -> None:
+def test_moved_file_with_the_trials_of_before_is_accepted(store: Store, tmp_path: Path) -> None:
     record_start(store, planned(tmp_path / "first"), tmp_path / "first" / "study.yaml")
     moved = tmp_path / "second" / "study.yaml"
     record_start(store, selected(planned(tmp_path / "second")), moved)

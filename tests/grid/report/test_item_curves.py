@@ -50,7 +50,7 @@ def test_precision_is_that_of_the_highest_threshold_that_reaches_the_recall(seed
                 break
 
 
-def test_curves_leave_out_unknown_findings_and_classes_of_one_side() -> None:
+def test_curves_exclude_unknown_findings_and_classes_of_one_side() -> None:
     scores = np.array([[0.9, 0.1, 0.5], [0.2, 0.8, 0.5], [0.7, 0.3, 0.5]])
     truth = np.array([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0], [np.nan, np.nan, 1.0]])
     assert item_curves.roc(scores, truth).tolist() == [100.0] * len(GRID)  # the first two are separated

@@ -87,7 +87,7 @@ def asked(block: str) -> tuple[list[str], str]:
 
 
 @pytest.mark.parametrize("number", range(5))
-def test_an_example_prints_what_the_page_shows(
+def test_example_prints_what_the_page_shows(
     number: int, vessels: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(vessels)
@@ -97,7 +97,7 @@ def test_an_example_prints_what_the_page_shows(
     assert [line.rstrip() for line in printed.splitlines()] == shown.splitlines()
 
 
-def test_the_python_of_the_page_prints_what_it_shows(vessels: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_python_of_the_page_prints_what_it_shows(vessels: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(vessels)
     with redirect_stdout(StringIO()) as printed:
         exec(blocks("python")[0], {})  # noqa: S102 - the page's own example
@@ -153,7 +153,7 @@ def test_effects_find_what_was_planted(frame: pd.DataFrame) -> None:
     assert (table["p_holm"] >= table["p"]).all()
 
 
-def test_a_unit_of_two_experiments_counts_once(frame: pd.DataFrame) -> None:
+def test_unit_of_two_experiments_counts_once(frame: pd.DataFrame) -> None:
     twice = pd.concat([frame, frame.assign(experiment="again")])
     pd.testing.assert_frame_equal(effects.effects(cells(twice)), effects.effects(cells(frame)))
     pd.testing.assert_frame_equal(results.cells(twice, "miou"), results.cells(frame, "miou"))
@@ -161,7 +161,7 @@ def test_a_unit_of_two_experiments_counts_once(frame: pd.DataFrame) -> None:
     assert set(by_experiment["experiment"]) == {"sources", "again"}
 
 
-def test_a_share_of_a_target_is_a_cell_of_its_own(frame: pd.DataFrame) -> None:
+def test_share_of_a_target_is_a_cell_of_its_own(frame: pd.DataFrame) -> None:
     """Never one mean over two sizes, whose spread would pass for that of seeds; at any width."""
     half = frame.assign(target_size=0.5, miou=frame["miou"] - 0.2)
     both = results.cells(pd.concat([frame, half]), "miou", query.BY)
@@ -202,7 +202,7 @@ def test_best_without_finished_seeds_says_nothing(frame: pd.DataFrame) -> None:
     assert math.isnan(row["margin"])
 
 
-def test_a_doubling_is_the_slope_of_the_means(frame: pd.DataFrame) -> None:
+def test_doubling_is_the_slope_of_the_means(frame: pd.DataFrame) -> None:
     row = of(effects.sample_size(cells(frame)), architecture="unet", target="DRIVE")
     table = wide(frame, architecture="unet")["DRIVE"].mean()
     means = [table[f"EyePACS-{size}k"] for size in (5, 10, 20)]
@@ -211,7 +211,9 @@ def test_a_doubling_is_the_slope_of_the_means(frame: pd.DataFrame) -> None:
     assert (row["sizes"], row["smallest"], row["largest"]) == (3, 5_000, 20_000)
 
 
-def test_mistakes_are_told(vessels: Path, frame: pd.DataFrame, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mistakes_are_reported(
+    vessels: Path, frame: pd.DataFrame, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(InputError, match="--by seed: no factor of effects; choose from architecture"):
         effects.effects(cells(frame), by=["seed"])
     with pytest.raises(InputError, match="--metric mio: no finished trial has it; did you mean miou"):

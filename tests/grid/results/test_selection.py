@@ -153,7 +153,7 @@ def test_selection_says_what_was_selected_and_why() -> None:
     assert len(notes) == 2
 
 
-def test_a_value_with_an_unfinished_trial_is_selected_only_without_another() -> None:
+def test_value_with_an_unfinished_trial_is_selected_only_without_another() -> None:
     failed = trial("random", "aaaaaaaa", 1, 0.9, 0.9) | {"status": "failed", "val_miou": None}
     rows = [trial("random", "aaaaaaaa", 0, 0.9, 0.9), failed]
     rows += [trial("random", "bbbbbbbb", seed, 0.2, 0.2) for seed in (0, 1)]

@@ -44,7 +44,7 @@ def test_probabilities_are_those_of_the_t_distribution() -> None:
     assert verdicts.two_sided(found)[0] == pytest.approx(2 * stats.t.sf(1.4, 6))
 
 
-def test_holm_leaves_out_what_was_not_tested() -> None:
+def test_holm_excludes_what_was_not_tested() -> None:
     p = [0.01, math.nan, 0.04, 0.03]
     known = multipletests([0.01, 0.04, 0.03], method="holm")[1]
     assert verdicts.holm(p) == pytest.approx([known[0], math.nan, known[1], known[2]], nan_ok=True)

@@ -66,7 +66,7 @@ def test_each_combination_of_fields_is_a_trial_and_a_unit_of_its_own(tmp_path: P
     )
 
 
-def test_a_default_written_as_a_factor_is_the_same_work(tmp_path: Path) -> None:
+def test_default_written_as_a_factor_is_the_same_work(tmp_path: Path) -> None:
     plain, written = loaded(tmp_path, "{}"), loaded(tmp_path, "{learning_rate: [1e-4], size: 256}")
     assert plain.trials == written.trials
     assert finetunings(plain) == finetunings(written)
@@ -90,12 +90,12 @@ def test_fields_are_those_of_the_protocol_and_the_size_of_images() -> None:
         ("{rate: 1}", "unknown key `rate`; known: size, learning_rate"),
     ],
 )
-def test_an_unfit_value_is_refused(tmp_path: Path, factors: str, message: str) -> None:
+def test_unfit_value_is_refused(tmp_path: Path, factors: str, message: str) -> None:
     (text,) = refusals(tmp_path, factors)
     assert text.startswith(message)
 
 
-def test_an_unknown_word_is_refused_with_those_that_are_known(tmp_path: Path) -> None:
+def test_unknown_word_is_refused_with_those_that_are_known(tmp_path: Path) -> None:
     (text,) = refusals(tmp_path, "{weighting: [none, balanced]}")
     assert "`weighting` is 'balanced'" in text
     assert "inverse_frequency, sqrt_inverse_frequency, log_inverse, none" in text
@@ -108,7 +108,7 @@ def test_filter_takes_a_number_however_it_is_written(tmp_path: Path, written: st
     assert [(each["learning_rate"], each["batch_size"]) for each in fields_of(kept)] == [(1e-3, 8)]
 
 
-def test_a_default_that_is_stored_as_none_is_named_and_is_the_same_work(tmp_path: Path) -> None:
+def test_default_that_is_stored_as_none_is_named_and_is_the_same_work(tmp_path: Path) -> None:
     space = loaded(tmp_path, "{optimizer: [adam, sgd], loss: [ce, dice_ce]}")
     found = [(each["optimizer"], each["loss"]) for each in fields_of(space)]
     assert found == [(name, loss) for name in ("adam", "sgd") for loss in ("ce", "dice_ce")]
@@ -117,7 +117,7 @@ def test_a_default_that_is_stored_as_none_is_named_and_is_the_same_work(tmp_path
     assert len(select_trials(space, parse_filters("optimizer=adam"), None).trials) == 2
 
 
-def test_a_loss_that_ignores_class_weights_is_one_trial_for_all_weightings(tmp_path: Path) -> None:
+def test_loss_that_ignores_class_weights_is_one_trial_for_all_weightings(tmp_path: Path) -> None:
     space = loaded(tmp_path, "{loss: [ce, focal], weighting: [none, inverse_frequency]}")
     assert [each["loss"] for each in fields_of(space)] == ["ce", "focal", "focal"]
 

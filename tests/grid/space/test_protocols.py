@@ -143,7 +143,7 @@ def test_difference_from_a_protocol_of_an_old_store_is_described() -> None:
         ("DRIVE", "miou", "miou"),
     ],
 )
-def test_headline_metric_is_the_papers_only_where_a_space_says_so(
+def test_headline_metric_is_the_papers_only_where_a_space_is_reported(
     tmp_path: Path, target: str, paper: str, else_: str
 ) -> None:
     block = f"experiments: [{{initialization: [random], target: [{target}], seed: [0]}}]\n"

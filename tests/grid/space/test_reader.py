@@ -63,7 +63,7 @@ def test_random_weights_have_no_sample_size(tmp_path: Path) -> None:
     assert {trial.label for trial in trials} == {"random", "ISIC2019-50", "ISIC2019-100"}
 
 
-def test_the_paper_s_name_of_a_sized_source(tmp_path: Path) -> None:
+def test_paper_s_name_of_a_sized_source(tmp_path: Path) -> None:
     trials = space.load(str(written(tmp_path, GOOD.replace("ISIC2019]", "ISIC2019-20k]")))).trials
     sized = {(trial.initialization, trial.sample_size, trial.label) for trial in trials}
     assert sized == {("random", None, "random"), ("ISIC2019", 20_000, "ISIC2019-20k")}
@@ -155,7 +155,7 @@ def test_the_paper_s_name_of_a_sized_source(tmp_path: Path) -> None:
         ("experiments:", "experiments: 3\nwas:", "`experiments` is 3; a list of blocks of factors"),
     ],
 )
-def test_a_mistake_is_told(tmp_path: Path, old: str, new: str, told: str) -> None:
+def test_mistake_is_reported(tmp_path: Path, old: str, new: str, told: str) -> None:
     assert old in GOOD
     assert any(told in problem for problem in problems(tmp_path, GOOD.replace(old, new, 1)))
 
@@ -213,7 +213,7 @@ def test_multiplying_aliases_are_refused(tmp_path: Path) -> None:
     assert "more than" in problems(tmp_path, "a0: &a0 [1]\n" + levels)[0]
 
 
-def test_a_million_trials_are_refused(tmp_path: Path) -> None:
+def test_million_trials_are_refused(tmp_path: Path) -> None:
     seeds = ", ".join(map(str, range(80_000)))
     assert "trials; at most" in problems(tmp_path, GOOD.replace("[0, 1]", f"[{seeds}]"))[0]
 
@@ -234,7 +234,7 @@ def test_every_space_of_the_repository_loads(path: Path) -> None:
 
 
 @given(st.permutations(["initialization", "backbone", "target", "seed"]))
-def test_the_order_of_keys_does_not_matter(order: list[str]) -> None:
+def test_order_of_keys_does_not_matter(order: list[str]) -> None:
     block = {
         "initialization": "[random, ISIC2019]",
         "backbone": "[resnet18]",

@@ -52,7 +52,7 @@ def test_writing_replaces_and_removing_removes(documents: Backend) -> None:
     assert documents.create("a/b", b"3")
 
 
-def test_a_folder_shows_no_half_written_name(tmp_path: Path) -> None:
+def test_folder_shows_no_half_written_name(tmp_path: Path) -> None:
     (tmp_path / "done").mkdir()
     (tmp_path / "done" / ".tmp-abc").write_bytes(b"half")
     assert FolderBackend(tmp_path).names("done") == []
@@ -72,13 +72,13 @@ def test_large_files_go_up_in_parts_and_come_back(
     assert bucket.sizes("units") == {"units/large": len(content), "units/copy": len(content)}
 
 
-def test_a_failed_download_leaves_nothing(url: str, tmp_path: Path) -> None:
+def test_failed_download_leaves_nothing(url: str, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         BucketBackend(url).download("units/none", tmp_path / "none")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_bucket_that_does_not_answer_is_an_infrastructure_fault(
+def test_bucket_that_does_not_answer_is_an_infrastructure_fault(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # the discard port: nothing listens

@@ -74,14 +74,14 @@ def test_notes_come_without_weights(node: Node, monkeypatch: pytest.MonkeyPatch)
     assert not (node("other").folder(DIGEST) / "best").exists()
 
 
-def test_a_damaged_copy_is_fetched_again(node: Node) -> None:
+def test_damaged_copy_is_fetched_again(node: Node) -> None:
     published(node("one"), best=b"weights")
     (node("one").folder(DIGEST) / "best").write_bytes(b"weigh")
     assert node("one").artifact(DIGEST, "best").read_bytes() == b"weights"
     assert verify(node("one"), [DIGEST], thorough=True).damaged == {}
 
 
-def test_a_damaged_object_is_set_aside_and_done_again(node: Node) -> None:
+def test_damaged_object_is_set_aside_and_done_again(node: Node) -> None:
     attempt = published(node("one"), best=b"weights")
     store = node("other")
     bucket(store).write(f"units/{DIGEST}/{attempt}/best", b"weighus")
@@ -118,7 +118,7 @@ def test_of_two_who_publish_one_counts(node: Node) -> None:
     assert one.artifact(DIGEST, "best").read_bytes() == b"other"
 
 
-def test_the_next_node_goes_on_from_the_last_checkpoint(node: Node) -> None:
+def test_next_node_resumes_from_the_last_checkpoint(node: Node) -> None:
     store = node("one")
     with store.synced(DIGEST):
         folder = store.checkpoints(DIGEST)
@@ -134,7 +134,7 @@ def test_the_next_node_goes_on_from_the_last_checkpoint(node: Node) -> None:
     assert bucket(other).names(f"checkpoints/{DIGEST}") == []
 
 
-def test_a_node_that_has_nothing_yet_keeps_live_metrics(node: Node) -> None:
+def test_node_that_has_nothing_yet_keeps_live_metrics(node: Node) -> None:
     node("one")
     other = node("other")
     with other.synced(DIGEST):
@@ -157,6 +157,6 @@ def test_shards_that_a_node_kept_are_not_sent_again(node: Node, monkeypatch: pyt
     assert (node("third").fetch_all(DIGEST) / "shard-0.parquet").read_bytes() == b"rows"
 
 
-def test_a_bucket_that_is_not_there_is_told(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bucket_that_is_not_there_is_reported(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match=r"--out s3://no-such-bucket/x: .*can be written"):
         Store("s3://no-such-bucket/x").create()

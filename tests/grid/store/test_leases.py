@@ -101,7 +101,7 @@ def test_no_clock_is_compared(tmp_path: Path, started: float) -> None:
     assert claimed_within(waiting, 3 * SHORT) == Lease(DIGEST, 2)
 
 
-def test_a_beat_from_afar_is_life(tmp_path: Path) -> None:
+def test_beat_from_afar_is_life(tmp_path: Path) -> None:
     waiting = leases(tmp_path)
     until, beats = time.monotonic() + 2 * SHORT, 0
     while time.monotonic() < until:
@@ -110,12 +110,12 @@ def test_a_beat_from_afar_is_life(tmp_path: Path) -> None:
         time.sleep(SHORT / 12)
 
 
-def test_a_run_goes_on_where_a_node_of_it_was_lost(tmp_path: Path) -> None:
+def test_run_resumes_where_a_node_of_it_was_lost(tmp_path: Path) -> None:
     written(tmp_path, run="mine")
     assert leases(tmp_path).claim(DIGEST) == Lease(DIGEST, 2)
 
 
-def test_a_damaged_lease_is_nobody_s(tmp_path: Path) -> None:
+def test_damaged_lease_is_nobody_s(tmp_path: Path) -> None:
     FolderBackend(tmp_path).write(f"leases/{DIGEST}/1.json", b"{")
     assert leases(tmp_path).claim(DIGEST) == Lease(DIGEST, 2)
 
@@ -127,7 +127,7 @@ def built(store: Store, content: bytes) -> Path:
     return folder
 
 
-def test_a_late_result_is_discarded(tmp_path: Path) -> None:
+def test_late_result_is_discarded(tmp_path: Path) -> None:
     """Stopped for longer than a lease, then woken: what it publishes does not count."""
     written(tmp_path / "out", run="mine")
     late, store = Lease(DIGEST, 1), Store(tmp_path / "out", "mine")

@@ -34,7 +34,7 @@ def test_run_names_of_a_plan_differ(plan: Plan) -> None:
     assert len({names.run_name(each) for each in plan.units.values()}) == len(plan.units)
 
 
-def test_scores_of_the_test_set_are_told_from_other_metrics(plan: Plan) -> None:
+def test_scores_of_the_test_set_are_distinguished_from_other_metrics(plan: Plan) -> None:
     trained = unit(plan, "ISIC2019 → DRIVE · hynet/resnet18 · 1")
     found = [names.metric_name(trained, name) for name in ("miou", "val_miou", "steps_to_95", "seconds")]
     assert found == ["test_miou", "result.val_miou", "result.steps_to_95", "result.seconds"]

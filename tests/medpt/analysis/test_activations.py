@@ -60,7 +60,7 @@ def test_other_backbones_have_all_their_convolutions(backbone: str, points: int)
     assert len(found) == points
 
 
-def test_a_network_is_itself() -> None:
+def test_network_is_itself() -> None:
     """`before` gets statistics of its own; with those of the images in `after` as well, they are one
     network.
     """
@@ -110,7 +110,7 @@ def test_positions_are_the_same_in_both_and_no_more_than_needed(monkeypatch: pyt
     assert not torch.equal(rows, activations._Sampling(images=15, seed=1, start=0)("conv1", maps))
 
 
-def test_the_networks_stay_as_they_were() -> None:
+def test_networks_stay_as_they_were() -> None:
     before, after, images = network(0), network(1), smooth(4)
     state = {k: v.clone() for k, v in before.state_dict().items()}
     layer_similarities(before, after, images)

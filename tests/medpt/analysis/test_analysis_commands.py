@@ -69,7 +69,7 @@ def test_npz_holds_what_the_matrix_is_made_of(folders: list[str], tmp_path: Path
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["all.npz"]
 
 
-def test_a_known_dataset_passes_its_own_pipeline_and_keeps_its_test_part(data: Path, tmp_path: Path) -> None:
+def test_known_dataset_passes_its_own_pipeline_and_keeps_its_test_set(data: Path, tmp_path: Path) -> None:
     reported: list[str] = []
     other = write_images(tmp_path / "other", 90)
     found = read(["drive", f"mine=fundus:{other}"], data, 32, at_most=6, report=reported.append)

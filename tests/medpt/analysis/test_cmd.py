@@ -61,7 +61,7 @@ def layer_by_layer(settings: Settings, init: str, seed: int, images: np.ndarray)
         ("kaiming", {"network": "shufflenet_v2"}),
     ],
 )
-def test_the_short_way_is_the_network(init: str, changes: dict) -> None:
+def test_short_way_is_the_network(init: str, changes: dict) -> None:
     chosen, images = replace(SMALL, **changes), noise(0, n=3, side=40)
     fast = Projection(chosen, init, 1, (40, 40))(images)
     slow = layer_by_layer(chosen, init, 1, images)
@@ -95,7 +95,7 @@ def test_brightness_scales_the_projection(maxpool: str) -> None:
     np.testing.assert_allclose(network(images * 4), 4 * network(images), rtol=1e-4, atol=1e-6)
 
 
-def test_an_average_pool_makes_a_point_the_projection_of_the_mean_image() -> None:
+def test_average_pool_makes_a_point_the_projection_of_the_mean_image() -> None:
     images, chosen = noise(0) // 12 * 12, replace(SMALL, maxpool="avg")
     network = Projection(chosen, "kaiming", 0, (32, 32))
     mean = images.mean(0, keepdims=True)
@@ -103,7 +103,7 @@ def test_an_average_pool_makes_a_point_the_projection_of_the_mean_image() -> Non
     np.testing.assert_allclose(network(images).mean(0), network(mean.astype(np.uint8))[0], rtol=1e-3)
 
 
-def test_a_maxpool_does_not() -> None:
+def test_maxpool_does_not() -> None:
     images = noise(0) // 12 * 12
     network = Projection(SMALL, "kaiming", 0, (32, 32))
     assert not np.allclose(
@@ -122,7 +122,7 @@ def test_seeds_decide_and_the_generator_of_others_is_left_alone() -> None:
     assert not np.allclose(coordinates(images, "kaiming", 4, SMALL), first)
 
 
-def test_the_network_has_no_bias_and_no_norm() -> None:
+def test_network_has_no_bias_and_no_norm() -> None:
     for name in ("resnet18", "shufflenet_v2", "densenet121"):
         network = linear_network(replace(SMALL, network=name))
         kinds = {type(module).__name__ for module in network.modules()}
@@ -144,7 +144,7 @@ def test_weights_have_the_scale_of_their_init(init: str, gain: float, fan: str, 
         np.testing.assert_allclose(weight.flatten(1) @ weight.flatten(1).T, np.eye(128), atol=1e-5)
 
 
-def test_the_spread_between_inits_is_that_of_the_paper() -> None:
+def test_spread_between_inits_is_that_of_the_paper() -> None:
     """analysis.md, section 2.2: Kaiming over Xavier 194-316 and orthogonal over Xavier 2.4-2.8 (277.6,
     1.96).
     """
@@ -196,7 +196,7 @@ def three() -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("head", ["linear", "first", "pca"])
-def test_a_dataset_is_nearer_to_itself_than_to_others(three: dict[str, np.ndarray], head: str) -> None:
+def test_dataset_is_nearer_to_itself_than_to_others(three: dict[str, np.ndarray], head: str) -> None:
     found = distances(three, replace(SMALL, head=head))
     for matrix in (*found.per_init.values(), found.average):
         np.testing.assert_allclose(matrix, matrix.T)
@@ -205,7 +205,7 @@ def test_a_dataset_is_nearer_to_itself_than_to_others(three: dict[str, np.ndarra
     assert found.nearest() == ("darker", "dark", "dark")
 
 
-def test_the_reference_is_at_1_from_itself(three: dict[str, np.ndarray]) -> None:
+def test_reference_is_at_1_from_itself(three: dict[str, np.ndarray]) -> None:
     chosen = replace(SMALL, seeds=2)
     found = distances(three, chosen)
     assert found.reference == "ADE20K"

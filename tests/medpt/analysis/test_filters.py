@@ -88,7 +88,7 @@ def test_all_fits_at_once_find_what_one_at_a_time_finds(shapes: np.ndarray) -> N
     np.testing.assert_allclose(gabor.fit(shapes).r2, [scipy_r2(t) for t in targets], atol=0.01)
 
 
-def test_a_gabor_is_recognised_with_its_parameters() -> None:
+def test_gabor_is_recognised_with_its_parameters() -> None:
     true = np.array([0.5, -0.4, 0.9, 1.8, 0.8, 4.5])
     found = gabor.fit(drawn(true, 0.7)[None])
     assert found.r2[0] == pytest.approx(1, abs=1e-6)
@@ -122,7 +122,7 @@ def test_slopes_are_those_of_small_differences() -> None:
         np.testing.assert_allclose(2 * np.einsum("bn,bn->b", jacobian[:, k], residual), expected, atol=1e-6)
 
 
-def test_the_score_counts_gabors_and_not_blobs() -> None:
+def test_score_counts_gabors_and_not_blobs() -> None:
     """Half of the filters are fine gratings, half blobs of 1 to 2.3 px, which Gabors of long waves fit as
     well.
     """
@@ -169,7 +169,7 @@ def test_patterns_are_what_the_colours_share() -> None:
         np.testing.assert_allclose(np.abs((pattern * expected).sum()), 1, atol=1e-9)
 
 
-def test_a_panel_shows_each_filter_on_its_own_scale() -> None:
+def test_panel_shows_each_filter_on_its_own_scale() -> None:
     weights = np.random.default_rng(0).standard_normal((64, 3, 7, 7))
     weights[5] = 4.2
     picture = filters.panel(weights)
@@ -186,7 +186,7 @@ def test_a_panel_shows_each_filter_on_its_own_scale() -> None:
     assert filters.panel(weights[:24, :, :3, :3]).shape == (3 * 28 - 4, 8 * 28 - 4, 3)
 
 
-def test_a_difference_is_grey_where_nothing_changed() -> None:
+def test_difference_is_grey_where_nothing_changed() -> None:
     before = np.random.default_rng(0).standard_normal((8, 3, 7, 7))
     after = before.copy()
     after[2, 0, 3, 3] += 2
@@ -219,7 +219,7 @@ def grating(frequency: float, angle: float) -> np.ndarray:
 
 @pytest.mark.parametrize("angle", [0, 0.6, np.pi / 2])
 @pytest.mark.parametrize("frequency", [0.15, 0.3])
-def test_a_grating_has_one_frequency_and_one_orientation(frequency: float, angle: float) -> None:
+def test_grating_has_one_frequency_and_one_orientation(frequency: float, angle: float) -> None:
     weights = in_colour(grating(frequency, angle)[None])
     assert filters.spectrum_centroid(weights) == pytest.approx(frequency, abs=0.01)
     assert filters.anisotropy(weights) > 0.9

@@ -63,13 +63,13 @@ def test_itself_and_its_orthogonal_image_are_1() -> None:
 
 
 @pytest.mark.parametrize(("rho", "mean"), [(0.5, 0.503), (0.9, 0.900)])
-def test_a_planted_correlation_is_recovered(rho: float, mean: float) -> None:
+def test_planted_correlation_is_recovered(rho: float, mean: float) -> None:
     """analysis.md, section 1: measured for n = 5000, p = 64."""
     x, z = normal(0, 5000, 64), normal(1, 5000, 64)
     assert svcca(x, rho * x + np.sqrt(1 - rho**2) * z).mean() == pytest.approx(mean, abs=0.004)
 
 
-def test_a_linear_map_is_1_only_without_truncation() -> None:
+def test_linear_map_is_1_only_without_truncation() -> None:
     x = normal(0, 4000, 12)
     mapped = x * np.geomspace(1, 1e-3, 12) @ orthogonal(1, 12)
     np.testing.assert_allclose(svcca(x, mapped, 1.0), 1, atol=1e-8)
@@ -127,7 +127,7 @@ def test_inputs_stay_as_they_were() -> None:
 
 
 @pytest.mark.gpu
-def test_a_gpu_gives_the_same() -> None:
+def test_gpu_gives_the_same() -> None:
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
     x, y = (torch.from_numpy(z) for z in shared(0, 3000, 32, 20))
@@ -157,7 +157,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     ("n", "p", "measured"),
     [(2000, 64, 0.151), (5000, 64, 0.096), (5000, 512, 0.272), (20_000, 512, 0.135), (100_000, 64, 0.021)],
 )
-def test_the_noise_floor_is_that_of_the_specification(n: int, p: int, measured: float) -> None:
+def test_noise_floor_is_that_of_the_specification(n: int, p: int, measured: float) -> None:
     """analysis.md, section 1; its figures were drawn once and cut to 99 % of the variance."""
     assert noise_floor(n, p) == pytest.approx(measured, rel=0.03)
 
@@ -165,13 +165,13 @@ def test_the_noise_floor_is_that_of_the_specification(n: int, p: int, measured: 
 @pytest.mark.parametrize(
     ("n", "p", "q"), [(500, 8, 8), (300, 10, 40), (100, 30, 60), (100, 60, 70), (40, 39, 5)]
 )
-def test_the_noise_floor_is_the_mean_of_draws(n: int, p: int, q: int) -> None:
+def test_noise_floor_is_the_mean_of_draws(n: int, p: int, q: int) -> None:
     draws = [oracle(normal(s, n, p), normal(s + 100, n, q), 1.0).mean() for s in range(12)]
     assert noise_floor(n, p, q) == pytest.approx(np.mean(draws), rel=0.06 if p < 16 else 0.02)
     assert noise_floor(n, p, q) == noise_floor(n, q, p)
 
 
-def test_a_constant_side_has_no_correlation() -> None:
+def test_constant_side_has_no_correlation() -> None:
     assert svcca(np.ones((10, 3)), normal(0, 10, 2)).shape == (0,)
 
 

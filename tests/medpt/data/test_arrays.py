@@ -52,7 +52,7 @@ def _same_index(one: Index, two: Index) -> None:
         np.testing.assert_array_equal(value, two.__dict__[name])
 
 
-def test_a_cache_is_built_once(prepared, tmp_path):
+def test_cache_is_built_once(prepared, tmp_path):
     from_shards(prepared, tmp_path / "cache")
     before = (tmp_path / "cache" / "images.npy").stat()
     from_shards(prepared, tmp_path / "cache")

@@ -43,7 +43,7 @@ CASES = given(
 
 @CASES
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
-def test_an_epoch_is_each_image_under_each_transform_once(count, batch_size, seed, augment, start):
+def test_epoch_is_each_image_under_each_transform_once(count, batch_size, seed, augment, start):
     feed, rows = ArrayLoader(toy_arrays(13)), np.arange(1, count + 1)
     expanded = count * (8 if augment else 1)
     steps = feed.steps_per_epoch(rows, batch_size, augment)
@@ -60,7 +60,7 @@ def test_an_epoch_is_each_image_under_each_transform_once(count, batch_size, see
 
 @CASES
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
-def test_a_batch_is_the_same_wherever_the_iteration_began(count, batch_size, seed, augment, start):
+def test_batch_is_the_same_wherever_the_iteration_began(count, batch_size, seed, augment, start):
     feed, rows = ArrayLoader(toy_arrays(12)), np.arange(count)
     through = islice(feed.batches(rows, batch_size, seed, 0, augment), start, start + 3)
     for one, two in zip(through, feed.batches(rows, batch_size, seed, start, augment), strict=False):

@@ -248,7 +248,7 @@ def test_what_needs_no_decoding_is_reported_before_it(
     assert at_once(dataset).problems == [f"{top}: 16 images of the training set; published: 1"]
 
 
-def test_identical_images_with_unlike_labels_say_so(tmp_path: Path) -> None:
+def test_identical_images_with_unlike_labels_are_reported(tmp_path: Path) -> None:
     phantom.write("EyePACS", tmp_path / "EyePACS", train=6, test=2, size=32)
     dataset = open_dataset("EyePACS", tmp_path / "EyePACS")
     first, second, *rest = dataset.records

@@ -18,7 +18,7 @@ def test_random_masks(density: float, closed: bool) -> None:
         assert largest_box(foreground) == counted_box(foreground)
 
 
-def test_a_disc_with_a_hole_and_specks() -> None:
+def test_disc_with_a_hole_and_specks() -> None:
     foreground = np.zeros((200, 220), np.uint8)
     opencv().circle(foreground, (110, 100), 80, 1, -1)
     opencv().circle(foreground, (110, 100), 20, 0, -1)

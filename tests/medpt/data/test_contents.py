@@ -58,7 +58,7 @@ def test_results_below_the_data_are_no_part_of_them(tmp_path: Path) -> None:
     assert fingerprint(tmp_path) == before
 
 
-def test_a_link_to_what_is_missing_is_named(tmp_path: Path) -> None:
+def test_link_to_what_is_missing_is_named(tmp_path: Path) -> None:
     (tree(tmp_path) / "images" / "2.bmp").symlink_to("../.git/annex/objects/x")
     with pytest.raises(InputError, match=r"2\.bmp: a link to \.\./\.git/annex/objects/x, which is missing"):
         fingerprint(tmp_path)

@@ -55,7 +55,7 @@ def test_lines_beyond_the_first_strip_are_found() -> None:
 
 @pytest.mark.parametrize("threshold", [0, 10, 40.5, 254])
 @pytest.mark.parametrize("colour", [True, False])
-def test_a_fundus_is_what_is_bright_in_any_channel(threshold: float, colour: bool) -> None:
+def test_fundus_is_what_is_bright_in_any_channel(threshold: float, colour: bool) -> None:
     rng = np.random.default_rng(1)
     image = np.zeros((60, 80, 3), np.uint8)
     image[8:50, 20:62, rng.integers(3)] = 255  # a square, so that nothing is padded

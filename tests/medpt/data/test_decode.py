@@ -97,7 +97,7 @@ def test_truncated_files_are_refused_by_name(tmp_path: Path, file_format: str, p
 @pytest.mark.parametrize(
     "content", [b"", b"not an image", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n" + b"\0" * 40]
 )
-def test_what_is_no_image_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
+def test_input_that_is_no_image_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "strange.png"
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"strange\.png"):

@@ -70,9 +70,7 @@ def test_other_members_of_cifar_s_archive_go_nowhere(cifar: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize("target", ["../../../secret", "/etc/hostname", "train"])
-def test_a_link_in_cifar_s_archive_is_not_followed_out_of_it(
-    cifar: Path, tmp_path: Path, target: str
-) -> None:
+def test_link_in_cifar_s_archive_is_not_followed_out_of_it(cifar: Path, tmp_path: Path, target: str) -> None:
     (tmp_path / "secret").write_bytes((cifar / "cifar-100-python" / "train").read_bytes())
     pack(cifar, {}, {"cifar-100-python/train": target})
     with pytest.raises(InputError, match=r"cifar-100-python/train"):
@@ -106,7 +104,7 @@ def test_images_of_imagenet_that_point_outside_stay_in_their_archive(imagenet: P
     assert not Path("/outside.JPEG").exists()
 
 
-def test_a_tar_of_imagenet_is_named_by_its_wnid_alone(imagenet: Path, tmp_path: Path) -> None:
+def test_tar_of_imagenet_is_named_by_its_wnid_alone(imagenet: Path, tmp_path: Path) -> None:
     with tarfile.open(imagenet / TRAIN, "a") as archive:
         add(archive, "../n01440764.tar", b"")
     before = tree(tmp_path)
@@ -115,7 +113,7 @@ def test_a_tar_of_imagenet_is_named_by_its_wnid_alone(imagenet: Path, tmp_path: 
     assert tree(tmp_path) == before
 
 
-def test_a_devkit_that_points_outside_leaves_nothing(imagenet: Path, tmp_path: Path) -> None:
+def test_devkit_that_points_outside_leaves_nothing(imagenet: Path, tmp_path: Path) -> None:
     write_devkit(imagenet, {f"../../{name}": b"junk" for name in OUTSIDE})
     before = tree(tmp_path)
     with pytest.raises(InputError, match="is missing"):
@@ -123,7 +121,7 @@ def test_a_devkit_that_points_outside_leaves_nothing(imagenet: Path, tmp_path: P
     assert tree(tmp_path) == before
 
 
-def test_a_link_in_the_devkit_that_leads_to_itself_is_no_file(imagenet: Path) -> None:
+def test_link_in_the_devkit_that_leads_to_itself_is_no_file(imagenet: Path) -> None:
     with tarfile.open(imagenet / DEVKIT, "w:gz") as archive:
         entry = tarfile.TarInfo(META)
         entry.type, entry.linkname = tarfile.SYMTYPE, Path(META).name
@@ -132,7 +130,7 @@ def test_a_link_in_the_devkit_that_leads_to_itself_is_no_file(imagenet: Path) ->
         open_dataset("ImageNet", imagenet)
 
 
-def test_a_sheet_with_members_outside_is_read_in_memory(tmp_path: Path) -> None:
+def test_sheet_with_members_outside_is_read_in_memory(tmp_path: Path) -> None:
     import openpyxl
 
     book = openpyxl.Workbook()
@@ -151,14 +149,14 @@ def test_a_sheet_with_members_outside_is_read_in_memory(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["../../etc", "/etc/passwd", "DRIVE/../x", ";rm", "x" * 300, ".."])
-def test_a_hostile_name_is_no_dataset(name: str, tmp_path: Path) -> None:
+def test_hostile_name_is_no_dataset(name: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="unknown dataset"):
         card(name)
     with pytest.raises(InputError, match="unknown dataset"):
         open_dataset(name, tmp_path)
 
 
-def test_the_list_of_places_is_outside(tmp_path: Path) -> None:
+def test_list_of_places_is_outside(tmp_path: Path) -> None:
     """What the tests above plant would land outside if it were unpacked without care."""
     folder = tmp_path / "deep" / "data"
     folder.mkdir(parents=True)

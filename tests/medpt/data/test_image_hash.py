@@ -85,7 +85,7 @@ def naive(image: np.ndarray) -> np.ndarray:
     return np.packbits(found)
 
 
-def test_the_near_name_is_the_sign_of_cosines_over_the_lit_part() -> None:
+def test_near_name_is_the_sign_of_cosines_over_the_lit_part() -> None:
     grey = cv2.cvtColor(scene(3, 128, 128), cv2.COLOR_RGB2GRAY)
     framed = np.pad(grey[10:90, 20:120], ((30, 18), (8, 20)))
     for image in (grey, framed):
@@ -94,7 +94,7 @@ def test_the_near_name_is_the_sign_of_cosines_over_the_lit_part() -> None:
         )  # the oracle cuts at quarter pixels
 
 
-def test_the_exact_name_sees_a_single_level_shape_and_type() -> None:
+def test_exact_name_sees_a_single_level_shape_and_type() -> None:
     image = scene(1)
     other = image.copy()
     other[7, 9, 2] ^= 1
@@ -126,7 +126,7 @@ def test_copies_are_near_and_other_images_far(copy: str) -> None:
 
 
 @pytest.mark.parametrize("image", [np.zeros((64, 64), np.uint8), np.full((50, 70, 3), 200, np.uint8)])
-def test_an_image_without_structure_has_no_near_name(image: np.ndarray) -> None:
+def test_image_without_structure_has_no_near_name(image: np.ndarray) -> None:
     assert image_hash.perceptual_hash(image) == bytes(32)
     assert not image_hash.turned(np.zeros((1, 32), np.uint8)).any()
 

@@ -33,13 +33,13 @@ def test_classes_that_cannot_be_learnt_are_problems(
     assert re.search(problem, found.problems[0])
 
 
-def test_a_class_that_is_not_tested_is_a_note() -> None:
+def test_class_that_is_not_tested_is_a_note() -> None:
     found = judge(card("classification"), {"train": {"a": 1, "b": 1, "c": 1}, "test": {"a": 1, "b": 1}})
     assert found.problems == []
     assert found.notes == ["Clinic: class `c` has no image in the test set"]
 
 
-def test_a_part_of_a_built_in_copy_may_lack_classes_but_not_all_of_them() -> None:
+def test_part_of_a_built_in_copy_may_lack_classes_but_not_all_of_them() -> None:
     found = judge(card("classification", "isic2019"), {"dataset": {"a": 5, "b": 5}})
     assert found.problems == []
     assert "class `c` has no image" in found.notes[0]

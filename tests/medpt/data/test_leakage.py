@@ -55,7 +55,7 @@ def search(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
 
 @pytest.mark.parametrize("likely", [0.5, 0.06])
 @pytest.mark.parametrize("limit", [0, 7, 31])
-def test_the_closest_are_those_of_comparing_every_pair(search: str, limit: int, likely: float) -> None:
+def test_closest_are_those_of_comparing_every_pair(search: str, limit: int, likely: float) -> None:
     target = names(23, 1, likely)
     planted = [altered(target[n % 23], bits, bits) for n, bits in enumerate((0, 1, 7, 8, 30, 31, 32))]
     source = np.concatenate([names(30, 2, likely), planted, np.zeros((1, 32), np.uint8)])
@@ -75,7 +75,7 @@ def test_no_name_within_the_limit_is_missed(seed: int, bits: int) -> None:
     assert leakage.closest(source, target, LIMIT) == naive(source, target, LIMIT)
 
 
-def test_two_bits_in_every_chunk_are_told_to_be_out_of_reach() -> None:
+def test_two_bits_in_every_chunk_are_reported_to_be_out_of_reach() -> None:
     with pytest.raises(ValueError, match="limit 32"):
         leakage.closest(names(2, 0), names(2, 1), 32)
     assert (
@@ -103,7 +103,7 @@ def told(found: list[leakage.Leak]) -> list[tuple[str, str, str]]:
     return [(leak.id, leak.kind, leak.match) for leak in found]
 
 
-def test_each_leak_is_told_once_by_its_surest_kind() -> None:
+def test_each_leak_is_reported_once_by_its_surest_kind() -> None:
     target = signatures("DRIVE", names(6, 1), ["train"] * 3 + ["test"] * 3)
     source = names(8, 2)
     source[1] = target.near[5]  # identical
@@ -126,7 +126,7 @@ def test_test_images_of_the_source_are_not_looked_for() -> None:
     assert [leak.id for leak in leakage.find(source, signatures("DRIVE", near))] == ["EyePACS-0", "EyePACS-3"]
 
 
-def test_in_one_release_only_the_test_part_is_guarded_and_patients_count() -> None:
+def test_in_one_release_only_the_test_set_is_guarded_and_patients_count() -> None:
     near = names(5, 1)
     source = signatures("STARE-CLS", near, groups=list("abcde"))
     target = signatures("STARE-SEG", near, ["train", "test", "train", "train", "test"], list("abXYd"))
@@ -140,7 +140,7 @@ def test_in_one_release_only_the_test_part_is_guarded_and_patients_count() -> No
     assert leakage.find(source, elsewhere) == []
 
 
-def test_a_dataset_s_own_training_part_is_no_leak() -> None:
+def test_dataset_s_own_training_set_is_no_leak() -> None:
     near = names(6, 1)
     near[5] = altered(near[0], 3, 3)
     parts = ["train"] * 4 + ["test"] * 2

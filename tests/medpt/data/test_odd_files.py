@@ -85,7 +85,7 @@ READ: dict[str, tuple[str, Callable[[Path], np.ndarray]]] = {
 }
 
 
-def test_the_page_lists_what_is_tested_here() -> None:
+def test_page_lists_what_is_tested_here() -> None:
     rows = [line.split("|")[1].strip() for line in PAGE.read_text().splitlines() if line.startswith("| ")]
     assert set(READ) <= set(rows)
 
@@ -132,7 +132,7 @@ def bomb(width: int, height: int) -> bytes:
 
 @pytest.mark.parametrize("size", [(9_500, 9_500), (20_000, 10_000)])
 @pytest.mark.filterwarnings("error")
-def test_a_bomb_takes_neither_memory_nor_time(size: tuple[int, int], tmp_path: Path) -> None:
+def test_bomb_takes_neither_memory_nor_time(size: tuple[int, int], tmp_path: Path) -> None:
     """One above the limit, and one above twice the limit, where Pillow has an error of its own."""
     path = dataset(tmp_path, "bomb.png")
     path.write_bytes(bomb(*size))
@@ -153,14 +153,14 @@ def test_a_bomb_takes_neither_memory_nor_time(size: tuple[int, int], tmp_path: P
         (b"\xff\xd8\xff\xe0", f"not an image that can be read; accepted: {', '.join(FORMATS)}"),
     ],
 )
-def test_what_cannot_be_read_is_told_by_name(content: bytes, message: str, tmp_path: Path) -> None:
+def test_what_cannot_be_read_is_recognized_by_name(content: bytes, message: str, tmp_path: Path) -> None:
     path = dataset(tmp_path, "odd.jpg")
     path.write_bytes(content)
     found = check(open_with_problems("Odd", tmp_path), io.StringIO())
     assert found.problems == [f"{path}: {message}"]
 
 
-def test_a_truncated_file_and_32_bits_are_told_by_name(tmp_path: Path) -> None:
+def test_truncated_file_and_32_bits_are_recognized_by_name(tmp_path: Path) -> None:
     path = dataset(tmp_path, "odd.tif")
     Image.fromarray(np.ones((4, 4), np.float32)).save(path)
     (problem,) = check(open_with_problems("Odd", tmp_path), io.StringIO()).problems

@@ -29,7 +29,7 @@ def naive_square(image: np.ndarray, side: int, centre: tuple[float, float]) -> n
     *(st.integers(0, 96), st.integers(0, 96), st.integers(0, 99)),
 )
 @settings(max_examples=150, deadline=None)
-def test_a_square_is_cut_and_padded_pixel_by_pixel(
+def test_square_is_cut_and_padded_pixel_by_pixel(
     height: int, width: int, side: int, across: int, down: int, seed: int
 ) -> None:
     image = np.random.default_rng(seed).integers(1, 255, (height, width, 3)).astype(np.uint8)
@@ -52,7 +52,7 @@ def marked(height: int, width: int, x: int, y: int) -> np.ndarray:
 @pytest.mark.parametrize(
     "pipeline", ["crop_fundus|resize(600)", "resize(600)", "crop_fundus(10)|resize(600)|clahe"]
 )
-def test_a_place_is_found_again_in_the_photograph(height: int, width: int, pipeline: str) -> None:
+def test_place_is_found_again_in_the_photograph(height: int, width: int, pipeline: str) -> None:
     for x, y in ((25, 15), (width // 2, height // 3), (width - 20, height - 10)):
         image = marked(height, width, x, y)
         small = preprocess(image, pipeline.replace("|clahe", ""))
@@ -62,7 +62,7 @@ def test_a_place_is_found_again_in_the_photograph(height: int, width: int, pipel
         assert back == pytest.approx((x, y), abs=0.2)
 
 
-def test_the_square_of_a_fundus_is_the_one_that_is_cropped() -> None:
+def test_square_of_a_fundus_is_the_one_that_is_cropped() -> None:
     image = marked(120, 200, 60, 50)
     left, top, side = fundus_square(image, 10)
     assert crop_fundus(image, None, 10)[0].shape == (side, side, 3)
@@ -77,7 +77,7 @@ def test_other_cuts_have_no_way_back() -> None:
 
 @given(st.integers(0, 2**32), st.floats(0.2, 0.8))
 @settings(max_examples=100, deadline=None)
-def test_the_middle_is_that_of_the_largest_component_without_holes(seed: int, share: float) -> None:
+def test_middle_is_that_of_the_largest_component_without_holes(seed: int, share: float) -> None:
     rng = np.random.default_rng(seed)
     blobs = ndimage.gaussian_filter(rng.random((40, 50)), 2)
     found = blobs > np.quantile(blobs, share)
@@ -88,7 +88,7 @@ def test_the_middle_is_that_of_the_largest_component_without_holes(seed: int, sh
     assert any(middle == pytest.approx(ndimage.center_of_mass(filled)[::-1]) for filled in fillings)
 
 
-def test_a_vessel_across_the_disc_and_a_lesion_beside_it_do_not_move_it() -> None:
+def test_vessel_across_the_disc_and_a_lesion_beside_it_do_not_move_it() -> None:
     y, x = np.mgrid[:100, :100]
     whole = np.hypot(x - 61, y - 40) < 15
     found = whole & ~((abs(x - 66) < 3) & (abs(y - 40) < 9))
@@ -118,7 +118,7 @@ def test_training_images_are_cut_a_little_beside_always_alike() -> None:
     assert optic_disc.shaken((1.0, 2.0), "a", 640) == optic_disc.shaken((1.0, 2.0), "a", 640)
 
 
-def test_the_pipeline_cuts_first_and_needs_a_place() -> None:
+def test_pipeline_cuts_first_and_needs_a_place() -> None:
     pipeline = roi_pipeline(64, 32)
     assert pipeline == "roi(64)|resize(32)|clahe(2,8)"
     assert (roi_side(pipeline), roi_side("resize(8)")) == (64, None)
@@ -134,7 +134,7 @@ def test_the_pipeline_cuts_first_and_needs_a_place() -> None:
         canonical("crop_fundus|roi(64)|resize(32)")
 
 
-def test_a_frame_maps_corners_to_corners() -> None:
+def test_frame_maps_corners_to_corners() -> None:
     view = Frame(left=-10, top=5, width=200, height=100, size=50)
     assert view.original((-0.5, -0.5)) == (-10.5, 4.5)
     assert view.original((49.5, 49.5)) == (189.5, 104.5)

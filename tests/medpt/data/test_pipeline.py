@@ -39,7 +39,7 @@ def test_only_lungs_and_turned_scans_have_a_pipeline_of_their_own() -> None:
         assert name in own or pipeline_of(info, 128) == default_pipeline(info.modality, 128)
 
 
-def test_lungs_are_told_from_the_air_around_by_their_window_alone() -> None:
+def test_lungs_are_distinguished_from_the_air_around_by_their_window_alone() -> None:
     units = np.repeat(np.array([[-1000, -850], [40, -1000]], np.int16), 32, 0).repeat(32, 1)
     lungs, abdomen = (
         preprocess(units, pipeline.replace("|clahe(2,8)", ""))[::63, ::63, 0]

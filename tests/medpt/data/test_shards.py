@@ -89,7 +89,7 @@ def test_equal_input_gives_equal_bytes_whatever_the_order_of_files(tmp_path, tas
     assert all(other == first for other in others)
 
 
-def test_sample_takes_nested_training_images_and_leaves_the_test_part(tmp_path):
+def test_sample_takes_nested_training_images_and_leaves_the_test_set(tmp_path):
     ids = {}
     for size in (4, 9, None):
         rows = shards.plan(dataset("classification"), "official", 0, size)
@@ -115,7 +115,7 @@ def test_labels_that_are_no_class_are_refused_in_one_pass():
     assert all("label 7; accepted: 0 to 2" in problem for problem in caught.value.problems)
 
 
-def test_unreadable_images_are_told_and_left_out(tmp_path):
+def test_unreadable_images_are_reported_and_excluded(tmp_path):
     made = prepare(tmp_path, dataset("classification", broken=(3, 20)))
     assert [problem.split(":")[0] for problem in made.problems] == ["images/003.png", "images/020.png"]
     assert "is truncated" in made.problems[0]
@@ -131,7 +131,7 @@ def test_shard_without_a_readable_image_is_refused(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_mask_values_that_are_no_class_are_told(tmp_path):
+def test_mask_values_that_are_no_class_are_reported(tmp_path):
     data = replace(
         dataset("segmentation"), read_mask=lambda root, one: mask_of(one) * (2 if "007" in one.id else 1)
     )
@@ -142,7 +142,7 @@ def test_mask_values_that_are_no_class_are_told(tmp_path):
     )
 
 
-def test_wrong_pipeline_is_told_once_and_not_for_each_image(tmp_path):
+def test_wrong_pipeline_is_reported_once_and_not_for_each_image(tmp_path):
     data = dataset("classification")
     with pytest.raises(InputError) as caught:
         shards.write(

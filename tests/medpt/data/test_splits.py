@@ -84,7 +84,7 @@ def test_one_patient_cannot_be_split():
         splits.assign([record(0, group="a"), record(1, group="a")], "random", 0)
 
 
-def test_official_split_is_taken_as_it_is_and_its_leaks_are_told():
+def test_official_split_is_taken_as_it_is_and_its_leaks_are_reported():
     records = [
         record(n, label=0, split=part, group="ab"[n // 2]) for n, part in enumerate(["train"] * 3 + ["test"])
     ]

@@ -31,6 +31,6 @@ def test_networks_that_were_not_measured_count_as_the_largest_that_is_alike() ->
     assert footprint("mine", "mine").megabytes == footprint("cenet", "resnet50").megabytes
 
 
-def test_a_tag_of_timm_makes_no_difference() -> None:
+def test_tag_of_timm_makes_no_difference() -> None:
     tagged = footprint(CLASSIFIER, "timm/vit_small_patch16_224.augreg_in21k")
     assert tagged == footprint(CLASSIFIER, "timm/vit_small_patch16_224")

@@ -10,7 +10,7 @@ from medpt.models.registry import build_encoder
 from medpt.models.weights_file import load_encoder_state, read_weights_file
 
 
-def test_the_proposal_is_a_file_that_loads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_proposal_is_a_file_that_loads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     state = build_encoder("mobilenet_v2").state_dict()
     head = {"head.weight": torch.ones(3, 1280)}
     content = {"state_dict": {f"module.encoder_q.{name}": tensor for name, tensor in (state | head).items()}}
@@ -24,7 +24,7 @@ def test_the_proposal_is_a_file_that_loads(tmp_path: Path, capsys: pytest.Captur
     assert all(torch.equal(loaded[f"encoder.{name}"], tensor) for name, tensor in state.items())
 
 
-def test_a_file_of_no_known_network_ends_with_code_1(
+def test_file_of_no_known_network_ends_with_code_1(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     torch.save({"x": torch.ones(2, 3)}, tmp_path / "x.pth")

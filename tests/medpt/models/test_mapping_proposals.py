@@ -47,7 +47,7 @@ def test_layers_by_number_are_renamed_to_the_encoders() -> None:
     assert (best.mapping.strip, best.mapping.drop, best.matched) == ("backbone.", ("9.",), 120)
 
 
-def test_the_order_is_proposed_where_no_name_fits() -> None:
+def test_order_is_proposed_where_no_name_fits() -> None:
     tensors = {f"net.part{n}.x": tensor for n, tensor in enumerate(EXPECTED.values())}
     tensors |= meta(**{"net.last.x": (9, 512)})
     best = propose(EXPECTED, tensors)[0]
@@ -55,7 +55,7 @@ def test_the_order_is_proposed_where_no_name_fits() -> None:
     assert best.mapping.strip + best.mapping.drop[0] in ("net.last.x", "net.last.")
 
 
-def test_a_first_layer_for_grey_images_is_proposed_as_one_channel() -> None:
+def test_first_layer_for_grey_images_is_proposed_as_one_channel() -> None:
     tensors = EXPECTED | meta(**{"conv1.weight": (64, 1, 7, 7)})
     assert propose(EXPECTED, tensors)[0].text == "`channels: 1`: 120 of 120 match"
 

@@ -23,7 +23,7 @@ def test_networks_with_stages_satisfy_the_contract(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["mobilenetv3_small_050", "ghostnet_050"])  # no such option, no such value
-def test_a_network_that_timm_does_not_dilate_is_refused_for_deeplab(name: str) -> None:
+def test_network_that_timm_does_not_dilate_is_refused_for_deeplab(name: str) -> None:
     backbone = f"timm/{name}"
     assert backbone_problems(backbone, SIDE) == segmenter_problems("unet", backbone, SIDE) == []
     (problem,) = segmenter_problems("deeplabv3plus", backbone, SIDE)
@@ -41,7 +41,7 @@ def test_maps_are_those_of_timms_own_feature_extractor() -> None:
             assert torch.equal(ours, theirs)
 
 
-def test_the_half_sized_image_stands_in_for_a_missing_map_at_stride_2() -> None:
+def test_half_sized_image_stands_in_for_a_missing_map_at_stride_2() -> None:
     encoder = build_encoder("timm/convnext_atto").eval()
     images = torch.rand(1, 3, SIDE, SIDE)
     with torch.inference_mode():
@@ -78,7 +78,7 @@ def test_unknown_networks_and_unfit_ones_are_refused() -> None:
         build_encoder("timm/vit_tiny_patch16_224", 16)
 
 
-def test_the_version_of_timm_is_part_of_a_unit() -> None:
+def test_version_of_timm_is_part_of_a_unit() -> None:
     used = {"backbone timm/resnet18": f"timm {timm.__version__}"}
     assert extensions.versions(backbone="timm/resnet18", architecture="unet") == used
     extensions.require(used)

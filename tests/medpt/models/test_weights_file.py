@@ -109,7 +109,7 @@ def test_counters_that_a_file_lacks_become_zero(source: dict[str, Tensor], tmp_p
     assert loaded.keys() == weights.encoder_state(source).keys()
 
 
-def test_a_grey_first_layer_gives_the_same_maps_on_grey_images(
+def test_grey_first_layer_gives_the_same_maps_on_grey_images(
     source: dict[str, Tensor], tmp_path: Path
 ) -> None:
     content = foreign(source, "")
@@ -122,7 +122,7 @@ def test_a_grey_first_layer_gives_the_same_maps_on_grey_images(
     torch.testing.assert_close(ours, torch.conv2d(grey, content[first]))
 
 
-def test_a_file_that_does_not_fit_is_refused_with_both_lists_and_a_proposal(
+def test_file_that_does_not_fit_is_refused_with_both_lists_and_a_proposal(
     source: dict[str, Tensor], tmp_path: Path
 ) -> None:
     weights_file = read_weights_file(write(tmp_path, {"model": foreign(source, "module.encoder.")}))
@@ -223,6 +223,6 @@ def test_identity_follows_content_and_treatment_but_no_name(tmp_path: Path) -> N
     assert len({first.identity, *changed}) == len(changes) + 1
 
 
-def test_a_description_round_trips_through_json(tmp_path: Path) -> None:
+def test_description_round_trips_through_json(tmp_path: Path) -> None:
     described = read_weights_file(write(tmp_path, {}, rename={"a": "b"}, drop=["c"]))
     assert WeightsFile.from_json(json.loads(json.dumps(described.to_json()))) == described

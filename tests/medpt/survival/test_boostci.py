@@ -45,7 +45,7 @@ def test_pairs_weigh_the_inverse_square_of_the_chance_to_be_seen(seed: int) -> N
 
 
 @given(st.integers(0, 10_000))
-def test_the_gradient_is_that_of_finite_differences(seed: int) -> None:
+def test_gradient_is_that_of_finite_differences(seed: int) -> None:
     time, event, score = cohort(seed)
     pairs = pair_weights(time, event, 5.0)
     numeric = approx_fprime(score, lambda at: smooth_index(pairs, at, 0.5), 1e-7)
@@ -59,7 +59,7 @@ def test_scores_far_apart_neither_overflow_nor_pull() -> None:
         assert np.abs(gradient(pair_weights(time, event, 5.0), 1e6 * score, 0.1)).max() == 0
 
 
-def test_a_sharp_sigmoid_is_uno_s_index() -> None:
+def test_sharp_sigmoid_is_uno_s_index() -> None:
     rng = np.random.default_rng(4)
     time, event, score = rng.permutation(60) + 1.0, rng.random(60) < 0.7, rng.normal(size=60)
     outcome = np.array(list(zip(event, time, strict=True)), [("event", "?"), ("time", "<f8")])
@@ -85,7 +85,7 @@ def test_each_step_moves_the_one_feature_that_fits_the_gradient_best() -> None:
     assert climbed[-1] > climbed[0]
 
 
-def test_a_constant_feature_never_moves() -> None:
+def test_constant_feature_never_moves() -> None:
     x, time, event = planted(3, 50)
     x[:, 2] = 7.0
     weights = list(boost(x, time, event, FAST))[-1]
@@ -93,7 +93,7 @@ def test_a_constant_feature_never_moves() -> None:
     assert np.isfinite(weights).all()
 
 
-def test_a_planted_risk_is_found() -> None:
+def test_planted_risk_is_found() -> None:
     for seed in range(2):
         found = study(planted(seed, 240), seed)
         prediction = predict(found, FAST)
@@ -119,7 +119,7 @@ def test_noise_says_nothing_of_the_real_labels(real: Path) -> None:
     assert np.mean(found) == pytest.approx(0.5, abs=0.1)
 
 
-def test_the_test_part_s_follow_up_is_not_looked_at() -> None:
+def test_test_set_s_follow_up_is_not_looked_at() -> None:
     one = study(planted(1), 1)
     blind = replace(
         one, time=np.where(one.split == TRAIN, one.time, 1.0), event=one.event & (one.split == TRAIN)
@@ -127,7 +127,7 @@ def test_the_test_part_s_follow_up_is_not_looked_at() -> None:
     assert (predict(one, FAST).risk == predict(blind, FAST).risk).all()
 
 
-def test_a_patient_without_patches_has_the_median_risk() -> None:
+def test_patient_without_patches_has_the_median_risk() -> None:
     one = study(planted(1), 1)
     absent = int(one.rows(TRAIN)[0])
     kept = one.patient != absent

@@ -53,7 +53,7 @@ def test_equal_seeds_give_equal_clusters_in_whatever_chunks(
 
 
 @pytest.mark.parametrize("name", CLUSTERINGS)
-def test_the_length_of_a_feature_vector_says_nothing(name: str) -> None:
+def test_length_of_a_feature_vector_says_nothing(name: str) -> None:
     features = np.random.default_rng(2).normal(size=(90, 6))
     longer = features * np.random.default_rng(3).uniform(0.5, 20, (90, 1))
     labels = [CLUSTERINGS[name](x, 3, 1)(x) for x in (features, longer)]
@@ -104,7 +104,7 @@ def test_spectral_clusters_are_those_of_the_dense_laplacian() -> None:
     assert adjusted_rand_score(expected, spectral(points, 3, 0)(points)) > 0.9
 
 
-def test_a_sampled_patch_keeps_the_cluster_that_the_graph_gave_it() -> None:
+def test_sampled_patch_keeps_the_cluster_that_the_graph_gave_it() -> None:
     points = np.random.default_rng(6).normal(size=(120, 4))
     drawn = np.random.default_rng(3).permutation(120)
     graph = SpectralClustering(4, affinity="nearest_neighbors", n_neighbors=10, random_state=3)
@@ -133,7 +133,7 @@ def test_unit_vectors_and_a_vector_of_zeros() -> None:
 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=6), st.integers(1, 5), st.integers(0, 99))
-def test_a_sample_has_few_patches_of_each_patient_once(sizes: list[int], most: int, seed: int) -> None:
+def test_sample_has_few_patches_of_each_patient_once(sizes: list[int], most: int, seed: int) -> None:
     bags = np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])
     drawn = sample(bags, most, np.random.default_rng(seed))
     assert len(set(drawn.tolist())) == len(drawn)

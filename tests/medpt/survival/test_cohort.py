@@ -53,7 +53,7 @@ def copy(prepared: Path, tmp_path: Path) -> Path:
     return shutil.copytree(prepared, tmp_path / "copy")
 
 
-def test_the_arrays_are_the_patches_of_every_slide(
+def test_arrays_are_the_patches_of_every_slide(
     dataset: Dataset, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("medpt.survival.cohort.READ_ROWS", 5)
@@ -97,7 +97,7 @@ def test_counts_are_those_of_table_4(dataset: Dataset, prepared: Path) -> None:
     assert manifest.problems == ()
 
 
-def test_a_manifest_comes_back_as_it_was(dataset: Dataset, tmp_path: Path) -> None:
+def test_manifest_comes_back_as_it_was(dataset: Dataset, tmp_path: Path) -> None:
     manifest = prepare(dataset, tmp_path)
     assert CohortManifest.read(tmp_path) == manifest
     (tmp_path / MANIFEST).write_text('{"format": 1}')
@@ -118,7 +118,7 @@ def test_equal_slides_give_equal_bytes(dataset: Dataset, prepared: Path, tmp_pat
     assert all((prepared / name).read_bytes() == (tmp_path / name).read_bytes() for name in names)
 
 
-def test_a_slide_is_finished_while_all_that_it_is_made_from_is_the_same(
+def test_slide_is_finished_while_all_that_it_is_made_from_is_the_same(
     dataset: Dataset, copy: Path, tmp_path: Path
 ) -> None:
     def known(spec: Slides = SPEC, root: Path = dataset.root) -> list[SlideInfo | None]:
@@ -141,7 +141,9 @@ def test_a_slide_is_finished_while_all_that_it_is_made_from_is_the_same(
     assert known(root=tmp_path / "slides")[3] is None
 
 
-def test_slides_that_cannot_be_used_are_listed_and_stop_nobody(dataset: Dataset, tmp_path: Path) -> None:
+def test_slides_that_cannot_be_used_are_listed_and_do_not_stop_others(
+    dataset: Dataset, tmp_path: Path
+) -> None:
     import shutil
 
     from medpt.phantom.tcga_slides import write_svs
@@ -170,7 +172,7 @@ def test_slides_that_cannot_be_used_are_listed_and_stop_nobody(dataset: Dataset,
     assert not (tmp_path / "none" / MANIFEST).exists()
 
 
-def test_the_copy_is_built_once_and_again_when_it_is_broken_or_another(
+def test_copy_is_built_once_and_again_when_it_is_broken_or_another(
     dataset: Dataset, copy: Path, tmp_path: Path
 ) -> None:
     cache = tmp_path / "cache"
@@ -191,7 +193,7 @@ def test_the_copy_is_built_once_and_again_when_it_is_broken_or_another(
     assert not (tmp_path / "another").exists()
 
 
-def test_the_focus_of_test_patients_decides_nothing(prepared: Path, tmp_path: Path) -> None:
+def test_focus_of_test_patients_decides_nothing(prepared: Path, tmp_path: Path) -> None:
     cohort = open_cohort(prepared, tmp_path / "cache")
     training = np.arange(len(cohort.patients)) < 5
     kept = cohort.valid(training)
@@ -204,7 +206,7 @@ def test_the_focus_of_test_patients_decides_nothing(prepared: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", ["TCGA-LGG", "TCGA-GBM"])
-def test_the_texture_of_phantom_slides_carries_the_risk(name: str, tmp_path: Path) -> None:
+def test_texture_of_phantom_slides_carries_the_risk(name: str, tmp_path: Path) -> None:
     """The share of dark pixels in a patient's patches, which nuclei are, ranks the patients."""
     dataset = open_dataset(name, phantom.write(name, tmp_path / "slides", train=40, test=0, size=48))
     spec = Slides(name, "f", {}, {"candidates": 30, "box": 32, "size": 32})

@@ -41,7 +41,7 @@ def random_cohort(seed: int, n: int = 40) -> tuple[np.ndarray, np.ndarray, np.nd
     return rng.integers(1, 15, n).astype(float), rng.random(n) < rng.uniform(0.2, 1), rng.integers(0, 9, n)
 
 
-def test_the_fixture_of_the_specification() -> None:
+def test_fixture_of_the_specification() -> None:
     assert concordance_index(*FIXTURE) == 0.75
     assert strict_concordance_index(*FIXTURE) == pytest.approx(0.72222, abs=1e-5)
     assert comparable_pairs(*FIXTURE[:2]) == 20
@@ -84,7 +84,7 @@ def test_reversing_the_risk_mirrors_the_index_and_stretching_it_does_nothing(cas
     assert concordance_index([3 * t + 1 for t in time], event, np.arctan(risk)) == index
 
 
-def test_a_constant_risk_scores_a_half_and_nothing_when_strict() -> None:
+def test_constant_risk_scores_a_half_and_nothing_when_strict() -> None:
     time, event, _ = random_cohort(1)
     assert concordance_index(time, event, np.ones(40)) == 0.5
     assert strict_concordance_index(time, event, np.ones(40)) == 0.0
@@ -97,7 +97,7 @@ def test_pairs_beyond_32_bits_are_counted() -> None:
     assert concordance_index(time, np.ones(n), -time) == 1.0
 
 
-def test_what_is_no_cohort_is_refused_with_every_problem() -> None:
+def test_input_that_is_no_cohort_is_refused_with_every_problem() -> None:
     with pytest.raises(InputError, match="shapes"):
         concordance_index([1, 2], [1, 1], [[0.1], [0.2]])
     with pytest.raises(InputError) as error:

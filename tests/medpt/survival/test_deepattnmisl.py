@@ -85,7 +85,7 @@ def test_gradients_stay_numbers_where_phenotypes_are_empty() -> None:
     assert all(torch.isfinite(weight.grad).all() for weight in net.parameters() if weight.grad is not None)
 
 
-def test_the_l1_term_covers_every_parameter() -> None:
+def test_l1_term_covers_every_parameter() -> None:
     net = network()
     total_l1(net).backward()
     for weight in net.parameters():
@@ -94,7 +94,7 @@ def test_the_l1_term_covers_every_parameter() -> None:
     assert total_l1(net).item() == pytest.approx(np.abs(flat).sum(), rel=1e-5)
 
 
-def test_a_planted_risk_is_found() -> None:
+def test_planted_risk_is_found() -> None:
     assert c_of_test(planted(1), predict(planted(1), FAST)) >= 0.75
 
 

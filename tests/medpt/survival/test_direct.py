@@ -27,7 +27,7 @@ VARIANTS = {
 
 
 @pytest.mark.parametrize("options", VARIANTS.values(), ids=VARIANTS)
-def test_a_planted_risk_is_found(options: Options) -> None:
+def test_planted_risk_is_found(options: Options) -> None:
     assert c_of_test(planted(1), predict(planted(1), options)) >= 0.75
 
 
@@ -87,7 +87,7 @@ def test_patience_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
     }
 
 
-def test_the_first_epochs_are_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_first_epochs_are_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
     scores = iter([0.6, 0.5, 0.7, 0.9, 0.1])
     monkeypatch.setattr(direct, "c_index", lambda *_: next(scores))
     facts = predict(planted(1), replace(FAST, epochs=4, least_epochs=3)).facts
@@ -95,7 +95,7 @@ def test_the_first_epochs_are_not_judged(monkeypatch: pytest.MonkeyPatch) -> Non
     assert predict(planted(1), replace(FAST, epochs=3, least_epochs=9)).facts["epoch"] == 3
 
 
-def test_the_real_network_trains_end_to_end() -> None:
+def test_real_network_trains_end_to_end() -> None:
     study = replace(planted(1, (8, 4, 4), 4), encoder=partial(build_encoder, "resnet18"))
     prediction = predict(study, Options(k=3, epochs=1))
     assert np.isfinite(prediction.risk).all()
@@ -134,7 +134,7 @@ def test_weights_share_a_patient_by_what_its_clusters_hold(bags: list[int], k: i
     assert len(rows) == sum(len(set(labels[study.patient == row])) for row in everyone)
 
 
-def test_the_frozen_vector_is_shares_then_means() -> None:
+def test_frozen_vector_is_shares_then_means() -> None:
     study = awkward(planted(1))
     assert study.features is not None
     options = Options(k=3, components=4, frozen=True)
@@ -153,7 +153,7 @@ def test_the_frozen_vector_is_shares_then_means() -> None:
             np.testing.assert_allclose(found[row, 3 + 4 * cluster : 7 + 4 * cluster], mean, atol=1e-9)
 
 
-def test_the_risk_of_a_patient_is_that_of_its_mean_feature() -> None:
+def test_risk_of_a_patient_is_that_of_its_mean_feature() -> None:
     fit = direct._Fit.start(planted(1), FAST)
     found = fit.risks(np.arange(5))
     fit.network.eval()

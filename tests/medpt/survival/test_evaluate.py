@@ -26,7 +26,7 @@ def case(seed: int, patients: int = 120) -> tuple[Study, np.ndarray]:
     return study(cohort, seed, patches=1), cohort[0][:, 0] - cohort[0][:, 1]
 
 
-def test_every_number_is_of_the_test_part() -> None:
+def test_every_number_is_of_the_test_set() -> None:
     cohort, risk = case(1)
     rows = cohort.rows(TEST)
     time, event = cohort.time[rows], cohort.event[rows]
@@ -41,13 +41,13 @@ def test_every_number_is_of_the_test_part() -> None:
     assert dict(evaluate(cohort, elsewhere)) == found
 
 
-def test_the_random_control_scatters_around_a_half() -> None:
+def test_random_control_scatters_around_a_half() -> None:
     found = [dict(evaluate(*case(seed, 60)))["c_index_random"] for seed in range(12)]
     assert np.mean(found) == pytest.approx(0.5, abs=0.08)
     assert np.std(found) > 0.02
 
 
-def test_the_interval_is_that_of_indices_of_resampled_patients() -> None:
+def test_interval_is_that_of_indices_of_resampled_patients() -> None:
     rng = np.random.default_rng(0)
     time, event, risk = rng.integers(1, 9, 30).astype(float), rng.random(30) < 0.5, rng.integers(0, 5, 30)
     draws = rng.integers(0, 30, (800, 30))
@@ -57,7 +57,7 @@ def test_the_interval_is_that_of_indices_of_resampled_patients() -> None:
 
 
 @given(st.integers(0, 10_000))
-def test_the_pair_matrices_of_the_bootstrap_add_up_to_the_index(seed: int) -> None:
+def test_pair_matrices_of_the_bootstrap_add_up_to_the_index(seed: int) -> None:
     rng = np.random.default_rng(seed)
     time, event, risk = rng.integers(1, 9, 30).astype(float), rng.random(30) < 0.8, rng.integers(0, 5, 30)
     comparable, credit = module._pair_matrices(time, event, risk.astype(float))
@@ -85,7 +85,7 @@ def logrank_by_hand(time: np.ndarray, event: np.ndarray, high: np.ndarray) -> fl
     return surplus**2 / variance
 
 
-def test_the_groups_are_cut_at_the_training_part_s_median() -> None:
+def test_groups_are_cut_at_the_training_set_s_median() -> None:
     from scipy.stats import chi2
 
     cohort, risk = case(2)
@@ -101,7 +101,7 @@ def test_the_groups_are_cut_at_the_training_part_s_median() -> None:
     assert all(type(number) is float for number in asdict(groups)["low"]["survival"])
 
 
-def test_a_constant_risk_has_one_group_and_no_p_value() -> None:
+def test_constant_risk_has_one_group_and_no_p_value() -> None:
     cohort, risk = case(2)
     groups = risk_groups(cohort, np.zeros_like(risk))
     assert (groups.high.patients, groups.high.time) == (0, (0.0,))
@@ -116,7 +116,7 @@ def test_risks_that_are_no_numbers_are_a_divergence() -> None:
         dict(evaluate(cohort, np.where(np.arange(120) == 3, np.inf, risk)))
 
 
-def test_the_follow_up_of_training_patients_does_not_matter() -> None:
+def test_follow_up_of_training_patients_does_not_matter() -> None:
     cohort, risk = case(4)
     other = replace(cohort, time=np.where(cohort.split == TEST, cohort.time, 1.0))
     assert dict(evaluate(other, risk)) == dict(evaluate(cohort, risk))

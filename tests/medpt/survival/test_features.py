@@ -37,7 +37,7 @@ def test_more_than_one_batch_from_a_file(tmp_path: Path) -> None:
     np.testing.assert_allclose(found[[0, 64, 127, 130]], one_by_one, rtol=2e-3, atol=1e-4)
 
 
-def test_a_random_network_takes_its_statistics_from_one_pass_over_the_training_patches() -> None:
+def test_random_network_takes_its_statistics_from_one_pass_over_the_training_patches() -> None:
     pixels, rows = images(300), np.arange(100, 300)
     encoder = tiny_encoder()
     convolution, norm = encoder.layers[0][0], encoder.layers[0][1]  # type: ignore[index]

@@ -43,7 +43,7 @@ def run(scores: list[float], patience: int, least: int = 1) -> tuple[float, floa
         ([-3.0, -2.0, -4.0], 1, -2.0, 2),
     ],
 )
-def test_the_best_weights_stay(scores: list[float], patience: int, best: float, at: int) -> None:
+def test_best_weights_stay(scores: list[float], patience: int, best: float, at: int) -> None:
     assert run(scores, patience) == (at, best, at, True)
 
 
@@ -62,7 +62,7 @@ def test_without_a_judgement_the_last_weights_stay() -> None:
     assert math.isnan(best)
 
 
-def test_what_is_no_number_has_diverged() -> None:
+def test_input_that_is_no_number_has_diverged() -> None:
     study = planted(1)
     with pytest.raises(DivergedError, match="1 of 2 predicted risks"):
         fitting.c_index(study, np.array([0, 1]), np.array([1, np.nan]))

@@ -13,7 +13,7 @@ from medpt.survival.study import TRAIN
 FAST = Options(trees=30, node_size=8)
 
 
-def test_a_planted_risk_is_found() -> None:
+def test_planted_risk_is_found() -> None:
     for seed in range(2):
         one = study(planted(seed, 200), seed)
         prediction = predict(one, FAST)
@@ -39,7 +39,7 @@ def test_noise_says_nothing_of_the_real_labels(real: Path) -> None:
     assert np.mean(found) == pytest.approx(0.5, abs=0.1)
 
 
-def test_equal_seeds_grow_equal_forests_and_the_test_part_s_follow_up_is_not_looked_at() -> None:
+def test_equal_seeds_grow_equal_forests_and_the_test_set_s_follow_up_is_not_looked_at() -> None:
     one = study(planted(1), 1)
     blind = replace(
         one, time=np.where(one.split == TRAIN, one.time, 1.0), event=one.event & (one.split == TRAIN)
@@ -49,7 +49,7 @@ def test_equal_seeds_grow_equal_forests_and_the_test_part_s_follow_up_is_not_loo
     assert (predict(replace(one, seed=2), FAST).risk != risk).any()
 
 
-def test_the_risk_is_the_ensemble_s_mortality() -> None:
+def test_risk_is_the_ensemble_s_mortality() -> None:
     """One leaf: everyone's cumulative hazard is that of a bootstrap sample, about Nelson and Aalen's,
     summed over the times of death.
     """
@@ -70,7 +70,7 @@ def test_no_leaf_has_fewer_patients_than_the_node_size() -> None:
     assert 2 <= leaves <= len(one.rows(TRAIN)) // 30
 
 
-def test_a_patient_without_patches_has_the_median_risk() -> None:
+def test_patient_without_patches_has_the_median_risk() -> None:
     one = study(planted(1), 1)
     absent = int(one.rows(TRAIN)[0])
     kept = one.patient != absent

@@ -82,7 +82,7 @@ def test_nuclei_are_the_regions_above_otsu_s_threshold(seed: int) -> None:
     assert 3 <= len(areas) <= 8
 
 
-def test_a_disc_is_round_and_a_rod_is_not() -> None:
+def test_disc_is_round_and_a_rod_is_not() -> None:
     y, x = np.mgrid[:40, :40]
     disc, rod = (x - 10) ** 2 + (y - 10) ** 2 < 50, (abs(x - 30) <= 1) & (abs(y - 20) <= 15)
     _, round_, long = handcrafted.eccentricities(disc * 1 + rod * 2)
@@ -90,7 +90,7 @@ def test_a_disc_is_round_and_a_rod_is_not() -> None:
     assert long > 0.99
 
 
-def test_a_patch_without_anything_has_no_nuclei_and_no_nan() -> None:
+def test_patch_without_anything_has_no_nuclei_and_no_nan() -> None:
     for shade in (0, 128, 255):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -113,7 +113,7 @@ def test_patches_are_described_one_by_one() -> None:
     assert describe(images[:0]).shape == (0, LENGTH)
 
 
-def test_a_patient_is_the_mean_and_the_spread_of_his_patches() -> None:
+def test_patient_is_the_mean_and_the_spread_of_his_patches() -> None:
     cohort = study(planted(0, 40), 0)
     found = patient_vectors(cohort)
     assert cohort.handcrafted is not None
@@ -123,7 +123,7 @@ def test_a_patient_is_the_mean_and_the_spread_of_his_patches() -> None:
     assert found[7] == pytest.approx(np.concatenate([of_seven.mean(0), of_seven.std(0)]))
 
 
-def test_a_patient_without_patches_has_no_numbers_and_a_study_without_vectors_is_refused() -> None:
+def test_patient_without_patches_has_no_numbers_and_a_study_without_vectors_is_refused() -> None:
     from dataclasses import replace
 
     cohort = study(planted(0, 40), 0)

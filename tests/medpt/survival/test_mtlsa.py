@@ -48,7 +48,7 @@ def violation(problem: Problem, b: np.ndarray) -> float:
     return float(max(-answers.min(), np.diff(answers).max()))
 
 
-def test_the_worked_example_of_targets() -> None:
+def test_worked_example_of_targets() -> None:
     time, event = np.array([3.0, 6.0, 7.0]), np.array([True, False, True])
     y, w = mtlsa.targets(time, event, EXACT)
     assert y.astype(int).tolist() == [[1, 1, 1, 0, 0, 0, 0], [1, 1, 1, 1, 1, 1, 0], [1] * 7]
@@ -63,7 +63,7 @@ def test_intervals_are_months_and_late_ends_are_merged() -> None:
 
 
 @given(st.integers(0, 10_000), st.integers(1, 6), st.integers(1, 9))
-def test_the_projection_is_isotonic_regression_of_each_row(seed: int, n: int, k: int) -> None:
+def test_projection_is_isotonic_regression_of_each_row(seed: int, n: int, k: int) -> None:
     rng = np.random.default_rng(seed)
     values, weights = rng.normal(size=(n, k)), rng.uniform(0.1, 11, size=(n, k))
     rows = zip(values, weights, strict=True)
@@ -71,7 +71,7 @@ def test_the_projection_is_isotonic_regression_of_each_row(seed: int, n: int, k:
     assert project(values, weights) == pytest.approx(np.array(expected), abs=1e-10)
 
 
-def test_the_projection_is_that_of_a_quadratic_program() -> None:
+def test_projection_is_that_of_a_quadratic_program() -> None:
     rng = np.random.default_rng(1)
     values, weights = rng.normal(size=(3, 8)), rng.uniform(1, 11, size=(3, 8))
     m = cvxpy.Variable((3, 8))
@@ -83,7 +83,7 @@ def test_the_projection_is_that_of_a_quadratic_program() -> None:
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("share", [0.5, 0.05])
 @pytest.mark.parametrize("make", [survival_problem, arbitrary_problem])
-def test_the_solver_reaches_the_optimum_of_a_convex_solver(make: object, seed: int, share: float) -> None:
+def test_solver_reaches_the_optimum_of_a_convex_solver(make: object, seed: int, share: float) -> None:
     assert callable(make)
     problem, options = make(seed), replace(EXACT, ridge=0.3 * (seed % 2))
     sparsity = share * lambda_max(problem)
@@ -103,14 +103,14 @@ def test_more_iterations_come_nearer_to_the_optimum() -> None:
     assert objective(problem, ends[2], 0.5, 0.0) < objective(problem, start.b, 0.5, 0.0)
 
 
-def test_the_authors_settings_are_near_the_optimum_of_a_survival_problem() -> None:
+def test_authors_settings_are_near_the_optimum_of_a_survival_problem() -> None:
     problem = survival_problem(0)
     sparsity = 0.05 * lambda_max(problem)
     b = admm(problem, sparsity, null_state(problem, Options()), Options()).b
     assert objective(problem, b, sparsity, 0.0) == pytest.approx(by_cvxpy(problem, sparsity, 0.0), rel=1e-3)
 
 
-def test_the_authors_projection_is_not_the_minimum() -> None:
+def test_authors_projection_is_not_the_minimum() -> None:
     problem, options = arbitrary_problem(2), replace(EXACT, rho=1.0, authors_projection=True, iterations=500)
     exact = project(np.array([[0.0, 1.0]]), np.array([[1.0, 3.0]]))
     assert exact == pytest.approx(np.array([[0.75, 0.75]]))
@@ -138,7 +138,7 @@ def test_at_lambda_max_no_feature_is_used_and_below_it_one_is(seed: int) -> None
     assert np.abs(admm(problem, 0.95 * largest, start, EXACT).b[1:]).max() > 1e-4
 
 
-def test_the_unconstrained_variant_is_the_minimum_without_the_cone() -> None:
+def test_unconstrained_variant_is_the_minimum_without_the_cone() -> None:
     problem = arbitrary_problem(1)
     b = mtlsa.unconstrained(problem, 0.5, null_state(problem, EXACT), EXACT).b
     assert objective(problem, b, 0.5, 0.0) == pytest.approx(by_cvxpy(problem, 0.5, 0.0, cone=False), abs=1e-6)
@@ -154,7 +154,7 @@ FAST = Options(path=8, iterations=30, interval_days=61)
 
 
 @pytest.mark.parametrize("options", [FAST, replace(FAST, interval_days=5, max_intervals=250)])
-def test_a_planted_risk_is_found(options: Options) -> None:
+def test_planted_risk_is_found(options: Options) -> None:
     assert min(fitted_index(seed, options) for seed in range(2)) >= 0.7
 
 
@@ -166,14 +166,14 @@ def test_shuffled_times_leave_nothing_to_find() -> None:
 
 @settings(max_examples=3, deadline=None)
 @given(st.integers(0, 100))
-def test_a_patient_s_risk_does_not_depend_on_who_else_is_asked_about(seed: int) -> None:
+def test_patient_s_risk_does_not_depend_on_who_else_is_asked_about(seed: int) -> None:
     x, time, event = planted(seed, 60)
     alone = mtlsa.predict_from(x[:50], time[:50], event[:50], x[55:56], seed, FAST).risk
     among = mtlsa.predict_from(x[:50], time[:50], event[:50], x, seed, FAST).risk
     assert among[55] == pytest.approx(alone[0], abs=1e-9)
 
 
-def test_the_facts_tell_of_the_choice() -> None:
+def test_facts_tell_of_the_choice() -> None:
     x, time, event = planted(1)
     facts = mtlsa.predict_from(x, time, event, x, 0, FAST).facts
     assert 0.01 <= facts["lambda_share"] < 1

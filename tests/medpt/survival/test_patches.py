@@ -96,7 +96,7 @@ def test_focus_is_the_variance_of_the_laplacian_and_falls_with_blur() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 999), st.integers(2, 60))
-def test_the_threshold_of_focus_is_of_training_patches_alone(seed: int, count: int) -> None:
+def test_threshold_of_focus_is_of_training_patches_alone(seed: int, count: int) -> None:
     rng = np.random.default_rng(seed)
     values, training = rng.exponential(100, count), rng.random(count) < 0.7
     training[0] = True
@@ -114,7 +114,7 @@ def test_focus_without_training_patches_is_refused() -> None:
         in_focus(np.ones(3), np.zeros(3, bool))
 
 
-def test_a_box_is_halved_as_the_mean_of_four_and_equalised_only_if_asked() -> None:
+def test_box_is_halved_as_the_mean_of_four_and_equalised_only_if_asked() -> None:
     box = stained(side=64)
     small = finish(box, PatchOptions(box=64, size=32))
     means = box.reshape(32, 2, 32, 2, 3).mean(axis=(1, 3))

@@ -52,7 +52,7 @@ def ramp(side: int = 512) -> NDArray[np.uint8]:
         ("AppMag = 20|MPP = 0.0000", 1.0),
     ],
 )
-def test_a_box_is_at_20x_whatever_the_scanner(tmp_path: Path, facts: str, scale: float) -> None:
+def test_box_is_at_20x_whatever_the_scanner(tmp_path: Path, facts: str, scale: float) -> None:
     pixels = ramp()
     write_svs(tmp_path / "a.svs", pixels, facts)
     with open_slide(tmp_path / "a.svs") as found:
@@ -74,13 +74,13 @@ def test_a_box_is_at_20x_whatever_the_scanner(tmp_path: Path, facts: str, scale:
         ("AppMag = many", "neither microns"),
     ],
 )
-def test_a_slide_without_20x_is_refused(tmp_path: Path, facts: str, words: str) -> None:
+def test_slide_without_20x_is_refused(tmp_path: Path, facts: str, words: str) -> None:
     write_svs(tmp_path / "a.svs", ramp(256), facts)
     with pytest.raises(InputError, match=words):
         extract(tmp_path / "a.svs", OPTIONS, 0)
 
 
-def test_the_level_read_is_the_coarsest_that_is_fine_enough(tmp_path: Path) -> None:
+def test_level_read_is_the_coarsest_that_is_fine_enough(tmp_path: Path) -> None:
     write_svs(tmp_path / "a.svs", ramp(), "AppMag = 40|MPP = 0.2500", reduced=(2, 4, 16))
     with open_slide(tmp_path / "a.svs") as found, reads(found) as levels:
         assert np.abs(found.box(0, 0, 64).astype(int) - ramp()[:128:2, :128:2]).max() <= JPEG
@@ -89,7 +89,7 @@ def test_the_level_read_is_the_coarsest_that_is_fine_enough(tmp_path: Path) -> N
         assert levels[1:] == [(3, (32, 32))]
 
 
-def test_a_level_a_little_coarser_than_wished_for_serves(tmp_path: Path) -> None:
+def test_level_a_little_coarser_than_wished_for_serves(tmp_path: Path) -> None:
     write_svs(tmp_path / "a.svs", ramp(1000)[:500], AT_20, reduced=(4, 16))
     with open_slide(tmp_path / "a.svs") as found, reads(found) as levels:
         assert found.handle.level_downsamples[2] > 16
@@ -112,7 +112,7 @@ def reads(found: Slide) -> Iterator[list[tuple[int, tuple[int, int]]]]:
 
 
 @pytest.mark.parametrize("reduced", [(), (4,), (3, 16)])
-def test_a_thumbnail_in_blocks_is_that_of_the_whole(
+def test_thumbnail_in_blocks_is_that_of_the_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reduced: tuple[int, ...]
 ) -> None:
     monkeypatch.setattr(slides, "BLOCK", 100)
@@ -141,7 +141,7 @@ def slow_patches(pixels: NDArray[np.uint8], name: str) -> list[tuple[int, int, N
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_the_patches_are_those_of_a_loop_over_pixels(tmp_path: Path, seed: int) -> None:
+def test_patches_are_those_of_a_loop_over_pixels(tmp_path: Path, seed: int) -> None:
     pixels = painted(seed)
     pixels[100:420, 200:212] = (25, 60, 215)  # pen, on tissue
     write_svs(tmp_path / "a.svs", pixels, AT_20)
@@ -157,7 +157,7 @@ def test_the_patches_are_those_of_a_loop_over_pixels(tmp_path: Path, seed: int) 
         assert found.tissue[n] >= 0.5
 
 
-def test_a_slide_at_40x_has_the_patches_of_20x(tmp_path: Path) -> None:
+def test_slide_at_40x_has_the_patches_of_20x(tmp_path: Path) -> None:
     pixels = painted()
     large = np.repeat(np.repeat(pixels, 2, axis=0), 2, axis=1)
     for name, content, facts in (("20", pixels, AT_20), ("40", large, "AppMag = 40|MPP = 0.2510")):
@@ -206,7 +206,7 @@ def test_pixels_outside_the_slide_are_glass(slide: Path) -> None:
     assert abs(corner[:40, :40].astype(int) - GLASS).max() < 10
 
 
-def test_what_is_no_slide_says_so(slide: Path, tmp_path: Path) -> None:
+def test_input_that_is_no_slide_is_reported(slide: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.svs: .*(No such file|not a slide that can be read)"):
         extract(tmp_path / "none.svs", OPTIONS, 0)
     (tmp_path / "text.svs").write_text("a slide")
@@ -221,7 +221,7 @@ def test_what_is_no_slide_says_so(slide: Path, tmp_path: Path) -> None:
     assert empty.pixels.shape == (0, 32, 32, 3)
 
 
-def test_a_slide_that_is_cut_or_damaged_inside_is_refused(slide: Path) -> None:
+def test_slide_that_is_cut_or_damaged_inside_is_refused(slide: Path) -> None:
     content = slide.read_bytes()
     slide.write_bytes(content[: len(content) // 2])
     with pytest.raises(InputError, match="not a slide that can be read"):

@@ -36,7 +36,7 @@ def test_tertiles_of_time_are_shared_out_among_the_dead_and_the_censored() -> No
             assert abs((split[cell] == TEST).sum() - 0.2 * cell.sum()) <= 2
 
 
-def test_the_order_of_the_patients_does_not_matter_and_the_seed_does() -> None:
+def test_order_of_the_patients_does_not_matter_and_the_seed_does() -> None:
     patients, time, event = cohort(1)
     split, order = split_patients(patients, time, event, 5), np.random.default_rng(0).permutation(200)
     turned = split_patients([patients[k] for k in order], time[order], event[order], 5)
@@ -52,7 +52,7 @@ def test_folds_share_out_patients_and_deaths(seed: int, n: int) -> None:
     assert np.ptp(np.bincount(fold, weights=event, minlength=5)) <= 1
 
 
-def test_a_part_that_is_all_censored_is_refused_with_words() -> None:
+def test_part_that_is_all_censored_is_refused_with_words() -> None:
     patients, time, _ = cohort(1, 40)
     with pytest.raises(InputError) as error:
         split_patients(patients, time, np.arange(40) == time.argmin(), 0)

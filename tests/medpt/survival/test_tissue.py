@@ -43,7 +43,7 @@ def moved(padded: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_the_mask_is_that_of_slow_steps(seed: int) -> None:
+def test_mask_is_that_of_slow_steps(seed: int) -> None:
     image = thumbnail(seed)
     ours, slow = tissue_mask(image), slow_mask(image)
     assert 0.05 < slow.mean() < 0.95
@@ -90,7 +90,7 @@ def test_saturated_light_is_glass() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 999), st.floats(0, 15), st.floats(0, 11), st.floats(0.1, 5), st.floats(0.1, 5))
-def test_the_share_is_that_of_the_pixels_touched(
+def test_share_is_that_of_the_pixels_touched(
     seed: int, left: float, top: float, width: float, height: float
 ) -> None:
     mask = np.random.default_rng(seed).random((16, 20)) < 0.5

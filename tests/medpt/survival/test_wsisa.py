@@ -25,7 +25,7 @@ FAST = Options(k=2, learning_rate=1e-3, epochs=4, components=8)
 SHORT = replace(FAST, epochs=1)
 
 
-def test_a_planted_risk_is_found() -> None:
+def test_planted_risk_is_found() -> None:
     prediction = predict(planted(1), replace(FAST, k=3))
     assert c_of_test(planted(1), prediction) >= 0.75
     assert prediction.facts["best_cluster_val_c_index"] > 0.6
@@ -129,7 +129,7 @@ def test_phenotypes_come_from_training_patches_alone(monkeypatch: pytest.MonkeyP
     assert (one[~trained] != two[~trained]).any()
 
 
-def test_an_expert_tells_mean_activations_and_the_risk_of_them() -> None:
+def test_expert_tells_mean_activations_and_the_risk_of_them() -> None:
     study, images = planted(1), np.asarray(planted(1).images)
     members = np.arange(0, len(images), 3)
     torch.manual_seed(1)
@@ -148,7 +148,7 @@ def test_an_expert_tells_mean_activations_and_the_risk_of_them() -> None:
     assert not means[5:].any()
 
 
-def test_the_real_network_trains(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_real_network_trains(monkeypatch: pytest.MonkeyPatch) -> None:
     study: Study = replace(planted(1, (20, 4, 4), 4), encoder=partial(build_encoder, "resnet18"))
     monkeypatch.setattr(wsisa.mtlsa, "predict_from", instead_of_mtlsa)
     assert np.isfinite(predict(study, SHORT).risk).all()

@@ -196,7 +196,7 @@ def test_collection_trains_a_dataset_of_one_patient_without_validation() -> None
     assert found["auc"] == pytest.approx((found["A_auc"] + found["C_auc"]) / 2)
 
 
-def test_the_encoder_starts_as_that_of_the_random_row() -> None:
+def test_encoder_starts_as_that_of_the_random_row() -> None:
     for sets, architecture in ((loaders(), "classifier"), (masks(), "unet")):
         random = network(sets[0].index, "shufflenet_v2", architecture, 3)
         setup = set_up(sets, NAMES[: len(sets)], architecture=architecture, seed=3).model.state_dict()
@@ -217,7 +217,7 @@ def run(folder: Path, spec: Pretrain = SPEC, sets: Any = None, **options: Any) -
     return run_pretrain(spec, sets or loaders(), folder, **options)
 
 
-def test_a_pretraining_leaves_weights_that_fit_a_target(tmp_path: Path) -> None:
+def test_pretraining_leaves_weights_that_fit_a_target(tmp_path: Path) -> None:
     found = run(tmp_path)
     assert set(found) == {"steps", "best_step", "images_seen", "val_auc", "steps_to_95"}
     assert found["images_seen"] == 24
@@ -246,7 +246,7 @@ class KilledError(Exception):
 
 
 @pytest.mark.parametrize("step", [3, 6])
-def test_a_killed_pretraining_goes_on_to_the_same_weights(tmp_path: Path, step: int) -> None:
+def test_killed_pretraining_resumes_to_the_same_weights(tmp_path: Path, step: int) -> None:
     def die(row: dict[str, float]) -> None:
         if row["step"] == step:
             raise KilledError

@@ -176,7 +176,7 @@ def test_context_decoder_depends_on_the_kind_of_target() -> None:
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize("architecture", ["classifier", "unet"])
-def test_the_encoder_starts_as_that_of_the_random_row(backbone: str, architecture: str) -> None:
+def test_encoder_starts_as_that_of_the_random_row(backbone: str, architecture: str) -> None:
     random = encoder_state(network(hills().index, backbone, "classifier", 3).state_dict())
     own = encoder_state(set_up(architecture=architecture, backbone=backbone, seed=3).model.state_dict())
     assert own.keys() == random.keys()
@@ -193,7 +193,7 @@ def run(folder: Path, loader: Any = None, spec: Pretrain = SPEC, **options: Any)
     return run_pretrain(spec, loaders, folder, **options)
 
 
-def test_a_pretraining_leaves_weights_history_and_figures(tmp_path: Path) -> None:
+def test_pretraining_leaves_weights_history_and_figures(tmp_path: Path) -> None:
     found = run(tmp_path)
     names = {"val_mse", "val_mse_swapped", "val_mse_identity", "val_mse_identity_swapped"}
     assert set(found) == {"steps", "best_step", "images_seen", "steps_to_95"} | names
@@ -204,7 +204,7 @@ def test_a_pretraining_leaves_weights_history_and_figures(tmp_path: Path) -> Non
     assert {name: found[name] for name in names} == {name: best[name] for name in names}
 
 
-def test_the_validation_part_does_not_depend_on_labels() -> None:
+def test_validation_set_does_not_depend_on_labels() -> None:
     for seed in range(4):
         parts = [
             set_up(hills(labels=np.array(labels)), seed=seed).val_rows.tolist()
@@ -224,7 +224,7 @@ class KilledError(Exception):
     pass
 
 
-def test_a_killed_pretraining_goes_on_to_the_same_weights(tmp_path: Path) -> None:
+def test_killed_pretraining_resumes_to_the_same_weights(tmp_path: Path) -> None:
     def die(row: dict[str, float]) -> None:
         if row["step"] == 4:
             raise KilledError
@@ -238,7 +238,7 @@ def test_a_killed_pretraining_goes_on_to_the_same_weights(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("architecture", ["classifier", "unet"])
-def test_the_encoder_fits_the_classifier_and_every_segmenter(tmp_path: Path, architecture: str) -> None:
+def test_encoder_fits_the_classifier_and_every_segmenter(tmp_path: Path, architecture: str) -> None:
     run(tmp_path, spec=replace(SPEC, architecture=architecture))
     state = load(tmp_path / "out" / "best.safetensors")
     for target in (

@@ -77,7 +77,7 @@ def test_jigsaw_accuracy_is_nan_for_weights_that_are_not_finite() -> None:
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
-def test_the_encoder_starts_as_that_of_the_random_row(backbone: str) -> None:
+def test_encoder_starts_as_that_of_the_random_row(backbone: str) -> None:
     loader = hills(size=128, train=4)
     random = encoder_state(network(loader.index, backbone, "classifier", 3).state_dict())
     own = encoder_state(set_up(loader, seed=3, backbone=backbone).model.state_dict())
@@ -107,7 +107,7 @@ def run(folder: Path, loader: Any = None, **options: Any) -> dict[str, float]:
     return run_pretrain(spec, [loader or hills()], folder, **options)
 
 
-def test_a_pretraining_leaves_weights_history_permutations_and_figures(tmp_path: Path) -> None:
+def test_pretraining_leaves_weights_history_permutations_and_figures(tmp_path: Path) -> None:
     found = run(tmp_path)
     figures = {"chance", "flat_tiles", "val_accuracy", "val_loss"}
     assert set(found) == {"steps", "best_step", "images_seen", "steps_to_95"} | figures
@@ -128,7 +128,7 @@ def test_flat_tiles_counts_black_images(tmp_path: Path) -> None:
     assert set_up(loader).figures["flat_tiles"] == pytest.approx(0.5, abs=0.1)
 
 
-def test_the_validation_part_does_not_depend_on_labels() -> None:
+def test_validation_set_does_not_depend_on_labels() -> None:
     for seed in range(4):
         parts = [
             set_up(hills(labels=np.array(labels)), seed=seed).val_rows.tolist()
@@ -149,7 +149,7 @@ class KilledError(Exception):
     pass
 
 
-def test_a_killed_pretraining_goes_on_to_the_same_weights(tmp_path: Path) -> None:
+def test_killed_pretraining_resumes_to_the_same_weights(tmp_path: Path) -> None:
     def die(row: dict[str, float]) -> None:
         if row["step"] == 4:
             raise KilledError
@@ -162,7 +162,7 @@ def test_a_killed_pretraining_goes_on_to_the_same_weights(tmp_path: Path) -> Non
     assert files[0] == files[1]
 
 
-def test_the_encoder_fits_the_classifier_and_every_segmenter(tmp_path: Path) -> None:
+def test_encoder_fits_the_classifier_and_every_segmenter(tmp_path: Path) -> None:
     run(tmp_path)
     state = load(tmp_path / "out" / "best.safetensors")
     for target in (

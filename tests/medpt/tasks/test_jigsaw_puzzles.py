@@ -66,7 +66,7 @@ def test_puzzles_equal_the_slow_definition(seed: int, side: int) -> None:
     assert not flat.any()
 
 
-def test_the_inverse_permutation_restores_the_order() -> None:
+def test_inverse_permutation_restores_the_order() -> None:
     images, draws = normalise(coloured(6, 64)), numbers(6)
     shuffled, classes, _ = puzzles(images, TEN, draws)
     ordered, _, _ = puzzles(images, IDENTITY, draws)

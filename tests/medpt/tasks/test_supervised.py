@@ -212,7 +212,7 @@ def test_set_up_counts_edge_weights_for_networks_with_edges() -> None:
     assert setup.task.loss(setup.model, images, masks).isfinite()
 
 
-def test_edge_counts_leave_out_ignored_pixels() -> None:
+def test_edge_counts_exclude_ignored_pixels() -> None:
     loader = squares(ignored=True)
     assert int(edge_counts(loader, np.arange(8)).sum()) == int((loader.arrays.targets[:8] != 255).sum())
 

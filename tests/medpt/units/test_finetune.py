@@ -31,7 +31,7 @@ def run(folder: Path, spec: Finetune = SPEC, feed: Any = None, **options: Any) -
     return finetune.run(spec, inputs, job_in(folder, **options))
 
 
-def test_classification_is_tested_once_on_the_whole_test_part(tmp_path: Path) -> None:
+def test_classification_is_tested_once_on_the_whole_test_set(tmp_path: Path) -> None:
     feed = shades(train=15, test=7)
     found = run(tmp_path, feed=feed)
     further = {"auc_of_a", "auc_of_b", "average_precision", "sensitivity_at_90_specificity"}
@@ -68,7 +68,7 @@ def items(folder: Path) -> dict[str, np.ndarray]:
         return dict(saved)
 
 
-def test_items_of_classification_give_its_metrics_and_name_nobody(tmp_path: Path) -> None:
+def test_items_of_classification_give_its_metrics_and_contain_no_ids(tmp_path: Path) -> None:
     feed = shades(train=15, test=7)
     found, saved = run(tmp_path, feed=feed), items(tmp_path)
     assert set(saved) == {"scores", "labels", "patients"}
@@ -78,7 +78,7 @@ def test_items_of_classification_give_its_metrics_and_name_nobody(tmp_path: Path
     np.testing.assert_array_equal(saved["patients"][:, None] == saved["patients"], groups[:, None] == groups)
 
 
-def test_patients_are_what_is_evaluated_where_the_card_says_so(tmp_path: Path) -> None:
+def test_patients_are_what_is_evaluated_where_the_card_is_reported(tmp_path: Path) -> None:
     feed = shades(train=16, test=8)
     feed.index.labels[:] = np.arange(24) // 2 % 2
     feed.index.groups[:] = ["abcdefghijkl"[row // 2] for row in range(24)]
@@ -118,7 +118,7 @@ def test_segmentation_leaves_examples_and_the_floor(tmp_path: Path) -> None:
         assert saved["prediction"].dtype == np.uint8
 
 
-def test_the_examples_are_what_the_metric_saw(tmp_path: Path) -> None:
+def test_examples_are_what_the_metric_saw(tmp_path: Path) -> None:
     found = run(tmp_path, UNET, squares(train=10, test=4, size=64))
     with np.load(tmp_path / "out" / "predictions.npz") as saved:
         assert metrics.mean_iou(saved["prediction"], saved["target"], 2) == pytest.approx(found["miou"])
@@ -146,7 +146,7 @@ class KilledError(Exception):
     pass
 
 
-def test_a_killed_trial_goes_on_to_the_same_result(tmp_path: Path) -> None:
+def test_killed_trial_resumes_to_the_same_result(tmp_path: Path) -> None:
     def die(row: dict[str, float]) -> None:
         if row["step"] == 4:
             raise KilledError
@@ -159,7 +159,7 @@ def test_a_killed_trial_goes_on_to_the_same_result(tmp_path: Path) -> None:
     assert scores[0] == scores[1]
 
 
-def test_a_pretrained_encoder_is_what_training_starts_from(tmp_path: Path) -> None:
+def test_pretrained_encoder_is_what_training_starts_from(tmp_path: Path) -> None:
     """With a learning rate of zero, only batch norm's statistics leave the transferred encoder."""
     pretraining = Pretrain(("Toy",), ("digest",), "resnet18", "classifier", seed=5, protocol=SHORT)
     run_pretrain(pretraining, [shades(train=15, classes=3)], tmp_path / "pre")
@@ -175,13 +175,13 @@ def test_a_pretrained_encoder_is_what_training_starts_from(tmp_path: Path) -> No
     assert found != run(tmp_path / "random", still, feed)
 
 
-def test_an_encoder_of_another_backbone_is_refused(tmp_path: Path) -> None:
+def test_encoder_of_another_backbone_is_refused(tmp_path: Path) -> None:
     other = network(shades().index, "shufflenet_v2", "classifier", 0).state_dict()
     with pytest.raises(InputError, match="missing tensor"):
         run(tmp_path, initial=encoder_state(other))
 
 
-def test_smaller_targets_are_nested_and_leave_the_test_part(tmp_path: Path) -> None:
+def test_smaller_targets_are_nested_and_leave_the_test_set(tmp_path: Path) -> None:
     feed = shades(train=40, test=6)
     rows = [finetune.training_rows(replace(SPEC, target_size=size), feed) for size in (0.1, 0.25, 0.5, 1.0)]
     assert [len(part) for part in rows] == [4, 10, 20, 40]
@@ -192,7 +192,7 @@ def test_smaller_targets_are_nested_and_leave_the_test_part(tmp_path: Path) -> N
     assert json.loads(record.read_text())["train_images"] == 8
 
 
-def test_a_set_without_test_images_is_refused(tmp_path: Path) -> None:
+def test_set_without_test_images_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="Toy: 15 training and 0 test images; both are needed"):
         run(tmp_path, feed=shades(train=15, test=0))
 

@@ -38,7 +38,7 @@ def test_it_leaves_both_networks_the_history_and_the_record(tmp_path: Path) -> N
     assert (record["train_images"], record["val_images"], record["weighting"]) == (12, 3, "inverse_frequency")
 
 
-def test_the_networks_before_and_after_have_the_same_tensors_and_other_values(tmp_path: Path) -> None:
+def test_networks_before_and_after_have_the_same_tensors_and_other_values(tmp_path: Path) -> None:
     run(tmp_path)
     before, after = (load(tmp_path / "out" / name) for name in ("init.safetensors", "best.safetensors"))
     assert {name: tensor.shape for name, tensor in before.items()} == {n: t.shape for n, t in after.items()}
@@ -60,7 +60,7 @@ class KilledError(Exception):
     pass
 
 
-def test_a_killed_pretraining_goes_on_to_the_same_files(tmp_path: Path) -> None:
+def test_killed_pretraining_resumes_to_the_same_files(tmp_path: Path) -> None:
     def die(row: dict[str, float]) -> None:
         if row["step"] == 4:
             raise KilledError
@@ -83,13 +83,13 @@ def test_segmentation_sources_train_a_segmenter(tmp_path: Path) -> None:
     assert "logits.weight" in load(tmp_path / "out" / "best.safetensors")
 
 
-def test_a_single_patient_trains_without_validation(tmp_path: Path) -> None:
+def test_single_patient_trains_without_validation(tmp_path: Path) -> None:
     feed = shades(train=6)
     feed.index.groups[:] = "p"
     assert set(run(tmp_path, SPEC, [feed])) == {"steps", "best_step", "images_seen"}
 
 
-def test_a_batch_is_never_larger_than_an_eightfold_epoch(tmp_path: Path) -> None:
+def test_batch_is_never_larger_than_an_eightfold_epoch(tmp_path: Path) -> None:
     small = replace(SPEC, protocol=replace(SHORT, batch_size=16, max_steps=3, validation_fraction=0))
     assert run(tmp_path, small, [shades(train=1)])["images_seen"] == 24
 

@@ -68,7 +68,7 @@ def test_slides_that_cannot_be_used_are_listed_with_their_reason(dataset: Datase
     assert len(cohort.patients) == PATIENTS
 
 
-def test_a_patient_whose_only_slide_does_not_open_counts_with_the_median_risk(
+def test_patient_whose_only_slide_does_not_open_counts_with_the_median_risk(
     risks: tuple[dict[str, np.ndarray], dict[str, float]], cohort: Cohort
 ) -> None:
     written, metrics = risks
@@ -94,7 +94,7 @@ def test_items_are_the_test_patients_without_their_names(
         assert int(saved["trained"]) + len(saved["risk"]) == PATIENTS
 
 
-def test_a_patient_with_one_slide_is_as_any_other(
+def test_patient_with_one_slide_is_as_any_other(
     risks: tuple[dict[str, np.ndarray], dict[str, float]], cohort: Cohort
 ) -> None:
     written, _ = risks

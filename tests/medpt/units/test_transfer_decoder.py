@@ -71,7 +71,7 @@ def test_every_network_takes_its_own_decoder(tmp_path: Path, architecture: str) 
 
 
 @pytest.mark.parametrize("architecture", [name for name in ARCHITECTURES if name != "unet"])
-def test_the_decoder_of_another_architecture_is_refused(tmp_path: Path, architecture: str) -> None:
+def test_decoder_of_another_architecture_is_refused(tmp_path: Path, architecture: str) -> None:
     message = "transfer_decoder: the weights of Source have no decoder of unet"
     with pytest.raises(InputError, match=message):
         trained(tmp_path, SPEC, source(architecture))
@@ -90,12 +90,12 @@ def test_weights_without_a_decoder_are_refused(tmp_path: Path) -> None:
         trained(tmp_path, replace(SPEC, weights=None), None)
 
 
-def test_a_classifier_has_no_decoder_to_transfer(tmp_path: Path) -> None:
+def test_classifier_has_no_decoder_to_transfer(tmp_path: Path) -> None:
     state = build_classifier("shufflenet_v2", 3).state_dict()
     spec = replace(SPEC, architecture="classifier")
     with pytest.raises(InputError, match="no decoder tensor of Classifier matches"):
         trained(tmp_path, spec, state, shades(train=15))
 
 
-def test_the_option_names_another_result() -> None:
+def test_option_names_another_result() -> None:
     assert SPEC.digest != replace(SPEC, transfer_decoder=False).digest

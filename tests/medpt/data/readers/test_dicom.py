@@ -46,7 +46,7 @@ def scan(path: Path, pixels: np.ndarray | None = None, **elements: object) -> Pa
         ({"Rows": 60_000, "Columns": 1}, "60000 is more than|1x60000"),
     ],
 )
-def test_what_is_no_slice_in_hounsfield_units_is_refused(
+def test_input_that_is_no_slice_in_hounsfield_units_is_refused(
     elements: dict[str, object], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match=message) as caught:

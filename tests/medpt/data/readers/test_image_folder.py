@@ -133,7 +133,7 @@ def test_other_names_of_the_patient_are_asked_about(name: str, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("name", ["Split", "set", "fold", "subset", "partition"])
-def test_a_column_that_may_be_the_split_is_mentioned(name: str, tmp_path: Path) -> None:
+def test_column_that_may_be_the_split_is_mentioned(name: str, tmp_path: Path) -> None:
     top = write_card(tmp_path, CLASSIFIED)
     problems, notes = rows_of(
         top, f"image,label,{name}\n1,healthy,train\n2,glaucoma,test\n3,healthy,a\n4,glaucoma,b\n"
@@ -188,7 +188,7 @@ def test_names_that_only_look_different_are_found(stored: str, written: str, tmp
     assert next(record.image_path for record in open_dataset("Clinic", top)) == f"images/{stored}"
 
 
-def test_what_is_missing_is_told_with_what_is_there(tmp_path: Path) -> None:
+def test_what_is_missing_is_reported_with_what_is_there(tmp_path: Path) -> None:
     top = write_card(
         tmp_path, CLASSIFIED, "image,label\n1.png,healthy\n2.png,glaucoma\n3.png,glaucoma\n4,healthy\n"
     )
@@ -214,7 +214,7 @@ def test_swapped_columns_and_a_wrong_folder_take_one_line(tmp_path: Path) -> Non
     assert "found there: 1.png, 2.png" in absent
 
 
-def test_a_folder_for_each_class_needs_no_table(tmp_path: Path) -> None:
+def test_folder_for_each_class_needs_no_table(tmp_path: Path) -> None:
     facts = {key: value for key, value in CLASSIFIED.items() if key != "labels"}
     top = write_card(tmp_path, facts)
     for split in ("train", "val", "test"):
@@ -232,7 +232,7 @@ def test_a_folder_for_each_class_needs_no_table(tmp_path: Path) -> None:
     ]
 
 
-def test_images_beside_class_folders_are_told_in_one_line(tmp_path: Path) -> None:
+def test_images_beside_class_folders_are_reported_in_one_line(tmp_path: Path) -> None:
     top = write_card(tmp_path, {key: value for key, value in CLASSIFIED.items() if key != "labels"})
     for number in range(4):
         write_picture(top / "images" / f"{number}.png")
@@ -240,7 +240,7 @@ def test_images_beside_class_folders_are_told_in_one_line(tmp_path: Path) -> Non
     assert "no image lies in a folder that is called as its class" in problem
 
 
-def test_a_linked_folder_of_images_is_read(tmp_path: Path) -> None:
+def test_linked_folder_of_images_is_read(tmp_path: Path) -> None:
     top = write_card(tmp_path / "clinic", CLASSIFIED, TWO)
     for number in "12":
         write_picture(tmp_path / "elsewhere" / f"{number}.png")
@@ -262,7 +262,7 @@ def test_dicom_is_known_by_content_and_other_suffixes(name: str, tmp_path: Path)
     ]
 
 
-def test_a_name_that_is_not_utf8_is_printed_and_refused(tmp_path: Path) -> None:
+def test_name_that_is_not_utf8_is_printed_and_refused(tmp_path: Path) -> None:
     top, ids = write_card(tmp_path, MASKED), np.eye(5, 7, dtype=np.uint8)
     for folder in ("images", "masks"):
         write_picture(Path(os.fsdecode(os.fsencode(top / folder) + b"/M\xfcller_3.png")), ids * 255)

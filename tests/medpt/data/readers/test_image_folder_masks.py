@@ -91,7 +91,7 @@ def test_masks_below_the_images_are_not_read_as_images(tmp_path: Path) -> None:
         {"classes": "[vessel, rest]", "values": "{rest: [0, 0, 0], vessel: [255, 0, 0]}"},
     ],
 )
-def test_the_background_has_to_be_named_first(facts: dict[str, str], tmp_path: Path) -> None:
+def test_background_has_to_be_named_first(facts: dict[str, str], tmp_path: Path) -> None:
     top = write_card(tmp_path, MASKED | facts)
     write_picture(top / "images" / "1.png")
     assert any("is the background, and `vessel` is named before it" in problem for problem in complaints(top))

@@ -54,7 +54,7 @@ def test_outer_folders_and_debris_change_nothing(copies: Path, tmp_path: Path, n
     assert found.records == expected.records
 
 
-def test_a_dataset_needs_distinct_records(copies: Path) -> None:
+def test_dataset_needs_distinct_records(copies: Path) -> None:
     dataset = open_dataset("DRIVE", copies / "DRIVE")
     with pytest.raises(InputError, match="is listed 2 times"):
         replace(dataset, records=dataset.records + dataset.records[:1])

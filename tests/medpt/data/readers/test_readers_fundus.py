@@ -261,7 +261,7 @@ def test_drishti_majority_of_experts(copies: Path, target: str) -> None:
 
 
 @spoil("DRISHTI-GS")
-def test_drishti_complaints_and_a_test_part_without_truth(copy: Path) -> None:
+def test_drishti_complaints_and_a_test_set_without_truth(copy: Path) -> None:
     top = copy / "Drishti-GS1_files" / "Drishti-GS1_files"
     assert {path.parent.name for path in (top / "Test" / "Images").rglob("*.png")} <= {"GLAUCOMA", "NORMAL"}
     shutil.rmtree(top / "Test" / "Test_GT")
@@ -337,7 +337,7 @@ def test_refuge_complaints(copy: Path) -> None:
 
 
 @spoil("REFUGE-CLS")
-def test_refuge_training_part_alone(copy: Path) -> None:
+def test_refuge_training_set_alone(copy: Path) -> None:
     shutil.rmtree(copy / "REFUGE-Validation400")
     shutil.rmtree(copy / "REFUGE-Validation400-GT")
     for name in ("REFUGE-OD", "REFUGE-CLS"):

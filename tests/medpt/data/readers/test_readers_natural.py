@@ -127,7 +127,7 @@ def test_imagenet_classes_formats_and_standard_list(copy: Path) -> None:
 
 
 @spoil("ImageNet")
-def test_imagenet_flat_val_is_left_out_with_a_note(copy: Path) -> None:
+def test_imagenet_flat_val_is_excluded_with_a_note(copy: Path) -> None:
     for path in list((copy / "val").rglob("*.JPEG")):
         path.rename(copy / "val" / path.name)
     for folder in (copy / "val").iterdir():

@@ -13,7 +13,7 @@ from medpt.data.check import check
 from medpt.errors import InputError
 
 
-def test_patients_of_the_test_part_leave_the_training_part(copies: Path) -> None:
+def test_patients_of_the_test_set_leave_the_training_set(copies: Path) -> None:
     dataset = open_dataset("OCT2017", copies / "OCT2017")
     train = {r.patient_id for r in dataset if r.split == "train"}
     test = {r.patient_id for r in dataset if r.split == "test"}
@@ -28,7 +28,7 @@ def test_patients_of_the_test_part_leave_the_training_part(copies: Path) -> None
         open_dataset("OCT2017", copies / "OCT2017", shared="both")
 
 
-def test_a_patient_of_two_classes_is_one(copies: Path) -> None:
+def test_patient_of_two_classes_is_one(copies: Path) -> None:
     dataset = open_dataset("OCT2017", copies / "OCT2017")
     labels: dict[str, set[int | None]] = {}
     for record in dataset:
@@ -40,7 +40,7 @@ def test_a_patient_of_two_classes_is_one(copies: Path) -> None:
 
 
 @spoil("OCT2017")
-def test_versions_are_told_by_their_trees(copy: Path) -> None:
+def test_versions_are_recognized_by_their_trees(copy: Path) -> None:
     two = open_dataset("OCT2017", copy)
     assert two.info.counts == {"train": 83484 + 32, "test": 968}
     assert "read as version 2" in two.notes[0]

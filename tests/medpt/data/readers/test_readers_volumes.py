@@ -163,7 +163,7 @@ def test_chaos_mri_keeps_slices_with_organs_and_reads_levels_as_ranges(copies: P
 
 
 @spoil("CHAOS-MRI")
-def test_chaos_mri_ignores_levels_of_no_organ_and_says_so(copy: Path) -> None:
+def test_chaos_mri_ignores_levels_of_no_organ_and_is_reported(copy: Path) -> None:
     dataset = open_dataset("CHAOS-MRI", copy)
     path = dataset.root / str(dataset.records[0].mask_path)
     stored = np.array(Image.open(path))
@@ -224,7 +224,7 @@ def test_nih_masks_are_the_drawn_pancreas(copies: Path) -> None:
         assert np.array_equal(dataset.mask(record), upright[:, :, round(z + 150)])
 
 
-def test_nih_leaves_out_withdrawn_cases_and_counts_them(copies: Path) -> None:
+def test_nih_excludes_withdrawn_cases_and_counts_them(copies: Path) -> None:
     dataset = open_dataset("NIH-CT-82", copies / "NIH-CT-82")
     assert len([note for note in dataset.notes if "withdrawn, a copy of case 2" in note]) == 2
     assert dataset.excluded == {"train": 10}
@@ -232,7 +232,7 @@ def test_nih_leaves_out_withdrawn_cases_and_counts_them(copies: Path) -> None:
 
 
 @spoil("NIH-CT-82")
-def test_nih_leaves_out_what_does_not_pair(copy: Path) -> None:
+def test_nih_excludes_what_does_not_pair(copy: Path) -> None:
     series = copy / "manifest-1599750808610" / "Pancreas-CT"
     next(series.glob("PANCREAS_0001/*/Pancreas-99667/1-004.dcm")).unlink()
     shutil.rmtree(series / "PANCREAS_0002")

@@ -80,7 +80,7 @@ def test_chexpert_rule_on_random_cells(copy: Path) -> None:
 
 
 @spoil("CheXpert")
-def test_chexpert_excludes_what_it_is_told(copy: Path) -> None:
+def test_chexpert_excludes_what_it_is_reported(copy: Path) -> None:
     everything = open_dataset("CheXpert", copy, exclude=[])
     assert everything.excluded == {"train": 12}
     assert "Pneumonia" not in " ".join(everything.notes)
@@ -187,7 +187,7 @@ def test_mura_complaints(copy: Path) -> None:
 
 
 @spoil("MURA")
-def test_mura_without_validation_part_and_with_other_prefix(copy: Path) -> None:
+def test_mura_without_validation_set_and_with_other_prefix(copy: Path) -> None:
     top = copy / "MURA-v1.1"
     for path in top.glob("valid_*.csv"):
         path.unlink()
