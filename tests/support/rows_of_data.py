@@ -37,7 +37,7 @@ DATA = [
             f"{CHECK}odd_files.py::test_bomb_takes_neither_memory_nor_time",
             f"{CHECK}odd_files.py::test_what_cannot_be_read_is_recognized_by_name",
             f"{CHECK}odd_files.py::test_truncated_file_and_32_bits_are_recognized_by_name",
-            f"{FAILING}a_truncated_image_fails_what_needs_it",
+            f"{FAILING}truncated_image_fails_what_needs_it",
         ),
     ),
     Row(
@@ -45,7 +45,7 @@ DATA = [
         "a learning rate of 9; NaN at a step",
         "fails once, with the step; not retried; other units continue",
         (
-            f"{FAILING}a_diverging_unit_fails_once_and_the_rest_goes_on",
+            f"{FAILING}diverging_unit_fails_once_and_the_rest_resumes",
             "tests/medpt/test_train.py::test_loss_that_is_no_number_ends_the_run_and_names_the_step",
             "tests/medpt/test_train.py::test_metric_that_is_no_number_ends_the_run",
         ),
@@ -86,10 +86,10 @@ DATA = [
         "tabs, duplicate or unknown keys, aliases that multiply, Python tags, a million trials",
         "refused with the line and what is accepted",
         (
-            f"{SPACE}a_mistake_is_told",
+            f"{SPACE}mistake_is_reported",
             f"{SPACE}all_mistakes_in_one_pass",
             f"{SPACE}multiplying_aliases_are_refused",
-            f"{SPACE}a_million_trials_are_refused",
+            f"{SPACE}million_trials_are_refused",
         ),
     ),
     Row(
@@ -110,10 +110,10 @@ DATA = [
         "nothing is written outside",
         (
             f"{ARCHIVES}other_members_of_cifar_s_archive_go_nowhere",
-            f"{ARCHIVES}a_link_in_cifar_s_archive_is_not_followed_out_of_it",
+            f"{ARCHIVES}link_in_cifar_s_archive_is_not_followed_out_of_it",
             f"{ARCHIVES}images_of_imagenet_that_point_outside_stay_in_their_archive",
-            f"{ARCHIVES}a_devkit_that_points_outside_leaves_nothing",
-            f"{ARCHIVES}a_sheet_with_members_outside_is_read_in_memory",
+            f"{ARCHIVES}devkit_that_points_outside_leaves_nothing",
+            f"{ARCHIVES}sheet_with_members_outside_is_read_in_memory",
         ),
     ),
     Row(
@@ -130,7 +130,7 @@ DATA = [
         "dots, quotes, markup, 300 letters",
         "refused, or shown as text; paths are digests",
         (
-            f"{ARCHIVES}a_hostile_name_is_no_dataset",
+            f"{ARCHIVES}hostile_name_is_no_dataset",
             "tests/test_security.py::test_space_reads_only_below_the_data_folder",
             "tests/grid/report/test_report.py::test_report_shows_hostile_names_as_text",
         ),
@@ -149,7 +149,7 @@ DATA = [
             "tests/grid/store/test_store.py::test_create_refuses_a_folder_that_cannot_be_written",
             "tests/grid/doctor/test_checks.py::test_folder_that_cannot_be_written_or_locked",
             "tests/grid/store/test_backends.py::test_bucket_that_does_not_answer_is_an_infrastructure_fault",
-            f"{BUCKET}a_bucket_that_is_not_there_is_told",
+            f"{BUCKET}bucket_that_is_not_there_is_reported",
             "tests/grid/end_to_end/test_bucket_run.py::test_killed_on_one_machine_it_resumes_on_another",
         ),
     ),
@@ -176,7 +176,7 @@ DATA = [
         "processes and folders counted after 1, 2 and 3",
         "none, at once or after two minutes; the next command removes what a killed driver left",
         (
-            f"{PROCESSES}a_driver_that_dies_at_every_point_of_its_life_goes_on_and_leaves_nothing",
+            f"{PROCESSES}driver_that_dies_at_every_point_of_its_life_resumes_and_leaves_nothing",
             "tests/grid/cluster/test_temp_folders.py::test_clean_up_takes_dead_drivers_and_leaves_living_ones",
             "tests/grid/cluster/test_temp_folders.py::test_process_started_by_one_that_is_just_killed_is_ended_too",
             "tests/grid/cluster/test_temp_folders.py::test_clean_up_never_ends_a_process_because_a_lock_is_absent",
@@ -190,6 +190,6 @@ DATA = [
         "a report is interrupted",
         "kill -9 between its files",
         "the old page is complete; the next command writes the new one",
-        (f"{STORAGE}a_report_that_dies_leaves_the_old_page",),
+        (f"{STORAGE}report_that_dies_leaves_the_old_page",),
     ),
 ]

@@ -19,7 +19,7 @@ RUNS = [
         "resumes from its last checkpoint; at most one step is repeated",
         (
             f"{PROCESSES}trials_that_die_at_every_point_of_their_life_repeat_a_step_at_most",
-            f"{INTERRUPTED}a_killed_trial_goes_on_from_its_checkpoint",
+            f"{INTERRUPTED}killed_trial_resumes_from_its_checkpoint",
             "tests/medpt/test_resume.py::test_resuming_after_any_step_changes_no_bit",
             "tests/medpt/test_resume.py::test_many_kills_change_no_bit",
         ),
@@ -30,7 +30,7 @@ RUNS = [
         "kill -9 at six named points; at random",
         "the same command finishes with the same numbers",
         (
-            f"{PROCESSES}a_driver_that_dies_at_every_point_of_its_life_goes_on_and_leaves_nothing",
+            f"{PROCESSES}driver_that_dies_at_every_point_of_its_life_resumes_and_leaves_nothing",
             f"{INTERRUPTED}killed_drivers_lose_and_repeat_nothing",
             f"{INTERRUPTED}run_interrupted_and_then_killed_is_resumed_with_the_same_numbers",
         ),
@@ -47,8 +47,8 @@ RUNS = [
         "kill -9 of its raylet",
         "the unit moves to another node; without one, the same command resumes",
         (
-            f"{NODES}a_unit_moves_when_its_node_is_lost",
-            f"{NODES}a_node_and_the_tracker_are_killed_and_nothing_is_missing",
+            f"{NODES}unit_moves_when_its_node_is_lost",
+            f"{NODES}node_and_the_tracker_are_killed_and_nothing_is_missing",
         ),
         ("raylet",),
     ),
@@ -56,7 +56,7 @@ RUNS = [
         "Ray's head dies",
         "kill -9 of the GCS",
         "one sentence; the same command resumes",
-        (f"{NODES}a_lost_head_is_one_sentence_and_the_next_run_finishes",),
+        (f"{NODES}lost_head_is_one_sentence_and_the_next_run_finishes",),
         ("gcs",),
     ),
     Row(
@@ -85,10 +85,10 @@ RUNS = [
         "SIGSTOP, SIGCONT of a trial's process",
         "it continues, or another process takes over and the late result is discarded",
         (
-            f"{PROCESSES}a_trial_that_stops_for_a_while_goes_on",
+            f"{PROCESSES}trial_that_stops_for_a_while_resumes",
             f"{LEASES}who_was_killed_is_followed_at_once",
             f"{LEASES}who_stalls_is_followed_after_the_time_of_a_lease",
-            f"{LEASES}a_late_result_is_discarded",
+            f"{LEASES}late_result_is_discarded",
         ),
     ),
     Row(
@@ -126,7 +126,7 @@ RUNS = [
         "a tmpfs too small for the networks; ENOSPC at a named point",
         "the unit fails with cause infrastructure and the free space; the next run finishes",
         (
-            f"{STORAGE}a_full_disk_is_told_and_with_room_the_same_command_ends_well",
+            f"{STORAGE}full_disk_is_reported_and_with_room_the_same_command_ends_well",
             f"{PROCESSES}trials_that_die_at_every_point_of_their_life_repeat_a_step_at_most",
             "tests/medpt/test_fault_injection.py::test_full_disk_leaves_the_old_file_and_no_other",
             "tests/grid/doctor/test_checks.py::test_disk_too_small",
@@ -148,7 +148,7 @@ RUNS = [
         "run again; leftovers are removed",
         (
             f"{PROCESSES}trials_that_die_at_every_point_of_their_life_repeat_a_step_at_most",
-            f"{PROCESSES}a_task_that_dies_while_a_shard_is_written_is_started_again",
+            f"{PROCESSES}task_that_dies_while_a_shard_is_written_is_started_again",
             "tests/grid/store/test_store.py::test_artifacts_without_a_marker_are_replaced",
             "tests/medpt/data/test_shards.py::test_writer_that_dies_leaves_no_half_shard",
             f"{STORAGE}leftovers_of_the_dead_are_swept_after_an_hour",
