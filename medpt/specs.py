@@ -250,7 +250,6 @@ class Probe(UnitSpec):
     version = 1
     title = "probe"
     verb = "probing"
-    typical_seconds = 120.0
     omitted_when_none = ("normalisation", "evaluate_by")
 
     initialization: str

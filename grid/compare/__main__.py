@@ -22,7 +22,7 @@ from grid.cluster.process_exit import exit_process
 from grid.compare import space_file
 from grid.compare.schedule import Rule, Schedule, Work, choose, wanted_steps
 from grid.compare.sources import Source, find_sources
-from grid.compare.step_time import step_seconds
+from grid.compare.step_time import Speed, machine_speed
 from grid.compare.target import Target, understand
 from grid.options import (
     RunOptions,
@@ -32,6 +32,7 @@ from grid.options import (
     command_line,
     command_parser,
 )
+from grid.plan.controls import MOST_NETWORKS, NETWORKS
 from grid.space_run import run_space
 from medpt import cli
 from medpt.errors import InputError
@@ -39,6 +40,7 @@ from medpt.specs import CLASSIFIER
 
 MODULE = "grid.compare"
 BUDGET = 3600.0
+BUSY = 1.3  # load of the machine from which the plan speaks of it
 LARGER = 4  # times the budget, of which the plan says what it would add
 
 
@@ -134,6 +136,7 @@ class Comparison:
     target: Target
     sources: Sequence[Source]
     notes: Sequence[str]
+    speed: Speed
     schedule: Schedule
     larger: Schedule
 
@@ -151,13 +154,15 @@ class Comparison:
             side=target.side,
             initializations=len(sources),
             trained=sum(source.is_trained_here for source in sources),
+            random_networks=NETWORKS.get(target.card.task, MOST_NETWORKS),
+            self_supervised=any(source.is_self_supervised for source in sources),
             workers=workers,
             repeats=folds if folds > 1 and not target.draft else None,
         )
         architecture = "unet" if target.card.task == "segmentation" else CLASSIFIER
-        step = step_seconds(architecture, rule.backbone, on_gpu=on_gpu)
-        chosen = [choose(work, budget, step, rule) for budget in (options.budget, LARGER * options.budget)]
-        return cls(options, target, sources, notes, *chosen)
+        speed = machine_speed(architecture, rule.backbone, on_gpu=on_gpu)
+        chosen = [choose(work, budget, speed, rule) for budget in (options.budget, LARGER * options.budget)]
+        return cls(options, target, sources, notes, speed, *chosen)
 
     def texts(self) -> tuple[str, str]:
         """Return the texts of dataset.yaml, empty where the folder has its own, and compare.yaml."""
@@ -190,6 +195,12 @@ class Comparison:
             + (f", pre-trainings of {chosen.pretrain_steps:,} steps" if chosen.pretrain_steps else ""),
             f"time: about {clock(chosen.seconds)} here, of a budget of {clock(self.options.budget)}",
         ]
+        if self.speed.load > BUSY:
+            slower = f"everything takes {self.speed.load:.1f} times as long"
+            lines.append(f"other programs use this machine: {slower}")
+        usual = NETWORKS.get(self.target.card.task, MOST_NETWORKS)
+        if chosen.random_networks < usual:
+            lines.append(f"the control has {chosen.random_networks} random networks instead of {usual}")
         if not chosen.fits:
             lines.append("the budget is too short: the run ends with it, and the answer has what is finished")
         enough = wanted_steps(self.target.train, Rule())

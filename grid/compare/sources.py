@@ -36,7 +36,11 @@ class Source:
 
     @property
     def is_trained_here(self) -> bool:
-        return bool(self.datasets) or self.name in self_supervised()
+        return bool(self.datasets) or self.is_self_supervised
+
+    @property
+    def is_self_supervised(self) -> bool:
+        return self.name in self_supervised()
 
 
 def find_sources(

@@ -49,6 +49,7 @@ def space_of(target: Target, sources: Sequence[Source], schedule: Schedule, comm
         "title": f"which initialization for {target.card.name}",
         "size": schedule.size,
         "probes": True,
+        "random_networks": schedule.random_networks,
         "datasets": datasets,
         "finetune": _fields(schedule.finetune(rule)),
     }

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from grid.plan.planner import Planner
 
 NOT_PROBED = (RANDOM, NO_NETWORK)
-NETWORKS = {"segmentation": 5}  # else
+NETWORKS = {"segmentation": 5}  # by task, unless the space says otherwise; of other tasks
 MOST_NETWORKS = 20
 
 
@@ -27,8 +27,23 @@ def add_controls(planner: "Planner", trials: Iterable[Trial]) -> tuple[str, ...]
     Targets of slides have none: their features and splits differ by seed already. Of repeated splits the
     first has them.
     """
-    wanted = (t for t in trials if t.settings.controls and t.task != "survival" and not t.fold)
-    return tuple(dict.fromkeys(digest for trial in wanted for digest in _controls(planner, trial)))
+    return tuple(
+        dict.fromkeys(
+            digest
+            for trial in _controlled(trials)
+            for digest in (_image_free(planner, trial), _random_networks(planner, trial))
+        )
+    )
+
+
+def add_image_free(planner: "Planner", trials: Iterable[Trial]) -> None:
+    """Plan the predictors that see no images: seconds of work that tell whether anything was learned."""
+    for trial in _controlled(trials):
+        _image_free(planner, trial)
+
+
+def _controlled(trials: Iterable[Trial]) -> Iterator[Trial]:
+    return (t for t in trials if t.settings.controls and t.task != "survival" and not t.fold)
 
 
 def add_probes(planner: "Planner", trials: Iterable[Trial]) -> tuple[str, ...]:
@@ -56,18 +71,21 @@ def _probe(planner: "Planner", trial: Trial) -> str:
     return planner.add(spec, f"{request.label}, frozen → {request.numbered_target} · {trial.backbone}")
 
 
-def _controls(planner: "Planner", trial: Trial) -> Iterator[str]:
+def _image_free(planner: "Planner", trial: Trial) -> str:
     data = planner.add_target(trial_request(trial))
     by = trial.settings.card(trial.target).evaluate_by
-    yield planner.add(ImageFree(trial.target, data, by), f"{trial.target} without its images")
+    return planner.add(ImageFree(trial.target, data, by), f"{trial.target} without its images")
+
+
+def _random_networks(planner: "Planner", trial: Trial) -> str:
     spec = Probe(
         initialization=RANDOM,
         weights=None,
         dataset=trial.target,
-        data=data,
+        data=planner.add_target(trial_request(trial)),
         backbone=trial.backbone,
-        networks=NETWORKS.get(trial.task, MOST_NETWORKS),
+        networks=trial.settings.random_networks or NETWORKS.get(trial.task, MOST_NETWORKS),
         extensions=extensions.versions(backbone=trial.backbone),
-        evaluate_by=by,
+        evaluate_by=trial.settings.card(trial.target).evaluate_by,
     )
-    yield planner.add(spec, f"random networks → {trial.target} · {trial.backbone}")
+    return planner.add(spec, f"random networks → {trial.target} · {trial.backbone}")

@@ -15,7 +15,7 @@ from medpt.data.locate import walk
 from medpt.errors import InputError
 from medpt.models.footprint import footprint
 from medpt.protocol import TrainingProtocol
-from medpt.specs import Finetune, Prepare, Pretrain
+from medpt.specs import CLASSIFIER, Finetune, Prepare, Pretrain, Probe
 
 GFLOPS = {"CPU core": 40.0, "GPU": 8_000.0}  # achieved on these networks; one core measured, a GPU assumed
 CPU, GPU = GFLOPS  # the devices
@@ -23,6 +23,8 @@ IMAGE_SECONDS = 0.005  # of one core, to prepare an image once it is decoded
 BYTE_SECONDS = 2.5e-8  # of one core, to read and decode a byte of an image
 MEAN_BYTES = 300_000  # of an image whose files are not here
 IMAGES = 5_000  # of a dataset of which nothing is known
+TEST_SHARE = 0.2  # of the images of a target, where a random fifth is tested
+FIT_SECONDS = 0.0005  # of one core, to fit a linear model to a training image's features, all strengths tried
 LEAK_CHECK = "leak check"  # a guarded pre-training
 LEAK_CHECK_SECONDS = 20.0  # as a rule it shares nothing with its target and is not trained
 
@@ -74,13 +76,31 @@ def seconds(unit: Unit, data: DataSizes, device: str) -> float:
     spec = unit.spec
     if isinstance(spec, Prepare):
         return preparation_seconds(spec, data.files.get(spec.dataset, UNKNOWN_FILES))
-    if not isinstance(spec, Pretrain | Finetune):
+    if not isinstance(spec, Pretrain | Finetune | Probe):
         return spec.typical_seconds
+    side = data.sides.get(unit.needs[0], 256)
+    if isinstance(spec, Probe):
+        return probe_seconds(spec, data.files.get(spec.dataset, UNKNOWN_FILES).images, side, device)
     if not trains(unit):
         return LEAK_CHECK_SECONDS
-    side = data.sides.get(unit.needs[0], 256) / 256
-    step = 6 * footprint(spec.architecture, spec.backbone).gmacs * side**2 * spec.protocol.batch_size
-    return expected_steps(spec.protocol) * step / GFLOPS[device]
+    step = 3 * forward_seconds(spec.architecture, spec.backbone, side, device) * spec.protocol.batch_size
+    return expected_steps(spec.protocol) * step
+
+
+def forward_seconds(architecture: str, backbone: str, side: int, device: str) -> float:
+    """Return the seconds in which a network sees one image of `side` pixels."""
+    return 2 * footprint(architecture, backbone).gmacs * (side / 256) ** 2 / GFLOPS[device]
+
+
+def probe_seconds(spec: Probe, images: int, side: int, device: str) -> float:
+    """Return the seconds of linear models on the features of frozen networks.
+
+    Random networks see the training images twice: the statistics of their batch norm come from them.
+    """
+    trained = min((1 - TEST_SHARE) * images, spec.images)
+    seen = TEST_SHARE * images + trained * (1 if spec.weights else 2)
+    each = seen * forward_seconds(CLASSIFIER, spec.backbone, side, device) + trained * FIT_SECONDS
+    return spec.networks * each
 
 
 def preparation_seconds(spec: Prepare, files: Files) -> float:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from grid.plan.controls import add_controls, add_probes
+from grid.plan.controls import add_controls, add_image_free, add_probes
 from grid.plan.data_request import DataRequest, preparation, source_data, target_data
 from grid.plan.initialization import (
     PretrainRequest,
@@ -52,18 +52,23 @@ def build_plan(
     """Return the plan of a space, whose units are in the order in which they start once they are ready.
 
     Probes come first, then each trial's first repeat, then the second: whenever a run is interrupted, what is
-    finished compares all initializations.
+    finished compares all initializations. Of spaces with probes the control without images follows the first
+    repeats; random networks, which take longer, come last.
 
     `fingerprints` names the original files of each dataset, `published` the ImageNet weights of each
     backbone; both enter the digests. `contents` names edits since the first preparation.
     """
     planner = Planner(fingerprints, published, contents or {})
     probed = [trial for trial in space.trials if trial.settings.probes]
-    early = add_controls(planner, probed) + add_probes(planner, probed)
-    measured = {trial: planner.add_trial(trial) for trial in sorted(space.trials, key=repeat_number)}
+    probes = add_probes(planner, probed)
+    rounds = sorted(space.trials, key=repeat_number)
+    first = [trial for trial in rounds if repeat_number(trial) == repeat_number(rounds[0])]
+    measured = {trial: planner.add_trial(trial) for trial in first}
+    add_image_free(planner, probed)
+    measured |= {trial: planner.add_trial(trial) for trial in rounds[len(first) :]}
     trials = tuple((trial, measured[trial]) for trial in space.trials)
     analyses = tuple((entry, tuple(planner.add_analysis(entry))) for entry in space.analyses)
-    controls = tuple(dict.fromkeys(early + add_controls(planner, space.trials)))
+    controls = tuple(dict.fromkeys(add_controls(planner, space.trials) + probes))
     return Plan(
         space=space.name,
         title=space.title,

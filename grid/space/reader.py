@@ -180,6 +180,7 @@ class _Reader:
             survival=self.survival(),
             metrics=self.data.get("metrics"),
             controls=self.data.get("controls", "phantom" not in self.data),
+            random_networks=self.data.get("random_networks"),
             probes=self.data.get("probes", False),
             keep=self.data.get("keep", Settings.keep),
             cards=self.cards,

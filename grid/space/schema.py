@@ -165,6 +165,9 @@ class SpaceFile:
     transfer_decoder: bool = False
     metrics: Literal["paper"] | None = None
     controls: bool | None = None  # None: of real data, not of synthetic ones
+    random_networks: int | None = field(
+        default=None, metadata=accepts("a whole number of 2 or more", ge=2)
+    )  # None: by task, grid/plan/controls.py
     probes: bool = False
     keep: Literal["best", "none"] = "best"
     experiments: tuple[Block, ...] = field(

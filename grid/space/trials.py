@@ -55,6 +55,7 @@ class Settings:
     metrics: Literal["paper"] | None = None  # headline metrics; None: those of grid/space/protocols.py
     controls: bool = False  # of each target: grid/plan/controls.py
     keep: Literal["best", "none"] = "best"  # the weights of fine-tunings
+    random_networks: int | None = None  # of the control; None: by task
     probes: bool = False  # of each initialization on each target, before anything is trained on it
     cards: Mapping[str, DatasetCard] = field(default_factory=dict)  # of users' datasets, by name
     weights: Mapping[str, WeightsFile] = field(default_factory=dict)  # published, by initialization

@@ -18,7 +18,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    monkeypatch.setattr(step_time, "measure", lambda architecture, backbone: 0.1)
+    monkeypatch.setattr(step_time, "measure", lambda architecture, backbone: (0.1, 1.0))
     return class_folders(tmp_path / "skin")
 
 

@@ -9,8 +9,9 @@ from grid.plan.initialization import space_datasets
 from grid.plan.plan import Plan
 from grid.plan.planner import build_plan
 from grid.space import reader as spaces
-from medpt.specs import ImageFree, Probe
+from medpt.specs import Finetune, ImageFree, Probe
 
+TRAINED = (Finetune, ImageFree, Probe)
 BLOCK = """
 experiments:
   - initialization: [random, ISIC2019]
@@ -43,6 +44,26 @@ def test_target_has_one_unit_without_images_and_one_of_random_networks_a_backbon
     data = {plan.units[digest].spec.data for _, digest in plan.trials}
     assert {spec.data for spec in specs} == data
     assert set(plan.controls) <= plan.results
+
+
+def test_probes_come_first_and_random_networks_last(tmp_path: Path) -> None:
+    """Of a space with probes: whatever ends a run early, the initializations are compared before controls."""
+    plan = _plan(tmp_path, "probes: true\nrandom_networks: 7" + BLOCK)
+    kinds = [unit.spec.kind for unit in plan.units.values() if isinstance(unit.spec, TRAINED)]
+    runs, probes = 16, 4
+    assert kinds == [
+        *["probe"] * probes,
+        *["finetune"] * 8,
+        *["image_free"] * 2,
+        *["finetune"] * 8,
+        *["probe"] * 4,
+    ]
+    assert len(plan.trials) == runs
+    assert {spec.networks for spec in probes_of(plan)} == {1, 7}
+
+
+def probes_of(plan: Plan) -> list[Probe]:
+    return [unit.spec for unit in plan.units.values() if isinstance(unit.spec, Probe)]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from made_units import data_unit, marker, plan_of, trial_unit
@@ -19,7 +19,7 @@ from grid.plan.plan import Unit
 from grid.store.records import Marker
 from grid.store.store import Store
 from medpt.protocol import TrainingProtocol
-from medpt.specs import Prepare
+from medpt.specs import CLASSIFIER, Prepare, Probe
 
 DATA = data_unit(0)
 
@@ -64,6 +64,26 @@ def test_estimate_is_sum_of_seconds_by_title_without_finished_units() -> None:
     hours = estimate(units, DataSizes(), store_of()).hours("CPU core")
     assert hours["fine-tune"] == pytest.approx(sum(computed(unit, "CPU core") for unit in units[:2]) / 3600)
     assert set(hours) == {"fine-tune", DATA.spec.title}
+
+
+def probe(images: int, side: int, **changes: Any) -> float:
+    spec = Probe("EyePACS", "digest", "CXR", DATA.digest, "resnet18")
+    unit = Unit(replace(spec, **changes), (DATA.digest,), "a probe")
+    return cost.seconds(unit, DataSizes({DATA.digest: side}, {"CXR": Files(images, 0)}), "CPU core")
+
+
+def test_probes_cost_what_their_networks_see() -> None:
+    """Images, their area and the networks count; random networks see the training images twice."""
+    assert probe(2000, 64) == pytest.approx(2 * probe(1000, 64))
+    assert probe(1000, 256) > 10 * probe(1000, 64)
+    assert probe(1000, 64, networks=20) == pytest.approx(20 * probe(1000, 64))
+    assert 1.5 < probe(1000, 256, weights=None) / probe(1000, 256) < 2
+    fitted = [probe(images, 64) - cost.TEST_SHARE * images * seen() for images in (2_500, 250_000)]
+    assert fitted[0] == pytest.approx(fitted[1])  # to 2,000 images at most
+
+
+def seen() -> float:
+    return cost.forward_seconds(CLASSIFIER, "resnet18", 64, "CPU core")
 
 
 def test_estimate_follows_units_of_the_same_kind_and_device() -> None:
