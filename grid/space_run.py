@@ -25,7 +25,7 @@ from grid.plan.initialization import published_weights
 from grid.plan.plan import Plan
 from grid.plan.requested_plan import build_plan, load_space
 from grid.plan.sizes import check_sizes
-from grid.plan.stored_plans import record_start
+from grid.plan.stored_plans import read_space, record_start
 from grid.preparation.content_recorder import ContentRecorder
 from grid.space.trials import Space
 from grid.space.weights_folders import describe_weights
@@ -41,6 +41,7 @@ from medpt.errors import InputError
 if TYPE_CHECKING:
     from grid.execution.allocation import Capacity
     from grid.tracking.background import BackgroundTracker
+    from grid.tracking.parents import GroupSummary
 
 Opened = Mapping[str, Dataset]
 
@@ -114,7 +115,7 @@ def execute(run: Run, found: SpaceDatasets) -> int:
         estimated = estimate((run.plan.units[name] for name in todo), data_sizes(run.plan, found), run.store)
         recorder = ContentRecorder(run.plan, todo, found, run.store.root)
         run_units(run, estimated, opened, tracker, recorder)
-    recorded = finish_tracking(run, tracker)
+    recorded = finish_tracking(run, tracker, changed=bool(todo))
     ended = outcome.Outcome(run.plan, run.store, run.console, tracker.uri if recorded else None)
     run.console.record = True
     ended.print_results()
@@ -263,7 +264,7 @@ def check_capacity(run: Run) -> "Capacity":
 def flush(run: Run) -> int:
     """Send MLflow what it lacks of the finished units; return the exit code."""
     tracker = start_tracker(run)
-    if not finish_tracking(run, tracker):
+    if not finish_tracking(run, tracker, changed=True):
         return 1
     runs = cli.count(sum(map(run.store.is_finished, run.plan.units)), "run")
     run.console.print(f"{runs} of {run.plan.space} recorded in {hide_passwords(tracker.uri)}")
@@ -279,9 +280,12 @@ def start_tracker(run: Run) -> "BackgroundTracker":
     return tracker
 
 
-def finish_tracking(run: Run, tracker: "BackgroundTracker") -> bool:
-    """Wait for the last records; return whether MLflow has all, and print what it lacks."""
-    unsent = tracker.finish()
+def finish_tracking(run: Run, tracker: "BackgroundTracker", *, changed: bool) -> bool:
+    """Wait for the last records; return whether MLflow has all, and print what it lacks.
+
+    Where results `changed` or were not recorded, the summaries of all runs are recorded too.
+    """
+    unsent = tracker.finish(summaries(run) if changed or tracker.unsent else ())
     if unsent:
         runs = f"{cli.count(unsent, 'run')} {'is' if unsent == 1 else 'are'}"
         where = hide_passwords(tracker.uri)
@@ -291,3 +295,12 @@ def finish_tracking(run: Run, tracker: "BackgroundTracker") -> bool:
             text = f"{runs} not in {where} yet ({tracker.problem}); run the same command to send them"
         run.console.print(text)
     return not unsent
+
+
+def summaries(run: Run) -> list["GroupSummary"]:
+    """Return what MLflow's list of runs shows of the whole space."""
+    from grid.results.frame import trials_frame
+    from grid.results.summaries import group_summaries
+
+    plan = read_space(run.store, run.plan.space) or run.plan
+    return group_summaries(trials_frame(plan, None, run.store), plan.space)

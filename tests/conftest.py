@@ -4,6 +4,8 @@ import fcntl
 import json
 import logging
 import os
+import shutil
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,6 +16,9 @@ import exposure
 import pytest
 import tiny
 from hypothesis import settings
+
+from grid.tracking import client
+from medpt import files
 
 settings.register_profile("patient", deadline=None)  # a busy machine is no failure
 settings.load_profile("patient")
@@ -56,6 +61,24 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> tuple[tiny.Run, exposu
 def undisturbed(observed: tuple[tiny.Run, exposure.Exposure]) -> tiny.Run:
     """The smallest grid, run once for all tests that compare another run with it. Nobody writes to it."""
     return observed[0]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def copied_schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let clients of this process copy MLflow's schema into new SQLite files: creating it takes seconds."""
+    create = client.create_schema
+    template = tmp_path_factory.mktemp("schema") / "mlflow.db"
+
+    def copy(path: Path) -> None:
+        if path.is_file() and path.stat().st_size:
+            return
+        create(template)
+        with files.replacing(path) as temporary:
+            shutil.copy(template, temporary)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(client, "create_schema", copy)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -7,6 +7,7 @@ the units go on, and what it missed is sent when the same command is run again.
 import logging
 import threading
 import time
+from collections.abc import Sequence
 from textwrap import shorten
 from typing import Any
 
@@ -14,6 +15,7 @@ from grid.addresses import hide_passwords
 from grid.plan.plan import Plan, Unit
 from grid.store.store import Store
 from grid.tracking.client import client, repair_needed
+from grid.tracking.parents import GroupSummary
 from grid.tracking.tracker import Tracker
 from medpt.errors import InputError
 
@@ -39,6 +41,7 @@ class BackgroundTracker:
         self.unsent = [digest for digest in plan.units if store.is_finished(digest)]
         self._damaged: dict[str, str] = {}  # results that cannot be sent, by digest
         self._running: set[str] = set()
+        self._summaries: Sequence[GroupSummary] = ()
         self._lock = threading.Lock()  # of `unsent` and `_running`
         self._stopping = threading.Event()
         self._connecting = False
@@ -59,13 +62,14 @@ class BackgroundTracker:
                 if event in ("finished", "failed"):
                     self.unsent.append(unit.digest)
 
-    def finish(self) -> int:
-        """Wait for the last update and return the number of units that MLflow lacks.
+    def finish(self, summaries: Sequence[GroupSummary] = ()) -> int:
+        """Wait for the last update, which has the summaries; return the number of units that MLflow lacks.
 
         After PATIENCE seconds without an answer the thread is left behind, as a request may hang for longer.
         Loading MLflow and creating its schema do not count as waiting.
         """
         since = time.monotonic()
+        self._summaries = summaries
         self._stopping.set()
         while self._thread.is_alive() and not self._abandoned:
             self._thread.join(0.1)
@@ -118,6 +122,7 @@ class BackgroundTracker:
             self._answered()
         for digest in running:
             tracker.send_metrics(digest)
+        tracker.parents.record(self._summaries, self._answered)
 
     def _connected(self) -> Tracker:
         """Return the tracker; connect to MLflow first if that has not succeeded yet."""

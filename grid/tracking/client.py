@@ -1,26 +1,22 @@
 """MLflow's client for a SQLite file, a PostgreSQL database or a server.
 
-The first client of an empty database creates MLflow's schema, and the first run of each kind its experiment.
-MLflow does not lock either step: of several processes that try at the same time all but one fail. Here they
-take turns.
+The first client of an empty database creates MLflow's schema. MLflow does not lock this step: of several
+processes that try at the same time all but one fail. Here they take turns.
 """
 
 import fcntl
 import logging
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from medpt import files
 from medpt.errors import InputError
 
 SQLITE = "sqlite:///"
-EXPERIMENT_KIND = "mlflow.experimentKind"
-TRAINING = "custom_model_development"  # with it MLflow's page opens on the list of runs
 ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
@@ -128,119 +124,40 @@ def create_schema(path: Path) -> None:
         SqlAlchemyStore(f"{SQLITE}{temporary}", (path.parent / "mlartifacts").as_uri()).engine.dispose()
 
 
-def exclusive_access(uri: str) -> AbstractContextManager[None]:
-    """Return a lock on a database that one process holds at a time.
+def exclusive_access(uri: str) -> AbstractContextManager[bool]:
+    """Return a lock on a database that one process holds at a time; it yields whether there is one.
 
-    A server needs none, as it creates its schema before it answers.
+    A server has none: it creates its schema before it answers.
     """
     if uri.startswith(SQLITE):
         return _lock_file(sqlite_file(uri).with_suffix(".lock"))
-    return _lock_database(uri) if uri.startswith("postgresql") else nullcontext()
+    return _lock_database(uri) if uri.startswith("postgresql") else nullcontext(False)
 
 
 @contextmanager
-def _lock_file(path: Path) -> Iterator[None]:
+def _lock_file(path: Path) -> Iterator[bool]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        yield True
 
 
 @contextmanager
-def _lock_database(uri: str) -> Iterator[None]:
+def _lock_database(uri: str) -> Iterator[bool]:
     from sqlalchemy import NullPool, create_engine, text
 
     engine = create_engine(uri, poolclass=NullPool, connect_args={"connect_timeout": CONNECT_SECONDS})
     with closing(engine.connect()) as connection:  # the lock ends with the connection, also by kill -9
         connection.execute(text("SELECT pg_advisory_lock(:number)"), {"number": LOCK_NUMBER})
-        yield
+        yield True
 
 
-def experiment_id(connection: Any, out: Path, name: str) -> str:
-    """Return the id of an experiment; create it if it is missing.
-
-    In a SQLite file its artifacts are kept in `out`; their addresses follow a folder that was moved. Raises
-    RecordError if the experiment was deleted in MLflow.
-    """
-    from mlflow.exceptions import MlflowException
-
-    is_file = str(connection.tracking_uri).startswith(SQLITE)
-    location = artifact_folder(out).as_uri() if is_file else None
-    if found := connection.get_experiment_by_name(name):
-        if found.lifecycle_stage == "deleted":
-            raise RecordError(
-                f"the experiment `{name}` was deleted in MLflow. Restore it (`mlflow experiments restore "
-                f"--experiment-id {found.experiment_id}` with MLFLOW_TRACKING_URI set) or remove it for good "
-                f"(`mlflow gc`), then run the same command"
-            )
-        if is_file:
-            relocate_artifacts(sqlite_file(str(connection.tracking_uri)), found.artifact_location, out)
-        if found.tags.get(EXPERIMENT_KIND) != TRAINING:  # created by version 0.3.1
-            connection.set_experiment_tag(found.experiment_id, EXPERIMENT_KIND, TRAINING)
-        return str(found.experiment_id)
-    try:
-        return str(connection.create_experiment(name, location, {EXPERIMENT_KIND: TRAINING}))
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":  # otherwise another process created it meanwhile
-            raise
-    return str(connection.get_experiment_by_name(name).experiment_id)
-
-
-def artifact_folder(out: Path) -> Path:
-    """Return where the artifacts of a SQLite file are kept."""
-    return out.absolute() / "mlartifacts"
-
-
-def relocate_artifacts(database: Path, recorded: str, out: Path) -> None:
-    """Replace the recorded address of artifacts by the one in `out`, after `out` was moved or copied.
-
-    An address is kept where the database lies elsewhere and the recorded folder is still there.
-    """
-    folder = artifact_folder(out)
-    old, new = recorded.rstrip("/"), folder.as_uri()
-    is_moved = database.absolute().parent == out.absolute() or (
-        folder.is_dir() and not Path(unquote(urlsplit(old).path)).is_dir()
-    )
-    if old == new or not old.startswith("file:") or not is_moved:
-        return
-    with closing(sqlite3.connect(database, timeout=CONNECT_SECONDS)) as connection, connection:
-        for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
-            connection.execute(
-                f"UPDATE {table} SET {column} = ? || substr({column}, ?) "  # noqa: S608 - names from here
-                f"WHERE {column} = ? OR substr({column}, 1, ?) = ?",
-                (new, len(old) + 1, old, len(old) + 1, f"{old}/"),
-            )
-
-
-def all_runs(connection: Any, experiment: str) -> list[Any]:
-    """Return all runs of the experiment with this id."""
+def all_runs(connection: Any, experiments: Sequence[str]) -> list[Any]:
+    """Return all runs of the experiments with these ids."""
     runs, token = [], None
     while True:
-        page = connection.search_runs([experiment], max_results=10_000, page_token=token)
+        page = connection.search_runs(experiments, max_results=10_000, page_token=token)
         runs.extend(page)
         token = page.token
         if not token:
             return runs
-
-
-def find_or_create_run(
-    connection: Any, experiment: str, name: str, tags: dict[str, str], find: Callable[[], list[Any]]
-) -> tuple[Any, bool]:
-    """Return the oldest run that `find` returns, and whether it was created here.
-
-    If there is none, create one with `name` and `tags`. Processes that share a database take turns. Two that
-    ask a server at the same moment may both create a run; the later one deletes its own.
-    """
-    with exclusive_access(str(connection.tracking_uri)):
-        if known := find():
-            return min(known, key=_age), False
-        created = connection.create_run(experiment, run_name=name, tags=tags)
-        oldest = min(find(), key=_age)
-    if oldest.info.run_id == created.info.run_id:
-        return oldest, True
-    connection.delete_run(created.info.run_id)
-    return oldest, False
-
-
-def _age(run: Any) -> tuple[int, str]:
-    return run.info.start_time, run.info.run_id

@@ -1,12 +1,26 @@
-"""How runs and their final metrics are called in MLflow, and how they are read back."""
+"""How experiments, runs and final metrics are called in MLflow, and how metrics are read back."""
 
 from collections.abc import Mapping
 
 from grid.plan.plan import Unit
+from grid.space.trials import Trial
 from medpt.specs import CLASSIFIER, Finetune, Pretrain, Survive
 
+EXPERIMENT = "medpt-grid"  # before the name of a space; up to version 0.3.1 the only experiment with runs
+DATA = "medpt-grid data"  # preparations of data, which spaces share
+PLANS = "medpt-grid plans"  # one run per space
 TEST, RESULT = "test_", "result."  # before a score on the test set, and before every other final metric
 NO_SCORES = ("steps", "best_step", "steps_to_95", "seconds", "images_seen")
+
+
+def experiment_name(space: str) -> str:
+    """Return the name of the experiment that has the runs of a space."""
+    return f"{EXPERIMENT}/{space}"
+
+
+def network(architecture: str, backbone: str) -> str:
+    """Return a network as spaces write it, such as `unet/resnet18`."""
+    return backbone if architecture == CLASSIFIER else f"{architecture}/{backbone}"
 
 
 def run_name(unit: Unit) -> str:
@@ -16,13 +30,19 @@ def run_name(unit: Unit) -> str:
     """
     spec = unit.spec
     if isinstance(spec, Finetune):
-        net = spec.backbone if spec.architecture == CLASSIFIER else f"{spec.architecture}/{spec.backbone}"
+        net = network(spec.architecture, spec.backbone)
         way, *rest = [part for part in unit.label.split(" · ") if part not in (net, str(spec.seed))]
         return " · ".join([net, way, f"seed {spec.seed}", *rest])
     if isinstance(spec, Pretrain):
         way, *rest = unit.label.split(" · ")
         return " · ".join([*rest, way, "pre-training"])
     return unit.label
+
+
+def cell_name(trial: Trial) -> str:
+    """Return the network, source and target that the trials of a cell have in common."""
+    share = "" if trial.target_size == 1 else f" · {trial.target_size:.0%}"
+    return f"{network(trial.architecture, trial.backbone)} · {trial.label} → {trial.target}{share}"
 
 
 def metric_name(unit: Unit, name: str) -> str:

@@ -9,7 +9,7 @@ import base64
 import json
 import sqlite3
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +18,9 @@ from typing import Any
 from grid.addresses import hide_passwords
 from grid.plan.plan import Plan
 from grid.tracking.client import SQLITE, all_runs, client, damage_of, repair_needed, sqlite_file
+from grid.tracking.names import EXPERIMENT, PLANS
 from medpt.errors import InputError
 
-EXPERIMENT = "medpt-grid"  # one run per unit
-PLANS = "medpt-grid plans"  # one run per space
 DIGEST, KIND, SPACE = "medpt.digest", "medpt.kind", "medpt.space"
 SUPERSEDED = "medpt.superseded"  # on runs of replaced units: the digest of the unit that counts now
 PART, PARTS = "medpt.plan.{:04d}", "medpt.plan.parts"
@@ -43,12 +42,12 @@ def by_digest(uri: str) -> dict[str, Run]:
 
     Raises InputError if it does not answer or the file is not a database of MLflow.
     """
-    return {run.tags[DIGEST]: run for run in _runs(uri, EXPERIMENT) if DIGEST in run.tags}
+    return {run.tags[DIGEST]: run for run in _runs(uri, _has_units) if DIGEST in run.tags}
 
 
 def plans(uri: str) -> dict[str, Plan]:
     """Return what was run under the name of each space, as plans without units."""
-    found = {run.tags[SPACE]: run.tags for run in _runs(uri, PLANS) if PARTS in run.tags}
+    found = {run.tags[SPACE]: run.tags for run in _runs(uri, PLANS.__eq__) if PARTS in run.tags}
     return {space: decode_plan(tags) for space, tags in found.items()}
 
 
@@ -66,14 +65,18 @@ def decode_plan(tags: dict[str, str]) -> Plan:
     return Plan.from_json(json.loads(zlib.decompress(base64.b64decode(text))))
 
 
-def _runs(uri: str, experiment: str) -> list[Run]:
-    """Return the runs of an experiment, the latest first; none if there is no such experiment."""
+def _has_units(experiment: str) -> bool:
+    return experiment.startswith(EXPERIMENT) and experiment != PLANS
+
+
+def _runs(uri: str, is_wanted: Callable[[str], bool]) -> list[Run]:
+    """Return the runs of the experiments with wanted names, the latest first."""
     if uri.startswith(SQLITE):
-        return _read_file(sqlite_file(uri), experiment)
+        return _read_file(sqlite_file(uri), is_wanted)
     try:
         connection = client(uri)
-        found = connection.get_experiment_by_name(experiment)
-        runs = all_runs(connection, found.experiment_id) if found else []
+        found = [one.experiment_id for one in connection.search_experiments() if is_wanted(one.name)]
+        runs = all_runs(connection, found) if found else []
     except Exception as error:  # MLflow's clients raise the errors of their transports
         reason = repair_needed(error) or f"MLflow does not answer ({type(error).__name__})"
         raise InputError(f"{hide_passwords(uri)}: {hide_passwords(reason)}") from None
@@ -81,24 +84,26 @@ def _runs(uri: str, experiment: str) -> list[Run]:
 
 
 RUNS = """
-SELECT run_uuid, status FROM runs JOIN experiments USING (experiment_id)
-WHERE experiments.name = ? AND runs.lifecycle_stage = 'active' ORDER BY start_time DESC, run_uuid
+SELECT run_uuid, status FROM runs
+WHERE experiment_id IN ({0}) AND lifecycle_stage = 'active' ORDER BY start_time DESC, run_uuid
 """
 OF_RUNS = """
-SELECT run_uuid, {0}.key, {1} FROM {0} JOIN runs USING (run_uuid) JOIN experiments USING (experiment_id)
-WHERE experiments.name = ? AND runs.lifecycle_stage = 'active'
+SELECT run_uuid, {1}.key, {2} FROM {1} JOIN runs USING (run_uuid)
+WHERE runs.experiment_id IN ({0}) AND lifecycle_stage = 'active'
 """
 
 
-def _read_file(path: Path, experiment: str) -> list[Run]:
+def _read_file(path: Path, is_wanted: Callable[[str], bool]) -> list[Run]:
     if not path.is_file():
         raise InputError(f"{path}: no such database of MLflow; --tracking-uri names another")
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-            runs = connection.execute(RUNS, (experiment,)).fetchall()
-            tags = _by_run(connection.execute(OF_RUNS.format("tags", "value"), (experiment,)))
+            known = connection.execute("SELECT experiment_id, name FROM experiments").fetchall()
+            ids = ", ".join(str(int(number)) for number, name in known if is_wanted(name))
+            runs = connection.execute(RUNS.format(ids)).fetchall()
+            tags = _by_run(connection.execute(OF_RUNS.format(ids, "tags", "value")))
             value = "CASE is_nan WHEN 0 THEN value END"
-            metrics = _by_run(connection.execute(OF_RUNS.format("latest_metrics", value), (experiment,)))
+            metrics = _by_run(connection.execute(OF_RUNS.format(ids, "latest_metrics", value)))
     except sqlite3.OperationalError as error:
         raise InputError(f"{path}: not a database of MLflow, or in use ({error})") from error
     except sqlite3.DatabaseError as error:

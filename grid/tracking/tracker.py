@@ -1,43 +1,39 @@
 """Copy units from the store to MLflow: one run per unit, found by the unit's digest.
 
-Nothing is sent twice. A run gets only the metrics of steps that it lacks, and a result only until MLflow has
-it as finished.
+The runs of a space are in its experiment, prepared data in another. A unit that several spaces share has one
+run, in the experiment of the space that recorded it first; the tag SPACES names all of them. The run of a
+fine-tuning is below the run of its cell. Nothing is sent twice: a run gets only the metrics of steps that it
+lacks, and a result only until MLflow has it as finished.
 """
 
-import getpass
 import json
 import time
-from collections.abc import Callable
-from dataclasses import fields
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from grid import package_data
-from grid.plan.plan import Plan, Unit, merge
+from grid.plan.plan import Plan, merge
 from grid.plan.stored_plans import read_space, recorded_digests
-from grid.space.protocols import PROTOCOL_FIELDS
 from grid.store.store import Store
-from grid.tracking.client import all_runs, experiment_id, find_or_create_run
-from grid.tracking.names import metric_name, run_name
-from grid.tracking.runs import (
-    DIGEST,
-    EXPERIMENT,
-    KIND,
-    PARTS,
-    PLANS,
-    SPACE,
-    SUPERSEDED,
-    decode_plan,
-    encode_plan,
+from grid.tracking import contents
+from grid.tracking.client import all_runs
+from grid.tracking.experiments import (
+    NewRun,
+    experiment_id,
+    find_or_create_run,
+    find_runs,
+    open_experiments,
 )
+from grid.tracking.names import PLANS, run_name
+from grid.tracking.parents import Parents
+from grid.tracking.runs import DIGEST, KIND, PARTS, SPACE, SUPERSEDED, decode_plan, encode_plan
 from medpt import files
-from medpt.protocol import TrainingProtocol
-from medpt.specs import PUBLISHED_WEIGHTS, Finetune, Prepare, Pretrain
 
 HISTORY = "history.json"
 MAX_METRICS, MAX_TAGS = 1_000, 100  # in one request, MLflow's limits
-MAX_PARAM, MAX_TAG = 6_000, 5_000  # characters
-DATASET_DIGEST = 36  # characters that MLflow keeps
-LABEL, LAST_STEP = "medpt.label", "medpt.last_step"
+MAX_TAG = 5_000  # characters
+LABEL, LAST_STEP, SPACES = "medpt.label", "medpt.last_step", "medpt.spaces"
+
+Rows = Sequence[Mapping[str, float]]  # of a history
 
 
 class Tracker:
@@ -48,13 +44,18 @@ class Tracker:
         self.connection, self.store, self.plan, self.on_answer = connection, store, plan, on_answer
         self.runs: dict[str, tuple[str, str]] = {}  # digest: (run id, status)
         self.last_steps: dict[str, int] = {}  # digest: last step that MLflow has
-        self.origin = _origin(plan)
-        self.experiment = experiment_id(connection, store.root, EXPERIMENT)
+        self.origin = contents.origin(plan)
+        self.experiments = open_experiments(connection, store.root, plan.space, plan.title)
+        on_answer()
         record_plan(connection, store, plan)
-        known = [run for run in all_runs(connection, self.experiment) if DIGEST in run.data.tags]
+        on_answer()
+        found = all_runs(connection, self.experiments.known)
+        self.parents = Parents(connection, self.experiments, plan, found)
+        known = [run for run in found if DIGEST in run.data.tags]
         for run in known:
             self._remember(run)
         self._tag_superseded(known)
+        self._tag_shared(known)
 
     def record(self, digest: str) -> None:
         """Send everything about a unit that has ended."""
@@ -62,45 +63,45 @@ class Tracker:
         if self.runs[digest][1] == "FINISHED":
             return
         if finished:
-            self.send_metrics(digest)
             self._send_result(digest, run_id)
+            self._send_files(digest, run_id)
         elif digest in self.store.failures():
             failure = self.store.failure(digest)
             reason = f"{failure.cause}: {failure.reason}"
             self.connection.set_tag(run_id, "medpt.failure", reason[:MAX_TAG])
         status = "FINISHED" if finished else "FAILED"
-        self.connection.set_terminated(run_id, status, _milliseconds(self._end_time(digest)))
+        ended = self.store.marker(digest).ended if finished else time.time()
+        self.connection.set_terminated(run_id, status, contents.milliseconds(ended))
         self.runs[digest] = (run_id, status)
 
     def send_metrics(self, digest: str) -> None:
-        """Send the metrics of the steps that MLflow lacks.
+        """Send the metrics of the steps that MLflow lacks."""
+        self._send_rows(digest, self._run_id(digest), self._new_rows(digest))
 
-        The tag LAST_STEP, which a request sets last, shows which rows arrived completely.
-        """
-        from mlflow.entities import RunTag
-
-        run_id, last = self._run_id(digest), self.last_steps.get(digest, -1)
-        rows = [row for row in self._history(digest) if row["step"] > last]
+    def _send_rows(self, digest: str, run_id: str, rows: Rows) -> None:
+        """Send rows of a history. The tag LAST_STEP shows which of them arrived completely."""
         count = MAX_METRICS // max((len(row) for row in rows), default=1)
         for start in range(0, len(rows), count):
             some = rows[start : start + count]
-            metrics, step = [metric for row in some for metric in _metrics(row)], int(some[-1]["step"])
-            self.connection.log_batch(run_id, metrics=metrics, tags=[RunTag(LAST_STEP, str(step))])
-            self.last_steps[digest] = step
+            self._log(run_id, contents.metrics(some), {LAST_STEP: str(int(some[-1]["step"]))})
+            self.last_steps[digest] = int(some[-1]["step"])
             self.on_answer()
 
     def _run_id(self, digest: str) -> str:
         """Return the id of the unit's run, and create the run if it is missing."""
         if digest not in self.runs:
-            unit = self.plan.units[digest]
-            tags = {DIGEST: digest, KIND: unit.kind, SPACE: self.plan.space, LABEL: unit.label}
-            tags |= self.origin
+            unit, space = self.plan.units[digest], self.plan.space
+            tags = {DIGEST: digest, KIND: unit.kind, SPACE: space, SPACES: space, LABEL: unit.label}
+            tags |= self.origin | self.parents.tags(digest)
+            where = self.experiments.data if unit.spec.makes_data else self.experiments.space
+            finished = self.store.is_finished(digest)
+            start = contents.milliseconds(self.store.marker(digest).started) if finished else None
             run, created = find_or_create_run(
-                self.connection, self.experiment, run_name(unit), tags, lambda: self._find_runs(digest)
+                self.connection, NewRun(where, run_name(unit), tags, start), lambda: self._find_runs(digest)
             )
             self._remember(run)
-            if created:
-                self.connection.log_batch(run.info.run_id, params=_params(unit, self.plan))
+            if created and not finished:
+                self.connection.log_batch(run.info.run_id, params=contents.params(unit, self.plan))
         return self.runs[digest][0]
 
     def _tag_superseded(self, runs: list[Any]) -> None:
@@ -125,8 +126,17 @@ class Tracker:
             if SUPERSEDED in run.data.tags and run.data.tags[DIGEST] in self.plan.units:
                 self.connection.delete_tag(run.info.run_id, SUPERSEDED)
 
+    def _tag_shared(self, runs: list[Any]) -> None:
+        """Add this space to the tag SPACES of runs that other spaces recorded and this one needs."""
+        for run in runs:
+            tags = run.data.tags
+            spaces = tags.get(SPACES, tags.get(SPACE, "")).split(", ")
+            if tags[DIGEST] in self.plan.units and self.plan.space not in spaces:
+                value = ", ".join([*filter(None, spaces), self.plan.space])
+                self.connection.set_tag(run.info.run_id, SPACES, value[:MAX_TAG])
+
     def _find_runs(self, digest: str) -> list[Any]:
-        return list(self.connection.search_runs([self.experiment], f"tags.`{DIGEST}` = '{digest}'"))
+        return find_runs(self.connection, self.experiments.known, DIGEST, digest)
 
     def _remember(self, run: Any) -> None:
         digest = run.data.tags[DIGEST]
@@ -134,8 +144,10 @@ class Tracker:
         last = run.data.tags.get(LAST_STEP, run.data.metrics.get("step", -1))  # up to 0.3.1 a metric
         self.last_steps[digest] = int(last)
 
-    def _end_time(self, digest: str) -> float:
-        return self.store.marker(digest).ended if self.store.is_finished(digest) else time.time()
+    def _new_rows(self, digest: str) -> Rows:
+        """Return the rows of the unit's history that MLflow lacks."""
+        last = self.last_steps.get(digest, -1)
+        return [row for row in self._history(digest) if row["step"] > last]
 
     def _history(self, digest: str) -> list[dict[str, float]]:
         if not self.store.is_finished(digest):
@@ -145,22 +157,37 @@ class Tracker:
         return files.read_json(self.store.artifact(digest, HISTORY))
 
     def _send_result(self, digest: str, run_id: str) -> None:
-        """Send the final metrics and the small files; weights and pixels stay in the store."""
-        from mlflow.entities import Metric, RunTag
-
+        """Send the metrics, parameters and inputs; what fits into one request is one."""
         marker, unit = self.store.marker(digest), self.plan.units[digest]
-        ended = _milliseconds(marker.ended)
-        results = {**marker.metrics, "seconds": marker.seconds}
-        metrics = [Metric(metric_name(unit, k), float(v), ended, 0) for k, v in results.items()]
-        tags = [RunTag("medpt.version", str(marker.version)), RunTag("medpt.host", marker.host)]
-        tags += [RunTag("medpt.origin", marker.origin.publisher)] if marker.origin else []
-        # The parameters again: a process may have been killed before it sent them
-        self.connection.log_batch(run_id, metrics=metrics, params=_params(unit, self.plan), tags=tags)
-        if inputs := _inputs(unit, self.plan):
+        rows = self._new_rows(digest)
+        if sum(map(len, rows)) + len(marker.metrics) >= MAX_METRICS:
+            self._send_rows(digest, run_id, rows)
+            rows = []
+        last = int(rows[-1]["step"]) if rows else self.last_steps.get(digest, 0)
+        metrics = [*contents.metrics(rows), *contents.final_metrics(unit, marker, last)]
+        tags = contents.result_tags(marker) | ({LAST_STEP: str(last)} if rows else {})
+        # The parameters also of a run that has some: a process may have been killed before it sent them
+        self._log(run_id, metrics, tags, contents.params(unit, self.plan))
+        self.last_steps[digest] = last
+        if inputs := contents.inputs(unit, self.plan):
             self.connection.log_inputs(run_id, datasets=inputs)
+
+    def _send_files(self, digest: str, run_id: str) -> None:
+        """Send the small files, and pictures of weights; weights and pixels stay in the store."""
         for file in self.store.small_artifacts(digest):
             self.connection.log_artifact(run_id, str(file))
             self.on_answer()
+        for name, picture in contents.pictures(self.plan.units[digest], self.store).items():
+            self.connection.log_image(run_id, picture, f"{name}.png")
+            self.on_answer()
+
+    def _log(
+        self, run_id: str, metrics: Sequence[Any], tags: Mapping[str, str], params: Sequence[Any] = ()
+    ) -> None:
+        from mlflow.entities import RunTag
+
+        rows = [RunTag(key, value) for key, value in tags.items()]
+        self.connection.log_batch(run_id, metrics=metrics, params=params, tags=rows)
 
 
 def record_plan(connection: Any, store: Store, plan: Plan) -> None:
@@ -173,9 +200,9 @@ def record_plan(connection: Any, store: Store, plan: Plan) -> None:
     name, experiment = plan.space, experiment_id(connection, store.root, PLANS)
 
     def find() -> list[Any]:
-        return [run for run in all_runs(connection, experiment) if run.data.tags.get(SPACE) == name]
+        return [run for run in all_runs(connection, [experiment]) if run.data.tags.get(SPACE) == name]
 
-    run, _ = find_or_create_run(connection, experiment, name, {SPACE: name}, find)
+    run, _ = find_or_create_run(connection, NewRun(experiment, name, {SPACE: name}), find)
     tags = encode_plan(_with_recorded(plan, store, run.data.tags) if plan.selection else plan)
     if tags.items() <= run.data.tags.items():
         return
@@ -191,85 +218,6 @@ def _with_recorded(selection: Plan, store: Store, tags: dict[str, str]) -> Plan:
     return merge([*recorded, *([stored] if stored else []), selection])
 
 
-def _metrics(row: dict[str, float]) -> list[Any]:
-    from mlflow.entities import Metric
-
-    when, step = _milliseconds(row["time"]), int(row["step"])
-    return [Metric(key, value, when, step) for key, value in row.items() if key not in ("time", "step")]
-
-
-def _origin(plan: Plan) -> dict[str, str]:
-    """Return the tags in which MLflow's page shows who ran what, from which commit."""
-    tags = {
-        "mlflow.user": _user(),
-        "mlflow.source.name": f"python -m grid.run --space {plan.space}",
-        "mlflow.source.type": "LOCAL",
-    }
-    commit = package_data.commit()
-    return tags | ({"mlflow.source.git.commit": commit} if commit else {})
-
-
-def _user() -> str:
-    """Return the user's name, or MLflow's word where a container runs as a number without a name."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # OSError from Python 3.13 on
-        return "unknown"
-
-
-def _inputs(unit: Unit, plan: Plan) -> list[Any]:
-    """Return the prepared data that a unit reads, each with the digest of its preparation."""
-    from mlflow.entities import Dataset, DatasetInput, InputTag
-
-    found = []
-    for data in (plan.units[name] for name in unit.needs if name in plan.units):
-        if isinstance(data.spec, Prepare):
-            context = InputTag(
-                "mlflow.data.context", "pre-training" if unit.kind == "pretrain" else "training"
-            )
-            source = json.dumps({"fingerprint": data.spec.fingerprint, "pipeline": data.spec.pipeline})
-            dataset = Dataset(data.label, data.digest[:DATASET_DIGEST], "local", source)
-            found.append(DatasetInput(dataset, [context]))
-    return found
-
-
 def _complete_rows(text: str) -> list[dict[str, float]]:
     """Return the rows of a file to which another process may be appending, less an incomplete last line."""
     return [json.loads(line) for line in text.split("\n")[:-1]]
-
-
-def _milliseconds(seconds: float) -> int:
-    return int(seconds * 1000)
-
-
-def _params(unit: Unit, plan: Plan) -> list[Any]:
-    from mlflow.entities import Param
-
-    values = unit.spec.to_json()
-    values.pop("protocol", None)
-    flat = values | _protocol(unit) | _factors(unit, plan)
-    return [Param(key, str(value)[:MAX_PARAM]) for key, value in flat.items()]
-
-
-def _protocol(unit: Unit) -> dict[str, Any]:
-    protocol: TrainingProtocol | None = getattr(unit.spec, "protocol", None)
-    if protocol is None:
-        return {}
-    return {f"protocol.{item.name}": protocol.value(item.name) for item in fields(protocol)}
-
-
-def _factors(unit: Unit, plan: Plan) -> dict[str, str]:
-    """Return the factors that a query names differently than the specification."""
-    spec = unit.spec
-    found: dict[str, str] = {}
-    if isinstance(spec, Finetune):
-        data = plan.units[spec.data].spec
-        found = {"target": spec.dataset, "split_seed": str(getattr(data, "split_seed", 0))}
-        varied = {name: spec.protocol.value(name) for name in PROTOCOL_FIELDS if name != "size"}
-        found |= {name: str(value) for name, value in (varied | {"size": plan.sizes[spec.data]}).items()}
-    if isinstance(spec, Pretrain):
-        found = {"source": "+".join(spec.datasets)}
-    if getattr(spec, "initialization", "") == PUBLISHED_WEIGHTS:
-        found["initialization"] = plan.initialization_of(spec)
-    trained = plan.units.get(getattr(spec, "weights", None) or "", unit).spec
-    return found | ({"pretrain_seed": str(trained.seed)} if isinstance(trained, Pretrain) else {})

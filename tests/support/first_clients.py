@@ -8,8 +8,9 @@ from grid.plan.plan import Plan
 from grid.store.store import Store
 from grid.tracking import background
 from grid.tracking.background import BackgroundTracker
-from grid.tracking.client import client, experiment_id
-from grid.tracking.runs import EXPERIMENT, PLANS
+from grid.tracking.client import client
+from grid.tracking.experiments import experiment_id, open_experiments
+from grid.tracking.names import PLANS
 
 WAIT = 240.0
 
@@ -17,7 +18,8 @@ WAIT = 240.0
 def connect(barrier: Barrier, uri: str, out: Path) -> None:
     barrier.wait(WAIT)
     connection = client(uri)
-    identities = [experiment_id(connection, out, name) for name in (EXPERIMENT, PLANS)]
+    opened = open_experiments(connection, out, "made")
+    identities = (opened.space, opened.data, experiment_id(connection, out, PLANS))
     (out / f"{os.getpid()}.ids").write_text(" ".join(identities))
 
 

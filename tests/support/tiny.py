@@ -8,9 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import trackers
+
 from grid.store.store import Store
-from grid.tracking.client import all_runs, client
-from grid.tracking.runs import EXPERIMENT
+from grid.tracking.client import default_uri
 from medpt import phantom
 
 SPACE = """
@@ -120,8 +121,4 @@ def weights(out: Path) -> dict[str, str]:
 
 
 def mlflow_runs(out: Path) -> list[Any]:
-    from grid.tracking.client import default_uri
-
-    connection = client(default_uri(out))
-    found = connection.get_experiment_by_name(EXPERIMENT)
-    return all_runs(connection, found.experiment_id)
+    return trackers.runs(default_uri(out))[1]

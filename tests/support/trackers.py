@@ -7,14 +7,20 @@ from typing import Any
 
 from grid.store.store import Store
 from grid.tracking.client import all_runs, client
-from grid.tracking.names import final_metrics
-from grid.tracking.runs import DIGEST, EXPERIMENT, PLANS
+from grid.tracking.names import EXPERIMENT, PLANS, final_metrics
+from grid.tracking.runs import DIGEST
 
 
-def runs(uri: str, experiment: str = EXPERIMENT) -> tuple[Any, list[Any]]:
-    """Return a client and the runs of an experiment."""
+def runs(uri: str) -> tuple[Any, list[Any]]:
+    """Return a client and the runs of all units."""
+    return client(uri), [run for run in every_run(uri) if DIGEST in run.data.tags]
+
+
+def every_run(uri: str, experiments: str = EXPERIMENT) -> list[Any]:
+    """Return the runs of all experiments whose names begin with `experiments`."""
     connection = client(uri)
-    return connection, all_runs(connection, connection.get_experiment_by_name(experiment).experiment_id)
+    found = [one for one in connection.search_experiments() if one.name.startswith(experiments)]
+    return all_runs(connection, [one.experiment_id for one in found])
 
 
 def assert_complete(uri: str, store: Store) -> None:
@@ -27,7 +33,7 @@ def assert_complete(uri: str, store: Store) -> None:
         assert marker.spec.keys() - {"protocol"} <= run.data.params.keys()
         assert marker.metrics.keys() <= final_metrics(run.data.metrics).keys()
         assert_steps(connection, run, store)
-    assert len(runs(uri, PLANS)[1]) == 1
+    assert len(every_run(uri, PLANS)) == 1
 
 
 def assert_steps(connection: Any, run: Any, store: Store) -> None:

@@ -22,8 +22,10 @@ from grid.report.tables import print_tables
 from grid.results import effects
 from grid.results.cells import Cell, find_cells
 from grid.store.store import Store
-from grid.tracking.client import client, default_uri, experiment_id
-from grid.tracking.runs import DIGEST, EXPERIMENT
+from grid.tracking.client import client, default_uri
+from grid.tracking.experiments import experiment_id
+from grid.tracking.names import EXPERIMENT
+from grid.tracking.runs import DIGEST
 from grid.tracking.tracker import record_plan
 from medpt.errors import InputError
 from medpt.identity import stream_seed

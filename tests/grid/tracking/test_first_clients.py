@@ -13,7 +13,7 @@ from services import database, postgres
 from trackers import assert_complete
 
 from grid.tracking.client import client
-from grid.tracking.runs import EXPERIMENT, PLANS
+from grid.tracking.names import DATA, PLANS, experiment_name
 
 CLIENTS = 8
 
@@ -48,13 +48,13 @@ def at_once(work: Callable[..., None], *arguments: object) -> list[int | None]:
     return [process.exitcode for process in clients]
 
 
-def test_first_clients_create_one_schema_and_one_experiment(empty: str, tmp_path: Path) -> None:
+def test_first_clients_create_one_schema_and_each_experiment_once(empty: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     assert at_once(first_clients.connect, empty, out) == [0] * CLIENTS
     assert len({path.read_text() for path in out.glob("*.ids")}) == 1
     names = [one.name for one in client(empty).search_experiments()]
-    assert sorted(names) == ["Default", EXPERIMENT, PLANS]
+    assert sorted(names) == sorted(["Default", DATA, PLANS, experiment_name("made")])
 
 
 def test_drivers_of_one_store_create_one_complete_run_per_unit(empty: str, tmp_path: Path) -> None:

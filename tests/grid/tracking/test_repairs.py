@@ -19,7 +19,7 @@ from grid.space import reader
 from grid.store.store import Store
 from grid.tracking import background
 from grid.tracking.client import client, default_uri, repair_needed, sqlite_file
-from grid.tracking.runs import EXPERIMENT
+from grid.tracking.names import experiment_name
 
 SPACE = """
 title: one target
@@ -98,12 +98,12 @@ def test_deleted_experiment_is_named_until_it_is_restored(
     folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     connection = client(default_uri(folder / "out"))
-    number = connection.get_experiment_by_name(EXPERIMENT).experiment_id
+    number = connection.get_experiment_by_name(experiment_name("tiny")).experiment_id
     connection.delete_experiment(number)
     assert rerun(folder) == 1
     printed = "".join(capfd.readouterr())
     assert CELL in printed
-    assert f"the experiment `{EXPERIMENT}` was deleted in MLflow" in printed
+    assert f"the experiment `{experiment_name('tiny')}` was deleted in MLflow" in printed
     assert f"mlflow experiments restore --experiment-id {number}" in printed
     connection.restore_experiment(number)
     assert rerun(folder) == 0

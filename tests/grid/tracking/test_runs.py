@@ -10,6 +10,7 @@ from unittest.mock import Mock
 import made_space
 import pandas as pd
 import pytest
+import trackers
 
 from grid.plan.plan import Plan
 from grid.plan.stored_plans import record_start
@@ -17,7 +18,7 @@ from grid.results import frame
 from grid.space.trials import Trial
 from grid.store.store import Store
 from grid.tracking import runs as record
-from grid.tracking.client import all_runs, client, default_uri
+from grid.tracking.client import client, default_uri
 from grid.tracking.tracker import Tracker, record_plan
 from medpt.errors import InputError
 
@@ -38,9 +39,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Plan]:
 
 
 def read_by_client(uri: str) -> list[record.Run]:
-    connection = client(uri)
-    found = connection.get_experiment_by_name(record.EXPERIMENT)
-    runs = all_runs(connection, found.experiment_id)
+    runs = trackers.runs(uri)[1]
     return [record.Run(run.info.run_id, run.info.status, run.data.tags, run.data.metrics) for run in runs]
 
 
@@ -139,9 +138,7 @@ def test_database_lies_below_out_whatever_its_name(tmp_path: Path) -> None:
 
 def superseded(uri: str) -> dict[str, str]:
     """Return the digest of each tagged run, with that of the unit which replaced its unit."""
-    connection = client(uri)
-    found = connection.get_experiment_by_name(record.EXPERIMENT)
-    tags = [run.data.tags for run in all_runs(connection, found.experiment_id)]
+    tags = [run.data.tags for run in trackers.runs(uri)[1]]
     return {each[record.DIGEST]: each[record.SUPERSEDED] for each in tags if record.SUPERSEDED in each}
 
 
@@ -183,5 +180,5 @@ def test_user_without_a_name_is_recorded_as_unknown(
     connection = client(default_uri(tmp_path))
     tracker = Tracker(connection, store, plan, lambda: None)
     tracker.record(plan.trials[0][1])
-    runs = all_runs(connection, tracker.experiment)
+    runs = trackers.runs(default_uri(tmp_path))[1]
     assert [run.data.tags["mlflow.user"] for run in runs] == ["unknown"]

@@ -103,16 +103,16 @@ def test_server_killed_in_the_middle_of_a_record_gets_one_complete_run_per_unit(
     plan = made_space.plan(tmp_path, made_space.FEW_UNITS)
     store = made_space.publish(plan, tmp_path / "store", set(), {})
     sent: list[str] = []
-    send = Tracker._send_result
+    send = Tracker._send_files
 
     def kill_at_third(self: Tracker, name: str, run_id: str) -> None:
-        """Kill the server when the third unit's metrics are there and its result is not."""
+        """Kill the server when the third unit's metrics are there and its files are not."""
         sent.append(name)
         if len(sent) == 3:
             server.kill()
         send(self, name, run_id)
 
-    monkeypatch.setattr(Tracker, "_send_result", kill_at_third)
+    monkeypatch.setattr(Tracker, "_send_files", kill_at_third)
     tracker = BackgroundTracker(server.uri, store, plan)
     tracker.start()
     until = time.monotonic() + 120

@@ -1,0 +1,126 @@
+"""Runs that summarize others in MLflow: one per cell, above its trials, and one per comparison group.
+
+MLflow's page shows the newest runs first and those below another one only on a click. So the run of a group
+is created anew when its numbers changed, and its name is the answer: what is best, by how much.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from grid.plan.plan import Plan
+from grid.space.trials import Trial
+from grid.tracking.experiments import NOTE, Experiments, NewRun, find_or_create_run, find_runs
+from grid.tracking.names import cell_name
+from grid.tracking.runs import KIND, SPACE
+from medpt import identity
+
+CELL, GROUP, SUMMARY = "medpt.cell", "medpt.group", "medpt.summary"
+PARENT = "mlflow.parentRunId"
+FACTORS = (  # of a cell; those of CellKey in grid.results.cells that name one, in this order
+    "initialization",
+    "backbone",
+    "architecture",
+    "target",
+    "target_size",
+    "protocol",
+    "source_protocol",
+)
+
+
+@dataclass(frozen=True)
+class CellSummary:
+    """What the run of a cell shows; `factors` are those of FACTORS, `params` what queries ask for."""
+
+    name: str
+    factors: tuple[object, ...]
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class GroupSummary:
+    """What the run of a comparison group shows: its answer as the name, a description, its cells."""
+
+    key: str
+    name: str
+    text: str
+    metrics: Mapping[str, float]
+    cells: tuple[CellSummary, ...]
+
+
+class Parents:
+    """The summarizing runs of a plan; `runs` are those that MLflow has."""
+
+    def __init__(self, connection: Any, experiments: Experiments, plan: Plan, runs: Sequence[Any]) -> None:
+        self.connection, self.experiments, self.space = connection, experiments, plan.space
+        self.trials = {digest: trial for trial, digest in reversed(plan.trials)}
+        own = [run for run in runs if run.data.tags.get(SPACE) == plan.space]
+        self.cells = {run.data.tags[CELL]: run.info.run_id for run in own if CELL in run.data.tags}
+        self.groups = {run.data.tags[GROUP]: run for run in own if GROUP in run.data.tags}
+
+    def tags(self, digest: str) -> dict[str, str]:
+        """Return the tags that place the run of a unit below that of its cell; none where it has no cell."""
+        return {PARENT: self._cell_of(self.trials[digest])} if digest in self.trials else {}
+
+    def _cell_of(self, trial: Trial) -> str:
+        factors = (trial.label, *(getattr(trial, name) for name in FACTORS[1:]))
+        return self._cell(factors, cell_name(trial))
+
+    def _cell(self, factors: Sequence[object], name: str) -> str:
+        """Return the id of the run of a cell; create it if it is missing."""
+        key = identity.digest([self.space, *factors])[:16]
+        if key not in self.cells:
+            new = NewRun(self.experiments.space, name, self._tags(CELL, key))
+            run, _ = find_or_create_run(
+                self.connection, new, lambda: find_runs(self.connection, self.experiments.known, CELL, key)
+            )
+            self.cells[key] = run.info.run_id
+        return self.cells[key]
+
+    def _tags(self, kind: str, key: str) -> dict[str, str]:
+        return {kind: key, KIND: kind.removeprefix("medpt."), SPACE: self.space}
+
+    def record(self, groups: Sequence[GroupSummary], on_answer: Callable[[], object]) -> None:
+        """Write the summaries that changed, the last one first, so that the first is the newest run."""
+        for group in reversed(groups):
+            summary = identity.digest(asdict(group))
+            known = self.groups.get(group.key)
+            if known is None or known.data.tags.get(SUMMARY) != summary:
+                self._write(group, summary, on_answer)
+                if known is not None:
+                    self.connection.delete_run(known.info.run_id)
+
+    def _write(self, group: GroupSummary, summary: str, on_answer: Callable[[], object]) -> None:
+        tags = self._tags(GROUP, group.key) | {NOTE: group.text}
+        created = self.connection.create_run(self.experiments.space, run_name=group.name, tags=tags)
+        group_id = created.info.run_id
+        for cell in reversed(group.cells):
+            self._write_cell(cell, group_id)
+            on_answer()
+        self._log(group_id, group.metrics, {SUMMARY: summary})  # last: shows that all of it arrived
+        self.connection.set_terminated(group_id)
+        self.groups[group.key] = self.connection.get_run(group_id)
+
+    def _write_cell(self, cell: CellSummary, group_id: str) -> None:
+        run_id = self._cell(cell.factors, cell.name)
+        self._log(run_id, cell.metrics, {PARENT: group_id}, cell.params)
+        self.connection.update_run(run_id, status="FINISHED", name=cell.name)
+
+    def _log(
+        self,
+        run_id: str,
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str],
+        params: Mapping[str, str] | None = None,
+    ) -> None:
+        from mlflow.entities import Metric, Param, RunTag
+        from mlflow.utils.time import get_current_time_millis
+
+        now = get_current_time_millis()
+        self.connection.log_batch(
+            run_id,
+            metrics=[Metric(name, value, now, 1) for name, value in metrics.items()],
+            params=[Param(name, value) for name, value in (params or {}).items()],
+            tags=[RunTag(name, value) for name, value in tags.items()],
+        )
