@@ -25,7 +25,7 @@ from grid.plan.initialization import published_weights
 from grid.plan.plan import Plan
 from grid.plan.requested_plan import build_plan, load_space
 from grid.plan.sizes import check_sizes
-from grid.plan.stored_plans import read_space, record_start
+from grid.plan.stored_plans import record_start
 from grid.preparation.content_recorder import ContentRecorder
 from grid.space.trials import Space
 from grid.space.weights_folders import describe_weights
@@ -41,7 +41,6 @@ from medpt.errors import InputError
 if TYPE_CHECKING:
     from grid.execution.allocation import Capacity
     from grid.tracking.background import BackgroundTracker
-    from grid.tracking.parents import GroupSummary
 
 Opened = Mapping[str, Dataset]
 
@@ -285,7 +284,9 @@ def finish_tracking(run: Run, tracker: "BackgroundTracker", *, changed: bool) ->
 
     Where results `changed` or were not recorded, the summaries of all runs are recorded too.
     """
-    unsent = tracker.finish(summaries(run) if changed or tracker.unsent else ())
+    from grid.results.summaries import space_summaries
+
+    unsent = tracker.finish(space_summaries(run.plan, run.store) if changed or tracker.unsent else ())
     if unsent:
         runs = f"{cli.count(unsent, 'run')} {'is' if unsent == 1 else 'are'}"
         where = hide_passwords(tracker.uri)
@@ -295,12 +296,3 @@ def finish_tracking(run: Run, tracker: "BackgroundTracker", *, changed: bool) ->
             text = f"{runs} not in {where} yet ({tracker.problem}); run the same command to send them"
         run.console.print(text)
     return not unsent
-
-
-def summaries(run: Run) -> list["GroupSummary"]:
-    """Return what MLflow's list of runs shows of the whole space."""
-    from grid.results.frame import trials_frame
-    from grid.results.summaries import group_summaries
-
-    plan = read_space(run.store, run.plan.space) or run.plan
-    return group_summaries(trials_frame(plan, None, run.store), plan.space)

@@ -4,13 +4,17 @@ from collections.abc import Mapping, Sequence
 from math import isfinite, nan
 from typing import TYPE_CHECKING
 
+from grid.plan.plan import Plan
+from grid.plan.stored_plans import read_space
 from grid.results.answer import Answer, answers
 from grid.results.answer_text import describe
 from grid.results.cells import UNSCALED, Cell, find_cells
 from grid.results.comparisons import Difference, Interval, differences, intervals
 from grid.results.display import METRIC_NAMES
+from grid.results.frame import trials_frame
 from grid.results.groups import ComparedGroup, compared_groups
 from grid.space.trials import RANDOM
+from grid.store.store import Store
 from grid.tracking.names import TEST
 from grid.tracking.parents import FACTORS, CellSummary, GroupSummary
 from medpt import identity
@@ -19,6 +23,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NO_LIMITS = Interval(nan, nan, nan)
+
+
+def space_summaries(plan: Plan, store: Store) -> list[GroupSummary]:
+    """Return the summaries of all that the store has of a plan's space."""
+    recorded = read_space(store, plan.space) or plan
+    return group_summaries(trials_frame(recorded, None, store), plan.space)
 
 
 def group_summaries(frame: "pd.DataFrame", space: str) -> list[GroupSummary]:
