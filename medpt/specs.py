@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
+from medpt.frozen_specs import Frozen as Frozen
+from medpt.frozen_specs import ImageFeatures as ImageFeatures
 from medpt.normalisation import Normalisation
 from medpt.protocol import TrainingProtocol, decision
 from medpt.unit_spec import SPECS as SPECS

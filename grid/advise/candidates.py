@@ -16,7 +16,7 @@ from grid.results.stored_space import StoredSpace
 from grid.space.trials import IMAGENET, Trial
 from medpt.data.manifest import Manifest
 from medpt.errors import InputError, did_you_mean
-from medpt.specs import SUPERVISED, Finetune, Pretrain, Survive
+from medpt.specs import SUPERVISED, Finetune, Frozen, Pretrain, Survive
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -105,11 +105,11 @@ def _backbone(stored: StoredSpace, wanted: str | None) -> str:
     return wanted or trained.most_common(1)[0][0]
 
 
-def _initial_weights(stored: StoredSpace) -> Iterator[tuple[Trial, Finetune | Survive, str]]:
+def _initial_weights(stored: StoredSpace) -> Iterator[tuple[Trial, Finetune | Frozen | Survive, str]]:
     """Yield every trial that starts from available weights, and the name of the weights."""
     for trial, digest in stored.plan.trials:
         spec = stored.units[digest].spec
-        if not isinstance(spec, Finetune | Survive):
+        if not isinstance(spec, Finetune | Frozen | Survive):
             continue
         if spec.weights and spec.weights in stored.units:
             source = stored.units[spec.weights].spec

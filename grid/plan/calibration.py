@@ -7,7 +7,7 @@ from grid.plan.cost import CPU, GPU, UNKNOWN_FILES, DataSizes, Files, seconds, t
 from grid.plan.plan import Unit, prepared_sizes
 from grid.store.records import Marker
 from grid.store.store import Store
-from medpt.specs import SPECS, Prepare
+from medpt.specs import SPECS, ImageFeatures, Prepare
 
 SAMPLE = 500  # finished units that are read, with their inputs
 LONGEST_START = 30.0  # seconds of a unit before it trains: loading data and networks
@@ -54,8 +54,8 @@ def calibrations(store: Store, data: DataSizes) -> dict[tuple[str, str], Calibra
 
 
 def _with_images(data: DataSizes, marker: Marker) -> DataSizes:
-    """Return the sizes of data with the number of images that a unit prepared, each as large as is known."""
-    if marker.kind != Prepare.kind:
+    """Return the sizes of data with the number of images that a unit read, each as large as is known."""
+    if marker.kind not in (Prepare.kind, ImageFeatures.kind):
         return data
     name, images = marker.spec["dataset"], int(marker.metrics.get("images", 0))
     files = data.files.get(name, UNKNOWN_FILES)

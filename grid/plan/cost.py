@@ -15,7 +15,7 @@ from medpt.data.locate import walk
 from medpt.errors import InputError
 from medpt.models.footprint import footprint
 from medpt.protocol import TrainingProtocol
-from medpt.specs import CLASSIFIER, Finetune, Prepare, Pretrain, Probe
+from medpt.specs import CLASSIFIER, Finetune, ImageFeatures, Prepare, Pretrain, Probe
 
 GFLOPS = {"CPU core": 40.0, "GPU": 8_000.0}  # achieved on these networks; one core measured, a GPU assumed
 CPU, GPU = GFLOPS  # the devices
@@ -76,11 +76,14 @@ def seconds(unit: Unit, data: DataSizes, device: str) -> float:
     spec = unit.spec
     if isinstance(spec, Prepare):
         return preparation_seconds(spec, data.files.get(spec.dataset, UNKNOWN_FILES))
-    if not isinstance(spec, Pretrain | Finetune | Probe):
+    if not isinstance(spec, Pretrain | Finetune | Probe | ImageFeatures):
         return spec.typical_seconds
     side = data.sides.get(unit.needs[0], 256)
-    if isinstance(spec, Probe):
-        return probe_seconds(spec, data.files.get(spec.dataset, UNKNOWN_FILES).images, side, device)
+    if isinstance(spec, Probe | ImageFeatures):
+        images = data.files.get(spec.dataset, UNKNOWN_FILES).images
+        if isinstance(spec, Probe):
+            return probe_seconds(spec, images, side, device)
+        return images * forward_seconds(CLASSIFIER, spec.backbone, side, device)
     if not trains(unit):
         return LEAK_CHECK_SECONDS
     step = 3 * forward_seconds(spec.architecture, spec.backbone, side, device) * spec.protocol.batch_size

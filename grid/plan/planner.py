@@ -10,6 +10,7 @@ from typing import Any
 
 from grid.plan.controls import add_controls, add_image_free, add_probes
 from grid.plan.data_request import DataRequest, preparation, source_data, target_data
+from grid.plan.frozen import add_frozen
 from grid.plan.initialization import (
     PretrainRequest,
     analysis_requests,
@@ -20,7 +21,7 @@ from grid.plan.initialization import (
     trial_request,
 )
 from grid.plan.plan import Plan, Unit
-from grid.space.protocols import describe_factors, protocols_of
+from grid.space.protocols import describe_factors, is_frozen, protocols_of
 from grid.space.sources import can_transfer_decoder
 from grid.space.trials import IMAGENET, PAPER_METRICS, RANDOM, Analysis, Settings, Space, Trial
 from medpt import extensions
@@ -101,6 +102,8 @@ class Planner:
         self.known: dict[tuple[Any, ...], str] = {}  # digests of data and pre-trainings by what asks for them
 
     def add_trial(self, trial: Trial) -> str:
+        if is_frozen(trial):
+            return add_frozen(self, trial)
         return self.add_survive(trial) if trial.task == "survival" else self.add_finetune(trial)
 
     def add_analysis(self, analysis: Analysis) -> Iterator[str]:

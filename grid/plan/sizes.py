@@ -7,7 +7,7 @@ from grid.plan.plan import Plan
 from medpt.data import splits
 from medpt.data.dataset import Dataset
 from medpt.errors import InputError
-from medpt.specs import Finetune, Prepare
+from medpt.specs import Finetune, Frozen, Prepare
 
 FEWEST = 2  # images to train on
 
@@ -30,7 +30,7 @@ def check_sizes(plan: Plan, opened: Mapping[str, Dataset]) -> None:
         else:
             problems += _sample_problems(spec, images[name])
     for unit in plan.units.values():
-        if isinstance(unit.spec, Finetune) and unit.spec.data in images:
+        if isinstance(unit.spec, Finetune | Frozen) and unit.spec.data in images:
             problems += _share_problems(unit.spec, images[unit.spec.data])
     if problems:
         raise InputError(list(dict.fromkeys(problems)))
@@ -45,7 +45,7 @@ def _sample_problems(spec: Prepare, images: int) -> Iterator[str]:
         )
 
 
-def _share_problems(spec: Finetune, images: int) -> Iterator[str]:
+def _share_problems(spec: Finetune | Frozen, images: int) -> Iterator[str]:
     """Only a share of the training set can be too small: all of a set is checked when it is prepared."""
     count = round(spec.target_size * images)
     if spec.target_size < 1 and count < FEWEST:

@@ -25,6 +25,8 @@ SHARED = {  # by kind of unit
     "filters": ("filters.npz",),
     "probe": ("probe.npz",),
     "image_free": ("image_free.json",),
+    "frozen": ("record.json", "items.npz"),
+    "image_features": (),
     "slides": (),
     "features": (),
 }

@@ -15,6 +15,7 @@ from medpt.survival.registry import SURVIVAL_MODELS
 
 HOLDERS = {  # kind of unit: title, dataclass, field of the specification with values that differ
     "coordinates": ("Distances of datasets", "medpt.analysis.settings.Settings", "options"),
+    "frozen": ("Frozen evaluation", "medpt.specs.Frozen", ""),
     "svcca": ("SVCCA", "medpt.specs.Svcca", ""),
     "slides": ("Patches of slides", "medpt.survival.patches.PatchOptions", "patches"),
 }

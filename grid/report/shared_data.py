@@ -13,7 +13,7 @@ from medpt.data.leakage import Leak
 from medpt.data.manifest import MANIFEST
 from medpt.data.shared_classes import Shared
 from medpt.errors import InputError
-from medpt.specs import Finetune, Prepare, Pretrain
+from medpt.specs import Finetune, Frozen, Prepare, Pretrain
 
 MOST_PAIRS = 100_000_000  # of training and test images, compared in seconds
 TURNED = ("", "a quarter turn", "half a turn", "three quarter turns", *["mirrored"] * 4)
@@ -53,9 +53,13 @@ class OwnCopies:
 
 def own_copies(stored: StoredSpace) -> list[OwnCopies]:
     """Compare the training and the test set of each target; targets that share nothing are excluded."""
-    data = dict.fromkeys(spec.data for _, spec in stored.units_of(Finetune))
+    data = dict.fromkeys(spec.data for spec in _tested(stored))
     found = [_own_copies(stored, digest) for digest in data if digest in stored.finished]
     return [own for own in found if own and (own.pairs or own.patients or own.note)]
+
+
+def _tested(stored: StoredSpace) -> list[Finetune | Frozen]:
+    return [unit.spec for unit in stored.units.values() if isinstance(unit.spec, Finetune | Frozen)]
 
 
 def _own_copies(stored: StoredSpace, digest: str) -> OwnCopies | None:
@@ -88,13 +92,13 @@ class SharedClasses:
 
 
 def classes(stored: StoredSpace) -> list[SharedClasses]:
-    """The declared pairs that a fine-tuning of the space goes from and to."""
-    pairs = {pair for _, spec in stored.units_of(Finetune) for pair in _pairs(stored, spec)}
+    """The declared pairs that a trial of the space goes from and to."""
+    pairs = {pair for spec in _tested(stored) for pair in _pairs(stored, spec)}
     entries = [entry for entry in shared_classes.SHARED if (entry.source, entry.target) in pairs]
     return [SharedClasses(entry, _state(stored, entry)) for entry in entries]
 
 
-def _pairs(stored: StoredSpace, spec: Finetune) -> set[tuple[str, str]]:
+def _pairs(stored: StoredSpace, spec: Finetune | Frozen) -> set[tuple[str, str]]:
     source = stored.units.get(spec.weights or "")
     names = source.spec.datasets if source and isinstance(source.spec, Pretrain) else ()
     return {(name, spec.dataset) for name in names}

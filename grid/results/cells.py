@@ -21,7 +21,7 @@ from grid.results.display import (
     target_name,
 )
 from grid.results.frame import PROTOCOLS
-from grid.space.protocols import protocol_fields
+from grid.space.protocols import Values, has_meaning, protocol_fields
 from grid.space.trials import PAPER_METRICS, task_of
 from medpt.errors import InputError, did_you_mean
 
@@ -214,13 +214,18 @@ def find_cells(frame: "pd.DataFrame", metric: str | None = None) -> list[Cell]:
             settings=differences[key].settings,
             source_settings=differences[key].source,
             other_settings=differences[key].others,
-            fields=protocol_fields(protocols.get(next(iter(units.values()))[0]["protocol"], {})),
+            fields=_fields(protocols.get(next(iter(units.values()))[0]["protocol"], {})),
             varied=(*selected, *differences[key].varied),
             selected=selected,
             notes=notes,
         )
         for key, units in grouped.items()
     ]
+
+
+def _fields(values: Values) -> dict[str, Any]:
+    """Return the fields of a protocol that have a meaning in it."""
+    return {name: value for name, value in protocol_fields(values).items() if has_meaning(name, values)}
 
 
 def _rows(frame: "pd.DataFrame") -> list[Row]:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from grid.space.protocols import PROTOCOL_FIELDS, Values, describe_difference, protocol_fields
+from grid.space.protocols import PROTOCOL_FIELDS, Values, describe_difference, differs
 from medpt.data.dataset_collections import COLLECTIONS
 from medpt.models.weights_file import UNKNOWN
 from medpt.specs import CLASSIFIER
@@ -146,8 +146,8 @@ def _network_differences(
 ) -> Mapping[str, tuple[str, str, tuple[str, ...]]]:
     """Return the first three of `Differences` by protocol."""
     texts = _differences(hashes, protocols)
-    fields = [protocol_fields(protocols.get(name, {})) for name in hashes]
-    varied = tuple(name for name in PROTOCOL_FIELDS if len({values[name] for values in fields}) > 1)
+    known = [protocols.get(name, {}) for name in hashes]
+    varied = tuple(name for name in PROTOCOL_FIELDS if differs(name, known))
     others = describe_difference(protocols, hashes, without=varied) if varied else texts
     return {name: (texts[name], others[name], varied) for name in hashes}
 

@@ -10,6 +10,7 @@ from grid.space.protocols import (
     headline_metric,
     protocol_hash,
     protocol_values,
+    settings_of_mode,
     source_protocol_values,
     with_protocol_fields,
 )
@@ -20,6 +21,7 @@ from medpt.data.card import DatasetCard
 from medpt.data.dataset_collections import COLLECTIONS
 from medpt.errors import InputError, did_you_mean
 from medpt.extensions import TIMM_NAME
+from medpt.frozen_specs import MODES
 from medpt.models.registry import BACKBONES, architectures, backbones
 from medpt.models.weights_file import WeightsFile, read_weights_file
 from medpt.protocol import losses_of
@@ -72,6 +74,7 @@ class Factors:
             self.survival(factors, path)
         protocols = self.protocols(block.get("factors") or {}, (*path, "factors"), settings)
         self.losses(factors, dict.fromkeys(each.finetune.value("loss") for each in protocols), path)
+        self.modes(factors, dict.fromkeys(each.mode for each in protocols), path)
         if self.sound and all(factors.values()):
             name = str(block.get("name") or path[-1])
             for each in protocols:
@@ -95,6 +98,14 @@ class Factors:
                 if unfit := [loss for loss in losses if loss not in accepted and task != "survival"]:
                     words = f"`loss` of {target} by {architecture} is {', '.join(unfit)}"
                     self.problem((*path, "factors", "loss"), f"{words}; accepted: {', '.join(accepted)}")
+
+    def modes(self, factors: dict[str, list[Any]], modes: Collection[str], path: KeyPath) -> None:
+        """Neighbours vote on images, not on masks; the models of slides have encoders of their own."""
+        for target in factors["target"] if self.sound else ():
+            task = catalog.card(target, self.cards).task
+            if unfit := [mode for mode in modes if mode not in MODES.get(task, modes)]:
+                words = f"`mode` of {target} is {', '.join(unfit)}; accepted for {task}"
+                self.problem((*path, "factors", "mode"), f"{words}: {', '.join(MODES[task])}")
 
     def published(self, factors: dict[str, list[Any]], path: KeyPath) -> None:
         """torchvision published ImageNet weights of the built-in backbones alone."""
@@ -246,11 +257,13 @@ def expand(
 
 
 def _product(name: str, factors: dict[str, list[Any]], settings: Settings) -> Iterator[Trial]:
+    tasks = {target: settings.card(target).task for target in factors["target"]}
+    of_mode = {task: settings_of_mode(settings, task) for task in tasks.values()}
     for (source, own_size), size, *rest in product(*(factors[key] for key in FACTORS)):
         backbone, architecture, target, target_size, seed, pretrain_seed = rest
         if source in settings.weights and settings.weights[source].backbone != backbone:
             continue
-        task, folds = settings.card(target).task, settings.folds(target)
+        task, folds = tasks[target], settings.folds(target)
         trained = settings.trains(source)
         trial = Trial(
             experiment=name,
@@ -264,6 +277,6 @@ def _product(name: str, factors: dict[str, list[Any]], settings: Settings) -> It
             task=task,
             headline=headline_metric(target, settings),
             pretrain_seed=pretrain_seed if trained else None,
-            settings=settings,
+            settings=of_mode[task],
         )
         yield from (replace(trial, fold=fold) for fold in range(folds)) if folds > 1 else (trial,)

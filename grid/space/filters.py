@@ -43,7 +43,7 @@ def select_trials(space: Space, filters: Filters, limit: int | None) -> Space:
 
 def _unknown_values(space: Space, filters: Filters) -> Iterator[str]:
     """Name values that no trial of the space has, with those that are meant perhaps."""
-    trials = [trial.to_json() for trial in space.trials]
+    trials = [_values(trial, filters) for trial in space.trials]
     for key, values in filters.items():
         known = list(dict.fromkeys(str(trial[key]) for trial in trials))
         for value in values:
@@ -60,10 +60,15 @@ def _describe(filters: Filters, limit: int | None) -> str:
 
 def matches(trial: Trial, filters: Filters) -> bool:
     """Whether each filtered factor of the trial has one of the accepted values."""
-    values = trial.to_json()
-    if not values.keys() >= filters.keys():
-        values |= protocol_fields(protocol_values(trial))
+    values = _values(trial, filters)
     return all(any(is_written(values[key], text) for text in accepted) for key, accepted in filters.items())
+
+
+def _values(trial: Trial, filters: Filters) -> dict[str, Any]:
+    """Return the factors of a trial, with the fields of its protocol where a filter has one of them."""
+    values = trial.to_json()
+    fields = protocol_fields(protocol_values(trial)) if filters.keys() - values.keys() else {}
+    return values | fields
 
 
 def is_written(value: Any, text: str) -> bool:

@@ -12,16 +12,21 @@ from typing import Any
 from grid.space.sources import can_transfer_decoder, source_datasets
 from grid.space.trials import PAPER_METRICS, Settings, Space, Trial
 from medpt.data import optic_disc
+from medpt.frozen_specs import FINETUNE
 from medpt.identity import canonical_json
 from medpt.protocol import IMPLICIT, TrainingProtocol
+from medpt.specs import CLASSIFIER
 
 Values = Mapping[str, Any]  # by the name of the setting, such as `learning_rate` or `pretrain.learning_rate`
 
 IMAGE_KEYS = ("split", "pipeline", "options")  # of an entry of `datasets`, for every image dataset
 SLIDE_KEYS = ("options", "patches")
 DIGITS = 8
-# Of a fine-tuning; a block of a space may give any of them several values
-PROTOCOL_FIELDS = ("size", *(item.name for item in fields(TrainingProtocol) if item.name != "weight_clip"))
+TRAINING = tuple(item.name for item in fields(TrainingProtocol))
+# Of a trial on images; a block of a space may give any of them several values
+PROTOCOL_FIELDS = ("mode", "size", *(name for name in TRAINING if name != "weight_clip"))
+FROZEN_FIELDS = ("validation_fraction", "precision")  # of TRAINING, what has a meaning without training
+UNSET = IMPLICIT | {"mode": FINETUNE}  # what a field without a value stands for
 
 
 def headline_metric(target: str, settings: Settings) -> str:
@@ -36,14 +41,18 @@ def headline_metric(target: str, settings: Settings) -> str:
 
 
 def protocol_values(trial: Trial) -> Values:
-    """Return the settings that the fine-tuning of `trial` depends on, without those that are None."""
+    """Return the settings that the result of `trial` depends on, without those that are None."""
     settings, entry = trial.settings, asdict(trial.settings.of(trial.target))
     values: dict[str, Any] = {"metric": trial.headline}
     values["evaluate_by"] = settings.card(trial.target).evaluate_by
     if trial.task == "survival":
         model = settings.survival.get(trial.architecture, {})
         return _flat(values | {key: entry[key] for key in SLIDE_KEYS} | {trial.architecture: model})
-    values |= {"size": settings.size, **asdict(settings.finetune)}
+    mode = None if settings.mode == FINETUNE else settings.mode
+    values |= {"mode": mode, "size": settings.size}
+    values |= {
+        name: getattr(settings.finetune, name) for name in (FROZEN_FIELDS if is_frozen(trial) else TRAINING)
+    }
     values |= {key: entry[key] for key in (*IMAGE_KEYS, "roi")}
     return _flat(values | (_pretraining(settings, (optic_disc.SOURCE,)) if entry["roi"] else {}))
 
@@ -65,19 +74,55 @@ def source_protocol_values(trial: Trial) -> Values:
 
 
 def protocol_fields(values: Values) -> dict[str, Any]:
-    """Return PROTOCOL_FIELDS among the settings of a trial; all None where it has no training protocol.
+    """Return PROTOCOL_FIELDS among the settings of a trial; None where they have no meaning for it.
 
-    A field without a value has that of the task, or the one that IMPLICIT names.
+    A field without a value has that of the task, or the one that UNSET names.
     """
     if not any(name in values for name in PROTOCOL_FIELDS):  # survival models, and stores of version 0.3.1
         return dict.fromkeys(PROTOCOL_FIELDS)
-    return {name: values.get(name, IMPLICIT.get(name)) for name in PROTOCOL_FIELDS}
+    return {
+        name: values.get(name, UNSET.get(name)) if has_meaning(name, values) else None
+        for name in PROTOCOL_FIELDS
+    }
+
+
+def has_meaning(name: str, values: Values) -> bool:
+    """Whether a setting has a meaning in a protocol: one without training has no learning rate."""
+    trains = "mode" not in values or "learning_rate" in values
+    return trains or name not in TRAINING or name in FROZEN_FIELDS
+
+
+def differs(name: str, protocols: Iterable[Values]) -> bool:
+    """Whether one of PROTOCOL_FIELDS has several values among the protocols in which it has a meaning."""
+    return len({protocol_fields(values)[name] for values in protocols if has_meaning(name, values)}) > 1
 
 
 def with_protocol_fields(settings: Settings, values: Values) -> Settings:
-    """Return the settings with these of PROTOCOL_FIELDS for all fine-tunings."""
-    protocol = replace(settings.finetune, **{name: value for name, value in values.items() if name != "size"})
-    return replace(settings, size=values.get("size", settings.size), finetune=protocol, factors=values)
+    """Return the settings with these of PROTOCOL_FIELDS for all trials on images."""
+    protocol = replace(settings.finetune, **{name: values[name] for name in TRAINING if name in values})
+    size, mode = values.get("size", settings.size), values.get("mode", settings.mode)
+    return replace(settings, size=size, mode=mode, finetune=protocol, factors=values)
+
+
+def settings_of_mode(settings: Settings, task: str) -> Settings:
+    """Return the settings for targets of a task, without those that have no meaning in their mode.
+
+    Segmentation with a frozen encoder trains a decoder; its mode implies `freeze`.
+    """
+    if settings.mode == FINETUNE:
+        return settings
+    if task == "segmentation":
+        protocol, unused = replace(settings.finetune, freeze="encoder"), {"freeze"}
+    else:
+        kept = {name: getattr(settings.finetune, name) for name in FROZEN_FIELDS}
+        protocol, unused = TrainingProtocol(**kept), {*TRAINING} - {*FROZEN_FIELDS}
+    factors = {name: value for name, value in settings.factors.items() if name not in unused}
+    return replace(settings, finetune=protocol, factors=factors)
+
+
+def is_frozen(trial: Trial) -> bool:
+    """Whether a trial is predicted from fixed features, so that it trains no network."""
+    return trial.settings.mode != FINETUNE and trial.architecture == CLASSIFIER
 
 
 def describe_factors(settings: Settings) -> list[str]:
@@ -99,10 +144,14 @@ def describe_difference(
     protocol without values. The texts are empty where nothing differs but settings of `without`.
     """
     found = {name: protocols.get(name, {}) for name in hashes}
-    keys = dict.fromkeys(key for values in found.values() for key in values if key not in without)
-    differing = [key for key in keys if len({canonical_json(v.get(key)) for v in found.values()}) > 1]
+    used = ["mode", *(key for values in found.values() for key in values)]
+    keys = dict.fromkeys(key for key in used if key not in without)
+    meant = {key: [v for v in found.values() if has_meaning(key, v)] for key in keys}
+    differing = [key for key in keys if len({canonical_json(v.get(key)) for v in meant[key]}) > 1]
     return {
-        name: ", ".join(f"{key} {_text(values.get(key, IMPLICIT.get(key)))}" for key in differing)
+        name: ", ".join(
+            f"{key} {_text(values.get(key, UNSET.get(key)))}" for key in differing if has_meaning(key, values)
+        )
         for name, values in found.items()
     }
 

@@ -5,12 +5,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, make_dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar, get_args
 
 from pydantic import Field
 
 from grid.space.factors import FACTORS, MAX_IMAGES
 from grid.space.protocols import PROTOCOL_FIELDS
+from medpt.frozen_specs import Mode
 from medpt.protocol import TrainingProtocol
 from medpt.schema import STRICT, accepts
 
@@ -79,7 +80,8 @@ class Dataset:
 def _protocol_factors() -> Any:
     """Return a schema with PROTOCOL_FIELDS, each with one value or several of its type."""
     factor: Any = Factor
-    types: dict[str, Any] = {"size": Size}
+    modes = ", ".join(get_args(Mode))
+    types: dict[str, Any] = {"mode": Annotated[Mode, Field(description=f"one of {modes}")], "size": Size}
     for item in fields(TrainingProtocol):
         rules = {name: rule for name, rule in item.metadata.items() if name != "reason"}
         types[item.name] = Annotated[item.type, Field(**rules)]
@@ -93,7 +95,7 @@ if TYPE_CHECKING:
 else:
     ProtocolFactors = _protocol_factors()
     Selected = Annotated[
-        Mapping[Literal[PROTOCOL_FIELDS], Literal["validation"]],
+        Mapping[Literal[PROTOCOL_FIELDS[1:]], Literal["validation"]],  # two modes are never one cell
         Field(description="a mapping of fields of the protocol to `validation`"),
     ]
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from medpt import extensions
 from medpt.data import catalog
 from medpt.data.card import DatasetCard
+from medpt.frozen_specs import FINETUNE, Mode
 from medpt.models.weights_file import WeightsFile
 from medpt.protocol import SELF_SUPERVISED_METHODS, TrainingProtocol
 from medpt.specs import CLASSIFIER, NO_NETWORK
@@ -49,7 +50,8 @@ class Settings:
     datasets: dict[str, DatasetSettings] = field(default_factory=dict)
     pretrain: TrainingProtocol = TrainingProtocol(max_steps=60_000)
     finetune: TrainingProtocol = TrainingProtocol()
-    factors: Mapping[str, Any] = field(default_factory=dict)  # of `size` and `finetune`, what a block varies
+    mode: Mode = FINETUNE
+    factors: Mapping[str, Any] = field(default_factory=dict)  # of PROTOCOL_FIELDS, what a block varies
     transfer_decoder: bool = False  # paper, 4.2: "only the encoder"
     survival: dict[str, dict[str, Any]] = field(default_factory=dict)  # options by model
     metrics: Literal["paper"] | None = None  # headline metrics; None: those of grid/space/protocols.py

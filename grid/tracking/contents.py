@@ -15,8 +15,9 @@ from grid.space.protocols import PROTOCOL_FIELDS
 from grid.store.records import Marker
 from grid.store.store import Store
 from grid.tracking.names import metric_name
+from medpt.frozen_specs import FINETUNE, LINEAR_PROBE
 from medpt.protocol import TrainingProtocol
-from medpt.specs import PUBLISHED_WEIGHTS, Filters, Finetune, Prepare, Pretrain
+from medpt.specs import CLASSIFIER, PUBLISHED_WEIGHTS, Filters, Finetune, Frozen, Prepare, Pretrain
 
 MAX_PARAM = 6_000  # characters
 DATASET_DIGEST = 36  # characters that MLflow keeps
@@ -118,10 +119,10 @@ def _factors(unit: Unit, plan: Plan) -> dict[str, str]:
     """Return the factors that a query names differently than the specification."""
     spec = unit.spec
     found: dict[str, str] = {}
-    if isinstance(spec, Finetune):
+    if isinstance(spec, Finetune | Frozen):
         data = plan.units[spec.data].spec
         found = {"target": spec.dataset, "split_seed": str(getattr(data, "split_seed", 0))}
-        varied = {name: spec.protocol.value(name) for name in PROTOCOL_FIELDS if name != "size"}
+        varied = _trained_fields(spec) if isinstance(spec, Finetune) else _frozen_fields(spec, plan)
         found |= {name: str(value) for name, value in (varied | {"size": plan.sizes[spec.data]}).items()}
     if isinstance(spec, Pretrain):
         found = {"source": "+".join(spec.datasets)}
@@ -129,3 +130,15 @@ def _factors(unit: Unit, plan: Plan) -> dict[str, str]:
         found["initialization"] = plan.initialization_of(spec)
     trained = plan.units.get(getattr(spec, "weights", None) or "", unit).spec
     return found | ({"pretrain_seed": str(trained.seed)} if isinstance(trained, Pretrain) else {})
+
+
+def _trained_fields(spec: Finetune) -> dict[str, Any]:
+    """Return the mode and the fields of the protocol; a frozen encoder below a decoder is a linear probe."""
+    frozen = spec.architecture != CLASSIFIER and spec.protocol.freeze == "encoder"
+    values = {name: spec.protocol.value(name) for name in PROTOCOL_FIELDS if name not in ("mode", "size")}
+    return values | {"mode": LINEAR_PROBE if frozen else FINETUNE}
+
+
+def _frozen_fields(spec: Frozen, plan: Plan) -> dict[str, Any]:
+    features = plan.units[spec.features].spec
+    return {"architecture": CLASSIFIER, "precision": getattr(features, "precision", None) or "fp32"}

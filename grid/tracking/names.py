@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from grid.plan.plan import Unit
 from grid.space.trials import Trial
-from medpt.specs import CLASSIFIER, Finetune, Pretrain, Survive
+from medpt.specs import CLASSIFIER, Finetune, Frozen, Pretrain, Survive
 
 EXPERIMENT = "medpt-grid"  # before the name of a space; up to version 0.3.1 the only experiment with runs
 DATA = "medpt-grid data"  # preparations of data, which spaces share
@@ -29,8 +29,8 @@ def run_name(unit: Unit) -> str:
     What else the label has, such as a share of the target or a split, stands behind it.
     """
     spec = unit.spec
-    if isinstance(spec, Finetune):
-        net = network(spec.architecture, spec.backbone)
+    if isinstance(spec, Finetune | Frozen):
+        net = network(getattr(spec, "architecture", CLASSIFIER), spec.backbone)
         way, *rest = [part for part in unit.label.split(" · ") if part not in (net, str(spec.seed))]
         return " · ".join([net, way, f"seed {spec.seed}", *rest])
     if isinstance(spec, Pretrain):
@@ -47,7 +47,7 @@ def cell_name(trial: Trial) -> str:
 
 def metric_name(unit: Unit, name: str) -> str:
     """Return what a final metric of a unit is called: `test_auc` of a score on the test set."""
-    scores = isinstance(unit.spec, Finetune | Survive) and not name.startswith("val_")
+    scores = isinstance(unit.spec, Finetune | Frozen | Survive) and not name.startswith("val_")
     return f"{TEST if scores and name not in NO_SCORES else RESULT}{name}"
 
 

@@ -14,7 +14,7 @@ from medpt.extensions import TIMM
 from medpt.models.registry import BACKBONES, build_encoder, build_segmenter
 from medpt.models.weights import ENCODER, differences, encoder_state
 from medpt.protocol import SELF_SUPERVISED_METHODS
-from medpt.specs import CLASSIFIER, SUPERVISED, Finetune, Pretrain, UnitSpec
+from medpt.specs import CLASSIFIER, SUPERVISED, Finetune, ImageFeatures, Pretrain, UnitSpec
 
 if TYPE_CHECKING:
     from torch import nn
@@ -28,10 +28,13 @@ def check_extensions(specs: Iterable[UnitSpec], size: int) -> None:
 
     Raises InputError with the problems of all extensions, one line each.
     """
-    trained = [spec for spec in specs if isinstance(spec, Pretrain | Finetune) and spec.extensions]
+    used = [
+        spec for spec in specs if isinstance(spec, Pretrain | Finetune | ImageFeatures) and spec.extensions
+    ]
+    trained = [spec for spec in used if not isinstance(spec, ImageFeatures)]
     methods = {spec.method for spec in trained if isinstance(spec, Pretrain)} - set(METHODS)
     backbones = {
-        name: backbone_problems(name, size) for name in {spec.backbone for spec in trained} - set(BACKBONES)
+        name: backbone_problems(name, size) for name in {spec.backbone for spec in used} - set(BACKBONES)
     }
     networks = {(spec.architecture, spec.backbone) for spec in trained if spec.architecture != CLASSIFIER}
     problems = [problem for name in sorted(methods) for problem in method_problems(name)]

@@ -57,8 +57,13 @@ def findings_metrics(scores: NDArray[Any], labels: NDArray[Any]) -> Iterator[tup
     yield "macro_auc", findings_macro_auc(scores, labels)
 
 
-def image_metrics(scores: NDArray[Any], labels: NDArray[Any]) -> Iterator[tuple[str, float]]:
-    """Yield the metrics of scores (N, K) of images with one class, labels (N,), or several, labels (N, K)."""
+def image_metrics(
+    scores: NDArray[Any], labels: NDArray[Any], headline: str = "kappa"
+) -> Iterator[tuple[str, float]]:
+    """Yield the metrics of scores (N, K) of images with one class, labels (N,), or several, labels (N, K).
+
+    `headline` is as in classification_metrics.
+    """
     if labels.ndim == 2:
         return findings_metrics(scores, labels)
-    return classification_metrics(scores, labels, "kappa")
+    return classification_metrics(scores, labels, headline)

@@ -46,11 +46,11 @@ def fit(
     train, val = splits.validation(splits.strata(labels), groups, VALIDATION, seed)
     best = STRENGTHS[len(STRENGTHS) // 2]
     if len(val):
-        models = [_fit(features[train], labels[train], classes, strength) for strength in STRENGTHS]
+        models = [fit_strength(features[train], labels[train], classes, strength) for strength in STRENGTHS]
         areas = np.array([macro_auc_of_known(model.scores(features[val]), labels[val]) for model in models])
         if not np.isnan(areas).all():
             best = STRENGTHS[int(np.nanargmax(areas))]
-    return _fit(features, labels, classes, best)
+    return fit_strength(features, labels, classes, best)
 
 
 def macro_auc_of_known(scores: Floats, labels: NDArray[Any]) -> float:
@@ -58,7 +58,8 @@ def macro_auc_of_known(scores: Floats, labels: NDArray[Any]) -> float:
     return macro_auc(scores, labels) if labels.ndim == 1 else findings_macro_auc(scores, labels)
 
 
-def _fit(features: Floats, labels: NDArray[Any], classes: int, strength: float) -> LinearModel:
+def fit_strength(features: Floats, labels: NDArray[Any], classes: int, strength: float) -> LinearModel:
+    """Fit with one C, to all rows; arguments are those of `fit`."""
     if labels.ndim == 1:
         return fit_classes(features, labels, classes, strength)
     known = ~np.isnan(labels)

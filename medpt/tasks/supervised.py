@@ -36,9 +36,8 @@ def set_up(loader: Loader, rows: np.ndarray, spec: Pretrain | Finetune) -> Train
     """
     model = network(loader.index, spec.backbone, spec.architecture, spec.seed)
     metric, by = (spec.metric, spec.evaluate_by) if isinstance(spec, Finetune) else (None, None)
-    train_rows, val_rows = hold_out(loader.index, rows, spec.protocol, spec.seed, two_classes=bool(metric))
-    if metric:
-        _check_classes(loader.index, val_rows, metric)
+    fraction = spec.protocol.validation_fraction
+    train_rows, val_rows = hold_out(loader.index, rows, fraction, spec.seed, metric=metric)
     task, weights = _task(loader, train_rows, spec.architecture, spec.protocol)
     if isinstance(task, Classify | Findings):
         patients = loader.index.groups[val_rows] if by else None
@@ -62,11 +61,16 @@ def network(index: Index, backbone: str, architecture: str, seed: int) -> nn.Mod
 
 
 def hold_out(
-    index: Index, rows: np.ndarray, protocol: TrainingProtocol, seed: int, *, two_classes: bool = False
+    index: Index, rows: np.ndarray, fraction: float, seed: int, *, metric: str | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Split `rows` into training and validation rows, ascending; disjoint by group, stratified by class."""
+    """Split `rows` into training and validation rows, ascending; disjoint by group, stratified by class.
+
+    With a `metric` that needs two classes, raises InputError for a validation set of one class.
+    """
     known, groups = labels(index, rows), index.groups[rows]
-    train, val = validation(known, groups, protocol.validation_fraction, seed, two_classes=two_classes)
+    train, val = validation(known, groups, fraction, seed, two_classes=bool(metric))
+    if metric:
+        _check_classes(index, rows[val], metric)
     return rows[train], rows[val]
 
 

@@ -25,7 +25,7 @@ from medpt.further_metrics import (
 )
 from medpt.models import weights
 from medpt.normalisation import IMAGENET
-from medpt.specs import Finetune
+from medpt.specs import Finetune, Frozen
 from medpt.tasks import supervised
 from medpt.tasks.base import TrainingSetup
 from medpt.tasks.classify import classification_metrics, scores
@@ -91,7 +91,7 @@ def transfer_decoder(model: "nn.Module", initial: Weights, spec: Finetune) -> No
     weights.transfer_decoder(model, initial)
 
 
-def training_rows(spec: Finetune, loader: Loader) -> np.ndarray:
+def training_rows(spec: Finetune | Frozen, loader: Loader) -> np.ndarray:
     """Return the rows of the training set, or of its nested subset that `target_size` and the seed name."""
     index = loader.index
     rows, test = index.rows("train"), index.rows("test")
@@ -103,20 +103,30 @@ def training_rows(spec: Finetune, loader: Loader) -> np.ndarray:
 
 
 def _test_images(setup: TrainingSetup, loader: Loader, job: Job, by: str | None) -> dict[str, float]:
-    """Test the scores of images, or of patients if `by` says so; scores.npz has those of images."""
+    batches = _batches(setup, loader.index.rows("test"), job)
+    findings = loader.index.task == "multilabel"
+    found, _ = finding_scores(setup.model, batches) if findings else scores(setup.model, batches)
+    return test_scores(found, loader, job, by, setup.task.metric)
+
+
+def test_scores(
+    found: np.ndarray, loader: Loader, job: Job, by: str | None, headline: str
+) -> dict[str, float]:
+    """Write scores (N, K) of the test images to scores.npz and items.npz, and return their metrics.
+
+    With `by`, items and metrics are those of patients. `headline` is as in classification_metrics.
+    """
     index, rows = loader.index, loader.index.rows("test")
-    findings, batches = index.task == "multilabel", _batches(setup, rows, job)
-    found, labels = finding_scores(setup.model, batches) if findings else scores(setup.model, batches)
+    labels, patients = index.labels[rows], _patients(loader, rows)
     write_arrays(job.folder / SCORES, {"scores": found, "labels": labels, "ids": index.ids[rows]})
-    patients = _patients(loader, rows)
     if by:
         found, labels = mean_by_patient(found, labels, patients)
         patients = np.arange(len(found))
     write_arrays(job.folder / ITEMS, {"scores": found, "labels": labels, "patients": patients})
-    if findings:
+    if index.task == "multilabel":
         further = further_finding_metrics(found, labels, index.classes)
         return dict(findings_metrics(found, labels)) | dict(further)
-    metrics = classification_metrics(found, labels, setup.task.metric)
+    metrics = classification_metrics(found, labels, headline)
     return dict(metrics) | dict(further_class_metrics(found, labels, index.classes))
 
 

@@ -15,6 +15,8 @@ from medpt.specs import (
     Features,
     Filters,
     Finetune,
+    Frozen,
+    ImageFeatures,
     ImageFree,
     Prepare,
     Pretrain,
@@ -45,6 +47,11 @@ EXAMPLES: list[tuple[UnitSpec, tuple[str, ...]]] = [
     (Probe("ISIC2019", "weights", "DRIVE", "data", "resnet18"), ("data", "weights")),
     (Probe("random", None, "DRIVE", "data", "resnet18", networks=20), ("data",)),
     (ImageFree("DRIVE", "data"), ("data",)),
+    (ImageFeatures("ISIC2019", "weights", "EyePACS", "data", "resnet18"), ("data", "weights")),
+    (
+        Frozen("ISIC2019", "weights", "EyePACS", "data", "features", "resnet18", "knn"),
+        ("data", "features"),
+    ),
 ]
 
 

@@ -11,7 +11,12 @@ from grid.plan.initialization import space_datasets
 from grid.plan.planner import build_plan
 from grid.space import load
 from grid.space.filters import parse_filters, select_trials
-from grid.space.protocols import PROTOCOL_FIELDS, protocol_fields, protocol_values
+from grid.space.protocols import (
+    PROTOCOL_FIELDS,
+    describe_difference,
+    protocol_fields,
+    protocol_values,
+)
 from grid.space.trials import Space
 from medpt.data.preprocess import output_size
 from medpt.errors import InputError
@@ -72,8 +77,9 @@ def test_default_written_as_a_factor_is_the_same_work(tmp_path: Path) -> None:
     assert finetunings(plain) == finetunings(written)
 
 
-def test_fields_are_those_of_the_protocol_and_the_size_of_images() -> None:
-    assert {*PROTOCOL_FIELDS} == {"size", *(item.name for item in fields(TrainingProtocol))} - {"weight_clip"}
+def test_fields_are_those_of_the_protocol_with_the_mode_and_the_size_of_images() -> None:
+    training = {item.name for item in fields(TrainingProtocol)} - {"weight_clip"}
+    assert {*PROTOCOL_FIELDS} == {"mode", "size"} | training
 
 
 @pytest.mark.parametrize(
@@ -87,12 +93,67 @@ def test_fields_are_those_of_the_protocol_and_the_size_of_images() -> None:
             "{loss: [ce, dice_ce]}",
             "`loss` of ChestXRay2017 by classifier is dice_ce; accepted: balanced_ce, ce",
         ),
-        ("{rate: 1}", "unknown key `rate`; known: size, learning_rate"),
+        ("{mode: [finetune, probe]}", "`mode` is 'probe'; accepted: finetune, linear_probe, knn"),
+        ("{rate: 1}", "unknown key `rate`; known: mode, size, learning_rate"),
     ],
 )
 def test_unfit_value_is_refused(tmp_path: Path, factors: str, message: str) -> None:
     (text,) = refusals(tmp_path, factors)
     assert text.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("target", "architecture", "mode", "message"),
+    [
+        ("DRIVE", "unet", "knn", "is knn; accepted for segmentation: finetune, linear_probe"),
+        ("TCGA-LGG", "cox", "linear_probe", "is linear_probe; accepted for survival: finetune"),
+    ],
+)
+def test_mode_that_a_task_does_not_have_is_refused(
+    tmp_path: Path, target: str, architecture: str, mode: str, message: str
+) -> None:
+    path = tmp_path / "space.yaml"
+    block = BLOCK.replace("[random]", "[none]") if architecture == "cox" else BLOCK
+    block = block.format(factors=f"{{mode: [finetune, {mode}]}}", target=target)
+    path.write_text(f"{block}    architecture: [{architecture}]\n")
+    with pytest.raises(InputError) as caught:
+        load(str(path))
+    (text,) = caught.value.problems
+    assert text.endswith(f"`mode` of {target} {message}")
+
+
+def test_fields_without_meaning_in_a_mode_are_none(tmp_path: Path) -> None:
+    space = loaded(tmp_path, "{mode: [finetune, knn], learning_rate: [1e-4, 1e-3]}", "ChestXRay2017")
+    *trained, frozen = fields_of(space)
+    assert [(each["mode"], each["learning_rate"]) for each in trained] == [
+        ("finetune", r) for r in (1e-4, 1e-3)
+    ]
+    used = {name: value for name, value in frozen.items() if value is not None}
+    assert used == {"mode": "knn", "size": 256, "validation_fraction": 0.1, "precision": "fp32"}
+
+
+def test_protocols_differ_by_their_mode_and_by_what_both_have(tmp_path: Path) -> None:
+    space = loaded(tmp_path, "{mode: [finetune, knn], learning_rate: [1e-4, 1e-3]}", "ChestXRay2017")
+    protocols = {trial.protocol: protocol_values(trial) for trial in space.trials}
+    assert list(describe_difference(protocols, protocols).values()) == [
+        "mode finetune, learning_rate 0.0001",
+        "mode finetune, learning_rate 0.001",
+        "mode knn",
+    ]
+
+
+def test_filter_takes_a_mode_and_names_known_ones(tmp_path: Path) -> None:
+    space = loaded(tmp_path, "{mode: [finetune, knn], learning_rate: [1e-4, 1e-3]}", "ChestXRay2017")
+    assert len(select_trials(space, parse_filters("mode=knn"), None).trials) == 1
+    with pytest.raises(InputError, match="--filter mode=kn: no trial has it; did you mean knn"):
+        select_trials(space, parse_filters("mode=kn"), None)
+
+
+def test_mode_cannot_be_selected(tmp_path: Path) -> None:
+    path = tmp_path / "space.yaml"
+    path.write_text("select: {mode: validation}\n" + BLOCK.format(factors="{}", target="DRIVE"))
+    with pytest.raises(InputError, match="mode"):
+        load(str(path))
 
 
 def test_unknown_word_is_refused_with_those_that_are_known(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def test_strength_is_the_one_with_the_highest_validation_score(monkeypatch: pyte
         good = strength == linear.STRENGTHS[0]
         return linear.LinearModel(np.eye(4)[:, :2] * (1 if good else -1), np.zeros(2))
 
-    monkeypatch.setattr(linear, "_fit", fit)
+    monkeypatch.setattr(linear, "fit_strength", fit)
     features = _features(0)
     labels = (features[:, 1] > features[:, 0]).astype(int)
     linear.fit(features, labels, [str(n) for n in range(60)], 2)

@@ -243,7 +243,7 @@ def test_set_up_refuses_an_unknown_weighting() -> None:
 
 def test_hold_out_gives_disjoint_rows_of_the_loader() -> None:
     loader = shades(train=30)
-    train, val = hold_out(loader.index, np.arange(5, 25), QUICK, seed=1)
+    train, val = hold_out(loader.index, np.arange(5, 25), QUICK.validation_fraction, seed=1)
     assert sorted([*train, *val]) == list(range(5, 25))
     assert len(val) == 2
 
