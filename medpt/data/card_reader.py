@@ -194,9 +194,20 @@ def _paths(data: Mapping[str, Any], home: Path) -> Problems:
         if key in data and (Path(data[key]).is_absolute() or ".." in Path(data[key]).parts):
             yield (key,), f"`{key}` is {data[key]!r}; a path below the folder of {FILE} is accepted"
         elif key in data and not (isfile(path) if kind == "file" else isdir(path)):
-            yield (key,), f"`{key}` is {data[key]!r}: no such {kind}"
+            yield (key,), f"`{key}` is {data[key]!r}: no such {kind}{_found_instead(path)}"
     if "masks" in data and data["masks"] == data.get("images"):
         yield ("masks",), "`masks` is the folder of the images; another folder is accepted"
+
+
+def _found_instead(path: Path) -> str:
+    """What lies where a path leads: a link to what is missing, or an entry of nearly its name."""
+    if path.is_symlink():
+        return f"; it is a link to {path.readlink()}, which is missing"
+    names = [entry.name for entry in path.parent.iterdir()] if isdir(path.parent) else []
+    near = [name for name in names if plain(name) == plain(path.name)] or [
+        name for name in names if plain(Path(name).stem) == plain(path.stem)
+    ]
+    return f"; found: {', '.join(sorted(near)[:3])}" if near else ""
 
 
 def _columns(data: Mapping[str, Any]) -> Problems:

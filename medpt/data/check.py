@@ -84,7 +84,7 @@ def decoded(dataset: Dataset, progress: TextIO) -> Findings:
         for record in _shown(dataset, len(dataset), progress):
             found.problems += _decoding(dataset, record, seen, pixels)
     judged = pixels.findings()
-    found.problems += judged.problems
+    found.problems += [*seen.unfit(dataset.info.name), *judged.problems]
     found.notes = [*seen.blank, *seen.copies(), *judged.notes]
     found.table = counted(dataset, pixels.counts or image_counts(dataset), seen)
     return found
@@ -175,6 +175,7 @@ class _Pixels:
         self.info = dataset.info
         self.counts: dict[str, Counter[str]] = {}
         self.ignored = self.masks = self.background = 0
+        self.two_values: list[str] = []  # masks of 0 and 255
 
     def add(self, record: Record, mask: NDArray[np.uint8]) -> None:
         found = np.bincount(mask.ravel(), minlength=IGNORE + 1)
@@ -183,18 +184,27 @@ class _Pixels:
         self.ignored += int(found[IGNORE])
         self.masks += 1
         self.background += int(not found[1:IGNORE].any())
+        if found[IGNORE] and not found[1:IGNORE].any():
+            self.two_values.append(str(record.mask_path))
 
     def findings(self) -> LabelFindings:
         if not self.masks:
             return LabelFindings()
         judged = judge(self.info, self.counts)
-        if judged.problems and self.ignored and self.background == self.masks and not self.info.values:
-            first, second = self.info.classes[:2]
-            line = f"`values: {{{first}: 0, {second}: 255}}`"
-            text = "the masks hold 0 and 255 alone, and 255 stands for unlabelled pixels"
+        unlabelled = "255 stands for unlabelled pixels"
+        first, second = self.info.classes[:2]
+        line = f"`values: {{{first}: 0, {second}: 255}}`"
+        if judged.problems and self.ignored and not self.info.values:
+            if self.background < self.masks or len(self.info.classes) > 2:
+                line = "`values` of each class"
+            text = f"the masks hold {'0 and 255 alone' if self.background == self.masks else '255'}"
             judged.problems.append(
-                f"{self.info.name}: {text}; write {line} into the card if 255 is `{second}`"
+                f"{self.info.name}: {text}, and {unlabelled}; write {line} into the card if 255 is `{second}`"
             )
+        elif self.two_values and not self.info.values:
+            text = f"{len(self.two_values):,} of {self.masks:,} masks hold 0 and 255 alone, such as"
+            remedy = f"if 255 is `{second}` in them, give all masks one form"
+            judged.notes.append(f"{self.info.name}: {text} {self.two_values[0]}: {unlabelled}; {remedy}")
         elif self.background:
             text = f"{self.background:,} of {self.masks:,} masks hold `{self.info.classes[0]}` alone"
             judged.notes.append(f"{self.info.name}: {text}")
@@ -211,11 +221,13 @@ class _Seen:
         self.blank: list[str] = []
         self.sizes: dict[str, list[tuple[int, int]]] = {}  # width, height by split
         self.ranges: dict[str, list[tuple[float, float]]] = {}
+        self.in_units = True  # whether all are of CT, which alone is int16
 
     def add(self, record: Record, image: NDArray[Any]) -> None:
         split, low, high = record.split or NO_SPLIT, float(image.min()), float(image.max())
         self.sizes.setdefault(split, []).append((image.shape[1], image.shape[0]))
         self.ranges.setdefault(split, []).append((low, high))
+        self.in_units &= image.dtype == np.int16
         if low == high:
             self.blank.append(f"{record.id}: all pixels are {image.flat[0]}")
             return
@@ -224,6 +236,15 @@ class _Seen:
         self.by_pixels.setdefault(digest.digest(), []).append(record)
         self.records.append(record)
         self.hashes.append(perceptual_hash(image))
+
+    def unfit(self, name: str) -> Iterator[str]:
+        """What is wrong with the values of all images together."""
+        values = [pair for split in self.ranges.values() for pair in split]
+        if values and not self.records:
+            yield f"{name}: each image is of a single value: there is nothing to learn from them"
+        elif values and self.in_units and not min(values)[0] < 0 < max(high for _, high in values):
+            shown = f"{min(values)[0]:g} to {max(high for _, high in values):g}"
+            yield f"{name}: values from {shown}, not Hounsfield units (air is -1000, water 0)"
 
     def copies(self) -> list[str]:
         groups = [records for records in self.by_pixels.values() if len(records) > 1]

@@ -2,7 +2,7 @@
 
 The formats are those of FORMATS, known by content; no other is tried, because some formats of Pillow start
 programs. simplejpeg decodes JPEG, because it refuses damaged data that libjpeg fills with grey; OpenCV
-decodes PNG of 16 bits, which Pillow cuts to the high byte; Pillow decodes the rest. Photometric
+decodes PNG and colour of 16 bits, which Pillow cuts to the high byte; Pillow decodes the rest. Photometric
 interpretation and orientation mean the same in every format and bit depth. Colour profiles are not applied.
 An unreadable EXIF block counts as upright, because the pixels beside it are sound. Masks are read by
 medpt.data.masks.
@@ -18,6 +18,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from medpt.data.completeness import check_complete
+from medpt.data.image_headers import (
+    DEEP,
+    JPEG,
+    PNG,
+    bits_a_sample,
+    check_channels,
+    has_several,
+    highest_sample,
+    is_png16,
+    is_white_zero,
+    orientation,
+)
 from medpt.data.reading import check_content, read_bytes, reading
 from medpt.errors import InputError
 
@@ -27,14 +40,14 @@ if TYPE_CHECKING:
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "PPM", "WEBP")
 MAX_PIXELS = 89_478_485  # Pillow's limit: 256 MiB of RGB; the largest image of the paper has 12 million
 MAX_SIDE, MAX_ASPECT = 16_384, 32  # crop_fundus pads to a square, which takes the square of the longer side
-ORIENTATION = 0x0112  # EXIF tag
-PHOTOMETRIC, SAMPLES, EXTRA, BITS = 262, 277, 338, 258  # TIFF tags
-WHITE_IS_ZERO = 0
-COLOURS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3}  # channels of a photometric interpretation
-TRANSPARENCY = (1, 2)  # values of EXTRA
-REDUCED = 1  # bit of the TIFF tag NewSubfileType: a smaller copy of another page
-JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
-DEEP, USED = 65535, 4  # a 16-bit image that uses no more than a fourth of its range is refused
+USED = 4  # a 16-bit image that uses no more than a fourth of its range is refused
+DARK, BRIGHT_SHARE = 4095, 0.01  # also one of 12 bits and of a few brighter pixels, such as a marker
+UNLIKE = {  # what lies in the place of images
+    **dict.fromkeys((b"%!PS", b"%PDF", b"\xc5\xd0\xd3\xc6"), "PostScript or PDF"),
+    b"version https://git-lfs": "a pointer of Git LFS; `git lfs pull` fetches the image",
+    b"<!DOCTYPE html": "a web page",
+    b"<html": "a web page",
+}
 
 TURNED: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
     2: np.fliplr,
@@ -62,17 +75,17 @@ def read_image(source: Path | bytes, bits: int | None = None, strict: bool = Tru
     Samples of 16 bits are scaled by 255 / 65535 and rounded. `bits` says how many of them are used (12: 0 to
     4095); without it an image that uses less than a fourth of the range is refused. CMYK becomes RGB. Without
     `strict` a JPEG with damaged data is read as far as libjpeg can.
-    Raises InputError naming the file: absent, empty, damaged, of another format, of several images, or of a
-    size that `check_size` refuses.
+    Raises InputError naming the file: absent, empty, damaged, of another format, of several images, drawn in
+    its transparency alone, or of a size that `check_size` refuses.
     """
     data, name = content(source)
     with reading(name, "an image"):
-        file = open_image(data, name)
+        file = open_image(data, name, strict)
         turn = orientation(file)
         if data.startswith(JPEG):
             pixels = decode_jpeg(file, data, strict)
-        elif is_png16(data):
-            pixels = _eight_bits(_png16(data, name), DEEP, bits, name)
+        elif _is_deep(file, data):
+            pixels = _eight_bits(_deep(data, name), highest_sample(file, data), bits, name)
         else:
             pixels = _decoded(file, bits, name)
     return turned(pixels, turn if file.format != "TIFF" else 1)  # Pillow turns TIFF while it decodes
@@ -109,18 +122,19 @@ def content(source: Path | bytes) -> tuple[bytes, str]:
     return read_bytes(source), str(source)
 
 
-def open_image(data: bytes, name: str) -> "Image":
+def open_image(data: bytes, name: str, strict: bool = True) -> "Image":
     """Open an image of FORMATS by its header, and refuse what no reader here takes. Nothing is decoded yet.
 
     Raises InputError for another format, a refused size, several images in one file, channels that are
-    neither colour nor transparency, and a PNG whose checksums do not fit.
+    neither colour nor transparency, samples with a sign, and what `check_complete` refuses (without `strict`
+    of JPEG alone not), and a PNG whose checksums do not fit.
     """
     from PIL import Image, UnidentifiedImageError
 
     try:
         file = Image.open(BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError:
-        found = " (PostScript or PDF)" if data.startswith((b"%!PS", b"%PDF", b"\xc5\xd0\xd3\xc6")) else ""
+        found = next((f" ({what})" for start, what in UNLIKE.items() if data.startswith(start)), "")
         raise InputError(
             f"{name}: not an image that can be read{found}; accepted: {', '.join(FORMATS)}"
         ) from None
@@ -128,11 +142,13 @@ def open_image(data: bytes, name: str) -> "Image":
         raise InputError(f"{name}: more than {MAX_PIXELS:,} pixels") from None
     check_size(*file.size, name)
     if file.format == "TIFF":
-        _check_channels(file, name)
-    if not data.startswith(JPEG) and (count := _pages(file)) > 1:
-        raise InputError(f"{name}: {count} images in one file; accepted: one image a file")
+        check_channels(file, name)
+    if not data.startswith(JPEG) and has_several(file):
+        raise InputError(f"{name}: several images in one file; accepted: one image a file")
     if data.startswith(PNG):
         Image.open(BytesIO(data), formats=("PNG",)).verify()
+    if strict or not data.startswith(JPEG):
+        check_complete(file, data)
     return file
 
 
@@ -147,15 +163,6 @@ def check_size(width: int, height: int, name: Path | str) -> None:
         raise InputError(f"{size} more than {MAX_SIDE:,} pixels on a side")
     if max(width, height) > MAX_ASPECT * min(width, height):
         raise InputError(f"{size} a strip; accepted: sides of a ratio up to {MAX_ASPECT}")
-
-
-def orientation(file: "Image") -> int:
-    """The EXIF orientation, 1 (upright) to 8."""
-    try:
-        found = file.getexif().get(ORIENTATION, 1)
-    except Exception:  # whatever Pillow raises on a damaged block
-        return 1
-    return found if found in TURNED else 1
 
 
 def orientation_of(path: Path) -> int:
@@ -183,38 +190,45 @@ def decode_jpeg(file: "Image", data: bytes, strict: bool = True) -> NDArray[np.u
     return simplejpeg.decode_jpeg(data, "RGB", strict=strict)
 
 
-def is_png16(data: bytes) -> bool:
-    return data.startswith(PNG) and len(data) > 24 and data[24] == 16
-
-
-def is_white_zero(file: "Image") -> bool:
-    """Whether a TIFF says WhiteIsZero."""
-    tags = getattr(file, "tag_v2", {}) if file.format == "TIFF" else {}
-    return tags.get(PHOTOMETRIC) == WHITE_IS_ZERO
-
-
 def _decoded(file: "Image", bits: int | None, name: str) -> NDArray[np.uint8]:
     """By Pillow, which inverts WhiteIsZero of up to 8 bits by itself and not of 16."""
-    white_zero, used = is_white_zero(file), _bits_a_sample(file)
+    white_zero = is_white_zero(file)
+    full = DEEP if file.format == "PPM" else 2 ** bits_a_sample(file) - 1  # Pillow scales PPM
     file.load()
-    if file.mode.startswith("I;16") or (
-        file.mode == "I" and file.format == "PPM"
-    ):  # Pillow scales PPM to 65535
-        full = 2**used - 1 if used < 16 else DEEP
+    if file.mode.startswith("I;16") or (file.mode == "I" and file.format == "PPM"):
         pixels = _eight_bits(np.asarray(file).astype(np.uint16), full, bits, name)
         return 255 - pixels if white_zero else pixels
     if file.mode in ("I", "F"):
         raise InputError(f"{name}: 32-bit or signed pixels; accepted: 8 or 16 bits a channel without a sign")
     mode = "L" if file.mode in ("1", "L", "LA", "La") else "RGB"
-    return np.array(file if file.mode == mode else file.convert(mode))
+    pixels = np.array(file if file.mode == mode else file.convert(mode))
+    if file.mode in ("LA", "RGBA"):
+        _check_colours(pixels, np.asarray(file)[:, :, -1], name)
+    return pixels
 
 
-def _png16(data: bytes, name: str) -> NDArray[np.uint16]:
+def _is_deep(file: "Image", data: bytes) -> bool:
+    """Whether Pillow would cut samples to their high byte."""
+    colour = file.format in ("TIFF", "PPM") and file.mode in ("RGB", "RGBA", "RGBX")
+    return is_png16(data) or (colour and highest_sample(file, data) > 255)
+
+
+def _deep(data: bytes, name: str) -> NDArray[np.uint16]:
     cv2 = opencv()
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if pixels is None:
-        raise InputError(f"{name}: not a PNG that can be read")
+    if pixels is None or pixels.dtype != np.uint16:
+        raise InputError(f"{name}: 16-bit pixels that cannot be read")
+    if pixels.ndim == 3 and pixels.shape[2] == 4:
+        _check_colours(pixels[:, :, :3], pixels[:, :, 3], name)
     return pixels if pixels.ndim == 2 else pixels[:, :, 2::-1]
+
+
+def _check_colours(colours: NDArray[Any], alpha: NDArray[Any], name: str) -> None:
+    """Raise InputError where a picture has one colour and is drawn in its transparency, which is dropped."""
+    if alpha.min() < alpha.max() and (colours == colours[:1, :1]).all():
+        raise InputError(
+            f"{name}: one colour, drawn in its transparency, which is not read; accepted: grey or colour"
+        )
 
 
 def _eight_bits(pixels: NDArray[np.uint16], full: int, bits: int | None, name: str) -> NDArray[np.uint8]:
@@ -231,34 +245,9 @@ def _eight_bits(pixels: NDArray[np.uint16], full: int, bits: int | None, name: s
             f"{found}: nearly black, as {guess} bits stored in 16 are; write `bits: {guess}` into "
             "dataset.yaml if that is so, or `bits: 16` if the images are that dark"
         )
-    return ((pixels.astype(np.uint32) * 255 + full // 2) // full).astype(np.uint8)
-
-
-def _bits_a_sample(file: "Image") -> int:
-    bits = getattr(file, "tag_v2", {}).get(BITS, (8,)) if file.format == "TIFF" else (16,)
-    return int(bits[0]) if isinstance(bits, tuple) else int(bits)
-
-
-def _check_channels(file: "Image", name: str) -> None:
-    """Raise InputError for a TIFF with channels that are neither grey, colour nor transparency."""
-    tags: Any = getattr(file, "tag_v2", {})
-    channels, kind = int(tags.get(SAMPLES, 1)), tags.get(PHOTOMETRIC, 1)
-    extra = channels - COLOURS.get(kind, 1)
-    transparent = extra == 1 and tags.get(EXTRA, (0,))[0] in TRANSPARENCY
-    if extra and not transparent:
+    if bits is None and full == DEEP and 0 < (share := (pixels > DARK).mean()) < BRIGHT_SHARE:
         raise InputError(
-            f"{name}: {channels} channels; accepted: grey or colour, with or without transparency"
+            f"{found}, all but {share:.2%} of them up to {DARK:,}: 12 bits with a brighter marker? "
+            "Remove it and write `bits: 12` into dataset.yaml, or `bits: 16` if the images are that dark"
         )
-
-
-def _pages(file: "Image") -> int:
-    """How many images a file holds, without the smaller copies that a TIFF may have of one."""
-    count = getattr(file, "n_frames", 1)
-    if count == 1 or file.format != "TIFF":
-        return count
-    reduced = 0
-    for page in range(1, count):
-        file.seek(page)
-        reduced += int(getattr(file, "tag_v2", {}).get(254, 0)) & REDUCED
-    file.seek(0)
-    return count - reduced
+    return ((pixels.astype(np.uint32) * 255 + full // 2) // full).astype(np.uint8)

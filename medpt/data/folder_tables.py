@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from medpt.data.card import MOST_CLASSES
 from medpt.data.readers.folder_files import spelling, stem
-from medpt.data.readers.folder_table import NO_FINDING, OTHER_NAMES, is_missing
+from medpt.data.readers.folder_table import NO_FINDING, OTHER_NAMES, is_missing, is_person
 from medpt.data.tables import table_lines
 from medpt.errors import InputError
 
@@ -77,7 +77,8 @@ def _named(columns: Mapping[str, Column], names: Sequence[str]) -> str | None:
 
 
 def _with_patients(guess: TableGuess, columns: Mapping[str, Column]) -> TableGuess:
-    patient = _named(columns, ("patient", *OTHER_NAMES["patient"]))
+    persons = [_plain(name) for name in columns if is_person(name)]
+    patient = _named(columns, ("patient", *persons, *OTHER_NAMES["patient"]))
     split = _named(columns, OTHER_NAMES["split"])
     guess = replace(guess, mask=_named(columns, ("mask", "maskfile", "maskpath", "segmentation")))
     if patient:

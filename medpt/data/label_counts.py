@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import isnan
 
-from medpt.data.card import IMAGE_FOLDER, DatasetCard
+from medpt.data.card import IMAGE_FOLDER, SPLIT_FOLDERS, DatasetCard
 from medpt.data.dataset import Dataset, Record
 
 Counts = Mapping[str, Mapping[str, int]]  # by split, by class
@@ -77,7 +77,10 @@ def judge(info: DatasetCard, counts: Counts) -> LabelFindings:
     found = LabelFindings()
     what = "pixel" if info.task == "segmentation" else "image"
     training = counts.get("train") or counts.get(NO_SPLIT) or {}
+    found.problems += [f"{info.name}: {text}" for text in _unfit_sets(info, counts)]
     present = [name for name in info.classes if training.get(name)]
+    if not present and counts and info.task == "segmentation":
+        found.problems.append(f"{info.name}: no pixel of the masks has a class")
     if len(present) == 1 and info.task != "multilabel":  # there the images without a finding are the others
         where = "the training set" if counts.get("train") else "the dataset"
         text = f"{where} has {what}s of one class alone, `{present[0]}`: there is nothing to learn from it"
@@ -89,6 +92,18 @@ def judge(info: DatasetCard, counts: Counts) -> LabelFindings:
         alone = [name for name in present if not counts["test"].get(name)]
         found.notes += [f"{info.name}: class `{name}` has no {what} in the test set" for name in alone]
     return found
+
+
+def _unfit_sets(info: DatasetCard, counts: Counts) -> Iterator[str]:
+    """What is wrong with the division that a user's data bring."""
+    if info.reader != IMAGE_FOLDER:
+        return
+    if NO_SPLIT in counts and len(counts) > 1:
+        known = ", ".join(SPLIT_FOLDERS)
+        yield f"some images are in a set and others in none; folders of a set are called {known}"
+    elif info.official_split and not {"train", "test"} <= set(counts):
+        lacking = "training" if "train" not in counts else "test"
+        yield f"no image is in the {lacking} set; add images to it, or remove the division to have it drawn"
 
 
 def _absent(info: DatasetCard, counts: Counts, what: str) -> Iterator[str]:

@@ -25,6 +25,7 @@ MISNAMED = (
     "dataset.yaml.txt",
     "dataset.yml.txt",
 )
+DEEPEST = 40  # folders within each other; what publishers have is less than ten
 RESULTS = ("done", "units", "leases", "plans")  # what every folder of results holds
 DEBRIS_STARTS = (".", "~$", "synophoto_thumb", "synofile_thumb")  # hidden; Office's locks; thumbnails
 
@@ -42,7 +43,7 @@ def entries(folder: Path) -> list[os.DirEntry[str]]:
             kept = (entry for entry in found if not is_debris(entry.name) and not _holds_results(entry))
             return sorted(kept, key=lambda entry: entry.name)
     except OSError as error:
-        raise InputError(f"{folder}: {error.strerror}") from None
+        raise InputError(f"{error.filename or folder}: {error.strerror}") from None
 
 
 def _holds_results(entry: os.DirEntry[str]) -> bool:
@@ -63,12 +64,15 @@ def files(folder: Path, *suffixes: str) -> list[Path]:
 def walk(folder: Path) -> Iterator[os.DirEntry[str]]:
     """Every file below `folder`, depth first in the order of names, without debris.
 
-    Raises InputError for a link to a folder that leads back to one above it: such a tree has no end.
+    Raises InputError for a link to a folder that leads back to one above it, since such a tree has no end,
+    and for more than DEEPEST folders within each other.
     """
     yield from _walk(folder, ())
 
 
 def _walk(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[os.DirEntry[str]]:
+    if len(above) > DEEPEST:
+        raise InputError(f"{folder}: more than {DEEPEST} folders deep; move the images up, or remove it")
     for entry in entries(folder):
         if not entry.is_dir():
             yield entry

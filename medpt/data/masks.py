@@ -14,16 +14,13 @@ from numpy.typing import NDArray
 from medpt.data.card import FILE, UNLABELLED, Value
 from medpt.data.dataset import IGNORE
 from medpt.data.decode import (
-    JPEG,
     content,
     decode_jpeg,
-    is_png16,
-    is_white_zero,
     open_image,
-    orientation,
     orientation_of,
     turned,
 )
+from medpt.data.image_headers import DEEP, JPEG, highest_sample, is_png16, is_white_zero, orientation
 from medpt.data.reading import reading
 from medpt.errors import InputError
 
@@ -55,10 +52,11 @@ def read_ids(source: Path | bytes) -> NDArray[np.uint8]:
 def read_values(source: Path | bytes, palette_colours: bool = True) -> NDArray[Any]:
     """Return the stored values: (H, W) uint8, uint16 or int32, or (H, W, 3) uint8 of a mask in colour.
 
-    A palette image gives its colours, or its indices; one bit gives 0 and 255, or 0 and 1. EXIF turns the
-    mask as it turns an image (see `check_turned_alike`).
-    Raises InputError naming the file for what `open_image` refuses, for fractions, for a TIFF whose 0 is
-    white, and for a mask whose transparency says more than its colours.
+    A palette image gives its colours, or its indices; one bit gives 0 and 255, or 0 and 1; 2 and 4 bits and
+    other ranges of a PGM give the stored numbers. EXIF turns the mask as it turns an image (see
+    `check_turned_alike`).
+    Raises InputError naming the file for what `open_image` refuses, for fractions, for numbers in a JPEG, for
+    a TIFF whose 0 is white, and for a mask whose transparency says more than its colours.
     """
     data, name = content(source)
     with reading(name, "a mask"):
@@ -68,11 +66,17 @@ def read_values(source: Path | bytes, palette_colours: bool = True) -> NDArray[A
                 f"{name}: a TIFF whose 0 is white; accepted: masks whose 0 is black (BlackIsZero)"
             )
         turn = orientation(file) if file.format != "TIFF" else 1  # Pillow turns TIFF while it decodes
+        if data.startswith(JPEG) and not palette_colours:
+            raise InputError(
+                f"{name}: class numbers in a JPEG, which puts other classes at edges; accepted: PNG or TIFF"
+            )
         if data.startswith(JPEG):
             return turned(decode_jpeg(file, data), turn)
+        highest = highest_sample(file, data)
         file.load()
         _check_mode(file, data, name)
-        return turned(_stored(file, name, palette_colours), turn)
+        stored = _stored(file, name, palette_colours)
+        return turned(_unscaled(stored, highest) if file.mode in ("L", "I") else stored, turn)
 
 
 def read_coded(path: Path, values: Mapping[str, Value], classes: tuple[str, ...]) -> NDArray[np.uint8]:
@@ -140,6 +144,15 @@ def _stored(file: "Image", name: str, palette_colours: bool) -> NDArray[Any]:
     if file.mode in ("LA", "La"):
         return np.array(file)[:, :, 0]
     return np.array(file.convert("RGB") if file.mode in (*TRANSPARENT, "P") else file)
+
+
+def _unscaled(pixels: NDArray[Any], highest: int) -> NDArray[Any]:
+    """Undo what Pillow does to samples of 2 and 4 bits and of PGM: white becomes 255, or 65535."""
+    if pixels.dtype == np.uint8 and highest < 255:
+        return np.rint(pixels * (highest / 255)).astype(np.uint8)
+    if 255 < highest < DEEP:
+        return np.rint(pixels * (highest / DEEP)).astype(np.int32)
+    return pixels
 
 
 def _check_transparency(pixels: NDArray[np.uint8], name: str) -> None:

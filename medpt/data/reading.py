@@ -58,6 +58,9 @@ def read_text(path: Path, most: int = MAX_TEXT) -> str:
     content = read_bytes(path, most)
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise InputError(f"{path}: UTF-16 text; save it as UTF-8 (in Excel: CSV UTF-8)")
+    if (at := content.find(b"\0")) >= 0:
+        line = content.count(b"\n", 0, at) + 1
+        raise InputError(f"{path}, line {line}: byte 0x00, as UTF-16 text has; save it as UTF-8")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
 AIR, METAL = -1024, 3071  # Hounsfield units; outside the field of view scanners write less
 DENSEST = 31_743  # above it lie 16 bits whose sign was lost: what scanners store has 15 bits
+FINEST = 1e-3  # Hounsfield units of a stored step
 GREY = ("MONOCHROME1", "MONOCHROME2")  # 0 is white, 0 is black
 COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR")
 HEADER = ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated", "BitsStored", "PixelRepresentation")
-JPEG_BASELINE = "1.2.840.10008.1.2.4.50"
+JPEG_8_BIT = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")  # the second has 12 bits as well
 DEFLATED = (b"1.2.840.10008.1.2.1.99", b"1.2.840.10008.1.2.8.1")  # expand without a bound
 HEAD = 1024  # bytes in which a file names its transfer syntax
 
@@ -39,9 +40,11 @@ def hounsfield(path: Path) -> NDArray[np.int16]:
         kind = str(getattr(scan, "RescaleType", "HU") or "HU").strip().upper()
         if kind not in ("HU", "US"):  # US: unspecified, as some scanners write
             raise InputError(f"{path}: RescaleType is {kind}; accepted: HU (Hounsfield units)")
+        if "LOCALIZER" in map(str, scan.get("ImageType", None) or ()):
+            raise InputError(f"{path}: a localizer, not a slice in Hounsfield units; remove it")
         slope, intercept = (_number(scan, key, path) for key in ("RescaleSlope", "RescaleIntercept"))
-        if slope == 0:
-            raise InputError(f"{path}: RescaleSlope is 0; accepted: another finite number")
+        if slope < FINEST:
+            raise InputError(f"{path}: RescaleSlope is {slope:g}; accepted: a finite number from {FINEST}")
         units = stored.astype(np.float32) * slope + intercept
         if (padding := _padding(scan, stored, path)) is not None:
             units[padding] = AIR
@@ -55,12 +58,22 @@ def hounsfield(path: Path) -> NDArray[np.int16]:
 def intensities(path: Path) -> NDArray[np.float32]:
     """Return (H, W) as stored, in the scanner's arbitrary units; of MONOCHROME1 so that 0 is black.
 
+    Padding pixels are as dark as the darkest other pixel.
     Raises InputError as `hounsfield` does, but for the rescaling, which MRI needs not have.
     """
     with reading(path, "a DICOM file"):
         scan, stored = _slice(path, "MR")
+        padding = _padding(scan, stored, path)
+        known = stored if padding is None or padding.all() else stored[~padding]
         values = stored.astype(np.float32)
-        return values.max() - values if scan.PhotometricInterpretation == "MONOCHROME1" else values
+        if scan.PhotometricInterpretation == "MONOCHROME1":
+            values = np.float32(known.max()) - values
+            darkest = np.float32(0)
+        else:
+            darkest = np.float32(known.min())
+        if padding is not None:
+            values[padding] = darkest
+        return values
 
 
 def picture(path: Path) -> NDArray[np.uint8]:
@@ -74,6 +87,10 @@ def picture(path: Path) -> NDArray[np.uint8]:
         if str(scan.PhotometricInterpretation) in COLOUR:
             return _colour(scan, stored, path)
         _one_channel(scan, stored, path)
+        if scan.PhotometricInterpretation == "MONOCHROME2" and scan.get("PresentationLUTShape") == "INVERSE":
+            raise InputError(
+                f"{path}: MONOCHROME2 with an INVERSE PresentationLUTShape: which of 0 and white?"
+            )
         values = _modality_values(scan, stored, path)
         padding = _padding(scan, stored, path)
         known = values if padding is None else values[~padding]
@@ -125,6 +142,10 @@ def _scan(path: Path) -> tuple["FileDataset", NDArray[Any]]:
     if frames != 1:
         raise InputError(f"{path}: {frames} frames; accepted: one frame a file, a slice of two dimensions")
     rows, columns, channels, allocated = (int(getattr(scan, key)) for key in HEADER[:4])
+    if int(scan.HighBit if "HighBit" in scan else scan.BitsStored - 1) != int(scan.BitsStored) - 1:
+        raise InputError(
+            f"{path}: HighBit is {scan.HighBit}; accepted: BitsStored - 1, {scan.BitsStored - 1}"
+        )
     check_size(columns, rows, path)
     check_volume(path, (rows, columns, channels), max(1, allocated // 8))
     _check_encoding(scan)
@@ -138,7 +159,7 @@ def _scan(path: Path) -> tuple["FileDataset", NDArray[Any]]:
 def _check_encoding(scan: "FileDataset") -> None:
     """Raise InputError for a JPEG frame with damaged data, which Pillow within pydicom fills with grey."""
     syntax = str(scan.file_meta.TransferSyntaxUID)
-    if syntax == JPEG_BASELINE:
+    if syntax in JPEG_8_BIT and int(scan.BitsAllocated) == 8:
         import simplejpeg
         from pydicom.encaps import get_frame
 

@@ -75,6 +75,8 @@ def is_dicom(path: str) -> bool:
         return True
     if lower.endswith((*PICTURES, *NOTES)):
         return False
+    if not Path(path).is_file():  # a pipe would wait for a writer
+        return False
     try:
         with open(path, "rb") as file:
             return file.read(PREAMBLE + len(MAGIC))[PREAMBLE:] == MAGIC

@@ -1,5 +1,6 @@
 """The rows of a user's table, or of a folder for each class where there is no table."""
 
+import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,12 +14,24 @@ from medpt.errors import InputError, did_you_mean
 
 OTHER_NAMES = {  # what columns are called that could be meant
     "patient": (
-        *("patientid", "patientname", "patients", "subject", "subjectid", "subjects", "participant"),
-        *("participantid", "person", "personid", "case", "caseid", "pid", "patientnumber", "mrn"),
+        *("case", "caseid", "casenumber", "caseno", "pid", "mrn", "medicalrecordnumber", "recordid"),
+        *("usubjid", "animalid", "studyinstanceuid", "studyuid", "accessionnumber", "visitid"),
     ),
-    "split": ("split", "splits", "set", "fold", "subset", "partition", "phase", "usage", "dataset"),
+    "split": (
+        *("split", "splits", "set", "fold", "subset", "partition", "phase", "usage", "dataset", "datasplit"),
+        *("datasetsplit", "splitname", "splitset", "traintest", "trainortest", "trainvaltest", "cvfold"),
+        *("kfold", "istest", "istrain", "istraining", "isval", "isvalidation", "test", "train"),
+    ),
 }
-NO_FINDING = ("no finding", "no findings", "none", "normal", "negative")
+PERSON = re.compile(  # a person, and what their number is called
+    r"(?:anon|anonymi[sz]ed|pseudo|pseudonymi[sz]ed|hashed|dicom|study|original)?"
+    r"(?:patient(?:en|in)?|pat|subject|subj|sub|participant|person|individual|donor|volunteer|proband|animal)s?"
+    r"(?:id|ids|uid|no|nr|nummer|num|number|name|code|key|hash|identifier|index)?"
+)
+NUMBER = re.compile(r"[+]?\d+(?:\.\d*)?(?:e[+]?\d{1,2})?")
+LOOK_ALIKE = str.maketrans("\u0430\u0435\u043e\u0440\u0441\u0445\u0443\u0456", "aeopcxyi")  # Cyrillic
+NUMBERS = ("id", "identifier", "uid", "code", "number", "no", "nr")  # of an image or of a patient
+NO_FINDING = ("no finding", "no findings", "normal", "negative")
 MISSING = (
     "",
     "nan",
@@ -34,6 +47,21 @@ MISSING = (
     "#n/a",
     "missing",
     "<na>",
+    "n.a.",
+    "nat",
+    "not available",
+    "anonymous",
+    "anonymized",
+    "anonymised",
+    "undefined",
+    ".",
+    "_",
+    "#ref!",
+    "#value!",
+    "#name?",
+    "#div/0!",
+    "#null!",
+    "#num!",
 )
 
 
@@ -112,13 +140,17 @@ def folder_rows(card: DatasetCard, file: Path, images: Sequence[str]) -> Iterato
 
 def unused_columns(card: DatasetCard, table: Path | None) -> tuple[list[str], list[str]]:
     """Problems and notes on columns that could be meant for a patient or a split and are not read."""
-    problems, notes = [], []
     given = header(table) if table else []
+    used = {card.columns.get(key, key) for key in ("image", "label", "patient", "split", "mask")}
+    problems, notes = list(_ambiguous(used, given, table)), []
     for key, others in OTHER_NAMES.items():
         if key in card.columns or key in given:
             continue
-        for name in given:
-            if _plain(name) not in others:
+        for name in [name for name in given if name not in used]:
+            if key == "patient" and _plain(name) in NUMBERS:
+                line = f"`columns: {{patient: {name}}}` in {FILE}"
+                notes.append(f"{table}: the column `{name}` is not read; if it names patients, write {line}")
+            if _plain(name) not in others and not (key == "patient" and is_person(name)):
                 continue
             line = f"`columns: {{{key}: {name}}}` in {FILE}"
             if key == "split":
@@ -129,11 +161,40 @@ def unused_columns(card: DatasetCard, table: Path | None) -> tuple[list[str], li
     return problems, notes
 
 
+def _ambiguous(used: set[str], given: Sequence[str], table: Path | None) -> Iterator[str]:
+    """Columns that differ from one that is read in case, spaces and punctuation alone."""
+    for name in sorted(used & set(given)):
+        for other in given:
+            if other != name and _plain(other) == _plain(name):
+                yield f"{table}: the columns `{name}` and `{other}`: which is meant? Rename or remove one"
+
+
 def patient_key(name: str) -> str:
-    """What the spellings of one patient have in common: 017, 17 and 17.0; composed and decomposed letters."""
-    text = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
-    digits = text.removesuffix(".0")
-    return digits.lstrip("0") or "0" if digits.isdecimal() else text
+    """What the spellings of one patient have in common: 017, 17 and 17.0; P-017 and p_17; forms of a letter.
+
+    Characters that nobody sees are left out, dashes, underscores and spaces are alike, and digits of other
+    scripts and letters that look like Latin ones count as these.
+    """
+    text = unicodedata.normalize("NFKC", name).casefold().translate(LOOK_ALIKE)
+    text = "".join(_seen(character) for character in text).strip("'` ")
+    text = re.sub(r"(?<=\d),(?=\d{3}\b)", "", text)
+    if NUMBER.fullmatch(text):
+        text = f"{float(text):.0f}" if float(text).is_integer() else text
+    return re.sub(r"(?<![\d.])0+(?=\d)", "", " ".join(text.split()))
+
+
+def _seen(character: str) -> str:
+    kind = unicodedata.category(character)
+    if kind in ("Cc", "Cf"):
+        return ""
+    if kind == "Nd":
+        return str(unicodedata.digit(character))
+    return " " if kind in ("Pd", "Pc", "Zs") else character
+
+
+def is_person(column: str) -> bool:
+    """Whether a column is called as a person, or as the number of one."""
+    return PERSON.fullmatch(_plain(column)) is not None
 
 
 def is_missing(cell: str) -> bool:

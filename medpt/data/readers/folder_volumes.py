@@ -27,13 +27,16 @@ def is_volume(name: str) -> bool:
 
 
 def slice_numbers(
-    image: Path, mask: Path | None, values: Mapping[str, Value], classes: tuple[str, ...]
+    image: Path, mask: Path | None, values: Mapping[str, Value], classes: tuple[str, ...], modality: str
 ) -> list[int]:
     """Return the slices to use: all, or those whose mask has more than background.
 
-    Raises InputError for a mask of another grid, or without a class in any slice.
+    Raises InputError for a mask of another grid, or without a class in any slice, and for a CT that is not in
+    Hounsfield units.
     """
     planes, affine = _volume(image)
+    if modality == "ct":
+        _check_units(planes, image)
     if mask is None:
         return list(range(len(planes)))
     drawn, drawn_affine = _volume(mask)
@@ -46,6 +49,15 @@ def slice_numbers(
     if not found:
         raise InputError(f"{mask}: background alone in every slice")
     return found
+
+
+def _check_units(planes: NDArray[Any], path: Path) -> None:
+    """Raise InputError for a CT without a value below water, which fat and air are, or without one above."""
+    low, high = float(planes.min()), float(planes.max())
+    if not low < 0 < high:
+        raise InputError(
+            f"{path}: values from {low:g} to {high:g}, not Hounsfield units (air is -1000, water 0)"
+        )
 
 
 def image_slice(path: Path, number: int, modality: str) -> NDArray[Any]:

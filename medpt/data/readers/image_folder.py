@@ -117,7 +117,7 @@ class _Folder:
         else:
             try:
                 drawn = mask if record.mask_path else None
-                numbers = slice_numbers(image, drawn, self.card.values, self.card.classes)
+                numbers = slice_numbers(image, drawn, self.card.values, self.card.classes, self.card.modality)
                 yield from (replace(record, slice=number) for number in numbers)
             except InputError as error:
                 self.problems += error.problems

@@ -134,7 +134,7 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "no gzip file": (
         lambda folder: volumes(folder, nifti(), ".nii.gz"),
-        "0.nii.gz: not a NIfTI file that can be read",
+        "0.nii.gz: not a gzip file that can be read",
     ),
     "masks of another size": (larger_masks, "masks/0.png: shape (12, 16) for an image of shape (6, 8)"),
     "images of a phone": (other_format, "found there: 0.heic"),

@@ -149,7 +149,7 @@ def test_bomb_takes_neither_memory_nor_time(size: tuple[int, int], tmp_path: Pat
     ("content", "message"),
     [
         (b"", "empty file (0 bytes)"),
-        (b"<html>", f"not an image that can be read; accepted: {', '.join(FORMATS)}"),
+        (b"<html>", f"not an image that can be read (a web page); accepted: {', '.join(FORMATS)}"),
         (b"\xff\xd8\xff\xe0", f"not an image that can be read; accepted: {', '.join(FORMATS)}"),
     ],
 )

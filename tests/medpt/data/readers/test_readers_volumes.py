@@ -260,7 +260,7 @@ def test_nih_complaints(copy: Path) -> None:
     (labels / "label0004.nii").write_bytes(whole[: len(whole) // 2])
     text = problems("NIH-CT-82", copy)
     assert "label0001.nii.gz: at best 0% of the mask is in -50 to 250 HU; accepted: 90%" in text
-    assert "label0002.nii.gz: not a NIfTI file" in text
+    assert "label0002.nii.gz: not a gzip file" in text
     assert "2 series of more than one slice; accepted: one a case" in text
     assert "label0004.nii: not a NIfTI file" in text
     with pytest.raises(InputError, match="`keep` is 'none'"):

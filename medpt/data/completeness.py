@@ -1,0 +1,108 @@
+"""Whether an image file is complete, as far as its format can tell and its decoders do not.
+
+Pillow fills the rest of a PNG whose compressed data end early, reads an uncompressed TIFF without looking at
+its list of strips, and libjpeg takes a progressive JPEG without its last scans for a blurred image. BMP, PPM
+and WebP have nothing more to look at than their decoders do.
+"""
+
+import re
+import struct
+import zlib
+from collections.abc import Iterator
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+CHUNK = 1 << 20  # bytes that are decompressed at a time
+WIDTH, LENGTH, BITS, COMPRESSION, SAMPLES, ROWS, PLANES = 256, 257, 258, 259, 277, 278, 284  # TIFF tags
+STRIPS, TILES = (273, 279), (324, 325)  # TIFF tags of offsets and of byte counts
+TILE_WIDTH, TILE_LENGTH = 322, 323
+UNCOMPRESSED, OLD_JPEG, SEPARATE = 1, 6, 2
+START_OF_SCAN, COEFFICIENTS = 0xDA, 64
+MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")  # of a JPEG, with a length behind it
+
+
+def check_complete(file: "Image", data: bytes) -> None:
+    """Raise ValueError for a PNG, TIFF or JPEG of which a part is missing. `file` is opened, not decoded."""
+    if file.format == "PNG":
+        _check_png(data)
+    elif file.format == "TIFF":
+        _check_tiff(getattr(file, "tag_v2", {}), len(data))
+    elif file.info.get("progressive"):
+        _check_scans(data)
+
+
+def _check_png(data: bytes) -> None:
+    """The chunks may be sound where one of them is missing: the compressed stream has its own checksum."""
+    stream = zlib.decompressobj()
+    for part in _image_chunks(data):
+        while part and not stream.eof:
+            stream.decompress(part, CHUNK)
+            part = stream.unconsumed_tail
+    if not stream.eof:
+        raise ValueError("the compressed pixels end early")
+
+
+def _image_chunks(data: bytes) -> Iterator[bytes]:
+    at = 8
+    while at + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        if kind == b"IDAT":
+            yield data[at + 8 : at + 8 + length]
+        at += 12 + length
+
+
+def _check_tiff(tags: Any, size: int) -> None:
+    offsets_tag, counts_tag = TILES if TILES[0] in tags else STRIPS
+    if counts_tag not in tags or tags.get(COMPRESSION) == OLD_JPEG:
+        return  # both are older than TIFF 6
+    offsets, counts = (_numbers(tags[tag]) for tag in (offsets_tag, counts_tag))
+    expected = _blocks(tags)
+    if min(len(offsets), len(counts)) < expected:
+        raise ValueError(f"{min(len(offsets), len(counts))} of {expected} strips or tiles are listed")
+    offsets, counts = offsets[:expected], counts[:expected]
+    if (offsets <= 0).any() or (counts <= 0).any() or (offsets + counts > size).any():
+        raise ValueError("strips or tiles are empty or lie outside the file")
+    if tags.get(COMPRESSION, UNCOMPRESSED) == UNCOMPRESSED and counts.sum() < _bytes(tags):
+        raise ValueError(f"{counts.sum():,} of {_bytes(tags):,} bytes of pixels are listed")
+
+
+def _numbers(value: Any) -> NDArray[np.int64]:
+    return np.atleast_1d(np.asarray(value, np.int64))
+
+
+def _blocks(tags: Any) -> int:
+    """How many strips or tiles an image has: TIFF 6.0, sections 3 and 15."""
+    planes = int(tags.get(SAMPLES, 1)) if tags.get(PLANES) == SEPARATE else 1
+    width, length = int(tags[WIDTH]), int(tags[LENGTH])
+    if TILES[0] in tags:
+        return ceil(width / int(tags[TILE_WIDTH])) * ceil(length / int(tags[TILE_LENGTH])) * planes
+    return ceil(length / min(length, int(tags.get(ROWS, length)))) * planes
+
+
+def _bytes(tags: Any) -> int:
+    """The least number of bytes that uncompressed pixels take."""
+    bits = int(_numbers(tags.get(BITS, 1))[0]) * int(tags.get(SAMPLES, 1))
+    return int(tags[LENGTH]) * (int(tags[WIDTH]) * bits // 8)
+
+
+def _check_scans(data: bytes) -> None:
+    """Each coefficient has to come down to its last bit: ITU-T T.81, G.1.1.1."""
+    missing: dict[int, list[int]] = {}  # of each component: the bits that each coefficient lacks
+    at = 2
+    while found := MARKER.search(data, at):
+        at = found.start() + 2
+        if data[at - 1] == START_OF_SCAN:
+            count = data[at + 2]
+            first, last, bits = data[at + 3 + 2 * count : at + 6 + 2 * count]
+            for number in range(count):
+                lacking = missing.setdefault(data[at + 3 + 2 * number], [COEFFICIENTS] * COEFFICIENTS)
+                lacking[first : last + 1] = [bits & 15] * (last + 1 - first)
+        at += int.from_bytes(data[at : at + 2])
+    if not missing or any(any(lacking) for lacking in missing.values()):
+        raise ValueError("a progressive JPEG without its last scans")
