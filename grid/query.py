@@ -19,10 +19,11 @@ from rich.text import Text
 from grid import results
 from grid.options import add_filter_argument, add_result_arguments, command_parser
 from grid.results import comparisons, effects, standings
-from grid.results.cells import UNSCALED, CellKey, find_cells
+from grid.results.cells import CellKey, find_cells
 from grid.results.comparisons import DIVIDING, MARGIN
 from grid.results.display import METRIC_NAMES, format_mean, initialization_name, target_name
 from grid.results.frame import FACTORS
+from grid.results.metrics import UNSCALED, require_larger_is_better
 from grid.results.protocol_columns import field_text
 from grid.space.filters import Filters, is_written
 from grid.space.trials import RANDOM, thousands
@@ -108,6 +109,7 @@ LACKING = {  # why there may be no answer
     "size": "no source has finished trials of two sizes (the factor sample_size)",
 }
 TAKES_BY = ("cells", "effect")
+ORDERING = ("compare", "effect", "best")  # questions whose answers call one initialization better
 
 Row = Mapping[str, Any]
 COLUMNS: dict[str, Callable[[Row], str]] = {  # texts that join columns of a table
@@ -190,6 +192,8 @@ def answer(frame: "pd.DataFrame", options: QueryOptions) -> "pd.DataFrame":
     """Return the table of an answer; conditions on a cell's factors choose rows after all is compared."""
     if options.by and options.ask not in TAKES_BY:
         raise InputError(f"--by {','.join(options.by)}: --ask {options.ask} has its own rows; leave it out")
+    if options.ask in ORDERING:
+        require_larger_is_better(options.metric)
     kept = where(frame, {key: values for key, values in options.where.items() if key in DIVIDING})
     shown = {cell.key for cell in find_cells(where(kept, options.where), options.metric)}
     table = QUESTIONS[options.ask](kept, options, shown)

@@ -139,7 +139,7 @@ class Features(UnitSpec):
     title = "features"
     verb = "computing"
     typical_seconds = 600.0
-    omitted_when_none = ("normalisation",)
+    omitted_when_none = ("normalisation", "settling")
 
     initialization: str
     weights: str | None  # as in Finetune
@@ -148,6 +148,9 @@ class Features(UnitSpec):
     backbone: str
     seed: int = 0  # of random weights; trained ones are the same for all seeds
     normalisation: Normalisation | None = None  # as in Finetune
+    settling: Literal["shuffled"] | None = (
+        None  # order of what sets batch norm of random weights; None: sorted
+    )
 
     def inputs(self) -> tuple[str, ...]:
         return (self.data, self.weights) if self.weights else (self.data,)
@@ -203,7 +206,7 @@ class Svcca(UnitSpec):
     """How far pre-training moved each layer's representation of the same probe images (paper, Figure 6a)."""
 
     kind = "svcca"
-    version = 1
+    version = 2
     title = "svcca"
     verb = "measuring"
     typical_seconds = 120.0
@@ -216,6 +219,7 @@ class Svcca(UnitSpec):
     images: int = decision(2_000, "probe images of all datasets together")
     seed: int = 0
     normalisation: Normalisation | None = None  # as in Finetune
+    fresh: int = 1  # initializations before; published weights, whose own is unknown, have several new ones
 
     def inputs(self) -> tuple[str, ...]:
         return (*self.probes, self.weights)
@@ -252,12 +256,12 @@ class Probe(UnitSpec):
     version = 1
     title = "probe"
     verb = "probing"
-    omitted_when_none = ("normalisation", "evaluate_by")
+    omitted_when_none = ("normalisation", "evaluate_by", "splits")
 
     initialization: str
     weights: str | None  # as in Finetune
     dataset: str
-    data: str  # digest of Prepare
+    data: str  # digest of Prepare, or of Slides
     backbone: str
     seed: int = 0
     networks: int = 1
@@ -265,6 +269,7 @@ class Probe(UnitSpec):
     extensions: Mapping[str, str] = field(default_factory=dict)  # by medpt.extensions.versions
     normalisation: Normalisation | None = None  # as in Finetune
     evaluate_by: Literal["patient"] | None = None  # as in Finetune
+    splits: tuple[int, ...] | None = None  # seeds that split the patients of a cohort; None: of images
 
     def inputs(self) -> tuple[str, ...]:
         return (self.data, self.weights) if self.weights else (self.data,)
@@ -279,11 +284,12 @@ class ImageFree(UnitSpec):
     title = "no images"
     verb = "predicting"
     typical_seconds = 20.0
-    omitted_when_none = ("evaluate_by",)
+    omitted_when_none = ("evaluate_by", "splits")
 
     dataset: str
-    data: str  # digest of Prepare
+    data: str  # digest of Prepare, or of Slides
     evaluate_by: Literal["patient"] | None = None  # as in Finetune
+    splits: tuple[int, ...] | None = None  # seeds that split the patients of a cohort; None: of images
 
     def inputs(self) -> tuple[str, ...]:
         return (self.data,)

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from medpt import fault_injection
 from medpt.checkpoint import Checkpoints
+from medpt.convergence import EarlyStopping, early_steps, steps_to_95
 from medpt.data.augment import augment, normalise
 from medpt.errors import DivergedError, InputError
 from medpt.identity import stream_seed
@@ -41,37 +42,17 @@ UNCHECKED_CUDA_STEPS = 50  # reading the loss back at each step would stall the 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """The outcome of a training; `best` (nan without validation) belongs to the weights of `best_step`."""
+    """The outcome of a training; `best` (nan without validation) belongs to the weights of `best_step`.
+
+    `early` has the rows of early evaluations, without losses, where the setup asked for them.
+    """
 
     step: int
     best_step: int
     best: float
     history: list[MetricsRow]
     settings: StepSettings = field(default_factory=StepSettings)
-
-
-@dataclass(frozen=True)
-class EarlyStopping:
-    """The best validation value so far (higher is better), its step, and the evaluations since then."""
-
-    best: float = math.nan
-    best_step: int = 0
-    stale: int = 0
-
-    def after(self, value: float, step: int, improvement: float) -> EarlyStopping:
-        """Return the state after an evaluation, in which only gains above `improvement` count."""
-        if math.isnan(self.best) or value - self.best > improvement:
-            return EarlyStopping(value, step, 0)
-        return EarlyStopping(self.best, self.best_step, self.stale + 1)
-
-    @classmethod
-    def replay(cls, history: list[MetricsRow], task: Task, improvement: float) -> EarlyStopping:
-        """Return the state after the validated rows of a history."""
-        state = cls()
-        for row in history:
-            if (value := row.get(f"val_{task.metric}")) is not None:
-                state = state.after(value if task.higher_is_better else -value, int(row["step"]), improvement)
-        return state
+    early: list[MetricsRow] | None = None
 
 
 def fit(
@@ -86,7 +67,8 @@ def fit(
     """Train `setup.model` in place; it ends with the weights of its best validation metric.
 
     With validation rows training stops after `patience` evaluations in a row without improvement, but not
-    before `min_steps`; without them it takes exactly `max_steps`. A row of the history is {"step",
+    before `min_steps`; without them it takes exactly `max_steps`. With `setup.early`, `early_steps` are
+    evaluated too and decide nothing. A row of the history is {"step",
     "train_loss" (mean since the row before), "val_NAME"..., "time" (Unix seconds)}. `on_metrics` is called
     with each row; a resumed run calls it first with the rows of its earlier part. Training resumes from the
     newest of `checkpoints`, which the caller removes afterwards.
@@ -112,6 +94,8 @@ def fit(
         fault_injection.point(f"step/{state.step}")
         if state.step % interval == 0 or state.step == protocol.max_steps:
             on_metrics(state.evaluate())
+        elif setup.early and state.step in early_steps(interval, protocol.max_steps):
+            state.evaluate_early()
         if checkpoints and time.monotonic() - saved_at >= checkpoints.seconds:
             checkpoints.save(*state.snapshot(), state.step)
             saved_at = time.monotonic()
@@ -131,7 +115,8 @@ class TrainingState:
     unchecked: list[Tensor] = field(default_factory=list)  # losses that may not be finite
     best: dict[str, Tensor] = field(default_factory=dict)  # weights
     history: list[MetricsRow] = field(default_factory=list)
-    stopping: EarlyStopping = EarlyStopping()
+    early: list[MetricsRow] = field(default_factory=list)
+    stopping: EarlyStopping = field(default_factory=EarlyStopping)
     step: int = 0
 
     @classmethod
@@ -189,16 +174,23 @@ class TrainingState:
         steps = self.step - int(self.history[-1]["step"] if self.history else 0)
         row: MetricsRow = {"step": self.step, "train_loss": float(self.loss_sum) / steps}
         self.loss_sum.zero_()
-        task, model, rows = self.setup.task, self.setup.model, self.setup.val_rows
-        if len(rows):
-            normalisation = self.setup.normalisation
-            batches = evaluation_batches(self.setup.loader, rows, self.device, normalisation)
-            values = task.evaluate(model, batches)
-            row |= {f"val_{name}": value for name, value in values}
-            training_mode(model, self.protocol)
-            self._update_best(row[f"val_{task.metric}"])
+        if len(self.setup.val_rows):
+            row |= self._validate()
+            self._update_best(row[f"val_{self.setup.task.metric}"])
         self.history.append(row | {"time": time.time()})
         return self.history[-1]
+
+    def evaluate_early(self) -> None:
+        """Append a row to `early`, which decides nothing; without a validation set there is none."""
+        if len(self.setup.val_rows):
+            self.early.append({"step": self.step} | self._validate())
+
+    def _validate(self) -> MetricsRow:
+        setup = self.setup
+        batches = evaluation_batches(setup.loader, setup.val_rows, self.device, setup.normalisation)
+        values = {f"val_{name}": value for name, value in setup.task.evaluate(setup.model, batches)}
+        training_mode(setup.model, self.protocol)
+        return values
 
     def _update_best(self, value: float) -> None:
         task = self.setup.task
@@ -215,7 +207,8 @@ class TrainingState:
             return TrainingResult(self.step, self.step, math.nan, self.history, self.settings)
         self.setup.model.load_state_dict(self.best)
         best = self.stopping.best if self.setup.task.higher_is_better else -self.stopping.best
-        return TrainingResult(self.step, self.stopping.best_step, best, self.history, self.settings)
+        early = self.early if self.setup.early else None
+        return TrainingResult(self.step, self.stopping.best_step, best, self.history, self.settings, early)
 
     def snapshot(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Return the tensors and the JSON that `restore` needs."""
@@ -225,7 +218,8 @@ class TrainingState:
         tensors |= {f"best/{name}": tensor for name, tensor in self.best.items()}
         for number, moments in self.optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser/{number}/{name}": tensor for name, tensor in moments.items()}
-        return tensors, {"step": self.step, "history": self.history, "settings": asdict(self.settings)}
+        rows = {"history": self.history, "early": self.early}
+        return tensors, {"step": self.step, "settings": asdict(self.settings)} | rows
 
     def restore(self, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
         """Load what `snapshot` returned."""
@@ -239,7 +233,7 @@ class TrainingState:
             like = weights[int(number)] if tensor.ndim else tensor  # a checkpoint lost the memory layout
             moments.setdefault(int(number), {})[moment] = torch.empty_like(like).copy_(tensor)
         self.optimiser.load_state_dict(self.optimiser.state_dict() | {"state": moments})
-        self.step, self.history = meta["step"], meta["history"]
+        self.step, self.history, self.early = meta["step"], meta["history"], meta.get("early", [])
         self.stopping = EarlyStopping.replay(self.history, self.setup.task, self.protocol.improvement)
 
 
@@ -276,21 +270,22 @@ def evaluation_batches(
 
 
 def summary(result: TrainingResult, task: Task) -> dict[str, float]:
-    """Return steps and best_step and, if there was a validation set, val_METRIC and `steps_to_95`."""
+    """Return steps and best_step and, if there was a validation set, val_METRIC and `steps_to_95`.
+
+    With early evaluations also `dense_steps_to_95`, the first step of all evaluations within 5 % of the best.
+    """
     steps = {"steps": float(result.step), "best_step": float(result.best_step)}
     if math.isnan(result.best):
         return steps
-    return steps | {f"val_{task.metric}": result.best, "steps_to_95": float(steps_to_95(result, task))}
-
-
-def steps_to_95(result: TrainingResult, task: Task) -> int:
-    """Return the first evaluated step whose validation metric is within 5 % of the run's best."""
-    for row in result.history:
-        value = row[f"val_{task.metric}"]
-        worse, better = (value, result.best) if task.higher_is_better else (result.best, value)
-        if worse >= 0.95 * better:
-            return int(row["step"])
-    return result.best_step
+    rows = {"steps_to_95": result.history}
+    if result.early is not None:
+        rows["dense_steps_to_95"] = [*result.history, *result.early]
+    for name, evaluated in rows.items():
+        found = steps_to_95(
+            evaluated, f"val_{task.metric}", result.best, higher_is_better=task.higher_is_better
+        )
+        steps[name] = float(result.best_step if found is None else found)
+    return steps | {f"val_{task.metric}": result.best}
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

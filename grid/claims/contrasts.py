@@ -18,7 +18,7 @@ from grid.claims.statements import Part
 from grid.results.comparisons import MARGIN
 from grid.results.intervals import Estimates
 
-SMALLER_IS_BETTER = ("steps_to_95",)
+SMALLER_IS_BETTER = ("dense_steps_to_95",)
 PERMUTATIONS = 1_999
 ANY = ""  # the candidate of a side that names one initialization in every group
 

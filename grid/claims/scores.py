@@ -29,7 +29,7 @@ SPLIT_RATIO = TEST_FRACTION / (1 - TEST_FRACTION)
 SAME, OTHER = "same modality", "another modality"
 ANALYSES = {  # the columns of each analysis
     "svcca": ("source", "layer", "similarity"),
-    "gabor": ("source", "filter", "score"),
+    "gabor": ("source", "filter", "score", "control"),
     "cmd": ("a", "b", "cmd"),
 }
 
@@ -133,7 +133,8 @@ def from_analysis(name: str, frame: "pd.DataFrame") -> Scores:
     """The cells of one analysis; InputError where one of its columns (ANALYSES) is missing.
 
     - svcca: `similarity` from 0 to 1 of a source's `layer` before and after pre-training.
-    - gabor: `score` of each of a source's conv1 filters by its number.
+    - gabor: `score` of each of a source's conv1 filters by its number, 1 for a Gabor, and of the source the
+      share of scrambled filters that count as one, `control`. A cell is the share less the control.
     - cmd: the average distance between two datasets, either way round once or twice.
     """
     lacking = [column for column in ANALYSES[name] if column not in frame.columns]
@@ -160,7 +161,8 @@ def _gabor(frame: "pd.DataFrame") -> dict[Key, Score]:
     for source, group in frame.groupby("source", sort=False):
         values = dict(zip(group["filter"], 100 * group["score"].astype(float), strict=True))
         spread = stdev(values.values()) if len(values) > 1 else None
-        score = Score(mean(values.values()), spread, len(values), len(values))
+        share = mean(values.values()) - 100 * float(group["control"].iloc[0])
+        score = Score(share, spread, len(values), len(values))
         found["conv1", _label(source), "filters", 1.0] = score
     return found
 

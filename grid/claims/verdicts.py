@@ -68,14 +68,15 @@ def judge(
 ) -> list[Verdict]:
     """Judge the claims on our results.
 
-    `trials` is what grid.results.load gives, of one or several spaces together, with a column `steps_to_95`
-    (steps to 95 % of the best validation score) for C21; without its column `items`, seeds alone are used.
+    `trials` is what grid.results.load gives, of one or several spaces together, with a column
+    `dense_steps_to_95` (steps to 95 % of the best validation score) for C21, which results of version 0.3.1
+    lack; without its column `items`, seeds alone are used.
     `analyses` are frames by the names and with the columns of grid.claims.scores.ANALYSES, with sources named
     as in `trials`: svcca for C13, gabor for C14, cmd for C20.
     """
     known = {name: scores.from_analysis(name, frame) for name, frame in (analyses or {}).items()}
     if trials is not None:
-        known |= {measure: scores.from_trials(trials, measure) for measure in ("score", "steps_to_95")}
+        known |= {measure: scores.from_trials(trials, measure) for measure in ("score", "dense_steps_to_95")}
     return judge_scores(known)
 
 

@@ -5,35 +5,49 @@ which depend on its data alone: spaces share them. A probe is a linear model on 
 initialization; its result is known before anything is trained.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from grid.plan.initialization import trial_request
 from grid.space.trials import RANDOM, Trial
 from medpt import extensions
 from medpt.specs import NO_NETWORK, ImageFree, Probe
+from medpt.survival.registry import SURVIVAL_MODELS
 
 if TYPE_CHECKING:
     from grid.plan.planner import Planner
 
 NOT_PROBED = (RANDOM, NO_NETWORK)
-NETWORKS = {"segmentation": 5}  # by task, unless the space says otherwise; of other tasks
+NETWORKS = {"segmentation": 5, "survival": 5}  # by task, unless the space says otherwise; of other tasks
 MOST_NETWORKS = 20
 
 
-def add_controls(planner: "Planner", trials: Iterable[Trial]) -> tuple[str, ...]:
+def add_controls(planner: "Planner", trials: Sequence[Trial]) -> tuple[str, ...]:
     """Plan the controls of the targets whose space asks for them, and return their digests.
 
-    Targets of slides have none: their features and splits differ by seed already. Of repeated splits the
-    first has them.
+    Of repeated splits of images the first has them. Those of slides are tested on the splits of all seeds.
     """
-    return tuple(
-        dict.fromkeys(
-            digest
-            for trial in _controlled(trials)
-            for digest in (_image_free(planner, trial), _random_networks(planner, trial))
-        )
+    of_images = (
+        digest
+        for trial in _controlled(trials)
+        for digest in (_image_free(planner, trial), _random_networks(planner, trial))
     )
+    return tuple(dict.fromkeys([*of_images, *_slide_controls(planner, trials)]))
+
+
+def _slide_controls(planner: "Planner", trials: Iterable[Trial]) -> Iterator[str]:
+    by_data: dict[str, list[Trial]] = {}
+    for trial in trials:
+        if trial.settings.controls and trial.task == "survival":
+            by_data.setdefault(planner.add_slides(trial.target, trial.settings), []).append(trial)
+    for data, own in by_data.items():
+        target, splits = own[0].target, tuple(sorted({trial.seed for trial in own}))
+        yield planner.add(ImageFree(target, data, splits=splits), f"{target} without its slides")
+        reading = (trial for trial in own if SURVIVAL_MODELS[trial.architecture].inputs.network)
+        for trial in {trial.backbone: trial for trial in reading}.values():
+            spec = replace(_probe_of_random_networks(trial, data), splits=splits)
+            yield planner.add(spec, f"random networks → {target} · {trial.backbone}")
 
 
 def add_image_free(planner: "Planner", trials: Iterable[Trial]) -> None:
@@ -78,14 +92,18 @@ def _image_free(planner: "Planner", trial: Trial) -> str:
 
 
 def _random_networks(planner: "Planner", trial: Trial) -> str:
-    spec = Probe(
+    spec = _probe_of_random_networks(trial, planner.add_target(trial_request(trial)))
+    return planner.add(spec, f"random networks → {trial.target} · {trial.backbone}")
+
+
+def _probe_of_random_networks(trial: Trial, data: str) -> Probe:
+    return Probe(
         initialization=RANDOM,
         weights=None,
         dataset=trial.target,
-        data=planner.add_target(trial_request(trial)),
+        data=data,
         backbone=trial.backbone,
         networks=trial.settings.random_networks or NETWORKS.get(trial.task, MOST_NETWORKS),
         extensions=extensions.versions(backbone=trial.backbone),
         evaluate_by=trial.settings.card(trial.target).evaluate_by,
     )
-    return planner.add(spec, f"random networks → {trial.target} · {trial.backbone}")

@@ -6,7 +6,7 @@ Nothing heavy is imported here: a plan of a thousand trials is made in well unde
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from grid.plan.controls import add_controls, add_image_free, add_probes
 from grid.plan.data_request import DataRequest, preparation, source_data, target_data
@@ -42,6 +42,8 @@ from medpt.specs import (
     UnitSpec,
 )
 from medpt.survival.registry import SURVIVAL_MODELS
+
+FRESH_NETWORKS = 5  # that published weights are compared with; the mean of their similarities is shown
 
 
 def build_plan(
@@ -243,7 +245,9 @@ class Planner:
         backbone = HANDCRAFTED if handcrafted else trial.backbone
         seed = trial.seed if trial.initialization == RANDOM else 0
         request = trial_request(trial)
-        spec = Features(request.spec_name, weights, trial.target, data, backbone, seed, request.normalisation)
+        settling: Literal["shuffled"] | None = "shuffled" if trial.initialization == RANDOM else None
+        names = (request.spec_name, weights, trial.target, data, backbone, seed)
+        spec = Features(*names, request.normalisation, settling)
         name = backbone if handcrafted else request.numbered_label
         label = f"{name} features of {trial.target} · {backbone}"
         return self.add(spec, label)
@@ -278,15 +282,9 @@ class Planner:
     def add_svcca(self, request: PretrainRequest, analysis: Analysis) -> str:
         data = [DataRequest(name, size, all_images=True) for name, size in analysis.datasets]
         probes = tuple(self.add_data(each, analysis.settings) for each in data)
-        weights = self.analysed_weights(request)
-        spec = Svcca(
-            request.spec_name,
-            weights,
-            request.backbone,
-            probes,
-            normalisation=request.normalisation,
-            **analysis.options,
-        )
+        fresh = 1 if analysis.settings.trains(request.initialization) else FRESH_NETWORKS
+        names = (request.spec_name, self.analysed_weights(request), request.backbone, probes)
+        spec = Svcca(*names, normalisation=request.normalisation, fresh=fresh, **analysis.options)
         return self.add(spec, f"svcca · {request.label} · {request.backbone}")
 
     def add_filters(self, request: PretrainRequest) -> str:

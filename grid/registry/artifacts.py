@@ -18,7 +18,7 @@ TRAINED = ("history.json", "record.json")
 SHARED = {  # by kind of unit
     "prepare": (COUNTS,),
     "pretrain": (*TRAINED, *WEIGHTS),
-    "finetune": (*TRAINED, "items.npz"),
+    "finetune": (*TRAINED, "early.json", "items.npz"),
     "survive": ("items.npz", "curves.json"),
     "coordinates": ("coordinates.npz",),
     "svcca": ("svcca.npz",),

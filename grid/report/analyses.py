@@ -123,6 +123,7 @@ class Layers:
     rows: NDArray[np.int64]
     channels: NDArray[np.int64]
     images: float
+    spread: NDArray[np.float64]  # standard deviation over fresh networks before; nan with one network
 
     @property
     def scarce(self) -> int:
@@ -259,6 +260,7 @@ def similarities(stored: StoredSpace, digests: Sequence[str]) -> Similarities:
             saved["rows"],
             saved["channels"],
             stored.metrics(digest).get("probe_images", math.nan),
+            saved.get("similarity_std", np.full(len(saved["similarity"]), math.nan)),
         )
         for digest, spec, saved in _finished(stored, digests, SIMILARITY)
         if isinstance(spec, Svcca)

@@ -14,7 +14,7 @@ from grid.report.analyses import FilterSets, Modality, Similarities
 from grid.report.sections import Judged, Section, Survival
 from grid.report.survival import Cohort
 from grid.report.tables import Table, tables
-from grid.report.trial_section import STEPS, Facts, Row, Trials
+from grid.report.trial_section import Facts, Row, Trials
 from grid.results.cells import Cell, Column
 from grid.results.comparisons import Interval, cell_intervals
 from grid.results.display import METRIC_NAMES, column_name, format_cell
@@ -145,7 +145,10 @@ SURVIVAL = {  # of the columns beyond TRIALS: what MLflow calls them
     "harrell_low": "c_index_low",
     "harrell_high": "c_index_high",
     "paper_equation": "c_index_strict",
+    "by_uno": "c_index_ipcw",
+    "integrated_brier": "integrated_brier",
 }
+STEPS = ("steps_to_95", "dense_steps_to_95")  # the second with early steps, which older results lack
 CLAIMS = (
     *("id", "section", "statement", "paper", "paper_held", "paper_total", "ours", "held", "total"),
     *("p", "p_opposite", "p_adjusted"),
@@ -168,7 +171,7 @@ def _csv(content: Any, facts: Facts) -> str:
     if isinstance(content, Modality):
         return csv_text(("a", "b", "average_cmd"), _pairs(content))
     if isinstance(content, Similarities):
-        columns = ("source", "backbone", "layer", "similarity", "floor", "rows", "channels")
+        columns = ("source", "backbone", "layer", "similarity", "similarity_std", "floor", "rows", "channels")
         return csv_text(columns, _layers(content))
     if isinstance(content, FilterSets):
         names = list(dict.fromkeys(name for entry in content.sets for name in sorted(entry.metrics)))
@@ -179,7 +182,7 @@ def _csv(content: Any, facts: Facts) -> str:
 
 def trials_csv(content: Trials | Survival, facts: Facts) -> str:
     trials = content.trials if isinstance(content, Survival) else content
-    extra = SURVIVAL if isinstance(content, Survival) else {STEPS: STEPS}
+    extra = SURVIVAL if isinstance(content, Survival) else dict(zip(STEPS, STEPS, strict=True))
     scale, varied = 100 if isinstance(content, Survival) else 1, varied_fields(trials.cells)
     rows = (
         [
@@ -220,7 +223,7 @@ def _pairs(modality: Modality) -> Iterable[list[Any]]:
 
 def _layers(found: Similarities) -> Iterable[list[Any]]:
     for entry in found.layers:
-        columns = (entry.names, entry.similarity, entry.floor, entry.rows, entry.channels)
+        columns = (entry.names, entry.similarity, entry.spread, entry.floor, entry.rows, entry.channels)
         for values in zip(*columns, strict=True):
             yield [entry.source, entry.backbone, *values]
 

@@ -13,7 +13,8 @@ from grid.report.charts import Chart
 from grid.report.paper_items import PAPER_ITEMS, PaperItem
 from grid.report.survival import Cohort
 from grid.report.trial_section import Trials
-from grid.results.cells import Cell, find_cells
+from grid.results.cells import CellKey, find_cells
+from grid.results.comparisons import Interval, cell_intervals
 from grid.results.groups import ComparedGroups, compared_groups
 from grid.results.stored_space import StoredSpace
 from medpt.errors import InputError
@@ -22,12 +23,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+FURTHER = ("c_index_ipcw", "integrated_brier")  # results of version 0.3.1 lack them
+
+
 @dataclass(frozen=True)
 class Survival:
-    """`curves` are of the risk groups."""
+    """`curves` are of the risk groups; `further` has the intervals of the metrics beside the C-index."""
 
     trials: Trials
     curves: list[Chart]
+    further: Mapping[str, Mapping[CellKey, Interval]]
 
 
 Content = Trials | Survival | Modality | Similarities | FilterSets | list[Cohort]
@@ -69,7 +74,7 @@ def build_sections(
     for item in PAPER_ITEMS:
         if item.kind in ("trials", "survival"):
             own = frame[belong_to(frame, [item])]
-            found += [_trained(item, find_cells(own), stored, notes, groups)] if len(own) else []
+            found += [_trained(item, own, stored, notes, groups)] if len(own) else []
         elif item.kind == "cohorts":
             found += [_section(item, cohorts, [])] if cohorts else []
         else:
@@ -89,14 +94,26 @@ def _section(item: PaperItem, content: Content, charts: list[Chart], number: int
 
 
 def _trained(
-    item: PaperItem, own: list[Cell], stored: StoredSpace, notes: Mapping[str, str], groups: ComparedGroups
+    item: PaperItem,
+    frame: "pd.DataFrame",
+    stored: StoredSpace,
+    notes: Mapping[str, str],
+    groups: ComparedGroups,
 ) -> Section:
-    content = trial_section.trials(item, own, notes, stored.history, groups)
+    own = find_cells(frame)
+    content = trial_section.trials(item, own, notes, stored.evaluations, groups)
     charts = [*content.charts, *content.gain_charts, *content.curves]
     if item.kind == "survival":
         curves = analysis_charts.risk_groups(own, stored, content.colours)
-        return _section(item, Survival(content, curves), [*charts, *curves])
+        return _section(item, Survival(content, curves, _further(frame)), [*charts, *curves])
     return _section(item, content, charts)
+
+
+def _further(frame: "pd.DataFrame") -> dict[str, dict[CellKey, Interval]]:
+    """Return the intervals of the metrics beside the C-index, where a trial has them."""
+    known = [name for name in FURTHER if name in frame and frame[name].notna().any()]
+    cells = {name: find_cells(frame, name) for name in known}
+    return {name: cell_intervals(found, compared_groups(found)) for name, found in cells.items()}
 
 
 def _analysed(item: PaperItem, stored: StoredSpace) -> list[Section]:
@@ -134,7 +151,12 @@ def frames(
         for name, value in zip(entry.names, entry.similarity, strict=True)
     ]
     gabor = [
-        {"source": entry.source, "filter": number, "score": float(value)}
+        {
+            "source": entry.source,
+            "filter": number,
+            "score": float(value),
+            "control": entry.metrics["gabor_control_after"],
+        }
         for group in filters
         for entry in group.sets
         if entry.backbone == "resnet18"

@@ -14,6 +14,7 @@ from grid.report import paper_charts, provenance
 from grid.report.charts import Chart
 from grid.report.paper_items import PaperItem
 from grid.report.provenance import Compared
+from grid.report.speeds import Speeds, speeds
 from grid.results.cells import Cell, CellKey, Repeat
 from grid.results.comparisons import (
     Agreement,
@@ -23,13 +24,10 @@ from grid.results.comparisons import (
     cell_intervals,
     differences,
 )
-from grid.results.display import column_name
 from grid.results.groups import ComparedGroups
 
 if TYPE_CHECKING:
     import pandas as pd
-
-STEPS = "steps_to_95"
 
 
 @dataclass(frozen=True)
@@ -82,28 +80,11 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Speed:
-    """Steps to 95 % of the best validation score, over the seeds that recorded them."""
-
-    steps: float
-    n: int
-    planned: int
-
-
-@dataclass(frozen=True)
-class Speeds:
-    """By initialization and column (target and network)."""
-
-    columns: list[str]
-    rows: dict[str, dict[str, Speed]]
-
-    def least(self, column: str) -> float:
-        return min(row[column].steps for row in self.rows.values() if column in row)
-
-
-@dataclass(frozen=True)
 class Trials:
-    """The cells of a section and what is said of them; `charts` redraw the paper's figure."""
+    """The cells of a section and what is said of them; `charts` redraw the paper's figure.
+
+    `evaluations` returns the evaluated steps of a fine-tuning.
+    """
 
     cells: list[Cell]
     rows: list[Row]
@@ -113,6 +94,7 @@ class Trials:
     gain_charts: list[Chart]
     curves: list[Chart]
     notes: list[str]
+    evaluations: paper_charts.History
 
     @property
     def in_groups(self) -> list[Cell]:
@@ -131,23 +113,14 @@ class Trials:
         return next((gain for gain in self.gains if gain.cell.key == cell.key), None)
 
     def speeds(self, facts: Facts) -> Speeds | None:
-        """None where no finished trial recorded them."""
-        found: dict[str, dict[str, Speed]] = {}
-        several = len({cell.network for cell in self.cells}) > 1
-        for cell in self.cells:
-            if known := facts.values(cell, STEPS):
-                column = column_name(*cell.column) + (f", {cell.network}" if several else "")
-                speed = Speed(mean(known.values()), len(known), cell.planned)
-                found.setdefault(cell.label, {})[column] = speed
-        columns = list(dict.fromkeys(column for row in found.values() for column in row))
-        return Speeds(columns, found) if found else None
+        return speeds(self.cells, facts.values, self.evaluations)
 
 
 def trials(
     item: PaperItem,
     cells: list[Cell],
     notes: Mapping[str, str],
-    history: paper_charts.History,
+    evaluations: paper_charts.History,
     groups: ComparedGroups,
 ) -> Trials:
     """Gather a section; `notes` says of each target in what its data differ from the published data.
@@ -167,8 +140,9 @@ def trials(
         numbers,
         paper_charts.DRAWINGS[item.drawing](cells, numbers, limits) if item.drawing else [],
         [] if item.drawing else paper_charts.gains(cells, numbers, known),
-        paper_charts.learning_curves(cells, history, numbers) if item.speeds else [],
+        paper_charts.learning_curves(cells, evaluations, numbers) if item.speeds else [],
         [f"{name}: {notes[name]}" for name in targets if notes.get(name)],
+        evaluations,
     )
 
 

@@ -21,15 +21,13 @@ from grid.results.display import (
     target_name,
 )
 from grid.results.frame import PROTOCOLS
+from grid.results.metrics import LATER, UNSCALED
 from grid.space.protocols import Values, has_meaning, protocol_fields
 from grid.space.trials import PAPER_METRICS, task_of
 from medpt.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
-
-# Metrics that are counts, or pixels, and no fractions
-UNSCALED = ("steps", "best_step", "steps_to_95", "seconds", "pairs", "hd95")
 
 TrialState = Literal["finished", "failed", "blocked", "running", "missing"]
 Column = tuple[str, float]  # of a table: the target and the share of its training images
@@ -241,6 +239,8 @@ def _with_metric(rows: list[Row], metric: str | None) -> list[Row]:
     tasks = {_task(row) for row in rows if row.get(metric) is not None}
     if not tasks:
         known = sorted({name for row in rows for name, value in row.items() if isinstance(value, float)})
+        if metric in LATER:
+            raise InputError(f"--metric {metric}: no finished trial has it; results of version 0.3.1 lack it")
         raise InputError(f"--metric {metric}: no finished trial has it; {did_you_mean(metric, known)}")
     return [row for row in rows if _task(row) in tasks]
 

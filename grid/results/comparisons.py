@@ -12,6 +12,7 @@ from grid.results.cells import KEY, Cell, CellKey, Row, find_cells
 from grid.results.frame import FACTORS
 from grid.results.groups import ComparedGroup, ComparedGroups, compared_groups
 from grid.results.intervals import add
+from grid.results.metrics import require_larger_is_better
 from grid.results.protocol_columns import factors, varied_fields
 from grid.results.variance import Component
 from grid.results.verdicts import Verdict
@@ -167,8 +168,10 @@ def compare(
     group) and p_equivalent (within ± `margin` points); verdict (better, worse, equivalent, undecided);
     among_best; seeds_needed and images_needed for a verdict; subject (these weights, this source); n_items,
     n_patients and runs; note, what the interval lacks. Rows without a finished repeat on either side are
-    nan and undecided. Raises InputError for an unknown baseline or metric.
+    nan and undecided. Raises InputError for an unknown baseline or metric, and for a metric whose smaller
+    values are better.
     """
+    require_larger_is_better(metric)
     known = list(dict.fromkeys(frame["initialization"]))
     if baseline not in known:
         raise InputError(f"baseline {baseline}: no trial starts from it; {did_you_mean(baseline, known)}")

@@ -23,6 +23,8 @@ METRIC_NAMES = {
     "kappa": "quadratic kappa",
     "miou": "mean IoU",
     "c_index": "C-index",
+    "c_index_ipcw": "C-index by Uno",
+    "integrated_brier": "integrated Brier score",
 }
 NETWORKS = {
     "unet": "U-Net",

@@ -43,6 +43,8 @@ INFLUENCES: dict[str, Callable[[Arrays], NDArray[np.float64]]] = {  # by the met
     "dice": lambda a: influence.mean_dice_influence(a["confusions"]),
     "image_miou": lambda a: influence.mean_influence(image_ious(a["confusions"])),
     "c_index": lambda a: concordance_influence(a["time"], a["event"], a["risk"]),
+    "c_index_ipcw": lambda a: concordance_influence(a["time"], a["event"], a["risk"], a["weight"]),
+    "integrated_brier": lambda a: influence.mean_influence(a["error"]),
 }
 
 

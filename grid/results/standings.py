@@ -10,6 +10,7 @@ from grid.results.comparisons import SUMMARY, intervals
 from grid.results.controls import TRIVIAL, Control
 from grid.results.display import METRIC_NAMES
 from grid.results.groups import compared_groups
+from grid.results.metrics import SMALLER_IS_BETTER
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,11 +54,16 @@ class Standing:
 
 
 def standings(cells: Iterable[Cell], controls: Sequence[Control]) -> list[Standing]:
-    """Return each comparison group that has a finished cell and a finished control."""
+    """Return each comparison group that has a finished cell and a finished control.
+
+    Groups on a metric whose smaller values are better are left out: there is no such headline metric.
+    """
     found = []
     for group in compared_groups(cells).values() if controls else ():
         limits = intervals(group)
         best = max(group.cells, key=lambda cell: cell.mean)
+        if best.metric in SMALLER_IS_BETTER:
+            continue
         units = {digest for cell in group.cells for digest in cell.digests.values()}
         known = tuple(c for c in controls if units & c.digests and not isnan(c.mean(best.metric)))
         if known:

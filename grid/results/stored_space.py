@@ -22,7 +22,7 @@ from medpt.specs import Finetune, Prepare, Pretrain, UnitSpec
 
 SpecT = TypeVar("SpecT", bound=UnitSpec)
 
-HISTORY, RECORD = "history.json", "record.json"
+HISTORY, EARLY, RECORD = "history.json", "early.json", "record.json"
 
 
 @dataclass(frozen=True)
@@ -136,6 +136,12 @@ class StoredSpace:
 
     def history(self, digest: str) -> list[dict[str, float]]:
         return self.json(digest, HISTORY) or []
+
+    def evaluations(self, digest: str) -> list[dict[str, float]]:
+        """Return the evaluated steps of a fine-tuning, with the early ones if it has them."""
+        has_early = digest in self.markers and EARLY in self.markers[digest].artifacts
+        early = (self.json(digest, EARLY) or []) if has_early else []
+        return sorted([*self.history(digest), *early], key=lambda row: row["step"])
 
     def record(self, digest: str) -> dict[str, Any]:
         return self.json(digest, RECORD) or {}

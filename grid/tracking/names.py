@@ -10,7 +10,7 @@ EXPERIMENT = "medpt-grid"  # before the name of a space; up to version 0.3.1 the
 DATA = "medpt-grid data"  # preparations of data, which spaces share
 PLANS = "medpt-grid plans"  # one run per space
 TEST, RESULT = "test_", "result."  # before a score on the test set, and before every other final metric
-NO_SCORES = ("steps", "best_step", "steps_to_95", "seconds", "images_seen")
+NO_SCORES = ("steps", "best_step", "steps_to_95", "dense_steps_to_95", "seconds", "images_seen")
 
 
 def experiment_name(space: str) -> str:

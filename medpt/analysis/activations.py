@@ -63,13 +63,15 @@ def layer_similarities(
 
     `images` are uint8 (N, S, S, 3), preprocessed as for training; they may be mapped from disk. Both networks
     are given them in the `normalisation` of the weights. `before` is untrained: its batch norm gets
-    statistics from up to 1,000 of the images, on a copy. `seed` draws the positions. Raises InputError if the
-    networks differ in layers or widths, or if N is below 2.
+    statistics from up to 1,000 of the images in random order, on a copy: images of one dataset follow each
+    other, and batches of one kind of image have other statistics than all images together. `seed` draws this
+    order and the positions. Raises InputError if the networks differ in layers or widths, or if N is below 2.
     """
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3 or len(images) < 2:
         raise InputError(f"{images.dtype} {images.shape}; two or more uint8 images (N, S, S, 3) are accepted")
     networks = [deepcopy(network).to(device).eval() for network in (before, after)]
-    settle(networks[0], images[:STATISTICS_IMAGES], normalisation)
+    order = np.random.default_rng(stream_seed(seed, "svcca settle")).permutation(len(images))
+    settle(networks[0], images[order[:STATISTICS_IMAGES]], normalisation)
     found: dict[str, Covariances] = {}
     for start in range(0, len(images), BATCH):
         batch = _batch(images[start : start + BATCH], device, normalisation)

@@ -5,27 +5,34 @@ Metrics are fractions. Only the threshold of the risk groups is fitted, on the t
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medpt.errors import DivergedError
 from medpt.identity import stream_seed
+from medpt.survival.censoring import Weighted
 from medpt.survival.concordance import comparable_pairs, concordance_index, strict_concordance_index
 from medpt.survival.study import TEST, TRAIN, Study
 
 Floats = NDArray[np.float64]
+Real = TypeVar("Real", bound=np.floating)
 
 RESAMPLES = 1_000  # of the bootstrap; its ends then move by less than 0.01 from seed to seed
 
 
-def evaluate(study: Study, risk: Floats) -> Iterator[tuple[str, float]]:
+def evaluate(study: Study, risk: Floats, weighted: Weighted) -> Iterator[tuple[str, float]]:
     """Yield names and values of the metrics of the risks (P,), higher = shorter survival.
 
+    `weighted` is what medpt.survival.censoring.weigh makes of the risks.
+
     c_index (Harrell's) with c_index_low and c_index_high, the 95 % percentile interval over resampled test
-    patients; c_index_strict (the paper's equation 4); as controls c_index_flipped, of the risks' negative,
-    and c_index_random, of random risks; pairs, the number of comparable test pairs; censoring, the share of
-    censored test patients; logrank_p of `risk_groups`. Raises DivergedError for risks that are not finite,
+    patients; c_index_strict (the paper's equation 4); c_index_ipcw (Uno's) and integrated_brier, which do not
+    depend on censoring and are nan where undefined, and integrated_brier_trivial, of the Kaplan-Meier curve;
+    as controls c_index_flipped, of the risks' negative, and c_index_random, of random risks; pairs, the
+    number of comparable test pairs; censoring, the share of censored test patients; logrank_p of
+    `risk_groups`. Raises DivergedError for risks that are not finite,
     InputError if no pair of test patients is comparable.
     """
     require_finite(risk)
@@ -38,6 +45,9 @@ def evaluate(study: Study, risk: Floats) -> Iterator[tuple[str, float]]:
     yield "c_index_low", low
     yield "c_index_high", high
     yield "c_index_strict", strict_concordance_index(time, event, tested)
+    yield "c_index_ipcw", weighted_concordance(time, event, tested, weighted.weight)
+    yield "integrated_brier", float(weighted.error.mean())
+    yield "integrated_brier_trivial", float(weighted.trivial_error.mean())
     yield "c_index_flipped", concordance_index(time, event, -tested)
     yield "c_index_random", concordance_index(time, event, drawn)
     yield "pairs", float(comparable_pairs(time, event))
@@ -60,13 +70,28 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
-def concordance_influence(time: Floats, event: NDArray[np.bool_], risk: Floats) -> Floats:
+def weighted_concordance(time: Floats, event: NDArray[np.bool_], risk: Floats, weight: Floats) -> float:
+    """Return the concordance index in [0, 1] in which a pair counts with the `weight` of who died first.
+
+    With the squared inverse probabilities of censoring it is that of Uno et al. 2011 (Stat. Med. 30:1105).
+    nan where no comparable pair has a weight.
+    """
+    pairs, score = (weight @ matrix.sum(1) for matrix in _pair_matrices(time, event, risk))
+    return float(score / pairs) if pairs > 0 else float("nan")
+
+
+def concordance_influence(
+    time: Floats, event: NDArray[np.bool_], risk: Floats, weight: Floats | None = None
+) -> Floats:
     """Influence of each patient on `concordance_index`, (n,), summing to zero: its first projection.
 
     The index is a ratio of two means over pairs; a patient counts in all comparable pairs that contain it.
-    nan where no pair is comparable. O(n²) memory. It is of one test set: another split has other patients.
+    With a `weight` (n,) it is that of `weighted_concordance`, which takes the weights as known. nan where no
+    pair is comparable. O(n²) memory. It is of one test set: another split has other patients.
     """
-    comparable, credit = (matrix + matrix.T for matrix in _pair_matrices(time, event, risk))
+    rows = np.ones(len(time)) if weight is None else weight
+    each = (rows[:, None] * matrix for matrix in _pair_matrices(time, event, risk))
+    comparable, credit = (matrix + matrix.T for matrix in each)
     pairs, score = comparable.sum(1), credit.sum(1)
     if not pairs.any():
         return np.full(len(time), np.nan)
@@ -135,7 +160,7 @@ def kaplan_meier(time: Floats, event: NDArray[np.bool_]) -> tuple[Floats, Floats
     return times, np.cumprod(1 - died / at_risk)
 
 
-def require_finite(risk: NDArray[np.floating]) -> NDArray[np.floating]:
+def require_finite(risk: NDArray[Real]) -> NDArray[Real]:
     """Return `risk`; raise DivergedError unless all of it is finite."""
     if not np.isfinite(risk).all():
         raise DivergedError(f"{(~np.isfinite(risk)).sum()} of {len(risk)} predicted risks are not finite")

@@ -31,18 +31,17 @@ def extract(
     device: str | torch.device = "cpu",
     *,
     settle_on: NDArray[np.intp] | None = None,
-    seed: int = 0,
     normalisation: Normalisation = IMAGENET,
 ) -> NDArray[np.float16]:
     """Return features (n, d) of uint8 images (n, S, S, 3), which may be mapped from disk.
 
-    One batch is read at a time. For a random network, `settle_on` are the rows of training patches, of which
-    up to 2,000 set its batch norm. Leaves the encoder on the device, in evaluation mode. Raises DivergedError
-    if a feature is not a finite float16 number.
+    One batch is read at a time. For a random network, `settle_on` are the rows of patches that set its batch
+    norm, as `settling_rows` draws them. Leaves the encoder on the device, in evaluation mode. Raises
+    DivergedError if a feature is not a finite float16 number.
     """
     encoder.to(device)
     if settle_on is not None:
-        settle_batch_norm(encoder, images, settle_on, seed, device)
+        settle_batch_norm(encoder, images, settle_on, device)
     encoder.eval()
     with np.errstate(over="ignore"):  # infinity is refused below
         values = embed(
@@ -91,20 +90,28 @@ def embed(
     return np.concatenate(batches)
 
 
+def settling_rows(rows: NDArray[np.intp], seed: int, shuffled: bool = True) -> NDArray[np.intp]:
+    """Draw 2,000 of the rows of training patches, or all, in random order.
+
+    Without `shuffled` they are in the order of the patches: those of one slide fill a batch, and their spread
+    is less than that of all. Results that were computed so are of older specifications.
+    """
+    generator = np.random.default_rng(stream_seed(seed, "settle"))
+    drawn = generator.permutation(rows)[:SETTLING_PATCHES]
+    return drawn if shuffled else np.sort(drawn)
+
+
 def settle_batch_norm(
     encoder: nn.Module,
     images: NDArray[np.uint8],
     rows: NDArray[np.intp],
-    seed: int,
     device: str | torch.device,
 ) -> None:
-    """Set batch norm's statistics to plain averages over 2,000 of `rows`, drawn by `seed`, or over all.
+    """Set batch norm's statistics to plain averages over batches of `rows`, in their order.
 
     An incomplete last batch is excluded unless it is the only one.
     """
-    generator = np.random.default_rng(stream_seed(seed, "settle"))
-    drawn = np.sort(generator.permutation(rows)[:SETTLING_PATCHES])
-    kept = drawn[: len(drawn) // BATCH * BATCH] if len(drawn) > BATCH else drawn
+    kept = rows[: len(rows) // BATCH * BATCH] if len(rows) > BATCH else rows
     update_bn((load(images, part, device) for part in _parts(kept)), encoder)
 
 

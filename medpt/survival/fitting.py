@@ -9,12 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from medpt.convergence import EarlyStopping
 from medpt.errors import DivergedError, InputError
 from medpt.survival.concordance import comparable_pairs, concordance_index
 from medpt.survival.cox import cox_loss
 from medpt.survival.evaluate import require_finite
 from medpt.survival.study import TRAIN, Prediction, Study
-from medpt.train import EarlyStopping
 
 
 def require_fields(study: Study, *fields: str) -> list[Any]:

@@ -69,6 +69,7 @@ class TrainingSetup:
     `record` is JSON on how they were made (class weights, sizes). `figures` are numbers known before training
     that the result is compared with, such as the accuracy of guessing. `normalisation` is that of the weights
     from which the network starts. `settings` are those of a step; None: the usual ones of the device.
+    `early`: the beginning of the training is evaluated more often (medpt.convergence).
     """
 
     model: nn.Module
@@ -80,6 +81,7 @@ class TrainingSetup:
     figures: dict[str, float] = field(default_factory=dict)
     normalisation: Normalisation = IMAGENET
     settings: StepSettings | None = None
+    early: bool = False
 
 
 def forward(model: nn.Module, images: Tensor) -> list[Tensor]:

@@ -8,7 +8,7 @@ from medpt.models.weights import build_encoder_with
 from medpt.normalisation import IMAGENET
 from medpt.specs import HANDCRAFTED, Features
 from medpt.survival.cohort import Cohort
-from medpt.survival.features import extract
+from medpt.survival.features import extract, settling_rows
 from medpt.survival.handcrafted import describe
 from medpt.survival.split import split_patients
 from medpt.survival.study import TRAIN
@@ -36,13 +36,12 @@ def _extract(spec: Features, cohort: Cohort, inputs: Inputs, device: str) -> NDA
     weights = inputs.weights(spec)
     split = split_patients(cohort.patients, cohort.time, cohort.event, spec.seed)
     training = np.flatnonzero((split == TRAIN)[cohort.patient])
-    settle_on = training if weights is None else None
+    settle_on = settling_rows(training, spec.seed, spec.settling == "shuffled") if weights is None else None
     encoder = build_encoder_with(spec.backbone, weights, spec.seed)
     return extract(
         encoder,
         cohort.images,
         device,
         settle_on=settle_on,
-        seed=spec.seed,
         normalisation=spec.normalisation or IMAGENET,
     )

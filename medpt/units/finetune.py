@@ -47,14 +47,15 @@ EXAMPLES = 6  # test images whose prediction is kept for the report
 def run(spec: Finetune, inputs: Inputs, job: Job) -> dict[str, float]:
     """Train on the target and return the metrics of its test set, as fractions.
 
-    Writes history.json (rows of medpt.train.fit), record.json (class weights, sizes) and, for classification,
+    Writes history.json (rows of medpt.train.fit), early.json (those of its early evaluations), record.json
+    (class weights, sizes) and, for classification,
     scores.npz (scores (N, K) float32, labels, ids of the test set), for segmentation predictions.npz (ids,
     image, target, prediction uint8 of the first test images). items.npz has the `scores` and `labels`, or the
     `confusions` (N, K, K), of the test set in the order of its rows, and the number of each row's patient in
     `patients`; with `spec.evaluate_by` a row is a patient. If the job says so, also the network itself
     (medpt.trained_network). The metrics are those of the task on the test
     set (of images cut around a point also full_frame_miou), steps, best_step and, if a validation set could
-    be held out, val_METRIC and steps_to_95.
+    be held out, val_METRIC, steps_to_95 and dense_steps_to_95.
 
     With `spec.transfer_decoder` all of the decoder but the logits starts from the given weights as well.
     Raises InputError if specification, weights and data do not fit together, DivergedError from training.
@@ -62,7 +63,7 @@ def run(spec: Finetune, inputs: Inputs, job: Job) -> dict[str, float]:
     extensions.require(spec.extensions)
     loader, initial = inputs.loader(spec.data), inputs.weights(spec)
     setup = supervised.set_up(loader, training_rows(spec, loader), spec)
-    setup = replace(setup, normalisation=spec.normalisation or IMAGENET)
+    setup = replace(setup, normalisation=spec.normalisation or IMAGENET, early=True)
     if initial is not None:
         weights.transfer_encoder(setup.model, initial)
     if spec.transfer_decoder:

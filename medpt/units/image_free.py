@@ -19,6 +19,7 @@ from medpt.data.splits import strata, stratified_order
 from medpt.files import write_json
 from medpt.metrics import confusion_matrix
 from medpt.specs import ImageFree
+from medpt.survival.controls import CHANCE, image_free_scores
 from medpt.tasks.findings import image_metrics
 from medpt.tasks.linear import macro_auc_of_known
 from medpt.tasks.patients import mean_by_patient
@@ -46,7 +47,15 @@ def run(spec: ImageFree, inputs: Inputs, job: Job) -> dict[str, float]:
     each number in the cross-validation and on the test set. The metrics are those of the task, as fractions:
     METRIC of the chosen predictor, and trivial_METRIC of the trivial one, which predicts the class prior, or
     background everywhere.
+
+    Of a cohort (`spec.splits`) the numbers are those of medpt.survival.controls, each in a Cox regression;
+    the metrics are c_index and trivial_c_index, of a median risk for everybody, as means over the splits.
     """
+    if spec.splits is not None:
+        report = image_free_scores(inputs.cohort(spec.data), spec.splits)
+        chosen = _choose(report)
+        write_json(job.folder / CHOSEN, {"chosen": chosen, "numbers": report})
+        return {"c_index": report[chosen]["test"], f"{TRIVIAL}_c_index": CHANCE}
     loader = inputs.loader(spec.data)
     images = partial(_predict_classes, by=spec.evaluate_by)
     predict = _predict_masks if loader.index.task == "segmentation" else images

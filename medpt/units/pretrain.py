@@ -22,7 +22,8 @@ from medpt.tasks.base import TrainingSetup, views
 from medpt.train import TrainingResult, fit, summary
 from medpt.units.base import Inputs, Job
 
-INITIAL, BEST, HISTORY, RECORD = "init.safetensors", "best.safetensors", "history.json", "record.json"
+INITIAL, BEST, RECORD = "init.safetensors", "best.safetensors", "record.json"
+HISTORY, EARLY = "history.json", "early.json"
 
 
 def run(spec: Pretrain, inputs: Inputs, job: Job) -> dict[str, float]:
@@ -56,6 +57,8 @@ def train(setup: TrainingSetup, spec: Pretrain | Finetune, job: Job) -> Training
     )
     job.on_settings(result.settings)
     write_json(job.folder / HISTORY, result.history)
+    if result.early is not None:
+        write_json(job.folder / EARLY, result.early)
     write_json(job.folder / RECORD, setup.record)
     return result
 

@@ -17,6 +17,7 @@ from medpt.files import write_arrays
 from medpt.models.weights import build_encoder_with
 from medpt.normalisation import IMAGENET, Normalisation
 from medpt.specs import Probe
+from medpt.survival.controls import untrained_score
 from medpt.survival.features import pooled
 from medpt.tasks import linear, pixel_probe
 from medpt.tasks.findings import image_metrics
@@ -36,21 +37,33 @@ def run(spec: Probe, inputs: Inputs, job: Job) -> dict[str, float]:
 
     Writes probe.npz: each metric of the test set, float64 (networks,). The metrics are their means and, of
     two or more networks, METRIC_std, the standard deviation (ddof 1); all are fractions. The batch norm of
-    random networks gets its statistics from the training images that the model is fitted to.
+    random networks gets its statistics from the training images that the model is fitted to. Of a cohort
+    (`spec.splits`) the model is that of medpt.survival.controls, and the metric the c_index.
     """
     extensions.require(spec.extensions)
+    seeds = range(spec.seed, spec.seed + spec.networks)
+    if spec.splits is not None:
+        cohort = inputs.cohort(spec.data)
+        untrained = (build_encoder_with(spec.backbone, None, seed) for seed in seeds)
+        scores = [untrained_score(e, cohort, spec.splits, spec.images, job.device) for e in untrained]
+        return _write({"c_index": scores}, job)
     loader, weights = inputs.loader(spec.data), inputs.weights(spec)
     rows, normalisation = training_rows(loader, spec.images), spec.normalisation or IMAGENET
     images = partial(_probe_images, by=spec.evaluate_by)
     probe = _probe_masks if loader.index.task == "segmentation" else images
     found: dict[str, list[float]] = {}
-    for seed in range(spec.seed, spec.seed + spec.networks):
+    for seed in seeds:
         encoder = build_encoder_with(spec.backbone, weights, seed).to(job.device)
         if weights is None:
             settle_batch_norm(encoder, loader, rows, job.device)
         encoder.eval()
         for name, value in probe(encoder, loader, rows, job.device, normalisation):
             found.setdefault(name, []).append(value)
+    return _write(found, job)
+
+
+def _write(found: dict[str, list[float]], job: Job) -> dict[str, float]:
+    """Write the metrics of each network, and return their means and standard deviations."""
     arrays = {name: np.array(values) for name, values in found.items()}
     write_arrays(job.folder / PROBE, arrays)
     spread = {f"{name}_std": float(values.std(ddof=1)) for name, values in arrays.items() if len(values) > 1}

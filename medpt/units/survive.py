@@ -16,7 +16,8 @@ from medpt.files import write_arrays, write_json
 from medpt.models.weights import build_encoder_with
 from medpt.normalisation import IMAGENET
 from medpt.specs import Survive
-from medpt.survival.evaluate import evaluate, risk_groups
+from medpt.survival.censoring import weigh
+from medpt.survival.evaluate import evaluate, require_finite, risk_groups
 from medpt.survival.registry import SURVIVAL_MODELS
 from medpt.survival.split import split_patients
 from medpt.survival.study import TEST, TRAIN, Study
@@ -31,7 +32,8 @@ def run(spec: Survive, inputs: Inputs, job: Job) -> dict[str, float]:
     A patient without a patch in focus gets the median risk of the training patients.
 
     Writes risks.npz (`patients`, `time` in days, `event`, `part`, `risk`; (P,) each), items.npz (`time`,
-    `event` and `risk` of the test patients, without their names; `trained`, the number of the others) and
+    `event` and `risk` of the test patients, without their names, their `weight` and `error` of
+    medpt.survival.censoring.Weighted; `trained`, the number of the others) and
     curves.json (medpt.survival.evaluate.RiskGroups; `logrank_p` is null where it is not defined). The metrics
     are those of `evaluate` and, as `fit_*`, facts about the fit; values that are not finite are excluded.
     """
@@ -45,12 +47,13 @@ def run(spec: Survive, inputs: Inputs, job: Job) -> dict[str, float]:
         "risk": prediction.risk,
     }
     write_arrays(job.folder / RISKS, risks)
-    tested = study.rows(TEST)
+    tested, weighted = study.rows(TEST), weigh(study, require_finite(prediction.risk))
     items = {name: risks[name][tested] for name in ("time", "event", "risk")}
+    items |= {"weight": weighted.weight, "error": weighted.error}
     write_arrays(job.folder / ITEMS, items | {"trained": np.array(len(study.patients) - len(tested))})
     write_json(job.folder / CURVES, _curves(study, prediction.risk))
     facts = {f"fit_{name}": value for name, value in prediction.facts.items()}
-    measured: Mapping[str, float] = dict(evaluate(study, prediction.risk)) | facts
+    measured: Mapping[str, float] = dict(evaluate(study, prediction.risk, weighted)) | facts
     return {name: float(value) for name, value in measured.items() if math.isfinite(value)}
 
 

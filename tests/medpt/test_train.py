@@ -13,18 +13,17 @@ from training_runs import NOBODY, SHORT, TRAIN, VAL, Scripted, network, train
 from training_sets import shades, squares
 
 from medpt.checkpoint import Checkpoints
+from medpt.convergence import EarlyStopping
 from medpt.data.arrays import ArrayLoader
 from medpt.errors import DivergedError, InputError
 from medpt.protocol import TrainingProtocol
 from medpt.tasks.base import TrainingSetup, forward
 from medpt.tasks.classify import Classify
 from medpt.train import (
-    EarlyStopping,
     MetricsRow,
     TrainingResult,
     evaluation_interval,
     fit,
-    steps_to_95,
     summary,
 )
 
@@ -153,10 +152,26 @@ def test_summary_finds_the_first_step_near_the_best() -> None:
     ]
     outcome, task = TrainingResult(50, 40, 1.0, history), Classify(torch.ones(2))
     assert summary(outcome, task) == {"steps": 50, "best_step": 40, "val_auc": 1.0, "steps_to_95": 30}
-    falling: list[MetricsRow] = [
-        {"step": s, "val_quality": v} for s, v in ((10, 0.5), (20, 0.22), (30, 0.205), (40, 0.2))
-    ]
-    assert steps_to_95(TrainingResult(40, 40, 0.2, falling), Scripted([], higher_is_better=False)) == 30
+    early = replace(outcome, early=[{"step": 14, "val_auc": 0.96}])
+    assert summary(early, task) == summary(outcome, task) | {"dense_steps_to_95": 14}
+
+
+def test_early_evaluations_change_nothing_else(tmp_path: Path) -> None:
+    """Weights, history and stopping are equal to the last bit, also of a run that was resumed."""
+    protocol = replace(SHORT, evaluate_every=20, max_steps=40)
+    found = {}
+    for early in (False, True):
+        setup = TrainingSetup(network(), Classify(torch.ones(2)), shades(), TRAIN, VAL, early=early)
+        outcome = fit(setup, protocol, 0, checkpoints=Checkpoints(tmp_path / f"{early}", 0))
+        resumed = TrainingSetup(network(), setup.task, setup.loader, TRAIN, VAL, early=early)
+        again = fit(resumed, protocol, 0, checkpoints=Checkpoints(tmp_path / f"{early}", 0))
+        rows = [{k: v for k, v in row.items() if k != "time"} for row in outcome.history]
+        found[early] = (outcome.step, outcome.best_step, outcome.best, rows, setup.model.state_dict())
+        assert again.early == outcome.early
+    plain, dense = found.values()
+    assert plain[:4] == dense[:4]
+    assert all(torch.equal(value, dense[4][name]) for name, value in plain[4].items())
+    assert [row["step"] for row in outcome.early or ()] == [10, 14, 28]
 
 
 @pytest.mark.gpu

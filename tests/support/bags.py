@@ -73,7 +73,10 @@ def planted(
         seed=seed,
     )
     fitted_on = np.flatnonzero(study.split[study.patient] == TRAIN)
-    return replace(study, features=features.extract(tiny_encoder(), images, settle_on=fitted_on, seed=seed))
+    return replace(
+        study,
+        features=features.extract(tiny_encoder(), images, settle_on=features.settling_rows(fitted_on, seed)),
+    )
 
 
 def shuffled(study: Study) -> Study:

@@ -156,7 +156,7 @@ def planted(sign: float = 1.0) -> pd.DataFrame:
             metric = {"classification": "auc", "segmentation": "miou"}.get(card(trial.target).task, "c_index")
             own = trial.label.startswith(SIMILAR.get(trial.target, "none"))
             steps = 5_000 - sign * 2_000 * own + 10 * seed
-            rows[digest] = factors | {metric: points / 100, "steps_to_95": steps, "digest": digest}
+            rows[digest] = factors | {metric: points / 100, "dense_steps_to_95": steps, "digest": digest}
     return pd.DataFrame(rows.values())
 
 
@@ -176,8 +176,8 @@ def analyses(sign: float = 1.0) -> dict[str, pd.DataFrame]:
             columns=["source", "layer", "similarity"],
         ),
         "gabor": pd.DataFrame(
-            [(s, n, 0.6 + 0.1 * r + noise[n]) for s, r in rank.items() for n in range(64)],
-            columns=["source", "filter", "score"],
+            [(s, n, 0.6 + 0.1 * r + noise[n], 0.05) for s, r in rank.items() for n in range(64)],
+            columns=["source", "filter", "score", "control"],
         ),
         "cmd": pd.DataFrame(
             [(a, b, 4 - sign * 2 * (modality[a] == modality[b])) for a, b in pairs], columns=["a", "b", "cmd"]
@@ -261,19 +261,31 @@ def test_missing_seed_is_named() -> None:
 
 
 def test_without_its_analysis_a_claim_names_it() -> None:
-    found = by_id(verdicts.judge(planted().drop(columns="steps_to_95"), {}))
+    found = by_id(verdicts.judge(planted().drop(columns="dense_steps_to_95"), {}))
     assert {found[name].verdict for name in ("C13", "C20", "C21")} == {f"{UNDECIDABLE}: {MISSING}"}
     assert "svcca of SVCCA · M3-CLS → conv1" in found["C13"].missing
-    assert "steps_to_95 of ResNet-18 · CheXpert-20k → ChestXRay" in found["C21"].missing
+    assert "dense_steps_to_95 of ResNet-18 · CheXpert-20k → ChestXRay" in found["C21"].missing
     gabor = analyses()["gabor"]
     found = by_id(verdicts.judge(None, {"gabor": gabor[gabor["source"] != "imagenet*"]}))
     assert found["C14"].missing == ("gabor of conv1 · ImageNet* → filters",)
 
 
+def test_gabor_scores_are_judged_less_their_control() -> None:
+    """As the page prints them: a source whose scrambled filters pass as Gabors has no more of them."""
+    gabor = analyses()["gabor"]
+    gabor.loc[gabor["source"] == "M6-CLS", "control"] = 0.45
+    found = scores.from_analysis("gabor", gabor).cells
+    plain = 100 * gabor[gabor["source"] == "M6-CLS"]["score"].mean()
+    assert found["conv1", "M6-CLS", "filters", 1.0].mean == pytest.approx(plain - 45)
+    (first, _) = by_id(verdicts.judge(None, {"gabor": gabor}))["C14"].parts
+    lower = {c.upper: c.difference < 0 for c in first.comparisons}
+    assert lower == {"M6-CLS": True, "M6-SEG": False}
+
+
 def test_fastest_of_the_others_is_the_one_to_beat() -> None:
     frame = planted()
     rival = (frame["initialization"] == "ADE20K") & (frame["target"] == "ChestXRay2017")
-    frame.loc[rival & (frame["backbone"] == "resnet18"), "steps_to_95"] = 1_000
+    frame.loc[rival & (frame["backbone"] == "resnet18"), "dense_steps_to_95"] = 1_000
     (part,) = by_id(verdicts.judge(frame, {}))["C21"].parts
     assert (part.held, part.total) == (2, 3)
     assert {c.upper for c in part.comparisons if c.difference < 0} == {"ADE20K"}

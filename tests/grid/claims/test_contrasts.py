@@ -89,7 +89,7 @@ def test_one_of_several_is_found_for_its_number_times_the_smallest_p() -> None:
 
 def test_fewer_steps_are_better() -> None:
     known = drawn({"x": ["A", "B"]}, {("B", "x"): -9.0})
-    found = order(Part((), measure="steps_to_95"), [group("x", ["A"], ["B"])], known)
+    found = order(Part((), measure="dense_steps_to_95"), [group("x", ["A"], ["B"])], known)
     assert found.p < 0.001 < found.opposite
     assert found.contrast.value[0] > 0
 

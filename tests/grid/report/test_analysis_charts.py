@@ -10,7 +10,17 @@ from grid.report.charts import LineChart
 def layers(source: str, values: list[float], floor: list[float]) -> Layers:
     names = tuple(f"layer{n}.conv" for n in range(len(values)))
     counts = np.full(len(values), 10)
-    return Layers(source, "resnet18", names, np.array(values), np.array(floor), counts, counts, 100.0)
+    return Layers(
+        source,
+        "resnet18",
+        names,
+        np.array(values),
+        np.array(floor),
+        counts,
+        counts,
+        100.0,
+        0 * np.array(values),
+    )
 
 
 def test_kaplan_meier_starts_at_one_and_is_in_years() -> None:

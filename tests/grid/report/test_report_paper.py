@@ -151,7 +151,10 @@ def test_survival_shows_both_indices(made: tuple[Path, Plan]) -> None:
     assert (rows["mean"] - rows["paper_equation"]).tolist() == pytest.approx([1.0, 1.0], abs=1e-3)
     assert (rows["harrell_low"] < rows["mean"]).all()
     assert (rows["harrell_high"] > rows["mean"]).all()
+    assert (rows["mean"] - rows["by_uno"]).tolist() == pytest.approx([2.0, 2.0], abs=1e-3)
     text = section(made[0], "table-5")
+    assert "By Uno" in text
+    assert text.count("18.00") == len(rows)  # the integrated Brier score
     assert text.count("<svg") == 2  # gain over random weights, and risk groups
     assert "random p = 0.040; imagenet* p = 0.040; seed 0" in text
     assert "Cox on clinical data" in section(made[0], "table-6")

@@ -220,6 +220,10 @@ def test_mistakes_are_reported(
         effects.effects(cells(frame), by=["seed"])
     with pytest.raises(InputError, match="--metric mio: no finished trial has it; did you mean miou"):
         query.answer(frame, query.QueryOptions("vessels", metric="mio"))
+    with pytest.raises(InputError, match="c_index_ipcw: no finished trial has it; results of version"):
+        query.answer(frame, query.QueryOptions("vessels", metric="c_index_ipcw"))
+    with pytest.raises(InputError, match="--metric hd95: its smaller values are better"):
+        query.answer(frame, query.QueryOptions("vessels", metric="hd95", ask="best"))
     fixed = ["--space", "vessels", "--out", str(vessels / "runs"), "--metric", "miou"]
     for words, told in {
         ("--ask", "best", "--by", "target"): "--by target: --ask best has its own rows",

@@ -9,6 +9,7 @@ from medpt.analysis import activations, svcca
 from medpt.analysis.activations import convolutions, first_filters, layer_similarities, read_encoder, settle
 from medpt.data.augment import normalise
 from medpt.errors import InputError
+from medpt.identity import stream_seed
 from medpt.models import weights
 from medpt.models.encoders import Encoder
 from medpt.models.registry import build_encoder
@@ -60,13 +61,18 @@ def test_other_backbones_have_all_their_convolutions(backbone: str, points: int)
     assert len(found) == points
 
 
+def mixed(images: np.ndarray) -> np.ndarray:
+    """The images in the order in which they set the statistics of the untrained network, of seed 0."""
+    return images[np.random.default_rng(stream_seed(0, "svcca settle")).permutation(len(images))]
+
+
 def test_network_is_itself() -> None:
     """`before` gets statistics of its own; with those of the images in `after` as well, they are one
     network.
     """
     encoder, images = network(0), smooth(40)
     settled = network(0)
-    settle(settled, images)
+    settle(settled, mixed(images))
     found = layer_similarities(encoder, settled, images)
     assert all(point.similarity == pytest.approx(1, abs=1e-6) for point in found[:5])
     assert all(point.weights == pytest.approx(1) for point in found[:-1])
@@ -86,7 +92,7 @@ def test_layer_similarities_of_all_positions_equal_svcca_of_complete_layer(
     before, after, images = network(0), network(1), smooth(40)
     settle(after, smooth(40, seed=5))
     found = {point.layer: point for point in layer_similarities(before, after, images)}
-    settle(before, images)
+    settle(before, mixed(images))
     for layer in ("conv1", "layer1.0.conv2", "layer2.1.conv1"):
         expected = svcca(whole_layer(before, layer, images), whole_layer(after, layer, images))
         assert found[layer].similarity == pytest.approx(expected.mean(), abs=1e-4)
@@ -99,7 +105,7 @@ def test_positions_are_the_same_in_both_and_no_more_than_needed(monkeypatch: pyt
     monkeypatch.setattr(activations, "ROWS_A_CHANNEL", 1)
     encoder, images = network(0), smooth(150)
     settled = network(0)
-    settle(settled, images)
+    settle(settled, mixed(images))
     first = layer_similarities(encoder, settled, images)[0]
     assert (first.layer, first.n) == ("conv1", 150)
     assert first.similarity == pytest.approx(1, abs=1e-6)
@@ -117,6 +123,17 @@ def test_networks_stay_as_they_were() -> None:
     assert all(torch.equal(v, state[k]) for k, v in before.state_dict().items())
     assert before.training
     assert not any(module._forward_hooks for module in after.modules())
+
+
+def test_statistics_of_the_untrained_network_come_from_mixed_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Images of one dataset follow each other; the first ones alone are no sample of all."""
+    seen: list[np.ndarray] = []
+    monkeypatch.setattr(activations, "STATISTICS_IMAGES", 6)
+    monkeypatch.setattr(activations, "settle", lambda network, images, normalisation: seen.append(images))
+    images = np.repeat(np.arange(2, dtype=np.uint8) * 200, 20)[:, None, None, None] + smooth(40) // 8
+    layer_similarities(network(0), network(1), images)
+    assert sorted({int(image.mean() > 100) for image in seen[0]}) == [0, 1]
+    assert len(seen[0]) == 6
 
 
 def test_settle_averages_statistics_over_batches(monkeypatch: pytest.MonkeyPatch) -> None:

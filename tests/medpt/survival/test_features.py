@@ -41,7 +41,7 @@ def test_random_network_takes_its_statistics_from_one_pass_over_the_training_pat
     pixels, rows = images(300), np.arange(100, 300)
     encoder = tiny_encoder()
     convolution, norm = encoder.layers[0][0], encoder.layers[0][1]  # type: ignore[index]
-    features.extract(encoder, pixels, settle_on=rows, seed=4)
+    features.extract(encoder, pixels, settle_on=features.settling_rows(rows, 4))
     drawn = _drawn(rows, 4)
     with torch.no_grad():
         outputs = [
@@ -56,13 +56,27 @@ def test_random_network_takes_its_statistics_from_one_pass_over_the_training_pat
 def _drawn(rows: np.ndarray, seed: int) -> np.ndarray:
     from medpt.identity import stream_seed
 
-    return np.sort(np.random.default_rng(stream_seed(seed, "settle")).permutation(rows))
+    return np.random.default_rng(stream_seed(seed, "settle")).permutation(rows)
+
+
+def test_batches_of_one_slide_have_less_spread_than_mixed_ones() -> None:
+    """Slides differ in brightness; in their order, each fills a batch of its own."""
+    shades = np.repeat(np.linspace(20, 230, 4), features.BATCH)[:, None, None, None]
+    pixels = (shades + np.random.default_rng(0).normal(0, 5, (len(shades), 16, 16, 3))).astype(np.uint8)
+    variances = []
+    for shuffled in (False, True):
+        encoder = tiny_encoder()
+        features.extract(
+            encoder, pixels, settle_on=features.settling_rows(np.arange(len(pixels)), 0, shuffled)
+        )
+        variances.append(float(encoder.layers[0][1].running_var.mean()))  # type: ignore[index, union-attr]
+    assert variances[1] > 4 * variances[0]
 
 
 def test_at_most_so_many_patches_settle_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(features, "SETTLING_PATCHES", 128)
     encoder = tiny_encoder()
-    features.extract(encoder, images(300), settle_on=np.arange(300))
+    features.extract(encoder, images(300), settle_on=features.settling_rows(np.arange(300), 0))
     assert int(encoder.layers[0][1].num_batches_tracked) == 2  # type: ignore[index]
 
 

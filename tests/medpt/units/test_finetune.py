@@ -36,7 +36,16 @@ def test_classification_is_tested_once_on_the_whole_test_set(tmp_path: Path) -> 
     found = run(tmp_path, feed=feed)
     further = {"auc_of_a", "auc_of_b", "average_precision", "sensitivity_at_90_specificity"}
     further |= {"balanced_accuracy", "brier", "calibration_error"}
-    chosen = {"auc", "macro_auc", "accuracy", "val_auc", "steps", "best_step", "steps_to_95"}
+    chosen = {
+        "auc",
+        "macro_auc",
+        "accuracy",
+        "val_auc",
+        "steps",
+        "best_step",
+        "steps_to_95",
+        "dense_steps_to_95",
+    }
     assert set(found) == chosen | further
     with np.load(tmp_path / "out" / "scores.npz") as saved:
         assert saved["scores"].dtype == np.float32
@@ -107,7 +116,7 @@ def test_segmentation_leaves_examples_and_the_floor(tmp_path: Path) -> None:
     found = run(tmp_path, UNET, feed)
     of_test = {"miou", "foreground_miou", "image_miou", "dice", "background_miou"}
     of_test |= {"iou_of_a", "iou_of_b", "dice_of_a", "dice_of_b", "hd95", "surface_dice"}
-    assert set(found) == of_test | {"val_miou", "steps", "best_step", "steps_to_95"}
+    assert set(found) == of_test | {"val_miou", "steps", "best_step", "steps_to_95", "dense_steps_to_95"}
     target = feed.arrays.targets[10:]
     assert found["background_miou"] == metrics.mean_iou(np.zeros_like(target), target, 2)
     with np.load(tmp_path / "out" / "predictions.npz") as saved:

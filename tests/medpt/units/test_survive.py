@@ -89,7 +89,8 @@ def test_items_are_the_test_patients_without_their_names(
     spec = Survive("cox", NO_NETWORK, None, "TCGA-LGG", "d", None, HANDCRAFTED, 0)
     found = survive.run(spec, MemoryInputs(cohorts={"d": cohort}), Job(folder, folder))
     with np.load(folder / ITEMS) as saved:
-        assert set(saved) == {"time", "event", "risk", "trained"}
+        assert set(saved) == {"time", "event", "risk", "weight", "error", "trained"}
+        assert found["integrated_brier"] == saved["error"].mean()
         assert found["c_index"] == concordance_index(saved["time"], saved["event"], saved["risk"])
         assert int(saved["trained"]) + len(saved["risk"]) == PATIENTS
 
