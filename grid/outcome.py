@@ -33,11 +33,13 @@ class Outcome:
         """Print the tables of the run's trials from the store, and the answer of a single comparison."""
         from grid import results
         from grid.report.tables import print_tables
+        from grid.report.test_sets import print_test_sets
         from grid.results.answer import answers
         from grid.results.frame import trials_frame
 
         frame = trials_frame(self.plan, self.uri, self.store)
         print_tables(results.find_cells(frame), self.console)
+        print_test_sets(frame, self.console)
         for warning in frame.attrs["warnings"]:
             self.console.print(f"warning: {warning}")
         for note in frame.attrs.get("selections", ()):

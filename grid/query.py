@@ -48,6 +48,7 @@ class QueryOptions:
     ask: str = "cells"  # one of QUESTIONS
     by: Sequence[str] = ()  # the factors of a row; empty: those that the question has
     metric: str | None = None  # None: the headline metric of each task
+    test_set: str | None = None  # None: the target's own
     format: str = "text"  # one of FORMATS
 
 
@@ -163,6 +164,7 @@ def main(arguments: list[str] | None = None) -> int:
 def query(options: QueryOptions) -> None:
     """Print the answer to a question."""
     frame = results.load(options.space, options.out, options.tracking_uri)
+    frame = results.on_test_set(frame, options.test_set) if options.test_set else frame
     doubts = standings.warnings(find_cells(frame, options.metric), frame.attrs["controls"])
     for warning in (*frame.attrs["warnings"], *doubts):
         print(f"warning: {warning}", file=sys.stderr)
@@ -272,6 +274,9 @@ def parser() -> argparse.ArgumentParser:
     )
     result.add_argument(
         "--metric", help="a metric of the test set (default: the headline metric of each task)"
+    )
+    result.add_argument(
+        "--test-set", metavar="NAME", help="another test set of the targets, such as HRF, blur-2, sex=F"
     )
     result.add_argument(
         "--format", choices=FORMATS, default=QueryOptions.format, help="how it is printed (default: text)"

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
+from medpt.evaluation_spec import Evaluate as Evaluate
 from medpt.frozen_specs import Frozen as Frozen
 from medpt.frozen_specs import ImageFeatures as ImageFeatures
 from medpt.normalisation import Normalisation

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from grid.cluster.cpus import cpu_name
 from grid.execution.allocation import usable_share
 from grid.options import RunOptions
+from grid.store.kept_networks import load_network
 from grid.store.store import Store
 from medpt.data.leakage import FilteredLoader, Leak, without_leaks
 from medpt.errors import InputError
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from medpt.data.arrays import Loader
     from medpt.survival.cohort import Cohort
+    from medpt.trained_network import TrainedNetwork
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,9 @@ class StoreInputs:
             return _load_described(spec.weights, self.options)
         file = weights_file(self.options.imagenet_weights, spec.backbone)
         return torchvision_weights.published(spec.backbone, file)
+
+    def network(self, digest: str, device: str) -> "TrainedNetwork":
+        return load_network(self.store, digest, device)
 
     def initial_weights(self, spec: StartingSpec) -> Weights:
         if spec.weights in self.needs:

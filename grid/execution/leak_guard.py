@@ -1,4 +1,4 @@
-"""Leakage-guarded pre-training: without the training images that a target's data show.
+"""Leakage-guarded pre-training, without the training images that a target's data show; and external tests.
 
 Where source and target share nothing, the result is that of the unguarded pre-training, which is taken over.
 Two prepared datasets are compared once per node; the result is kept in its cache, which may be deleted.
@@ -19,7 +19,7 @@ from medpt import files
 from medpt.data import leakage
 from medpt.data.leakage import Leak
 from medpt.data.manifest import MANIFEST, Manifest
-from medpt.specs import Pretrain
+from medpt.specs import Evaluate, Pretrain
 from medpt.units.base import Job, run_unit
 
 RECORD = "leaks.json"  # the artifact of every leakage-guarded pre-training
@@ -85,6 +85,32 @@ def _find_leaks(source: Path, target: Path) -> Pair:
     training, shown = leakage.compared(one, other)
     found = tuple(leakage.find(one, other))
     return Pair(one.dataset, other.dataset, len(training.ids), len(shown.ids), found)
+
+
+def evaluate_guarded(spec: Evaluate, inputs: StoreInputs, job: Job) -> dict[str, float]:
+    """Test a network on an external dataset, without the images that its fine-tuning was trained on.
+
+    Images that its pre-training was trained on stay, so that all initializations are tested on the same
+    ones. The metrics count both: `removed_images`, `images_of_source`. RECORD lists them.
+    """
+    trained = [name for name in (spec.target_data, *spec.source_data) if name]
+    cache = inputs.options.cache_folder(inputs.store)
+    own, *of_sources = (compare_tested(spec.data, name, inputs.store, cache) for name in trained)
+    metrics = run_unit(spec, replace(inputs, leaks=own.found), job)
+    files.write_json(job.folder / RECORD, {"pairs": [asdict(pair) for pair in (own, *of_sources)]})
+    removed = {leak.id for leak in own.found}
+    known = {leak.id for pair in of_sources for leak in pair.found} - removed
+    return metrics | {"removed_images": float(len(removed)), "images_of_source": float(len(known))}
+
+
+def compare_tested(tested: str, trained: str, store: Store, cache: Path) -> Pair:
+    """Find the images of a test set that other data train on, both named by digest; as `compare`."""
+    path = cache / "leaks" / f"{tested[:24]}-in-{trained[:24]}-{leakage.LIMIT}.json"
+    if not path.is_file():
+        one, other = (leakage.read(store.fetch_all(name)) for name in (tested, trained))
+        found, against = tuple(leakage.find_tested(one, other)), int((other.splits == "train").sum())
+        files.write_json(path, asdict(Pair(one.dataset, other.dataset, len(one.ids), against, found)))
+    return Pair.from_json(files.read_json(path))
 
 
 def take_over(digest: str, store: Store, folder: Path) -> dict[str, float]:

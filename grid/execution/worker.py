@@ -31,7 +31,7 @@ from grid.store.records import Marker
 from grid.store.store import Store, SupersededError
 from medpt import fault_injection, files
 from medpt.files import TEMPORARY
-from medpt.specs import Pretrain
+from medpt.specs import Evaluate, Pretrain
 from medpt.units.base import Job, run_unit
 
 log = logging.getLogger(__name__)
@@ -144,6 +144,8 @@ def _run(unit: Unit, inputs: StoreInputs, folder: Path) -> tuple[dict[str, float
     )
     if isinstance(unit.spec, Pretrain) and unit.spec.guards:
         return leak_guard.pretrain_guarded(unit.spec, inputs, job), settings
+    if isinstance(unit.spec, Evaluate) and unit.spec.target_data:
+        return leak_guard.evaluate_guarded(unit.spec, inputs, job), settings
     return run_unit(unit.spec, inputs, job), settings
 
 

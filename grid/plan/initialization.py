@@ -126,8 +126,10 @@ def detector_dataset(trial: Trial) -> tuple[str, ...]:
 
 
 def space_datasets(space: Space) -> list[str]:
-    """Return every dataset that a space reads: sources, targets, analysed ones, and the detector's."""
+    """Return every dataset that a space reads: of sources, targets, other tests, analyses, the detector."""
     sources = {name for request in requests(space) for name in request.datasets}
     analysed = {name for analysis in space.analyses for name, _ in analysis.datasets}
     detectors = {name for trial in space.trials for name in detector_dataset(trial)}
-    return sorted(sources | analysed | detectors | {trial.target for trial in space.trials})
+    targets = {trial.target for trial in space.trials}
+    tested = {name for trial in space.trials for name in trial.settings.of(trial.target).test_also}
+    return sorted(sources | analysed | detectors | targets | tested)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from grid.plan.test_sets import PlannedTest
 from grid.space.protocols import Values
 from grid.space.trials import Analysis, Trial
 from grid.store.records import Marker
@@ -75,7 +76,8 @@ class Plan:
     plans it has one line for each. `cards` are those of the users' datasets that it reads. `partial` has the
     number of images of each built-in dataset of which the run had a part. `weights` are the published weights
     that it starts from, without their folder. `controls` are the digests of the units that
-    grid/plan/controls.py plans.
+    grid/plan/controls.py plans, `tests` what grid/plan/test_sets.py plans. `subgroups` gives the column that
+    divides the test items of prepared data, by their digest.
     """
 
     space: str
@@ -90,6 +92,8 @@ class Plan:
     controls: tuple[str, ...] = ()
     select: tuple[str, ...] = ()
     weights: tuple[WeightsFile, ...] = ()
+    tests: tuple[PlannedTest, ...] = ()
+    subgroups: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def digest(self) -> str:
@@ -102,9 +106,10 @@ class Plan:
 
     @property
     def results(self) -> set[str]:
-        """The digests of what the space asks for: of trials, analyses and controls, without their inputs."""
+        """The digests of what the space asks for: trials, analyses, controls, tests, without their inputs."""
         analyses = {name for _, names in self.analyses for name in names}
-        return {name for _, name in self.trials} | analyses | set(self.controls)
+        tests = {test.digest for test in self.tests}
+        return {name for _, name in self.trials} | analyses | set(self.controls) | tests
 
     def with_inputs(self, names: Iterable[str]) -> set[str]:
         """Return the digests of units and of all that they need, directly or not."""
@@ -138,6 +143,8 @@ class Plan:
             **({"cards": {name: card.to_json() for name, card in self.cards.items()}} if self.cards else {}),
             **({"partial": self.partial} if self.partial else {}),
             **({"weights": [each.to_json() for each in self.weights]} if self.weights else {}),
+            **({"tests": self.tests} if self.tests else {}),
+            **({"subgroups": self.subgroups} if self.subgroups else {}),
         }
 
     @classmethod
@@ -158,6 +165,8 @@ class Plan:
             controls=tuple(values.get("controls", ())),
             select=tuple(values.get("select", ())),
             weights=tuple(map(WeightsFile.from_json, values.get("weights", ()))),
+            tests=tuple(PlannedTest(*each) for each in values.get("tests", ())),
+            subgroups=values.get("subgroups", {}),
         )
 
 
@@ -176,6 +185,7 @@ def merge(plans: Sequence[Plan]) -> Plan:
         return plans[0]
     latest = {_without_experiment(trial): name for plan in plans for trial, name in plan.trials}
     trials = {trial: latest[_without_experiment(trial)] for plan in plans for trial, _ in plan.trials}
+    measured = set(trials.values())
     merged = replace(
         plans[-1],
         trials=tuple(trials.items()),
@@ -186,6 +196,8 @@ def merge(plans: Sequence[Plan]) -> Plan:
         partial={name: images for plan in plans for name, images in plan.partial.items()},
         controls=tuple(dict.fromkeys(name for plan in plans for name in plan.controls)),
         weights=tuple({(w.name, w.identity): w for plan in plans for w in plan.weights}.values()),
+        tests=tuple(dict.fromkeys(test for plan in plans for test in plan.tests if test.trial in measured)),
+        subgroups={name: column for plan in plans for name, column in plan.subgroups.items()},
         selection=_merged_selection([plan.selection for plan in plans]),
     )
     needed = merged.with_inputs(merged.results)

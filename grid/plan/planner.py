@@ -21,6 +21,7 @@ from grid.plan.initialization import (
     trial_request,
 )
 from grid.plan.plan import Plan, Unit
+from grid.plan.test_sets import add_tests, subgroup_columns
 from grid.space.protocols import describe_factors, is_frozen, protocols_of
 from grid.space.sources import can_transfer_decoder
 from grid.space.trials import IMAGENET, PAPER_METRICS, RANDOM, Analysis, Settings, Space, Trial
@@ -79,6 +80,8 @@ def build_plan(
         analyses=analyses,
         units=planner.units,
         controls=controls,
+        tests=add_tests(planner, trials),
+        subgroups=subgroup_columns(planner, trials),
         protocols=protocols_of(space),
         select=space.select,
         selection=space.selection,

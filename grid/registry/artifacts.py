@@ -27,6 +27,7 @@ SHARED = {  # by kind of unit
     "image_free": ("image_free.json",),
     "frozen": ("record.json", "items.npz"),
     "image_features": (),
+    "evaluate": ("items.npz",),
     "slides": (),
     "features": (),
 }

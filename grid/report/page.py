@@ -30,6 +30,7 @@ from grid.report import (
     spent,
     survival,
     tables,
+    test_sets,
     trial_section,
     variance_parts,
 )
@@ -140,6 +141,8 @@ def page(
     written = _tables(frame, cells, floors, shared) | downloads.sources(stored, data, origin)
     for section in of_paper:
         written |= export.tables_of(section, facts, floors)
+    elsewhere = test_sets.scores(frame)
+    written |= {test_sets.FILE: test_sets.to_csv(elsewhere).encode()} if elsewhere else {}
     written |= {"claims.csv": export.claims_csv(judged).encode()} if judged else {}
     return {
         "plan": stored.plan,
@@ -156,6 +159,7 @@ def page(
         "errata": statements.errata(),
         **_results(rest, stored, contrasts, provenance.classes(data)),
         "standings": found,
+        "test_sets": test_sets.tables(elsewhere),
         "compared": provenance.comparisons(rest, notes),
         "galleries": images.galleries(_shown(cells, shared), stored.artifact, MOST_GALLERIES),
         **_work(stored),
@@ -176,7 +180,8 @@ def _tables(
     frame: "pd.DataFrame", cells: list[Cell], floors: dict[Column, float], shared: Sharing
 ) -> dict[str, bytes]:
     """The tables of all cells and trials by name of the file, without this machine's paths."""
-    hidden = ["items", *([] if shared.everything else ["failure"])]
+    hidden = [name for name in frame.columns if name.startswith("items")]
+    hidden += [] if shared.everything else ["failure"]
     trials = frame.drop(columns=hidden, errors="ignore").map(spreadsheet_cell)
     return {
         "table.csv": export.to_csv(cells).encode(),

@@ -21,6 +21,7 @@ from grid.results.display import (
     target_name,
 )
 from grid.results.frame import PROTOCOLS
+from grid.results.items import ItemSubset
 from grid.results.metrics import LATER, UNSCALED
 from grid.space.protocols import Values, has_meaning, protocol_fields
 from grid.space.trials import PAPER_METRICS, task_of
@@ -98,7 +99,7 @@ class Cell:
     metric: str
     values: Mapping[Repeat, float]
     digests: Mapping[Repeat, str]
-    items: Mapping[Repeat, str]
+    items: Mapping[Repeat, str | ItemSubset]
     states: Mapping[TrialState, int]
     repeats: tuple[Repeat, ...]
     experiments: tuple[str, ...]

@@ -9,7 +9,9 @@ from grid.plan.stored_plans import find_space, space_name
 from grid.results import controls
 from grid.results.display import notes_of
 from grid.results.selection import select
-from grid.results.stored_results import StoredResults
+from grid.results.stored_results import StoredResults, item_file
+from grid.results.test_set_columns import columns
+from grid.results.test_set_columns import warnings as leaks_of_tests
 from grid.space.protocols import PROTOCOL_FIELDS, protocol_fields
 from grid.store.store import Store
 from grid.tracking import runs as record
@@ -18,7 +20,6 @@ from grid.tracking.runs import Run
 from medpt.data.card import plain
 from medpt.errors import InputError, did_you_mean
 from medpt.models.weights_file import UNKNOWN
-from medpt.units.base import ITEMS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +41,6 @@ FACTORS = (
 PROTOCOLS = ("protocol", "source_protocol")
 FIRST = (*FACTORS, *PROTOCOLS, "task", "headline", "status")
 LAST = ("seconds", "failure", "origin", "digest", "run_id", "items")
-ITEM_FILES = (ITEMS, "scores.npz", "risks.npz")  # the last two are of version 0.3.1
 
 
 def load(space: str, out: str | Path = "runs", tracking_uri: str | None = None) -> "pd.DataFrame":
@@ -58,7 +58,8 @@ def load(space: str, out: str | Path = "runs", tracking_uri: str | None = None) 
     metrics of the test set as fractions (auc, miou, ...; nan where the trial is not finished or has another
     task); `seconds`; `failure`; `origin`, the laboratory that a result was pulled from, "" of one that was
     computed here; `digest` and `run_id` of its fine-tuning; `items`, the path of what its metrics were
-    computed from for each test item, None where `out` does not have it.
+    computed from for each test item, None where `out` does not have it. Other test sets, of which
+    grid.results.on_test_set makes a frame, have columns such as `miou@HRF`, `status@HRF` and `items@HRF`.
     Where the space selects a value of a field, `selected` says whether a trial has it, `compared_protocol` is
     the hash of the settings but these fields, and `frame.attrs["selections"]` says what was selected and why.
     `frame.attrs["protocols"]` gives the settings of each hash, for grid.space.protocols.describe_difference;
@@ -88,12 +89,14 @@ def trials_frame(plan: Plan, tracking_uri: str | None, store: Store) -> "pd.Data
         trial.to_json() | fields.get(trial.protocol, {}) | {"digest": digest} for trial, digest in plan.trials
     ]
     rows = [trial | results.row(trial["digest"], runs.get(trial["digest"])) for trial in trials]
-    frame = pd.DataFrame(rows)
     finished = dict.fromkeys(row["digest"] for row in rows if row["status"] == "finished")
-    items = {digest: _items(store, digest) for digest in finished}
-    frame["items"] = [items.get(digest) for _, digest in plan.trials]
-    metrics = sorted(set(frame.columns) - {*FIRST, *LAST})
-    frame = frame.reindex(columns=[*FIRST, *metrics, *LAST])  # also of a space without trials
+    items = {digest: item_file(store, digest) for digest in finished}
+    rows = [row | {"items": items.get(row["digest"])} for row in rows]
+    tests = columns(plan, store, runs, {row["digest"]: row for row in rows})
+    others = dict.fromkeys(name for row in tests.values() for name in row)
+    metrics = sorted({name for row in rows for name in row} - {*FIRST, *LAST})
+    frame = pd.DataFrame([row | tests.get(row["digest"], {}) for row in rows])
+    frame = frame.reindex(columns=[*FIRST, *metrics, *LAST, *others])  # also of a space without trials
     frame = frame.astype({"pretrain_seed": "Int64", "fold": "Int64"})
     frame = frame.assign(**frame[[*PROTOCOL_FIELDS]].convert_dtypes())
     frame.attrs["protocols"] = dict(plan.protocols)
@@ -106,6 +109,7 @@ def trials_frame(plan: Plan, tracking_uri: str | None, store: Store) -> "pd.Data
     frame.attrs["controls"] = controls.read(plan, store)
     frame.attrs["probes"] = controls.probes(plan, store)
     frame.attrs["warnings"] = [*warnings, *results.warnings(plan, runs), *seen_targets(plan)]
+    frame.attrs["warnings"] += leaks_of_tests(plan, store)
     return frame
 
 
@@ -149,14 +153,3 @@ def _own_tracker(out: str | Path) -> str | None:
     """Return the database that a run without --tracking-uri writes; None where there is none yet."""
     uri = default_uri(Store(out).root)
     return uri if sqlite_file(uri).is_file() else None
-
-
-def _items(store: Store, digest: str) -> str | None:
-    for name in ITEM_FILES:
-        try:
-            path = store.file(digest, name)
-        except (OSError, ValueError):  # no such unit here, or its marker cannot be read
-            return None
-        if path.is_file():
-            return str(path)
-    return None

@@ -78,12 +78,14 @@ def _compared(cells: Sequence[Cell]) -> ComparedGroup:
     first = cells[0].key
     read = [[_read(cell, repeat) for repeat in cell.values] for cell in cells]
     known = [item for row in read for item in row if item]
-    if len({repeat.fold for cell in cells for repeat in cell.values}) > 1:
+    truths = {item.truth for item in known}
+    folds = {repeat.fold for cell in cells for repeat in cell.values}
+    one_set = len(truths) == 1 and len(known) == sum(map(len, read))
+    if len(folds) > 1 and not one_set:  # an external test set is one for all splits of its target
         return _splits(cells, known, "fold", FOLDS)
     if task_of(first.architecture) == "survival" and len({r.seed for cell in cells for r in cell.values}) > 1:
         return _splits(cells, known, "seed", SPLITS)
-    truths = {item.truth for row in read for item in row if item}
-    one = next((item for row in read for item in row if item), None)
+    one = next(iter(known), None)
     if one is None or len(truths) > 1:
         return _fixed(cells, None, SEEDS_ALONE if one is None else OTHER_ITEMS)
     return _fixed(cells, (one, read), "")
@@ -139,7 +141,7 @@ def _runs(cell: Cell, found: Sequence[TestItems | None] | None) -> Runs:
     rows = [item.influence for item in found or () if item]
     return Runs(
         values=np.array(list(cell.values.values()), float),
-        seeds=np.array([repeat.seed for repeat in cell.values]),
+        seeds=np.array([(repeat.fold << 32) + repeat.seed for repeat in cell.values]),
         pretrainings=np.array([repeat.pretrain_seed for repeat in cell.values]),
         influence=np.array(rows) if len(rows) == cell.n else None,
     )

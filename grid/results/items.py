@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medpt import influence
+from medpt.item_metrics import select
 from medpt.metrics import image_ious
 from medpt.survival.evaluate import concordance_influence
 from medpt.survival.study import TEST
@@ -65,10 +66,18 @@ class TestItems:
     has_rare_class: bool = False
 
 
+@dataclass(frozen=True)
+class ItemSubset:
+    """The test items of a subgroup in the file of a run; `members` (n,) are the bytes of bools."""
+
+    path: str
+    members: bytes
+
+
 @lru_cache(maxsize=KEPT)
-def read(path: str, metric: str) -> TestItems | None:
+def read(file: str | ItemSubset, metric: str) -> TestItems | None:
     """Return the test items of a run; None where the file cannot be read or has nothing on this metric."""
-    found = arrays(path) if metric in INFLUENCES else None
+    found = arrays(file) if metric in INFLUENCES else None
     if found is None:
         return None
     try:
@@ -85,13 +94,22 @@ def read(path: str, metric: str) -> TestItems | None:
     )
 
 
-def arrays(path: str) -> dict[str, NDArray[Any]] | None:
+def arrays(file: str | ItemSubset) -> dict[str, NDArray[Any]] | None:
     """Return what is stored of a run's test items, without their ids; None where it cannot be read."""
     try:
-        with np.load(path) as stored:
+        if isinstance(file, ItemSubset):
+            whole = arrays(file.path)
+            return whole and select(whole, np.frombuffer(file.members, np.bool_))
+        with np.load(file) as stored:
             return _test_rows(dict(stored))
     except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile):
         return None
+
+
+def count(file: str | ItemSubset) -> int | None:
+    """Return how many test items a run has; None where its file cannot be read."""
+    found = arrays(file)
+    return len(next(iter(found.values()))) if found else None
 
 
 def _test_rows(arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

@@ -12,8 +12,10 @@ from grid.store.store import Store
 from grid.tracking.names import final_metrics
 from grid.tracking.runs import Run
 from medpt import cli
+from medpt.units.base import ITEMS
 
 STATES = {"FINISHED": "finished", "FAILED": "failed", "RUNNING": "running"}
+ITEM_FILES = (ITEMS, "scores.npz", "risks.npz")  # the last two are of version 0.3.1
 DAMAGED = "its marker is damaged; run the space again"
 
 
@@ -88,3 +90,15 @@ class StoredResults:
 
 def _floats(metrics: Mapping[str, float]) -> dict[str, float]:
     return {name: float(value) for name, value in metrics.items()}
+
+
+def item_file(store: Store, digest: str) -> str | None:
+    """Return the path of what the metrics of a unit were computed from; None where the store has none."""
+    for name in ITEM_FILES:
+        try:
+            path = store.file(digest, name)
+        except (OSError, ValueError):  # no such unit here, or its marker cannot be read
+            return None
+        if path.is_file():
+            return str(path)
+    return None

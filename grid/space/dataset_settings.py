@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from grid.space.factors import Factors
+from grid.space.test_sets import read_test_sets
 from grid.space.trials import DatasetSettings
 from medpt.data import reader_options
 from medpt.data.card import DatasetCard, plain
@@ -31,7 +32,9 @@ def read_datasets(
             given = entry or {}
             for problem in (*_problems(known, given), *_option_problems(known, given, document, path)):
                 factors.problem((*path, *problem[0]), problem[1])
-            found[known.name] = DatasetSettings(**given | _paths(document, given))
+            keeps = document.data.get("keep") != "none"
+            tests = read_test_sets(known, given, path, factors, keeps=keeps)
+            found[known.name] = DatasetSettings(**given | tests | _paths(document, given))
     return found
 
 

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from grid.space.factors import FACTORS, MAX_IMAGES
 from grid.space.protocols import PROTOCOL_FIELDS
+from medpt.data.corruptions import KINDS
 from medpt.frozen_specs import Mode
 from medpt.protocol import TrainingProtocol
 from medpt.schema import STRICT, accepts
@@ -37,6 +38,10 @@ Share: TypeAlias = Annotated[float, Field(description="a number from 1e-6 to 1",
 Size: TypeAlias = Annotated[
     int, Field(description="a multiple of 32 from 32 to 1024", ge=32, le=1024, multiple_of=32)
 ]
+if TYPE_CHECKING:
+    Kind: TypeAlias = str
+else:
+    Kind = Literal[KINDS]
 Datasets: TypeAlias = Annotated[tuple[str, ...], Field(min_length=1, description="a list of datasets")]
 
 
@@ -75,6 +80,11 @@ class Dataset:
     patches: Options = field(default_factory=dict, metadata=accepts("a mapping such as {candidates: 200}"))
     phantom: DatasetPhantom | None = None
     partial: bool = False
+    test_also: Datasets | None = None
+    corruptions: bool | tuple[Kind, ...] | None = field(
+        default=None, metadata=accepts(f"true, or a list of {', '.join(KINDS)}")
+    )
+    subgroup: str | None = field(default=None, metadata=accepts("a column of the dataset's table of labels"))
 
 
 def _protocol_factors() -> Any:

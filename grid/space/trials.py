@@ -39,6 +39,9 @@ class DatasetSettings:
     patches: dict[str, Any] = field(default_factory=dict)  # of medpt.survival.patches, for slides
     phantom: dict[str, Any] = field(default_factory=dict)  # where its synthetic data differ from the space's
     partial: bool = False  # whether fewer images than published are accepted
+    test_also: tuple[str, ...] = ()  # as a target: datasets that its networks are also tested on
+    corruptions: tuple[str, ...] = ()  # as a target: kinds of medpt.data.corruptions, at all strengths
+    subgroup: str | None = None  # as a target: a column whose values divide its test items
 
 
 @dataclass(frozen=True)

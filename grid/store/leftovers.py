@@ -10,7 +10,18 @@ from medpt import files
 
 QUARANTINE, CACHE = "quarantine", "cache"
 # The marker goes first, so that a unit never seems finished without its files
-AREAS = ("done", "failed", "units", "checkpoints", "live", "doubts", "leases", "plans", QUARANTINE)
+AREAS = (
+    "done",
+    "failed",
+    "units",
+    "checkpoints",
+    "live",
+    "doubts",
+    "leases",
+    "plans",
+    "subgroups",
+    QUARANTINE,
+)
 
 
 @dataclass

@@ -17,10 +17,11 @@ from grid.store.store import Store
 from grid.tracking.names import metric_name
 from medpt.frozen_specs import FINETUNE, LINEAR_PROBE
 from medpt.protocol import TrainingProtocol
-from medpt.specs import CLASSIFIER, PUBLISHED_WEIGHTS, Filters, Finetune, Frozen, Prepare, Pretrain
+from medpt.specs import CLASSIFIER, PUBLISHED_WEIGHTS, Evaluate, Filters, Finetune, Frozen, Prepare, Pretrain
 
 MAX_PARAM = 6_000  # characters
 DATASET_DIGEST = 36  # characters that MLflow keeps
+CONTEXTS = {Pretrain.kind: "pre-training", Evaluate.kind: "testing"}  # of the data that a unit reads
 PANEL = " panel"  # ends the names of a unit's arrays that are pictures of weights
 
 
@@ -84,9 +85,7 @@ def inputs(unit: Unit, plan: Plan) -> list[Any]:
     found = []
     for data in (plan.units[name] for name in unit.needs if name in plan.units):
         if isinstance(data.spec, Prepare):
-            context = InputTag(
-                "mlflow.data.context", "pre-training" if unit.kind == "pretrain" else "training"
-            )
+            context = InputTag("mlflow.data.context", CONTEXTS.get(unit.kind, "training"))
             source = json.dumps({"fingerprint": data.spec.fingerprint, "pipeline": data.spec.pipeline})
             dataset = Dataset(data.label, data.digest[:DATASET_DIGEST], "local", source)
             found.append(DatasetInput(dataset, [context]))
@@ -124,12 +123,21 @@ def _factors(unit: Unit, plan: Plan) -> dict[str, str]:
         found = {"target": spec.dataset, "split_seed": str(getattr(data, "split_seed", 0))}
         varied = _trained_fields(spec) if isinstance(spec, Finetune) else _frozen_fields(spec, plan)
         found |= {name: str(value) for name, value in (varied | {"size": plan.sizes[spec.data]}).items()}
+    if isinstance(spec, Evaluate):
+        found = _tested(unit, spec, plan)
     if isinstance(spec, Pretrain):
         found = {"source": "+".join(spec.datasets)}
     if getattr(spec, "initialization", "") == PUBLISHED_WEIGHTS:
         found["initialization"] = plan.initialization_of(spec)
     trained = plan.units.get(getattr(spec, "weights", None) or "", unit).spec
     return found | ({"pretrain_seed": str(trained.seed)} if isinstance(trained, Pretrain) else {})
+
+
+def _tested(unit: Unit, spec: Evaluate, plan: Plan) -> dict[str, str]:
+    """Return the test set, and the parameters of the fine-tuning whose network is tested."""
+    own, names = spec.to_json(), {test.name for test in plan.tests if test.digest == unit.digest}
+    trained = {param.key: param.value for param in params(plan.units[spec.network], plan)}
+    return {key: value for key, value in trained.items() if key not in own} | {"test_set": ", ".join(names)}
 
 
 def _trained_fields(spec: Finetune) -> dict[str, Any]:

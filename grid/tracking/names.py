@@ -4,13 +4,16 @@ from collections.abc import Mapping
 
 from grid.plan.plan import Unit
 from grid.space.trials import Trial
-from medpt.specs import CLASSIFIER, Finetune, Frozen, Pretrain, Survive
+from medpt.specs import CLASSIFIER, Evaluate, Finetune, Frozen, Pretrain, Survive
 
 EXPERIMENT = "medpt-grid"  # before the name of a space; up to version 0.3.1 the only experiment with runs
 DATA = "medpt-grid data"  # preparations of data, which spaces share
 PLANS = "medpt-grid plans"  # one run per space
 TEST, RESULT = "test_", "result."  # before a score on the test set, and before every other final metric
-NO_SCORES = ("steps", "best_step", "steps_to_95", "dense_steps_to_95", "seconds", "images_seen")
+NO_SCORES = (
+    *("steps", "best_step", "steps_to_95", "dense_steps_to_95", "seconds", "images_seen"),
+    *("removed_images", "images_of_source"),
+)
 
 
 def experiment_name(space: str) -> str:
@@ -47,7 +50,7 @@ def cell_name(trial: Trial) -> str:
 
 def metric_name(unit: Unit, name: str) -> str:
     """Return what a final metric of a unit is called: `test_auc` of a score on the test set."""
-    scores = isinstance(unit.spec, Finetune | Frozen | Survive) and not name.startswith("val_")
+    scores = isinstance(unit.spec, Evaluate | Finetune | Frozen | Survive) and not name.startswith("val_")
     return f"{TEST if scores and name not in NO_SCORES else RESULT}{name}"
 
 

@@ -26,6 +26,7 @@ from grid.tracking.experiments import (
 from grid.tracking.names import PLANS, run_name
 from grid.tracking.parents import Parents
 from grid.tracking.runs import DIGEST, KIND, PARTS, SPACE, SUPERSEDED, decode_plan, encode_plan
+from grid.tracking.subgroups import SUBGROUP, subgroup_metrics
 from medpt import files
 
 HISTORY = "history.json"
@@ -44,6 +45,7 @@ class Tracker:
         self.connection, self.store, self.plan, self.on_answer = connection, store, plan, on_answer
         self.runs: dict[str, tuple[str, str]] = {}  # digest: (run id, status)
         self.last_steps: dict[str, int] = {}  # digest: last step that MLflow has
+        self.subgroups: dict[str, str] = {}  # digest: the column of which MLflow has scores
         self.origin = contents.origin(plan)
         self.experiments = open_experiments(connection, store.root, plan.space, plan.title)
         on_answer()
@@ -60,6 +62,8 @@ class Tracker:
     def record(self, digest: str) -> None:
         """Send everything about a unit that has ended."""
         finished, run_id = self.store.is_finished(digest), self._run_id(digest)
+        if finished:
+            self._send_subgroups(digest, run_id)
         if self.runs[digest][1] == "FINISHED":
             return
         if finished:
@@ -73,6 +77,14 @@ class Tracker:
         ended = self.store.marker(digest).ended if finished else time.time()
         self.connection.set_terminated(run_id, status, contents.milliseconds(ended))
         self.runs[digest] = (run_id, status)
+
+    def _send_subgroups(self, digest: str, run_id: str) -> None:
+        """Send the scores of subgroups, also to a run that was finished before its target named a column."""
+        column = self.plan.subgroups.get(getattr(self.plan.units[digest].spec, "data", ""))
+        if column and self.subgroups.get(digest) != column:
+            if found := subgroup_metrics(self.plan, self.store, digest):
+                self._log(run_id, found, {SUBGROUP: column})
+            self.subgroups[digest] = column
 
     def send_metrics(self, digest: str) -> None:
         """Send the metrics of the steps that MLflow lacks."""
@@ -141,6 +153,7 @@ class Tracker:
     def _remember(self, run: Any) -> None:
         digest = run.data.tags[DIGEST]
         self.runs[digest] = (run.info.run_id, run.info.status)
+        self.subgroups |= {digest: run.data.tags[SUBGROUP]} if SUBGROUP in run.data.tags else {}
         last = run.data.tags.get(LAST_STEP, run.data.metrics.get("step", -1))  # up to 0.3.1 a metric
         self.last_steps[digest] = int(last)
 

@@ -125,6 +125,16 @@ def find(source: Signatures, target: Signatures) -> list[Leak]:
     return [found[row] for row in sorted(found)]
 
 
+def find_tested(tested: Signatures, trained: Signatures) -> list[Leak]:
+    """Every image of an external test set that is among the training images of other data, in order."""
+    shown = trained.part(np.flatnonzero(trained.splits == "train"))
+    return find(_all_in(tested, "train"), _all_in(shown, "test"))
+
+
+def _all_in(images: Signatures, split: str) -> Signatures:
+    return replace(images, splits=np.full(len(images.ids), split))
+
+
 def compared(source: Signatures, target: Signatures) -> tuple[Signatures, Signatures]:
     """The source's images that may leak and the target's that they must not show."""
     training = source.part(np.flatnonzero(source.splits == "train"))

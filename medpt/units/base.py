@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from medpt.data.arrays import Loader
     from medpt.survival.cohort import Cohort
     from medpt.tasks.base import StepSettings
+    from medpt.trained_network import TrainedNetwork
 
 Weights = Mapping[str, "Tensor"]  # a state dict; the encoder's tensors are `encoder.*`
 
@@ -58,6 +59,9 @@ class Inputs(Protocol):
 
     def weights(self, spec: StartingSpec) -> Weights | None:
         """Return the weights that `spec.weights` names, or None if it names none."""
+
+    def network(self, digest: str, device: str) -> "TrainedNetwork":
+        """Return the network that a fine-tuning kept. Raises InputError where it kept none."""
 
     def initial_weights(self, spec: StartingSpec) -> Weights:
         """Return the weights from which those of `spec.weights` were trained.

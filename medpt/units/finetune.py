@@ -6,7 +6,6 @@ completely or not at all. Metrics are equal for equal seeds and contain no times
 
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -72,9 +71,9 @@ def run(spec: Finetune, inputs: Inputs, job: Job) -> dict[str, float]:
     if job.keeps_network:
         settings = result.settings
         save_network(job.folder, setup.model, loader.index, channels_last=settings.channels_last)
-    images = partial(_test_images, by=spec.evaluate_by)
-    test = _test_segmenter if loader.index.task == "segmentation" else images
-    return test(setup, loader, job) | summary(result, setup.task)
+    if loader.index.task == "segmentation":
+        _write_examples(setup, loader, loader.index.rows("test")[:EXAMPLES], job)
+    return test_network(setup, loader, job, spec.evaluate_by) | summary(result, setup.task)
 
 
 def transfer_decoder(model: "nn.Module", initial: Weights, spec: Finetune) -> None:
@@ -101,6 +100,13 @@ def training_rows(spec: Finetune | Frozen, loader: Loader) -> np.ndarray:
             f"{index.dataset}: {len(rows)} training and {len(test)} test images; both are needed"
         )
     return rows[subset(supervised.labels(index, rows), index.groups[rows], spec.target_size, spec.seed)]
+
+
+def test_network(setup: TrainingSetup, loader: Loader, job: Job, by: str | None) -> dict[str, float]:
+    """Test the network of a setup on the test rows of `loader`, write their items, and return the metrics."""
+    if loader.index.task == "segmentation":
+        return _test_segmenter(setup, loader, job)
+    return _test_images(setup, loader, job, by)
 
 
 def _test_images(setup: TrainingSetup, loader: Loader, job: Job, by: str | None) -> dict[str, float]:
@@ -133,7 +139,6 @@ def test_scores(
 
 def _test_segmenter(setup: TrainingSetup, loader: Loader, job: Job) -> dict[str, float]:
     rows = loader.index.rows("test")
-    _write_examples(setup, loader, rows[:EXAMPLES], job)
     matrices, finite = confusions(setup.model, _batches(setup, rows, job))
     write_arrays(job.folder / ITEMS, {"confusions": matrices, "patients": _patients(loader, rows)})
     metrics = dict(segmentation_metrics(matrices, finite))

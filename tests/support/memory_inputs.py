@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from medpt.data.arrays import Loader
 from medpt.specs import Pretrain
 from medpt.survival.cohort import Cohort
+from medpt.trained_network import TrainedNetwork
 from medpt.units import pretrain
 from medpt.units.base import Job, StartingSpec, Weights
 
@@ -24,6 +25,7 @@ class MemoryInputs:
     matrices: Mapping[str, NDArray[np.floating]] = field(default_factory=dict)  # of features
     after: Weights | None = None
     before: Weights = field(default_factory=dict)
+    networks: Mapping[str, TrainedNetwork] = field(default_factory=dict)
 
     def loader(self, digest: str) -> Loader:
         return self.loaders[digest]
@@ -36,6 +38,9 @@ class MemoryInputs:
 
     def weights(self, spec: StartingSpec) -> Weights | None:
         return self.after
+
+    def network(self, digest: str, device: str) -> TrainedNetwork:
+        return self.networks[digest]
 
     def initial_weights(self, spec: StartingSpec) -> Weights:
         return self.before

@@ -1,5 +1,6 @@
 """What a source shares with a target: found as by comparing every pair, and then not trained on."""
 
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -234,3 +235,12 @@ def test_other_datasets_leaks_stay_with_them_and_nothing_left_is_an_error() -> N
     everything = leakage.find(signatures("EyePACS", names(6, 1)), signatures("DRIVE", names(6, 1)))
     with pytest.raises(InputError, match="EyePACS: each of its training images is also an image of DRIVE"):
         leakage.without_leaks(everything, index)
+
+
+def test_external_images_that_were_trained_on_are_found_whatever_their_split(tmp_path: Path) -> None:
+    for name in ("trained", "tested"):
+        toy_data.prepare(tmp_path / name, toy_data.dataset("classification"))
+    trained, tested = (leakage.read(tmp_path / name) for name in ("trained", "tested"))
+    tested = replace(tested, dataset="Other", groups=np.char.add("o", tested.groups))
+    known = {leak.id for leak in leakage.find_tested(tested, trained)}
+    assert known == set(trained.ids[trained.splits == "train"].tolist())
