@@ -31,8 +31,8 @@ def on_test_set(frame: "pd.DataFrame", name: str) -> "pd.DataFrame":
     own = {column: column.removesuffix(AT + name) for column in frame.columns if column.endswith(AT + name)}
     kept = [column for column in frame.columns if column in KEPT and column not in own.values()]
     found = rows[[*kept, *own]].rename(columns=own)
-    remarks: dict[str, str] = frame.attrs.get("remarks", {})
+    notes: dict[str, str] = frame.attrs.get("notes", {})
     where = dict.fromkeys(dict.fromkeys(rows["target"]), f"tested on {name}")
-    where = {target: "; ".join(filter(None, (remarks.get(target), text))) for target, text in where.items()}
-    found.attrs = dict(frame.attrs) | {"remarks": remarks | where, "controls": [], "probes": []}
+    where = {target: "; ".join(filter(None, (notes.get(target), text))) for target, text in where.items()}
+    found.attrs = dict(frame.attrs) | {"notes": notes | where, "controls": [], "probes": []}
     return found
