@@ -141,8 +141,6 @@ def page(
     written = _tables(frame, cells, floors, shared) | downloads.sources(stored, data, origin)
     for section in of_paper:
         written |= export.tables_of(section, facts, floors)
-    elsewhere = test_sets.scores(frame)
-    written |= {test_sets.FILE: test_sets.to_csv(elsewhere).encode()} if elsewhere else {}
     written |= {"claims.csv": export.claims_csv(judged).encode()} if judged else {}
     return {
         "plan": stored.plan,
@@ -159,7 +157,6 @@ def page(
         "errata": statements.errata(),
         **_results(rest, stored, contrasts, provenance.classes(data)),
         "standings": found,
-        "test_sets": test_sets.tables(elsewhere),
         "compared": provenance.comparisons(rest, notes),
         "galleries": images.galleries(_shown(cells, shared), stored.artifact, MOST_GALLERIES),
         **_work(stored),
@@ -187,6 +184,7 @@ def _tables(
         "table.csv": export.to_csv(cells).encode(),
         "table.tex": export.to_latex(cells, floors).encode(),
         "trials.csv": trials.to_csv(index=False).encode(),
+        **test_sets.files(frame),
     }
 
 
@@ -206,6 +204,7 @@ def _summary(
         "open_questions": gain_map.undecided(contrasts),
         "parts": variance_parts.variance_parts(contrasts, compared_groups(cells)),
         "answers": _by_target(answer.answers(frame)),
+        "test_sets": test_sets.tables(test_sets.scores(frame)),
     }
 
 

@@ -100,9 +100,10 @@ def print_test_sets(frame: "pd.DataFrame", console: Console) -> None:
         console.print(shown)
 
 
-def to_csv(found: Sequence[Score]) -> str:
-    """Return one row for each cell and test set; numbers in per cent."""
-    return csv_text(COLUMNS, map(_row, found))
+def files(frame: "pd.DataFrame") -> dict[str, bytes]:
+    """Return the table of all scores as a file, one row for each cell and test set; numbers in per cent."""
+    found = scores(frame)
+    return {FILE: csv_text(COLUMNS, map(_row, found)).encode()} if found else {}
 
 
 def _row(score: Score) -> list[Any]:
