@@ -26,7 +26,7 @@ from grid.plan.plan import Plan
 from grid.plan.requested_plan import build_plan, load_space
 from grid.plan.sizes import check_sizes
 from grid.plan.stored_plans import record_start
-from grid.plan.test_sets import check_test_sets, record_subgroups
+from grid.plan.test_sets import start_tests
 from grid.preparation.content_recorder import ContentRecorder
 from grid.space.trials import Space
 from grid.space.weights_folders import describe_weights
@@ -102,8 +102,7 @@ def execute(run: Run, found: SpaceDatasets) -> int:
     opened = datasets.open_all(run.space, found)
     run = replace(run, plan=replace(run.plan, partial=datasets.partial_copies(opened)))
     check_sizes(run.plan, opened)
-    check_test_sets(run.plan, opened)
-    record_subgroups(run.plan, opened, run.store)
+    start_tests(run.plan, opened, run.store)
     todo = units_to_run(run)
     check_units(run, todo)
     record_start(run.store, run.plan, run.space.path)

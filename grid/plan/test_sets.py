@@ -87,36 +87,33 @@ def subgroup_columns(planner: "Planner", trials: Iterable[tuple[Trial, str]]) ->
     return {data: column for data, column in found.items() if column}
 
 
-def check_test_sets(plan: "Plan", opened: Mapping[str, Dataset]) -> None:
-    """Raise InputError for each external test set whose classes are not those of its target."""
-    pairs: dict[tuple[str, str], None] = {}
-    for test in plan.tests:
-        spec, trained = plan.units[test.digest].spec, plan.units[test.trial].spec
-        if isinstance(spec, Evaluate) and isinstance(trained, Finetune) and spec.dataset != trained.dataset:
-            pairs[trained.dataset, spec.dataset] = None
+def start_tests(plan: "Plan", opened: Mapping[str, Dataset], store: Store) -> None:
+    """Check the classes of external test sets, and write the subgroup of each test item of targets.
+
+    Raises InputError with each set whose classes are not those of its target, and each unfit column.
+    """
     problems = [
         f"test_also: {problem}"
-        for target, other in pairs
+        for target, other in _external_sets(plan)
         if target in opened and other in opened
         for problem in unfit_classes(opened[target].info, opened[other].info)
     ]
-    if problems:
-        raise InputError(problems)
-
-
-def record_subgroups(plan: "Plan", opened: Mapping[str, Dataset], store: Store) -> None:
-    """Write the subgroup of each test item of the plan's targets.
-
-    Raises InputError with the problem of each column.
-    """
-    problems: list[str] = []
     for data, column in plan.subgroups.items():
         spec = plan.units[data].spec if data in plan.units else None
         if isinstance(spec, Prepare):
             try:
-                groups = groups_of_test_items(opened[spec.dataset], spec, column)
-                write_groups(store, data, column, groups)
+                write_groups(store, data, column, groups_of_test_items(opened[spec.dataset], spec, column))
             except InputError as error:
                 problems += error.problems
     if problems:
         raise InputError(problems)
+
+
+def _external_sets(plan: "Plan") -> dict[tuple[str, str], None]:
+    """Return each target with each of its external test sets."""
+    specs = [(plan.units[test.trial].spec, plan.units[test.digest].spec) for test in plan.tests]
+    return {
+        (trained.dataset, spec.dataset): None
+        for trained, spec in specs
+        if isinstance(trained, Finetune) and isinstance(spec, Evaluate) and spec.target_data
+    }
