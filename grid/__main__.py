@@ -11,7 +11,7 @@ COMMANDS = {
     "run": "plan a space, train what is not finished, report",
     "query": "print tables and comparisons of results, or write them as CSV",
     "report": "write the HTML report of a space",
-    "advise": "recommend an initialization for a dataset",
+    "advise": "say which initializations to try first for a folder of images",
     "doctor": "check the machine, the data and the settings before a run",
     "publish": "share finished units with other laboratories",
     "pull": "take over finished units of another laboratory, and verify a sample",

@@ -144,9 +144,9 @@ def command_parser(module: str, description: str) -> argparse.ArgumentParser:
     )
 
 
-def add_result_arguments(parser: argparse.ArgumentParser) -> None:
+def add_result_arguments(parser: argparse._ActionsContainer, *, required: bool = True) -> None:
     """Add the arguments of commands that read the results of a space."""
-    parser.add_argument("--space", required=True, metavar="NAME", help="a space that was run")
+    parser.add_argument("--space", required=required, metavar="NAME", help="a space that was run")
     _add_out(parser)
 
 

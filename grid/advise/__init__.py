@@ -1,1 +1,1 @@
-"""Recommend an initialization for a user's dataset from the results of a space: `grid.advise`."""
+"""Which initializations to try first for a folder of images, and how good such advice was: `grid.advise`."""

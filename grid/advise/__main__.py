@@ -1,41 +1,49 @@
-"""`python -m grid.advise --target DIR --space NAME`: rank initializations for a dataset (docs/queries.md).
+"""`python -m grid.advise DIR`: which initializations to try first for these images, in which order.
 
-Reads what a space left in --out and trains nothing. advice.py defines the evidence. If such rankings were not
-right for the measured targets, the evidence is shown and nothing is recommended.
+It trains no network. It prints what published results say for the nearest modality, a frozen probe of the
+weights that are here, and an ordered list with the expected regret after each try (record.py). Without DIR it
+prints the track record of the ways to choose, from published results, a CSV file or a finished space.
 """
 
 import argparse
 import csv
 import sys
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from grid.argument_types import argument, folder
+from grid.compare.schedule import Rule
 from grid.options import add_result_arguments, command_parser
 from medpt import cli
 from medpt.errors import InputError
 
 if TYPE_CHECKING:
-    from grid.advise.advice import Advice, Row
-    from grid.advise.candidates import Offer
-    from grid.results.stored_space import StoredSpace
-    from medpt.data import Dataset
+    from grid.advise.advice import Advice
+    from grid.advise.record import ScoreTable
+    from grid.compare.target import Target
+    from grid.results.comparisons import Interval
+
+SIDE = 128  # of the images that are probed, at most, in pixels
+FEWEST_IMAGES = 10
 
 
 @dataclass(frozen=True)
 class AdviseOptions:
-    """The dataset to rank initializations for, and the results that the ranking is based on."""
+    """The folder of images, and where scores and weights are; `home` None: the track record alone."""
 
-    target: str  # [NAME=]DIR
-    space: str
+    home: Path | None = None
+    space: str | None = None
+    scores: Path | None = None
+    data: Path | None = None
     out: str = "runs"
     tracking_uri: str | None = None
-    backbone: str | None = None  # None: that of most pre-trainings
-    images: int = 300  # of each dataset, at most
-    imagenet_weights: Path | None = None  # a folder with torchvision's files
+    imagenet_weights: Path | None = None
+    backbone: str = Rule().backbone
+    images: int = 300
     csv: Path | None = None
 
 
@@ -45,158 +53,168 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def run(options: AdviseOptions) -> None:
-    dataset, stored, offer = check_options(options)
-    from grid.advise import samples
-    from grid.advise.advice import Adviser
-
-    target = samples.of_dataset(dataset, offer.size, options.images)
-    adviser = Adviser(stored, offer, options.images, options.imagenet_weights, _print_progress)
-    advice = adviser.advise(target)
+    check(options)
     console = cli.console()
-    console.print(table(advice, target.name, offer.backbone))
-    for warning in dict.fromkeys(stored.warnings):
-        console.print(f"note: {warning}")
-    measured = target.name in {entry.name for entry in offer.targets}
-    if measured:
-        console.print(
-            f"note: {target.name} is measured in this space (see grid.query); its trials are not used here"
-        )
-    console.print(sentence(advice))
+    if options.home is None:
+        for task in ("classification", "segmentation") if not given(options) else (None,):
+            table = read_table(options, task)
+            console.print(record_table(table))
+        return
+    from grid.advise.advice import advise, paragraph
+    from grid.advise.candidates import candidates
+    from grid.advise.evidence import ProbeSettings, gather
+    from grid.advise.published_cells import describe_nearest
+    from grid.compare.target import understand
+
+    target = understand(options.home)
+    table = read_table(options, target.card.task)
+    sources, notes = candidates(
+        target.card, options.data, options.out, options.imagenet_weights, options.backbone
+    )
+    for line in describe_nearest(target.card):
+        console.print(line)
+    settings = ProbeSettings(options.backbone, side_of(target), options.images)
+    probed = [source for source in sources if source.can_be_probed]
+    evidence = gather(target, probed, settings, print_progress)
+    advice = advise(table, sources, evidence, target.card.name)
+    console.print(advice_table(advice, target, options.backbone))
+    for note in (*advice.notes, *notes):
+        console.print(f"note: {note}")
+    console.print(paragraph(advice, evidence))
     if options.csv:
-        write(options.csv, advice.rows)
+        write(options.csv, advice)
 
 
-def check_options(options: AdviseOptions) -> "tuple[Dataset, StoredSpace, Offer]":
-    """Return the target and what the space offers. Raises InputError with the problems of all options."""
-    from grid.advise import samples
-    from grid.results import frame as results
-
-    problems = _limits(options)
-    dataset = plan = frame = None
-    try:
-        dataset = samples.target(options.target)
-    except InputError as error:
-        problems += error.problems
-    try:
-        plan = results.read_plan(options.space, options.out)
-        frame = results.load(options.space, options.out, options.tracking_uri)
-    except InputError as error:
-        problems += error.problems
-    if problems or dataset is None:
-        raise InputError(problems)
-    return dataset, *_offer(options, plan, frame, dataset)
+def given(options: AdviseOptions) -> bool:
+    return options.space is not None or options.scores is not None
 
 
-def _limits(options: AdviseOptions) -> list[str]:
-    from grid.advise.samples import LEAST
-
+def check(options: AdviseOptions) -> None:
+    """Raise InputError with what is wrong with all options."""
     problems = []
-    if options.images < LEAST:
-        problems.append(f"--images {options.images}: a whole number from {LEAST} is accepted")
+    if options.home is not None and not options.home.is_dir():
+        problems.append(f"{options.home}: no such folder")
+    if options.images < FEWEST_IMAGES:
+        problems.append(f"--images {options.images}: a whole number from {FEWEST_IMAGES} is accepted")
+    if options.space and options.scores:
+        problems.append("--space and --scores: give one of them")
     if options.csv and not options.csv.absolute().parent.is_dir():
         problems.append(f"--csv {options.csv}: no such folder; a file in a folder that is there is accepted")
-    if options.imagenet_weights and not options.imagenet_weights.is_dir():
-        problems.append(f"--imagenet-weights {options.imagenet_weights}: no such folder")
-    return problems
+    if problems:
+        raise InputError(problems)
 
 
-def _offer(options: AdviseOptions, plan: Any, frame: Any, dataset: Any) -> "tuple[StoredSpace, Offer]":
-    from grid.advise.candidates import offered
-    from grid.results import standings
-    from grid.results.cells import find_cells
-    from grid.results.stored_space import StoredSpace
-    from grid.store.store import Store
+def read_table(options: AdviseOptions, task: str | None) -> "ScoreTable":
+    """Return the scores that the advice is taken from."""
+    from grid.advise import score_tables
 
-    doubts = standings.warnings(find_cells(frame), frame.attrs["controls"])
-    selections = frame.attrs.get("selections", ())
-    stored = StoredSpace(plan, Store(options.out), [*frame.attrs["warnings"], *selections, *doubts])
-    offer = offered(stored, frame, dataset.info.task, options.backbone)
-    _check_weights(options.imagenet_weights, offer)
-    return stored, offer
+    if options.scores:
+        return score_tables.csv_table(options.scores)
+    if options.space:
+        from grid.results import frame
 
-
-def _check_weights(folder: Path | None, offer: "Offer") -> None:
-    """Raise InputError if the folder's file is not the one that the space's runs started from."""
-    from grid.space.trials import IMAGENET
-    from medpt.files import sha256
-    from medpt.models.torchvision_weights import published_name
-
-    if folder is None or IMAGENET not in offer.candidates:
-        return
-    file = folder / published_name(offer.backbone)
-    (name,) = offer.candidates[IMAGENET].weights
-    if not file.is_file() or not sha256(file).startswith(name):
-        raise InputError(f"{file}: not the weights of this space's runs (sha256 {name}…)")
+        found = frame.load(options.space, options.out, options.tracking_uri)
+        return score_tables.space_table(found, options.space, task)
+    return score_tables.paper_table(str(task))
 
 
-def table(advice: "Advice", target: str, backbone: str) -> Table:
-    title = f"{target}, {backbone}: initializations, the most promising first"
+def side_of(target: "Target") -> int:
+    """Return the side at which images are probed: a multiple of 32, and no larger than they are."""
+    return max(64, min(SIDE, target.side // 32 * 32))
+
+
+def record_table(table: "ScoreTable") -> Table:
+    """Return the track record of a table of scores, ready to print."""
+    from grid.advise.record import track_record
+
+    title = f"track record on {table.origin}: mean regret in points, each target as if it were new"
     shown = Table(box=None, padding=(0, 2), title=title, title_justify="left")
-    columns = ("initialization", "cmd", "LogME", "gain on similar targets", "rank")
-    for column in columns:
-        shown.add_column(column, justify="left" if column == columns[0] else "right")
-    for row in advice.rows:
-        gain = f"{number(row.gain, '+.2f')} ({row.targets} of {advice.others})"
-        rank = "–" if row.rank is None else f"{row.rank}"
-        shown.add_row(row.initialization, number(row.cmd, ".2f"), number(row.logme, ".4f"), gain, rank)
-    shown.add_row("random", "–", number(advice.random, ".4f"), "0", "–")
+    shown.add_column("choice")
+    for column in ("mean regret", "95 % interval", "targets"):
+        shown.add_column(column, justify="right")
+    for way in track_record(table):
+        shown.add_row(way.name, number(way.regret.mean), limits(way.regret), str(way.targets))
     return shown
 
 
-def number(value: float | None, form: str) -> str:
-    return "–" if value is None else format(value, form)
+def advice_table(advice: "Advice", target: "Target", backbone: str) -> Table:
+    title = f"{target.card.name}, {backbone}: what to try, in this order"
+    shown = Table(box=None, padding=(0, 2), title=title, title_justify="left")
+    columns = ("try", "initialization", "regret after it", "always this one", "frozen probe", "LogME", "from")
+    for column in columns:
+        is_text = column in ("initialization", "from")
+        shown.add_column(column, justify="left" if is_text else "right", overflow="fold")
+    for place, entry in enumerate(advice.entries, start=1):
+        shown.add_row(
+            str(place),
+            entry.initialization,
+            with_limits(entry.after),
+            with_limits(entry.alone),
+            with_limits(entry.probe, 1),
+            number(entry.logme, 3),
+            entry.reason,
+        )
+    return shown
 
 
-def sentence(advice: "Advice") -> str:
-    """Return the recommendation and its reliability, or why there is none."""
-    if advice.trust.lacking:
-        return f"Not enough evidence to recommend one: {advice.trust.lacking}."
-    first = [row for row in advice.rows if row.rank == 1]
-    names = " or ".join(row.initialization for row in first)
-    caution = "".join(
-        f" On similar targets {row.initialization} was no better than random weights."
-        for row in first
-        if row.gain is not None and row.gain <= 0
-    )
-    return f"Start from {names}. On the targets already measured {advice.trust.words}.{caution}"
+def number(value: float, digits: int = 2) -> str:
+    return "–" if value != value else f"{value:.{digits}f}"
 
 
-def write(path: Path, rows: "list[Row]") -> None:
-    """Write every column in full precision; missing values are empty."""
-    from grid.advise.advice import Row
+def limits(interval: "Interval", digits: int = 2) -> str:
+    return "–" if interval.low != interval.low else f"[{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
+
+
+def with_limits(interval: "Interval", digits: int = 2) -> str:
+    known = interval.mean == interval.mean
+    return f"{number(interval.mean, digits)} {limits(interval, digits)}" if known else "–"
+
+
+def write(path: Path, advice: "Advice") -> None:
+    """Write the list in full precision; missing values are empty."""
     from medpt.files import replacing
 
-    with replacing(path) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, [entry.name for entry in fields(Row)], lineterminator="\n")
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        rows = [entry.row(place) for place, entry in enumerate(advice.entries, start=1)]
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerows({k: cli.spreadsheet_cell(v) for k, v in asdict(row).items()} for row in rows)
+        writer.writerows({k: cli.spreadsheet_cell(v) for k, v in row.items()} for row in rows)
 
 
-def _print_progress(line: str) -> None:
+def print_progress(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
 def parser() -> argparse.ArgumentParser:
     result = command_parser(
-        "grid.advise",
-        "Rank the initializations of a finished space for a dataset; report how far to trust it.",
+        "grid.advise", "Say which initializations to try for a folder of images, and in which order."
     )
     result.add_argument(
-        "--target", required=True, metavar="[NAME=]DIR", help="with dataset.yaml, or a known dataset's folder"
+        "home",
+        nargs="?",
+        type=argument(folder),
+        metavar="DIR",
+        help="images, as `compare` takes them (default: print the track record alone)",
     )
-    add_result_arguments(result)
-    result.add_argument("--backbone", metavar="NAME", help="(default: that of most pre-trainings)")
+    scores = result.add_argument_group("where scores are from (default: the published cells of the paper)")
+    add_result_arguments(scores, required=False)
+    scores.add_argument(
+        "--scores", type=Path, metavar="FILE", help="a CSV file with columns source, target and score"
+    )
+    weights = result.add_argument_group("where data and weights are")
+    weights.add_argument("--data", type=folder, metavar="DIR", help="one folder per dataset, as downloaded")
+    weights.add_argument("--imagenet-weights", type=folder, metavar="DIR", help="torchvision's weight files")
+    weights.add_argument(
+        "--backbone", default=AdviseOptions.backbone, metavar="NAME", help="(default: %(default)s)"
+    )
     result.add_argument(
         "--images",
         type=int,
         default=AdviseOptions.images,
         metavar="N",
-        help="images to use of each dataset (default: %(default)s)",
+        help="training images, and as many test images, that are probed (default: %(default)s)",
     )
-    result.add_argument(
-        "--imagenet-weights", type=Path, metavar="DIR", help="torchvision's weight files, to rate imagenet*"
-    )
-    result.add_argument("--csv", type=Path, metavar="FILE", help="write the rows in full precision")
+    result.add_argument("--csv", type=Path, metavar="FILE", help="write the list in full precision")
     return result
 
 

@@ -31,7 +31,7 @@ def cells() -> dict[Key, tuple[str, float, float]]:
             float(row["mean"]),
             float(row["std"]),
         )
-        for row in _rows()
+        for row in rows()
     }
 
 
@@ -77,7 +77,8 @@ def matching_cells(plan: Plan) -> list[str]:
     return [f"{table} {hit} of {total}" for table, (hit, total) in tables.items() if hit]
 
 
-def _rows() -> Iterator[dict[str, str]]:
+def rows() -> Iterator[dict[str, str]]:
+    """Yield the printed cells of tables 2, 3, 5 and 6, as they stand in the CSV files."""
     for number in (2, 3, 5, 6):
         with (FOLDER / f"table{number}.csv").open(newline="") as file:
             yield from csv.DictReader(file)

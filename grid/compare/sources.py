@@ -20,6 +20,7 @@ from medpt.data.dataset_collections import COLLECTIONS
 from medpt.data.locate import find_user_datasets, locate
 from medpt.errors import InputError
 from medpt.models.torchvision_weights import published_name
+from medpt.models.weights_file import WeightsFile
 
 MOST_TRAINED = 2  # datasets that are pre-trained on unless --sources names more
 SPACE = "compare.yaml"
@@ -28,11 +29,20 @@ OWN_IMAGENET = "ImageNet"  # the dataset, which this grid pre-trains on
 
 @dataclass(frozen=True)
 class Source:
-    """An initialization. `reason` says where it comes from; `datasets` are pre-trained on here."""
+    """An initialization. `reason` says where it comes from; `datasets` are pre-trained on here.
+
+    `weights` are those that are on this machine: a description, or a file of torchvision's or of this grid's.
+    """
 
     name: str
     reason: str
     datasets: tuple[str, ...] = ()
+    weights: WeightsFile | Path | None = None
+
+    @property
+    def can_be_probed(self) -> bool:
+        """Whether an encoder can be built now: of weights that are here, or of random ones."""
+        return self.name == RANDOM or self.weights is not None
 
     @property
     def is_trained_here(self) -> bool:
@@ -95,7 +105,7 @@ def _described(factors: Factors, backbone: str) -> list[Source]:
     known = [name for name in factors.folders.names() if factors.published_weights(name, ())]
     files = [factors.weights[name] for name in known if name in factors.weights]
     return [
-        Source(one.name, f"published weights: {describe_weights(one)}")
+        Source(one.name, f"published weights: {describe_weights(one)}", weights=one)
         for one in files
         if one.backbone == backbone and one.file_path and one.file_path.is_file()
     ]
@@ -151,7 +161,7 @@ def _self_supervised(name: str) -> Source:
 
 
 def _published(file: Path) -> Source:
-    return Source(IMAGENET, f"published weights, {file}")
+    return Source(IMAGENET, f"published weights, {file}", weights=file)
 
 
 def _weights_file(folder: Path | None, backbone: str) -> Path | None:

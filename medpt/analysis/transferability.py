@@ -16,6 +16,7 @@ from medpt.data.augment import normalise
 from medpt.data.dataset import IGNORE
 from medpt.errors import InputError
 from medpt.identity import stream_seed
+from medpt.normalisation import IMAGENET, Normalisation
 
 BATCH = 32
 PIXELS = 16  # read of an image with a mask
@@ -26,7 +27,12 @@ Images = NDArray[np.uint8]
 Matrix = NDArray[np.float64]
 
 
-def transferability(network: nn.Module, images: Images, targets: NDArray[np.integer]) -> float:
+def transferability(
+    network: nn.Module,
+    images: Images,
+    targets: NDArray[np.integer],
+    normalisation: Normalisation = IMAGENET,
+) -> float:
     """Return LogME of an encoder's features for the targets; higher is better.
 
     `images` are uint8 (N, S, S, 3), preprocessed as for training. `targets` are labels (N,), for pooled
@@ -34,22 +40,25 @@ def transferability(network: nn.Module, images: Images, targets: NDArray[np.inte
     only, or all features are 0.
     """
     if targets.ndim == 1:
-        return logme(pooled(network, images), targets)
+        return logme(pooled(network, images, normalisation), targets)
     places = pixels(targets)
     rows = np.repeat(np.arange(len(targets)), PIXELS)
     known = targets[rows, places[..., 0].ravel(), places[..., 1].ravel()]
     labelled = known != IGNORE
-    return logme(at_pixels(network, images, places)[labelled], known[labelled])
+    return logme(at_pixels(network, images, places, normalisation)[labelled], known[labelled])
 
 
 @torch.no_grad()
-def pooled(network: nn.Module, images: Images) -> Matrix:
+def pooled(network: nn.Module, images: Images, normalisation: Normalisation = IMAGENET) -> Matrix:
     """Return the global average of the last map, (N, C), which is a classifier's input."""
-    return np.concatenate([_maps(network, part)[-1].mean((2, 3)).cpu().double() for part in _batches(images)])
+    maps = (_maps(network, part, normalisation)[-1] for part in _batches(images))
+    return np.concatenate([last.mean((2, 3)).cpu().double() for last in maps])
 
 
 @torch.no_grad()
-def at_pixels(network: nn.Module, images: Images, places: NDArray[np.intp]) -> Matrix:
+def at_pixels(
+    network: nn.Module, images: Images, places: NDArray[np.intp], normalisation: Normalisation = IMAGENET
+) -> Matrix:
     """Return the values of all maps at the rows and columns `places` (N, q, 2), (N · q, sum of widths).
 
     The maps one below another at a pixel are its hypercolumn (Hariharan et al. 2015). Each is read at the
@@ -57,7 +66,7 @@ def at_pixels(network: nn.Module, images: Images, places: NDArray[np.intp]) -> M
     """
     found = []
     for part, where in zip(_batches(images), _batches(places), strict=True):
-        columns = [_read(layer, where, images.shape[1]) for layer in _maps(network, part)]
+        columns = [_read(layer, where, images.shape[1]) for layer in _maps(network, part, normalisation)]
         found.append(torch.cat(columns, dim=1).cpu().double().numpy())
     return np.concatenate(found)
 
@@ -83,9 +92,9 @@ def _batches(rows: NDArray) -> list[NDArray]:
     return [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
 
 
-def _maps(network: nn.Module, images: Images) -> list[Tensor]:
+def _maps(network: nn.Module, images: Images, normalisation: Normalisation) -> list[Tensor]:
     device = next(network.parameters()).device
-    maps: list[Tensor] = network(normalise(torch.tensor(images).to(device)))
+    maps: list[Tensor] = network(normalise(torch.tensor(images).to(device), normalisation))
     return maps
 
 

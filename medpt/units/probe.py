@@ -1,6 +1,7 @@
 """The unit `probe`: linear models on the features of frozen encoders, fitted to a target and tested."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -10,9 +11,11 @@ from numpy.typing import NDArray
 from torch.optim.swa_utils import update_bn
 
 from medpt import extensions
+from medpt.analysis.transferability import logme
 from medpt.data.arrays import Loader
 from medpt.data.augment import normalise
 from medpt.data.splits import strata, subset
+from medpt.errors import InputError
 from medpt.files import write_arrays
 from medpt.models.weights import build_encoder_with
 from medpt.normalisation import IMAGENET, Normalisation
@@ -36,8 +39,9 @@ def run(spec: Probe, inputs: Inputs, job: Job) -> dict[str, float]:
     """Fit and test a linear model on each network.
 
     Writes probe.npz: each metric of the test set, float64 (networks,). The metrics are their means and, of
-    two or more networks, METRIC_std, the standard deviation (ddof 1); all are fractions. The batch norm of
-    random networks gets its statistics from the training images that the model is fitted to. Of a cohort
+    two or more networks, METRIC_std, the standard deviation (ddof 1); all are fractions but `logme`, which is
+    LogME of the training features (medpt.analysis.transferability; not of masks). The batch norm of random
+    networks gets its statistics from the training images that the model is fitted to. Of a cohort
     (`spec.splits`) the model is that of medpt.survival.controls, and the metric the c_index.
     """
     extensions.require(spec.extensions)
@@ -109,7 +113,9 @@ def _probe_images(
     model = linear.fit(features, index.labels[rows], index.groups[rows].tolist(), len(index.classes))
     scores = model.scores(image_features(encoder, loader, tested, device, normalisation))
     patients = index.groups[tested] if by else tested
-    return image_metrics(*mean_by_patient(scores, index.labels[tested], patients))
+    yield from image_metrics(*mean_by_patient(scores, index.labels[tested], patients))
+    with suppress(InputError):  # labels of a single class, or features that are all 0
+        yield "logme", logme(features, strata(index.labels[rows]))
 
 
 def _probe_masks(
