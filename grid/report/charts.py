@@ -141,7 +141,7 @@ class RowChart(Chart):
 
 @dataclass(frozen=True)
 class Line:
-    """A series. `style`: mean (marks with error bars), curve, repeat (thin, not in the legend), steps,
+    """A series. `style`: mean (marks with error bars), curve, steps,
     level (one value, drawn across) or floor (dotted). `bars` are the ends of error bars, nan for none.
     """
 
@@ -149,7 +149,7 @@ class Line:
     colour: int
     x: Values
     y: Values
-    style: Literal["mean", "curve", "repeat", "steps", "level", "floor"] = "mean"
+    style: Literal["mean", "curve", "steps", "level", "floor"] = "mean"
     bars: tuple[tuple[float, float], ...] = ()
     band: tuple[tuple[float, float], ...] = ()  # around a curve
     incomplete: tuple[int, ...] = ()  # places of points that lack repeats: hollow markers
@@ -160,8 +160,6 @@ class Line:
         style = marks(self.colour, self.dashed) | ({"linestyle": "--"} if self.dashed else {})
         if self.style == "level":
             axes.axhline(self.y[0], color=style["color"], linestyle=":", linewidth=1.5, label=self.name)
-        elif self.style == "repeat":
-            axes.plot(self.x, self.y, color=style["color"], linewidth=0.7, alpha=0.4)
         elif self.style == "floor":
             axes.plot(self.x, self.y, color=SOFT, linestyle=":", label=self.name)
         elif self.style == "mean":

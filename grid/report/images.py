@@ -8,16 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grid.report import downloads
+from grid.report.provenance import Data
 from grid.report.tables import Contrast, contrasts
 from grid.results.cells import Cell
+from grid.results.stored_space import StoredSpace
 from medpt.data.decode import opencv
 from medpt.data.manifest import Manifest
 from medpt.errors import InputError
 from medpt.metrics import IGNORE, dice
 
 PREDICTIONS = "predictions.npz"
-IMAGES = 3  # of a target whose predictions are shown
+FIRST = 2  # images of a target whose predictions are shown whatever they are; then the best and the worst
+SIDE = 192  # pixels of the largest image on the page
 EXAMPLES = 6  # images of a dataset
+MOST_EXAMPLES = 24  # datasets with example images
 JPEG_QUALITY = 88
 OPACITY = 0.6
 
@@ -30,9 +34,13 @@ CORRECT, MISSED, WRONG = (46, 196, 160), (255, 140, 26), (232, 62, 140)
 
 @dataclass(frozen=True)
 class Predicted:
-    """One test image, as data URIs; `best` and `random` are (URI, Dice in per cent) or None."""
+    """One test image, as data URIs; `best` and `random` are (URI, Dice in per cent) or None.
+
+    `why` says why it is shown: it is the best or the worst of the kept ones, or among the first.
+    """
 
     name: str
+    why: str
     image: str
     truth: str
     random: tuple[str, float] | None
@@ -53,7 +61,7 @@ class Example:
 
 
 def galleries(cells: Sequence[Cell], artifact: Callable[[str, str], Path | None], most: int) -> list[Gallery]:
-    """The first test images of up to `most` segmentation targets, by the network with the best pre-training.
+    """Test images of up to `most` segmentation targets, by the network with the best pre-training.
 
     `artifact` gives the path of a fine-tuning's file by digest and name, or None.
     """
@@ -84,9 +92,16 @@ def _gallery(contrast: Contrast, artifact: Callable[[str, str], Path | None]) ->
                 loaded[role] = _arrays(path)
     if not loaded:
         return None
-    some = next(iter(loaded.values()))
-    pictures = [_predicted(number, some, loaded) for number in range(min(IMAGES, len(some["image"])))]
+    some = loaded.get("best") or loaded["random"]
+    pictures = [_predicted(number, why, some, loaded) for number, why in _chosen(some).items()]
     return Gallery(contrast, seeds, pictures)
+
+
+def _chosen(kept: dict[str, NDArray[np.generic]]) -> dict[int, str]:
+    """Return which kept predictions are shown, and why: the first ones, the best and the worst of all."""
+    scores = [_dice(*pair) for pair in zip(kept["target"], kept["prediction"], strict=True)]
+    found = dict.fromkeys(range(min(FIRST, len(scores))), "")
+    return found | {int(np.argmax(scores)): "best"} | {int(np.argmin(scores)): "worst"}
 
 
 def _arrays(path: Path) -> dict[str, NDArray[np.generic]]:
@@ -95,7 +110,10 @@ def _arrays(path: Path) -> dict[str, NDArray[np.generic]]:
 
 
 def _predicted(
-    number: int, some: dict[str, NDArray[np.generic]], loaded: dict[str, dict[str, NDArray[np.generic]]]
+    number: int,
+    why: str,
+    some: dict[str, NDArray[np.generic]],
+    loaded: dict[str, dict[str, NDArray[np.generic]]],
 ) -> Predicted:
     name, image, target = str(some["ids"][number]), some["image"][number], some["target"][number]
     judged = {
@@ -104,13 +122,18 @@ def _predicted(
         if name in arrays["ids"]
     }
     truth = painted(image, [(foreground(target), TRUTH)])
-    return Predicted(name, data_uri(image), data_uri(truth), judged.get("random"), judged.get("best"))
+    return Predicted(
+        name, why, data_uri(shrunk(image)), data_uri(shrunk(truth)), judged.get("random"), judged.get("best")
+    )
 
 
 def _judged(image: Image, target: Classes, prediction: Classes) -> tuple[str, float]:
+    return data_uri(shrunk(agreement(image, target, prediction))), _dice(target, prediction)
+
+
+def _dice(target: Classes, prediction: Classes) -> float:
     classes = int(max(prediction.max(), target[target != IGNORE].max(initial=0))) + 1
-    score = dice(prediction[None], target[None], max(classes, 2))
-    return data_uri(agreement(image, target, prediction)), 100 * score
+    return 100 * dice(prediction[None], target[None], max(classes, 2))
 
 
 def agreement(image: Image, target: Classes, prediction: Classes) -> Image:
@@ -134,6 +157,13 @@ def painted(image: Image, layers: Iterable[tuple[NDArray[np.bool_], tuple[int, i
     return result.round().astype(np.uint8)
 
 
+def shrunk(image: Image) -> Image:
+    """Return the image, or a smaller one where a side has more than SIDE pixels."""
+    if len(image) <= SIDE:
+        return image
+    return np.asarray(opencv().resize(image, (SIDE, SIDE), interpolation=opencv().INTER_AREA), np.uint8)
+
+
 def data_uri(image: Image) -> str:
     """JPEG of an RGB image, or PNG where it is small enough to be seen pixel by pixel."""
     if len(image) <= 96:
@@ -151,6 +181,23 @@ def _uri(image: Image, kind: str, options: list[int]) -> str:
     if not done:
         raise InputError(f"an image of {image.shape} cannot be encoded")
     return downloads.data_uri(f"image/{kind}", data.tobytes())
+
+
+def examples_of(data: Sequence[Data], stored: StoredSpace) -> dict[str, list[Example]]:
+    """Return examples of up to MOST_EXAMPLES datasets, by the digest of the prepared data; once a dataset."""
+    found: dict[str, list[Example]] = {}
+    first = {
+        entry.card.name: (entry.prepared.digest, manifest)
+        for entry in reversed(data)
+        if (manifest := entry.prepared.manifest) and manifest.shards
+    }
+    for digest, manifest in list(first.values())[:MOST_EXAMPLES]:
+        try:
+            shard = stored.store.file(digest, manifest.shards[0].name)
+            found[digest] = examples(shard.parent, manifest)
+        except InputError as error:
+            stored.warnings += error.problems
+    return found
 
 
 def examples(folder: Path, manifest: Manifest) -> list[Example]:
@@ -173,9 +220,9 @@ def examples(folder: Path, manifest: Manifest) -> list[Example]:
         if manifest.task == "segmentation":
             mask = np.frombuffer(table["mask"][row].as_py(), np.uint8).reshape(size, size)
             marked = painted(image, [(foreground(mask), TRUTH)])
-            found.append(Example(data_uri(marked), str(table["id"][row])))
+            found.append(Example(data_uri(shrunk(marked)), str(table["id"][row])))
         else:
-            found.append(Example(data_uri(image), manifest.classes[labels[row]]))
+            found.append(Example(data_uri(shrunk(image)), manifest.classes[labels[row]]))
     return found
 
 

@@ -22,8 +22,10 @@ from grid.report import (
     gain_map,
     images,
     item_charts,
+    learning_curves,
     paper_charts,
     provenance,
+    ranked_images,
     sections,
     shared_data,
     sharing,
@@ -51,16 +53,14 @@ from grid.store.store import Store
 from medpt import files
 from medpt.cli import spreadsheet_cell
 from medpt.data.catalog import card
-from medpt.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 TEMPLATES = package_data.folder("reports") / "templates"
 PAGE = "index.html"
-MOST_GALLERIES = 12
-MOST_EXAMPLES = 24  # datasets with example images
-FIGURES = ("gain_map", "gain", "images", "curves")
+MOST_GALLERIES = 8  # of each kind
+FIGURES = ("gain_map", "gain", "images", "curves", "source_curves")
 MOST = {  # lines of a list on the page; the rest is counted or a table
     "sentences": 12,
     "failures": 200,
@@ -158,19 +158,26 @@ def page(
         **_results(rest, stored, contrasts, provenance.classes(data)),
         "standings": found,
         "compared": provenance.comparisons(rest, notes),
-        "galleries": images.galleries(_shown(cells, shared), stored.artifact, MOST_GALLERIES),
+        **_predictions(cells, contrasts, stored, shared),
         **_work(stored),
         "failures": stored.failures(reported(frame)),
         **_protocol(cells, stored),
         "data": data,
-        "examples": examples([e for e in data if shared.shows(e.card.name)], stored),
+        "examples": images.examples_of([e for e in data if shared.shows(e.card.name)], stored),
         "warnings": list(dict.fromkeys(stored.warnings)),
     }
 
 
-def _shown(cells: list[Cell], shared: Sharing) -> list[Cell]:
-    """Return the cells whose targets' images may be shown."""
-    return [cell for cell in cells if shared.shows(cell.key.target)]
+def _predictions(
+    cells: list[Cell], contrasts: list[Contrast], stored: StoredSpace, shared: Sharing
+) -> dict[str, Any]:
+    """Return test images with predictions, of the targets whose images may be shown."""
+    shown = [cell for cell in cells if shared.shows(cell.key.target)]
+    compared = [each for each in contrasts if shared.shows(each.column[0])]
+    return {
+        "galleries": images.galleries(shown, stored.artifact, MOST_GALLERIES),
+        "rankings": ranked_images.rankings(compared, stored, MOST_GALLERIES),
+    }
 
 
 def _tables(
@@ -220,14 +227,16 @@ def _results(
 ) -> dict[str, Any]:
     """The cells of experiments outside the paper, with their charts."""
     shown = [cell for contrast in contrasts for cell in (contrast.best, contrast.random) if cell]
-    colours = paper_charts.colours(cell.label for cell in [*cells, *shown])
+    sources = (learning_curves.source_name(source.label) for source in stored.sources())
+    colours = paper_charts.colours([*(cell.label for cell in [*cells, *shown]), *sources])
     known = {d.cell.key: d for contrast in contrasts for d in contrast.differences}
     return {
         "cells": cells,
         "colours": colours,
         "gain": Figures("gain", paper_charts.gains(cells, colours, known)),
         "images": Figures("images", item_charts.item_charts(contrasts, colours, classes)),
-        "curves": Figures("curves", paper_charts.learning_curves(cells, stored.history, colours)),
+        "curves": Figures("curves", learning_curves.of_fine_tunings(cells, stored.history, colours)),
+        "source_curves": Figures("source-curves", learning_curves.of_pretrainings(stored, colours)),
         "groups": len(paper_charts.networks(cells)),
     }
 
@@ -260,21 +269,6 @@ def reported(frame: "pd.DataFrame") -> dict[str, str]:
     failed = frame[frame["status"] == "failed"]
     reasons = failed["failure"].fillna("no reason was recorded")
     return dict(zip(failed["digest"], reasons, strict=True))
-
-
-def examples(data: list[provenance.Data], stored: StoredSpace) -> dict[str, list[images.Example]]:
-    """By the digest of the prepared data; once a dataset."""
-    found: dict[str, list[images.Example]] = {}
-    prepared_here = [entry for entry in data if entry.prepared.manifest and entry.prepared.manifest.shards]
-    first = {entry.card.name: entry.prepared for entry in reversed(prepared_here)}
-    for prepared in list(first.values())[:MOST_EXAMPLES]:
-        assert prepared.manifest  # noqa: S101 - for the type checker
-        try:
-            shard = stored.store.file(prepared.digest, prepared.manifest.shards[0].name)
-            found[prepared.digest] = images.examples(shard.parent, prepared.manifest)
-        except InputError as error:
-            stored.warnings += error.problems
-    return found
 
 
 def render(context: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""The charts of cells: scores by initialization, size or share, gains over random weights, learning curves.
+"""The charts of cells: scores by initialization, size or share, and gains over random weights.
 
 Scores are in per cent, gains in points; bars are 95 % intervals. At most MOST_GROUPS networks and targets of
 a section are drawn; its tables have all.
@@ -11,9 +11,6 @@ from functools import partial
 from itertools import count
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from grid.report.charts import COLOURS, Chart, Line, LineChart, Row, RowChart
 from grid.report.tables import signed
 from grid.results.cells import Cell, CellKey
@@ -22,7 +19,6 @@ from grid.results.display import METRIC_NAMES, bracketed, column_name, format_ce
 from grid.space.trials import IMAGENET, RANDOM
 
 MOST_GROUPS = 30
-POINTS = 60  # of a learning curve: more cannot be seen at this size
 PAPERS_SIZE = "-20k"
 PINNED = {  # the paper's sources always have the same colour
     RANDOM: 0,
@@ -45,8 +41,6 @@ PINNED = {  # the paper's sources always have the same colour
 
 Colours = Mapping[str, int]
 Limits = Mapping[CellKey, Interval]  # of each cell's mean
-History = Callable[[str], list[dict[str, float]]]  # the rows of a fine-tuning by its digest
-Curve = tuple[NDArray[np.float64], NDArray[np.float64]]  # steps, values in per cent
 
 
 def colours(names: Iterable[str]) -> dict[str, int]:
@@ -236,55 +230,3 @@ def _gain(cell: Cell, found: Difference, numbers: Colours) -> Row:
         cell.network,
         f"{signed(found.value)} {found.verdict}",
     )
-
-
-def learning_curves(cells: Sequence[Cell], history: History, numbers: Colours) -> list[Chart]:
-    """Draw the validation metric over steps, a chart for each target and network that has a curve."""
-    trained = [cell for cell in cells if cell.metric != "c_index"]  # survival models record no curve
-    charts = (_curves(group, history, numbers) for group in networks(trained)[:MOST_GROUPS])
-    return [chart for chart in charts if chart]
-
-
-def _curves(group: list[Cell], history: History, numbers: Colours) -> Chart | None:
-    lines: list[Line] = []
-    for cell in group:
-        known = (_curve(cell.metric, history(digest)) for digest in cell.digests.values())
-        repeats = [curve for curve in known if curve]
-        lines += [_line(cell, numbers, curve, "repeat") for curve in repeats]
-        lines += [_line(cell, numbers, average(repeats), "curve")] if repeats else []
-    if not lines:
-        return None
-    first = group[0]
-    label = f"validation {_metric(first)}"
-    return LineChart(column_name(*first.column), first.network, "training steps", label, tuple(lines))
-
-
-def _curve(metric: str, rows: Iterable[Mapping[str, float]]) -> Curve | None:
-    name = f"val_{metric}"
-    known = [(row["step"], 100 * row[name]) for row in rows if name in row]
-    if not known:
-        return None
-    steps, values = np.array(known, dtype=float).T
-    return steps, values
-
-
-def _line(cell: Cell, numbers: Colours, curve: Curve, style: Any) -> Line:
-    steps, values = thinned(curve)
-    return Line(cell.label, numbers[cell.label], tuple(steps.tolist()), tuple(values.tolist()), style)
-
-
-def thinned(curve: Curve) -> Curve:
-    """Return at most POINTS points of a curve, its first and last among them."""
-    kept = np.unique(np.linspace(0, len(curve[0]) - 1, POINTS).round().astype(int))
-    return curve[0][kept], curve[1][kept]
-
-
-def average(curves: Sequence[Curve]) -> Curve:
-    """Return the mean over the steps that all curves cover; it ends where the first repeat stopped.
-
-    Steps that a curve does not have are interpolated.
-    """
-    first, last = max(steps[0] for steps, _ in curves), min(steps[-1] for steps, _ in curves)
-    every = np.unique(np.concatenate([steps for steps, _ in curves]))
-    steps = every[(every >= first) & (every <= last)]
-    return steps, np.mean([np.interp(steps, *curve) for curve in curves], axis=0)

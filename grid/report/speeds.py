@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean
 
-from grid.report.paper_charts import History
+from grid.report.learning_curves import History
 from grid.results.cells import Cell, ComparisonGroup, Repeat
 from grid.results.display import column_name
 from grid.space.trials import RANDOM

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
-from grid.report import paper_charts, provenance
+from grid.report import learning_curves, paper_charts, provenance
 from grid.report.charts import Chart
 from grid.report.paper_items import PaperItem
 from grid.report.provenance import Compared
@@ -94,7 +94,7 @@ class Trials:
     gain_charts: list[Chart]
     curves: list[Chart]
     notes: list[str]
-    evaluations: paper_charts.History
+    evaluations: learning_curves.History
 
     @property
     def in_groups(self) -> list[Cell]:
@@ -120,7 +120,7 @@ def trials(
     item: PaperItem,
     cells: list[Cell],
     notes: Mapping[str, str],
-    evaluations: paper_charts.History,
+    evaluations: learning_curves.History,
     groups: ComparedGroups,
 ) -> Trials:
     """Gather a section; `notes` says of each target in what its data differ from the published data.
@@ -140,7 +140,7 @@ def trials(
         numbers,
         paper_charts.DRAWINGS[item.drawing](cells, numbers, limits) if item.drawing else [],
         [] if item.drawing else paper_charts.gains(cells, numbers, known),
-        paper_charts.learning_curves(cells, evaluations, numbers) if item.speeds else [],
+        learning_curves.of_fine_tunings(cells, evaluations, numbers) if item.speeds else [],
         [f"{name}: {notes[name]}" for name in targets if notes.get(name)],
         evaluations,
     )

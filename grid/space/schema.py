@@ -55,6 +55,7 @@ class DatasetPhantom:
     train: int | None = field(default=None, metadata=accepts("a number of images from 1", ge=1))
     test: int | None = field(default=None, metadata=accepts("a number of images from 1", ge=1))
     size: int | None = field(default=None, metadata=accepts("a height in pixels from 8", ge=8))
+    planted: float | None = field(default=None, metadata=accepts("a share from 0 to below 0.5", ge=0, lt=0.5))
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ about real images.
 
 from collections.abc import Iterable
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 
 from medpt.data import catalog
@@ -16,30 +17,23 @@ from medpt.errors import InputError
 from medpt.files import building
 
 
-def write(
-    name: str,
-    folder: str | Path,
-    *,
-    seed: int = 0,
-    train: int | None = None,
-    test: int | None = None,
-    size: int | None = None,
-) -> Path:
+def write(name: str, folder: str | Path, *, seed: int = 0, **drawn: float | None) -> Path:
     """Writes dataset `name` into `folder`, which appears whole; `open_dataset(name, folder)` reads it.
 
-    `train` and `test` count images (CHAOS-CT: patients; where the publisher's test set has no labels, so has
-    this one; where the publisher has no subsets, their sum counts), `size` is the height of images in pixels;
-    None is the layout's default. Raises InputError if `folder` holds something already.
+    `drawn`: `train` and `test` count images (CHAOS-CT: patients; where a published test set has no labels,
+    so has this one; where the publisher has no subsets, their sum counts), `size` is the height of images in
+    pixels, `planted` is the share of medpt.phantom.textures. None is the layout's default. Raises InputError
+    if `folder` holds something already, or if the layout has no such argument.
     """
     layout = import_module(f"medpt.phantom.{card(name).phantom}")
-    given = {"train": train, "test": test, "size": size}
+    given = {key: value for key, value in drawn.items() if value is not None}
+    if unknown := sorted(given.keys() - signature(layout.write).parameters.keys()):
+        raise InputError(f"the synthetic {name} has no {', '.join(unknown)}")
     target = Path(folder)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise InputError(f"{target}: exists and is not empty; accepted: a new folder")
     with building(target) as temporary:
-        layout.write(
-            temporary, seed=seed, **{key: value for key, value in given.items() if value is not None}
-        )
+        layout.write(temporary, seed=seed, **given)
         mark_synthetic(temporary)
     return target
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from medpt.data.decode import opencv
+from medpt.phantom import textures
 from medpt.phantom.paint import (
     Canvas,
     Rng,
@@ -29,15 +30,21 @@ SICK = {
 RGB_EVERY = 9
 
 
-def write(folder: Path, seed: int, train: int = 96, test: int = 64, size: int = 96) -> None:
-    """Grey JPEGs of size x 1.25 size, some stored as RGB."""
+def write(
+    folder: Path, seed: int, train: int = 96, test: int = 64, size: int = 96, planted: float | None = None
+) -> None:
+    """Grey JPEGs of size x 1.25 size, some stored as RGB; with `planted` the classes are planted textures."""
     top = folder / "chest_xray"
     for subset, count in (("train", train), ("test", test)):
         sick = round(SICK[subset] * count)
         for number in range(count):
             label = number < sick
             rng = stream(seed, "ChestXRay2017", subset, number)
-            pixels = to_bytes(radiograph(rng, size, round(size * 1.25), label))
+            picture = radiograph(rng, size, round(size * 1.25), label and planted is None)
+            if planted is not None:
+                place = number if label else number - sick
+                picture = textures.draw(rng, picture, textures.shown(int(label), place, planted))
+            pixels = to_bytes(picture)
             kind = "PNEUMONIA" if label else "NORMAL"
             name = _sick_name(number) if label else _normal_name(number - sick)
             save(top / subset / kind / name, pixels, "JPEG", "RGB" if number % RGB_EVERY == 0 else None)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from medpt.phantom import textures
 from medpt.phantom.paint import Canvas, Rng, debris, fractal, grid, save, smooth, stream, to_bytes
 
 BODY_PARTS = ("SHOULDER", "HUMERUS", "FINGER", "ELBOW", "WRIST", "FOREARM", "HAND")
@@ -15,14 +16,22 @@ FIRST = {"train": 1, "valid": 11185}
 RGB_EVERY, INVERTED_EVERY = 5, 11
 
 
-def write(folder: Path, seed: int, train: int = 96, test: int = 32, size: int = 96) -> None:
-    """PNGs of size x 0.8 size, two of a study; every fourth patient has studies of two body parts."""
+def write(
+    folder: Path, seed: int, train: int = 96, test: int = 32, size: int = 96, planted: float | None = None
+) -> None:
+    """PNGs of size x 0.8 size, two of a study; every fourth patient has studies of two body parts.
+
+    With `planted` the classes are planted textures in place of fractures.
+    """
     top = folder / "MURA-v1.1"
     for subset, count in (("train", train), ("valid", test)):
         images, studies = [], []
         for n in range(count):
             study, abnormal = _study(subset, n // 2)
-            picture = limb(stream(seed, "MURA", subset, n), size, round(size * 0.8), abnormal)
+            rng = stream(seed, "MURA", subset, n)
+            picture = limb(rng, size, round(size * 0.8), abnormal and planted is None)
+            if planted is not None:
+                picture = textures.draw(rng, picture, textures.shown(int(abnormal), n, planted))
             pixels = to_bytes(1 - picture if n % INVERTED_EVERY == 7 else picture)
             save(top / study / f"image{n % 2 + 1}.png", pixels, "PNG", "RGB" if n % RGB_EVERY == 0 else None)
             images.append(f"MURA-v1.1/{study}/image{n % 2 + 1}.png")

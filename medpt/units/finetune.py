@@ -22,6 +22,7 @@ from medpt.further_metrics import (
     further_finding_metrics,
     further_mask_metrics,
 )
+from medpt.metrics import image_ious
 from medpt.models import weights
 from medpt.normalisation import IMAGENET
 from medpt.specs import Finetune, Frozen
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 SCORES, PREDICTIONS = "scores.npz", "predictions.npz"
-EXAMPLES = 6  # test images whose prediction is kept for the report
+FIRST, EXTREMES = 2, 2  # test images whose prediction is kept for the report: the first, best and worst ones
 
 
 def run(spec: Finetune, inputs: Inputs, job: Job) -> dict[str, float]:
@@ -49,7 +50,7 @@ def run(spec: Finetune, inputs: Inputs, job: Job) -> dict[str, float]:
     Writes history.json (rows of medpt.train.fit), early.json (those of its early evaluations), record.json
     (class weights, sizes) and, for classification,
     scores.npz (scores (N, K) float32, labels, ids of the test set), for segmentation predictions.npz (ids,
-    image, target, prediction uint8 of the first test images). items.npz has the `scores` and `labels`, or the
+    image, target, prediction uint8 of `example_rows`). items.npz has the `scores` and `labels`, or the
     `confusions` (N, K, K), of the test set in the order of its rows, and the number of each row's patient in
     `patients`; with `spec.evaluate_by` a row is a patient. If the job says so, also the network itself
     (medpt.trained_network). The metrics are those of the task on the test
@@ -71,9 +72,12 @@ def run(spec: Finetune, inputs: Inputs, job: Job) -> dict[str, float]:
     if job.keeps_network:
         settings = result.settings
         save_network(job.folder, setup.model, loader.index, channels_last=settings.channels_last)
+    metrics = test_network(setup, loader, job, spec.evaluate_by)
     if loader.index.task == "segmentation":
-        _write_examples(setup, loader, loader.index.rows("test")[:EXAMPLES], job)
-    return test_network(setup, loader, job, spec.evaluate_by) | summary(result, setup.task)
+        with np.load(job.folder / ITEMS) as items:
+            rows = example_rows(items["confusions"])
+        _write_examples(setup, loader, loader.index.rows("test")[rows], job)
+    return metrics | summary(result, setup.task)
 
 
 def transfer_decoder(model: "nn.Module", initial: Weights, spec: Finetune) -> None:
@@ -161,9 +165,16 @@ def _patients(loader: Loader, rows: np.ndarray) -> np.ndarray:
     return np.unique(loader.index.groups[rows], return_inverse=True)[1]
 
 
+def example_rows(confusions: np.ndarray) -> np.ndarray:
+    """Return the first test images, those of the highest mean IoU and those of the lowest, each once."""
+    ranked = np.argsort(-image_ious(confusions), kind="stable")
+    chosen = [*range(min(FIRST, len(ranked))), *ranked[:EXTREMES], *ranked[-EXTREMES:]]
+    return np.array(list(dict.fromkeys(chosen)))
+
+
 def _write_examples(setup: TrainingSetup, loader: Loader, rows: np.ndarray, job: Job) -> None:
     images, targets = (
-        torch.cat(batches).cpu().numpy() for batches in zip(*loader.scan(rows, EXAMPLES), strict=True)
+        torch.cat(batches).cpu().numpy() for batches in zip(*loader.scan(rows, len(rows)), strict=True)
     )
     predicted = predictions(setup.model, _batches(setup, rows, job))
     ids = loader.index.ids[rows]

@@ -20,12 +20,10 @@ for (const table of document.querySelectorAll("table.sortable")) {
     }
   };
   heads.forEach((head, column) => {
-    head.setAttribute("role", "button");
-    head.tabIndex = 0;
-    head.onclick = () => sort(column);
-    head.onkeydown = (event) => {
-      if (event.key === "Enter" || event.key === " ") { event.preventDefault(); sort(column); }
-    };
+    const button = document.createElement("button");
+    button.append(...head.childNodes);
+    button.onclick = () => sort(column);
+    head.append(button);
   });
 }
 
@@ -69,8 +67,15 @@ for (const figure of document.querySelectorAll("figure.chart")) {
 }
 for (const table of document.querySelectorAll("table.sortable")) { // on a narrow page each row is a card
   const names = [...table.tHead.rows[0].cells].map((head) => head.textContent.trim());
-  table.classList.toggle("cards", names.length > 3 && !table.classList.contains("results"));
+  if (names.length < 4 || table.classList.contains("results")) continue;
+  table.classList.add("cards");
+  table.setAttribute("role", "table"); // which a table that is drawn as blocks would lose
+  for (const body of table.tBodies) body.setAttribute("role", "rowgroup");
   for (const row of table.querySelectorAll("tbody tr")) {
-    [...row.cells].forEach((cell, place) => { cell.dataset.name = names[place]; });
+    row.setAttribute("role", "row");
+    [...row.cells].forEach((cell, place) => {
+      cell.dataset.name = names[place];
+      cell.setAttribute("role", cell.tagName === "TH" ? "rowheader" : "cell");
+    });
   }
 }

@@ -74,7 +74,7 @@ def test_line_chart_of_whole_numbers_has_whole_ticks() -> None:
     assert all(float(tick).is_integer() for tick in axes.get_xticks())
 
 
-def test_legend_excludes_repeats() -> None:
-    lines = (Line("a", 1, (1.0,), (2.0,), "repeat"), Line("a", 1, (1.0,), (2.0,), "curve"))
-    axes = drawn(LineChart("", "", "", "", (*lines, Line("b", 2, (), (1.5,), "level"))))
+def test_legend_names_each_line() -> None:
+    lines = (Line("a", 1, (1.0,), (2.0,), "curve"), Line("b", 2, (), (1.5,), "level"))
+    axes = drawn(LineChart("", "", "", "", lines))
     assert axes.get_legend_handles_labels()[1] == ["a", "b"]

@@ -38,3 +38,22 @@ def test_chosen_examples_show_every_class_before_any_twice() -> None:
     assert images.chosen(np.array([0, 0, 0, 1, 1, 1])) == [0, 1, 3, 4]
     assert images.chosen(np.arange(9)) == [0, 1, 2, 3, 4, 5]
     assert images.chosen(np.full(9, -1)) == [0, 1, 2]
+
+
+def test_chosen_predictions_are_the_first_the_best_and_the_worst() -> None:
+    target = np.zeros((5, 8, 8), np.uint8)
+    target[:, :4] = 1
+    prediction = target.copy()
+    for number, missed in enumerate((1, 2, 0, 3, 1)):
+        prediction[number, :missed] = 0
+    kept = {"target": target, "prediction": prediction}
+    assert images._chosen(kept) == {0: "", 1: "", 2: "best", 3: "worst"}  # type: ignore[arg-type]
+
+
+def test_shrunk_keeps_small_images_and_averages_large_ones() -> None:
+    small = np.full((images.SIDE, images.SIDE, 3), 7, np.uint8)
+    assert images.shrunk(small) is small
+    large = np.zeros((2 * images.SIDE, 2 * images.SIDE, 3), np.uint8)
+    large[::2] = 200
+    assert images.shrunk(large).shape == small.shape
+    assert (images.shrunk(large) == 100).all()

@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from made_cells import cells, made, trial
 
 from grid.report import paper_charts
@@ -11,13 +9,6 @@ from grid.report.charts import COLOURS, LineChart, RowChart
 from grid.results.cells import Cell, CellKey
 from grid.results.comparisons import MARGIN, Difference, Interval, cell_intervals, differences
 from grid.results.groups import compared_groups
-
-
-def history(digest: str) -> list[dict[str, float]]:
-    return [
-        {"step": 10, "train_loss": 1.0, "val_miou": 0.4},
-        {"step": 20, "train_loss": 1.0, "val_miou": 0.6},
-    ]
 
 
 def limits(found: list[Cell]) -> dict[CellKey, Interval]:
@@ -124,54 +115,7 @@ def test_gains_need_random_and_another_initialization() -> None:
         assert paper_charts.gains(found, numbers(found), known(found)) == []
 
 
-def test_learning_curves_are_each_seed_and_their_mean() -> None:
-    found = made("random", [0.5, 0.6])
-    (chart,) = paper_charts.learning_curves(found, history, numbers(found))
-    assert isinstance(chart, LineChart)
-    assert [line.style for line in chart.lines] == ["repeat", "repeat", "curve"]
-    assert (chart.lines[-1].x, chart.lines[-1].y) == ((10.0, 20.0), (40.0, 60.0))
-    assert chart.y_label == "validation mean IoU, %"
-
-
-def test_learning_curves_need_a_validation_metric() -> None:
-    found = made("random", [0.5])
-    assert (
-        paper_charts.learning_curves(found, lambda digest: [{"step": 5, "train_loss": 1.0}], numbers(found))
-        == []
-    )
-
-
 def test_charts_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paper_charts, "MOST_GROUPS", 2)
     several = cells(*(trial(0, 0.5, architecture=name) for name in ("unet", "cenet", "etnet")))
-    assert len(paper_charts.learning_curves(several, history, numbers(several))) == 2
     assert len(paper_charts.scores_by_initialization(several, numbers(several), limits(several))) == 2
-
-
-@given(st.integers(1, 500))
-def test_thinned_keeps_the_ends_and_the_order(length: int) -> None:
-    every = np.arange(length, dtype=np.float64)
-    steps, values = paper_charts.thinned((every, every**2))
-    assert len(steps) <= paper_charts.POINTS
-    assert (steps[0], steps[-1]) == (0, length - 1)
-    assert (np.diff(steps) > 0).all()
-    assert (values == steps**2).all()
-
-
-@given(st.lists(st.lists(st.floats(0, 1), min_size=1, max_size=6), min_size=1, max_size=4))
-def test_average_is_the_mean_where_every_seed_was_training(series: list[list[float]]) -> None:
-    curves = [(np.arange(10.0, 10 * len(values) + 1, 10.0), np.array(values)) for values in series]
-    steps, means = paper_charts.average(curves)
-    shortest = min(map(len, series))
-    assert steps.tolist() == [10.0 * n for n in range(1, shortest + 1)]
-    assert means == pytest.approx([np.mean([v[n] for v in series]) for n in range(shortest)])
-
-
-def test_average_interpolates_steps_of_other_seeds() -> None:
-    curves = [
-        (np.array([0.0, 10.0]), np.array([0.0, 1.0])),
-        (np.array([0.0, 5.0, 10.0]), np.array([0.0, 1, 1])),
-    ]
-    steps, means = paper_charts.average(curves)
-    assert steps.tolist() == [0, 5, 10]
-    assert means.tolist() == [0, 0.75, 1]

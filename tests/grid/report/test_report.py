@@ -192,7 +192,8 @@ def test_page_links_have_a_target(made: tuple[Path, Plan]) -> None:
 
 def test_page_shows_charts_predictions_and_examples(made: tuple[Path, Plan]) -> None:
     text = page(made[0])
-    assert text.count('<figure class="chart" ') == 1 + 2 + 3  # heat map, gains by target, curves by network
+    heat, gains, curves, source_curves = 1, 2, 2 * 3, 2 * 2  # curves of metric and loss by network
+    assert text.count('<figure class="chart" ') == heat + gains + curves + source_curves
     assert text.count('class="gallery"') == 1
     assert text.count("data:image/png;base64,") > 20
     assert "could not read" not in text

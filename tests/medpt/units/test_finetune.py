@@ -120,11 +120,22 @@ def test_segmentation_leaves_examples_and_the_floor(tmp_path: Path) -> None:
     target = feed.arrays.targets[10:]
     assert found["background_miou"] == metrics.mean_iou(np.zeros_like(target), target, 2)
     with np.load(tmp_path / "out" / "predictions.npz") as saved:
-        np.testing.assert_array_equal(saved["ids"], feed.index.ids[10:16])
-        np.testing.assert_array_equal(saved["image"], feed.arrays.images[10:16])
-        np.testing.assert_array_equal(saved["target"], feed.arrays.targets[10:16])
-        assert saved["prediction"].shape == (6, 64, 64)
+        kept = [feed.index.ids.tolist().index(name) for name in saved["ids"]]
+        assert kept[:2] == [10, 11]
+        np.testing.assert_array_equal(saved["image"], feed.arrays.images[kept])
+        np.testing.assert_array_equal(saved["target"], feed.arrays.targets[kept])
+        assert saved["prediction"].shape == (len(kept), 64, 64)
         assert saved["prediction"].dtype == np.uint8
+
+
+@pytest.mark.parametrize(
+    ("right", "rows"),
+    [([5, 9, 1, 7, 3, 8], [0, 1, 5, 4, 2]), ([5], [0]), ([5, 9, 1, 7, 3, 8, 2], [0, 1, 5, 6, 2])],
+)
+def test_example_rows_are_the_first_the_best_and_the_worst(right: list[int], rows: list[int]) -> None:
+    """Of ten pixels of a class so many are right; the others are taken for the other class."""
+    confusions = np.array([[[n, 10 - n], [10 - n, n]] for n in right])
+    assert finetune.example_rows(confusions).tolist() == rows
 
 
 def test_examples_are_what_the_metric_saw(tmp_path: Path) -> None:
