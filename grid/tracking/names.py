@@ -10,6 +10,7 @@ EXPERIMENT = "medpt-grid"  # before the name of a space; up to version 0.3.1 the
 DATA = "medpt-grid data"  # preparations of data, which spaces share
 PLANS = "medpt-grid plans"  # one run per space
 TEST, RESULT = "test_", "result."  # before a score on the test set, and before every other final metric
+SUBGROUPS = "/"  # between a score, a column and its value: `test_macro_auc/sex/F`
 NO_SCORES = (
     *("steps", "best_step", "steps_to_95", "dense_steps_to_95", "seconds", "images_seen"),
     *("removed_images", "images_of_source"),
@@ -55,10 +56,13 @@ def metric_name(unit: Unit, name: str) -> str:
 
 
 def final_metrics(recorded: Mapping[str, float]) -> dict[str, float]:
-    """Return the final metrics of a run by their own names; up to version 0.3.1 all began with `result.`."""
+    """Return the final metrics of a run by their own names, without those of subgroups.
+
+    Up to version 0.3.1 all began with `result.`.
+    """
     return {
         name.removeprefix(prefix): value
         for name, value in recorded.items()
         for prefix in (RESULT, TEST)
-        if name.startswith(prefix)
+        if name.startswith(prefix) and SUBGROUPS not in name
     }

@@ -8,7 +8,7 @@ from grid.plan.plan import Plan
 from grid.store.store import Store
 from grid.store.subgroups import read_groups
 from grid.tracking.contents import milliseconds
-from grid.tracking.names import TEST
+from grid.tracking.names import SUBGROUPS, TEST
 from medpt.further_metrics import slug
 from medpt.item_metrics import group_metrics
 from medpt.units.base import ITEMS
@@ -30,7 +30,7 @@ def subgroup_metrics(plan: Plan, store: Store, digest: str) -> list[Any]:
     with np.load(store.artifact(digest, ITEMS)) as stored:
         scores = group_metrics(dict(stored), read_groups(store, data, column), marker.metrics)
     return [
-        Metric(f"{TEST}{name}/{slug(column)}/{slug(group)}", value, milliseconds(marker.ended), 0)
+        Metric(SUBGROUPS.join((TEST + name, slug(column), slug(group))), value, milliseconds(marker.ended), 0)
         for group, values in scores.items()
         for name, value in values.items()
     ]

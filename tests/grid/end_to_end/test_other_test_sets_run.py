@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import serial
 import tiny
+import trackers
 import user_data
 from sklearn.metrics import roc_auc_score
 
@@ -13,6 +14,8 @@ from grid import results
 from grid.query import QueryOptions, answer
 from grid.results.test_sets import other_test_sets
 from grid.store.store import Store
+from grid.tracking.client import default_uri
+from grid.tracking.runs import DIGEST
 from medpt import phantom
 
 SPACE = """
@@ -103,6 +106,20 @@ def test_outcome_names_the_test_sets(run: tiny.Run) -> None:
     assert 'id="test-sets"' in page
     rows = (run.out / "reports" / "others" / "test_sets.csv").read_text().splitlines()
     assert len(rows) == 1 + 2 + 4 + 3 + 3
+
+
+def test_mlflow_has_a_run_of_each_test_and_the_scores_of_subgroups(run: tiny.Run) -> None:
+    frame, (_, runs) = results.load("others", run.out), trackers.runs(default_uri(run.out))
+    by_digest = {one.data.tags[DIGEST]: one.data for one in runs}
+    drive, clinic = (frame[frame["target"] == name].iloc[0] for name in ("DRIVE", "Clinic"))
+    tested = [data for data in by_digest.values() if data.params.get("test_set") == "HRF"]
+    scores = {data.params["seed"]: data.metrics["test_miou"] for data in tested}
+    assert scores[str(drive["seed"])] == pytest.approx(drive["miou@HRF"])
+    assert {data.params["dataset"] for data in tested} == {"HRF"}
+    assert {data.params["target"] for data in tested} == {"DRIVE"}
+    recorded = by_digest[clinic["digest"]].metrics
+    assert recorded["test_macro_auc/sex/F"] == pytest.approx(clinic["macro_auc@sex=F"])
+    assert recorded["test_macro_auc"] == pytest.approx(clinic["macro_auc"])
 
 
 def test_added_test_set_repeats_nothing(run: tiny.Run, tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ import pytest
 from pyarrow import parquet
 
 from grid.execution import leak_guard
+from grid.execution.inputs import StoreInputs
+from grid.options import RunOptions
 from grid.plan import cost
 from grid.plan.plan import Plan, Unit
 from grid.preparation import loaders
@@ -21,7 +23,9 @@ from medpt.data import shared_classes
 from medpt.data.catalog import card
 from medpt.data.leakage import FilteredLoader, Leak, without_leaks
 from medpt.data.readers import chexpert
-from medpt.specs import Finetune, Pretrain
+from medpt.files import read_json
+from medpt.specs import Evaluate, Finetune, Pretrain
+from medpt.units.base import Job
 
 BLOCK = """
 size: 32
@@ -226,3 +230,31 @@ def test_table_of_classes_is_the_readers() -> None:
 
 def test_nothing_is_reported_of_what_was_not_compared_yet(tmp_path: Path, store: Store) -> None:
     assert shared_data.compared(StoredSpace(planned(tmp_path, "EyePACS", "DRIVE"), store)) == []
+
+
+def test_external_test_leaves_out_what_the_target_trains_on_and_counts_what_a_source_does(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The made datasets have the same pictures, of which every third is a test image of the target."""
+    block = BLOCK.format(initialization="EyePACS", target="DRIVE")
+    plan = made_space.plan(tmp_path, f"datasets: {{DRIVE: {{test_also: [HRF]}}}}{block}")
+    for label in ("DRIVE", "HRF", "EyePACS"):
+        made_space.finish(store, unit(plan, label))
+    (spec,) = (entry.spec for entry in plan.units.values() if isinstance(entry.spec, Evaluate))
+    left_out: set[str] = set()
+
+    def run(spec: Evaluate, inputs: StoreInputs, job: Job) -> dict[str, float]:
+        left_out.update(leak.id for leak in inputs.leaks if leak.source == "HRF")
+        return {"miou": 0.5}
+
+    monkeypatch.setattr(leak_guard, "run_unit", run)
+    options = RunOptions("made", str(store.root), cache=tmp_path / "cache")
+    inputs = StoreInputs(store, options, spec.inputs())
+    metrics = leak_guard.evaluate_guarded(spec, inputs, Job(tmp_path / "job", tmp_path / "checkpoints"))
+    trained = {f"image-{number:03d}" for number in range(30) if number % 3}
+    assert trained <= left_out
+    assert metrics["removed_images"] == len(left_out)
+    assert metrics["images_of_source"] <= 30 - len(left_out)
+    recorded = read_json(tmp_path / "job" / leak_guard.RECORD)["pairs"]
+    pairs = [(pair["source"], pair["target"], pair["images"], pair["against"]) for pair in recorded]
+    assert pairs == [("HRF", "DRIVE", 30, 20), ("HRF", "EyePACS", 30, 20)]
