@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from medpt.data import optic_disc as disc
 from medpt.data.crops import Image
-from medpt.data.preprocess import Point, preprocess, roi_side
+from medpt.data.preprocess import Point, preprocess
 from medpt.data.shards import Row
 from medpt.errors import InputError
 
@@ -56,16 +56,10 @@ class Detector:
 
     def locator(self, pipeline: str) -> Callable[[Image, Row], Point]:
         """Return a function for the centre of the pipeline's crop: the disc, shifted in training images."""
-        side = roi_side(pipeline)
-        if side is None:
-            raise InputError(f"{pipeline}: this pipeline does not crop around an optic disc")
+        side = disc.crop_side(pipeline)
 
         def locate(image: Image, row: Row) -> Point:
-            point = self.find(image)
-            if row.split == "train":
-                point = disc.shaken(point, row.record.id, side)
-            height, width = image.shape[:2]
-            return min(max(point[0], 0.0), width - 1.0), min(max(point[1], 0.0), height - 1.0)
+            return disc.crop_centre(self.find(image), image, row, side)
 
         return locate
 

@@ -1,9 +1,10 @@
 """Which data a trial asks for: a target with its test set, or a source with all its images."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from grid.plan.initialization import PretrainRequest
 from grid.space.trials import Settings
+from medpt.data import optic_disc
 from medpt.data.dataset_collections import COLLECTIONS
 from medpt.data.preprocess import canonical, pipeline_of, roi_pipeline
 from medpt.specs import SUPERVISED, Prepare
@@ -13,7 +14,8 @@ from medpt.specs import SUPERVISED, Prepare
 class DataRequest:
     """One dataset that is to be prepared.
 
-    `roi` is the side in pixels of the square around the optic disc. With `all_images` there is no test set:
+    `roi` is the side in pixels of the square around the optic disc, which a detector finds in targets and the
+    masks show in sources. With `all_images` there is no test set:
     nobody tests a source, and no target decides which images its sources have. `fold` numbers repeated splits
     by patient.
     """
@@ -45,10 +47,18 @@ def source_data(request: PretrainRequest) -> tuple[DataRequest, ...]:
     if request.method != SUPERVISED:
         return (target_data(request),)
     size, collection = request.sample_size, COLLECTIONS.get(request.initialization)
+    found = [source_images(name, request.settings) for name in request.datasets]
+    if request.whole_frames:
+        found = [replace(each, roi=None) for each in found]
     if collection:
-        at_most = size or collection.at_most
-        return tuple(DataRequest(name, at_most=at_most, all_images=True) for name in request.datasets)
-    return tuple(DataRequest(name, size, all_images=True) for name in request.datasets)
+        return tuple(replace(each, at_most=size or collection.at_most) for each in found)
+    return tuple(replace(each, sample_size=size) for each in found)
+
+
+def source_images(name: str, settings: Settings, sample_size: int | None = None) -> DataRequest:
+    """Return the images of a source; those of REFUGE-OD are cut around the disc if its entry has `roi`."""
+    roi = settings.of(name).roi if name == optic_disc.SOURCE else None
+    return DataRequest(name, sample_size, roi=roi, all_images=True)
 
 
 def preparation(

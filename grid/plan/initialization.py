@@ -15,7 +15,8 @@ from medpt.specs import CLASSIFIER, PUBLISHED_WEIGHTS, SUPERVISED
 class PretrainRequest:
     """The initialization that a trial or an analysis asks for.
 
-    `architecture` is the target's. `target` is "" where nothing is fine-tuned.
+    `architecture` is the target's. `target` is "" where nothing is fine-tuned. `whole_frames`: images are not
+    cut around the optic disc, which the network is trained to find.
     """
 
     initialization: str
@@ -26,6 +27,7 @@ class PretrainRequest:
     settings: Settings = field(repr=False, compare=False)
     seed: int = 0
     fold: int | None = None  # of the target
+    whole_frames: bool = False
 
     @property
     def label(self) -> str:
@@ -34,6 +36,8 @@ class PretrainRequest:
     @property
     def numbered_label(self) -> str:
         """The label with the seed of a repeated pre-training: "CheXpert-20k (pre-training 1)"."""
+        if self.whole_frames:
+            return f"{self.label} (whole frames)"
         return f"{self.label} (pre-training {self.seed})" if self.seed else self.label
 
     @property
@@ -104,7 +108,8 @@ def published_weights(space: Space) -> tuple[WeightsFile, ...]:
 
 def detector_request(settings: Settings) -> PretrainRequest:
     """Return the request for the network that finds optic discs."""
-    return PretrainRequest(optic_disc.SOURCE, None, "resnet18", "unet", "", settings)
+    is_cut = settings.of(optic_disc.SOURCE).roi is not None
+    return PretrainRequest(optic_disc.SOURCE, None, "resnet18", "unet", "", settings, whole_frames=is_cut)
 
 
 def source_protocol(request: PretrainRequest) -> TrainingProtocol:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from grid.plan.controls import add_controls, add_image_free, add_probes
-from grid.plan.data_request import DataRequest, preparation, source_data, target_data
+from grid.plan.data_request import DataRequest, preparation, source_data, source_images, target_data
 from grid.plan.frozen import add_frozen
 from grid.plan.initialization import (
     PretrainRequest,
@@ -129,7 +129,8 @@ class Planner:
         key = (request, id(settings))
         if key not in self.known:
             name = request.dataset
-            detector = self.add_pretrain(detector_request(settings)) if request.roi else None
+            is_target = request.roi and not request.all_images
+            detector = self.add_pretrain(detector_request(settings)) if is_target else None
             spec = preparation(request, settings, self.fingerprints[name], detector, self.contents.get(name))
             side = f" · {settings.size} px" if "size" in settings.factors else ""
             self.known[key] = self.add(spec, request.label + side)
@@ -146,6 +147,7 @@ class Planner:
             request.source_architecture,
             request.seed,
             request.fold if request.method != SUPERVISED else None,
+            request.whole_frames,
             id(request.settings),
         )
         if key not in self.known:
@@ -283,7 +285,7 @@ class Planner:
         return self.add(spec, f"cmd · {dataset}")
 
     def add_svcca(self, request: PretrainRequest, analysis: Analysis) -> str:
-        data = [DataRequest(name, size, all_images=True) for name, size in analysis.datasets]
+        data = [source_images(name, analysis.settings, size) for name, size in analysis.datasets]
         probes = tuple(self.add_data(each, analysis.settings) for each in data)
         fresh = 1 if analysis.settings.trains(request.initialization) else FRESH_NETWORKS
         names = (request.spec_name, self.analysed_weights(request), request.backbone, probes)

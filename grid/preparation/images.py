@@ -15,6 +15,8 @@ from medpt.data import shards
 from medpt.data.dataset import Dataset, Record
 from medpt.data.glibc_memory import kept
 from medpt.data.manifest import Manifest, ShardInfo
+from medpt.data.optic_disc import mask_locator
+from medpt.data.preprocess import roi_side
 from medpt.data.shards import Row
 from medpt.disc_detector import Detector
 from medpt.errors import InputError
@@ -54,11 +56,16 @@ class ShardJob:
 
     def write(self, rows: list[Row], path: Path) -> ShardInfo:
         """Write one shard and upload it."""
-        pipeline = self.spec.pipeline
-        locate = self.detector.locator(pipeline) if self.detector else None
-        info = shards.write(self.dataset, rows, pipeline, path, locate)
+        info = shards.write(self.dataset, rows, self.spec.pipeline, path, self._locator())
         self.destination.upload(path, path.with_suffix(".json"))
         return info
+
+    def _locator(self) -> Callable[[Any, Row], tuple[float, float]] | None:
+        """Return what finds the centre of a crop: the detector or, without one, the image's own mask."""
+        pipeline = self.spec.pipeline
+        if self.detector:
+            return self.detector.locator(pipeline)
+        return mask_locator(self.dataset, pipeline) if roi_side(pipeline) else None
 
     @property
     def folder(self) -> Path:

@@ -70,7 +70,8 @@ def source_protocol_values(trial: Trial) -> Values:
     decoder = trial.settings.transfer_decoder and can_transfer_decoder(
         trial.initialization, trial.architecture, trial.settings
     )
-    return _flat(_pretraining(trial.settings, names) | {"transfer_decoder": decoder})
+    cut = {"roi": trial.settings.of(optic_disc.SOURCE).roi if optic_disc.SOURCE in names else None}
+    return _flat(_pretraining(trial.settings, names) | cut | {"transfer_decoder": decoder})
 
 
 def protocol_fields(values: Values) -> dict[str, Any]:

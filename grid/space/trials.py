@@ -33,7 +33,7 @@ class DatasetSettings:
     card: str | None = None  # the file of a card that does not lie in the folder, absolute
     split: Literal["official", "random"] | None = None  # None: the owner's if there is one, else random
     pipeline: str | None = None  # None: the card's, or the modality's
-    roi: int | None = None  # as a target, cut to a square of that many pixels around the optic disc
+    roi: int | None = None  # side in pixels of the square around the optic disc; of targets, and REFUGE-OD
     options: dict[str, Any] = field(default_factory=dict)  # of the reader
     validation_fraction: float | None = None  # of this dataset as a source; None: the protocol's
     patches: dict[str, Any] = field(default_factory=dict)  # of medpt.survival.patches, for slides

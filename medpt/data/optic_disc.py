@@ -6,16 +6,22 @@ is searched is read here.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medpt.data.crops import Image, fundus_square
 from medpt.data.decode import opencv
-from medpt.data.preprocess import Point, output_size, steps
+from medpt.data.preprocess import Point, output_size, roi_side, steps
 from medpt.errors import InputError
 from medpt.identity import stream_seed
+
+if TYPE_CHECKING:
+    from medpt.data.dataset import Dataset
+    from medpt.data.shards import Row
 
 SOURCE = "REFUGE-OD"  # whose training images teach the disc
 THRESHOLD = 0.5  # of the disc's probability (pOSAL, Wang et al. 2019)
@@ -74,6 +80,36 @@ def brightest(image: NDArray[np.uint8]) -> Point:
     count = math.ceil(BRIGHTEST * red.size)
     limit = np.partition(blurred.ravel(), -count)[-count]
     return _middle(blurred >= limit)
+
+
+def crop_centre(place: Point, image: Image, row: "Row", side: int) -> Point:
+    """Return the centre of a square of `side` pixels: `place`, in the image, shifted in training images."""
+    x, y = shaken(place, row.record.id, side) if row.split == "train" else place
+    height, width = image.shape[:2]
+    return min(max(x, 0.0), width - 1.0), min(max(y, 0.0), height - 1.0)
+
+
+def mask_locator(dataset: "Dataset", pipeline: str) -> "Callable[[Image, Row], Point]":
+    """Return a function for the centre of the pipeline's crop: the disc (class 1) of an image's own mask.
+
+    Only sources are cut so: where the disc is must not come from the mask of an image that is tested.
+    """
+    side = crop_side(pipeline)
+
+    def locate(image: Image, row: "Row") -> Point:
+        disc = centre(dataset.mask(row.record) == 1)
+        if disc is None:
+            raise InputError("its mask has no optic disc to cut around")
+        return crop_centre(disc, image, row, side)
+
+    return locate
+
+
+def crop_side(pipeline: str) -> int:
+    """Return the side of the square that a pipeline cuts; InputError if it cuts none."""
+    if side := roi_side(pipeline):
+        return side
+    raise InputError(f"{pipeline}: this pipeline does not crop around an optic disc")
 
 
 def shaken(place: Point, record_id: str, side: int) -> Point:

@@ -1,5 +1,6 @@
 """The detector of optic discs: trained on one synthetic dataset, it finds those of another."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +88,23 @@ def test_training_images_alone_are_shaken_and_the_cut_holds_the_disc(
     arrays = from_shards(tmp_path, tmp_path / "cache")
     assert arrays.images.shape == (12, 48, 48, 3)
     assert (arrays.targets == 1).sum() > 0.95 * whole
+
+
+def test_sources_are_cut_around_the_disc_of_their_masks(tmp_path: Path) -> None:
+    """As the detector's training images, shifted; nearly the complete disc is in the square."""
+    phantom.write("REFUGE-OD", tmp_path / "refuge", train=4, test=2, size=128)
+    refuge = open_dataset("REFUGE-OD", tmp_path / "refuge")
+    pipeline = roi_pipeline(64, 32)
+    locate = optic_disc.mask_locator(refuge, pipeline)
+    rows = shards.plan(refuge, "all", 0, None)
+    for row in rows:
+        x, y = optic_disc.shaken(middle(refuge.mask(row.record)), row.record.id, 64)
+        assert locate(refuge.image(row.record), row) == pytest.approx((x, y), abs=1)
+    info = shards.write(refuge, rows, pipeline, shards.shard_path(tmp_path, 0), locate)
+    assert (info.rows, info.problems) == (6, ())
+    empty = replace(refuge, read_mask=lambda root, record: np.zeros((128, 128), np.uint8))
+    with pytest.raises(InputError, match="its mask has no optic disc"):
+        optic_disc.mask_locator(empty, pipeline)(refuge.image(rows[0].record), rows[0])
 
 
 def test_without_a_disc_in_sight_the_brightest_place_counts(
