@@ -60,7 +60,7 @@ def trials(count: int) -> list[Trial]:
 
 
 def plan_of(count: int) -> Plan:
-    data = {target: Unit(Prepare(target, "f" * 64, "resize"), (), target) for target in TARGETS}
+    data = {target: Unit(Prepare(target, "f" * 64, "resize(256)"), (), target) for target in TARGETS}
     planned = []
     for trial in trials(count):
         needs = data[trial.target].digest

@@ -5,7 +5,9 @@ patients of images. Segmentation of 0.3.1 stored nothing for each item.
 """
 
 import hashlib
+import io
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,7 +25,8 @@ from medpt.survival.study import TEST
 Arrays = Mapping[str, NDArray[Any]]
 
 RARE = 10  # test images
-KEPT = 4096  # files whose influence values are kept in memory
+KEPT = 8192  # files whose influence values are kept in memory
+VERSION_1 = b"\x93NUMPY\x01\x00"
 
 Influence = Callable[[NDArray[Any], NDArray[Any]], NDArray[np.float64]]
 
@@ -100,9 +103,8 @@ def arrays(file: str | ItemSubset) -> dict[str, NDArray[Any]] | None:
         if isinstance(file, ItemSubset):
             whole = arrays(file.path)
             return whole and select(whole, np.frombuffer(file.members, np.bool_))
-        with np.load(file) as stored:
-            return _test_rows(dict(stored))
-    except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile):
+        return _test_rows(_stored(file))
+    except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile, zlib.error):
         return None
 
 
@@ -110,6 +112,33 @@ def count(file: str | ItemSubset) -> int | None:
     """Return how many test items a run has; None where its file cannot be read."""
     found = arrays(file)
     return len(next(iter(found.values()))) if found else None
+
+
+def _stored(path: str) -> dict[str, NDArray[Any]]:
+    """Return the arrays of an .npz file as `numpy.load` does, in two thirds of its time.
+
+    It evaluates the header of each array as Python text; those of thousands of files are a few that repeat.
+    """
+    with zipfile.ZipFile(path) as file:
+        contents = {name.removesuffix(".npy"): file.read(name) for name in file.namelist()}
+    return {name: _parsed(content) for name, content in contents.items()}
+
+
+def _parsed(content: bytes) -> NDArray[Any]:
+    if content[:8] != VERSION_1:
+        raise ValueError("an array of another format of numpy")
+    end = 10 + int.from_bytes(content[8:10], "little")
+    shape, in_columns, kind = _header(content[8:end])
+    values = np.frombuffer(content, kind, offset=end)
+    return values.reshape(shape, order="F" if in_columns else "C")
+
+
+@lru_cache(maxsize=KEPT)
+def _header(header: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    shape, in_columns, kind = np.lib.format.read_array_header_1_0(io.BytesIO(header))
+    if kind.hasobject:
+        raise ValueError("objects are not read")
+    return shape, in_columns, kind
 
 
 def _test_rows(arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

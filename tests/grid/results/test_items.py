@@ -1,9 +1,12 @@
 """Test items of a finished unit, as stored now and by version 0.3.1."""
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from grid.results import items
 from medpt import influence, metrics
@@ -84,3 +87,35 @@ def test_what_cannot_be_read_has_no_items(tmp_path: Path) -> None:
     assert items.read(str(tmp_path / "absent.npz"), "auc") is None
     assert items.read(path, "miou") is None
     assert items.read(path, "seconds") is None
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=20, deadline=None)
+def test_arrays_are_read_as_numpy_reads_them(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    written = {
+        "scores": rng.random((rng.integers(1, 9), 3)).astype(np.float32),
+        "confusions": np.asfortranarray(rng.integers(0, 9, (4, 2, 2))),
+        "trained": np.array(7),
+        "event": rng.random(5) < 0.5,
+        "words": np.array(["a", "bc"]),
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder) / "items.npz")
+        np.savez_compressed(path, allow_pickle=False, **written)
+        found = items.arrays(path)
+        with np.load(path) as stored:
+            expected = dict(stored)
+    assert found is not None
+    assert found.keys() == expected.keys()
+    for name, values in expected.items():
+        np.testing.assert_array_equal(found[name], values)
+        assert found[name].dtype == values.dtype
+
+
+def test_files_with_objects_or_damage_are_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "items.npz"
+    np.savez(path, scores=np.array([{}], dtype=object))
+    assert items.arrays(str(path)) is None
+    path.write_bytes(path.read_bytes()[:40])
+    assert items.arrays(str(path)) is None
