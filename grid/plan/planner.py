@@ -6,7 +6,7 @@ Nothing heavy is imported here: a plan of a thousand trials is made in well unde
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from grid.plan.controls import add_controls, add_image_free, add_probes
 from grid.plan.data_request import DataRequest, preparation, source_data, source_images, target_data
@@ -246,16 +246,13 @@ class Planner:
 
     def add_features(self, trial: Trial, data: str, weights: str | None) -> str:
         """Plan the features of a trial. Those of random weights differ by seed; others are shared."""
+        request, is_random = trial_request(trial), trial.initialization == RANDOM
         handcrafted = trial.initialization == NO_NETWORK
-        backbone = HANDCRAFTED if handcrafted else trial.backbone
-        seed = trial.seed if trial.initialization == RANDOM else 0
-        request = trial_request(trial)
-        settling: Literal["shuffled"] | None = "shuffled" if trial.initialization == RANDOM else None
+        backbone, seed = HANDCRAFTED if handcrafted else trial.backbone, trial.seed if is_random else 0
         names = (request.spec_name, weights, trial.target, data, backbone, seed)
-        spec = Features(*names, request.normalisation, settling)
+        spec = Features(*names, request.normalisation, "shuffled" if is_random else None)
         name = backbone if handcrafted else request.numbered_label
-        label = f"{name} features of {trial.target} · {backbone}"
-        return self.add(spec, label)
+        return self.add(spec, f"{name} features of {trial.target} · {backbone}")
 
     def add_survive(self, trial: Trial) -> str:
         reads = SURVIVAL_MODELS[trial.architecture].inputs
