@@ -155,7 +155,8 @@ class Comparison:
             initializations=len(sources),
             trained=sum(source.is_trained_here for source in sources),
             random_networks=NETWORKS.get(target.card.task, MOST_NETWORKS),
-            self_supervised=any(source.is_self_supervised for source in sources),
+            self_supervised=sum(source.is_self_supervised for source in sources),
+            has_splits=folds > 1,
             workers=workers,
             repeats=folds if folds > 1 and not target.draft else None,
         )

@@ -53,7 +53,11 @@ class Rule:
 
 @dataclass(frozen=True)
 class Work:
-    """What is to be compared: `trained` counts the initializations that are pre-trained here."""
+    """What is to be compared: `trained` counts the initializations that are pre-trained here.
+
+    Of these, `self_supervised` are pre-trained on the training images themselves: anew for each split, if
+    `has_splits` says that a repeat is one.
+    """
 
     images: int  # in the training set
     side: int  # of the images, in pixels
@@ -62,7 +66,8 @@ class Work:
     workers: int  # trials at once
     repeats: int | None = None  # given by the data's own card
     random_networks: int = MOST_NETWORKS  # of the control, at most
-    self_supervised: bool = False  # whether one of `trained` is
+    self_supervised: int = 0
+    has_splits: bool = False
 
 
 @dataclass(frozen=True)
@@ -179,7 +184,7 @@ class Chooser:
         steps = self._pretrain_steps(one) if work.trained else 0
         finetune = one.steps * each + rule.unit_seconds
         pretrain = (steps * self._slowest() + rule.evaluating) * each + rule.unit_seconds
-        spent = work.trained * pretrain + work.initializations * one.repeats * finetune
+        spent = self._pretrainings(one) * pretrain + work.initializations * one.repeats * finetune
         together = (spent + self._probing(one)) / work.workers
         longest = (pretrain if work.trained else 0) + finetune
         seconds = rule.start_seconds + max(together, longest)
@@ -188,11 +193,15 @@ class Chooser:
     def _pretrain_steps(self, one: Schedule) -> int:
         """Return the steps of each pre-training: their share of the time, which none exceeds on the clock."""
         rule, work = self.rule, self.work
-        together = rule.pretraining * self._capacity(one) / work.trained
+        together = rule.pretraining * self._capacity(one) / self._pretrainings(one)
         alone = rule.pretraining * self._total() / work.workers
         time = (min(together, alone) - rule.unit_seconds) / self.speed.step(one.size)
         steps = int((time - rule.evaluating) / self._slowest())
         return min(max(steps, rule.fewest_steps), rule.most_pretrain_steps)
+
+    def _pretrainings(self, one: Schedule) -> int:
+        work = self.work
+        return work.trained + work.self_supervised * work.has_splits * (one.repeats - 1)
 
     def _slowest(self) -> float:
         """Return the steps of a classifier that a step of the slowest pre-training takes."""

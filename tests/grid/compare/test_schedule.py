@@ -64,10 +64,20 @@ def test_control_keeps_to_its_share_of_the_time() -> None:
 
 
 def test_self_supervised_pretraining_gets_fewer_of_its_longer_steps() -> None:
-    plain, puzzles = (choose(replace(WORK, self_supervised=s), 600, SPEED) for s in (False, True))
+    plain, puzzles = (choose(replace(WORK, self_supervised=s), 600, SPEED) for s in (0, 1))
     assert puzzles.size == plain.size
     assert puzzles.pretrain_steps == pytest.approx(plain.pretrain_steps / Rule().self_supervised, rel=0.02)
     assert puzzles.seconds == pytest.approx(plain.seconds, rel=0.01)
+
+
+def test_self_supervised_pretraining_is_repeated_on_each_split() -> None:
+    """Together they take the time that a single one has where repeats are seeds."""
+    work = replace(WORK, workers=1, side=64, self_supervised=1)
+    seeds, splits = (choose(replace(work, has_splits=h), 4000, SPEED) for h in (False, True))
+    assert (splits.size, splits.repeats) == (seeds.size, seeds.repeats)
+    overhead = Rule().unit_seconds / SPEED.step(64) + Rule().evaluating
+    each = [one.pretrain_steps * Rule().self_supervised + overhead for one in (seeds, splits)]
+    assert each[0] == pytest.approx(splits.repeats * each[1], rel=0.02)
 
 
 def test_no_pretraining_takes_more_of_the_clock_than_its_share() -> None:
