@@ -20,6 +20,7 @@ from grid.compare.schedule import Rule
 from grid.options import add_result_arguments, command_parser
 from medpt import cli
 from medpt.errors import InputError
+from medpt.models.registry import check_backbone
 
 if TYPE_CHECKING:
     from grid.advise.advice import Advice
@@ -92,6 +93,10 @@ def given(options: AdviseOptions) -> bool:
 def check(options: AdviseOptions) -> None:
     """Raise InputError with what is wrong with all options."""
     problems = []
+    try:
+        check_backbone(options.backbone)
+    except InputError as error:
+        problems += [f"--backbone: {problem}" for problem in error.problems]
     if options.home is not None and not options.home.is_dir():
         problems.append(f"{options.home}: no such folder")
     if options.images < FEWEST_IMAGES:

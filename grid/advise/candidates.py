@@ -1,9 +1,9 @@
-"""The initializations that advice is about: those that `compare` would take, and what --out has kept."""
+"""The initializations that advice is about: weights that are here, and what could be pre-trained here."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
-from grid.compare.sources import Source, find_sources
+from grid.compare.sources import Source, datasets_below, sources_at_hand, trained_on
 from grid.space.trials import self_supervised
 from grid.store.backends import is_url
 from grid.store.store import Store
@@ -18,15 +18,16 @@ def candidates(
 ) -> tuple[list[Source], list[str]]:
     """Return the initializations that can be tried here, random weights first, and notes on others.
 
-    A source that is pre-trained in `out` has its weights. Self-supervised methods are always among them.
+    These are published weights, sources whose pre-training is finished in `out`, the datasets below `data`,
+    and the self-supervised methods.
     """
-    found, notes = find_sources((), card, data, weights, backbone)
-    kept = {source.name: source for source in kept_sources(out, backbone, card.name)}
-    merged = [kept.pop(source.name, source) for source in found] + list(kept.values())
-    known = {source.name for source in merged}
+    found, notes = sources_at_hand(data, weights, backbone)
+    found += kept_sources(out, backbone, card.name)
+    found += [trained_on(one) for name, one in datasets_below(data).items() if name != card.name]
     reason = "to be pre-trained on the training images themselves"
-    merged += [Source(name, reason) for name in self_supervised() if name not in known]
-    return merged, notes
+    found += [Source(name, reason) for name in self_supervised()]
+    first = {source.name: source for source in reversed(found)}
+    return [source for source in found if first[source.name] is source], notes
 
 
 def kept_sources(out: str, backbone: str, target: str) -> Iterator[Source]:

@@ -6,7 +6,7 @@ most MOST_TRAINED of them: those of its task first, then those with most images.
 weights alone, a self-supervised pre-training on the images themselves joins them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from medpt.data.catalog import card, names
 from medpt.data.dataset_collections import COLLECTIONS
 from medpt.data.locate import find_user_datasets, locate
 from medpt.errors import InputError
-from medpt.models.torchvision_weights import published_name
+from medpt.models.torchvision_weights import has_published_weights, published_name
 from medpt.models.weights_file import WeightsFile
 
 MOST_TRAINED = 2  # datasets that are pre-trained on unless --sources names more
@@ -60,24 +60,17 @@ def find_sources(
 
     Raises InputError for names that are unknown, or whose data or weights are missing.
     """
-    cards, problems = _below(data), list[str]()
-    folders = WeightsFolders.of(Path(SPACE), data)
-    factors = Factors(lambda path, text: problems.append(text), cards, folders, sound=True)
+    cards = datasets_below(data)
     if wanted:
+        factors, problems = _factors(cards, data)
         found = _wanted(wanted, factors, weights, backbone, problems)
         if problems:
             raise InputError(f"--sources: {text}" for text in problems)
         return found, []
-    taken, notes = [Source(RANDOM, "the baseline of every gain")], []
-    if file := _weights_file(weights, backbone):
-        taken.append(_published(file))
-    else:
-        notes.append(_no_weights(weights, backbone))
-    taken += _described(factors, backbone)
-    notes += [text for text in problems if str(SHIPPED) not in text]  # whose files are not shipped
+    taken, notes = sources_at_hand(data, weights, backbone)
     alike = [one for one in cards.values() if one.modality == target.modality and one.name != target.name]
     alike.sort(key=lambda one: (one.task != target.task, -one.counts.get("train", 0)))
-    taken += [_trained(one) for one in alike[:MOST_TRAINED]]
+    taken += [trained_on(one) for one in alike[:MOST_TRAINED]]
     rest = [one.name for one in cards.values() if one.name != target.name][: 3 * MOST_TRAINED]
     if left := [name for name in rest if name not in {source.name for source in taken}]:
         notes.append(f"also below --data: {', '.join(left)}; --sources takes them")
@@ -86,7 +79,27 @@ def find_sources(
     return taken, notes
 
 
-def _below(data: Path | None) -> dict[str, DatasetCard]:
+def _factors(cards: Mapping[str, DatasetCard], data: Path | None) -> tuple[Factors, list[str]]:
+    """Return what names initializations, and the list to which it adds problems."""
+    problems = list[str]()
+    folders = WeightsFolders.of(Path(SPACE), data)
+    return Factors(lambda path, text: problems.append(text), cards, folders, sound=True), problems
+
+
+def sources_at_hand(data: Path | None, weights: Path | None, backbone: str) -> tuple[list[Source], list[str]]:
+    """Return random weights and the published weights that are on this machine, and notes on others."""
+    factors, problems = _factors({}, data)
+    taken, notes = [Source(RANDOM, "the baseline of every gain")], []
+    if file := _weights_file(weights, backbone):
+        taken.append(_published(file))
+    elif has_published_weights(backbone):
+        notes.append(_no_weights(weights, backbone))
+    taken += _described(factors, backbone)
+    notes += [text for text in problems if str(SHIPPED) not in text]  # whose files are not shipped
+    return taken, notes
+
+
+def datasets_below(data: Path | None) -> dict[str, DatasetCard]:
     """The datasets with labels that lie below `data`, by name: the user's own first."""
     if data is None:
         return {}
@@ -107,8 +120,17 @@ def _described(factors: Factors, backbone: str) -> list[Source]:
     return [
         Source(one.name, f"published weights: {describe_weights(one)}", weights=one)
         for one in files
-        if one.backbone == backbone and one.file_path and one.file_path.is_file()
+        if one.backbone == backbone and _is_here(one)
     ]
+
+
+def _is_here(one: WeightsFile) -> bool:
+    """Whether the file is beside its description, or downloaded; not if it is that of `imagenet*`."""
+    name = (one.url or "").rpartition("/")[2]
+    if has_published_weights(one.backbone) and name == published_name(one.backbone):
+        return False
+    downloaded = torchvision_downloads() / name if name else None
+    return any(path is not None and path.is_file() for path in (one.file_path, downloaded))
 
 
 def _wanted(
@@ -152,7 +174,7 @@ def _missing(label: str, lacking: Sequence[str]) -> str:
     return f"{text}; `medpt-data list --data DIR` shows what is there"
 
 
-def _trained(one: DatasetCard) -> Source:
+def trained_on(one: DatasetCard) -> Source:
     return Source(one.name, f"pre-trained here on {one.name} ({one.modality}, below --data)", (one.name,))
 
 
@@ -165,6 +187,8 @@ def _published(file: Path) -> Source:
 
 
 def _weights_file(folder: Path | None, backbone: str) -> Path | None:
+    if not has_published_weights(backbone):
+        return None
     file = (folder or torchvision_downloads()) / published_name(backbone)
     return file if file.is_file() else None
 

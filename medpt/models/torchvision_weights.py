@@ -38,6 +38,11 @@ _PUBLISHED = {
 }
 
 
+def has_published_weights(backbone: str) -> bool:
+    """Whether torchvision publishes weights that this package reads into the backbone."""
+    return backbone in _PUBLISHED
+
+
 def published_name(backbone: str) -> str:
     """Return the name of torchvision's file of ImageNet-1k weights for a backbone."""
     return _PUBLISHED[backbone].file

@@ -117,8 +117,15 @@ def test_track_record_needs_no_folder(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_all_wrong_options_are_reported_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    wrong = ["--images", "1", "--space", "x", "--scores", "y.csv", "--csv", str(tmp_path / "no" / "rows.csv")]
+    wrong = ["--backbone", "resnet19", "--images", "1", "--space", "x", "--scores", "y.csv"]
+    wrong += ["--csv", str(tmp_path / "no" / "rows.csv")]
     assert command.main([str(tmp_path / "none"), *wrong]) == 2
     message = capsys.readouterr().err
-    for text in ("none: no such folder", "--images 1", "give one of them", "--csv"):
+    for text in (
+        "--backbone: no backbone 'resnet19'",
+        "none: no such folder",
+        "--images 1",
+        "give one of them",
+        "--csv",
+    ):
         assert text in message

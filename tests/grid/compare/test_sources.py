@@ -7,7 +7,7 @@ import pytest
 from user_data import CLASSIFIED, write_card, write_picture
 
 from grid.compare import sources
-from grid.compare.sources import Source
+from grid.compare.sources import Source, sources_at_hand
 from medpt.data.catalog import card
 from medpt.errors import InputError
 from medpt.models.torchvision_weights import published_name
@@ -68,6 +68,20 @@ def test_weights_that_a_file_describes_are_taken_if_they_fit_the_network(
     assert named(find(None, "mine")[0]) == ["random", "mine"]
     with pytest.raises(InputError, match="other has a shufflenet_v2; `compare` starts with resnet18"):
         find(None, "other")
+
+
+def test_downloaded_weights_that_a_description_names_are_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "hub" / "checkpoints" / "resnet50-11ad3fa6.pth").write_bytes(b"weights")
+    (tmp_path / "hub" / "checkpoints" / "resnet50-0676ba61.pth").write_bytes(b"weights")
+    found, notes = sources_at_hand(None, None, "resnet50")
+    assert named(found) == ["random", "imagenet*", "torchvision-resnet50-v2"]  # version 1 is imagenet*
+    assert notes == []
+    assert named(sources_at_hand(None, None, "timm/vit_small_patch16_224")[0]) == ["random"]
 
 
 def test_named_sources_are_taken_with_random_weights(tmp_path: Path) -> None:
