@@ -1,9 +1,12 @@
 """Masks: stored numbers and colours come back as they are, or the file is refused by name."""
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from medpt.data.decode import opencv
@@ -84,3 +87,53 @@ def test_white_that_is_zero_is_refused(tmp_path: Path) -> None:
     path = saved(tmp_path / "m.tif", IDS, tiffinfo={262: 0})
     with pytest.raises(InputError, match=r"m\.tif: a TIFF whose 0 is white"):
         read_ids(path)
+
+
+def packed_png(pixels: np.ndarray, depth: int) -> bytes:
+    """A grey PNG of 1, 2 or 4 bits."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        checksum = struct.pack(">I", zlib.crc32(kind + content))
+        return struct.pack(">I", len(content)) + kind + content + checksum
+
+    height, width = pixels.shape
+    bits = np.unpackbits(pixels[:, :, None], axis=2)[:, :, 8 - depth :].reshape(height, -1)
+    rows = b"".join(b"\0" + row.tobytes() for row in np.packbits(bits, axis=1))
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, 0, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4])
+def test_few_bits_hold_what_is_stored(depth: int) -> None:
+    stored = np.random.default_rng(1).integers(0, 2**depth, (20, 30)).astype(np.uint8)
+    assert np.array_equal(read_ids(packed_png(stored, depth)), stored)
+    if depth > 1:
+        assert np.array_equal(read_values(packed_png(stored, depth)), stored)
+
+
+@pytest.mark.parametrize("highest", [1, 2, 3, 7, 100, 254, 300, 4095])
+@pytest.mark.parametrize("kind", ["P5", "P2"])
+def test_pgm_of_another_range_holds_what_is_stored(kind: str, highest: int) -> None:
+    stored = np.random.default_rng(2).integers(0, min(highest, 255) + 1, (20, 30))
+    wide = stored.astype(">u2" if highest > 255 else np.uint8)
+    content = wide.tobytes() if kind == "P5" else " ".join(map(str, stored.ravel())).encode()
+    assert np.array_equal(read_ids(f"{kind} 30 20 {highest}\n".encode() + content), stored)
+
+
+@pytest.mark.parametrize("quality", [60, 95, 100])
+def test_class_numbers_in_a_jpeg_are_refused(quality: int, tmp_path: Path) -> None:
+    path = saved(tmp_path / "m.jpg", np.kron(IDS, np.full((4, 4), 2, np.uint8)), quality=quality)
+    with pytest.raises(InputError, match=r"m\.jpg: class numbers in a JPEG"):
+        read_ids(path)
+
+
+def test_jpeg_of_levels_is_refused_for_the_values_between_them(tmp_path: Path) -> None:
+    path = saved(tmp_path / "m.jpg", IDS * 255, quality=80)
+    with pytest.raises(InputError, match=r"m\.jpg: \d+ values that no class has"):
+        read_coded(path, {"a": 0, "b": 255}, ("a", "b"))
+
+
+def test_signed_8_bit_labels_are_refused(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "m.tif", -IDS.astype(np.int8))
+    with pytest.raises(InputError, match=r"m\.tif: 8-bit samples with a sign"):
+        read_ids(tmp_path / "m.tif")
