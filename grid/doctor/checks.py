@@ -7,6 +7,7 @@ check writes are removed when it returns.
 import fcntl
 import os
 import shutil
+import ssl
 import sys
 import tempfile
 from base64 import b64encode
@@ -185,8 +186,11 @@ def _answers(uri: str) -> Finding:
         }
         return Finding(False, f"{uri} answers {error.code}: {why.get(error.code, 'is it MLflow?')}")
     except (URLError, OSError, ValueError) as error:
+        from grid.tracking.client import repair_needed
+
         start = "start it with `make tracking`; until it answers, records wait in --out"
-        return Finding(False, f"{uri}: {getattr(error, 'reason', error)}: {start}")
+        remedy = repair_needed(error) or f"{getattr(error, 'reason', error)}: {start}"
+        return Finding(False, f"{uri}: {remedy}")
     return Finding(True, f"{uri}, MLflow {version}")
 
 
@@ -195,7 +199,8 @@ def _get(address: str) -> str:
     user, password = (os.environ.get(f"MLFLOW_TRACKING_{name}", "") for name in ("USERNAME", "PASSWORD"))
     if user:
         request.add_header("Authorization", f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}")
-    with urlopen(request, timeout=PATIENCE) as answer:  # noqa: S310
+    trusted = ssl.create_default_context(cafile=os.environ.get("MLFLOW_TRACKING_SERVER_CERT_PATH"))
+    with urlopen(request, timeout=PATIENCE, context=trusted) as answer:  # noqa: S310
         return str(answer.read(100).decode())
 
 

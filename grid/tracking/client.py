@@ -7,6 +7,7 @@ processes that try at the same time all but one fail. Here they take turns.
 import fcntl
 import logging
 import os
+import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
@@ -103,6 +104,14 @@ def repair_needed(error: Exception) -> str | None:
         return (
             "its database was made by a newer version of MLflow; install that version, or name another record"
         )
+    if certificate := re.search(r"certificate verify failed: ([^('\"]+)", text):
+        return (
+            f"its certificate is not accepted ({certificate[1].strip()}). If it is the right server, set "
+            f"MLFLOW_TRACKING_SERVER_CERT_PATH to a file with its certificate or that of its authority; an "
+            f"expired certificate or one of another host has to be replaced on the server"
+        )
+    if "WRONG_VERSION_NUMBER" in text or "record layer failure" in text:
+        return "it does not answer in TLS: write http:// in place of https:// if that is intended"
     if "error code 401" in text or "error code 403" in text:
         first = text.splitlines()[0]
         return f"the server refuses this user: set MLFLOW_TRACKING_USERNAME and _PASSWORD ({first})"

@@ -62,10 +62,11 @@ TURNED: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
 
 @cache
 def opencv() -> ModuleType:
-    """cv2 on one thread: processes are the parallelism here, and no result depends on a thread count."""
+    """cv2 on one thread, since processes are the parallelism here, and without messages on damaged files."""
     import cv2
 
     cv2.setNumThreads(1)
+    cv2.setLogLevel(0)
     return cv2
 
 

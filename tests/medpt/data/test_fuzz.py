@@ -4,6 +4,7 @@ Mutants are seeded: flipped bits, overwritten blocks, cuts, doubled blocks and n
 files of each format. docs/reliability.md has the counts.
 """
 
+import gzip
 import io
 import pickle
 import resource
@@ -15,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from medpt.data.decode import read_image, read_numbers
@@ -36,9 +38,15 @@ PIXELS = RNG.integers(0, 256, (40, 48, 3), np.uint8)
 DEEP = RNG.integers(0, 65536, (40, 48), np.uint16)
 
 
-def encoded(file_format: str, pixels: np.ndarray = PIXELS) -> bytes:
+def encoded(file_format: str, pixels: np.ndarray = PIXELS, **options: object) -> bytes:
     content = io.BytesIO()
-    Image.fromarray(pixels).save(content, file_format)
+    Image.fromarray(pixels).save(content, file_format, **options)
+    return content.getvalue()
+
+
+def deep_colours(_: Path) -> bytes:
+    content = io.BytesIO()
+    tifffile.imwrite(content, np.dstack([DEEP] * 3), photometric="rgb", compression="zlib")
     return content.getvalue()
 
 
@@ -103,15 +111,18 @@ FORMATS: dict[str, tuple[str, Callable[[Path], bytes], Callable[[Path], object]]
         for name in ("PNG", "JPEG", "TIFF", "BMP", "GIF", "PPM", "WEBP")
     },
     "PNG of 16 bits": ("f.png", lambda _: encoded("PNG", DEEP), read_image),
+    "progressive JPEG": ("f.jpg", lambda _: encoded("JPEG", progressive=True), read_image),
+    "colour of 16 bits": ("f.tif", deep_colours, read_image),
     "TIFF of numbers": ("f.tif", lambda _: encoded("TIFF", DEEP), read_numbers),
     "mask": ("f.png", lambda _: encoded("PNG", PIXELS[:, :, 0]), read_ids),
     "mask in colour": ("f.tif", lambda _: encoded("TIFF"), read_values),
     "DICOM of CT": ("f.dcm", lambda _: computed(DEEP.astype(np.int16) >> 5, -1024, 0.0, "1"), hounsfield),
     "DICOM as shown": ("f.dcm", lambda _: computed(DEEP.astype(np.int16) >> 5, -1024, 0.0, "1"), picture),
     "NIfTI": ("f.nii", nifti, read_volume),
+    "compressed NIfTI": ("f.nii.gz", lambda folder: gzip.compress(nifti(folder)), read_volume),
     "MetaImage": ("f.mhd", lambda _: HEADER, volume),
     "MATLAB": ("f.mat", matlab, cardiacmri._volume.__wrapped__),
-    "gzip": ("f.gz", lambda _: __import__("gzip").compress(encoded("PPM")), gunzip),
+    "gzip": ("f.gz", lambda _: gzip.compress(encoded("PPM")), gunzip),
     "tar": ("f.tar", lambda folder: packed(folder, "w"), lambda path: list(tar.members(path))),
     "tar.gz": ("f.tar.gz", lambda folder: packed(folder, "w:gz"), lambda path: tar.packed(path, str)),
     "pickle": (

@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from PIL import Image
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
 
 from medpt.data.readers.dicom import AIR, height, hounsfield, intensities, picture
 from medpt.errors import InputError
@@ -128,3 +130,71 @@ def test_deflated_files_are_refused_before_they_expand(tmp_path: Path) -> None:
     found.save_as(tmp_path / "b.dcm", enforce_file_format=True)
     with pytest.raises(InputError, match="a deflated file"):
         hounsfield(tmp_path / "b.dcm")
+
+
+def framed(path: Path, keep: float, syntax: str) -> Path:
+    """A JPEG of 8 bits within DICOM, of whose frame a part is kept and ended."""
+    content = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (96, 80)).astype(np.uint8)).save(
+        content, "JPEG"
+    )
+    frame = content.getvalue()
+    frame = frame if keep == 1 else frame[: int(keep * len(frame))] + b"\xff\xd9"
+    found = pydicom.dcmread(scan(path, np.zeros((96, 80), np.uint8)))
+    found.file_meta.TransferSyntaxUID = syntax
+    found.PixelData = encapsulate([frame])
+    found["PixelData"].is_undefined_length = True
+    found.save_as(path, enforce_file_format=True)
+    return path
+
+
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"])
+def test_jpeg_that_was_cut_is_refused_in_both_syntaxes_of_8_bits(syntax: str, tmp_path: Path) -> None:
+    assert picture(framed(tmp_path / "whole.dcm", 1, syntax)).shape == (96, 80)
+    for keep in (0.3, 0.6, 0.9):
+        with pytest.raises(InputError, match=r"cut\.dcm: .*premature end"):
+            picture(framed(tmp_path / "cut.dcm", keep, syntax))
+
+
+@pytest.mark.parametrize(
+    ("elements", "message"),
+    [
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, "a localizer"),
+        ({"RescaleSlope": "-1"}, "RescaleSlope is -1; accepted"),
+        ({"RescaleSlope": "0.0001"}, "RescaleSlope is 0.0001; accepted"),
+        ({"RescaleSlope": "1e-320"}, "RescaleSlope is .*; accepted"),
+        ({"HighBit": 14, "BitsStored": 12}, "HighBit is 14; accepted: BitsStored - 1, 11"),
+    ],
+)
+def test_slices_whose_header_contradicts_itself_are_refused(
+    elements: dict[str, object], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=rf"s\.dcm: {message}"):
+        hounsfield(scan(tmp_path / "s.dcm", **elements))
+
+
+def test_inverse_shape_of_monochrome2_is_refused(tmp_path: Path) -> None:
+    path = scan(tmp_path / "s.dcm", PresentationLUTShape="INVERSE")
+    with pytest.raises(InputError, match="MONOCHROME2 with an INVERSE PresentationLUTShape"):
+        picture(path)
+
+
+@pytest.mark.parametrize("interpretation", ["MONOCHROME1", "MONOCHROME2"])
+def test_padding_of_intensities_is_the_darkest(interpretation: str, tmp_path: Path) -> None:
+    pixels = STORED.astype(np.uint16)
+    pixels[:3] = 65_000
+    path = scan(tmp_path / "s.dcm", pixels, Modality="MR", PhotometricInterpretation=interpretation)
+    found = pydicom.dcmread(io.BytesIO(path.read_bytes()))
+    found.add_new(0x00280120, "US", 65_000)
+    found.save_as(path)
+    values, known = intensities(path), pixels[3:].astype(float)
+    inverted = interpretation == "MONOCHROME1"
+    assert np.array_equal(values[3:], known.max() - known if inverted else known)
+    assert np.unique(values[:3]).tolist() == [values[3:].min()]
+
+
+def test_bits_beside_the_stored_ones_are_no_values(tmp_path: Path) -> None:
+    pixels = np.abs(STORED).astype(np.uint16)
+    plain = scan(tmp_path / "a.dcm", pixels, BitsStored=12, HighBit=11)
+    overlaid = scan(tmp_path / "b.dcm", pixels | np.uint16(0x8000), BitsStored=12, HighBit=11)
+    assert np.array_equal(picture(plain), picture(overlaid))

@@ -1,5 +1,6 @@
 """NIfTI volumes of users: slices as a viewer shows them, whatever way a file stores its axes."""
 
+import gzip
 import io
 from itertools import permutations
 from pathlib import Path
@@ -111,3 +112,48 @@ def check_problems(folder: Path) -> list[str]:
         return list(opened(folder, MASKED | CT).problems)
     except InputError as error:
         return [problem for problem in error.problems if "no labelled image" not in problem]
+
+
+def graded(folder: Path, contents: list[bytes], suffix: str = ".nii.gz") -> Path:
+    rows = [f"{n}{suffix},{('healthy', 'glaucoma')[n % 2]},p{n}" for n in range(len(contents))]
+    write_card(folder, CLASSIFIED | CT, "\n".join(["image,label,patient", *rows]))
+    for number, content in enumerate(contents):
+        (folder / "images" / f"{number}{suffix}").write_bytes(content)
+    return folder
+
+
+def nifti(voxels: NDArray[np.generic]) -> bytes:
+    return nibabel.Nifti1Image(voxels, np.eye(4)).to_bytes()  # type: ignore[no-untyped-call, no-any-return]
+
+
+UNITS = RNG.integers(-1000, 1000, (8, 8, 4)).astype(np.int16)
+
+
+@pytest.mark.parametrize("level", [0, 1, 9])
+def test_compressed_volumes_are_compared_with_their_checksum(level: int, tmp_path: Path) -> None:
+    sound = gzip.compress(nifti(UNITS), compresslevel=level)
+    for number, damaged in enumerate((sound[:-8] + b"abcd" + sound[-4:], sound[:-5], sound[:-8])):
+        folder = graded(tmp_path / str(number), [sound, sound, damaged])
+        (problem,) = open_with_problems("Clinic", folder).problems
+        assert "2.nii.gz: not a gzip file that can be read" in problem
+
+
+@pytest.mark.parametrize(
+    "voxels",
+    [
+        ((UNITS + 1000) / 2000).astype(np.float32),
+        (UNITS % 256).astype(np.uint8),
+        (UNITS + 1024).astype(np.int16),
+        np.zeros_like(UNITS),
+        np.full_like(UNITS, -1000),
+    ],
+    ids=["fractions", "bytes", "from zero", "zeros", "air"],
+)
+def test_volumes_that_are_not_in_hounsfield_units_are_refused(
+    voxels: NDArray[np.generic], tmp_path: Path
+) -> None:
+    (problem,) = open_with_problems(
+        "Clinic", graded(tmp_path, [nifti(UNITS), nifti(voxels)], ".nii")
+    ).problems
+    assert "1.nii: values from" in problem
+    assert "not Hounsfield units (air is -1000, water 0)" in problem
