@@ -66,7 +66,7 @@ def opencv() -> ModuleType:
     import cv2
 
     cv2.setNumThreads(1)
-    cv2.setLogLevel(0)
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     return cv2
 
 
