@@ -56,7 +56,9 @@ def _group(space: str, group: ComparedGroup, waiting: Sequence[Cell], answer: An
     ]
     cells += [_cell(_cell_name(cell, NO_LIMITS), cell, NO_LIMITS, None) for cell in waiting]
     key = identity.digest([space, *best.key.group])[:16]
-    return GroupSummary(key, _group_name(answer, best), describe(answer), cells[0].metrics, tuple(cells))
+    short = f"{answer.target} ({best.network_id}): {best.label} {answer.mean:.1f}"
+    name, text = _group_name(answer, best), describe(answer)
+    return GroupSummary(key, name, short, text, cells[0].metrics, tuple(cells))
 
 
 def _cell(name: str, cell: Cell, limits: Interval, gain: Difference | None) -> CellSummary:
@@ -68,15 +70,15 @@ def _cell(name: str, cell: Cell, limits: Interval, gain: Difference | None) -> C
 
 
 def _group_name(answer: Answer, best: Cell) -> str:
-    """Return the answer in one line, the network and the target first."""
+    """Return the answer in one line: MLflow's list shows the first 16 to 20 characters."""
     if not answer.learned:
         trivial = f"no more than the trivial predictor ({answer.metric} {answer.trivial:.1f})"
-        return f"{best.network_id} · {best.label} → {answer.target}: {trivial}"
+        return f"{best.label} → {answer.target}: {trivial} · {best.network_id}"
     others = f" or {len(answer.ties)} more" if answer.ties else ""
     gain = answer.over_random
     over = f", {gain.value:+.1f} over {RANDOM} ({gain.verdict})" if gain else ""
     score = f"{answer.metric} {_with_limits(answer.mean, answer.low, answer.high)}{over}"
-    return f"{best.network_id} · {best.label}{others} → {answer.target}: {score}"
+    return f"{best.label}{others} → {answer.target}: {score} · {best.network_id}"
 
 
 def _cell_name(cell: Cell, limits: Interval) -> str:
@@ -95,5 +97,5 @@ def _metrics(cell: Cell, limits: Interval, gain: Difference | None) -> Mapping[s
     values = {name: limits.mean, f"{name}_low": limits.low, f"{name}_high": limits.high}
     if gain is not None:
         values |= {f"{name}_gain": gain.value, f"{name}_gain_low": gain.low, f"{name}_gain_high": gain.high}
-    shown = {key: value / scale for key, value in values.items() if isfinite(value)}
+    shown = {key: round(value / scale, 8) for key, value in values.items() if isfinite(value)}
     return shown | {"runs": float(cell.n), "planned": float(cell.planned)}

@@ -8,15 +8,20 @@ import argparse
 import os
 import secrets
 import sys
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from grid.addresses import hide_passwords
 from grid.options import command_parser
 from grid.tracking.client import client
+from grid.tracking.names import experiment_name
+from grid.tracking.parents import SHARED_VIEW, VIEW
 from medpt import cli, files
 from medpt.errors import InputError
 
+LINKS = 20  # experiments whose address is printed
 DATABASE, ARTIFACTS = "MEDPT_TRACKING_DB", "MEDPT_TRACKING_ARTIFACTS"
 PASSWORD = "MLFLOW_AUTH_ADMIN_PASSWORD"  # noqa: S105 - the name of the variable
 LOGIN = """[mlflow]
@@ -43,10 +48,12 @@ def serve(more: list[str], out: Path, port: int, *, login: bool) -> None:
     artifacts = os.environ.get(ARTIFACTS) or str(out / "mlartifacts")
     refuse_open_server(more, login=login)
     out.mkdir(parents=True, exist_ok=True)
-    check_database(database)
+    connection = check_database(database)
     check_artifacts(artifacts)
     os.environ |= server_environment(database) | (set_up_login(out / "tracking") if login else {})
     print(how_to_connect(port, out / "tracking", login=login), flush=True)
+    for line in experiment_links(connection, port):
+        print(line, flush=True)
     from mlflow.cli import cli as mlflow_cli
 
     mlflow_cli(server_arguments(port, artifacts, more, login=login))
@@ -60,13 +67,13 @@ def refuse_open_server(more: list[str], *, login: bool) -> None:
         raise InputError("--no-login with --host is refused: anybody who reaches it could change the record")
 
 
-def check_database(uri: str) -> None:
-    """Raise InputError if the database cannot be used; create its schema.
+def check_database(uri: str) -> Any:
+    """Return MLflow's client of the database. Raises InputError if it cannot be used; creates its schema.
 
     The schema is there before the server starts, so that servers that start together do not create it twice.
     """
     try:
-        client(uri)
+        return client(uri)
     except Exception as error:  # of SQLAlchemy, its drivers or MLflow
         reason = hide_passwords(error).strip().partition("\n")[0]
         raise InputError(f"{DATABASE}={hide_passwords(uri)}: cannot be used: {reason}") from None
@@ -129,6 +136,21 @@ def how_to_connect(port: int, folder: Path, *, login: bool) -> str:
     password = f"$(cat {file})" if file.is_file() else f"${PASSWORD}"
     names = f'export MLFLOW_TRACKING_USERNAME=admin MLFLOW_TRACKING_PASSWORD="{password}"'
     return f"{address}; commands and browsers need this name and password:\n  {names}"
+
+
+def experiment_links(connection: Any, port: int) -> list[str]:
+    """Return a line with the link to the list of runs of each space, the latest first.
+
+    MLflow 3.17 opens an experiment on a page for language models unless the link says otherwise.
+    """
+    found = connection.search_experiments(filter_string=f"name LIKE '{experiment_name('')}%'")
+    begin, end = f"http://127.0.0.1:{port}/#/experiments", "runs?workflowType=machine_learning"
+    return [f"  {one.name}: {begin}/{one.experiment_id}/{end}{_view_of(one.tags)}" for one in found[:LINKS]]
+
+
+def _view_of(tags: Mapping[str, str]) -> str:
+    """Return what opens the view with columns of scores, if an experiment has it."""
+    return f"&viewStateShareKey={VIEW}" if f"{SHARED_VIEW}{VIEW}" in tags else ""
 
 
 def parser() -> argparse.ArgumentParser:

@@ -14,7 +14,7 @@ from grid.plan.plan import Plan, Unit
 from grid.space.protocols import PROTOCOL_FIELDS
 from grid.store.records import Marker
 from grid.store.store import Store
-from grid.tracking.names import metric_name
+from grid.tracking.names import TEST, metric_name
 from medpt.frozen_specs import FINETUNE, LINEAR_PROBE
 from medpt.protocol import TrainingProtocol
 from medpt.specs import CLASSIFIER, PUBLISHED_WEIGHTS, Evaluate, Filters, Finetune, Frozen, Prepare, Pretrain
@@ -37,12 +37,19 @@ def metrics(rows: Iterable[Mapping[str, float]]) -> list[Any]:
     ]
 
 
-def final_metrics(unit: Unit, marker: Marker, step: int) -> list[Any]:
-    """Return the final metrics at the last step: MLflow draws bars of single metrics at step 0."""
+def final_metrics(unit: Unit, marker: Marker, step: int, model: str | None = None) -> list[Any]:
+    """Return the final metrics at the last step: MLflow draws bars of single metrics at step 0.
+
+    Scores on the test set are also those of the `model` with this id.
+    """
     from mlflow.entities import Metric
 
     ended, results = milliseconds(marker.ended), {**marker.metrics, "seconds": marker.seconds}
-    return [Metric(metric_name(unit, k), float(v), ended, max(1, step)) for k, v in results.items()]
+    named = [(metric_name(unit, name), float(value)) for name, value in results.items()]
+    return [
+        Metric(name, value, ended, max(1, step), model_id=model if name.startswith(TEST) else None)
+        for name, value in named
+    ]
 
 
 def result_tags(marker: Marker) -> dict[str, str]:

@@ -4,6 +4,9 @@ MLflow's page shows the newest runs first and those below another one only on a 
 is created anew when its numbers changed, and its name is the answer: what is best, by how much.
 """
 
+import base64
+import json
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,12 +14,14 @@ from typing import Any
 from grid.plan.plan import Plan
 from grid.space.trials import Trial
 from grid.tracking.experiments import NOTE, Experiments, NewRun, find_or_create_run, find_runs
-from grid.tracking.names import cell_name
+from grid.tracking.names import TEST, cell_name
 from grid.tracking.runs import KIND, SPACE
 from medpt import identity
 
 CELL, GROUP, SUMMARY = "medpt.cell", "medpt.group", "medpt.summary"
 PARENT = "mlflow.parentRunId"
+SHARED_VIEW, VIEW = "mlflow.sharedViewState.", "answers"  # of the list of runs
+BEST, MAX_NOTE = "**Best for**", 5_000  # begins the description of an experiment; its characters
 FACTORS = (  # of a cell; those of CellKey in grid.results.cells that name one, in this order
     "initialization",
     "backbone",
@@ -40,10 +45,14 @@ class CellSummary:
 
 @dataclass(frozen=True)
 class GroupSummary:
-    """What the run of a comparison group shows: its answer as the name, a description, its cells."""
+    """What the run of a comparison group shows: its answer as the name, a description, its cells.
+
+    `short` is the answer in the description of the experiment.
+    """
 
     key: str
     name: str
+    short: str
     text: str
     metrics: Mapping[str, float]
     cells: tuple[CellSummary, ...]
@@ -54,6 +63,7 @@ class Parents:
 
     def __init__(self, connection: Any, experiments: Experiments, plan: Plan, runs: Sequence[Any]) -> None:
         self.connection, self.experiments, self.space = connection, experiments, plan.space
+        self.title = plan.title
         self.trials = {digest: trial for trial, digest in reversed(plan.trials)}
         own = [run for run in runs if run.data.tags.get(SPACE) == plan.space]
         self.cells = {run.data.tags[CELL]: run.info.run_id for run in own if CELL in run.data.tags}
@@ -90,6 +100,32 @@ class Parents:
                 self._write(group, summary, on_answer)
                 if known is not None:
                     self.connection.delete_run(known.info.run_id)
+        if groups:
+            self._describe_experiment(groups)
+            self._save_view(sorted({name for group in groups for name in group.metrics}))
+
+    def _describe_experiment(self, groups: Sequence[GroupSummary]) -> None:
+        """Write the answers into the description above the list; one that a user wrote is kept."""
+        text = f"{BEST} {'; '.join(group.short for group in groups)}"
+        text += "".join(f"\n- {group.name}" for group in groups)
+        known = self.connection.get_experiment(self.experiments.space).tags.get(NOTE, "")
+        if known != text[:MAX_NOTE] and (known in ("", self.title) or known.startswith(BEST)):
+            self.connection.set_experiment_tag(self.experiments.space, NOTE, text[:MAX_NOTE])
+
+    def _save_view(self, metrics: Sequence[str]) -> None:
+        """Save the view of the list that has scores and gains as columns; VIEW in an address opens it.
+
+        The format is that of MLflow 3.17's own shared views.
+        """
+        shown = [name for name in metrics if name.startswith(TEST) and not name.endswith(("_low", "_high"))]
+        state = {
+            "orderByKey": "attributes.start_time",
+            "orderByAsc": False,
+            "selectedColumns": [f"metrics.`{name}`" for name in shown],
+        }
+        text = base64.b64encode(zlib.compress(json.dumps(state).encode())).decode()
+        tag = f"{SHARED_VIEW}{VIEW}"
+        self.connection.set_experiment_tag(self.experiments.space, tag, f"deflate;{text}")
 
     def _write(self, group: GroupSummary, summary: str, on_answer: Callable[[], object]) -> None:
         tags = self._tags(GROUP, group.key) | {NOTE: group.text}

@@ -23,6 +23,7 @@ from grid.tracking.experiments import (
     find_runs,
     open_experiments,
 )
+from grid.tracking.models import find_or_create_model
 from grid.tracking.names import PLANS, run_name
 from grid.tracking.parents import Parents
 from grid.tracking.runs import DIGEST, KIND, PARTS, SPACE, SUPERSEDED, decode_plan, encode_plan
@@ -177,7 +178,8 @@ class Tracker:
             self._send_rows(digest, run_id, rows)
             rows = []
         last = int(rows[-1]["step"]) if rows else self.last_steps.get(digest, 0)
-        metrics = [*contents.metrics(rows), *contents.final_metrics(unit, marker, last)]
+        model = find_or_create_model(self.connection, self.experiments.space, run_id, self.store, unit)
+        metrics = [*contents.metrics(rows), *contents.final_metrics(unit, marker, last, model)]
         tags = contents.result_tags(marker) | ({LAST_STEP: str(last)} if rows else {})
         # The parameters also of a run that has some: a process may have been killed before it sent them
         self._log(run_id, metrics, tags, contents.params(unit, self.plan))

@@ -29,8 +29,9 @@ def summary() -> GroupSummary:
 
 
 def test_group_is_called_after_its_answer(summary: GroupSummary) -> None:
-    assert summary.name.startswith("unet/resnet18 · ISIC2019 → DRIVE: mean IoU 71.0 [")
-    assert summary.name.endswith("+10.0 over random (better)")
+    assert summary.name.startswith("ISIC2019 → DRIVE: mean IoU 71.0 [")
+    assert summary.name.endswith("+10.0 over random (better) · unet/resnet18")
+    assert summary.short == "DRIVE (unet/resnet18): ISIC2019 71.0"
     assert summary.text.startswith("ISIC2019 is the best of 4 initializations")
 
 

@@ -1,5 +1,8 @@
 """Runs of cells and comparison groups above the runs of units; units that spaces share."""
 
+import base64
+import json
+import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +19,7 @@ from grid.store.store import Store
 from grid.tracking.client import client, default_uri
 from grid.tracking.experiments import NOTE, experiment_id
 from grid.tracking.names import DATA, EXPERIMENT, experiment_name
-from grid.tracking.parents import CELL, GROUP, PARENT, GroupSummary
+from grid.tracking.parents import CELL, GROUP, PARENT, SHARED_VIEW, VIEW, GroupSummary
 from grid.tracking.runs import DIGEST
 from grid.tracking.tracker import SPACES, Tracker
 
@@ -69,7 +72,7 @@ def test_group_is_the_newest_run_and_is_called_after_its_answer(
 ) -> None:
     _, store, summaries = made
     newest, *_ = sorted(trackers.every_run(default_uri(store.root)), key=lambda run: -run.info.start_time)
-    assert newest.info.run_name.startswith("shufflenet_v2 · ISIC2019")
+    assert newest.info.run_name.startswith("ISIC2019")
     assert newest.data.tags[NOTE] == summaries[0].text
     recorded = newest.data.metrics
     assert recorded == pytest.approx(summaries[0].metrics)
@@ -88,6 +91,24 @@ def test_summary_is_written_again_only_where_it_changed(
     groups = [run for run in trackers.every_run(default_uri(store.root)) if GROUP in run.data.tags]
     assert [run.info.run_name for run in groups] == ["another answer"]
     tracker(store, plan).parents.record(summaries, lambda: None)
+
+
+def test_description_of_the_experiment_has_the_answers_unless_a_user_wrote_one(
+    made: tuple[Plan, Store, list[GroupSummary]],
+) -> None:
+    plan, store, summaries = made
+    connection = client(default_uri(store.root))
+    name = experiment_name(plan.space)
+    found = connection.get_experiment_by_name(name)
+    assert found.tags[NOTE].startswith(f"**Best for** {summaries[0].short}")
+    view = zlib.decompress(base64.b64decode(found.tags[f"{SHARED_VIEW}{VIEW}"].removeprefix("deflate;")))
+    assert json.loads(view)["selectedColumns"] == [
+        "metrics.`test_macro_auc`",
+        "metrics.`test_macro_auc_gain`",
+    ]
+    connection.set_experiment_tag(found.experiment_id, NOTE, "our notes")
+    tracker(store, plan).parents.record(summaries, lambda: None)
+    assert connection.get_experiment_by_name(name).tags[NOTE] == "our notes"
 
 
 def test_prepared_data_have_an_experiment_of_their_own(

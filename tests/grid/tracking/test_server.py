@@ -17,6 +17,8 @@ from grid.doctor import checks
 from grid.tracking import __main__ as tracking
 from grid.tracking import background, client
 from grid.tracking.background import BackgroundTracker
+from grid.tracking.experiments import open_experiments
+from grid.tracking.parents import SHARED_VIEW, VIEW
 from grid.tracking.tracker import Tracker
 
 CANARY = "canary-of-the-environment-5f1c"
@@ -89,6 +91,17 @@ def test_options_that_open_the_server_are_refused(
     assert tracking.main(["--out", str(tmp_path / "out"), *more]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_links_lead_to_the_lists_of_runs_of_the_spaces(tmp_path: Path) -> None:
+    connection = client.client(client.default_uri(tmp_path))
+    opened = open_experiments(connection, tmp_path, "vessels")
+    (line,) = tracking.experiment_links(connection, 5001)
+    address = f"http://127.0.0.1:5001/#/experiments/{opened.space}/runs?workflowType=machine_learning"
+    assert line.strip() == f"medpt-grid/vessels: {address}"
+    connection.set_experiment_tag(opened.space, f"{SHARED_VIEW}{VIEW}", "deflate;")
+    (line,) = tracking.experiment_links(connection, 5001)
+    assert line.strip() == f"medpt-grid/vessels: {address}&viewStateShareKey={VIEW}"
 
 
 @pytest.mark.fault
