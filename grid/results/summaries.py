@@ -97,5 +97,5 @@ def _metrics(cell: Cell, limits: Interval, gain: Difference | None) -> Mapping[s
     values = {name: limits.mean, f"{name}_low": limits.low, f"{name}_high": limits.high}
     if gain is not None:
         values |= {f"{name}_gain": gain.value, f"{name}_gain_low": gain.low, f"{name}_gain_high": gain.high}
-    shown = {key: round(value / scale, 8) for key, value in values.items() if isfinite(value)}
+    shown = {key: value / scale for key, value in values.items() if isfinite(value)}
     return shown | {"runs": float(cell.n), "planned": float(cell.planned)}
