@@ -127,3 +127,27 @@ def test_added_test_set_repeats_nothing(run: tiny.Run, tmp_path: Path) -> None:
     finished = Store(run.out).finished()
     printed = serial.run(more, run.data, run.out)
     assert f"{len(finished)} finished, 6 to run" in printed
+
+
+UNKEPT = """
+title: a network that was not kept
+size: 32
+finetune: {min_steps: 0, max_steps: 2, evaluate_every: 2}
+controls: false
+experiments:
+  - {initialization: [random], backbone: [shufflenet_v2], target: [DRIVE], seed: [0]}
+"""
+
+
+def test_unkept_network_fails_by_name_until_it_is_run_again(run: tiny.Run, tmp_path: Path) -> None:
+    out, space = tmp_path / "out", tiny.written(tmp_path, "keep: none" + UNKEPT, "unkept")
+    serial.run(space, run.data, out)
+    more = UNKEPT.replace("[0]", "[0, 1]")
+    tiny.written(tmp_path, f"datasets: {{DRIVE: {{test_also: [HRF]}}}}{more}", "unkept")
+    printed = " ".join(serial.run(space, run.data, out, code=1).split())
+    assert "failed: random → DRIVE · unet/shufflenet_v2 · 0 tested on HRF: " in printed
+    assert "its weights were not kept; run its space with --keep-missing" in printed
+    states = results.load("unkept", out).set_index("seed")["status@HRF"]
+    assert states.to_dict() == {0: "failed", 1: "finished"}
+    serial.run(space, run.data, out, "--keep-missing")
+    assert (results.load("unkept", out)["status@HRF"] == "finished").all()
