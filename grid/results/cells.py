@@ -237,12 +237,14 @@ def _with_metric(rows: list[Row], metric: str | None) -> list[Row]:
     """Drop the trials whose task does not have `metric`."""
     if metric is None:
         return rows
+    own, _, test_set = metric.partition("@")
+    if test_set:  # whose items its own frame has
+        raise InputError(f"--metric {metric}: use --metric {own} --test-set {test_set}, or on_test_set")
     tasks = {_task(row) for row in rows if row.get(metric) is not None}
     if not tasks:
         known = sorted({name for row in rows for name, value in row.items() if isinstance(value, float)})
-        if metric in LATER:
-            raise InputError(f"--metric {metric}: no finished trial has it; results of version 0.3.1 lack it")
-        raise InputError(f"--metric {metric}: no finished trial has it; {did_you_mean(metric, known)}")
+        hint = "results of version 0.3.1 lack it" if metric in LATER else did_you_mean(metric, known)
+        raise InputError(f"--metric {metric}: no finished trial has it; {hint}")
     return [row for row in rows if _task(row) in tasks]
 
 

@@ -17,6 +17,7 @@ from grid.store.store import Store
 from grid.tracking.client import default_uri
 from grid.tracking.runs import DIGEST
 from medpt import phantom
+from medpt.errors import InputError
 
 SPACE = """
 title: other hospitals
@@ -90,6 +91,11 @@ def test_query_answers_on_one_test_set(run: tiny.Run) -> None:
     assert table["n"].tolist() == [2]
     assert (table["low"] < table["mean"]).all()
     assert table["mean"].item() == pytest.approx(100 * frame["miou"].mean())
+
+
+def test_metric_of_another_test_set_is_asked_on_its_own_frame(run: tiny.Run) -> None:
+    with pytest.raises(InputError, match="use --metric miou --test-set HRF"):
+        results.cells(results.load("others", run.out), "miou@HRF")
 
 
 def test_undefined_metric_of_a_subgroup_is_named(run: tiny.Run) -> None:

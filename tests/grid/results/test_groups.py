@@ -83,3 +83,19 @@ def test_seeds_of_survival_are_repeated_splits() -> None:
     variance = 1e4 * np.var([0.5, 0.6, 0.64], ddof=1)
     assert found.estimate([[1.0]]).variance[0] == pytest.approx(variance * factor)
     assert _described(found) == groups.SPLITS
+
+
+def test_splits_that_are_tested_on_one_external_set_share_its_items(tmp_path: Path) -> None:
+    """The truth is equal, and the predictions are not; test sets of the splits themselves differ."""
+    truth = np.random.default_rng(0).integers(1, 30, (IMAGES, 2, 2))
+    for name, confusions in (("first", truth), ("second", truth[:, :, ::-1])):
+        np.savez(tmp_path / f"{name}.npz", confusions=confusions)
+    paths = [str(tmp_path / f"{name}.npz") for name in ("first", "second")]
+    found = _compared(*(trial(0, 0.5 + n / 10, items=path, fold=n) for n, path in enumerate(paths)))
+    assert (found.images, _described(found)) == (IMAGES, "")
+    influences = [100 * influence.mean_iou_influence(np.load(path)["confusions"]) for path in paths]
+    items = np.mean(influences, axis=0)
+    assert found.estimate([[1.0]]).items.variance[0] == pytest.approx(items.var(ddof=1) / IMAGES)
+    own = [_stored(tmp_path, "a" * (n + 1)) for n in range(2)]
+    splits = _compared(*(trial(0, 0.5 + n / 10, items=path, fold=n) for n, path in enumerate(own)))
+    assert _described(splits) == groups.FOLDS
