@@ -125,6 +125,8 @@ def paragraph(advice: Advice, evidence: Evidence) -> str:
         )
     else:
         parts.append(f"No scores tell what to try first; by its frozen probe it is {first.initialization}.")
+    if len(evidence.best) > 1:
+        parts.append(f"The frozen probes cannot tell the best among {', '.join(evidence.best)}.")
     if isnan(evidence.decidable):
         parts.append("The probes do not tell what the test set can decide.")
     else:

@@ -18,10 +18,10 @@ from grid.compare.target import Target
 from grid.results.comparisons import Interval
 from grid.results.intervals import estimate
 from grid.results.items import INFLUENCES
-from grid.results.variance import Runs, fixed_test
+from grid.results.variance import FixedTest, Runs, fixed_test
 from grid.results.verdicts import set_of_the_best, smallest_decidable
 from grid.space.protocols import headline_metric
-from grid.space.trials import IMAGENET, Settings
+from grid.space.trials import IMAGENET, RANDOM, Settings
 from medpt import normalisation
 from medpt.analysis.transferability import logme, transferability
 from medpt.data import open_as
@@ -71,9 +71,9 @@ class ProbeResult:
 class Evidence:
     """The probes, best first.
 
-    `decidable` is the smallest difference, in points, between the first two that this test set can show (of a
-    single probe: between two like it that have nothing in common). `best` are those that cannot be told from
-    the best one.
+    `decidable` is the smallest difference, in points, that the whole test set of `tested` images can show
+    between the first two; of a single initialization, between two random networks. `best` are those that
+    cannot be told from the best one, by the test images that were looked at.
     """
 
     metric: str
@@ -90,42 +90,65 @@ def gather(
 
     Raises InputError that names every image that cannot be read, and weights that do not fit.
     """
-    card = target.card
-    metric = headline_metric(card.name, Settings(cards={card.name: card}))
-    loader = load_images(target, settings)
-    found: list[tuple[str, float, NDArray[np.float64], float]] = []
+    loader, by = load_images(target, settings), target.card.evaluate_by
+    found: list[_Probed] = []
     for source in sources:
         on_progress(f"probing {source.name}")
-        encoder, scaling = _encoder(source, settings.backbone, loader)
-        items, value = _probed(encoder, loader, scaling, card.evaluate_by)
-        found.append((source.name, dict(_metrics(items))[metric], INFLUENCES[metric](items), value))
-    return _evidence(metric, found, items.get("patients"))
+        found.append(_probe(source.name, *_encoder(source, settings.backbone, loader), loader, by))
+    other = found
+    if len(found) == 1:
+        encoder, scaling = _encoder(Source(RANDOM, ""), settings.backbone, loader, seed=1)
+        other = [*found, _probe(RANDOM, encoder, scaling, loader, by)]
+    return _evidence(target, found, other)
 
 
-def _evidence(
-    metric: str,
-    found: Sequence[tuple[str, float, NDArray[np.float64], float]],
-    patients: NDArray[np.int64] | None,
-) -> Evidence:
-    ordered = sorted(found, key=lambda each: -np.nan_to_num(each[1]))
-    zero = np.zeros(1, np.int64)
-    runs = [Runs(np.array([100 * v]), zero, zero, 100 * values[None]) for _, v, values, _ in ordered]
-    group = fixed_test(runs, patients, "test")
-    each = estimate([(group, np.eye(len(runs)))])
+def _evidence(target: Target, found: Sequence["_Probed"], compared: Sequence["_Probed"]) -> Evidence:
+    """Return the evidence of probes; `compared` has two or more, of which the first two are compared."""
+    card = target.card
+    metric = headline_metric(card.name, Settings(cards={card.name: card}))
+    ordered, pair = (
+        sorted(each, key=lambda one: -np.nan_to_num(one.score(metric))) for each in (found, compared)
+    )
+    group = _group(ordered, metric)
+    each = estimate([(group, np.eye(len(ordered)))])
     rows = zip(ordered, each.value, *each.limits(), strict=True)
-    contrast = np.array([[1.0, -1.0, *np.zeros(len(runs) - 2)]]) if len(runs) > 1 else np.array([[sqrt(2)]])
+    contrast = np.array([[1.0, -1.0]])
+    decidable = float(smallest_decidable(estimate([(_group(pair[:2], metric), contrast)]))[0])
     return Evidence(
         metric=metric,
-        tested=len(ordered[0][2]),
+        tested=target.test,
         probes=tuple(
-            ProbeResult(name, Interval(*map(float, limits)), value) for (name, _, _, value), *limits in rows
+            ProbeResult(one.name, Interval(*map(float, limits)), one.logme) for one, *limits in rows
         ),
-        decidable=float(smallest_decidable(estimate([(group, contrast)]))[0]),
-        best=tuple(ordered[number][0] for number in set_of_the_best(group, len(runs))),
+        decidable=decidable * sqrt(found[0].images / target.test),
+        best=tuple(ordered[number].name for number in set_of_the_best(group, len(ordered))),
     )
 
 
-def _encoder(source: Source, backbone: str, loader: ArrayLoader) -> "tuple[Encoder, Normalisation]":
+@dataclass(frozen=True)
+class _Probed:
+    name: str
+    items: Items  # of the test images, or of their patients
+    logme: float
+    images: int  # that were tested
+
+    def score(self, metric: str) -> float:
+        return dict(_metrics(self.items))[metric]
+
+
+def _group(found: Sequence[_Probed], metric: str) -> FixedTest:
+    """Return the probes as cells that are tested on the same items, each once."""
+    zero = np.zeros(1, np.int64)
+    runs = [
+        Runs(np.array([100 * one.score(metric)]), zero, zero, 100 * INFLUENCES[metric](one.items)[None])
+        for one in found
+    ]
+    return fixed_test(runs, found[0].items["patients"], "test")
+
+
+def _encoder(
+    source: Source, backbone: str, loader: ArrayLoader, seed: int = 0
+) -> "tuple[Encoder, Normalisation]":
     """Return the encoder with the weights of a source, and how it takes images."""
     state, scaling = None, normalisation.IMAGENET
     if isinstance(source.weights, WeightsFile):
@@ -134,25 +157,24 @@ def _encoder(source: Source, backbone: str, loader: ArrayLoader) -> "tuple[Encod
         state = torchvision_weights.published(backbone, source.weights)
     elif source.weights:
         state = weights.encoder_state(weights.load(source.weights))
-    encoder = build_encoder_with(backbone, state)
+    encoder = build_encoder_with(backbone, state, seed)
     if state is None:
         settle_batch_norm(encoder, loader, loader.index.rows("train"), "cpu")
     return encoder.eval(), scaling
 
 
-def _probed(
-    encoder: "Encoder", loader: ArrayLoader, scaling: Normalisation, by: str | None
-) -> tuple[Items, float]:
-    """Return the test items of a linear model on the frozen features, and LogME of the training features."""
+def _probe(
+    name: str, encoder: "Encoder", scaling: Normalisation, loader: ArrayLoader, by: str | None
+) -> _Probed:
+    """Test a linear model on the frozen features, and compute LogME of the training features."""
     index, train, test = loader.index, loader.index.rows("train"), loader.index.rows("test")
     patients = np.unique(index.groups[test], return_inverse=True)[1]
     if index.task == "segmentation":
         model = pixel_probe.fit_pixels(encoder, loader, train, "cpu", scaling)
         found = pixel_probe.confusions(encoder, loader, test, model, "cpu", scaling)
         images, masks = loader.arrays.images[train], loader.arrays.targets[train]
-        return {"confusions": found, "patients": patients}, _known(
-            transferability, encoder, images, masks, scaling
-        )
+        value = _known(transferability, encoder, images, masks, scaling)
+        return _Probed(name, {"confusions": found, "patients": patients}, value, len(test))
     features = image_features(encoder, loader, train, "cpu", scaling)
     model = linear.fit(features, index.labels[train], index.groups[train].tolist(), len(index.classes))
     scores = model.scores(image_features(encoder, loader, test, "cpu", scaling))
@@ -160,7 +182,7 @@ def _probed(
     scores, labels = mean_by_patient(scores, index.labels[test], grouped)
     patients = np.arange(len(labels)) if by else patients
     items = {"scores": scores, "labels": labels, "patients": patients}
-    return items, _known(logme, features, strata(index.labels[train]))
+    return _Probed(name, items, _known(logme, features, strata(index.labels[train])), len(test))
 
 
 def _known(score: Callable[..., float], *arguments: Any) -> float:
