@@ -16,6 +16,7 @@ from medpt.data.folder_masks import MaskClasses, sample_masks
 from medpt.data.folder_tables import TableGuess, read_guess
 from medpt.data.locate import walk
 from medpt.data.readers.folder_files import PICTURES, image_of_mask, is_dicom, stem
+from medpt.data.readers.folder_volumes import is_volume
 from medpt.errors import InputError
 
 Layout = Literal["class folders", "table", "images and masks"]
@@ -98,7 +99,7 @@ def _find(home: Path) -> _Found:
     for entry in walk(home):
         name = Path(entry.path).relative_to(home).as_posix()
         lower = name.lower()
-        if lower.endswith(PICTURES) or is_dicom(entry.path):
+        if lower.endswith(PICTURES) or is_volume(name) or is_dicom(entry.path):
             images.append(name)
         else:
             (tables if lower.endswith(TABLES) else others).append(name)

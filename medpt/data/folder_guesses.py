@@ -6,6 +6,7 @@ from pathlib import Path
 
 from medpt.data.card import Modality
 from medpt.data.readers.folder_files import is_dicom
+from medpt.data.readers.folder_volumes import is_hounsfield, is_volume
 
 MODALITY_WORDS: dict[Modality, tuple[str, ...]] = {  # the first that fits counts
     "ultrasound": ("ultrasound", "ultrasonic", "sonogra", "echocardio", "busi"),
@@ -42,10 +43,12 @@ class Guess:
 
 
 def guess_modality(image: Path, names: Iterable[str]) -> tuple[Modality, Guess]:
-    """Return the modality of a DICOM file, or what the names of folders, classes and files say.
+    """Return the modality of a DICOM file or a volume, or what the names of folders, classes and files say.
 
-    `natural` where nothing says it. Pixels are not looked at.
+    `natural` where nothing says it. Pixels are not looked at, but the values of a volume are.
     """
+    if is_volume(image.name):
+        return _volume_modality(image)
     if is_dicom(str(image)):
         return _dicom_modality(image)
     words = " ".join(names).lower()
@@ -55,6 +58,12 @@ def guess_modality(image: Path, names: Iterable[str]) -> tuple[Modality, Guess]:
             if (word in words) if len(word) > SHORT else (word in separate):
                 return modality, Guess(f"names contain `{word}`", unsure=True)
     return "natural", Guess("nothing says what the images show; it decides the preprocessing", unsure=True)
+
+
+def _volume_modality(path: Path) -> tuple[Modality, Guess]:
+    if is_hounsfield(path):
+        return "ct", Guess(f"{path.name} has values of air in Hounsfield units")
+    return "mri", Guess(f"{path.name} has no value of air, as CT has", unsure=True)
 
 
 def _dicom_modality(path: Path) -> tuple[Modality, Guess]:

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from medpt.data.card import MOST_CLASSES, UNLABELLED, Value
+from medpt.data.readers.folder_volumes import is_volume, mask_values
 from medpt.errors import InputError
 
-SAMPLE = 24  # masks that are decoded
+SAMPLE, SAMPLE_OF_VOLUMES = 24, 8  # masks that are decoded
 MOST_VALUES = 32  # a mask of more values is a picture, or was saved as JPEG
 BORDER, FOREGROUND = 128, 255  # as usual in masks of 0, 128 and 255
 
@@ -29,7 +30,8 @@ def sample_masks(paths: Sequence[Path]) -> MaskClasses:
 
     Raises InputError where no mask can be read, and where they hold more than MOST_VALUES values.
     """
-    chosen = paths[:: max(1, len(paths) // SAMPLE)][:SAMPLE]
+    sample = SAMPLE_OF_VOLUMES if any(is_volume(path.name) for path in paths) else SAMPLE
+    chosen = paths[:: max(1, len(paths) // sample)][:sample]
     values: set[Value] = set()
     problems: list[str] = []
     for path in chosen:
@@ -48,6 +50,8 @@ def sample_masks(paths: Sequence[Path]) -> MaskClasses:
 def _values(path: Path) -> set[Value]:
     from medpt.data.masks import read_values
 
+    if is_volume(path.name):
+        return set(mask_values(path))
     stored = read_values(path, palette_colours=False)
     if stored.ndim == 3 and (stored == stored[:, :, :1]).all():
         stored = stored[:, :, 0]

@@ -19,6 +19,7 @@ from medpt.data.readers.nifti import read_axial
 from medpt.errors import InputError
 
 VOLUMES = (".nii", ".nii.gz")
+AIR_AT_MOST = -500  # Hounsfield units
 ALIGNED = 1e-3  # of the affines of an image and its mask, in mm
 
 
@@ -72,14 +73,26 @@ def mask_slice(
     path: Path, number: int, values: Mapping[str, Value], classes: tuple[str, ...]
 ) -> NDArray[np.uint8]:
     """Return (H, W) of class numbers. Raises InputError for fractions and for values that no class has."""
-    plane = _volume(path)[0][number]
-    whole = np.rint(plane).astype(np.int64)
-    if (whole != plane).any() or whole.min() < 0 or whole.max() > IGNORE:
-        raise InputError(
-            f"{path}: values from {plane.min():g} to {plane.max():g}; accepted: classes 0 to 255"
-        )
-    stored = whole.astype(np.uint8)
+    stored = _whole(_volume(path)[0][number], path)
     return class_numbers(stored, values, classes, path) if values else stored
+
+
+def mask_values(path: Path) -> set[int]:
+    """Return the numbers of a volume that is a mask. Raises InputError as `mask_slice` does."""
+    return set(np.flatnonzero(np.bincount(_whole(_volume(path)[0], path).ravel())).tolist())
+
+
+def is_hounsfield(path: Path) -> bool:
+    """Whether a volume has the values of air that CT has."""
+    return float(_volume(path)[0].min()) <= AIR_AT_MOST
+
+
+def _whole(stored: NDArray[Any], path: Path) -> NDArray[np.uint8]:
+    """Return stored numbers as uint8. Raises InputError for fractions and for other than 0 to 255."""
+    low, high = stored.min(), stored.max()
+    if low < 0 or high > IGNORE or (np.rint(stored) != stored).any():
+        raise InputError(f"{path}: values from {low:g} to {high:g}; accepted: classes 0 to 255")
+    return stored.astype(np.uint8)
 
 
 def _volume(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:

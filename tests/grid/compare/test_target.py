@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 from user_data import CLASSIFIED, class_folders, dicom_with_table, write_card, write_picture
@@ -50,6 +51,18 @@ def test_masks_of_0_and_255(tmp_path: Path) -> None:
 def test_dicom_with_a_table_of_tabs(tmp_path: Path) -> None:
     target = understand(dicom_with_table(tmp_path, 10))
     assert (target.card.modality, target.card.classes, target.side) == ("ct", ("0", "1"), 8)
+
+
+def test_volumes_with_masks(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for number in range(6):
+        for folder, lowest, highest in (("images", -1000, 900), ("labels", 0, 2)):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            voxels = rng.integers(lowest, highest, (8, 7, 4)).astype(np.int16)
+            nibabel.Nifti1Image(voxels, np.eye(4)).to_filename(tmp_path / folder / f"{number}.nii.gz")  # type: ignore[no-untyped-call]
+    target = understand(tmp_path)
+    assert (target.card.modality, target.card.classes, target.side) == ("ct", ("background", "class_1"), 7)
+    assert (target.images, target.patients) == (24, 6)
 
 
 def test_folder_with_a_card_of_its_own_is_as_that_says(tmp_path: Path) -> None:

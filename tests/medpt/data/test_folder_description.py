@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 from user_data import dicom_with_table, write_picture
@@ -176,3 +177,55 @@ def test_init_writes_a_commented_card_once(tmp_path: Path, capsys: pytest.Captur
 )
 def test_names_of_datasets_are_free_and_accepted(folder: str, name: str, tmp_path: Path) -> None:
     assert dataset_name(tmp_path / folder) == name
+
+
+def volume(path: Path, voxels: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nibabel.Nifti1Image(voxels, np.eye(4)).to_filename(path)  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.parametrize(("lowest", "modality"), [(-1000, "ct"), (0, "mri")])
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_volumes_with_masks(suffix: str, lowest: int, modality: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for number in range(3):
+        volume(
+            tmp_path / "imagesTr" / f"liver_{number}{suffix}",
+            rng.integers(lowest, 900, (6, 5, 4)).astype(np.int16),
+        )
+        volume(
+            tmp_path / "labelsTr" / f"liver_{number}{suffix}", rng.integers(0, 3, (6, 5, 4)).astype(np.uint8)
+        )
+    described = describe_folder(tmp_path)
+    assert (described.layout, described.modality) == ("images and masks", modality)
+    assert (described.images, described.masks, described.images_found) == ("imagesTr", "labelsTr", 3)
+    assert (described.classes, described.values) == (("background", "class_1", "class_2"), {})
+    card = read_card(write_draft(described))
+    dataset = open_with_problems(card.name, tmp_path)
+    assert dataset.problems == ()
+    assert len({record.patient_id for record in dataset}) == 3
+    assert {dataset.mask(record).shape for record in dataset} == {(5, 6)}
+
+
+def test_volumes_in_class_folders_and_in_a_table(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rows = []
+    for number in range(4):
+        name = f"{('ill', 'well')[number % 2]}/scan{number}.nii.gz"
+        rows.append(f"{name},{number % 2},p{number}")
+        for home in ("folders", "table/data"):
+            volume(tmp_path / home / name, rng.integers(-1000, 900, (6, 5, 4)).astype(np.int16))
+    (tmp_path / "table" / "list.csv").write_text("\n".join(["image,grade,patient", *rows]))
+    for home, layout in (("folders", "class folders"), ("table", "table")):
+        described = describe_folder(tmp_path / home)
+        assert (described.layout, described.modality) == (layout, "ct")
+        dataset = open_with_problems(read_card(write_draft(described)).name, tmp_path / home)
+        assert dataset.problems == ()
+        assert len(dataset) == 4 * 4
+
+
+def test_volumes_of_fractions_are_no_masks(tmp_path: Path) -> None:
+    for folder in ("images", "masks"):
+        volume(tmp_path / folder / "a.nii", np.random.default_rng(0).random((6, 5, 4)))
+    with pytest.raises(InputError, match=r"a\.nii: values from .*; accepted: classes 0 to 255"):
+        describe_folder(tmp_path)
