@@ -1,4 +1,4 @@
-"""Seconds in which `python -m grid.query` and `grid.report` answer from a record of thousands of runs.
+"""Seconds of the processor in which `grid.query` and `grid.report` answer from a record of thousands of runs.
 
     python -m bench.query [--runs 5000] [--repeats 3]
 
@@ -10,6 +10,7 @@ all intervals and verdicts, from the store's plan and from MLflow alone.
 
 import argparse
 import random
+import resource
 import sqlite3
 import subprocess
 import sys
@@ -37,7 +38,7 @@ from medpt.models.registry import ARCHITECTURES, BACKBONES
 from medpt.specs import Finetune, Prepare
 from medpt.units.base import ITEMS
 
-MOST, MOST_REPORT = 10.0, 60.0  # seconds that a question and the report may take
+MOST, MOST_REPORT = 10.0, 60.0  # seconds of the processor that a question and the report may take
 SIZED = product(("ImageNet", "ADE20K", "CheXpert", "EyePACS"), (5_000, 10_000, 20_000))
 SOURCES = (("random", None), ("imagenet*", None), *SIZED)
 TARGETS = ("DRIVE", "HRF", "DRISHTI-GS", "CardiacMRI", "NIH-CT-82")
@@ -176,6 +177,12 @@ def ask(out: Path, *question: str) -> None:
     subprocess.run([*command, "--out", str(out)], check=True, stdout=subprocess.DEVNULL)
 
 
+def processor() -> float:
+    """Return the processor time of all commands so far."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -192,10 +199,10 @@ def main() -> None:
         for unit in fine_tunings(plan)[1:]:
             finish(store, unit)
         for question, words in QUESTIONS.items():
-            show(question, best(partial(ask, out, *words), options.repeats), options.runs)
-        show("report", best(partial(report, out), 1), options.runs, MOST_REPORT)
+            show(question, best(partial(ask, out, *words), options.repeats, processor), options.runs)
+        show("report", best(partial(report, out), 1, processor), options.runs, MOST_REPORT)
         store.documents.remove(f"spaces/{plan.space}.json")
-        show("cells, MLflow alone", best(partial(ask, out), options.repeats), options.runs)
+        show("cells, MLflow alone", best(partial(ask, out), options.repeats, processor), options.runs)
 
 
 def show(question: str, seconds: float, runs: int, most: float = MOST) -> None:

@@ -1,23 +1,30 @@
-"""Where the uncertainty of a gain comes from: the test items, or what was repeated."""
+"""Where the uncertainty of a gain comes from: the test items, the seeds, or the pre-trainings."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from grid.report.tables import Contrast
-from grid.results.groups import ComparedGroups
+from grid.results.cells import CellKey
+from grid.results.groups import ComparedGroup, ComparedGroups
+from grid.results.variance import FixedTest
 
 
 @dataclass(frozen=True)
-class VarianceParts:
-    """Standard errors, in points, of the best pre-training's gain over random weights.
+class Parts:
+    """Standard errors of a difference of two cells, in points.
 
-    `items` is nan where test items are unknown, `repeats` 0 where nothing was repeated. `both` is that of the
-    interval: the squares add, less what both contain.
+    `items` is nan where test items are unknown; `seeds` is that of the seeds alone, nan over repeated splits;
+    `pretrainings`, nan where none were repeated, contains the seeds' of its cells. `repeats` is what the
+    interval takes of them, 0 where nothing was repeated. `both` is that of the interval: the squares of items
+    and repeats add, less what both contain.
     """
 
-    contrast: Contrast
     items: float
+    seeds: float
+    pretrainings: float
     repeats: float
     both: float
 
@@ -29,16 +36,35 @@ class VarianceParts:
         return "test images" if self.items > self.repeats else "repeats"
 
 
+def parts_of(compared: ComparedGroup, first: CellKey, second: CellKey) -> Parts:
+    """Return the parts of the first cell less the second one of a comparison group."""
+    weights = np.array(compared.weights((first, 1), (second, -1)))
+    found = compared.estimate(weights)
+    items, repeats = (math.sqrt(part.variance[0]) for part in (found.items, found.repeats))
+    seeds = pretrainings = math.nan
+    if isinstance(compared.group, FixedTest):
+        known = compared.group.paired
+        seeds, between = (math.sqrt(weights**2 @ part) for part in (known.seeds, known.between))
+        pretrainings = between or math.nan
+    return Parts(items, seeds, pretrainings, repeats, float(found.error[0]))
+
+
+@dataclass(frozen=True)
+class VarianceParts:
+    """The parts of the best pre-training's gain over random weights."""
+
+    contrast: Contrast
+    parts: Parts
+
+
 def variance_parts(contrasts: Sequence[Contrast], groups: ComparedGroups) -> list[VarianceParts]:
     """Return the parts of each contrast that has an interval."""
     found = (_parts(contrast, groups) for contrast in contrasts)
-    return [parts for parts in found if parts and not math.isnan(parts.both)]
+    return [each for each in found if each and not math.isnan(each.parts.both)]
 
 
 def _parts(contrast: Contrast, groups: ComparedGroups) -> VarianceParts | None:
     if not contrast.best or not contrast.random or contrast.difference is None:
         return None
     group = groups[contrast.random.key.group]
-    found = group.estimate(group.weights((contrast.best.key, 1), (contrast.random.key, -1)))
-    items, repeats = (math.sqrt(part.variance[0]) for part in (found.items, found.repeats))
-    return VarianceParts(contrast, items, repeats, float(found.error[0]))
+    return VarianceParts(contrast, parts_of(group, contrast.best.key, contrast.random.key))

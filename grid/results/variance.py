@@ -109,6 +109,7 @@ class Repeats:
     """The variance of each cell's mean (cells,) from seeds or pre-trainings, and its degrees of freedom.
 
     Cells whose variance is that between pre-trainings (`pretrained`) share one estimate with `pretrained_df`.
+    It is the larger one of `seeds` and `between` (cells,), which is 0 in cells of one pre-training.
     """
 
     variance: Floats
@@ -116,6 +117,8 @@ class Repeats:
     pretrained: NDArray[np.bool_]
     pretrained_df: float
     total_df: float
+    seeds: Floats
+    between: Floats
 
     def contrast(self, weights: Floats) -> Component:
         terms = weights**2 * self.variance
@@ -140,13 +143,16 @@ def repeats(layout: Layout, raw: Floats, values: Floats, removed: float = 0.0) -
     common = squares.sum() / total if total else 0.0
     variance = (PRIOR * common + squares) / (PRIOR + df)
     between, between_df = _between_pretrainings(layout, raw)
-    pretrained = (layout.pretrainings > 1) & (between > variance)
+    repeated = np.where(layout.pretrainings > 1, between, 0)
+    pretrained = repeated > variance
     return Repeats(
-        variance=np.where(pretrained, between, variance) * layout.squared_weights,
+        variance=np.maximum(repeated, variance) * layout.squared_weights,
         df=np.minimum(PRIOR + df, total),
         pretrained=pretrained,
         pretrained_df=between_df,
         total_df=total + (between_df if pretrained.any() else 0.0),
+        seeds=variance * layout.squared_weights,
+        between=repeated * layout.squared_weights,
     )
 
 
@@ -190,12 +196,8 @@ class FixedTest:
         values = weights @ np.nan_to_num(self.items)
         values[(weights != 0) @ unknown] = np.nan
         centred = np.abs(weights.sum(1)) < ROUNDING
-        spread = Component(
-            *(
-                np.where(centred, a, b)
-                for a, b in zip(self.paired.contrast(weights), self.repeats.contrast(weights), strict=True)
-            )
-        )
+        both = zip(self.paired.contrast(weights), self.repeats.contrast(weights), strict=True)
+        spread = Component(*(np.where(centred, a, b) for a, b in both))
         items = ItemPart(self.test_set, values)
         return Contribution(weights @ self.means, spread, weights**2 @ self.twice, items)
 
@@ -290,6 +292,6 @@ def printed_group(means: Floats, stds: Floats, runs: int, ratio: float = 0.0) ->
     squares = df * stds**2
     variance = (PRIOR * squares.sum() / total + squares) / (PRIOR + df) * (1 / runs + ratio)
     none = np.zeros(len(means), bool)
-    spread = Repeats(variance, np.minimum(PRIOR + df, total), none, 0.0, total)
+    spread = Repeats(variance, np.minimum(PRIOR + df, total), none, 0.0, total, variance, 0 * variance)
     items = np.full((len(means), 1), np.nan)
     return FixedTest(means, spread, spread, items, np.zeros(len(means)), None)
