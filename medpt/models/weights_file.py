@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
@@ -156,12 +157,19 @@ def load_encoder_state(weights: WeightsFile) -> dict[str, Tensor]:
     file = _existing_file(weights)
     if file.stat().st_size > MAX_BYTES:
         raise InputError(f"{file}: {file.stat().st_size:,} bytes; at most {MAX_BYTES:,} are read")
-    if (found := sha256(file)) != weights.sha256:
+    status = file.stat()
+    if (found := _content_hash(file, status.st_mtime_ns, status.st_size)) != weights.sha256:
         raise InputError(
             f"{file}: its SHA-256 is {found}, and {weights.path} has {weights.sha256}; fetch the file again, "
             "or change `sha256` if these are the weights that you mean"
         )
     return map_encoder(weights.backbone, read_tensors(file, weights.format), weights.mapping, weights.path)
+
+
+@lru_cache(maxsize=256)
+def _content_hash(file: Path, modified: int, size: int) -> str:
+    """Hash a file once while its time of change and its size stay; every unit of a process asks."""
+    return sha256(file)
 
 
 def _existing_file(weights: WeightsFile) -> Path:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from medpt.errors import InputError
 from medpt.files import sha256
-from medpt.models import weights
+from medpt.models import weights, weights_file
 from medpt.models.registry import build_classifier
 from medpt.models.weights_file import WeightsFile, load_encoder_state, read_weights_file
 
@@ -173,6 +173,20 @@ def test_numbers_that_are_not_finite_are_refused(source: dict[str, Tensor], tmp_
     content["conv1.0.weight"] = content["conv1.0.weight"] * float("nan")
     with pytest.raises(InputError, match=r"not finite in conv1\.0\.weight"):
         load_encoder_state(read_weights_file(write(tmp_path, content, drop=["logits."])))
+
+
+def test_file_is_hashed_once_until_it_changes(
+    tmp_path: Path, source: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    described = read_weights_file(write(tmp_path, foreign(source, ""), drop=["logits."]))
+    hashed: list[Path] = []
+    monkeypatch.setattr(weights_file, "sha256", lambda file: hashed.append(file) or sha256(file))
+    for _ in range(3):
+        load_encoder_state(described)
+    assert hashed == [tmp_path / "weights.pth"]
+    torch.save(foreign(source, "other."), tmp_path / "weights.pth")
+    with pytest.raises(InputError, match="its SHA-256 is"):
+        load_encoder_state(described)
 
 
 def test_another_content_than_described_is_refused(source: dict[str, Tensor], tmp_path: Path) -> None:
