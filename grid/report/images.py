@@ -101,7 +101,8 @@ def _chosen(kept: dict[str, NDArray[np.generic]]) -> dict[int, str]:
     """Return which kept predictions are shown, and why: the first ones, the best and the worst of all."""
     scores = [_dice(*pair) for pair in zip(kept["target"], kept["prediction"], strict=True)]
     found = dict.fromkeys(range(min(FIRST, len(scores))), "")
-    return found | {int(np.argmax(scores)): "best"} | {int(np.argmin(scores)): "worst"}
+    ends = {int(np.argmax(scores)): "best", int(np.argmin(scores)): "worst"}
+    return found | (ends if len(ends) > 1 else {})
 
 
 def _arrays(path: Path) -> dict[str, NDArray[np.generic]]:

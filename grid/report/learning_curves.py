@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from grid.report.charts import Chart, Line, LineChart
 from grid.report.paper_charts import MOST_GROUPS, Colours, networks
 from grid.results.cells import Cell
-from grid.results.display import METRIC_NAMES, column_name, network_id
+from grid.results.display import METRIC_NAMES, column_name, network_name
 from grid.results.stored_space import StoredSpace
 from medpt.specs import Pretrain
 
@@ -58,7 +58,7 @@ def of_pretrainings(stored: StoredSpace, numbers: Colours) -> list[Chart]:
     for source in stored.sources():
         spec = stored.units[source.digest].spec
         if isinstance(spec, Pretrain) and source.metric:
-            key = network_id(spec.architecture, spec.backbone), source.metric
+            key = network_name(spec.architecture, spec.backbone), source.metric
             rows = stored.history(source.digest)
             found.setdefault(key, {}).setdefault(source_name(source.label), []).append(rows)
     groups = (Group("Pre-training", network, metric, found[network, metric]) for network, metric in found)

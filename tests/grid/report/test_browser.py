@@ -141,6 +141,11 @@ def test_print_keeps_light_colours_and_leaves_out_what_is_for_screens(page: Page
     assert re.match(rb"%PDF", page.pdf())
 
 
+def test_answer_shows_code_as_code(page: Page) -> None:
+    assert page.locator("#answer dd code").first.inner_text() == 'initialization: ["ISIC2019"]'
+    assert "`" not in page.locator("#answer").inner_text()
+
+
 def test_no_section_is_empty(page: Page) -> None:
     page.evaluate(OPEN_ALL)
     assert page.evaluate(BARE) == []

@@ -48,6 +48,8 @@ def test_chosen_predictions_are_the_first_the_best_and_the_worst() -> None:
         prediction[number, :missed] = 0
     kept = {"target": target, "prediction": prediction}
     assert images._chosen(kept) == {0: "", 1: "", 2: "best", 3: "worst"}  # type: ignore[arg-type]
+    same = {"target": target, "prediction": target}
+    assert images._chosen(same) == {0: "", 1: ""}  # type: ignore[arg-type]
 
 
 def test_shrunk_keeps_small_images_and_averages_large_ones() -> None:
