@@ -13,6 +13,8 @@ COMMANDS = {
     "report": "write the HTML report of a space",
     "advise": "say which initializations to try first for a folder of images",
     "doctor": "check the machine, the data and the settings before a run",
+    "predict": "apply a fine-tuned network of a space to new images",
+    "export": "write a fine-tuned network as one file, with a model card",
     "publish": "share finished units with other laboratories",
     "pull": "take over finished units of another laboratory, and verify a sample",
     "prepare": "preprocess one dataset into shards, without a space",

@@ -4,9 +4,13 @@ A fine-tuning writes WEIGHTS and FACTS among its files. With its specification t
 network as it was tested, in the same precision and memory layout.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from medpt import extensions
 from medpt.errors import InputError
@@ -17,7 +21,7 @@ from medpt.normalisation import IMAGENET, Normalisation
 from medpt.specs import CLASSIFIER, Finetune
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from medpt.data.manifest import Index
 
@@ -65,6 +69,17 @@ class TrainedNetwork:
         """That of its images, of medpt.data.augment.normalise."""
         return self.spec.normalisation or IMAGENET
 
+    def logits(self, images: NDArray[np.uint8]) -> "Tensor":
+        """Apply it to prepared images (N, S, S, 3): float32 (N, K), of segmentation (N, K, S, S)."""
+        import torch
+
+        from medpt.data.augment import normalise
+        from medpt.tasks.base import forward
+
+        device = next(self.model.parameters()).device
+        with torch.no_grad():
+            return forward(self.model, normalise(torch.from_numpy(images).to(device), self.normalisation))[0]
+
 
 def save_network(folder: Path, model: "nn.Module", index: "Index", *, channels_last: bool) -> None:
     """Write the weights of a network that was fine-tuned on the data of `index`, and its facts."""
@@ -93,6 +108,32 @@ def load_network(spec: Finetune, folder: Path, device: str = "cpu") -> TrainedNe
     if spec.protocol.precision == "bf16":
         use_bfloat16(model, torch.device(device))
     return TrainedNetwork(model.eval(), spec, facts)
+
+
+def class_probabilities(networks: Sequence[TrainedNetwork], images: NDArray[np.uint8]) -> "Tensor":
+    """Return the mean over networks of the probability of each class, float32 (N, K) or (N, K, S, S).
+
+    Those of an image sum to 1, but findings (multilabel) have each their own.
+    """
+    import torch
+
+    several = networks[0].facts.task == "multilabel"
+    each = [network.logits(images) for network in networks]
+    return torch.stack([found.sigmoid() if several else found.softmax(1) for found in each]).mean(0)
+
+
+def class_masks(networks: Sequence[TrainedNetwork], images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the most probable class of each pixel, (N, S, S)."""
+    alone = len(networks) == 1  # probabilities would tie where logits do not
+    found = networks[0].logits(images) if alone else class_probabilities(networks, images)
+    masks: NDArray[np.uint8] = found.argmax(1).cpu().numpy().astype(np.uint8)
+    return masks
+
+
+def image_probabilities(networks: Sequence[TrainedNetwork], images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return `class_probabilities` of images, (N, K), on the CPU."""
+    found: NDArray[np.float32] = class_probabilities(networks, images).cpu().numpy()
+    return found
 
 
 def build_network(spec: Finetune, classes: int) -> "nn.Module":

@@ -21,15 +21,15 @@ from grid.options import RunOptions
 from grid.plan.plan import Unit
 from grid.preparation import images, slides, streaming
 from grid.preparation.pipeline import Destination
+from grid.store.kept_networks import load_detector
 from grid.store.leases import Lease
 from grid.store.store import Store, SupersededError
 from medpt import fault_injection
 from medpt.data import cache
 from medpt.data.dataset import Dataset
-from medpt.data.manifest import MANIFEST, Manifest
-from medpt.disc_detector import Detector
+from medpt.data.manifest import Manifest
 from medpt.errors import InputError
-from medpt.specs import Prepare, Pretrain, Slides
+from medpt.specs import Prepare, Slides
 from medpt.survival.patch_files import CohortManifest
 
 log = logging.getLogger(__name__)
@@ -118,7 +118,7 @@ def _prepare_images(
     jobs = []
     for unit in units:
         if isinstance(unit.spec, Prepare):
-            detector = _detector(unit.spec.detector, store) if unit.spec.detector else None
+            detector = load_detector(store, unit.spec.detector) if unit.spec.detector else None
             destination = _destination(store, unit.digest)
             dataset = datasets[unit.spec.dataset]
             jobs.append(images.ShardJob(unit.digest, unit.spec, dataset, destination, detector))
@@ -134,13 +134,6 @@ def _extract_patches(
             destination = _destination(store, unit.digest)
             jobs.append(slides.PatchJob(unit.digest, unit.spec, datasets[unit.spec.dataset], destination))
     return slides.extract_all(jobs)
-
-
-def _detector(digest: str, store: Store) -> Detector:
-    """Return the network of a pre-training, for images like those it was trained on."""
-    spec = Pretrain.from_json(store.marker(digest).spec)
-    pipeline = Manifest.read(store.artifact(spec.data[0], MANIFEST).parent).prepare.pipeline
-    return Detector(store.artifact(digest, "best.safetensors"), spec.backbone, spec.architecture, pipeline)
 
 
 def _destination(store: Store, digest: str) -> Destination:

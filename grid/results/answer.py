@@ -6,9 +6,11 @@ numbers are those of grid.results.comparisons. A mean alone names no winner: ini
 distinguished from the best are named beside it.
 """
 
+import shlex
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from math import isnan, nan
+from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +23,13 @@ from grid.results.display import METRIC_NAMES
 from grid.results.groups import ComparedGroup, compared_groups
 from grid.results.standings import Standing, standings
 from grid.results.verdicts import Verdict
-from grid.space.trials import RANDOM
+from grid.space.protocols import PROTOCOL_FIELDS
+from grid.space.trials import RANDOM, task_of
 
 if TYPE_CHECKING:
     import pandas as pd
+
+DIVIDING_FACTORS = ("backbone", "architecture", "target_size", *PROTOCOL_FIELDS)
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,7 @@ class Answer:
     seconds: float = nan
     note: str = ""
     cautions: tuple[str, ...] = ()
+    predict: str = ""  # options of grid.predict for the networks of the best cell; "" where it has none
     digests: tuple[str, ...] = field(default=(), repr=False)
 
     def to_json(self) -> dict[str, Any]:
@@ -92,9 +98,35 @@ def answers(frame: "pd.DataFrame", margin: float = MARGIN) -> list[Answer]:
     known = {standing.best.key.group: standing for standing in standings(cells, controls)}
     seconds: dict[str, float] = dict(frame[["digest", "seconds"]].values) if "seconds" in frame else {}
     return [
-        _answer(group, [c for c in cells if c.key.group == key], known.get(key), seconds, margin)
+        replace(each, predict=predict_options(frame, each.digests))
         for key, group in compared_groups(cells).items()
+        for each in [
+            _answer(group, [c for c in cells if c.key.group == key], known.get(key), seconds, margin)
+        ]
     ]
+
+
+def predict_options(frame: "pd.DataFrame", digests: Sequence[str]) -> str:
+    """Return the options of grid.predict that mean these fine-tunings, with as few factors as possible.
+
+    Empty for survival models, and for a frame that is of no space.
+    """
+    rows = frame[frame["digest"].isin(digests)]
+    if "space" not in frame.attrs or task_of(str(rows["architecture"].iloc[0])) == "survival":
+        return ""
+    names, others = ["target", "initialization"], frame
+    for name in names:
+        others = others[others[name] == rows[name].iloc[0]]
+    names += [name for name in DIVIDING_FACTORS if others[name].nunique(dropna=False) > 1]
+    values = {name: rows[name].iloc[0] for name in names}
+    conditions = ",".join(f"{name}={_text(value)}" for name, value in values.items())
+    out = [] if frame.attrs["out"] == str(Path("runs").absolute()) else ["--out", frame.attrs["out"]]
+    return shlex.join(["--space", frame.attrs["space"], *out, "--where", conditions])
+
+
+def _text(value: Any) -> str:
+    """A value of the frame as conditions write it: pandas has its own missing value."""
+    return "None" if value is None or value != value else str(value)
 
 
 def _answer(

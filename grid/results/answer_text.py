@@ -131,9 +131,14 @@ def _caution(answer: Answer) -> str:
 
 
 def _use(answer: Answer) -> str:
-    if answer.best == RANDOM:
-        return ""
-    return f'To train with it: `initialization: ["{answer.best}"]` in a space file.'
+    """Write how to train with the best initialization and how to apply its networks to new images."""
+    parts = []
+    if answer.best != RANDOM:
+        parts.append(f'To train with it: `initialization: ["{answer.best}"]` in a space file.')
+    if answer.predict:
+        command = f"medpt-grid predict {answer.predict} IMAGES --to DIR"
+        parts.append(f"To apply its networks to new images: `{command}`.")
+    return " ".join(parts)
 
 
 def _nothing_learned(answer: Answer) -> str:

@@ -62,6 +62,7 @@ def load(space: str, out: str | Path = "runs", tracking_uri: str | None = None) 
     grid.results.on_test_set makes a frame, have columns such as `miou@HRF`, `status@HRF` and `items@HRF`.
     Where the space selects a value of a field, `selected` says whether a trial has it, `compared_protocol` is
     the hash of the settings but these fields, and `frame.attrs["selections"]` says what was selected and why.
+    `frame.attrs["space"]` and `["out"]` are the name of the space and its store;
     `frame.attrs["protocols"]` gives the settings of each hash, for grid.space.protocols.describe_difference;
     `frame.attrs["notes"]` what tables say behind names, of grid.results.display.notes_of;
     `frame.attrs["controls"]` and `["probes"]` are those of grid.results.controls; `frame.attrs["warnings"]`
@@ -99,6 +100,7 @@ def trials_frame(plan: Plan, tracking_uri: str | None, store: Store) -> "pd.Data
     frame = frame.reindex(columns=[*FIRST, *metrics, *LAST, *others])  # also of a space without trials
     frame = frame.astype({"pretrain_seed": "Int64", "fold": "Int64"})
     frame = frame.assign(**frame[[*PROTOCOL_FIELDS]].convert_dtypes())
+    frame.attrs["space"], frame.attrs["out"] = plan.space, store.out
     frame.attrs["protocols"] = dict(plan.protocols)
     frame.attrs["notes"] = notes_of(plan)
     if plan.select:

@@ -1,15 +1,17 @@
-"""The networks that finished fine-tunings kept, from the files of a store."""
+"""The networks that finished units kept, from the files of a store."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from grid.store.records import Marker
 from grid.store.store import Store
+from medpt.data.manifest import MANIFEST, Manifest
 from medpt.errors import InputError
-from medpt.specs import Finetune
+from medpt.specs import Finetune, Pretrain
 from medpt.trained_network import FACTS, WEIGHTS
 
 if TYPE_CHECKING:
+    from medpt.disc_detector import Detector
     from medpt.trained_network import TrainedNetwork
 
 REMEDY = "run its space with --keep-missing, which runs it again and keeps them"
@@ -47,3 +49,12 @@ def load_network(store: Store, digest: str, device: str = "cpu") -> "TrainedNetw
     for name in (FACTS, WEIGHTS):
         store.artifact(digest, name)  # fetched, with the content that was published
     return trained_network.load_network(Finetune.from_json(marker.spec), store.folder(digest), device)
+
+
+def load_detector(store: Store, digest: str) -> "Detector":
+    """Return the network of a pre-training that finds optic discs, for images like its training images."""
+    from medpt.disc_detector import Detector
+
+    spec = Pretrain.from_json(store.marker(digest).spec)
+    pipeline = Manifest.read(store.artifact(spec.data[0], MANIFEST).parent).prepare.pipeline
+    return Detector(store.artifact(digest, WEIGHTS), spec.backbone, spec.architecture, pipeline)

@@ -97,7 +97,7 @@ def normalise(images: Tensor, normalisation: Normalisation = IMAGENET) -> Tensor
 
     Contiguous on the CPU; on a CUDA device in the channels_last memory format, which costs no copy.
     """
-    scale, offset = _affine(normalisation, images.device)
+    scale, offset = affine(normalisation, images.device)
     values = torch.addcmul(offset, images.permute(0, 3, 1, 2).float(), scale)
     layout = torch.channels_last if images.is_cuda else torch.contiguous_format
     return values.contiguous(memory_format=layout)
@@ -114,7 +114,8 @@ def _inverses(device: torch.device) -> Tensor:
 
 
 @lru_cache
-def _affine(normalisation: Normalisation, device: torch.device) -> tuple[Tensor, Tensor]:
+def affine(normalisation: Normalisation, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return scale and offset, (1, 3, 1, 1) each, that normalise pixels from 0 to 255."""
     mean, std = (torch.tensor(v, dtype=torch.float64) for v in (normalisation.mean, normalisation.std))
     low, high = normalisation.value_range
     scale, offset = (high - low) / (255 * std), (low - mean) / std

@@ -84,9 +84,13 @@ def brightest(image: NDArray[np.uint8]) -> Point:
 
 def crop_centre(place: Point, image: Image, row: "Row", side: int) -> Point:
     """Return the centre of a square of `side` pixels: `place`, in the image, shifted in training images."""
-    x, y = shaken(place, row.record.id, side) if row.split == "train" else place
+    return inside(image, shaken(place, row.record.id, side) if row.split == "train" else place)
+
+
+def inside(image: Image, place: Point) -> Point:
+    """Return the nearest point that is in the image."""
     height, width = image.shape[:2]
-    return min(max(x, 0.0), width - 1.0), min(max(y, 0.0), height - 1.0)
+    return min(max(place[0], 0.0), width - 1.0), min(max(place[1], 0.0), height - 1.0)
 
 
 def mask_locator(dataset: "Dataset", pipeline: str) -> "Callable[[Image, Row], Point]":

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from memory_inputs import MemoryInputs, job_in
-from training_sets import shades, squares
+from training_sets import findings, shades, squares
 
 from medpt.data.arrays import ArrayLoader
 from medpt.errors import InputError
@@ -17,7 +17,15 @@ from medpt.specs import Finetune
 from medpt.tasks.classify import scores
 from medpt.tasks.segment import predictions
 from medpt.train import evaluation_batches
-from medpt.trained_network import FACTS, WEIGHTS, NetworkFacts, TrainedNetwork, load_network
+from medpt.trained_network import (
+    FACTS,
+    WEIGHTS,
+    NetworkFacts,
+    TrainedNetwork,
+    class_masks,
+    image_probabilities,
+    load_network,
+)
 from medpt.units import finetune
 
 SHORT = TrainingProtocol(batch_size=4, min_steps=0, max_steps=4, evaluate_every=2, validation_fraction=0.2)
@@ -58,6 +66,25 @@ def test_kept_segmenter_gives_the_masks_of_its_test(tmp_path: Path, architecture
     with np.load(tmp_path / "out" / "predictions.npz") as saved:
         found = predictions(network.model, batches(network, data))
         np.testing.assert_array_equal(found, saved["prediction"])
+
+
+def test_findings_have_probabilities_of_their_own(tmp_path: Path) -> None:
+    data = findings()
+    network = tuned(tmp_path, SPEC, data)
+    rows = data.index.rows("test")
+    found = image_probabilities([network], data.arrays.images[rows])
+    with np.load(tmp_path / "out" / "scores.npz") as saved:
+        np.testing.assert_array_equal(found, saved["scores"])
+    assert not np.allclose(found.sum(1), 1)
+
+
+def test_several_networks_are_averaged(tmp_path: Path) -> None:
+    data = squares(train=10, test=4, size=64)
+    spec = replace(SPEC, architecture="unet", protocol=replace(SHORT, max_steps=2))
+    networks = [tuned(tmp_path / str(seed), replace(spec, seed=seed), data) for seed in (0, 1)]
+    images = data.arrays.images[-2:]
+    mean = (networks[0].logits(images).softmax(1) + networks[1].logits(images).softmax(1)) / 2
+    np.testing.assert_array_equal(class_masks(networks, images), mean.argmax(1).numpy())
 
 
 def test_network_is_not_kept_where_the_job_is_reported(tmp_path: Path) -> None:

@@ -59,7 +59,12 @@ def _record(card: DatasetCard, top: Path, image: Path, mask: Path) -> Record:
 
 
 def _image(root: Path, record: Record) -> NDArray[np.int16]:
-    units = read_numbers(root / record.image_path)
+    return read_units(root / record.image_path)
+
+
+def read_units(path: Path) -> NDArray[np.int16]:
+    """Return (H, W) in Hounsfield units of a TIFF. Raises InputError naming the file."""
+    units = read_numbers(path)
     if units.dtype == np.uint16:  # a signed image whose header does not say so
         units = units.view(np.int16)
     return np.clip(np.rint(units), AIR, METAL).astype(np.int16)

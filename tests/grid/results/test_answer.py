@@ -127,3 +127,24 @@ def test_json_has_the_text_and_no_nan() -> None:
     assert stored["text"].startswith("ISIC2019 has the highest mean")
     assert stored["over_random"]["low"] is None
     assert "without an interval: undecided" in stored["text"]
+
+
+def test_answer_ends_with_the_command_that_applies_the_best_networks() -> None:
+    frame = _frame(CLEAR)
+    assert "predict" not in describe(answers(frame)[0])  # a frame without a space
+    frame.attrs |= {"space": "compare", "out": str(Path("runs").absolute())}
+    (found,) = answers(frame)
+    assert found.predict == "--space compare --where target=DRIVE,initialization=ISIC2019"
+    command = f"medpt-grid predict {found.predict} IMAGES --to DIR"
+    assert describe(found).endswith(f"To apply its networks to new images: `{command}`.")
+
+
+def test_command_names_the_factors_that_divide_the_trials_and_quotes() -> None:
+    frame = _frame({"random": [0.5, 0.5], "imagenet*": [0.7, 0.8]}, backbone="resnet18")
+    other = frame.assign(backbone="densenet121", digest=frame["digest"] + " other")
+    both = pd.concat([frame, other], ignore_index=True)
+    both.attrs |= {"space": "s", "out": "/data/my runs"}
+    options = "--space s --out '/data/my runs' --where 'target=DRIVE,initialization=imagenet*,backbone={}'"
+    assert [each.predict for each in answers(both)] == [
+        options.format(name) for name in ("resnet18", "densenet121")
+    ]

@@ -1,0 +1,79 @@
+"""`python -m grid.export --space NAME --where K=V,… --to FILE`: a fine-tuned network as one file.
+
+FILE ends in .pt2 (torch.export), .onnx, or .safetensors (the encoder, with the YAML that makes it an
+initialization). A model card is written beside it as FILE.md (docs/predict.md).
+"""
+
+import argparse
+import sys
+from functools import partial
+from pathlib import Path
+
+from grid.options import add_filter_argument, add_result_arguments, command_parser
+from grid.predictor import load_predictor, select_trials
+from grid.store.store import Store
+from medpt import cli, files
+from medpt.errors import InputError
+from medpt.models.weights_file import UNKNOWN
+
+SUFFIXES = (".pt2", ".onnx", ".safetensors")  # of medpt.export, which imports torch
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parser().parse_args(arguments)
+    return cli.run_command(partial(export, options))
+
+
+def parser() -> argparse.ArgumentParser:
+    result = command_parser("grid.export", "Write a fine-tuned network of a space as one file.")
+    add_result_arguments(result)
+    add_filter_argument(result, "--where", dest="where")
+    result.add_argument("--digest", metavar="HEX", help="the fine-tuning, by the start of its digest")
+    result.add_argument(
+        "--to", required=True, type=Path, metavar="FILE", help=f"a new file; accepted: {', '.join(SUFFIXES)}"
+    )
+    return result
+
+
+def export(options: argparse.Namespace) -> None:
+    """Write the file and its card. Raises InputError unless exactly one fine-tuning is meant."""
+    from grid import results
+    from grid.model_card import card_lines, sources, trained_on
+    from grid.results.frame import read_plan
+    from medpt.export import PROGRAMS, write_encoder
+
+    check_target(path := options.to)
+    store = Store(options.out)
+    selection = select_trials(read_plan(options.space, options.out), store, options.where, options.digest)
+    if len(selection.trials) > 1:
+        names = [f"  --digest {name[:12]}: {selection.plan.units[name].label}" for name in selection.trials]
+        raise InputError([f"{len(names)} repeats match, and one network is exported; choose one:", *names])
+    predictor = load_predictor(selection, store, "cpu")
+    (network,) = predictor.networks
+    frame = results.load(options.space, options.out, options.tracking_uri)
+    text = "\n".join(card_lines(selection, predictor, store, frame, path)) + "\n"
+    if path.suffix in PROGRAMS:
+        PROGRAMS[path.suffix](network, path)
+    else:
+        known = sources(selection, network.spec)
+        licences = "; ".join(dict.fromkeys(f"{source.name}: {source.licence}" for source in known))
+        citations = "; ".join(dict.fromkeys(source.citation for source in known))
+        names = trained_on(selection, network.spec)
+        described = {"licence": licences, "citation": citations}
+        write_encoder(network, path, described | {"trained_on": UNKNOWN if UNKNOWN in names else names})
+    files.write_text(path.with_suffix(".md"), text)
+    print(f"{selection.label}: {path}, with its card {path.with_suffix('.md').name}")
+
+
+def check_target(path: Path) -> None:
+    """Raise InputError for a file of another kind, and where one of the files to write exists."""
+    if path.suffix not in SUFFIXES:
+        raise InputError(f"--to {path}: files of {', '.join(SUFFIXES)} are accepted")
+    written = [path, path.with_suffix(".md")]
+    written += [path.with_suffix(".yaml")] if path.suffix == ".safetensors" else []
+    if taken := [str(each) for each in written if each.exists()]:
+        raise InputError(f"--to {path}: {', '.join(taken)} exists; name a new file")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
