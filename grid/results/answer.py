@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from math import isnan, nan
 from pathlib import Path
 from statistics import mean
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from grid.results import verdicts
 from grid.results.answer_text import describe
@@ -25,6 +25,8 @@ from grid.results.standings import Standing, standings
 from grid.results.verdicts import Verdict
 from grid.space.protocols import PROTOCOL_FIELDS
 from grid.space.trials import RANDOM, task_of
+from medpt.frozen_specs import FINETUNE, Mode
+from medpt.specs import CLASSIFIER
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,19 +111,25 @@ def answers(frame: "pd.DataFrame", margin: float = MARGIN) -> list[Answer]:
 def predict_options(frame: "pd.DataFrame", digests: Sequence[str]) -> str:
     """Return the options of grid.predict that mean these fine-tunings, with as few factors as possible.
 
-    Empty for survival models, and for a frame that is of no space.
+    Empty where no network was trained, and for a frame that is of no space.
     """
     rows = frame[frame["digest"].isin(digests)]
-    if "space" not in frame.attrs or task_of(str(rows["architecture"].iloc[0])) == "survival":
+    if "space" not in frame.attrs or not _is_fine_tuned(rows.iloc[0]):
         return ""
     names, others = ["target", "initialization"], frame
     for name in names:
         others = others[others[name] == rows[name].iloc[0]]
-    names += [name for name in DIVIDING_FACTORS if others[name].nunique(dropna=False) > 1]
+    names += [name for name in DIVIDING_FACTORS if name in others and others[name].nunique(dropna=False) > 1]
     values = {name: rows[name].iloc[0] for name in names}
     conditions = ",".join(f"{name}={_text(value)}" for name, value in values.items())
     out = [] if frame.attrs["out"] == str(Path("runs").absolute()) else ["--out", frame.attrs["out"]]
     return shlex.join(["--space", frame.attrs["space"], *out, "--where", conditions])
+
+
+def _is_fine_tuned(row: Any) -> bool:
+    """Whether a trial trains a network: neither a survival model nor a linear model on frozen features."""
+    frozen = row["architecture"] == CLASSIFIER and row.get("mode") in {*get_args(Mode)} - {FINETUNE}
+    return task_of(row["architecture"]) != "survival" and not frozen
 
 
 def _text(value: Any) -> str:

@@ -41,7 +41,7 @@ class NewImage:
         return self.name if self.slice is None else f"{self.name}#{self.slice}"
 
 
-def find_images(paths: Sequence[Path], problems: list[str]) -> list[NewImage]:
+def find_images(paths: Sequence[Path], modality: str, problems: list[str]) -> list[NewImage]:
     """Return the images of files, and of all files below folders, ordered by id.
 
     Files of a folder are named from it on. `problems` gets what cannot be read and names that are not unique.
@@ -49,7 +49,7 @@ def find_images(paths: Sequence[Path], problems: list[str]) -> list[NewImage]:
     found: dict[str, NewImage] = {}
     for path, name in _files(paths, problems):
         try:
-            images = [NewImage(path, name, number) for number in _slices(path)]
+            images = [NewImage(path, name, number) for number in _slices(path, modality)]
         except InputError as error:
             problems += error.problems
             continue
@@ -71,9 +71,9 @@ def _files(paths: Sequence[Path], problems: list[str]) -> Iterator[tuple[Path, s
         yield from ((path / name, name) for name in names)
 
 
-def _slices(path: Path) -> Sequence[int | None]:
+def _slices(path: Path, modality: str) -> Sequence[int | None]:
     if is_volume(path.name):
-        return slice_numbers(path, None, {}, ())
+        return slice_numbers(path, None, {}, (), modality)
     if path.name.lower().endswith(META):
         return range(metaimage.header(path).depth)
     return (None,)

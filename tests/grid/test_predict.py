@@ -95,14 +95,17 @@ def test_masks_of_the_test_images_are_those_of_the_record(finished: Finished, tm
     digest = digest_of(finished, "DRIVE", 0)
     with np.load(Store(finished.out).folder(digest) / "predictions.npz") as saved:
         predicted, targets = saved["prediction"], saved["target"]
+        of_image = dict(zip(saved["ids"].tolist(), predicted, strict=True))
     assert metrics.mean_iou(predicted, targets, 2) == Store(finished.out).marker(digest).metrics["miou"]
-    for record, path, seen in zip(records, images, predicted, strict=True):
+    for record, path in zip(records, images, strict=True):
         row, pixels = by_name[path.name], dataset.image(record)
         mask = read_ids(tmp_path / "to" / row["mask"])
         assert mask.shape == pixels.shape[:2]
         assert int(row["pixels_background"]) == np.count_nonzero(mask == 0)
         again, inside = (preprocess_pair(pixels, each, pipeline)[1] for each in (mask, np.ones_like(mask)))
-        np.testing.assert_array_equal(again, np.where(inside, seen, 0))  # padding is no part of the image
+        np.testing.assert_array_equal(
+            again, np.where(inside, of_image[record.id], 0)
+        )  # padding is no part of the image
 
 
 def test_repeats_are_averaged(finished: Finished, tmp_path: Path) -> None:
