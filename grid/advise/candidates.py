@@ -18,16 +18,21 @@ def candidates(
 ) -> tuple[list[Source], list[str]]:
     """Return the initializations that can be tried here, random weights first, and notes on others.
 
-    These are published weights, sources whose pre-training is finished in `out`, the datasets below `data`,
-    and the self-supervised methods.
+    These are published weights, sources whose pre-training is finished in `out`, the datasets below `data`
+    (those of the modality first, then those of the task, then large ones), and the self-supervised methods.
     """
     found, notes = sources_at_hand(data, weights, backbone)
     found += kept_sources(out, backbone, card.name)
-    found += [trained_on(one) for name, one in datasets_below(data).items() if name != card.name]
+    below = [one for name, one in datasets_below(data).items() if name != card.name]
+    found += map(trained_on, sorted(below, key=lambda one: _distance(one, card)))
     reason = "to be pre-trained on the training images themselves"
     found += [Source(name, reason) for name in self_supervised()]
     first = {source.name: source for source in reversed(found)}
     return [source for source in found if first[source.name] is source], notes
+
+
+def _distance(one: DatasetCard, target: DatasetCard) -> tuple[bool, bool, int]:
+    return one.modality != target.modality, one.task != target.task, -one.counts.get("train", 0)
 
 
 def kept_sources(out: str, backbone: str, target: str) -> Iterator[Source]:

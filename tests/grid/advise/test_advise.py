@@ -1,6 +1,7 @@
 """The command: what it prints for a folder of images, and when it refuses."""
 
 import csv
+import re
 from pathlib import Path
 
 import numpy as np
@@ -114,6 +115,17 @@ def test_track_record_needs_no_folder(capsys: pytest.CaptureFixture[str]) -> Non
     assert "track record on Wen et al. 2021, segmentation" in printed
     assert "2 tries, chosen greedily on other targets" in printed
     assert "always EyePACS" in printed
+
+
+def test_page_shows_the_track_record_of_the_paper(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "150")
+    page = (Path(__file__).parents[3] / "docs" / "queries.md").read_text()
+    (shown,) = re.findall(r"\$ medpt-grid advise\n(.*?)```", page, re.DOTALL)
+    assert command.main([]) == 0
+    printed = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert printed[: len(shown.splitlines())] == shown.splitlines()
 
 
 def test_all_wrong_options_are_reported_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ from grid.advise.candidates import candidates
 from grid.compare.target import understand
 from grid.store.records import Marker
 from grid.store.store import Store
+from medpt.data import catalog
 from medpt.models import weights
 from medpt.protocol import TrainingProtocol
 from medpt.specs import Pretrain
@@ -55,6 +56,14 @@ def test_kept_pretrainings_and_described_weights_are_named_as_initializations(
     assert "200 steps" in found[2].reason
     assert [source.can_be_probed for source in found] == [True, True, True, False, False]
     assert "imagenet*" in notes[0]
+
+
+def test_datasets_of_the_modality_come_first(tmp_path: Path) -> None:
+    for name in ("ISIC2019", "DRIVE", "MESSIDOR", "EyePACS"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+    found, _ = candidates(catalog.card("STARE-CLS"), tmp_path / "data", "none", None, "resnet18")
+    names = [source.name for source in found]
+    assert names == ["random", "EyePACS", "MESSIDOR", "DRIVE", "ISIC2019", "SS-Jigsaw", "SS-Context"]
 
 
 def test_folder_without_results_is_no_error(tmp_path: Path) -> None:
