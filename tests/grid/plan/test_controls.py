@@ -94,3 +94,27 @@ def test_plan_with_controls_round_trips_through_json(tmp_path: Path) -> None:
     parsed = Plan.from_json(plan.to_json())
     assert parsed.controls == plan.controls
     assert replace(plan, controls=()).to_json().keys() == plan.to_json().keys() - {"controls"}
+
+
+SLIDES = """
+experiments:
+  - initialization: [random, "imagenet*"]
+    backbone: [resnet18]
+    architecture: [km, deepattnmisl]
+    target: [TCGA-LGG]
+    seed: [0, 2]
+"""
+
+
+def test_slides_have_controls_on_the_splits_of_all_seeds(tmp_path: Path) -> None:
+    path = tmp_path / "trial.yaml"
+    path.write_text(SLIDES)
+    space = spaces.load(str(path))
+    plan = build_plan(space, {"TCGA-LGG": "print"}, {"resnet18": "weights"})
+    without, networks = (plan.units[digest].spec for digest in plan.controls)
+    assert isinstance(without, ImageFree)
+    assert isinstance(networks, Probe)
+    (data,) = {getattr(plan.units[digest].spec, "data", "") for _, digest in plan.trials}
+    assert (without.data, without.splits) == (data, (0, 2))
+    assert (networks.data, networks.splits, networks.networks) == (data, (0, 2), 5)
+    assert plan.units[networks.digest].needs == (data,)
