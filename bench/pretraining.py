@@ -61,9 +61,7 @@ def show(cells: list[Cell]) -> None:
             errors = (parts.items, parts.seeds, parts.pretrainings, parts.both)
             gain = f"{found.value:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
             texts = [found.cell.label, gain, *(f"{value:.2f}" for value in errors), found.verdict]
-            print(
-                f"| {found.cell.label} | {gain} | {' | '.join(texts)} | {found.verdict} | {found.subject} |"
-            )
+            print(f"| {' | '.join(texts)} | {found.subject} |")
 
 
 def main() -> None:
