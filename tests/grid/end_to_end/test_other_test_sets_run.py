@@ -47,12 +47,17 @@ def clinic(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> tiny.Run:
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    phantom.write("DRIVE", folder / "DRIVE", train=6, test=4, size=48)
+    phantom.write("HRF", folder / "HRF", train=5, size=48)
+    clinic(folder / "Clinic")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, data: Path) -> tiny.Run:
     folder = tmp_path_factory.mktemp("tests")
-    data = folder / "data"
-    phantom.write("DRIVE", data / "DRIVE", train=6, test=4, size=48)
-    phantom.write("HRF", data / "HRF", train=5, size=48)
-    clinic(data / "Clinic")
     space, out = tiny.written(folder, SPACE, "others"), folder / "out"
     return tiny.Run(data, space, out, serial.run(space, data, out))
 
@@ -145,15 +150,15 @@ experiments:
 """
 
 
-def test_unkept_network_fails_by_name_until_it_is_run_again(run: tiny.Run, tmp_path: Path) -> None:
+def test_unkept_network_fails_by_name_until_it_is_run_again(data: Path, tmp_path: Path) -> None:
     out, space = tmp_path / "out", tiny.written(tmp_path, "keep: none" + UNKEPT, "unkept")
-    serial.run(space, run.data, out)
+    serial.run(space, data, out)
     more = UNKEPT.replace("[0]", "[0, 1]")
     tiny.written(tmp_path, f"datasets: {{DRIVE: {{test_also: [HRF]}}}}{more}", "unkept")
-    printed = " ".join(serial.run(space, run.data, out, code=1).split())
+    printed = " ".join(serial.run(space, data, out, code=1).split())
     assert "failed: random → DRIVE · unet/shufflenet_v2 · 0 tested on HRF: " in printed
     assert "its weights were not kept; run its space with --keep-missing" in printed
     states = results.load("unkept", out).set_index("seed")["status@HRF"]
     assert states.to_dict() == {0: "failed", 1: "finished"}
-    serial.run(space, run.data, out, "--keep-missing")
+    serial.run(space, data, out, "--keep-missing")
     assert (results.load("unkept", out)["status@HRF"] == "finished").all()
