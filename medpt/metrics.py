@@ -116,9 +116,10 @@ def confusion_matrix(prediction: Array, target: Array, num_classes: int, ignore_
     if not isinstance(num_classes, int | np.integer) or isinstance(num_classes, bool) or num_classes < 1:
         raise InputError(f"num_classes is {num_classes!r}; accepted: a whole number from 1")
     counted = target != ignore_index
-    truth, guess = _whole("target", target[counted]), _whole("prediction", prediction[counted])
+    truth, guess = _whole("target", target[counted]), _whole("prediction", prediction)
     _check_range("target", truth, num_classes)
-    _check_range("prediction", guess, num_classes)
+    _check_range("prediction", guess, num_classes)  # also where the target is left out: 255 is no prediction
+    guess = guess[counted]
     return np.bincount(truth * num_classes + guess, minlength=num_classes**2).reshape(
         num_classes, num_classes
     )

@@ -236,6 +236,8 @@ class _Step:
 
 @lru_cache(maxsize=256)
 def _parsed(pipeline: str) -> tuple[_Step, ...]:
+    if not isinstance(pipeline, str):
+        raise InputError(f"pipeline is {pipeline!r}; accepted: text such as resize(256)")
     problems: list[str] = []
     steps = [
         _step(text, f"{pipeline!r}, operation {n}", problems) for n, text in enumerate(pipeline.split("|"), 1)

@@ -4,22 +4,24 @@ Each case changes one file of a finished folder, then starts the space again up 
 run. `CASES` cases are drawn from one seed.
 """
 
+import io
 import json
 import os
 import random
 import shutil
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
 import made_space
 import pandas as pd
 import pytest
+import serial
 import tiny
 
+from grid import query
 from grid import space_run as command
 from grid.options import RunOptions
 from grid.plan.plan import Plan
@@ -160,31 +162,39 @@ def test_random_damage_shows_no_wrong_number_and_loses_nothing_intact(
     print(json.dumps(counts))
 
 
-def commands(found: tiny.Run, out: Path, *more: str) -> tuple[int, str]:
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tiny.Run:
+    """The smallest grid, trained."""
+    folder = tmp_path_factory.mktemp("trained")
+    space, data = tiny.written(folder), tiny.data(folder)
+    return tiny.Run(data, space, folder / "out", serial.run(space, data, folder / "out"))
+
+
+def commands(found: tiny.Run, out: Path) -> tuple[int, str]:
     """Run `grid.query`, then the space again; return the last exit code and what both printed."""
-    query = [sys.executable, "-m", "grid.query", "--space", str(found.space), "--out", str(out), "--csv"]
-    printed, code = "", 0
-    for words in (query, tiny.command(found.space, found.data, out, *more)):
-        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=600)
-        printed, code = printed + done.stdout + done.stderr, done.returncode
-    return code, printed
+    printed = io.StringIO()
+    with redirect_stdout(printed), redirect_stderr(printed):
+        query.main(["--space", str(found.space), "--out", str(out), "--csv"])
+    code, ran = serial.ended(found.space, found.data, out, "--verify")
+    return code, printed.getvalue() + ran
 
 
 @pytest.mark.fault
 @pytest.mark.timeout(7200)
 def test_whole_commands_after_random_damage_end_without_traceback_and_with_the_same_numbers(
-    undisturbed: tiny.Run, tmp_path: Path
+    trained: tiny.Run, tmp_path: Path
 ) -> None:
     """A command may end with code 1 where only MLflow's database is damaged, which it then names."""
-    draw, true, counts = random.Random(SEED), tiny.numbers(undisturbed.out), Counter[str]()
+    draw, true, counts = random.Random(SEED), tiny.numbers(trained.out), Counter[str]()
     for case in range(COMMANDS):
-        out = Path(shutil.copytree(undisturbed.out, tmp_path / "out"))
-        path, kind, _ = damage_a_file(draw, undisturbed.out, out)
-        code, printed = commands(undisturbed, out, "--verify")
+        out = Path(shutil.copytree(trained.out, tmp_path / f"out{case}"))
+        path, kind, _ = damage_a_file(draw, trained.out, out)
+        code, printed = commands(trained, out)
         name = f"case {case}: {kind} {path}: code {code}\n{printed}"
         assert "Traceback" not in printed, name
         assert code == 0 or (code == 1 and path.name == "mlflow.db" and "damaged" in printed), name
         assert tiny.numbers(out) == true, name
         counts["run again" if "run again:" in printed else "nothing lost"] += 1
+        print(case, kind, path, code, flush=True)
         shutil.rmtree(out)
     print(json.dumps(counts))

@@ -144,6 +144,12 @@ def test_all_pixels_ignored_is_nan() -> None:
     assert np.isnan(metrics.mean_iou(np.zeros_like(target), target, 2))
 
 
+def test_predictions_of_255_are_refused_also_where_the_target_is_left_out() -> None:
+    mask = np.eye(4, dtype=np.uint8)[None] * np.uint8(255)
+    with pytest.raises(InputError, match=r"prediction 0\.\.255 outside the classes 0\.\.1"):
+        metrics.mean_iou(mask, mask, 2)
+
+
 def test_another_ignore_index_counts_255_as_an_error() -> None:
     target = np.array([[[0, 7]]])
     assert metrics.mean_iou(np.zeros_like(target), target, 2, ignore_index=7) == 1.0

@@ -35,6 +35,13 @@ from grid.store.store import Store
 
 def run(space: Path, data: Path | None, out: Path, *more: str, code: int = 0) -> str:
     """Run the command, check its exit code, and return what it printed."""
+    found, printed = ended(space, data, out, *more)
+    assert found == code, printed
+    return printed
+
+
+def ended(space: Path, data: Path | None, out: Path, *more: str) -> tuple[int, str]:
+    """Run the command; return its exit code and what it printed."""
     arguments = tiny.command(space, data, out, *more)[3:]  # without `python -m grid.run`
     printed = io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
@@ -51,9 +58,8 @@ def run(space: Path, data: Path | None, out: Path, *more: str, code: int = 0) ->
         patch.setattr(ray, "put", lambda value: value)
         patch.setattr(ray, "get", lambda value: value)
         with redirect_stdout(printed), redirect_stderr(printed):
-            ended = command.main(arguments)
-    assert ended == code, printed.getvalue()
-    return printed.getvalue()
+            code = command.main(arguments)
+    return code, printed.getvalue()
 
 
 @contextmanager

@@ -263,6 +263,12 @@ def test_results_do_not_depend_on_threads() -> None:
         cv2.setNumThreads(1)
 
 
+@pytest.mark.parametrize("pipeline", [None, 5, 2.5])
+def test_pipeline_that_is_no_text_is_refused(pipeline: object) -> None:
+    with pytest.raises(InputError, match="accepted: text such as resize"):
+        preprocess(np.zeros((8, 8), np.uint8), pipeline)  # type: ignore[arg-type]
+
+
 def test_mask_of_another_size_is_refused() -> None:
     with pytest.raises(InputError, match=r"mask of 5x4 for an image of 4x4"):
         preprocess_pair(np.zeros((4, 4), np.uint8), np.zeros((4, 5), np.uint8), "resize(4)")
