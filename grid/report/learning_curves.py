@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grid.report.charts import Chart, Line, LineChart
-from grid.report.paper_charts import MOST_GROUPS, Colours, networks
+from grid.report.paper_charts import Colours, networks
 from grid.results.cells import Cell
 from grid.results.display import METRIC_NAMES, column_name, network_name
 from grid.results.stored_space import StoredSpace
 from medpt.specs import Pretrain
 
+MOST_GROUPS = 12  # of fine-tunings, and of pre-trainings: each has two charts
 POINTS = 40  # of a curve: more cannot be seen at this size
 LOSS = "train_loss"
 PERCENT = ("auc", "miou", "accuracy")  # recorded as fractions

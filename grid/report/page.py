@@ -67,6 +67,7 @@ MOST = {  # lines of a list on the page; the rest is counted or a table
     "comparisons": 60,  # of one part of a claim
     "leaks": 100,  # images excluded, of each pair of datasets
     "charts": paper_charts.MOST_GROUPS,
+    "curves": learning_curves.MOST_GROUPS,
     "tested": item_charts.MOST_GROUPS,
 }
 SHOWN = {  # what the templates call
