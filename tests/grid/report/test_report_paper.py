@@ -261,5 +261,5 @@ def test_cells_link_to_their_runs(made: tuple[Path, Plan], monkeypatch: pytest.M
 
 def test_every_section_with_charts_has_a_pdf(made: tuple[Path, Plan]) -> None:
     names = {path.name for path in (made[0] / "reports" / "made").glob("*.pdf")}
-    keys = {*KEYS, "gain-map", "gain", "curves"} - {"figure-6b", "table-4"}
+    keys = {*KEYS, "gain-map", "gain", "curves", "source-curves"} - {"figure-6b", "table-4"}
     assert names == {f"{key}.pdf" for key in keys}
