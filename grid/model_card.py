@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import isnan
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from grid.predictor import Predictor, Selection
 from grid.results.cells import find_cells
 from grid.results.comparisons import intervals
 from grid.results.display import METRIC_NAMES
 from grid.results.groups import compared_groups
-from grid.space.protocols import PROTOCOL_FIELDS
+from grid.space.protocols import TRAINING
 from grid.space.trials import IMAGENET
 from grid.store.store import Store
 from medpt.data import catalog
@@ -123,10 +123,9 @@ def score_lines(selection: Selection, store: Store, frame: "pd.DataFrame", diges
 def protocol_lines(spec: Finetune, size: int) -> Iterator[str]:
     protocol: TrainingProtocol = spec.protocol
     yield f"{spec.architecture} on {spec.backbone}, from {spec.initialization}, seed {spec.seed}."
-    yield from ("", "| setting | value |", "| --- | --- |")
-    for name in PROTOCOL_FIELDS:
-        value: Any = size if name == "size" else protocol.value(name)
-        if value is not None:
+    yield from ("", "| setting | value |", "| --- | --- |", f"| size | {size} |")
+    for name in TRAINING:
+        if (value := protocol.value(name)) is not None:
             yield f"| {name} | {value} |"
 
 
