@@ -144,7 +144,7 @@ def test_full_frame_s_iou_is_that_of_answers_put_back(tmp_path: Path, side: int,
     ]
     corners = [(0, 0), (30, 20), (90, 60), (-10, 40)]  # left, top
     records = tuple(
-        Record("DRISHTI-GS", str(n), str(n), str(n), mask_path="m", split="test") for n in range(4)
+        Record("DRISHTI-GS", str(n), str(n), str(n), mask_path="m", split="train") for n in range(4)
     )
     data = Dataset(
         card("DRISHTI-GS"),
@@ -157,7 +157,7 @@ def test_full_frame_s_iou_is_that_of_answers_put_back(tmp_path: Path, side: int,
     places = {str(n): (left + (side - 1) / 2, top + (side - 1) / 2) for n, (left, top) in enumerate(corners)}
     info = shards.write(
         data,
-        [shards.Row(record, "test") for record in records],
+        [shards.Row(record, "train") for record in records],
         pipeline,
         shards.shard_path(tmp_path, 0),
         lambda image, row: places[row.record.id],
