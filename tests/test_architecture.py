@@ -34,3 +34,15 @@ def test_step_of_the_path_exists(file: str, function: str) -> None:
 
 def test_files_of_the_page_exist() -> None:
     assert sorted(name for name in FILES if not (ROOT / name).exists()) == []
+
+
+def test_files_that_the_page_names_without_a_folder_exist() -> None:
+    names = set(re.findall(r"`(\w+\.py)`", PAGE))
+    there = {path.name for top in ("grid", "medpt", "tests") for path in (ROOT / top).rglob("*.py")}
+    assert names
+    assert names <= there
+
+
+@pytest.mark.parametrize(("name", "file"), re.findall(r"`(\w+)` in `((?:grid|medpt)/[\w/]+\.py)`", PAGE))
+def test_name_is_in_the_file_that_the_page_says(name: str, file: str) -> None:
+    assert re.search(rf"^(?:class |def )?{name}\b", (ROOT / file).read_text(), re.MULTILINE)

@@ -24,7 +24,7 @@ def on_test_set(frame: "pd.DataFrame", name: str) -> "pd.DataFrame":
     InputError for a test set that no trial has.
     """
     if name not in (known := other_test_sets(frame)):
-        none = "the space names none; docs/spaces.md: test_also, corruptions, subgroup"
+        none = "the space names none; docs/test-sets.md: test_also, corruptions, subgroup"
         accepted = did_you_mean(name, known) if known else none
         raise InputError(f"--test-set {name}: no trial is tested on it; {accepted}")
     rows = frame[frame[f"{STATUS}{AT}{name}"].notna()]

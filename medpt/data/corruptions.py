@@ -1,7 +1,7 @@
 """Corrupted copies of prepared images: five kinds at three strengths, the same pixels in every run.
 
 They imitate what differs between cameras and hospitals, after Hendrycks and Dietterich 2019 (ICLR), at
-strengths for medical images. docs/spaces.md has the formulas. A network is tested on them, never trained.
+strengths for medical images. docs/test-sets.md has the formulas. A network is tested on them, never trained.
 """
 
 from collections.abc import Callable, Iterator
