@@ -107,11 +107,13 @@ def write_answers(found: Sequence["Answer"], plan: Plan, store: Store) -> Path:
 def answer_lines(frame: "pd.DataFrame", found: Sequence["Answer"]) -> Sequence[str]:
     """Return the paragraph of a single comparison and what frozen probes say; nothing of several."""
     from grid.results import find_cells
+    from grid.results.answer import out_option
     from grid.results.answer_text import describe, describe_probes
 
     if len({cell.key.group for cell in find_cells(frame)}) != 1:
         return ()
-    return [*map(describe, found), *describe_probes(frame)]
+    option = out_option(frame)
+    return [*(describe(answer, option) for answer in found), *describe_probes(frame)]
 
 
 def weights_lines(found: Sequence["Answer"], plan: Plan, store: Store) -> list[str]:

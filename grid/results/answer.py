@@ -122,8 +122,14 @@ def predict_options(frame: "pd.DataFrame", digests: Sequence[str]) -> str:
     names += [name for name in DIVIDING_FACTORS if name in others and others[name].nunique(dropna=False) > 1]
     values = {name: rows[name].iloc[0] for name in names}
     conditions = ",".join(f"{name}={_text(value)}" for name, value in values.items())
-    out = [] if frame.attrs["out"] == str(Path("runs").absolute()) else ["--out", frame.attrs["out"]]
-    return shlex.join(["--space", frame.attrs["space"], *out, "--where", conditions])
+    return shlex.join(["--space", frame.attrs["space"], "--where", conditions])
+
+
+def out_option(frame: "pd.DataFrame") -> str:
+    """Return the option that names the store of a frame; empty where it is the default one."""
+    default = str(Path("runs").absolute())
+    out = frame.attrs.get("out", default)
+    return "" if out == default else shlex.join(["--out", out])
 
 
 def _is_fine_tuned(row: Any) -> bool:

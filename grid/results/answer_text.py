@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 ROUNDED_TO_1 = 0.9995  # probabilities from here on, written with three digits
 
 
-def describe(answer: Answer) -> str:
-    """Write the answer as one paragraph."""
+def describe(answer: Answer, out: str = "") -> str:
+    """Write the answer as one paragraph.
+
+    `out` is the option of grid.predict that names the store; none in pages that others read.
+    """
     if not answer.learned:
         return " ".join([_nothing_learned(answer), _tested(answer)])
     parts = [_best(answer)]
@@ -32,7 +35,7 @@ def describe(answer: Answer) -> str:
         parts.append(f"It is above the next, {second}, by {_gain_text(answer.over_second, answer)}.")
     if answer.comparisons == 0 and answer.initializations > 1:
         parts.append("Random weights and another initialization have to be finished for a comparison.")
-    parts += [_tested(answer), _would_decide(answer), _caution(answer), _use(answer)]
+    parts += [_tested(answer), _would_decide(answer), _caution(answer), _use(answer, out)]
     return " ".join(filter(None, parts))
 
 
@@ -130,13 +133,13 @@ def _caution(answer: Answer) -> str:
     return f"Caution: {', '.join(f'`{name}`' for name in answer.cautions)} reaches the best cell as well."
 
 
-def _use(answer: Answer) -> str:
+def _use(answer: Answer, out: str) -> str:
     """Write how to train with the best initialization and how to apply its networks to new images."""
     parts = []
     if answer.best != RANDOM:
         parts.append(f'To train with it: `initialization: ["{answer.best}"]` in a space file.')
     if answer.predict:
-        command = f"medpt-grid predict {answer.predict} IMAGES --to DIR"
+        command = " ".join(filter(None, ["medpt-grid predict", answer.predict, out, "IMAGES --to DIR"]))
         parts.append(f"To apply its networks to new images: `{command}`.")
     return " ".join(parts)
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
-from os.path import isdir, isfile  # which take a name that is too long for one that does not exist
+from os.path import isdir, isfile, islink  # which take a name that is too long for one that does not exist
 from pathlib import Path
 from typing import Any
 
@@ -201,7 +201,7 @@ def _paths(data: Mapping[str, Any], home: Path) -> Problems:
 
 def _found_instead(path: Path) -> str:
     """What lies where a path leads: a link to what is missing, or an entry of nearly its name."""
-    if path.is_symlink():
+    if islink(path):  # False of a name that is too long
         return f"; it is a link to {path.readlink()}, which is missing"
     names = [entry.name for entry in path.parent.iterdir()] if isdir(path.parent) else []
     near = [name for name in names if plain(name) == plain(path.name)] or [

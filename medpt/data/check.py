@@ -192,7 +192,7 @@ class _Pixels:
             return LabelFindings()
         judged = judge(self.info, self.counts)
         unlabelled = "255 stands for unlabelled pixels"
-        first, second = self.info.classes[:2]
+        first, second = (*self.info.classes, self.info.classes[0])[:2]
         line = f"`values: {{{first}: 0, {second}: 255}}`"
         if judged.problems and self.ignored and not self.info.values:
             if self.background < self.masks or len(self.info.classes) > 2:

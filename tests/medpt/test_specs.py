@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from medpt.evaluation_spec import Evaluate
 from medpt.identity import canonical_json, digest, to_json
 from medpt.normalisation import Normalisation
 from medpt.protocol import TrainingProtocol
@@ -51,6 +52,11 @@ EXAMPLES: list[tuple[UnitSpec, tuple[str, ...]]] = [
     (
         Frozen("ISIC2019", "weights", "EyePACS", "data", "features", "resnet18", "knn"),
         ("data", "features"),
+    ),
+    (Evaluate("network", "DRIVE", "data", "blur", 2), ("data", "network")),
+    (
+        Evaluate("network", "HRF", "data", target_data="target", source_data=("source",)),
+        ("data", "network", "target", "source"),
     ),
 ]
 

@@ -117,7 +117,7 @@ RUNS = [
         "eight processes on SQLite and on PostgreSQL; eight drivers of one store",
         "one schema, one experiment, one complete run per unit",
         (
-            f"{FIRST_CLIENTS}first_clients_create_one_schema_and_one_experiment",
+            f"{FIRST_CLIENTS}first_clients_create_one_schema_and_each_experiment_once",
             f"{FIRST_CLIENTS}drivers_of_one_store_create_one_complete_run_per_unit",
         ),
     ),

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from made_cells import trial
 
-from grid.results.answer import Answer, answers, describe
+from grid.results.answer import Answer, answers, describe, out_option
 from grid.results.controls import TRIVIAL, Control
 
 RNG = np.random.default_rng(0)
@@ -137,6 +137,18 @@ def test_answer_ends_with_the_command_that_applies_the_best_networks() -> None:
     assert found.predict == "--space compare --where target=DRIVE,initialization=ISIC2019"
     command = f"medpt-grid predict {found.predict} IMAGES --to DIR"
     assert describe(found).endswith(f"To apply its networks to new images: `{command}`.")
+    assert out_option(frame) == ""
+
+
+def test_terminal_alone_names_the_store() -> None:
+    """Reports and MLflow are read by others, whom the folders of a machine do not concern."""
+    frame = _frame(CLEAR)
+    frame.attrs |= {"space": "compare", "out": "/data/my runs"}
+    (found,) = answers(frame)
+    assert "/data" not in describe(found)
+    assert "--where target=DRIVE,initialization=ISIC2019 --out '/data/my runs' IMAGES" in describe(
+        found, out_option(frame)
+    )
 
 
 def test_command_names_the_factors_that_divide_the_trials_and_quotes() -> None:
@@ -144,7 +156,7 @@ def test_command_names_the_factors_that_divide_the_trials_and_quotes() -> None:
     other = frame.assign(backbone="densenet121", digest=frame["digest"] + " other")
     both = pd.concat([frame, other], ignore_index=True)
     both.attrs |= {"space": "s", "out": "/data/my runs"}
-    options = "--space s --out '/data/my runs' --where 'target=DRIVE,initialization=imagenet*,backbone={}'"
+    options = "--space s --where 'target=DRIVE,initialization=imagenet*,backbone={}'"
     assert [each.predict for each in answers(both)] == [
         options.format(name) for name in ("resnet18", "densenet121")
     ]
