@@ -5,7 +5,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -64,8 +64,11 @@ def undisturbed(observed: tuple[tiny.Run, exposure.Exposure]) -> tiny.Run:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def copied_schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Let clients of this process copy MLflow's schema into new SQLite files: creating it takes seconds."""
+def create_schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Path], None]]:
+    """Let clients of this process copy MLflow's schema into new SQLite files: creating it takes seconds.
+
+    Yield the function that creates it, for the tests of that.
+    """
     create = client.create_schema
     template = tmp_path_factory.mktemp("schema") / "mlflow.db"
 
@@ -78,7 +81,7 @@ def copied_schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(client, "create_schema", copy)
-        yield
+        yield create
 
 
 @pytest.fixture(autouse=True)

@@ -64,8 +64,11 @@ def test_drivers_of_one_store_create_one_complete_run_per_unit(empty: str, tmp_p
     assert_complete(empty, store)
 
 
-def test_client_killed_while_it_creates_the_schema_leaves_no_database(tmp_path: Path) -> None:
+def test_client_killed_while_it_creates_the_schema_leaves_no_database(
+    tmp_path: Path, create_schema: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """SQLite's tables come one by one; MLflow cannot use a part of them."""
+    monkeypatch.setattr("grid.tracking.client.create_schema", create_schema)
     place = tmp_path / "new" / "mlflow.db"
     uri = f"sqlite:///{place}"
     alone = context().Barrier(1)

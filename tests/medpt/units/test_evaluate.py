@@ -18,7 +18,7 @@ from medpt.units import evaluate, finetune
 
 SHORT = TrainingProtocol(batch_size=4, min_steps=0, max_steps=4, evaluate_every=2, validation_fraction=0.2)
 SPEC = Finetune("random", None, "Toy", "digest", "shufflenet_v2", "classifier", protocol=SHORT)
-TRAINED = ("steps", "best_step", "steps_to_95", "val_auc", "val_miou")
+TRAINED = ("steps", "best_step", "steps_to_95", "dense_steps_to_95", "val_auc", "val_miou")
 
 
 def tuned(folder: Path, spec: Finetune, data: ArrayLoader) -> tuple[TrainedNetwork, dict[str, float]]:
