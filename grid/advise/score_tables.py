@@ -1,5 +1,6 @@
 """Scores of sources on targets: what the paper printed, a CSV file, or the results of a space."""
 
+import math
 import re
 from collections import defaultdict
 from pathlib import Path
@@ -51,17 +52,20 @@ def paper_table(task: str) -> ScoreTable:
 def space_table(frame: "pd.DataFrame", name: str, task: str | None = None) -> ScoreTable:
     """Return the headline results of the fine-tunings of a space, with those of its frozen probes.
 
-    A column is a comparison group; of a group that was measured under several protocols each is one.
+    A column is a comparison group; of a group that was measured under several protocols each is one. Of a
+    source in several sizes the largest counts.
     """
     found: Scores = defaultdict(dict)
     choosers: dict[str, Scores] = defaultdict(lambda: defaultdict(dict))
-    for cell in find_cells(frame):
+    for cell in sorted(find_cells(frame), key=lambda cell: cell.key.sample_size or math.inf):
         if not cell.n or not _belongs(cell, frame, task):
             continue
         network = network_id(cell.key.architecture, cell.key.backbone)
         key = (cell.key.target, f"{network} {cell.key.target_size} {cell.key.protocol}")
         source = plain_name(cell.label)
         found[source][key] = cell.mean
+        for values in choosers.values():
+            values[source].pop(key, None)
         for probe in frame.attrs["probes"]:
             if probe.name == cell.key.initialization and probe.digests & set(cell.digests.values()):
                 metric = METRIC_NAMES.get(cell.metric, cell.metric)

@@ -22,7 +22,16 @@ from medpt.specs import Pretrain
 MOST_GROUPS = 12  # of fine-tunings, and of pre-trainings: each has two charts
 POINTS = 40  # of a curve: more cannot be seen at this size
 LOSS = "train_loss"
-PERCENT = ("auc", "miou", "accuracy")  # recorded as fractions
+PERCENT = (
+    "auc",
+    "macro_auc",
+    "kappa",
+    "miou",
+    "foreground_miou",
+    "image_miou",
+    "dice",
+    "accuracy",
+)  # recorded as fractions
 
 Rows = Sequence[Mapping[str, float]]  # of medpt.train.fit
 History = Callable[[str], Rows]  # by the digest of a unit
@@ -55,14 +64,14 @@ def _fine_tunings(cells: Sequence[Cell], history: History) -> Group:
 
 def of_pretrainings(stored: StoredSpace, numbers: Colours) -> list[Chart]:
     """Draw metric and loss of the finished pre-trainings, those of one network and metric together."""
-    found: dict[tuple[str, str], Series] = {}
+    found: dict[tuple[str, str, object], Series] = {}
     for source in stored.sources():
         spec = stored.units[source.digest].spec
         if isinstance(spec, Pretrain) and source.metric:
-            key = network_name(spec.architecture, spec.backbone), source.metric
+            key = network_name(spec.architecture, spec.backbone), source.metric, spec.protocol
             rows = stored.history(source.digest)
             found.setdefault(key, {}).setdefault(source_name(source.label), []).append(rows)
-    groups = (Group("Pre-training", network, metric, found[network, metric]) for network, metric in found)
+    groups = (Group("Pre-training", key[0], key[1], series) for key, series in found.items())
     return [chart for group in islice(groups, MOST_GROUPS) for chart in _charts(group, numbers)]
 
 
@@ -110,5 +119,7 @@ def common(curves: Sequence[Curve]) -> tuple[Floats, Floats]:
     first, last = max(steps[0] for steps, _ in curves), min(steps[-1] for steps, _ in curves)
     every = np.unique(np.concatenate([steps for steps, _ in curves]))
     every = every[(every >= first) & (every <= last)]
+    if not len(every):
+        return every, np.empty((len(curves), 0))
     steps = every[np.unique(np.linspace(0, len(every) - 1, POINTS).round().astype(int))]
     return steps, np.stack([np.interp(steps, *curve) for curve in curves])

@@ -174,7 +174,7 @@ def _predictions(
 ) -> dict[str, Any]:
     """Return test images with predictions, of the targets whose images may be shown."""
     shown = [cell for cell in cells if shared.shows(cell.key.target)]
-    compared = [each for each in contrasts if shared.shows(each.column[0])]
+    compared = [each for each in contrasts if each.best and shared.shows(each.best.key.target)]
     return {
         "galleries": images.galleries(shown, stored.artifact, MOST_GALLERIES),
         "rankings": ranked_images.rankings(compared, stored, MOST_GALLERIES),

@@ -140,7 +140,9 @@ def _is_fine_tuned(row: Any) -> bool:
 
 def _text(value: Any) -> str:
     """A value of the frame as conditions write it: pandas has its own missing value."""
-    return "None" if value is None or value != value else str(value)
+    from pandas import isna
+
+    return "None" if isna(value) else str(value)
 
 
 def _answer(

@@ -22,6 +22,7 @@ CELL, GROUP, SUMMARY = "medpt.cell", "medpt.group", "medpt.summary"
 PARENT = "mlflow.parentRunId"
 SHARED_VIEW, VIEW = "mlflow.sharedViewState.", "answers"  # of the list of runs
 BEST, MAX_NOTE = "**Best for**", 5_000  # begins the description of an experiment; its characters
+LONGEST_NAME = 250  # characters of the name of a run in PostgreSQL
 FACTORS = (  # of a cell; those of CellKey in grid.results.cells that name one, in this order
     "initialization",
     "backbone",
@@ -129,7 +130,9 @@ class Parents:
 
     def _write(self, group: GroupSummary, summary: str, on_answer: Callable[[], object]) -> None:
         tags = self._tags(GROUP, group.key) | {NOTE: group.text}
-        created = self.connection.create_run(self.experiments.space, run_name=group.name, tags=tags)
+        created = self.connection.create_run(
+            self.experiments.space, run_name=group.name[:LONGEST_NAME], tags=tags
+        )
         group_id = created.info.run_id
         for cell in reversed(group.cells):
             self._write_cell(cell, group_id)
@@ -141,7 +144,7 @@ class Parents:
     def _write_cell(self, cell: CellSummary, group_id: str) -> None:
         run_id = self._cell(cell.factors, cell.name)
         self._log(run_id, cell.metrics, {PARENT: group_id}, cell.params)
-        self.connection.update_run(run_id, status="FINISHED", name=cell.name)
+        self.connection.update_run(run_id, status="FINISHED", name=cell.name[:LONGEST_NAME])
 
     def _log(
         self,

@@ -30,7 +30,16 @@ def subgroup_metrics(plan: Plan, store: Store, digest: str) -> list[Any]:
     with np.load(store.artifact(digest, ITEMS)) as stored:
         scores = group_metrics(dict(stored), read_groups(store, data, column), marker.metrics)
     return [
-        Metric(SUBGROUPS.join((TEST + name, slug(column), slug(group))), value, milliseconds(marker.ended), 0)
+        Metric(
+            SUBGROUPS.join((TEST + name, slug(column), _part(group))), value, milliseconds(marker.ended), 0
+        )
         for group, values in scores.items()
         for name, value in values.items()
     ]
+
+
+def _part(group: str) -> str:
+    """Return a group as a part of a metric's name: `<60` and `>=60` stay apart."""
+    for sign, word in {"<": "lt", ">": "gt", "=": "eq", "+": "plus"}.items():
+        group = group.replace(sign, f" {word} ")
+    return slug(group) if group.isascii() else slug(group.encode("ascii", "backslashreplace").decode())

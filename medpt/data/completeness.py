@@ -23,7 +23,7 @@ WIDTH, LENGTH, BITS, COMPRESSION, SAMPLES, ROWS, PLANES = 256, 257, 258, 259, 27
 STRIPS, TILES = (273, 279), (324, 325)  # TIFF tags of offsets and of byte counts
 TILE_WIDTH, TILE_LENGTH = 322, 323
 UNCOMPRESSED, OLD_JPEG, SEPARATE = 1, 6, 2
-START_OF_SCAN, COEFFICIENTS = 0xDA, 64
+START_OF_SCAN, END_OF_IMAGE, COEFFICIENTS = 0xDA, 0xD9, 64
 MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")  # of a JPEG, with a length behind it
 
 
@@ -97,6 +97,8 @@ def _check_scans(data: bytes) -> None:
     at = 2
     while found := MARKER.search(data, at):
         at = found.start() + 2
+        if data[at - 1] == END_OF_IMAGE:  # what follows is not part of it
+            break
         if data[at - 1] == START_OF_SCAN:
             count = data[at + 2]
             first, last, bits = data[at + 3 + 2 * count : at + 6 + 2 * count]

@@ -246,9 +246,18 @@ def _eight_bits(pixels: NDArray[np.uint16], full: int, bits: int | None, name: s
             f"{found}: nearly black, as {guess} bits stored in 16 are; write `bits: {guess}` into "
             "dataset.yaml if that is so, or `bits: 16` if the images are that dark"
         )
-    if bits is None and full == DEEP and 0 < (share := (pixels > DARK).mean()) < BRIGHT_SHARE:
+    if bits is None and full == DEEP and _has_bright_marker(pixels):
+        share = (pixels > DARK).mean()
         raise InputError(
             f"{found}, all but {share:.2%} of them up to {DARK:,}: 12 bits with a brighter marker? "
             "Remove it and write `bits: 12` into dataset.yaml, or `bits: 16` if the images are that dark"
         )
     return ((pixels.astype(np.uint32) * 255 + full // 2) // full).astype(np.uint8)
+
+
+def _has_bright_marker(pixels: NDArray[np.uint16]) -> bool:
+    """Whether few pixels exceed 12 bits and the others are a picture that uses them, not background."""
+    rest = pixels[pixels <= DARK]
+    if not 0 < pixels.size - rest.size < BRIGHT_SHARE * pixels.size:
+        return False
+    return bool(np.median(rest) > DARK // 64 and np.quantile(rest, 0.95) > DARK // USED)

@@ -25,6 +25,8 @@ def image_counts(dataset: Dataset) -> dict[str, Counter[str]]:
     counts: dict[str, Counter[str]] = {}
     classes = dataset.info.classes
     for record in dataset:
+        if isinstance(record.label, tuple):  # also where it has no finding
+            counts.setdefault(record.split or NO_SPLIT, Counter())
         for number in _classes_of(record.label, len(classes)):
             counts.setdefault(record.split or NO_SPLIT, Counter())[classes[number]] += 1
     return counts
@@ -85,6 +87,11 @@ def judge(info: DatasetCard, counts: Counts) -> LabelFindings:
         where = "the training set" if counts.get("train") else "the dataset"
         text = f"{where} has {what}s of one class alone, `{present[0]}`: there is nothing to learn from it"
         found.problems.append(f"{info.name}: {text}")
+    if info.reader == IMAGE_FOLDER and info.official_split and not {"train", "test"} <= set(counts):
+        lacking = "training" if "train" not in counts else "test"
+        found.notes.append(
+            f"{info.name}: no image is in the {lacking} set; it can be a source, but no target"
+        )
     absent = found.problems if info.reader == IMAGE_FOLDER else found.notes
     judged = len(present) > 1 or info.task == "multilabel"
     absent += [f"{info.name}: {text}" for text in _absent(info, counts, what)] if judged else []
@@ -101,9 +108,6 @@ def _unfit_sets(info: DatasetCard, counts: Counts) -> Iterator[str]:
     if NO_SPLIT in counts and len(counts) > 1:
         known = ", ".join(SPLIT_FOLDERS)
         yield f"some images are in a set and others in none; folders of a set are called {known}"
-    elif info.official_split and not {"train", "test"} <= set(counts):
-        lacking = "training" if "train" not in counts else "test"
-        yield f"no image is in the {lacking} set; add images to it, or remove the division to have it drawn"
 
 
 def _absent(info: DatasetCard, counts: Counts, what: str) -> Iterator[str]:

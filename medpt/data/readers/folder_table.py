@@ -28,7 +28,7 @@ PERSON = re.compile(  # a person, and what their number is called
     r"(?:patient(?:en|in)?|pat|subject|subj|sub|participant|person|individual|donor|volunteer|proband|animal)s?"
     r"(?:id|ids|uid|no|nr|nummer|num|number|name|code|key|hash|identifier|index)?"
 )
-NUMBER = re.compile(r"[+]?\d+(?:\.\d*)?(?:e[+]?\d{1,2})?")
+NUMBER = re.compile(r"[+]?\d{1,15}(?:\.\d*)?(?:e[+]\d{1,2})?")  # longer ones lose digits as a float
 LOOK_ALIKE = str.maketrans("\u0430\u0435\u043e\u0440\u0441\u0445\u0443\u0456", "aeopcxyi")  # Cyrillic
 NUMBERS = ("id", "identifier", "uid", "code", "number", "no", "nr")  # of an image or of a patient
 NO_FINDING = ("no finding", "no findings", "normal", "negative")
@@ -143,6 +143,7 @@ def unused_columns(card: DatasetCard, table: Path | None) -> tuple[list[str], li
     given = header(table) if table else []
     used = {card.columns.get(key, key) for key in ("image", "label", "patient", "split", "mask")}
     problems, notes = list(_ambiguous(used, given, table)), []
+    used |= set(card.classes) if card.task == "multilabel" else set()
     for key, others in OTHER_NAMES.items():
         if key in card.columns or key in given:
             continue
@@ -176,11 +177,12 @@ def patient_key(name: str) -> str:
     scripts and letters that look like Latin ones count as these.
     """
     text = unicodedata.normalize("NFKC", name).casefold().translate(LOOK_ALIKE)
+    sign = "-" if re.fullmatch(r"\s*[-\u2212]\d+\s*", text) else ""
     text = "".join(_seen(character) for character in text).strip("'` ")
     text = re.sub(r"(?<=\d),(?=\d{3}\b)", "", text)
     if NUMBER.fullmatch(text):
         text = f"{float(text):.0f}" if float(text).is_integer() else text
-    return re.sub(r"(?<![\d.])0+(?=\d)", "", " ".join(text.split()))
+    return sign + re.sub(r"(?<![\d.])0+(?=\d)", "", " ".join(text.split()))
 
 
 def _seen(character: str) -> str:

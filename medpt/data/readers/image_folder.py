@@ -153,7 +153,8 @@ class _Folder:
         patient = row.patient or path
         if split is not None:
             self.splits.setdefault(patient, {}).setdefault(split, row.source)
-        self.spellings.setdefault(patient_key(patient), {}).setdefault(patient, row.source)
+        if row.patient:
+            self.spellings.setdefault(patient_key(patient), {}).setdefault(patient, row.source)
         return Record(self.card.name, path, patient, patient, label=label, mask_path=truth, split=split)
 
     def rows(self) -> Iterator[Row]:

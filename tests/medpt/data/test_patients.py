@@ -18,7 +18,7 @@ ALIKE = [
     ("P17", f"P{ZERO_WIDTH}17"),
     ("P17", f"P{SOFT_HYPHEN}17"),
     ("17", "17.00"),
-    ("17", "1.7e1"),
+    ("17", "1.7E+01"),
     ("17", "'17"),
     ("1234", '"1,234"'),
     ("17", "\u0661\u0667"),
@@ -36,6 +36,9 @@ DIFFERENT = [
     ("Mueller", "M\u00fcller"),
     ("100", "1"),
     ("0", "00 1"),
+    ("12345678901234567", "12345678901234568"),
+    ("1e2", "100"),
+    ("-5", "5"),
 ]
 
 
@@ -57,6 +60,16 @@ def test_two_spellings_of_a_patient_are_refused(first: str, last: str, tmp_path:
     assert "look like one patient; spell it in one way" in problem
     assert "line 2, " in problem
     assert "line 7: " in problem
+
+
+def test_names_of_images_are_no_spellings_of_a_patient(tmp_path: Path) -> None:
+    """Without a column of patients each image is a patient of its own."""
+    names = ["img_01", "img_1", "5-1", "5_1", "rot_10", "rot_-10"]
+    for name in names:
+        write_picture(tmp_path / "images" / f"{name}.png")
+    rows = [f"{name}.png,{('healthy', 'glaucoma')[n % 2]}" for n, name in enumerate(names)]
+    write_card(tmp_path, CLASSIFIED, "\n".join(["image,label", *rows]))
+    assert open_with_problems("Clinic", tmp_path).problems == ()
 
 
 @pytest.mark.parametrize(("first", "last"), DIFFERENT)

@@ -9,6 +9,7 @@ from user_data import CLASSIFIED, class_folders, write_card, write_picture
 
 from medpt.data import open_with_problems
 from medpt.data.__main__ import main
+from medpt.data.label_counts import image_counts, judge
 from medpt.errors import InputError
 
 ROWS = "".join(f"{n}.png,{('healthy', 'glaucoma')[n % 2]},p{n}\n" for n in range(6))
@@ -95,15 +96,17 @@ def test_folders_of_which_some_are_a_set_are_refused(other: str, tmp_path: Path)
 
 
 @pytest.mark.parametrize(("given", "lacking"), [("train", "test"), ("test", "training")])
-def test_a_split_without_one_of_its_sets_is_refused(given: str, lacking: str, tmp_path: Path) -> None:
+def test_split_without_one_of_its_sets_is_noted(given: str, lacking: str, tmp_path: Path) -> None:
     folder = pictured(tmp_path)
     lines = [
         f"{line},{given if n else 'split'}"
         for n, line in enumerate(("image,label,patient\n" + ROWS).splitlines())
     ]
     (folder / "labels.csv").write_text("\n".join(lines))
-    problems = open_with_problems("Clinic", folder).problems
-    assert any(f"no image is in the {lacking} set" in problem for problem in problems)
+    dataset = open_with_problems("Clinic", folder)
+    assert not any("set" in problem for problem in dataset.problems)
+    notes = judge(dataset.info, image_counts(dataset)).notes
+    assert f"Clinic: no image is in the {lacking} set; it can be a source, but no target" in notes
 
 
 def test_none_is_no_word_for_no_finding(tmp_path: Path) -> None:
