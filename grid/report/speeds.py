@@ -27,7 +27,7 @@ class Speed:
     """Mean steps to 95 % of the best score over `n` of `planned` repeats.
 
     `to_random` is the mean over the `reached` repeats that came to the mean best score of random weights; nan
-    where none did, or where random weights have no score.
+    where none did. `is_compared` says whether random weights have a score to reach.
     """
 
     steps: float
@@ -35,6 +35,7 @@ class Speed:
     planned: int
     to_random: float
     reached: int
+    is_compared: bool
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ def speeds(cells: Sequence[Cell], recorded: Recorded, evaluations: History) -> S
                 cell.planned,
                 mean(reached) if reached else math.nan,
                 len(reached),
+                not math.isnan(best.get(cell.key.group, math.nan)),
             )
             found.setdefault(cell.label, {})[column] = speed
     columns = list(dict.fromkeys(column for row in found.values() for column in row))

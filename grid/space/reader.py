@@ -13,6 +13,7 @@ from typing import Any
 from grid import package_data
 from grid.space.dataset_settings import read_cards, read_datasets
 from grid.space.factors import Factors
+from grid.space.test_sets import frozen_notes
 from grid.space.trials import (
     IMAGENET,
     RANDOM,
@@ -115,7 +116,7 @@ class _Reader:
                 datasets=self.folders(included) | settings.datasets,
                 cards={name: card for space in included for name, card in space.cards.items()} | self.cards,
             ),
-            notes=self.notes(included),
+            notes=self.notes(included, trials),
             trials=tuple(dict.fromkeys(trials)),
             select=select,
             analyses=tuple(dict.fromkeys(analyses)),
@@ -124,10 +125,10 @@ class _Reader:
     def problem(self, path: KeyPath, text: str) -> None:
         self.problems.append((path, text))
 
-    def notes(self, included: list[Space]) -> tuple[str, ...]:
-        """Which trials published weights do not have, here and in included spaces."""
+    def notes(self, included: list[Space], trials: list[Trial]) -> tuple[str, ...]:
+        """What published weights and frozen modes do not have, here and in included spaces."""
         others = [note for space in included for note in space.notes]
-        return tuple(dict.fromkeys([*others, *self.factors.notes]))
+        return tuple(dict.fromkeys([*others, *self.factors.notes, *frozen_notes(trials)]))
 
     def included(self) -> Iterator[Space]:
         """Other spaces, whose trials keep the settings of their own files."""

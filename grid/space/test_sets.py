@@ -1,9 +1,11 @@
 """Other test sets of a target, in its entry of `datasets`: external ones, corrupted copies, subgroups."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from grid.space.factors import Factors
+from grid.space.protocols import is_frozen
+from grid.space.trials import Trial
 from medpt.data.card import DatasetCard
 from medpt.data.corruptions import KINDS
 from medpt.yaml_document import KeyPath
@@ -56,3 +58,10 @@ def unfit_classes(target: DatasetCard, other: DatasetCard) -> Iterator[str]:
             f"{other.name} has the classes {', '.join(other.classes)}; {target.name} has "
             f"{', '.join(target.classes)}; accepted: the same names"
         )
+
+
+def frozen_notes(trials: Iterable[Trial]) -> Iterator[str]:
+    """Say which targets have other test sets that their frozen trials are not tested on."""
+    entries = ((trial.target, trial.settings.of(trial.target)) for trial in trials if is_frozen(trial))
+    for target in dict.fromkeys(name for name, entry in entries if entry.test_also or entry.corruptions):
+        yield f"{target}: linear_probe and knn keep no network to test by `test_also` and `corruptions`"

@@ -45,8 +45,8 @@ def test_speeds_count_the_first_step_as_good_as_random_at_its_best() -> None:
     assert found is not None
     (column,) = found.columns
     each = {name: row[column] for name, row in found.rows.items()}
-    assert each["random"] == Speed(200.0, 1, 2, 200.0, 1)
-    assert each["ADE20K"] == Speed(60.0, 1, 2, (100 + 50) / 2, 2)
+    assert each["random"] == Speed(200.0, 1, 2, 200.0, 1, True)
+    assert each["ADE20K"] == Speed(60.0, 1, 2, (100 + 50) / 2, 2, True)
     assert each["HRF"].reached == 0
     assert math.isnan(each["HRF"].to_random)
     assert found.least(column) == 60.0

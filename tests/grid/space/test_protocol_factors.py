@@ -189,3 +189,15 @@ def test_pretraining_refuses_what_is_of_fine_tunings_alone(tmp_path: Path, field
     path.write_text(f"pretrain: {{{field}}}\n" + BLOCK.format(factors="{}", target="DRIVE"))
     with pytest.raises(InputError, match="of fine-tunings alone; move it to `finetune`"):
         load(str(path))
+
+
+def test_frozen_trials_without_other_test_sets_are_noted(tmp_path: Path) -> None:
+    text = BLOCK.format(factors="{mode: [finetune, knn]}", target="ChestXRay2017")
+    path = tmp_path / "space.yaml"
+    path.write_text(
+        text.replace("phantom: {}", "phantom: {}\ndatasets: {ChestXRay2017: {corruptions: [blur]}}")
+    )
+    (note,) = load(str(path)).notes
+    assert note.startswith("ChestXRay2017: linear_probe and knn keep no network to test by")
+    path.write_text(text)
+    assert load(str(path)).notes == ()
