@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from grid.predictor import Predictor, Selection
-from grid.results.cells import find_cells
+from grid.results.cells import Cell, find_cells
 from grid.results.comparisons import intervals
 from grid.results.display import METRIC_NAMES
 from grid.results.groups import compared_groups
@@ -109,15 +109,22 @@ def _images(store: Store, digest: str) -> str:
 def score_lines(selection: Selection, store: Store, frame: "pd.DataFrame", digest: str) -> Iterator[str]:
     """Yield the headline metric with the interval of its cell, and all test metrics of this network."""
     cells = find_cells(frame)
-    cell = next(each for each in cells if digest in each.digests.values())
-    limits = intervals(compared_groups(cells)[cell.key.group])[cell.key]
-    name = METRIC_NAMES.get(cell.metric, cell.metric)
-    interval = "no interval" if isnan(limits.low) else f"95 % interval {limits.low:.1f} to {limits.high:.1f}"
-    yield f"{name}: {cell.mean:.1f} % ({interval}), the mean of {cell.n} repeats of this training."
+    cell = next((each for each in cells if digest in each.digests.values()), None)
+    if cell is None:  # its value was not selected, or its metric is undefined
+        yield "This network is in no cell of the report, so there is no interval."
+    else:
+        yield _cell_line(cell, cells)
     yield from ("", "| metric of this network | test set |", "| --- | --- |")
     for metric, value in sorted(store.marker(digest).metrics.items()):
         if not metric.startswith("val_") and metric not in ("steps", "best_step", "steps_to_95"):
             yield f"| {METRIC_NAMES.get(metric, metric)} | {value:.4f} |"
+
+
+def _cell_line(cell: Cell, cells: Sequence[Cell]) -> str:
+    limits = intervals(compared_groups(cells)[cell.key.group])[cell.key]
+    name = METRIC_NAMES.get(cell.metric, cell.metric)
+    interval = "no interval" if isnan(limits.low) else f"95 % interval {limits.low:.1f} to {limits.high:.1f}"
+    return f"{name}: {cell.mean:.1f} % ({interval}), the mean of {cell.n} repeats of this training."
 
 
 def protocol_lines(spec: Finetune, size: int) -> Iterator[str]:

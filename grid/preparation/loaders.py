@@ -65,12 +65,22 @@ class StreamingLoader:
 
     def scan(self, rows: np.ndarray, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
         wanted = np.asarray(rows)
-        if np.any(np.diff(wanted) < 0):
-            raise ValueError("a streaming loader scans rows in ascending order only")
+        if np.any(np.diff(wanted) <= 0):
+            yield from self._scan_in_memory(wanted, batch_size)
+            return
         shards = [n for n, (low, high) in enumerate(self.spans) if np.any((low <= wanted) & (wanted < high))]
         stream = _rows(self._read(wanted, shards))
         for group in _grouped(stream, batch_size):
             yield self._tensors(group)
+
+    def _scan_in_memory(self, rows: np.ndarray, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Read rows of any order, each once, and keep them: for a few thousand images at most."""
+        ordered, places = np.unique(rows, return_inverse=True)
+        parts = zip(*self.scan(ordered, batch_size), strict=True)
+        images, targets = (torch.cat(part) for part in parts)
+        for start in range(0, len(rows), batch_size):
+            taken = torch.from_numpy(places[start : start + batch_size])
+            yield images[taken], targets[taken]
 
     def _epoch(
         self, rows: np.ndarray, batch_size: int, generator: np.random.Generator, augment: bool

@@ -28,6 +28,9 @@ def read_test_sets(
         elif not keeps and key != "subgroup":
             text = f"`{key}` needs the weights of fine-tunings, and `keep` is none; remove one of them"
             factors.problem((*path, key), text)
+    if entry.get("roi") and entry.get("test_also"):  # the crop of a tested image must not come from its mask
+        text = f"`test_also` of {card.name}: not with `roi`, as external images are not cut by the detector"
+        factors.problem((*path, "test_also"), text)
     kinds = entry.get("corruptions") or ()
     found = {"test_also": tuple(_external(card, entry, path, factors))}
     return found | {"corruptions": KINDS if kinds is True else tuple(dict.fromkeys(kinds))}

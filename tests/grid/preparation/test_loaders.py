@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from grid.cluster.ray_session import ray_session
 from grid.preparation import loaders, streaming
@@ -129,9 +130,14 @@ def test_streaming_loader_starts_at_any_batch(prepared: Path) -> None:
     assert not (other[0] == complete[0][0]).all()
 
 
-def test_streaming_loader_refuses_to_scan_in_descending_order(prepared: Path) -> None:
-    with pytest.raises(ValueError, match="ascending"):
-        next(loaders.StreamingLoader(prepared).scan(np.array([3, 1]), 2))
+def test_streaming_loader_scans_rows_in_any_order(prepared: Path) -> None:
+    loader, rows = loaders.StreamingLoader(prepared), np.array([3, 1, 3])
+    alone = {n: next(loader.scan(np.array([n]), 1)) for n in (1, 3)}
+    found = list(loader.scan(rows, 2))
+    assert [len(images) for images, _ in found] == [2, 1]
+    for column in (0, 1):
+        expected = torch.cat([alone[n][column] for n in rows.tolist()])
+        assert torch.equal(torch.cat([batch[column] for batch in found]), expected)
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "missing"])
