@@ -1,7 +1,7 @@
 """Keep MLflow up to date while units run, without delaying them.
 
 The store and the live metrics of each unit are the results; MLflow gets copies. While it cannot be reached,
-the units go on, and what it missed is sent when the same command is run again.
+the units continue, and what it missed is sent when the same command is run again.
 """
 
 import logging

@@ -92,7 +92,7 @@ def fit(shapes: Array) -> Fits:
     """
     side = shapes.shape[-1]
     if side < 5:
-        raise InputError(f"{side}×{side} kernels; 5×5 or more have room for a Gabor")
+        raise InputError(f"{side}×{side} kernels; a Gabor filter needs 5×5 or more")
     targets = unit(shapes.reshape(len(shapes), -1))
     starts = np.tile(STARTS, (len(targets), 1))
     wanted = targets.repeat(len(STARTS), axis=0)

@@ -1,7 +1,7 @@
 """The batches that are drawn from the arrays of medpt.data.cache.
 
 Batches are addressable: batch n depends on the rows, the batch size, the seed and n alone, so that a run that
-was killed goes on with the batches it would have had.
+was killed resumes with the batches it would have had.
 """
 
 from __future__ import annotations

@@ -71,7 +71,7 @@ class Dataset:
 
     `notes` says, for people, what of the original files became no record and why; `excluded` counts, by
     part, the images among them that are sound. `problems` are what the reader found wrong: `open_dataset`
-    refuses a dataset that has any, `medpt.data.check` goes on with the records that there are.
+    refuses a dataset that has any, `medpt.data.check` continues with the records that there are.
     """
 
     info: DatasetCard

@@ -2,7 +2,7 @@
 
 A folder holds shard-00000.parquet, ... with rows sorted by id over all of them, beside each shard a JSON file
 that says that it is finished, and manifest.json, written last: without it the data are not prepared. Equal
-input gives equal bytes under one version of pyarrow. A killed preparation goes on at its unfinished shards.
+input gives equal bytes under one version of pyarrow. A killed preparation resumes at its unfinished shards.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ PATIENTS: tuple[dict[str, str], ...] = (  # by turns; the first four kinds have 
     {},
 )
 ARCHIVE = "CheXpert-v1.0-small"
-FIRST = {"train": 1, "valid": 64541}  # numbers of patients go on from subset to subset
+FIRST = {"train": 1, "valid": 64541}  # numbers of patients continue from subset to subset
 
 
 def write(folder: Path, seed: int, train: int = 120, test: int = 24, size: int = 96) -> None:

@@ -251,7 +251,7 @@ def figures(tally: Tally) -> dict[str, Any]:
         "seconds of work repeated": histogram(repeated),
         "median repeated": round(quantile(repeated, 0.5), 2),
         "most repeated": round(quantile(repeated, 1), 2),
-        "seconds to go on after a trial's kill, median and 95 %": [
+        "seconds to resume after a trial's kill, median and 95 %": [
             round(quantile(recovered, share), 1) for share in (0.5, 0.95)
         ],
         "problems": tally.problems,
