@@ -157,7 +157,7 @@ def test_scrambling_keeps_the_amplitudes_and_changes_the_phases() -> None:
 def test_constant_filters_are_no_gabors_and_small_kernels_are_refused() -> None:
     found = gabor.gabor_score(np.ones((3, 3, 7, 7)))
     assert (found.fraction, found.mean_r2) == (0, 0)
-    with pytest.raises(InputError, match="3×3 kernels; 5×5 or more"):
+    with pytest.raises(InputError, match="3×3 kernels; a Gabor filter needs 5×5 or more"):
         gabor.gabor_score(np.zeros((24, 3, 3, 3)))
 
 
