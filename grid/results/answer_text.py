@@ -76,11 +76,13 @@ def _gain_text(gain: Gain, answer: Answer) -> str:
     if isnan(gain.low):
         return f"{points}, without an interval: undecided"
     corrected = f", corrected for {answer.comparisons} comparisons" if answer.comparisons > 1 else ""
+    excludes_zero = gain.low > 0 or gain.high < 0
+    uncertain = f", not certain enough{corrected}" if corrected and excludes_zero else ""
     words = {
         "better": f"better ({_probability(gain.p_better)}{corrected})",
         "worse": f"worse ({_probability(1 - gain.p_better)}{corrected})",
         "equivalent": f"equivalent within {MARGIN:g} point",
-        "undecided": f"undecided (P(better) {gain.p_better:.2f})",
+        "undecided": f"undecided (P(better) {gain.p_better:.2f}{uncertain})",
     }
     return f"{points} [{gain.low:.1f}, {gain.high:.1f}]: {words[gain.verdict]}"
 

@@ -1,6 +1,7 @@
 """The answer of a comparison: what is named, what is said of how sure it is, and the text of each case."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,16 @@ def test_clear_winner_is_named_with_its_gain_over_random_and_the_next() -> None:
     )
     assert "Its gain over random weights is +10.0 points [" in text
     assert "corrected for 2 comparisons" in text
+
+
+def test_undecided_gain_whose_interval_excludes_zero_is_explained() -> None:
+    found = _answer(CLEAR)
+    assert found.over_random is not None
+    gain = replace(found.over_random, low=0.5, high=30.7, p_better=0.98, verdict="undecided")
+    text = describe(replace(found, over_random=gain))
+    assert "undecided (P(better) 0.98, not certain enough, corrected for 2 comparisons)" in text
+    text = describe(replace(found, over_random=replace(gain, low=-0.5)))
+    assert "undecided (P(better) 0.98)" in text
 
 
 def test_undecided_answer_names_what_cannot_be_told_apart_and_what_would_decide() -> None:
