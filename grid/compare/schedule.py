@@ -153,11 +153,14 @@ class Chooser:
         return next((n for n in counts if n * self._probe(size, 2) <= share), counts[-1])
 
     def _affordable(self, one: Schedule) -> int:
-        """Return the steps of each fine-tuning for which the budget has time."""
-        share = 1 - self.rule.pretraining * (self.work.trained > 0)
-        together = self._capacity(one) / (self.work.initializations * one.repeats)
-        alone = self._total() / self.work.workers
-        return int((share * min(together, alone) - self.rule.unit_seconds) / self.speed.step(one.size))
+        """Return the steps of each fine-tuning for which the budget has time, beside the pre-trainings."""
+        capacity, clock = self._capacity(one), self._total() / self.work.workers
+        least = self._pretraining_seconds(one, self.rule.fewest_steps)
+        share = self.rule.pretraining * (self.work.trained > 0)
+        together = capacity - max(share * capacity, self._pretrainings(one) * least)
+        alone = clock - max(share * clock, least * (self.work.trained > 0))
+        each = min(together / (self.work.initializations * one.repeats), alone)
+        return int((each - self.rule.unit_seconds) / self.speed.step(one.size))
 
     def _total(self) -> float:
         """Return the seconds of one worker times workers."""
@@ -185,7 +188,7 @@ class Chooser:
         each, rule, work = self.speed.step(one.size), self.rule, self.work
         steps = self._pretrain_steps(one) if work.trained else 0
         finetune = one.steps * each + rule.unit_seconds
-        pretrain = (steps * self._slowest() + rule.evaluating) * each + rule.unit_seconds
+        pretrain = self._pretraining_seconds(one, steps)
         spent = self._pretrainings(one) * pretrain + work.initializations * one.repeats * finetune
         together = (spent + self._probing(one)) / work.workers
         longest = (pretrain if work.trained else 0) + finetune
@@ -200,6 +203,11 @@ class Chooser:
         time = (min(together, alone) - rule.unit_seconds) / self.speed.step(one.size)
         steps = int((time - rule.evaluating) / self._slowest())
         return min(max(steps, rule.fewest_steps), rule.most_pretrain_steps)
+
+    def _pretraining_seconds(self, one: Schedule, steps: int) -> float:
+        """Return the seconds of one worker that a pre-training of so many steps takes."""
+        counted = steps * self._slowest() + self.rule.evaluating
+        return counted * self.speed.step(one.size) + self.rule.unit_seconds
 
     def _pretrainings(self, one: Schedule) -> int:
         work = self.work
