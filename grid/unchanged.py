@@ -5,6 +5,7 @@ Loading MLflow, pandas and matplotlib to print the same tables and write the sam
 
 import hashlib
 import json
+import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from medpt import files
 RECORD = "printed.json"  # beside the report
 PAGE = "index.html"
 CODE = {".py", ".j2", ".css", ".js", ".yaml", ".csv", ".json"}  # files that determine tables and report
+LIBRARIES = Path(sysconfig.get_path("purelib"))  # its time changes when a library is installed or removed
 FOLDERS = (package_data.PACKAGE, package_data.PACKAGE.parent / "medpt", package_data.folder("reports"))
 
 
@@ -46,7 +48,7 @@ class LastOutcome:
             files.write_json(self.path, {"state": self._state(), "printed": printed})
 
     def read(self) -> str | None:
-        """Return what was printed, or None where the plan, a result, the record or the code has changed."""
+        """Return what was printed, or None where plan, results, record or software have changed."""
         if not (self._is_followed and self.path.with_name(PAGE).is_file()):
             return None
         try:
@@ -62,10 +64,11 @@ class LastOutcome:
     def _state(self) -> str:
         """Return a hash of everything that determines what a complete run prints."""
         stats = [list(_stat(path)) for path in self._files()]
-        content: list[Any] = [self.plan.digest, self.tracking_uri, self.width, stats]
+        content: list[Any] = [self.plan.digest, self.store.out, self.tracking_uri, self.width, stats]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
     def _files(self) -> Iterator[Path]:
+        yield LIBRARIES
         yield sqlite_file(self.tracking_uri)
         for digest in sorted(self.plan.units):
             yield self.store.root / "done" / f"{digest}.json"
@@ -74,7 +77,7 @@ class LastOutcome:
 
 
 def _stat(path: Path) -> Iterator[int]:
-    """Yield size and time of a file, nothing where it is missing."""
-    if path.is_file():
+    """Yield size and time of a file or folder, nothing where it is missing."""
+    if path.exists():
         found = path.stat()
         yield from (found.st_size, found.st_mtime_ns)

@@ -88,3 +88,23 @@ def test_change_of_the_code_makes_the_report_again(
     assert last.read() == "the tables"
     edit(tmp_path / "code" / "cells.py")
     assert last.read() is None
+
+
+def test_installed_library_makes_the_report_again(
+    last: LastOutcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("grid.unchanged.LIBRARIES", tmp_path / "site-packages")
+    (tmp_path / "site-packages").mkdir()
+    last.save("the tables")
+    assert last.read() == "the tables"
+    os.utime(tmp_path / "site-packages", ns=(1, 1))
+    assert last.read() is None
+
+
+def test_results_that_were_moved_are_not_printed_with_their_old_paths(
+    last: LastOutcome, tmp_path: Path
+) -> None:
+    last.store.root.rename(tmp_path / "moved")
+    (tmp_path / "out").symlink_to("moved")  # so that the record of runs is where it was
+    assert last.read() == "the tables"
+    assert replace(last, store=Store(str(tmp_path / "moved"))).read() is None
