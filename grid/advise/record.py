@@ -41,10 +41,6 @@ class ScoreTable:
         """The targets, each once."""
         return tuple(dict.fromkeys(self.targets))
 
-    def rows_of(self, sources: Sequence[str]) -> list[int]:
-        """Return the rows of those of the sources that the table has."""
-        return [row for row, name in enumerate(self.sources) if name in sources]
-
     def of_targets(self, wanted: Sequence[str]) -> "ScoreTable":
         """Return the columns of some targets, with the sources that were tried on enough of them."""
         columns = np.array([name in wanted for name in self.targets], bool)
