@@ -8,15 +8,20 @@ import argparse
 import sys
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from grid.options import add_filter_argument, add_result_arguments, command_parser
-from grid.predictor import load_predictor, select_trials
+from grid.options import command_parser
+from grid.predictor import Selection, add_selection_arguments, load_predictor, select_trials
 from grid.store.store import Store
 from medpt import cli, files
 from medpt.errors import InputError
 from medpt.models.weights_file import UNKNOWN
 
-SUFFIXES = (".pt2", ".onnx", ".safetensors")  # of medpt.export, which imports torch
+if TYPE_CHECKING:
+    from medpt.trained_network import TrainedNetwork
+
+ENCODER = ".safetensors"
+SUFFIXES = (".pt2", ".onnx", ENCODER)  # the first two are PROGRAMS of medpt.export, which imports torch
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -26,9 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     result = command_parser("grid.export", "Write a fine-tuned network of a space as one file.")
-    add_result_arguments(result)
-    add_filter_argument(result, "--where", dest="where")
-    result.add_argument("--digest", metavar="HEX", help="the fine-tuning, by the start of its digest")
+    add_selection_arguments(result)
     result.add_argument(
         "--to", required=True, type=Path, metavar="FILE", help=f"a new file; accepted: {', '.join(SUFFIXES)}"
     )
@@ -36,11 +39,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def export(options: argparse.Namespace) -> None:
-    """Write the file and its card. Raises InputError unless exactly one fine-tuning is meant."""
+    """Write the file and its card, or none of them. Raises InputError unless one fine-tuning is meant."""
     from grid import results
-    from grid.model_card import card_lines, sources, trained_on
+    from grid.model_card import card_lines
     from grid.results.frame import read_plan
-    from medpt.export import PROGRAMS, write_encoder
 
     check_target(path := options.to)
     store = Store(options.out)
@@ -52,26 +54,42 @@ def export(options: argparse.Namespace) -> None:
     (network,) = predictor.networks
     frame = results.load(options.space, options.out, options.tracking_uri)
     text = "\n".join(card_lines(selection, predictor, store, frame, path)) + "\n"
+    try:
+        write_network(selection, network, path)
+        files.write_text(path.with_suffix(".md"), text)
+    except BaseException:
+        for each in output_files(path):  # none of them existed
+            files.remove(each)
+        raise
+    print(f"{selection.label}: {path}, with its card {path.with_suffix('.md').name}")
+
+
+def write_network(selection: Selection, network: "TrainedNetwork", path: Path) -> None:
+    """Write a network as a program, or its encoder with the YAML that describes it."""
+    from grid.model_card import sources, trained_on
+    from medpt.export import PROGRAMS, write_encoder
+
     if path.suffix in PROGRAMS:
         PROGRAMS[path.suffix](network, path)
-    else:
-        known = sources(selection, network.spec)
-        licences = "; ".join(dict.fromkeys(f"{source.name}: {source.licence}" for source in known))
-        citations = "; ".join(dict.fromkeys(source.citation for source in known))
-        names = trained_on(selection, network.spec)
-        described = {"licence": licences, "citation": citations}
-        write_encoder(network, path, described | {"trained_on": UNKNOWN if UNKNOWN in names else names})
-    files.write_text(path.with_suffix(".md"), text)
-    print(f"{selection.label}: {path}, with its card {path.with_suffix('.md').name}")
+        return
+    known = sources(selection, network.spec)
+    licences = "; ".join(dict.fromkeys(f"{source.name}: {source.licence}" for source in known))
+    citations = "; ".join(dict.fromkeys(source.citation for source in known))
+    names = trained_on(selection, network.spec)
+    described = {"licence": licences, "citation": citations}
+    write_encoder(network, path, described | {"trained_on": UNKNOWN if UNKNOWN in names else names})
+
+
+def output_files(path: Path) -> list[Path]:
+    """Return the files that an export to `path` writes."""
+    return [path, path.with_suffix(".md"), *([path.with_suffix(".yaml")] if path.suffix == ENCODER else [])]
 
 
 def check_target(path: Path) -> None:
     """Raise InputError for a file of another kind, and where one of the files to write exists."""
     if path.suffix not in SUFFIXES:
         raise InputError(f"--to {path}: files of {', '.join(SUFFIXES)} are accepted")
-    written = [path, path.with_suffix(".md")]
-    written += [path.with_suffix(".yaml")] if path.suffix == ".safetensors" else []
-    if taken := [str(each) for each in written if each.exists()]:
+    if taken := [str(each) for each in output_files(path) if each.exists()]:
         raise InputError(f"--to {path}: {', '.join(taken)} exists; name a new file")
 
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from grid.options import add_filter_argument, add_result_arguments, command_parser
-from grid.predictor import Predictor, Selection, load_predictor, select_trials
+from grid.options import command_parser
+from grid.predictor import Predictor, Selection, add_selection_arguments, load_predictor, select_trials
 from grid.store.store import Store
 from medpt import cli, files
 from medpt.errors import InputError
@@ -41,9 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     result = command_parser("grid.predict", "Apply a fine-tuned network of a space to new images.")
-    add_result_arguments(result)
-    add_filter_argument(result, "--where", dest="where")
-    result.add_argument("--digest", metavar="HEX", help="the fine-tuning, by the start of its digest")
+    add_selection_arguments(result)
     result.add_argument("--to", required=True, type=Path, metavar="DIR", help="a new folder for the results")
     result.add_argument(
         "--device", default="cpu", choices=("cpu", "cuda"), help="what computes (default: %(default)s)"

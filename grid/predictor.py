@@ -3,6 +3,7 @@
 Repeats of one trial (other seeds, pre-trainings or folds) are an ensemble: the mean of their probabilities.
 """
 
+import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from grid.options import add_filter_argument, add_result_arguments
 from grid.plan.plan import Plan
 from grid.space.filters import Filters, is_written
 from grid.space.protocols import protocol_fields
@@ -55,6 +57,13 @@ class Selection:
     def card(self) -> DatasetCard:
         """The card of the target."""
         return catalog.card(self.first.target, self.plan.cards)
+
+
+def add_selection_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say which networks of a space are meant, as `select_trials` takes them."""
+    add_result_arguments(parser)
+    add_filter_argument(parser, "--where", dest="where")
+    parser.add_argument("--digest", metavar="HEX", help="the fine-tuning, by the start of its digest")
 
 
 def select_trials(plan: Plan, store: Store, conditions: Filters, digest: str | None) -> Selection:
@@ -140,14 +149,17 @@ class Predictor:
     detector: Detector | None = None  # of what the pipeline cuts around
 
     def prepare(self, image: NewImage) -> tuple[NDArray[np.uint8], KeptRegion]:
-        """Return a prepared image (S, S, 3) and what it shows of the original. Raises InputError."""
+        """Return a prepared image (S, S, 3) and what it shows of the original.
+
+        Raises InputError naming the file.
+        """
         pixels = read_new_image(image, self.card, self.pipeline)
-        centre = inside(pixels, self.detector.find(pixels)) if self.detector else None
         try:
+            centre = inside(pixels, self.detector.find(pixels)) if self.detector else None
             prepared, _ = preprocess_pair(pixels, None, self.pipeline, centre)
+            return prepared, kept_region(pixels, self.pipeline, centre)
         except InputError as error:
             raise InputError(f"{image.path}: {problem}" for problem in error.problems) from None
-        return prepared, kept_region(pixels, self.pipeline, centre)
 
 
 def load_predictor(selection: Selection, store: Store, device: str) -> Predictor:

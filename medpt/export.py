@@ -22,7 +22,6 @@ from medpt.tasks.base import forward
 from medpt.trained_network import TrainedNetwork, build_network
 
 INPUT, OUTPUT = "pixels", "probabilities"
-SAFETENSORS = ".safetensors"
 
 
 class ExportedNetwork(nn.Module):
@@ -111,4 +110,3 @@ def write_encoder(network: TrainedNetwork, path: Path, described: Mapping[str, o
 
 Writer = Callable[[TrainedNetwork, Path], None]
 PROGRAMS: dict[str, Writer] = {".pt2": write_pt2, ".onnx": write_onnx}
-SUFFIXES = (*PROGRAMS, SAFETENSORS)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from grid.plan.data_request import DataRequest
-from grid.space.test_sets import unfit_classes
+from grid.space.test_sets import test_set_problems
 from grid.space.trials import Settings, Trial
 from grid.store.store import Store
 from grid.store.subgroups import write_groups
@@ -88,15 +88,16 @@ def subgroup_columns(planner: "Planner", trials: Iterable[tuple[Trial, str]]) ->
 
 
 def start_tests(plan: "Plan", opened: Mapping[str, Dataset], store: Store) -> None:
-    """Check the classes of external test sets, and write the subgroup of each test item of targets.
+    """Check that external test sets fit their targets, and write the subgroup of each test item of targets.
 
-    Raises InputError with each set whose classes are not those of its target, and each unfit column.
+    Raises InputError with each set whose task, modality or classes are not those of its target, and each
+    unfit column.
     """
     problems = [
         f"test_also: {problem}"
         for target, other in _external_sets(plan)
         if target in opened and other in opened
-        for problem in unfit_classes(opened[target].info, opened[other].info)
+        for problem in test_set_problems(opened[target].info, opened[other].info)
     ]
     for data, column in plan.subgroups.items():
         spec = plan.units[data].spec if data in plan.units else None
@@ -109,11 +110,15 @@ def start_tests(plan: "Plan", opened: Mapping[str, Dataset], store: Store) -> No
         raise InputError(problems)
 
 
+def external_tests(plan: "Plan") -> Iterator[PlannedTest]:
+    """Yield the tests on other datasets, by whose names they are called."""
+    for test in plan.tests:
+        spec = plan.units[test.digest].spec
+        if isinstance(spec, Evaluate) and spec.target_data:
+            yield test
+
+
 def _external_sets(plan: "Plan") -> dict[tuple[str, str], None]:
     """Return each target with each of its external test sets."""
-    specs = [(plan.units[test.trial].spec, plan.units[test.digest].spec) for test in plan.tests]
-    return {
-        (trained.dataset, spec.dataset): None
-        for trained, spec in specs
-        if isinstance(trained, Finetune) and isinstance(spec, Evaluate) and spec.target_data
-    }
+    trained = ((plan.units[test.trial].spec, test.name) for test in external_tests(plan))
+    return {(spec.dataset, name): None for spec, name in trained if isinstance(spec, Finetune)}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from grid.plan.plan import Plan
 from grid.plan.stored_plans import find_space, space_name
+from grid.plan.test_sets import external_tests
 from grid.results import controls
 from grid.results.display import notes_of
 from grid.results.selection import select
@@ -66,8 +67,8 @@ def load(space: str, out: str | Path = "runs", tracking_uri: str | None = None) 
     `frame.attrs["protocols"]` gives the settings of each hash, for grid.space.protocols.describe_difference;
     `frame.attrs["notes"]` what tables say behind names, of grid.results.display.notes_of;
     `frame.attrs["controls"]` and `["probes"]` are those of grid.results.controls; `frame.attrs["warnings"]`
-    lists damaged and pulled results, targets that published weights were trained on, differences between
-    `out` and MLflow, and why MLflow could not be read.
+    lists damaged and pulled results, targets and external test sets that published weights were trained on,
+    differences between `out` and MLflow, and why MLflow could not be read.
     Raises InputError where the space was never run.
     """
     uri, store = tracking_uri or _own_tracker(out), Store(out)
@@ -116,13 +117,21 @@ def trials_frame(plan: Plan, tracking_uri: str | None, store: Store) -> "pd.Data
 
 
 def seen_targets(plan: Plan) -> list[str]:
-    """Warn of each target whose images the published weights of a trial were trained on."""
+    """Warn of each target and each external test set that published weights of a trial were trained on."""
     seen = {(w.name, plain(name)) for w in plan.weights if w.trained_on != UNKNOWN for name in w.trained_on}
-    pairs = dict.fromkeys((trial.label, trial.target) for trial, _ in plan.trials)
+    external: dict[str, list[str]] = {}
+    for test in external_tests(plan):
+        external.setdefault(test.trial, []).append(test.name)
+    tested = dict.fromkeys(
+        (trial.label, role, dataset)
+        for trial, digest in plan.trials
+        for role, datasets in (("target", [trial.target]), ("external test set", external.get(digest, [])))
+        for dataset in datasets
+    )
     return [
-        f"{name} was trained on images of the target {target}: its scores there may be too high"
-        for name, target in pairs
-        if (name, plain(target)) in seen
+        f"{name} was trained on images of the {role} {dataset}: its scores there may be too high"
+        for name, role, dataset in tested
+        if (name, plain(dataset)) in seen
     ]
 
 

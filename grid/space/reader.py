@@ -13,7 +13,7 @@ from typing import Any
 from grid import package_data
 from grid.space.dataset_settings import read_cards, read_datasets
 from grid.space.factors import Factors
-from grid.space.test_sets import frozen_notes
+from grid.space.test_sets import frozen_notes, unkept_networks, unused_test_sets
 from grid.space.trials import (
     IMAGENET,
     RANDOM,
@@ -99,6 +99,8 @@ class _Reader:
         trials = [trial for space in included for trial in space.trials]
         if "experiments" in self.data or not (self.data.get("include") or self.data.get("analysis")):
             trials += self.trials(settings)
+        if settings.keep == "none":
+            self.problems += unkept_networks(included)
         analyses = [entry for space in included for entry in space.analyses]
         analyses += self.analyses(settings)
         if not self.problems and len(trials) > MAX_TRIALS:
@@ -223,6 +225,8 @@ class _Reader:
         for number, block in enumerate(self.data.get("experiments", ())):
             if block is not None:
                 found += self.factors.trials(block, ("experiments", number), settings)
+        if not self.problems:
+            self.problems += unused_test_sets(self.data.get("datasets") or {}, found)
         return found
 
     def analyses(self, settings: Settings) -> Iterator[Analysis]:

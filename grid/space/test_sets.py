@@ -5,10 +5,10 @@ from typing import Any
 
 from grid.space.factors import Factors
 from grid.space.protocols import is_frozen
-from grid.space.trials import Trial
-from medpt.data.card import DatasetCard
+from grid.space.trials import Space, Trial
+from medpt.data.card import DatasetCard, plain
 from medpt.data.corruptions import KINDS
-from medpt.yaml_document import KeyPath
+from medpt.yaml_document import KeyPath, Problem
 
 KEYS = ("test_also", "corruptions", "subgroup")
 
@@ -44,27 +44,59 @@ def _external(card: DatasetCard, entry: Mapping[str, Any], path: KeyPath, factor
             continue
         if other.name == card.name:
             factors.problem(place, f"`{name}` is the target itself, whose own test set is always tested")
-        for problem in unfit_classes(card, other):
+        for problem in test_set_problems(card, other):
             factors.problem(place, problem)
         yield other.name
 
 
-def unfit_classes(target: DatasetCard, other: DatasetCard) -> Iterator[str]:
+def test_set_problems(target: DatasetCard, other: DatasetCard) -> Iterator[str]:
     """Yield why networks of the target cannot be tested on another dataset.
 
     Cards of datasets whose classes their files say have none; these are compared when the files are read.
     """
-    if target.task != other.task:
-        yield f"{other.name} has the task {other.task}, {target.name} {target.task}; accepted: the same task"
-    elif target.classes and other.classes and set(target.classes) != set(other.classes):
+    for key in ("task", "modality"):
+        if (found := getattr(other, key)) != (wanted := getattr(target, key)):
+            yield f"{other.name} has the {key} {found}, {target.name} {wanted}; accepted: the same {key}"
+    both_known = target.classes and other.classes and target.task == other.task
+    if both_known and set(target.classes) != set(other.classes):
         yield (
             f"{other.name} has the classes {', '.join(other.classes)}; {target.name} has "
             f"{', '.join(target.classes)}; accepted: the same names"
         )
 
 
+def unused_test_sets(datasets: Mapping[str, Any], trials: Iterable[Trial]) -> Iterator[Problem]:
+    """Yield each key of KEYS of a dataset that is the target of no trial; `datasets` is the file's key."""
+    targets = {plain(trial.target): trial.target for trial in trials}
+    for name, entry in datasets.items():
+        for key in KEYS if plain(name) not in targets else ():
+            if (entry or {}).get(key):
+                accepted = ", ".join(sorted(targets.values()))
+                text = f"`{key}` of {name}, which is no target in this file; accepted: {accepted}"
+                yield ("datasets", name, key), text
+
+
+def unkept_networks(included: Iterable[Space]) -> Iterator[Problem]:
+    """Yield why a space that keeps no weights cannot include spaces that test networks on other images."""
+    for space in included:
+        tuned = (trial for trial in space.trials if not is_frozen(trial))
+        if targets := sorted({trial.target for trial in tuned if _tests_networks(trial)}):
+            yield (
+                ("keep",),
+                f"`keep` is none, and the included space `{space.name}` tests networks of "
+                f"{', '.join(targets)} by `test_also` or `corruptions`, which needs their weights; "
+                "remove one of them",
+            )
+
+
 def frozen_notes(trials: Iterable[Trial]) -> Iterator[str]:
     """Say which targets have other test sets that their frozen trials are not tested on."""
-    entries = ((trial.target, trial.settings.of(trial.target)) for trial in trials if is_frozen(trial))
-    for target in dict.fromkeys(name for name, entry in entries if entry.test_also or entry.corruptions):
+    frozen = (trial for trial in trials if is_frozen(trial))
+    for target in dict.fromkeys(trial.target for trial in frozen if _tests_networks(trial)):
         yield f"{target}: linear_probe and knn keep no network to test by `test_also` and `corruptions`"
+
+
+def _tests_networks(trial: Trial) -> bool:
+    """Whether the space of a trial asks for tests of its target's networks on other images."""
+    entry = trial.settings.of(trial.target)
+    return bool(entry.test_also or entry.corruptions)

@@ -1,5 +1,6 @@
 """Exported networks give what the kept network gives, and their cards' lines load them without grid."""
 
+import errno
 import re
 import subprocess
 import sys
@@ -106,3 +107,17 @@ def test_files_that_exist_and_unknown_kinds_are_refused(
     assert "model.md exists; name a new file" in capsys.readouterr().err
     run(made, tmp_path / "model.pth", code=2)
     assert "files of .pt2, .onnx, .safetensors are accepted" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("writer", ["medpt.files.write_text", "medpt.export.write_text"])
+def test_export_that_cannot_be_completed_leaves_no_file(
+    made: tuple[Store, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writer: str
+) -> None:
+    """The card, or the YAML of an encoder, does not fit on the disk."""
+
+    def full_disk(path: Path, text: str) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(writer, full_disk)
+    run(made, tmp_path / "encoder.safetensors", code=1)
+    assert not list(tmp_path.iterdir())

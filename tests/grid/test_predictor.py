@@ -3,11 +3,16 @@
 from pathlib import Path
 
 import made_space
+import numpy as np
 import pytest
+from PIL import Image
 
 from grid.plan.plan import Plan
-from grid.predictor import select_trials
+from grid.predictor import Predictor, select_trials
 from grid.store.store import Store
+from medpt.data import catalog
+from medpt.data.new_images import NewImage
+from medpt.disc_detector import Detector
 from medpt.errors import InputError
 
 
@@ -48,3 +53,18 @@ def test_ambiguous_selection_lists_the_factors_that_differ(made: tuple[Plan, Sto
     listed = caught.value.problems[1:]
     assert len(listed) == len(set(listed)) > 1
     assert all("target=" not in line and "initialization=" in line for line in listed)
+
+
+def test_image_without_a_disc_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.png"
+    Image.fromarray(np.zeros((40, 40), np.uint8)).save(path)
+    detector = Detector(tmp_path / "missing.safetensors", "shufflenet_v2", "unet", "resize(32)")
+
+    def fail(self: Detector, image: object) -> None:
+        raise InputError("no disc")
+
+    monkeypatch.setattr(Detector, "find", fail)
+    predictor = Predictor((), catalog.card("DRISHTI-GS"), "roi(32)|resize(32)", detector)
+    with pytest.raises(InputError) as caught:
+        predictor.prepare(NewImage(path, path.name))
+    assert caught.value.problems == [f"{path}: no disc"]

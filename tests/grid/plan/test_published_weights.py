@@ -96,3 +96,16 @@ def test_unknown_training_data_and_seen_targets_are_shown(
     assert notes_of(seen) == {}
     warning = "mine was trained on images of the target ISIC2019: its scores there may be too high"
     assert seen_targets(seen) == [warning]
+
+
+def test_seen_external_test_set_is_shown(tmp_path: Path) -> None:
+    published.describe(tmp_path, "mine", trained_on=["HRF"])
+    block = "{initialization: [random, mine], backbone: shufflenet_v2, target: [DRIVE, STARE-SEG]}"
+    path = tmp_path / "made.yaml"
+    path.write_text(
+        f"datasets: {{DRIVE: {{test_also: [HRF], corruptions: [blur]}}}}\nexperiments: [{block}]\n"
+    )
+    space = reader.load(str(path))
+    plan = build_plan(space, dict.fromkeys(space_datasets(space), "print"), {})
+    warning = "mine was trained on images of the external test set HRF: its scores there may be too high"
+    assert seen_targets(plan) == [warning]

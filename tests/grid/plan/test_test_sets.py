@@ -121,7 +121,9 @@ def test_test_sets_need_kept_weights_but_subgroups_do_not(tmp_path: Path) -> Non
     ("datasets", "words"),
     [
         ("DRIVE: {test_also: [EyePACS]}", "EyePACS has the task classification, DRIVE segmentation"),
+        ("CHAOS-CT: {test_also: [CHAOS-MRI]}", "CHAOS-MRI has the modality mri, CHAOS-CT ct"),
         ("DRIVE: {test_also: [DRIVE]}", "`DRIVE` is the target itself"),
+        ("HRF: {subgroup: camera}", "`subgroup` of HRF, which is no target in this file; accepted: DRIVE"),
         ("DRIVE: {test_also: [HFR]}", "HRF"),
         ("DRIVE: {corruptions: [fog]}", "accepted: blur, noise, jpeg, contrast, brightness"),
         ("TCGA-LGG: {corruptions: true}", "`corruptions` of TCGA-LGG: slides have no other test sets"),
@@ -129,3 +131,31 @@ def test_test_sets_need_kept_weights_but_subgroups_do_not(tmp_path: Path) -> Non
 )
 def test_unfit_test_set_is_refused(tmp_path: Path, datasets: str, words: str) -> None:
     assert words in refusal(tmp_path, datasets)
+
+
+@pytest.mark.parametrize(
+    ("keep", "tests", "refused"),
+    [
+        ("none", "corruptions: true", True),
+        ("best", "corruptions: true", False),
+        ("none", "subgroup: camera", False),
+    ],
+)
+def test_included_test_sets_need_kept_weights(tmp_path: Path, keep: str, tests: str, refused: bool) -> None:
+    inner, outer = tmp_path / "inner.yaml", tmp_path / "outer.yaml"
+    inner.write_text(f"datasets: {{DRIVE: {{{tests}}}}}{BLOCK}")
+    outer.write_text(f"keep: {keep}\ninclude: [{inner}]\n")
+    if not refused:
+        assert len(spaces.load(str(outer)).trials) == 6
+        return
+    with pytest.raises(InputError) as caught:
+        spaces.load(str(outer))
+    (problem,) = caught.value.problems
+    assert f"{outer}:1: `keep` is none, and the included space `inner` tests networks of DRIVE by" in problem
+
+
+def test_file_without_trials_may_describe_datasets_of_included_spaces(tmp_path: Path) -> None:
+    inner, outer = tmp_path / "inner.yaml", tmp_path / "outer.yaml"
+    inner.write_text(BLOCK)
+    outer.write_text(f"datasets: {{HRF: {{subgroup: camera}}}}\ninclude: [{inner}]\n")
+    assert len(spaces.load(str(outer)).trials) == 6
