@@ -61,7 +61,7 @@ def predict(options: argparse.Namespace) -> None:
     selection = select_trials(read_plan(options.space, options.out), store, options.where, options.digest)
     predictor = load_predictor(selection, store, options.device)
     problems: list[str] = []
-    images = find_images(options.images, predictor.card.modality, problems)
+    images = find_images(options.images, predictor.card.modality, predictor.pipeline, problems)
     with files.building(options.to) as folder:
         rows = list(predictions(predictor, images, folder, problems))
         if problems:

@@ -14,6 +14,7 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
+from medpt.data.card import DatasetCard
 from medpt.data.dataset import IGNORE, Dataset, Record
 from medpt.data.glibc_memory import kept
 from medpt.data.image_hash import BYTES, perceptual_hash
@@ -28,6 +29,8 @@ from medpt.data.label_counts import (
 )
 from medpt.data.leakage import near_pairs
 from medpt.data.partial_copy import find_partial, has_published_counts, images_by_part
+from medpt.data.preprocess import pipeline_of
+from medpt.data.readers.folder_volumes import units_problem
 from medpt.data.splits import SETS
 from medpt.errors import InputError
 
@@ -84,7 +87,7 @@ def decoded(dataset: Dataset, progress: TextIO) -> Findings:
         for record in _shown(dataset, len(dataset), progress):
             found.problems += _decoding(dataset, record, seen, pixels)
     judged = pixels.findings()
-    found.problems += [*seen.unfit(dataset.info.name), *judged.problems]
+    found.problems += [*seen.unfit(dataset.info), *judged.problems]
     found.notes = [*seen.blank, *seen.copies(), *judged.notes]
     found.table = counted(dataset, pixels.counts or image_counts(dataset), seen)
     return found
@@ -134,8 +137,8 @@ def _counts(dataset: Dataset) -> list[str]:
 def _shared_patients(dataset: Dataset) -> list[str]:
     train = {record.patient_id for record in dataset if record.split == "train"}
     test = {record.patient_id for record in dataset if record.split == "test"}
-    told = " ".join(dataset.problems)
-    both = [name for name in sorted(train & test) if f"patient {name} is in" not in told]
+    known = " ".join(dataset.problems)
+    both = [name for name in sorted(train & test) if f"patient {name} is in" not in known]
     return [f"patient {name} is in the training and in the test set" for name in both]
 
 
@@ -237,14 +240,15 @@ class _Seen:
         self.records.append(record)
         self.hashes.append(perceptual_hash(image))
 
-    def unfit(self, name: str) -> Iterator[str]:
+    def unfit(self, info: DatasetCard) -> Iterator[str]:
         """What is wrong with the values of all images together."""
         values = [pair for split in self.ranges.values() for pair in split]
         if values and not self.records:
-            yield f"{name}: each image is of a single value: there is nothing to learn from them"
-        elif values and self.in_units and not min(values)[0] < 0 < max(high for _, high in values):
-            shown = f"{min(values)[0]:g} to {max(high for _, high in values):g}"
-            yield f"{name}: values from {shown}, not Hounsfield units (air is -1000, water 0)"
+            yield f"{info.name}: each image is of a single value: there is nothing to learn from them"
+        elif values and self.in_units:
+            highest = max(high for _, high in values)
+            if problem := units_problem(min(values)[0], highest, pipeline_of(info)):
+                yield f"{info.name}: {problem}"
 
     def copies(self) -> list[str]:
         groups = [records for records in self.by_pixels.values() if len(records) > 1]

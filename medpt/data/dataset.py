@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from medpt.data.card import DatasetCard
 from medpt.errors import InputError
 
-IGNORE = 255  # the class id of mask unlabelled pixels
+IGNORE = 255  # the class id of unlabelled pixels in masks
 
 Split = Literal["train", "test"]
 
@@ -89,12 +89,14 @@ class Dataset:
         counts = Counter(record.id for record in self.records)
         if len(counts) < len(self.records):
             twice = [name for name, count in counts.items() if count > 1]
-            told = (f"{self.root}: {name} is listed {counts[name]} times" for name in twice)
-            raise InputError([*self.problems, *told])
+            repeated = (f"{self.root}: {name} is listed {counts[name]} times" for name in twice)
+            raise InputError([*self.problems, *repeated])
         if odd := [name for name in self._file_names() if not _is_utf8(name)]:
             remedy = "rename it, such as with `convmv -f cp1252 -t utf8`"
-            told = (f"{_printable(f'{self.root}/{name}')}: the name is not UTF-8; {remedy}" for name in odd)
-            raise InputError([*self.problems, *told])
+            misnamed = (
+                f"{_printable(f'{self.root}/{name}')}: the name is not UTF-8; {remedy}" for name in odd
+            )
+            raise InputError([*self.problems, *misnamed])
 
     def _file_names(self) -> Iterator[str]:
         for record in self.records:
@@ -117,7 +119,7 @@ class Dataset:
         return self.read_image(self.root, record)
 
     def mask(self, record: Record) -> NDArray[np.uint8]:
-        """uint8 (H, W) of class ids, 255 where nobody labelled. Raises InputError naming the file."""
+        """uint8 (H, W) of class ids, 255 for unlabelled pixels. Raises InputError naming the file."""
         if self.read_mask is None or record.mask_path is None:
             raise InputError(f"{record.image_path}: {self.info.name} has no mask for it")
         return self.read_mask(self.root, record)

@@ -80,7 +80,7 @@ def _coded(values: Sequence[Value], shown: str) -> MaskClasses:
     """A value for each class, the smallest for the background."""
     if list(values) == [0, BORDER, FOREGROUND]:
         given: dict[str, Value] = {"background": 0, "foreground": FOREGROUND, UNLABELLED: BORDER}
-        reason = f"{shown}; is {BORDER} a unlabelled border?"
+        reason = f"{shown}; is {BORDER} an unlabelled border?"
         return MaskClasses(("background", "foreground"), given, reason)
     if len(values) == 2:
         first, second = values

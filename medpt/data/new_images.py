@@ -18,7 +18,7 @@ from medpt.data.preprocess import steps
 from medpt.data.readers import luna, metaimage, stare
 from medpt.data.readers.dicom import AIR, METAL, picture
 from medpt.data.readers.folder_files import DICOM, PICTURES, FolderFiles, is_dicom
-from medpt.data.readers.folder_volumes import VOLUMES, image_slice, is_volume, slice_numbers
+from medpt.data.readers.folder_volumes import VOLUMES, check_units, image_slice, is_volume, slice_numbers
 from medpt.data.readers.image_folder import READ_DICOM
 from medpt.errors import InputError
 
@@ -41,7 +41,7 @@ class NewImage:
         return self.name if self.slice is None else f"{self.name}#{self.slice}"
 
 
-def find_images(paths: Sequence[Path], modality: str, problems: list[str]) -> list[NewImage]:
+def find_images(paths: Sequence[Path], modality: str, pipeline: str, problems: list[str]) -> list[NewImage]:
     """Return the images of files, and of all files below folders, ordered by id.
 
     Files of a folder are named from it on. `problems` gets what cannot be read and names that are not unique.
@@ -49,7 +49,7 @@ def find_images(paths: Sequence[Path], modality: str, problems: list[str]) -> li
     found: dict[str, NewImage] = {}
     for path, name in _files(paths, problems):
         try:
-            images = [NewImage(path, name, number) for number in _slices(path, modality)]
+            images = [NewImage(path, name, number) for number in _slices(path, modality, pipeline)]
         except InputError as error:
             problems += error.problems
             continue
@@ -71,9 +71,11 @@ def _files(paths: Sequence[Path], problems: list[str]) -> Iterator[tuple[Path, s
         yield from ((path / name, name) for name in names)
 
 
-def _slices(path: Path, modality: str) -> Sequence[int | None]:
+def _slices(path: Path, modality: str, pipeline: str) -> Sequence[int | None]:
     if is_volume(path.name):
-        return slice_numbers(path, None, {}, (), modality)
+        if modality == "ct":
+            check_units(path, pipeline)
+        return slice_numbers(path, None, {}, ())
     if path.name.lower().endswith(META):
         return range(metaimage.header(path).depth)
     return (None,)

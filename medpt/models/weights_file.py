@@ -155,9 +155,9 @@ def load_encoder_state(weights: WeightsFile) -> dict[str, Tensor]:
     from medpt.models.tensor_file import read_tensors
 
     file = _existing_file(weights)
-    if file.stat().st_size > MAX_BYTES:
-        raise InputError(f"{file}: {file.stat().st_size:,} bytes; at most {MAX_BYTES:,} are read")
     status = file.stat()
+    if status.st_size > MAX_BYTES:
+        raise InputError(f"{file}: {status.st_size:,} bytes; at most {MAX_BYTES:,} are read")
     if (found := _content_hash(file, status.st_mtime_ns, status.st_size)) != weights.sha256:
         raise InputError(
             f"{file}: its SHA-256 is {found}, and {weights.path} has {weights.sha256}; fetch the file again, "

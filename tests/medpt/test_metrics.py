@@ -144,7 +144,7 @@ def test_all_pixels_ignored_is_nan() -> None:
     assert np.isnan(metrics.mean_iou(np.zeros_like(target), target, 2))
 
 
-def test_predictions_of_255_are_refused_also_where_the_target_is_left_out() -> None:
+def test_predictions_of_255_are_refused_also_where_the_target_is_ignored() -> None:
     mask = np.eye(4, dtype=np.uint8)[None] * np.uint8(255)
     with pytest.raises(InputError, match=r"prediction 0\.\.255 outside the classes 0\.\.1"):
         metrics.mean_iou(mask, mask, 2)

@@ -11,7 +11,7 @@ from medpt.data.readers.imagenet_tars import DEVKIT, TRAIN, VAL
 
 
 def packed_imagenet(copy: Path) -> list[str]:
-    """Turns an unpacked copy into the owner's archives; the wnids in the order of their ILSVRC ids."""
+    """Turns an unpacked copy into the publisher's archives; the wnids in the order of their ILSVRC ids."""
     from scipy.io import savemat
 
     wnids = sorted((folder.name for folder in (copy / "train").iterdir() if folder.is_dir()), reverse=True)

@@ -35,8 +35,8 @@ DATA = [
         (
             f"{CHECK}odd_files.py::test_odd_but_sound_files_are_read",
             f"{CHECK}odd_files.py::test_bomb_takes_neither_memory_nor_time",
-            f"{CHECK}odd_files.py::test_what_cannot_be_read_is_recognized_by_name",
-            f"{CHECK}odd_files.py::test_truncated_file_and_32_bits_are_recognized_by_name",
+            f"{CHECK}odd_files.py::test_unreadable_file_is_refused_by_name",
+            f"{CHECK}odd_files.py::test_truncated_file_and_32_bits_are_refused_by_name",
             f"{FAILING}truncated_image_fails_what_needs_it",
         ),
     ),
@@ -45,7 +45,7 @@ DATA = [
         "a learning rate of 9; NaN at a step",
         "fails once, with the step; not retried; other units continue",
         (
-            f"{FAILING}diverging_unit_fails_once_and_the_rest_resumes",
+            f"{FAILING}diverging_unit_fails_once_and_the_rest_continues",
             "tests/medpt/test_train.py::test_loss_that_is_no_number_ends_the_run_and_names_the_step",
             "tests/medpt/test_train.py::test_metric_that_is_no_number_ends_the_run",
         ),

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.data.card import Value
+from medpt.data.card import FILE, Value
 from medpt.data.dataset import IGNORE
 from medpt.data.masks import class_numbers
+from medpt.data.preprocess import steps
 from medpt.data.readers.dicom import AIR, METAL
 from medpt.data.readers.nifti import read_axial
 from medpt.errors import InputError
@@ -28,16 +29,13 @@ def is_volume(name: str) -> bool:
 
 
 def slice_numbers(
-    image: Path, mask: Path | None, values: Mapping[str, Value], classes: tuple[str, ...], modality: str
+    image: Path, mask: Path | None, values: Mapping[str, Value], classes: tuple[str, ...]
 ) -> list[int]:
     """Return the slices to use: all, or those whose mask has more than background.
 
-    Raises InputError for a mask of another grid, or without a class in any slice, and for a CT that is not in
-    Hounsfield units.
+    Raises InputError for a mask of another grid, or without a class in any slice.
     """
     planes, affine = _volume(image)
-    if modality == "ct":
-        _check_units(planes, image)
     if mask is None:
         return list(range(len(planes)))
     drawn, drawn_affine = _volume(mask)
@@ -52,13 +50,29 @@ def slice_numbers(
     return found
 
 
-def _check_units(planes: NDArray[Any], path: Path) -> None:
-    """Raise InputError for a CT without a value below water, which fat and air are, or without one above."""
-    low, high = float(planes.min()), float(planes.max())
-    if not low < 0 < high:
-        raise InputError(
-            f"{path}: values from {low:g} to {high:g}, not Hounsfield units (air is -1000, water 0)"
-        )
+def check_units(path: Path, pipeline: str) -> None:
+    """Raise InputError for a CT volume whose values are not those that the pipeline takes."""
+    planes = _volume(path)[0]
+    if problem := units_problem(float(planes.min()), float(planes.max()), pipeline):
+        raise InputError(f"{path}: {problem}")
+
+
+def units_problem(low: float, high: float, pipeline: str) -> str | None:
+    """Return what is wrong with CT whose values range from `low` to `high`, or None.
+
+    Air and fat are below water, which is 0, and bone is above it. Images without values below 0, such as
+    those of a skull-stripped brain, need a pipeline that does not begin with a window from below 0.
+    """
+    if low < 0 < high:
+        return None
+    text = f"values from {low:g} to {high:g}, not Hounsfield units (air is -1000, water 0)"
+    if low < 0 or high <= 1:  # air alone, or fractions, which rounding would lose
+        return text
+    name, arguments = steps(pipeline)[0]
+    if name != "window" or arguments[0] >= 0:
+        return None
+    accepted = "percentile(lo,hi) or a window from 0, such as window(0,80)|resize(256)|clahe(2,8)"
+    return f"{text}; if these values are right, write a `pipeline` into {FILE} that begins with {accepted}"
 
 
 def image_slice(path: Path, number: int, modality: str) -> NDArray[Any]:

@@ -19,6 +19,7 @@ from medpt.data.dataset import Dataset, Reader, Record, Split
 from medpt.data.decode import read_image
 from medpt.data.label_counts import image_counts, judge
 from medpt.data.masks import check_turned_alike, read_coded, read_ids
+from medpt.data.preprocess import pipeline_of
 from medpt.data.readers.dicom import hounsfield, intensities, picture
 from medpt.data.readers.folder_files import (
     DICOM,
@@ -38,7 +39,14 @@ from medpt.data.readers.folder_table import (
     table_rows,
     unused_columns,
 )
-from medpt.data.readers.folder_volumes import VOLUMES, image_slice, is_volume, mask_slice, slice_numbers
+from medpt.data.readers.folder_volumes import (
+    VOLUMES,
+    check_units,
+    image_slice,
+    is_volume,
+    mask_slice,
+    slice_numbers,
+)
 from medpt.data.tables import header
 from medpt.errors import InputError, did_you_mean
 
@@ -117,7 +125,9 @@ class _Folder:
         else:
             try:
                 drawn = mask if record.mask_path else None
-                numbers = slice_numbers(image, drawn, self.card.values, self.card.classes, self.card.modality)
+                if self.card.modality == "ct":
+                    check_units(image, pipeline_of(self.card))
+                numbers = slice_numbers(image, drawn, self.card.values, self.card.classes)
                 yield from (replace(record, slice=number) for number in numbers)
             except InputError as error:
                 self.problems += error.problems
@@ -125,8 +135,8 @@ class _Folder:
     def nothing_found(self, rows: list[Row]) -> str:
         """One line instead of one for each row, where no row names an image that is there; or ""."""
         if self.table is None and not any(row.label in (None, *self.card.classes) for row in rows):
-            told = f"{self.file}: no `labels`, and no image lies in a folder that is called as its class"
-            return f"{told}, such as {self.images}/{self.card.classes[0]}; found: {rows[0].image}"
+            text = f"{self.file}: no `labels`, and no image lies in a folder that is called as its class"
+            return f"{text}, such as {self.images}/{self.card.classes[0]}; found: {rows[0].image}"
         if self.table is None or any(self.images_found.find(row.image) for row in rows):
             return ""
         if any(self.images_found.find(row.label or "") for row in rows):
@@ -136,9 +146,9 @@ class _Folder:
         there = self.images_found.names or self.images_found.others
         if len(rows) == 1 or not there:
             return ""
-        told = f"none of {len(rows):,} rows names a file in {self.images}, such as {rows[0].image!r}"
+        text = f"none of {len(rows):,} rows names a file in {self.images}, such as {rows[0].image!r}"
         hint = self.images_found.hint(rows[0].image)
-        return f"{self.table}: {told}; found there: {', '.join(there[:3])}{hint}"
+        return f"{self.table}: {text}; found there: {', '.join(there[:3])}{hint}"
 
     def record(
         self,
@@ -250,8 +260,8 @@ class _Folder:
             accepted = "use .dcm, or give a `pipeline` without window for pictures that are windowed already"
             yield f"{self.file}: ct is in Hounsfield units, and {self.images} holds pictures; {accepted}"
         elif not found.names and found.others:
-            told = ", ".join(found.others[:3])
-            yield f"{self.images}: no image; found: {told}; accepted: {', '.join(PICTURES)} and DICOM"
+            others = ", ".join(found.others[:3])
+            yield f"{self.images}: no image; found: {others}; accepted: {', '.join(PICTURES)} and DICOM"
 
     def notes(self) -> tuple[str, ...]:
         if self.card.columns.get("patient") or (self.table and "patient" in header(self.table)):

@@ -1,6 +1,6 @@
 """LUNA16: chest CT volumes with lung masks, `subset<k>/<uid>.mhd` and `seg-lungs-LUNA16/<uid>.mhd`.
 
-The owner calls the masks automatic: they are no reference standard. Scans and masks are joined by their
+The publisher calls the masks automatic: they are no reference standard. Scans and masks are joined by their
 series UID, because not everybody downloads all ten subsets, and each is turned upright by its own header.
 The subset is the official fold and stands in `meta`. LUNA16 names series, not patients: a `metadata.csv` of
 LIDC-IDRI beside the subsets (columns `Series UID`, `Subject ID`) shows which series are one patient's.

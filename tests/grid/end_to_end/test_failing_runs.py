@@ -78,7 +78,7 @@ def test_truncated_image_fails_what_needs_it(failing: tiny.Run) -> None:
     assert sorted(frame["status"]) == ["finished", "missing", "missing", "missing"]
 
 
-def test_diverging_unit_fails_once_and_the_rest_resumes(failing: tiny.Run) -> None:
+def test_diverging_unit_fails_once_and_the_rest_continues(failing: tiny.Run) -> None:
     store = Store(failing.out)
     causes = {name: store.failure(name).cause for name in store.failures()}
     (diverged,) = (name for name, cause in causes.items() if cause == "diverged")

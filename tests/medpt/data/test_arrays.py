@@ -174,7 +174,7 @@ def test_after_a_builder_was_killed_the_next_one_builds(prepared, tmp_path):
 
 
 @pytest.mark.real
-def test_real_images_from_the_owners_files_to_batches(real, tmp_path):
+def test_real_images_from_the_original_files_to_batches(real, tmp_path):
     for name, root, policy in (
         ("DRIVE", "official/DRIVE", "official"),
         ("ISIC2019", "derived/ISIC2019", "random"),

@@ -228,7 +228,7 @@ FAULTS: dict[str, Callable[[Path], list[str]]] = {
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_faults_planted_in_the_owners_layouts(
+def test_faults_planted_in_the_publishers_layouts(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     top = phantom.write(name, tmp_path / name, **SMALL[name])

@@ -71,13 +71,13 @@ def test_schema_prints_the_keys_of_a_card(capsys: pytest.CaptureFixture[str]) ->
     assert "fundus" in printed["properties"]["modality"]["enum"]
 
 
-def test_check_of_a_whole_copy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_of_a_complete_copy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     phantom.write("DRIVE", tmp_path / "DRIVE", size=32)
     assert main(["check", "drive", str(tmp_path / "DRIVE")]) == 0
     assert "DRIVE: complete; 40 labelled images, 2 classes" in capsys.readouterr().out
 
 
-def test_check_tells_everything_in_one_pass(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_reports_everything_in_one_pass(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     top = tmp_path / "DRIVE"
     phantom.write("DRIVE", top, train=3, test=20, size=32)
     image = top / "training" / "images" / "21_training.tif"
@@ -109,7 +109,7 @@ def test_check_finds_patients_on_both_sides_and_classes_that_are_none(tmp_path: 
     assert sum("class 1; accepted: under 1" in problem for problem in check(fewer, sys.stderr).problems) == 3
 
 
-def test_grand_challenge_copy_of_drive_is_whole_without_test_truth(
+def test_grand_challenge_copy_of_drive_is_complete_without_test_truth(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import shutil

@@ -100,7 +100,7 @@ def test_masks_of_two_forms_are_noted(levels: list[int], tmp_path: Path) -> None
     )
 
 
-def test_a_third_class_drawn_as_255_is_named(tmp_path: Path) -> None:
+def test_third_class_drawn_as_255_is_named(tmp_path: Path) -> None:
     texts = masked(tmp_path, [1, 1, 255], classes="[background, disc, cup]")
     assert any("255 stands for unlabelled pixels; write `values` of each class" in text for text in texts)
 

@@ -149,7 +149,7 @@ def test_dataset_s_own_training_set_is_no_leak() -> None:
     assert told(leakage.find(own, own)) == [("DRIVE-0", "near", "DRIVE-5")]
 
 
-def test_source_that_is_whole_loses_every_image_and_patient_that_its_own_target_tests() -> None:
+def test_complete_source_loses_every_image_and_patient_that_its_own_target_tests() -> None:
     near, groups = names(6, 1), list("aabbcd")
     near[4] = 0  # an image without structure, which its patient's name tells
     target = signatures("DRIVE", near, ["train", "train", "test", "test", "test", "train"], groups)

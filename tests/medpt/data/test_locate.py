@@ -90,7 +90,7 @@ def test_user_datasets_of_one_name_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("card_text", ["classes: [", "name: 5", "name: Faulty\nmodality: fundus\n"])
-def test_faulty_card_stops_nobody_else(card_text: str, tmp_path: Path) -> None:
+def test_faulty_card_stops_no_other_dataset(card_text: str, tmp_path: Path) -> None:
     top = write_card(tmp_path / "good", CLASSIFIED, "image,label\n1,healthy\n2,glaucoma\n")
     for number in (1, 2):
         write_picture(top / "images" / f"{number}.png")

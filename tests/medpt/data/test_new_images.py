@@ -36,7 +36,9 @@ def test_folder_is_searched_and_volumes_are_cut_into_slices(tmp_path: Path) -> N
     nibabel.save(volume, tmp_path / "a.nii.gz")
     (tmp_path / "notes.txt").write_text("no image")
     problems: list[str] = []
-    assert [image.id for image in find_images([tmp_path], "mri", problems)] == [
+    assert [
+        image.id for image in find_images([tmp_path], "mri", "percentile(1,99)|resize(32)", problems)
+    ] == [
         "a.nii.gz#0",
         "a.nii.gz#1",
         "a.nii.gz#2",
@@ -53,7 +55,7 @@ def test_all_bad_inputs_are_named(tmp_path: Path) -> None:
     (tmp_path / "bad.nii").write_bytes(b"no volume")
     problems: list[str] = []
     given = [tmp_path / name for name in ("empty", "one/a.png", "two/a.png", "bad.nii")]
-    find_images(given, "mri", problems)
+    find_images(given, "mri", "percentile(1,99)|resize(32)", problems)
     assert [problem.partition(": ")[0] for problem in problems] == [
         str(tmp_path / "empty"),
         f"{tmp_path}/one/a.png and {tmp_path}/two/a.png",

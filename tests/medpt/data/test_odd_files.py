@@ -153,14 +153,14 @@ def test_bomb_takes_neither_memory_nor_time(size: tuple[int, int], tmp_path: Pat
         (b"\xff\xd8\xff\xe0", f"not an image that can be read; accepted: {', '.join(FORMATS)}"),
     ],
 )
-def test_what_cannot_be_read_is_recognized_by_name(content: bytes, message: str, tmp_path: Path) -> None:
+def test_unreadable_file_is_refused_by_name(content: bytes, message: str, tmp_path: Path) -> None:
     path = dataset(tmp_path, "odd.jpg")
     path.write_bytes(content)
     found = check(open_with_problems("Odd", tmp_path), io.StringIO())
     assert found.problems == [f"{path}: {message}"]
 
 
-def test_truncated_file_and_32_bits_are_recognized_by_name(tmp_path: Path) -> None:
+def test_truncated_file_and_32_bits_are_refused_by_name(tmp_path: Path) -> None:
     path = dataset(tmp_path, "odd.tif")
     Image.fromarray(np.ones((4, 4), np.float32)).save(path)
     (problem,) = check(open_with_problems("Odd", tmp_path), io.StringIO()).problems

@@ -1,4 +1,4 @@
-"""Each reader on the owners' real files, where they are at hand."""
+"""Each reader on the publishers' real files, where they are at hand."""
 
 from collections import Counter
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Readers of fundus photographs on real files: sizes, levels and anatomy that the owners' files have."""
+"""Readers of fundus photographs on real files: sizes, levels and anatomy that the original files have."""
 
 import shutil
 from pathlib import Path
@@ -64,7 +64,7 @@ def test_drishti(real: Path, target: str) -> None:
         assert image[mask == 1].mean() > 1.4 * image[around].mean()
 
 
-def test_drishti_cup_lies_in_the_disc_as_the_owner_measured(real: Path) -> None:
+def test_drishti_cup_lies_in_the_disc_as_the_publisher_measured(real: Path) -> None:
     """Vertical cup-to-disc ratio of the masks against the four experts' in cdrValues.txt."""
     cups, discs = (open_dataset("DRISHTI-GS", locate("DRISHTI-GS", real), target=t) for t in ("cup", "disc"))
     for cup, disc in zip(cups, discs, strict=True):
@@ -95,7 +95,7 @@ def test_stare_photographs_do_not_take_labels(real: Path) -> None:
     assert [len(folder) for folder in found] == [10]
 
 
-def test_messidor_table_of_the_owner(real: Path) -> None:
+def test_messidor_table_of_the_publisher(real: Path) -> None:
     """Headers of the published annotations, with their trailing blank, and what the cells hold."""
     problems: list[str] = []
     path = real / "derived" / "MESSIDOR" / "grades.xlsx"

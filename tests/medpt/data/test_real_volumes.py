@@ -1,4 +1,4 @@
-"""Readers of volumes and tissue on real pictures, put into the owners' layouts where they were converted."""
+"""Readers of volumes and tissue on real pictures, in the publishers' layouts where they were converted."""
 
 import csv
 import json

@@ -51,7 +51,7 @@ def test_ppm_of_another_range_is_scaled_by_it() -> None:
 
 
 @pytest.mark.parametrize("file_format", ["PNG", "TIFF"])
-def test_a_bright_marker_does_not_hide_twelve_bits(file_format: str) -> None:
+def test_bright_marker_does_not_hide_twelve_bits(file_format: str) -> None:
     pixels = GREY.astype(np.uint16) * 16
     pixels[:2, :3] = 65535
     with pytest.raises(InputError, match=r"12 bits with a brighter marker\?"):

@@ -1,4 +1,4 @@
-"""Tables beside the images: what was written is read, line by line, by the owners' headers."""
+"""Tables beside the images: what was written is read, line by line, by the publishers' headers."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory

@@ -80,7 +80,7 @@ def test_what_is_there_is_named(name: str, tmp_path: Path, capsys: pytest.Captur
 
 
 @pytest.mark.parametrize("name", ["pipe", "pipe.1.2.840", ".pipe"])
-def test_a_pipe_beside_the_images_is_not_waited_for(name: str, tmp_path: Path) -> None:
+def test_pipe_beside_the_images_is_not_waited_for(name: str, tmp_path: Path) -> None:
     os.mkfifo(pictured(tmp_path) / "images" / name)
     assert open_with_problems("Clinic", tmp_path).problems == ()
 

@@ -13,7 +13,9 @@ from user_data import CLASSIFIED, MASKED, write_card
 
 from medpt.data import Dataset, open_dataset, open_with_problems
 from medpt.data.check import check
+from medpt.data.preprocess import preprocess
 from medpt.data.readers.nifti import read_axial
+from medpt.errors import InputError
 
 CT = {"modality": "ct", "pipeline": "window(-160,240)|resize(32)"}
 RNG = np.random.default_rng(0)
@@ -106,8 +108,6 @@ def test_mask_without_a_class_is_named(tmp_path: Path) -> None:
 
 
 def check_problems(folder: Path) -> list[str]:
-    from medpt.errors import InputError
-
     try:
         return list(opened(folder, MASKED | CT).problems)
     except InputError as error:
@@ -157,3 +157,45 @@ def test_volumes_that_are_not_in_hounsfield_units_are_refused(
     ).problems
     assert "1.nii: values from" in problem
     assert "not Hounsfield units (air is -1000, water 0)" in problem
+
+
+BRAIN = RNG.integers(0, 80, (8, 8, 4)).astype(np.int16)  # skull-stripped: what was removed is 0
+
+
+def brains(folder: Path, pipeline: str, voxels: NDArray[np.generic] = BRAIN) -> Path:
+    graded(folder, [nifti(voxels), nifti(voxels[::-1])], ".nii")
+    table = (folder / "labels.csv").read_text()
+    return write_card(folder, CLASSIFIED | CT | {"pipeline": pipeline}, table)
+
+
+@pytest.mark.parametrize("pipeline", ["window(0,80)|resize(32)", "percentile(1,99)|resize(32)"])
+def test_volumes_without_negative_values_are_read_by_a_pipeline_for_them(
+    pipeline: str, tmp_path: Path
+) -> None:
+    dataset = open_with_problems("Clinic", brains(tmp_path, pipeline))
+    assert check(dataset, io.StringIO()).problems == []
+    assert np.ptp(preprocess(dataset.image(dataset.records[0]), pipeline)) > 200
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "voxels", "message"),
+    [
+        (
+            CT["pipeline"],
+            BRAIN,
+            "values from 0 to 79, not Hounsfield units (air is -1000, water 0); if these values",
+        ),
+        (
+            "percentile(1,99)|resize(32)",
+            (BRAIN / 80).astype(np.float32),
+            "values from 0 to 0.9875, not Hounsfield",
+        ),
+    ],
+    ids=["window from below 0", "fractions"],
+)
+def test_other_volumes_without_negative_values_are_refused(
+    pipeline: str, voxels: NDArray[np.generic], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError) as error:
+        open_with_problems("Clinic", brains(tmp_path, pipeline, voxels))
+    assert [message in problem for problem in error.value.problems] == [True, True, False]

@@ -1,4 +1,4 @@
-"""Natural images as their owners publish them: archives read in place, and the full ADE20K."""
+"""Natural images as they are published: archives read in place, and the full ADE20K."""
 
 import io
 import shutil
@@ -38,7 +38,7 @@ def test_cifar_archive_is_read_in_place(copy: Path) -> None:
 
 
 @spoil("CIFAR-100")
-def test_cifar_archives_that_are_not_whole(copy: Path) -> None:
+def test_cifar_archives_that_are_incomplete(copy: Path) -> None:
     archive = copy / "cifar-100-python.tar.gz"
     with tarfile.open(archive, "w:gz") as file:
         file.add(copy / "cifar-100-python" / "train", "cifar-100-python/train")

@@ -75,7 +75,7 @@ def test_messidor_errata_are_of_the_published_size() -> None:
 
 @spoil("MESSIDOR")
 def test_messidor_errata_twice_are_errata_once(copy: Path) -> None:
-    """A table that the owner has corrected already keeps its grade, also where a rule maps that grade on."""
+    """A table that is corrected already keeps its grade, also where a rule maps that grade on."""
     names = list(CORRECTED)
     shutil.rmtree(copy / "Base11")
     (copy / "Base11").mkdir()
