@@ -34,7 +34,7 @@ def open_dataset(name: str, root: str | Path, **options: Any) -> Dataset:
     """The dataset `name` as its publisher ships it, found at or below `root`.
 
     Raises InputError with every problem of one pass: an unknown name or option, a file that is missing or
-    that nobody labelled, a label that is not a class.
+    has no label, a label that is not a class.
     """
     return open_as(*find_dataset(name, Path(root)), **options)
 

@@ -127,8 +127,8 @@ def open_image(data: bytes, name: str, strict: bool = True) -> "Image":
     """Open an image of FORMATS by its header, and refuse what no reader here takes. Nothing is decoded yet.
 
     Raises InputError for another format, a refused size, several images in one file, channels that are
-    neither colour nor transparency, samples with a sign, and what `check_complete` refuses (without `strict`
-    of JPEG alone not), and a PNG whose checksums do not fit.
+    neither colour nor transparency, samples with a sign, a PNG whose checksums do not fit, and an incomplete
+    file, see `check_complete`. Without `strict` an incomplete JPEG is accepted.
     """
     from PIL import Image, UnidentifiedImageError
 

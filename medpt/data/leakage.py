@@ -263,7 +263,7 @@ def _joined(order: Rows, first: Rows, held: Rows) -> Iterator[tuple[Rows, Rows]]
 
 
 def without_leaks(found: Iterable[Leak], index: "Index") -> "Index":
-    """The index with the rows of that dataset that leak in the part EXCLUDED, which nobody trains on.
+    """The index with the rows of that dataset that leak in the part EXCLUDED, on which no network is trained.
 
     Raises InputError where no training image is left.
     """

@@ -89,7 +89,7 @@ def picture(path: Path) -> NDArray[np.uint8]:
         _one_channel(scan, stored, path)
         if scan.PhotometricInterpretation == "MONOCHROME2" and scan.get("PresentationLUTShape") == "INVERSE":
             raise InputError(
-                f"{path}: MONOCHROME2 with an INVERSE PresentationLUTShape: which of 0 and white?"
+                f"{path}: 0 is black in MONOCHROME2, but white by PresentationLUTShape INVERSE; correct one of them"
             )
         values = _modality_values(scan, stored, path)
         padding = _padding(scan, stored, path)
@@ -151,7 +151,7 @@ def _scan(path: Path) -> tuple["FileDataset", NDArray[Any]]:
     _check_encoding(scan)
     try:
         return scan, pixel_array(scan)  # of YBR colour as RGB
-    except (RuntimeError, NotImplementedError) as error:
+    except RuntimeError as error:  # of pydicom: it has no decoder for this syntax, or each one failed
         needed = "JPEG-LS and JPEG Lossless need the packages of the extra `dicom`"
         raise InputError(f"{path}: pixels that cannot be decoded ({needed}): {error}") from None
 

@@ -148,15 +148,12 @@ def unused_columns(card: DatasetCard, table: Path | None) -> tuple[list[str], li
         if key in card.columns or key in given:
             continue
         for name in [name for name in given if name not in used]:
-            if key == "patient" and _plain(name) in NUMBERS:
-                line = f"`columns: {{patient: {name}}}` in {FILE}"
-                notes.append(f"{table}: the column `{name}` is not read; if it names patients, write {line}")
-            if _plain(name) not in others and not (key == "patient" and is_person(name)):
-                continue
             line = f"`columns: {{{key}: {name}}}` in {FILE}"
-            if key == "split":
+            if key == "split" and _plain(name) in others:
                 notes.append(f"{table}: the column `{name}` is not read; if it is the split, write {line}")
-            else:
+            elif key == "patient" and _plain(name) in NUMBERS:
+                notes.append(f"{table}: the column `{name}` is not read; if it names patients, write {line}")
+            elif key == "patient" and (_plain(name) in others or is_person(name)):
                 other = "`columns: {patient: image}` if each image is a patient"
                 problems.append(f"{table}: is the column `{name}` the patient? Write {line}, or {other}")
     return problems, notes
@@ -173,19 +170,19 @@ def _ambiguous(used: set[str], given: Sequence[str], table: Path | None) -> Iter
 def patient_key(name: str) -> str:
     """What the spellings of one patient have in common: 017, 17 and 17.0; P-017 and p_17; forms of a letter.
 
-    Characters that nobody sees are left out, dashes, underscores and spaces are alike, and digits of other
-    scripts and letters that look like Latin ones count as these.
+    Invisible characters are dropped. Dashes, underscores and spaces are alike. Digits of other scripts and
+    letters that look like Latin ones count as the Latin ones.
     """
     text = unicodedata.normalize("NFKC", name).casefold().translate(LOOK_ALIKE)
     sign = "-" if re.fullmatch(r"\s*[-\u2212]\d+\s*", text) else ""
-    text = "".join(_seen(character) for character in text).strip("'` ")
+    text = "".join(_visible(character) for character in text).strip("'` ")
     text = re.sub(r"(?<=\d),(?=\d{3}\b)", "", text)
     if NUMBER.fullmatch(text):
         text = f"{float(text):.0f}" if float(text).is_integer() else text
     return sign + re.sub(r"(?<![\d.])0+(?=\d)", "", " ".join(text.split()))
 
 
-def _seen(character: str) -> str:
+def _visible(character: str) -> str:
     kind = unicodedata.category(character)
     if kind in ("Cc", "Cf"):
         return ""

@@ -120,9 +120,9 @@ def _values(volume: Header) -> NDArray[Any]:
             return _finite(np.memmap(volume.data, volume.dtype, "r", shape=shape), volume)
         content = inflate(volume.data, size) if volume.compressed else None
     if content is None or len(content) != size:
-        told = f"{found if content is None else min(len(content), size)} bytes"
+        length = f"{found if content is None else min(len(content), size)} bytes"
         more = "more than " if content is not None and len(content) > size else ""
-        raise InputError(f"{volume.data}: {more}{told} of voxels; {volume.path.name} says {size}")
+        raise InputError(f"{volume.data}: {more}{length} of voxels; {volume.path.name} says {size}")
     return _finite(np.frombuffer(content, volume.dtype).reshape(shape), volume)
 
 

@@ -207,8 +207,8 @@ def _column(header: list[str], accepted: Sequence[str], path: Path, problems: li
         whole = [n for n, column in enumerate(header) if column == name]
         found = whole or [n for n, column in enumerate(header) if column.rpartition(".")[2] == name]
         if len(found) > 1:
-            told = ", ".join(header[n] for n in found)
-            problems.append(f"{path}, line 1: several columns are `{name}`: {told}; accepted: one")
+            names = ", ".join(header[n] for n in found)
+            problems.append(f"{path}, line 1: several columns are `{name}`: {names}; accepted: one")
         if found:
             return found[0]
     return None
