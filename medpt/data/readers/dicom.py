@@ -89,7 +89,7 @@ def picture(path: Path) -> NDArray[np.uint8]:
         _one_channel(scan, stored, path)
         if scan.PhotometricInterpretation == "MONOCHROME2" and scan.get("PresentationLUTShape") == "INVERSE":
             raise InputError(
-                f"{path}: 0 is black in MONOCHROME2, but white by PresentationLUTShape INVERSE; correct one of them"
+                f"{path}: 0 is black in MONOCHROME2 and white by PresentationLUTShape INVERSE; correct one"
             )
         values = _modality_values(scan, stored, path)
         padding = _padding(scan, stored, path)

@@ -175,7 +175,7 @@ def test_slices_whose_header_contradicts_itself_are_refused(
 
 def test_inverse_shape_of_monochrome2_is_refused(tmp_path: Path) -> None:
     path = scan(tmp_path / "s.dcm", PresentationLUTShape="INVERSE")
-    with pytest.raises(InputError, match="MONOCHROME2 with an INVERSE PresentationLUTShape"):
+    with pytest.raises(InputError, match="white by PresentationLUTShape INVERSE"):
         picture(path)
 
 
