@@ -32,7 +32,7 @@ from grid.options import (
     command_line,
     command_parser,
 )
-from grid.plan.controls import MOST_NETWORKS, NETWORKS
+from grid.plan.controls import control_networks
 from grid.space_run import run_space
 from medpt import cli
 from medpt.errors import InputError
@@ -154,7 +154,7 @@ class Comparison:
             side=target.side,
             initializations=len(sources),
             trained=sum(source.is_trained_here for source in sources),
-            random_networks=NETWORKS.get(target.card.task, MOST_NETWORKS),
+            random_networks=control_networks(target.card.task),
             self_supervised=sum(source.is_self_supervised for source in sources),
             has_splits=folds > 1,
             workers=workers,
@@ -199,7 +199,7 @@ class Comparison:
         if self.speed.load > BUSY:
             slower = f"everything takes {self.speed.load:.1f} times as long"
             lines.append(f"other programs use this machine: {slower}")
-        usual = NETWORKS.get(self.target.card.task, MOST_NETWORKS)
+        usual = control_networks(self.target.card.task)
         if chosen.random_networks < usual:
             lines.append(f"the control has {chosen.random_networks} random networks instead of {usual}")
         if not chosen.fits:

@@ -19,8 +19,13 @@ if TYPE_CHECKING:
     from grid.plan.planner import Planner
 
 NOT_PROBED = (RANDOM, NO_NETWORK)
-NETWORKS = {"segmentation": 5, "survival": 5}  # by task, unless the space says otherwise; of other tasks
-MOST_NETWORKS = 20
+NETWORKS = {"segmentation": 5, "survival": 5}  # random ones, by task
+MOST_NETWORKS = 20  # of other tasks
+
+
+def control_networks(task: str) -> int:
+    """Return how many random networks the control of a task has, unless the space says otherwise."""
+    return NETWORKS.get(task, MOST_NETWORKS)
 
 
 def add_controls(planner: "Planner", trials: Sequence[Trial]) -> tuple[str, ...]:
@@ -103,7 +108,7 @@ def _probe_of_random_networks(trial: Trial, data: str) -> Probe:
         dataset=trial.target,
         data=data,
         backbone=trial.backbone,
-        networks=trial.settings.random_networks or NETWORKS.get(trial.task, MOST_NETWORKS),
+        networks=trial.settings.random_networks or control_networks(trial.task),
         extensions=extensions.versions(backbone=trial.backbone),
         evaluate_by=trial.settings.card(trial.target).evaluate_by,
     )
