@@ -17,10 +17,6 @@ if TYPE_CHECKING:
 REMEDY = "run its space with --keep-missing, which runs it again and keeps them"
 
 
-class NoWeightsError(InputError):
-    """A fine-tuning is finished and its weights were not kept."""
-
-
 def has_network(marker: Marker) -> bool:
     """Whether the artifacts of a finished fine-tuning have its network."""
     return {FACTS, WEIGHTS} <= marker.artifacts.keys() - set(marker.origin.withheld if marker.origin else ())
@@ -38,14 +34,14 @@ def without_networks(store: Store, digests: Iterable[str]) -> list[str]:
 def load_network(store: Store, digest: str, device: str = "cpu") -> "TrainedNetwork":
     """Load the network of a finished fine-tuning, ready to be applied to normalised images.
 
-    Raises FileNotFoundError if the unit is not finished, NoWeightsError if its network was not kept, and
-    InputError if its files are damaged.
+    Raises FileNotFoundError if the unit is not finished, and InputError if its network was not kept or its
+    files are damaged.
     """
     from medpt import trained_network
 
     marker = store.marker(digest)
     if not has_network(marker):
-        raise NoWeightsError(f"{marker.label} ({digest[:12]}): its weights were not kept; {REMEDY}")
+        raise InputError(f"{marker.label} ({digest[:12]}): its weights were not kept; {REMEDY}")
     for name in (FACTS, WEIGHTS):
         store.artifact(digest, name)  # fetched, with the content that was published
     return trained_network.load_network(Finetune.from_json(marker.spec), store.folder(digest), device)

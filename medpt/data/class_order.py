@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ReorderedLoader(FilteredLoader):
-    """A loader whose class k is the class `places[k]` of its feed; scans alone are reordered."""
+    """A loader whose class k is the class `places[k]` of `feed`; scans alone are reordered."""
 
     places: tuple[int, ...]
 

@@ -48,14 +48,15 @@ def run(spec: Finetune, inputs: Inputs, job: Job) -> dict[str, float]:
     """Train on the target and return the metrics of its test set, as fractions.
 
     Writes history.json (rows of medpt.train.fit), early.json (those of its early evaluations), record.json
-    (class weights, sizes) and, for classification,
-    scores.npz (scores (N, K) float32, labels, ids of the test set), for segmentation predictions.npz (ids,
-    image, target, prediction uint8 of `example_rows`). items.npz has the `scores` and `labels`, or the
-    `confusions` (N, K, K), of the test set in the order of its rows, and the number of each row's patient in
-    `patients`; with `spec.evaluate_by` a row is a patient. If the job says so, also the network itself
-    (medpt.trained_network). The metrics are those of the task on the test
-    set (of images cut around a point also full_frame_miou), steps, best_step and, if a validation set could
-    be held out, val_METRIC, steps_to_95 and dense_steps_to_95.
+    (class weights, sizes) and, for classification, scores.npz (scores (N, K) float32, labels, ids of the test
+    set), for segmentation predictions.npz (ids, image, target, prediction uint8 of `example_rows`). items.npz
+    has the `scores` and `labels`, or the `confusions` (N, K, K), of the test set in the order of its rows,
+    and the number of each row's patient in `patients`; with `spec.evaluate_by` a row is a patient. If the job
+    says so, it also writes the network itself (medpt.trained_network).
+
+    The metrics are those of the task on the test set (of images cut around a point also full_frame_miou),
+    steps, best_step and, if a validation set could be held out, val_METRIC, steps_to_95 and
+    dense_steps_to_95.
 
     With `spec.transfer_decoder` all of the decoder but the logits starts from the given weights as well.
     Raises InputError if specification, weights and data do not fit together, DivergedError from training.

@@ -6,7 +6,7 @@ import pytest
 import torch
 from made_units import marker
 
-from grid.store.kept_networks import NoWeightsError, load_network, without_networks
+from grid.store.kept_networks import load_network, without_networks
 from grid.store.records import Origin
 from grid.store.store import Store
 from medpt.errors import InputError
@@ -47,7 +47,7 @@ def test_kept_network_is_rebuilt_from_the_marker(store: Store) -> None:
 
 
 def test_network_that_was_not_kept_names_the_command(store: Store) -> None:
-    with pytest.raises(NoWeightsError, match="not kept; run its space with --keep-missing"):
+    with pytest.raises(InputError, match="not kept; run its space with --keep-missing"):
         load_network(store, publish(store, 0, keep=False))
 
 
