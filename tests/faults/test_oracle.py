@@ -62,7 +62,7 @@ def test_another_kill_does_not(kill: Kill, out: Path, reference: Path) -> None:
     ]
 
 
-def test_what_is_lost_other_or_too_much_is_reported(out: Path, reference: Path) -> None:
+def test_lost_altered_and_unplanned_results_are_reported(out: Path, reference: Path) -> None:
     kills = [Kill(2, 2)]
     marker = publish(out, "a", 0.5)
     write(out / "done" / "a.json", marker | {"metrics": {"auc": 0.6}})

@@ -116,7 +116,7 @@ def test_rows_may_come_in_any_order(prepared, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "told"),
+    ("spoil", "message"),
     [
         (lambda batches: batches[:-1], "has no pixels in the shards"),
         (lambda batches: [*batches, batches[0]], "is there twice or is not in the index"),
@@ -131,13 +131,13 @@ def test_rows_may_come_in_any_order(prepared, tmp_path):
         ),
     ],
 )
-def test_wrong_rows_are_refused_and_leave_nothing(prepared, tmp_path, spoil, told):
-    with pytest.raises(InputError, match=told):
+def test_wrong_rows_are_refused_and_leave_nothing(prepared, tmp_path, spoil, message):
+    with pytest.raises(InputError, match=message):
         _build(prepared, tmp_path / "node" / "cache", spoil(_batches(prepared)))
     assert [path.name for path in (tmp_path / "node").iterdir()] == ["cache.lock"]
 
 
-def test_of_many_builders_one_builds(prepared, tmp_path):
+def test_one_of_many_builders_builds(prepared, tmp_path):
     started, read = Barrier(4), []
 
     def batches():
@@ -192,10 +192,10 @@ def test_real_images_from_the_original_files_to_batches(real, tmp_path):
             folder, data.info, Prepare(name, "f" * 64, pipeline, sample_size=14), infos
         )
         assert (manifest.images["train"], manifest.problems, manifest.shared_groups) == (14, (), 0)
-        feed = ArrayLoader(from_shards(folder, tmp_path / f"{name}-cache"))
+        loader = ArrayLoader(from_shards(folder, tmp_path / f"{name}-cache"))
         places = {row.record.id: number for number, row in enumerate(rows)}
-        for number, (images, targets) in enumerate(feed.scan(np.arange(len(rows)), 1)):
-            record = rows[places[feed.index.ids[number]]].record
+        for number, (images, targets) in enumerate(loader.scan(np.arange(len(rows)), 1)):
+            record = rows[places[loader.index.ids[number]]].record
             mask = data.mask(record) if data.info.task == "segmentation" else None
             image, mask = preprocess_pair(data.image(record), mask, pipeline)
             np.testing.assert_array_equal(images[0], image)

@@ -1,4 +1,4 @@
-"""Batches of the feed against their definition: each image under each transform once, wherever one starts."""
+"""Batches of the loader against their definition: each image under each transform once, wherever one starts."""
 
 from collections import Counter
 from itertools import islice
@@ -44,13 +44,13 @@ CASES = given(
 @CASES
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 def test_epoch_is_each_image_under_each_transform_once(count, batch_size, seed, augment, start):
-    feed, rows = ArrayLoader(toy_arrays(13)), np.arange(1, count + 1)
+    loader, rows = ArrayLoader(toy_arrays(13)), np.arange(1, count + 1)
     expanded = count * (8 if augment else 1)
-    steps = feed.steps_per_epoch(rows, batch_size, augment)
+    steps = loader.steps_per_epoch(rows, batch_size, augment)
     assert steps == max(1, expanded // batch_size)
     epoch = start // steps
     seen = Counter()
-    for batch in islice(feed.batches(rows, batch_size, seed, epoch * steps, augment), steps):
+    for batch in islice(loader.batches(rows, batch_size, seed, epoch * steps, augment), steps):
         assert len(batch[0]) == min(batch_size, expanded)
         seen.update(_drawn(batch))
     assert set(seen.values()) == {1}
@@ -61,23 +61,23 @@ def test_epoch_is_each_image_under_each_transform_once(count, batch_size, seed, 
 @CASES
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 def test_batch_is_the_same_wherever_the_iteration_began(count, batch_size, seed, augment, start):
-    feed, rows = ArrayLoader(toy_arrays(12)), np.arange(count)
-    through = islice(feed.batches(rows, batch_size, seed, 0, augment), start, start + 3)
-    for one, two in zip(through, feed.batches(rows, batch_size, seed, start, augment), strict=False):
+    loader, rows = ArrayLoader(toy_arrays(12)), np.arange(count)
+    through = islice(loader.batches(rows, batch_size, seed, 0, augment), start, start + 3)
+    for one, two in zip(through, loader.batches(rows, batch_size, seed, start, augment), strict=False):
         assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
 
 
 def test_seeds_and_epochs_have_orders_of_their_own():
-    feed, rows = ArrayLoader(toy_arrays(16)), np.arange(16)
-    orders = [_drawn(next(feed.batches(rows, 128, seed, start))) for seed in (0, 1) for start in (0, 1)]
+    loader, rows = ArrayLoader(toy_arrays(16)), np.arange(16)
+    orders = [_drawn(next(loader.batches(rows, 128, seed, start))) for seed in (0, 1) for start in (0, 1)]
     assert len({tuple(order) for order in orders}) == 4
     assert len({tuple(sorted(order)) for order in orders}) == 1
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_targets_belong_to_their_images(task):
-    feed: Loader = ArrayLoader(toy_arrays(9, task))
-    for images, targets, transforms in islice(feed.batches(np.arange(9), 6, 0), 24):
+    loader: Loader = ArrayLoader(toy_arrays(9, task))
+    for images, targets, transforms in islice(loader.batches(np.arange(9), 6, 0), 24):
         assert (images.dtype, transforms.dtype) == (torch.uint8, torch.int64)
         assert images.shape == (6, 4, 4, 3)
         if task == "classification":
@@ -99,24 +99,24 @@ def test_scan_gives_each_row_once_in_the_given_order():
 
 
 def test_batches_may_be_changed_without_changing_the_set():
-    feed = ArrayLoader(toy_arrays(4))
-    for images, targets in feed.scan(np.arange(4), 4):
+    loader = ArrayLoader(toy_arrays(4))
+    for images, targets in loader.scan(np.arange(4), 4):
         images.zero_()
         targets.zero_()
-    assert feed.arrays.images[3].any()
-    assert feed.arrays.targets[3].any()
+    assert loader.arrays.images[3].any()
+    assert loader.arrays.targets[3].any()
 
 
 @pytest.mark.parametrize("row", [-1, 9])
 def test_rows_that_are_not_there(row):
-    feed = ArrayLoader(toy_arrays(9))
+    loader = ArrayLoader(toy_arrays(9))
     with pytest.raises(IndexError):
-        next(feed.batches(np.array([0, row]), 2, 0))
+        next(loader.batches(np.array([0, row]), 2, 0))
     with pytest.raises(IndexError):
-        next(feed.scan(np.array([0, row]), 2))
+        next(loader.scan(np.array([0, row]), 2))
 
 
-def test_no_rows_to_train_on():
+def test_batches_without_rows_are_refused():
     with pytest.raises(InputError, match="Toy: no images"):
         next(ArrayLoader(toy_arrays(9)).batches(np.arange(0), 2, 0))
 

@@ -239,7 +239,7 @@ def test_faults_planted_in_the_publishers_layouts(
     assert not missing, output.err
 
 
-def test_what_needs_no_decoding_is_reported_before_it(
+def test_published_counts_are_compared_before_decoding(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     top = written(tmp_path / "large", "Large", "{train: 1, test: 4}")

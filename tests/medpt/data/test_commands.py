@@ -57,9 +57,9 @@ def test_check_of_a_bare_folder_points_to_init_and_compare(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["check", "Clinic", str(tmp_path)]) == 2
-    told = capsys.readouterr().err
-    assert f"`medpt-data init {tmp_path}` drafts one" in told
-    assert f"`medpt-grid compare {tmp_path}` compares" in told
+    printed = capsys.readouterr().err
+    assert f"`medpt-data init {tmp_path}` drafts one" in printed
+    assert f"`medpt-grid compare {tmp_path}` compares" in printed
     assert main(["check", "DRIVE", str(tmp_path)]) == 2
     assert "dataset.yaml" not in capsys.readouterr().err
 

@@ -66,7 +66,7 @@ def test_closest_are_those_of_comparing_every_pair(search: str, limit: int, like
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10**6), st.integers(0, 40))
-def test_no_name_within_the_limit_is_missed(seed: int, bits: int) -> None:
+def test_search_finds_every_name_within_the_limit(seed: int, bits: int) -> None:
     """The worst case of the chunks: the flipped bits are spread over all of them."""
     target = names(50, seed)
     chunks, inside = np.divmod(np.arange(bits), 16)[::-1]
@@ -100,7 +100,7 @@ def signatures(
     )
 
 
-def told(found: list[leakage.Leak]) -> list[tuple[str, str, str]]:
+def described(found: list[leakage.Leak]) -> list[tuple[str, str, str]]:
     return [(leak.id, leak.kind, leak.match) for leak in found]
 
 
@@ -112,7 +112,7 @@ def test_each_leak_is_reported_once_by_its_surest_kind() -> None:
     source[4] = image_hash.turned(altered(target.near[4], 9, 4)[None])[6, 0]
     source[6] = altered(target.near[2], 60, 5)
     found = leakage.find(signatures("EyePACS", source), target)
-    assert told(found) == [
+    assert described(found) == [
         ("EyePACS-1", "identical", "DRIVE-5"),
         ("EyePACS-3", "near", "DRIVE-0"),
         ("EyePACS-4", "near", "DRIVE-4"),
@@ -132,7 +132,7 @@ def test_in_one_release_only_the_test_set_is_guarded_and_patients_count() -> Non
     source = signatures("STARE-CLS", near, groups=list("abcde"))
     target = signatures("STARE-SEG", near, ["train", "test", "train", "train", "test"], list("abXYd"))
     target = target.part(np.arange(5))
-    assert told(leakage.find(source, target)) == [
+    assert described(leakage.find(source, target)) == [
         ("STARE-CLS-1", "identical", "STARE-SEG-1"),
         ("STARE-CLS-3", "patient", "d"),
         ("STARE-CLS-4", "identical", "STARE-SEG-4"),
@@ -146,7 +146,7 @@ def test_dataset_s_own_training_set_is_no_leak() -> None:
     near[5] = altered(near[0], 3, 3)
     parts = ["train"] * 4 + ["test"] * 2
     own = signatures("DRIVE", near, parts)
-    assert told(leakage.find(own, own)) == [("DRIVE-0", "near", "DRIVE-5")]
+    assert described(leakage.find(own, own)) == [("DRIVE-0", "near", "DRIVE-5")]
 
 
 def test_complete_source_loses_every_image_and_patient_that_its_own_target_tests() -> None:
@@ -180,7 +180,7 @@ def test_only_one_modality_can_share_images(sources: tuple[str, ...], target: st
     assert leakage.comparable([card(name) for name in sources], card(target)) is answer
 
 
-def test_what_is_published_together() -> None:
+def test_datasets_that_are_published_together() -> None:
     assert leakage.one_release("STARE-CLS", "STARE-SEG")
     assert leakage.one_release("REFUGE-CLS", "REFUGE-OD")
     assert leakage.one_release("DRIVE", "DRIVE")
@@ -201,7 +201,7 @@ def test_signatures_are_read_from_a_prepared_folder(tmp_path: Path) -> None:
     assert (found.splits == "test").sum() == 6
 
 
-def feed() -> ArrayLoader:
+def loader() -> ArrayLoader:
     """Eight images, image n all of value n; six of them to train on."""
     ids = np.array([f"EyePACS-{n}" for n in range(8)])
     splits = np.array(["train"] * 6 + ["test"] * 2)
@@ -212,8 +212,8 @@ def feed() -> ArrayLoader:
     return ArrayLoader(Arrays(index, images, np.arange(8) % 2))
 
 
-def test_what_leaks_is_never_drawn() -> None:
-    whole = feed()
+def test_leaking_images_are_never_drawn() -> None:
+    whole = loader()
     found = leakage.find(signatures("EyePACS", names(6, 1)), signatures("DRIVE", names(3, 1)))
     assert [leak.id for leak in found] == ["EyePACS-0", "EyePACS-1", "EyePACS-2"]
     trimmed = leakage.FilteredLoader(whole, leakage.without_leaks(found, whole.index))
@@ -228,7 +228,7 @@ def test_what_leaks_is_never_drawn() -> None:
 
 
 def test_other_datasets_leaks_stay_with_them_and_nothing_left_is_an_error() -> None:
-    index = feed().index
+    index = loader().index
     others = leakage.find(signatures("MESSIDOR", names(6, 1)), signatures("DRIVE", names(3, 1)))
     assert len(others) == 3
     assert leakage.without_leaks(others, index).splits.tolist() == index.splits.tolist()

@@ -164,7 +164,7 @@ def test_unknown_option_and_absent_folder(tmp_path: Path) -> None:
     "name",
     ["@eaDir", "#recycle", "$RECYCLE.BIN", "lost+found", ".ipynb_checkpoints", "Thumbs.db", "~$labels.xlsx"],
 )
-def test_what_systems_leave_is_passed_over(name: str, tmp_path: Path) -> None:
+def test_debris_of_systems_is_passed_over(name: str, tmp_path: Path) -> None:
     write_picture(tmp_path / name / "1.png" / "SYNOPHOTO_THUMB_M.jpg")
     write_picture(tmp_path / "1.png")
     assert [entry.name for entry in walk(tmp_path)] == ["1.png"]

@@ -1,4 +1,4 @@
-"""A partial copy of a built-in dataset is named, refused by default, and told apart from synthetic data."""
+"""A partial copy of a built-in dataset is named, refused by default, and no synthetic data."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The language of pipelines: one spelling, and every mistake told."""
+"""The language of pipelines: one spelling, and every mistake reported."""
 
 import numpy as np
 import pytest

@@ -25,7 +25,7 @@ def test_any_error_of_a_library_names_the_file(error: Exception) -> None:
 
 
 @pytest.mark.parametrize("error", [InputError("as it is"), ImportError("no package"), Strange()])
-def test_what_is_no_fault_of_the_file_passes_through(error: BaseException) -> None:
+def test_error_that_is_no_fault_of_the_file_passes_through(error: BaseException) -> None:
     with pytest.raises(type(error)), reading("f.bin", "a scan"):
         raise error
 
@@ -44,7 +44,7 @@ def test_content_is_bounded_before_it_is_made(tmp_path: Path) -> None:
         check_volume("v.nii", (100_000, 100_000), 2)
 
 
-def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
+def test_irregular_file_is_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(InputError, match="pipe: not a file"):
         read_bytes(tmp_path / "pipe")

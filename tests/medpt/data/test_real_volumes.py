@@ -90,8 +90,8 @@ def test_full_ade_of_2021(real: Path) -> None:
         mask = dataset.mask(record)
         assert mask.shape == dataset.image(record).shape[:2]
         assert (mask != 255).mean() > 0.9
-        told = json.loads((top / record.image_path).with_suffix(".json").read_text(encoding="latin1"))
-        whole = {o["name"] for o in told["annotation"]["object"] if o["parts"]["part_level"] == 0}
+        described = json.loads((top / record.image_path).with_suffix(".json").read_text(encoding="latin1"))
+        whole = {o["name"] for o in described["annotation"]["object"] if o["parts"]["part_level"] == 0}
         found = {names[n] for n in np.unique(mask) if n != 255}
         assert found == whole & set(names)
         met |= found

@@ -108,6 +108,6 @@ def test_many_frames_take_no_time() -> None:
         (b"<html>Please log in</html>", "a web page"),
     ],
 )
-def test_what_lies_in_the_place_of_an_image_is_named(content: bytes, found: str) -> None:
+def test_file_that_is_no_image_is_named(content: bytes, found: str) -> None:
     with pytest.raises(InputError, match=rf"not an image that can be read \({found}"):
         read_image(content)

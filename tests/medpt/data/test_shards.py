@@ -206,9 +206,9 @@ def test_every_damaged_shard_is_named_in_one_pass(tmp_path):
     third.unlink()
     with pytest.raises(InputError) as caught:
         manifest.verify(tmp_path)
-    told = caught.value.problems
-    assert [problem.split(":")[0] for problem in told] == [str(first), str(second), str(third)]
-    for problem, what in zip(told, ("bytes instead of", "was altered", "is missing"), strict=True):
+    problems = caught.value.problems
+    assert [problem.split(":")[0] for problem in problems] == [str(first), str(second), str(third)]
+    for problem, what in zip(problems, ("bytes instead of", "was altered", "is missing"), strict=True):
         assert what in problem
 
 

@@ -94,7 +94,7 @@ def test_official_split_is_taken_as_it_is_and_its_leaks_are_reported():
 
 
 @pytest.mark.parametrize(
-    ("given_parts", "told"),
+    ("given_parts", "messages"),
     [
         (
             ["train", None],
@@ -104,12 +104,12 @@ def test_official_split_is_taken_as_it_is_and_its_leaks_are_reported():
         (["test", "test"], ["no record is in the training set"]),
     ],
 )
-def test_incomplete_official_split_is_refused_with_the_way_out(given_parts, told):
+def test_incomplete_official_split_is_refused_with_the_way_out(given_parts, messages):
     records = [record(number, label=0, split=part) for number, part in enumerate(given_parts)]
     with pytest.raises(InputError) as caught:
         splits.assign(records, "official", 0)
-    assert len(caught.value.problems) == len(told)
-    for text, problem in zip(told, caught.value.problems, strict=True):
+    assert len(caught.value.problems) == len(messages)
+    for text, problem in zip(messages, caught.value.problems, strict=True):
         assert text in problem
         assert "`split: random`" in problem
 

@@ -72,7 +72,9 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_there_is_named(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_refusal_names_what_is_there_instead(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     change, message = REFUSED[name]
     change(pictured(tmp_path))
     assert main(["check", "Clinic", str(tmp_path)]) == 2

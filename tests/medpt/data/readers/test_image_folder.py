@@ -188,7 +188,7 @@ def test_names_that_only_look_different_are_found(stored: str, written: str, tmp
     assert next(record.image_path for record in open_dataset("Clinic", top)) == f"images/{stored}"
 
 
-def test_what_is_missing_is_reported_with_what_is_there(tmp_path: Path) -> None:
+def test_missing_file_is_reported_with_what_is_there(tmp_path: Path) -> None:
     top = write_card(
         tmp_path, CLASSIFIED, "image,label\n1.png,healthy\n2.png,glaucoma\n3.png,glaucoma\n4,healthy\n"
     )
