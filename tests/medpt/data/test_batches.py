@@ -1,4 +1,4 @@
-"""Batches of the loader against their definition: each image under each transform once, wherever one starts."""
+"""Batches of a loader against their definition: each image under each transform once, wherever they start."""
 
 from collections import Counter
 from itertools import islice
