@@ -5,6 +5,7 @@ the units continue, and what it missed is sent when the same command is run agai
 """
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Sequence
@@ -46,6 +47,7 @@ class BackgroundTracker:
         self._stopping = threading.Event()
         self._connecting = False
         self._last_answer = 0.0
+        self._first_failure = math.inf  # of the updates since the last one that sent a unit or succeeded
         self._abandoned = False
         self._thread = threading.Thread(target=self._follow, name="tracker", daemon=True)
 
@@ -66,10 +68,11 @@ class BackgroundTracker:
         """Wait for the last update, which has the summaries; return the number of units that MLflow lacks.
 
         After PATIENCE seconds without an answer the thread is left behind, as a request may hang for longer.
-        Loading MLflow and creating its schema do not count as waiting.
+        Loading MLflow and creating its schema do not count as waiting. The thread itself ends after PATIENCE
+        seconds of updates that were answered, but failed and sent no unit.
         """
         since = time.monotonic()
-        self._summaries = summaries
+        self._summaries, self._first_failure = summaries, math.inf
         self._stopping.set()
         while self._thread.is_alive() and not self._abandoned:
             self._thread.join(0.1)
@@ -87,13 +90,15 @@ class BackgroundTracker:
             stopping = self._stopping.is_set()
             try:
                 self._update()
-                self.problem, self.needs_repair = None, False
+                self.problem, self.needs_repair, self._first_failure = None, False, math.inf
             except Exception as error:  # no fault of MLflow may stop the run
                 repair = repair_needed(error)
                 self.needs_repair = repair is not None
                 short = shorten(hide_passwords(error), WIDTH, placeholder=" …")
                 self._report(hide_passwords(repair) if repair else short)
-            if self._abandoned or (stopping and self.problem is None):
+                self._first_failure = min(self._first_failure, time.monotonic())
+            failing = time.monotonic() - self._first_failure
+            if self._abandoned or (stopping and (self.problem is None or failing > PATIENCE)):
                 return
             if stopping:
                 time.sleep(1)
@@ -119,6 +124,7 @@ class BackgroundTracker:
                 continue
             with self._lock:
                 self.unsent.remove(digest)
+            self._first_failure = math.inf
             self._answered()
         for digest in running:
             tracker.send_metrics(digest)

@@ -68,7 +68,10 @@ class Parents:
         self.trials = {digest: trial for trial, digest in reversed(plan.trials)}
         own = [run for run in runs if run.data.tags.get(SPACE) == plan.space]
         self.cells = {run.data.tags[CELL]: run.info.run_id for run in own if CELL in run.data.tags}
-        self.groups = {run.data.tags[GROUP]: run for run in own if GROUP in run.data.tags}
+        self.groups: dict[str, list[Any]] = {}  # the runs of each group, also those of failed attempts
+        for run in own:
+            if GROUP in run.data.tags:
+                self.groups.setdefault(run.data.tags[GROUP], []).append(run)
 
     def tags(self, digest: str) -> dict[str, str]:
         """Return the tags that place the run of a unit below that of its cell; none where it has no cell."""
@@ -95,15 +98,27 @@ class Parents:
     def record(self, groups: Sequence[GroupSummary], on_answer: Callable[[], object]) -> None:
         """Write the summaries that changed, the last one first, so that the first is the newest run."""
         for group in reversed(groups):
-            summary = identity.digest(asdict(group))
-            known = self.groups.get(group.key)
-            if known is None or known.data.tags.get(SUMMARY) != summary:
-                self._write(group, summary, on_answer)
-                if known is not None:
-                    self.connection.delete_run(known.info.run_id)
+            self._replace(group, on_answer)
         if groups:
             self._describe_experiment(groups)
             self._save_view(sorted({name for group in groups for name in group.metrics}))
+
+    def _replace(self, group: GroupSummary, on_answer: Callable[[], object]) -> None:
+        """Write the run of a group if its summary changed, and delete those that it replaces.
+
+        Runs that attempts left unfinished are deleted first, so that the list never has two of them.
+        """
+        summary, runs = identity.digest(asdict(group)), self.groups.setdefault(group.key, [])
+        self._delete(runs, [run for run in runs if run.info.status != "FINISHED"])
+        outdated = [run for run in runs if run.data.tags.get(SUMMARY) != summary]
+        if len(outdated) == len(runs):
+            self._write(group, summary, on_answer)
+        self._delete(runs, outdated)
+
+    def _delete(self, runs: list[Any], outdated: Sequence[Any]) -> None:
+        for run in outdated:
+            self.connection.delete_run(run.info.run_id)
+            runs.remove(run)
 
     def _describe_experiment(self, groups: Sequence[GroupSummary]) -> None:
         """Write the answers into the description above the list; one that a user wrote is kept."""
@@ -133,13 +148,14 @@ class Parents:
         created = self.connection.create_run(
             self.experiments.space, run_name=group.name[:LONGEST_NAME], tags=tags
         )
+        self.groups[group.key].append(created)  # a later attempt deletes it if this one fails
         group_id = created.info.run_id
         for cell in reversed(group.cells):
             self._write_cell(cell, group_id)
             on_answer()
         self._log(group_id, group.metrics, {SUMMARY: summary})  # last: shows that all of it arrived
         self.connection.set_terminated(group_id)
-        self.groups[group.key] = self.connection.get_run(group_id)
+        self.groups[group.key][-1] = self.connection.get_run(group_id)
 
     def _write_cell(self, cell: CellSummary, group_id: str) -> None:
         run_id = self._cell(cell.factors, cell.name)

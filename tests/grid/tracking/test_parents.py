@@ -16,6 +16,7 @@ from grid.plan.stored_plans import record_start
 from grid.results.frame import trials_frame
 from grid.results.summaries import group_summaries
 from grid.store.store import Store
+from grid.tracking import background
 from grid.tracking.client import client, default_uri
 from grid.tracking.experiments import NOTE, experiment_id
 from grid.tracking.names import DATA, EXPERIMENT, experiment_name
@@ -90,6 +91,61 @@ def test_summary_is_written_again_only_where_it_changed(
     tracker(store, plan).parents.record([changed], lambda: None)
     groups = [run for run in trackers.every_run(default_uri(store.root)) if GROUP in run.data.tags]
     assert [run.info.run_name for run in groups] == ["another answer"]
+    tracker(store, plan).parents.record(summaries, lambda: None)
+
+
+class CellRefusedError(Exception):
+    """What MLflow answers about one cell, which is always the same."""
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, cell: str, times: int) -> list[str]:
+    """Let MLflow refuse the run of a cell so often; return the list that gets the run of each attempt."""
+    from mlflow import MlflowClient
+
+    refused, update = [], MlflowClient.update_run
+
+    def update_run(self: Any, run_id: str, status: str, name: str) -> None:
+        if name == cell and len(refused) < times:
+            refused.append(run_id)
+            raise CellRefusedError(f"no {name}")
+        update(self, run_id, status, name)
+
+    monkeypatch.setattr(MlflowClient, "update_run", update_run)
+    return refused
+
+
+def test_attempts_that_fail_leave_one_unfinished_run_until_one_succeeds(
+    made: tuple[Plan, Store, list[GroupSummary]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, store, summaries = made
+    changed = replace(summaries[0], name="an answer in pieces")
+    refuse(monkeypatch, changed.cells[0].name, times=3)
+    parents = tracker(store, plan).parents
+    for attempt in range(3):
+        if attempt == 2:  # as after a kill
+            parents = tracker(store, plan).parents
+        with pytest.raises(CellRefusedError):
+            parents.record([changed], lambda: None)
+        found = [run for run in trackers.every_run(default_uri(store.root)) if GROUP in run.data.tags]
+        states = sorted((run.info.status, run.info.run_name) for run in found)
+        assert states == [("FINISHED", summaries[0].name), ("RUNNING", changed.name)]
+    tracker(store, plan).parents.record(summaries, lambda: None)
+    found = [run for run in trackers.every_run(default_uri(store.root)) if GROUP in run.data.tags]
+    assert [(run.info.status, run.info.run_name) for run in found] == [("FINISHED", summaries[0].name)]
+
+
+def test_end_of_a_run_does_not_wait_for_a_cell_that_is_always_refused(
+    made: tuple[Plan, Store, list[GroupSummary]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, store, summaries = made
+    monkeypatch.setattr(background, "PATIENCE", 1.5)  # longer than one attempt, which writes the other cell
+    refused = refuse(monkeypatch, summaries[0].cells[0].name, times=20)
+    sender = background.BackgroundTracker(default_uri(store.root), store, plan)
+    sender.start()
+    assert sender.finish([replace(summaries[0], name="refused")]) == 0
+    assert sender.problem == f"no {summaries[0].cells[0].name}"
+    assert 0 < len(refused) < 20
+    monkeypatch.undo()
     tracker(store, plan).parents.record(summaries, lambda: None)
 
 
