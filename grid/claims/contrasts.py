@@ -17,8 +17,8 @@ from grid.claims.scores import Key, Scores, Term
 from grid.claims.statements import Part
 from grid.results.comparisons import MARGIN
 from grid.results.intervals import Estimates
+from grid.results.metrics import SMALLER_IS_BETTER
 
-SMALLER_IS_BETTER = ("dense_steps_to_95",)
 PERMUTATIONS = 1_999
 ANY = ""  # the candidate of a side that names one initialization in every group
 

@@ -10,12 +10,13 @@ from itertools import product
 import numpy as np
 
 from grid.claims import scores
-from grid.claims.contrasts import RULES, SMALLER_IS_BETTER, Candidates, permuted
+from grid.claims.contrasts import RULES, Candidates, permuted
 from grid.claims.scores import Key, Score, Scores
 from grid.claims.statements import Block, Part
 from grid.results import verdicts
 from grid.results.comparisons import MARGIN
 from grid.results.intervals import Estimates
+from grid.results.metrics import SMALLER_IS_BETTER
 
 OF_PRETRAININGS = ("svcca", "gabor")  # measures that vary with the pre-training alone
 LARGEST = 3.0  # seed standard deviations that a part must be able to find

@@ -139,15 +139,17 @@ def page(
     rest = find_cells(frame[[not own for own in sections.belong_to(frame, PAPER_ITEMS)]])
     judged = sections.judge_claims(frame, of_paper, stored) if of_paper else []
     origin = downloads.origin(stored, needs_data=not synthetic)
-    written = _tables(frame, cells, floors, shared) | downloads.sources(stored, data, origin)
+    others = test_sets.scores(frame)
+    written = _tables(frame, cells, floors, shared) | test_sets.files(others)
+    written |= downloads.sources(stored, data, origin)
     for section in of_paper:
         written |= export.tables_of(section, facts, floors)
     written |= {"claims.csv": export.claims_csv(judged).encode()} if judged else {}
     return {
-        "plan": stored.plan,
         "floors": floors,
         "facts": facts,
         **_summary(frame, cells, contrasts, stored),
+        "test_sets": test_sets.tables(others),
         "synthetic": synthetic,
         "sections": of_paper,
         "judged": judged,
@@ -159,25 +161,28 @@ def page(
         **_results(rest, stored, contrasts, provenance.classes(data)),
         "standings": found,
         "compared": provenance.comparisons(rest, notes),
-        **_predictions(cells, contrasts, stored, shared),
+        **_pictures(cells, contrasts, data, stored, shared),
         **_work(stored),
-        "failures": stored.failures(reported(frame)),
         **_protocol(cells, stored),
         "data": data,
-        "examples": images.examples_of([e for e in data if shared.shows(e.card.name)], stored),
         "warnings": list(dict.fromkeys(stored.warnings)),
     }
 
 
-def _predictions(
-    cells: list[Cell], contrasts: list[Contrast], stored: StoredSpace, shared: Sharing
+def _pictures(
+    cells: list[Cell],
+    contrasts: list[Contrast],
+    data: list[provenance.Data],
+    stored: StoredSpace,
+    shared: Sharing,
 ) -> dict[str, Any]:
-    """Return test images with predictions, of the targets whose images may be shown."""
+    """Return examples and test images with predictions, of the datasets whose images may be shown."""
     shown = [cell for cell in cells if shared.shows(cell.key.target)]
     compared = [each for each in contrasts if each.best and shared.shows(each.best.key.target)]
     return {
         "galleries": images.galleries(shown, stored.artifact, MOST_GALLERIES),
         "rankings": ranked_images.rankings(compared, stored, MOST_GALLERIES),
+        "examples": images.examples_of([e for e in data if shared.shows(e.card.name)], stored),
     }
 
 
@@ -192,7 +197,6 @@ def _tables(
         "table.csv": export.to_csv(cells).encode(),
         "table.tex": export.to_latex(cells, floors).encode(),
         "trials.csv": trials.to_csv(index=False).encode(),
-        **test_sets.files(frame),
     }
 
 
@@ -202,8 +206,10 @@ def _summary(
     """What the head of the page and its answer show."""
     states = Counter(frame.drop_duplicates("digest")["state"])
     return {
+        "plan": stored.plan,
         "states": states,
         "last_result": stored.last_result(),
+        "failures": stored.failures(reported(frame)),
         "coverage": findings.coverage(states, len(frame), analyses.finished(stored)),
         "larger_space": provenance.larger_space(stored.plan),
         "overview": findings.answer(contrasts),
@@ -212,7 +218,6 @@ def _summary(
         "open_questions": gain_map.undecided(contrasts),
         "parts": variance_parts.variance_parts(contrasts, compared_groups(cells)),
         "answers": _by_target(answer.answers(frame)),
-        "test_sets": test_sets.tables(test_sets.scores(frame)),
     }
 
 

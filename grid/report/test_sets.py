@@ -100,9 +100,8 @@ def print_test_sets(frame: "pd.DataFrame", console: Console) -> None:
         console.print(shown)
 
 
-def files(frame: "pd.DataFrame") -> dict[str, bytes]:
+def files(found: Sequence[Score]) -> dict[str, bytes]:
     """Return the table of all scores as a file, one row for each cell and test set; numbers in per cent."""
-    found = scores(frame)
     return {FILE: csv_text(COLUMNS, map(_row, found)).encode()} if found else {}
 
 
