@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 LOCK = Path(__file__).parents[2] / "requirements.lock"  # of a checkout
 PATIENCE = 5.0  # seconds for a server to answer
+CERTIFICATES = ("MLFLOW_TRACKING_SERVER_CERT_PATH", "REQUESTS_CA_BUNDLE")  # as MLflow's client reads them
 GIB = 2**30
 
 # File systems whose flock() reaches other machines and is freed when one is lost, where the options say so.
@@ -199,7 +200,8 @@ def _get(address: str) -> str:
     user, password = (os.environ.get(f"MLFLOW_TRACKING_{name}", "") for name in ("USERNAME", "PASSWORD"))
     if user:
         request.add_header("Authorization", f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}")
-    trusted = ssl.create_default_context(cafile=os.environ.get("MLFLOW_TRACKING_SERVER_CERT_PATH"))
+    authorities = next((os.environ[name] for name in CERTIFICATES if os.environ.get(name)), None)
+    trusted = ssl.create_default_context(cafile=authorities)
     with urlopen(request, timeout=PATIENCE, context=trusted) as answer:  # noqa: S310
         return str(answer.read(100).decode())
 

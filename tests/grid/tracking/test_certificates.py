@@ -1,4 +1,4 @@
-"""A tracker whose certificate is not accepted is told apart from one that does not answer."""
+"""A tracker whose certificate is not accepted is distinguished from one that does not answer."""
 
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -49,7 +49,8 @@ def doctor(uri: str) -> str | None:
 @pytest.fixture(autouse=True)
 def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    monkeypatch.delenv("MLFLOW_TRACKING_SERVER_CERT_PATH", raising=False)
+    for variable in checks.CERTIFICATES:
+        monkeypatch.delenv(variable, raising=False)
 
 
 @pytest.mark.parametrize("asks", [finding, doctor])
@@ -68,11 +69,12 @@ def test_certificate_that_is_not_accepted_is_named_with_the_remedy(
 
 
 @pytest.mark.parametrize("asks", [finding, doctor])
+@pytest.mark.parametrize("variable", checks.CERTIFICATES)
 def test_certificate_that_is_named_is_trusted(
-    asks: Callable[[str], str | None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    variable: str, asks: Callable[[str], str | None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chain = tls.certificate(tmp_path)
-    monkeypatch.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", str(chain))
+    monkeypatch.setenv(variable, str(chain))
     with tls.serving(Answers, chain) as uri:
         assert asks(uri) is None
 
