@@ -10,7 +10,7 @@ from math import inf, isnan, nan
 from statistics import mean
 from typing import Any
 
-from grid.space.protocols import Values, describe_difference, protocol_fields, protocol_hash
+from grid.space.protocols import Values, describe_difference, protocol_fields, protocol_hash, without_fields
 
 Row = Mapping[str, Any]  # of the frame: one trial
 FACTORS = ("initialization", "backbone", "architecture", "target", "target_size", "source_protocol")
@@ -33,7 +33,7 @@ def select(rows: Sequence[Row], names: Sequence[str], protocols: Mapping[str, Va
     the trial's headline metric. A value of which a trial is not finished is chosen only where every value
     lacks one; of equal scores the first in the space is. Test scores are not read.
     """
-    common = {name: _without(values, names) for name, values in protocols.items()}
+    common = {name: without_fields(values, names) for name, values in protocols.items()}
     hashes = {name: protocol_hash(values) for name, values in common.items()}
     compared = [hashes.get(row["protocol"]) or str(row["protocol"]) for row in rows]
     keys = [(*(row[name] for name in FACTORS), hashed) for row, hashed in zip(rows, compared, strict=True)]
@@ -53,10 +53,6 @@ def select(rows: Sequence[Row], names: Sequence[str], protocols: Mapping[str, Va
             if len(found) > 1
         ],
     )
-
-
-def _without(values: Values, names: Sequence[str]) -> Values:
-    return {name: value for name, value in values.items() if name not in names}
 
 
 def _rank(rows: Sequence[Row]) -> tuple[bool, float]:

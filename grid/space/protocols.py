@@ -136,6 +136,11 @@ def protocol_hash(values: Values) -> str:
     return hashlib.sha256(canonical_json(values).encode()).hexdigest()[:DIGITS] if values else ""
 
 
+def without_fields(values: Values, names: Collection[str]) -> Values:
+    """Return a protocol without the fields `names`: trials of which a space selects are compared under it."""
+    return {name: value for name, value in values.items() if name not in names}
+
+
 def describe_difference(
     protocols: Mapping[str, Values], hashes: Iterable[str], *, without: Collection[str] = ()
 ) -> dict[str, str]:

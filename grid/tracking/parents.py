@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from grid.plan.plan import Plan
+from grid.space.protocols import protocol_hash, without_fields
 from grid.space.trials import Trial
 from grid.tracking.experiments import NOTE, Experiments, NewRun, find_or_create_run, find_runs
 from grid.tracking.names import TEST, cell_name
@@ -65,6 +66,10 @@ class Parents:
     def __init__(self, connection: Any, experiments: Experiments, plan: Plan, runs: Sequence[Any]) -> None:
         self.connection, self.experiments, self.space = connection, experiments, plan.space
         self.title = plan.title
+        self.compared = {  # of a protocol with selected fields: the one under which its cell is compared
+            name: protocol_hash(without_fields(values, plan.select))
+            for name, values in (plan.protocols if plan.select else {}).items()
+        }
         self.trials = {digest: trial for trial, digest in reversed(plan.trials)}
         own = [run for run in runs if run.data.tags.get(SPACE) == plan.space]
         self.cells = {run.data.tags[CELL]: run.info.run_id for run in own if CELL in run.data.tags}
@@ -78,7 +83,8 @@ class Parents:
         return {PARENT: self._cell_of(self.trials[digest])} if digest in self.trials else {}
 
     def _cell_of(self, trial: Trial) -> str:
-        factors = (trial.label, *(getattr(trial, name) for name in FACTORS[1:]))
+        known = {"initialization": trial.label, "protocol": self.compared.get(trial.protocol, trial.protocol)}
+        factors = [known.get(name, getattr(trial, name)) for name in FACTORS]
         return self._cell(factors, cell_name(trial))
 
     def _cell(self, factors: Sequence[object], name: str) -> str:

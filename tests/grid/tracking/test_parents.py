@@ -68,6 +68,19 @@ def test_trials_are_below_their_cell_and_cells_below_their_group(
     assert all(PARENT not in run.data.tags for digest, run in units.items() if digest not in trained)
 
 
+def test_trials_of_every_value_are_below_the_cell_that_has_the_selected_one(tmp_path: Path) -> None:
+    factors = "    factors: {learning_rate: [1.0e-4, 1.0e-3]}\n"
+    plan = made_space.plan(tmp_path, f"select: {{learning_rate: validation}}{made_space.FEW_UNITS}{factors}")
+    store = made_space.publish(plan, tmp_path / "out", set(), {})
+    made_space.record_all(store, plan)
+    tracker(store, plan).parents.record(group_summaries(trials_frame(plan, None, store), plan.space), int)
+    units, cells = runs_with(store, DIGEST), runs_with(store, CELL).values()
+    assert len({trial.protocol for trial, _ in plan.trials}) == 2
+    parents = {units[digest].data.tags[PARENT] for _, digest in plan.trials}
+    assert parents == {run.info.run_id for run in cells}
+    assert all("test_macro_auc" in run.data.metrics for run in cells)
+
+
 def test_group_is_the_newest_run_and_is_called_after_its_answer(
     made: tuple[Plan, Store, list[GroupSummary]],
 ) -> None:
