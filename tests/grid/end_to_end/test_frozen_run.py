@@ -14,7 +14,7 @@ from grid.results.cells import find_cells
 from medpt import phantom
 from medpt.models.weights import random_weights
 
-BACKBONES = {"plain": "shufflenet_v2", "conv": "timm/convnext_atto", "token": "timm/vit_tiny_patch16_224"}
+BACKBONES = {"plain": "shufflenet_v2", "conv": "timm/test_convnext", "token": "timm/test_vit"}
 SPACE = f"""
 title: every factor
 metrics: paper
