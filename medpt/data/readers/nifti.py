@@ -30,8 +30,8 @@ def read_axial(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
 def read_volume(path: Path) -> NDArray[Any]:
     """Return the (x, y, z) values of a .nii or .nii.gz, by the header's slope and intercept.
 
-    Raises InputError naming the file that is damaged, has other than three dimensions, would take more than
-    MAX_BYTES, or holds values that are not finite.
+    Raises InputError naming the file that is damaged, has other than three dimensions (further ones of
+    length 1 are dropped), would take more than MAX_BYTES, or holds values that are not finite.
     """
     with reading(path, "a NIfTI file"):
         return _values(_opened(path), path)
@@ -45,10 +45,11 @@ def _opened(path: Path) -> "Nifti1Image":
 
 
 def _values(image: "Nifti1Image", path: Path) -> NDArray[Any]:
-    if len(image.shape) != 3:
-        raise InputError(f"{path}: an array of {len(image.shape)} dimensions; accepted: 3")
+    if len(image.shape) < 3 or max(image.shape[3:], default=1) > 1:
+        found = f"an array of {len(image.shape)} dimensions"
+        raise InputError(f"{path}: {found}; accepted: 3, and further ones of length 1")
     check_volume(path, image.shape, image.get_data_dtype().itemsize)
-    values = np.asanyarray(image.dataobj)
+    values = np.asanyarray(image.dataobj).reshape(image.shape[:3])
     if values.dtype.kind not in "buif" or not np.isfinite(values).all():
         raise InputError(f"{path}: values of {values.dtype} that are no number; accepted: finite real values")
     return values

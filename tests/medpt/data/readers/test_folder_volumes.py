@@ -72,6 +72,17 @@ def test_slices_do_not_depend_on_how_axes_are_stored(axes: tuple[int, ...], tmp_
     assert np.array_equal(read_axial(tmp_path / "a.nii")[0], read_axial(tmp_path / "b.nii")[0])
 
 
+def test_further_dimensions_of_length_1_are_dropped(tmp_path: Path) -> None:
+    voxels = RNG.integers(0, 999, (3, 4, 5)).astype(np.int16)
+    for name, shape in {"a": (3, 4, 5), "b": (3, 4, 5, 1), "c": (3, 4, 5, 1, 1)}.items():
+        write(tmp_path / f"{name}.nii", voxels.reshape(shape))
+    first, *others = (read_axial(tmp_path / f"{name}.nii")[0] for name in "abc")
+    assert all(np.array_equal(first, other) for other in others)
+    write(tmp_path / "d.nii", np.stack([voxels, voxels], axis=3))
+    with pytest.raises(InputError, match=r"d\.nii: an array of 4 dimensions; accepted: 3"):
+        read_axial(tmp_path / "d.nii")
+
+
 def test_values_of_masks_are_those_of_the_card(tmp_path: Path) -> None:
     facts = MASKED | CT | {"values": "{background: 0, vessel: 255}"}
     dataset = opened(segmented(tmp_path, value=255), facts)
