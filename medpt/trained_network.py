@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from medpt.data.manifest import Index
 
-WEIGHTS, FACTS = "best.safetensors", "network.json"
+WEIGHTS, FACTS = "network.weights", "network.json"  # the first in the format of safetensors
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from medpt.disc_detector import Detector
     from medpt.trained_network import TrainedNetwork
 
+PRETRAINED = "best.safetensors"  # the weights of a pre-training
 REMEDY = "run its space with --keep-missing, which runs it again and keeps them"
 
 
@@ -53,4 +54,4 @@ def load_detector(store: Store, digest: str) -> "Detector":
 
     spec = Pretrain.from_json(store.marker(digest).spec)
     pipeline = Manifest.read(store.artifact(spec.data[0], MANIFEST).parent).prepare.pipeline
-    return Detector(store.artifact(digest, WEIGHTS), spec.backbone, spec.architecture, pipeline)
+    return Detector(store.artifact(digest, PRETRAINED), spec.backbone, spec.architecture, pipeline)

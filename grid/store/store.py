@@ -34,7 +34,7 @@ from grid.store.records import Cause, DamagedError, Failure, Marker, SpaceRecord
 from medpt import fault_injection, files
 from medpt.errors import InputError
 
-LARGE = (".parquet", ".safetensors")  # pixels and weights, also where there are few
+LARGE = (".parquet", ".safetensors", ".weights")  # pixels and weights, also where there are few
 SMALL = 8 * 2**20  # bytes; larger artifacts are weights, arrays or pixels
 DIGEST = re.compile("[0-9a-f]{64}")
 READERS = 32  # markers that are read at once
