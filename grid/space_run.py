@@ -289,12 +289,12 @@ def finish_tracking(run: Run, tracker: "BackgroundTracker", *, changed: bool) ->
     from grid.results.summaries import space_summaries
 
     unsent = tracker.finish(space_summaries(run.plan, run.store) if changed or tracker.unsent else ())
-    if unsent:
-        runs = f"{cli.count(unsent, 'run')} {'is' if unsent == 1 else 'are'}"
-        where = hide_passwords(tracker.uri)
-        if tracker.needs_repair:
-            text = f"{runs} not in {where}: {tracker.problem}"
-        else:
-            text = f"{runs} not in {where} yet ({tracker.problem}); run the same command to send them"
-        run.console.print(text)
+    where = hide_passwords(tracker.uri)
+    runs = f"{cli.count(unsent, 'run')} {'is' if unsent == 1 else 'are'}"
+    if unsent and tracker.needs_repair:
+        run.console.print(f"{runs} not in {where}: {tracker.problem}")
+    elif unsent:
+        run.console.print(f"{runs} not in {where} yet ({tracker.problem}); run the same command to send them")
+    elif tracker.problem:
+        run.console.print(f"the summaries are not in {where} yet ({tracker.problem}); --flush sends them")
     return not unsent

@@ -44,7 +44,7 @@ class Ranking:
 def rankings(contrasts: Sequence[Contrast], stored: StoredSpace, most: int) -> list[Ranking]:
     """Rank the test images of up to `most` targets, of each the network with the highest mean.
 
-    Only targets with one class an image have them. Images of shards that are not here are left out.
+    Only targets with one class per image have a ranking. Images of shards that are not here are excluded.
     """
     first: dict[str, tuple[Contrast, Cell]] = {}
     known = [(each, each.best) for each in contrasts if each.best and each.best.metric in METRICS]

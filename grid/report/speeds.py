@@ -14,10 +14,8 @@ from grid.results.display import column_name
 from grid.space.trials import RANDOM
 from medpt.convergence import first_step
 
-DENSE, COARSE = (
-    "dense_steps_to_95",
-    "steps_to_95",
-)  # recorded metrics; results of version 0.3.1 have the second
+# Recorded metrics; results of version 0.3.1 have the second alone
+DENSE, COARSE = "dense_steps_to_95", "steps_to_95"
 
 Recorded = Callable[[Cell, str], Mapping[Repeat, float]]  # a metric of each repeat that has it
 
@@ -53,7 +51,7 @@ class Speeds:
 def speeds(cells: Sequence[Cell], recorded: Recorded, evaluations: History) -> Speeds | None:
     """Return the speeds of cells; None where no finished trial recorded them.
 
-    Cells without early evaluations are left out where others have them: their steps would be rounded up.
+    Cells without early evaluations are excluded where others have them: their steps would be rounded up.
     """
     name = DENSE if any(recorded(cell, DENSE) for cell in cells) else COARSE
     best = {c.key.group: _best(c, recorded) for c in cells if c.key.initialization == RANDOM}

@@ -21,7 +21,7 @@ def write(
 ) -> None:
     """PNGs of size x 0.8 size, two of a study; every fourth patient has studies of two body parts.
 
-    With `planted` the classes are planted textures in place of fractures.
+    With `planted` the classes are planted textures instead of fractures.
     """
     top = folder / "MURA-v1.1"
     for subset, count in (("train", train), ("valid", test)):

@@ -29,7 +29,7 @@ CHANCE = 0.5
 def numbers(cohort: Cohort) -> Iterator[tuple[str, Floats]]:
     """Yield names and values (P,) of what is known of each patient without a slide; nan where unknown.
 
-    Numbers that are the same for all patients, or unknown of most, are left out.
+    Numbers that are the same for all patients, or unknown of most, are excluded.
     """
     names = cohort.patients
     slides = [slide.patient for slide in cohort.manifest.slides]

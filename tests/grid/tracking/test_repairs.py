@@ -20,6 +20,7 @@ from grid.store.store import Store
 from grid.tracking import background
 from grid.tracking.client import client, default_uri, repair_needed, sqlite_file
 from grid.tracking.names import experiment_name
+from grid.tracking.parents import Parents
 
 SPACE = """
 title: one target
@@ -178,3 +179,17 @@ def test_artifacts_are_found_after_results_were_moved_or_copied(
 )
 def test_only_errors_that_do_not_pass_need_a_repair(error: Exception, needs_repair: bool) -> None:
     assert (repair_needed(error) is not None) == needs_repair
+
+
+def test_summaries_that_cannot_be_sent_are_reported(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("refused by a test")
+
+    monkeypatch.setattr(Parents, "record", refuse)
+    words = ["--space", str(folder / "tiny.yaml"), "--out", str(folder / "out"), "--flush"]
+    assert run.main(words) == 0
+    printed = " ".join(capfd.readouterr().out.split())
+    assert "the summaries are not in sqlite:///" in printed
+    assert "(refused by a test); --flush sends them" in printed
