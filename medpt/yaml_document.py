@@ -6,6 +6,7 @@ else: a date is text, `007` and `0x1F` are refused, as are tags.
 
 import math
 import re
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,9 @@ class Document:
     def _check_events(self, text: str) -> None:
         """Refuse tags, and deep nesting before composing, which recurses in C without a limit of its own."""
         depth = 0
-        for event in yaml.parse(text, Loader=LOADER):
+        for number, event in enumerate(yaml.parse(text, Loader=LOADER)):
+            if number > 2 * MAX_NODES:  # each value has at most a start and an end
+                raise self._too_many()
             line = event.start_mark.line + 1 if event.start_mark else 1
             if tag := getattr(event, "tag", None):
                 tag = tag.replace("tag:yaml.org,2002:", "!!")
@@ -91,6 +94,9 @@ class Document:
             if depth > MAX_DEPTH:
                 raise self._too_deep(line)
 
+    def _too_many(self) -> InputError:
+        return InputError(f"{self.path}: more than {MAX_NODES:,} values (aliases that multiply?)")
+
     def _too_deep(self, line: int) -> InputError:
         return InputError(f"{self.path}:{line}: values are nested more than {MAX_DEPTH} levels deep")
 
@@ -98,7 +104,7 @@ class Document:
         line = node.start_mark.line + 1
         self._nodes += 1
         if self._nodes > MAX_NODES:
-            raise InputError(f"{self.path}: more than {MAX_NODES:,} values (aliases that multiply?)")
+            raise self._too_many()
         if len(path) > MAX_DEPTH:  # an alias that stands inside its own anchor
             raise self._too_deep(line)
         self.lines[path] = line
@@ -149,11 +155,14 @@ def read_scalar(text: str) -> Any:
 
 def _read(path: Path) -> str:
     try:
-        content = path.read_bytes()
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise InputError(f"{path}: not a file; a text file is accepted")
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     if len(content) > MAX_BYTES:
-        raise InputError(f"{path}: {len(content):,} bytes; at most {MAX_BYTES:,} are accepted")
+        raise InputError(f"{path}: a larger file; at most {MAX_BYTES:,} bytes are accepted")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -1,8 +1,9 @@
 """Which files of a dataset were edited since it was first prepared, though their sizes are what they were.
 
 A fingerprint (medpt.data.fingerprint) sees names and sizes. An edit that keeps the size of a file, as every
-edit of an uncompressed image does, is seen here: the first preparation records the time and the hash of each
-file, and later plans hash again what has another time.
+edit of an uncompressed image does, is seen here: the first preparation records the times and the hash of each
+file, and later plans hash again what has other times. The time of the last change of a file's entry (ctime)
+counts beside that of its content (mtime), which archives and some programs set to what it was.
 """
 
 import hashlib
@@ -13,12 +14,13 @@ from medpt.errors import InputError
 from medpt.files import read_json, sha256, write_json
 from medpt.identity import canonical_json
 
-Record = dict[str, list[object]]  # path below the root: modification time in ns, sha256
+Record = dict[str, list[object]]  # path below the root: mtime in ns, sha256, ctime in ns (not in old ones)
 
 
 def record(root: Path, path: Path) -> None:
     """Write the times and hashes of the files below `root` to `path`."""
-    write_json(path, {name: [time, sha256(root / name)] for name, time in _times(root).items()})
+    times = _times(root)
+    write_json(path, {name: [time, sha256(root / name), changed] for name, (time, changed) in times.items()})
 
 
 def content_hash(path: Path) -> str:
@@ -27,7 +29,7 @@ def content_hash(path: Path) -> str:
     Equal for equal files, whatever their times. Names cannot be read from it.
     """
     recorded: Record = read_json(path)
-    pairs = [[name, content] for name, (_, content) in sorted(recorded.items())]
+    pairs = [[name, content] for name, (_, content, *_) in sorted(recorded.items())]
     return hashlib.sha256(canonical_json(pairs).encode()).hexdigest()
 
 
@@ -41,23 +43,24 @@ def edited(root: Path, path: Path, *, write: bool) -> str | None:
     recorded: Record = read_json(path)
     changed: dict[str, str] = {}
     touched = False
-    for name, time in _times(root).items():
+    for name, (time, ctime) in _times(root).items():
         known = recorded.get(name)
-        if known is None or known[0] == time:
+        if known is None or (known[0] == time and known[2:] in ([], [ctime])):
             continue
         content = sha256(root / name)
         if content != known[1]:
             changed[name] = content
         else:
-            known[0], touched = time, True
+            recorded[name], touched = [time, content, ctime], True
     if write and touched:
         write_json(path, recorded)
     return hashlib.sha256(canonical_json(changed).encode()).hexdigest() if changed else None
 
 
-def _times(root: Path) -> dict[str, int]:
+def _times(root: Path) -> dict[str, tuple[int, int]]:
     prefix = len(str(root).rstrip("/")) + 1
     try:
-        return {entry.path[prefix:]: entry.stat().st_mtime_ns for entry in walk(root)}
+        found = ((entry.path[prefix:], entry.stat()) for entry in walk(root))
+        return {name: (status.st_mtime_ns, status.st_ctime_ns) for name, status in found}
     except OSError as error:
         raise InputError(f"{error.filename}: {error.strerror}") from None

@@ -45,6 +45,7 @@ DARK, BRIGHT_SHARE = 4095, 0.01  # also one of 12 bits and of a few brighter pix
 UNLIKE = {  # what lies in the place of images
     **dict.fromkeys((b"%!PS", b"%PDF", b"\xc5\xd0\xd3\xc6"), "PostScript or PDF"),
     b"version https://git-lfs": "a pointer of Git LFS; `git lfs pull` fetches the image",
+    b"/annex/objects/": "a pointer of git-annex; `git annex get` or `datalad get` fetches the image",
     b"<!DOCTYPE html": "a web page",
     b"<html": "a web page",
 }

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from medpt.data.dataset import Dataset
 from medpt.data.locate import walk
+from medpt.data.reading import why_absent
 from medpt.errors import InputError
 
 LABELS = (".csv", ".tsv", ".txt", ".json", ".xls", ".xlsx", ".yaml", ".yml")
@@ -40,9 +41,4 @@ def _size(entry: os.DirEntry[str]) -> int:
     try:
         return entry.stat().st_size
     except OSError as error:
-        lost = (
-            f"a link to {os.readlink(entry.path)}, which is missing" if entry.is_symlink() else error.strerror
-        )
-        raise InputError(
-            f"{entry.path}: {lost} (`datalad get` or `git annex get` fetches such files)"
-        ) from None
+        raise InputError(f"{entry.path}: {why_absent(entry.path, error)}") from None

@@ -1,7 +1,7 @@
 """Finding a dataset's folder, and its files without the debris that archives leave behind."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,16 +48,24 @@ def entries(folder: Path) -> list[os.DirEntry[str]]:
 
 def _holds_results(entry: os.DirEntry[str]) -> bool:
     """Whether an entry is a folder of results, which may lie below the data."""
-    return entry.is_dir() and all(os.path.isdir(f"{entry.path}/{name}") for name in RESULTS)
+    return is_folder(entry) and all(os.path.isdir(f"{entry.path}/{name}") for name in RESULTS)
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a folder, or a link to one; False of a link without end."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def folders(folder: Path) -> list[Path]:
-    return [Path(entry.path) for entry in entries(folder) if entry.is_dir()]
+    return [Path(entry.path) for entry in entries(folder) if is_folder(entry)]
 
 
 def files(folder: Path, *suffixes: str) -> list[Path]:
     """The folder's own files, sorted, of the given lower-case suffixes in whatever case (none: all)."""
-    paths = [Path(entry.path) for entry in entries(folder) if entry.is_file()]
+    paths = [Path(entry.path) for entry in entries(folder) if os.path.isfile(entry)]
     return [path for path in paths if not suffixes or path.suffix.lower() in suffixes]
 
 
@@ -74,7 +82,7 @@ def _walk(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[os.DirEn
     if len(above) > DEEPEST:
         raise InputError(f"{folder}: more than {DEEPEST} folders deep; move the images up, or remove it")
     for entry in entries(folder):
-        if not entry.is_dir():
+        if not is_folder(entry):
             yield entry
             continue
         status = entry.stat()
@@ -124,7 +132,8 @@ class UserDataset:
 class UserDatasets:
     """The users' datasets of a folder by name, and what is wrong with other cards in it.
 
-    A faulty card stops nobody who does not ask for it, so its problems are kept and not raised.
+    A faulty card, or a folder that cannot be read, stops nobody who does not ask for it, so its problems are
+    kept and not raised.
     """
 
     found: dict[str, UserDataset]
@@ -139,9 +148,9 @@ def find_user_datasets(data: Path) -> UserDatasets:
     if not data.is_dir():
         raise InputError(f"{data}: no such folder; it should hold one folder for each dataset")
     found: dict[str, UserDataset] = {}
-    problems: list[str] = []
+    paths, problems = _card_files(data)
     twice: set[str] = set()
-    for path in _card_files(data):
+    for path in paths:
         try:
             user = UserDataset(read_card(path, taken=(*names(), *COLLECTIONS)), path.parent)
         except InputError as error:
@@ -153,7 +162,7 @@ def find_user_datasets(data: Path) -> UserDatasets:
             problems.append(f"{path}: the name {user.card.name} is also that of {other}; rename one")
             twice.add(plain(user.card.name))
     kept = {user.card.name: user for key, user in found.items() if key not in twice}
-    return UserDatasets(kept, [*problems, *_misnamed_cards(data)])
+    return UserDatasets(kept, problems)
 
 
 def user_cards(data: Path | None) -> dict[str, DatasetCard]:
@@ -206,35 +215,60 @@ def locate(name: str, data: Path) -> Path:
 def matching_folders(built_in: DatasetCard, data: Path) -> list[Path]:
     """Return the folders in `data` that a card names or, if there are none, those one level deeper."""
     upper, names = folders(data), {name.lower() for name in built_in.folders}
-    for level in (upper, [inner for folder in upper for inner in folders(folder)]):
-        if matches := [path for path in level if path.name.lower() in names]:
-            return matches
+    for level in (upper, [inner for folder in upper if _is_readable(folder) for inner in folders(folder)]):
+        if matches := {_identity(path): path for path in reversed(level) if path.name.lower() in names}:
+            return list(reversed(matches.values()))  # without links to the others
     return []
 
 
-def _card_folders(data: Path) -> list[Path]:
-    upper = folders(data) if data.is_dir() else []
-    return [data, *upper, *(inner for folder in upper for inner in folders(folder))]
+def _is_readable(folder: Path) -> bool:
+    return os.access(folder, os.R_OK | os.X_OK)
 
 
-def _card_files(data: Path) -> list[Path]:
-    return [folder / FILE for folder in _card_folders(data) if (folder / FILE).is_file()]
+def _card_files(data: Path) -> tuple[list[Path], list[str]]:
+    """Return the cards at or up to two folders below `data`, each once though links may lead there too.
+
+    The problems are folders that cannot be read, and files that look like cards under another name.
+    """
+    cards: list[Path] = []
+    problems: list[str] = []
+    seen: set[tuple[int, int]] = set()
+    level = [data]
+    for _ in range(3):
+        upper, level = level, []
+        for folder in upper:
+            try:
+                identity, inside = _identity(folder), entries(folder)
+            except (InputError, OSError) as error:
+                problems.append(
+                    str(error) if isinstance(error, InputError) else f"{folder}: {error.strerror}"
+                )
+                continue
+            if identity in seen:
+                continue
+            seen.add(identity)
+            level += [Path(entry.path) for entry in inside if is_folder(entry)]
+            if os.path.lexists(folder / FILE):
+                cards.append(folder / FILE)
+            else:
+                problems += _misnamed_cards(inside)
+    return cards, problems
 
 
-def _misnamed_cards(data: Path) -> list[str]:
+def _misnamed_cards(inside: Iterable[os.DirEntry[str]]) -> list[str]:
     """Files that look like cards under another name, such as dataset.yml and dataset.yaml.txt."""
     return [
-        f"{path}: is it a card? Rename it to {FILE}"
-        for folder in _card_folders(data)
-        if not (folder / FILE).is_file()
-        for path in files(folder, ".yml", ".yaml", ".txt")
-        if path.name.lower() in MISNAMED
+        f"{entry.path}: is it a card? Rename it to {FILE}"
+        for entry in inside
+        if entry.name.lower() in MISNAMED and os.path.isfile(entry)
     ]
 
 
 def _missing(found: DatasetCard, data: Path) -> str:
     where = f"no folder {' or '.join(found.folders)} in {data} or one level below"
     text = f"{found.name}: {where}; the data come from {found.source}"
+    if locked := [str(folder) for folder in folders(data) if not _is_readable(folder)]:
+        text += f"; no permission to look into {', '.join(locked[:3])}"
     if found.name == "ImageNet":  # often typed for the published weights
         text += " (it is pre-trained on here; the published weights are `imagenet*`)"
     return text

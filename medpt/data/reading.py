@@ -6,6 +6,7 @@ file, so that no list of a library's exceptions has to be complete and the other
 
 import gzip
 import io
+import os
 import stat
 import warnings
 import zlib
@@ -48,7 +49,15 @@ def read_bytes(path: Path, most: int = MAX_BYTES) -> bytes:
             raise InputError(f"{path}: {found.st_size:,} bytes; accepted: up to {most:,}")
         return check_content(path, path.read_bytes(), most)
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from None
+        raise InputError(f"{path}: {why_absent(path, error)}") from None
+
+
+def why_absent(path: Path | str, error: OSError) -> str:
+    """Return why a file cannot be opened, of a link that leads nowhere with the commands that fetch it."""
+    if os.path.islink(path) and not os.path.exists(path):
+        lost = f"a link to {os.readlink(path)}, which is missing"
+        return f"{lost} (`datalad get` or `git annex get` fetches such files)"
+    return error.strerror or str(error)
 
 
 def read_text(path: Path, most: int = MAX_TEXT) -> str:

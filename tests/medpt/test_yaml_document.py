@@ -94,7 +94,7 @@ def test_document_reports_its_own_problem_of_a_value_alone(tmp_path: Path) -> No
         ),
         ("a: 1\nb: 2\na: 3", "file.yaml:3: the key `a` is given twice; keep one"),
         (b"a: \xff", "not UTF-8 text at byte 3"),
-        ("a: " + "x" * 5_000_001, "at most 5,000,000 are accepted"),
+        ("a: " + "x" * 5_000_001, "at most 5,000,000 bytes are accepted"),
         ("a:\n  " + "[" * 100_000 + "]" * 100_000, "file.yaml:2: values are nested more than 50 levels deep"),
         ("a: &a [*a]", "file.yaml:1: values are nested more than 50 levels deep"),
         ("[" + "0," * 250_000 + "0]", "more than 250,000 values"),

@@ -1,13 +1,15 @@
 """Edits that keep the size of a file are seen, and touched files are not edits."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
-from medpt.data.contents import edited, record
+from medpt.data.contents import content_hash, edited, record
 from medpt.data.fingerprint import fingerprint
 from medpt.errors import InputError
+from medpt.files import read_json, write_json
 
 
 def tree(folder: Path) -> Path:
@@ -48,6 +50,43 @@ def test_touched_files_are_hashed_once(tmp_path: Path, monkeypatch: pytest.Monke
     assert edited(data, known, write=True) is None
     monkeypatch.setattr("medpt.data.contents.sha256", lambda path: pytest.fail(f"{path} is hashed again"))
     assert edited(data, known, write=True) is None
+
+
+@pytest.mark.parametrize("way", ["written in place", "replaced by another file", "copied with its time"])
+def test_edits_that_keep_the_time_of_the_file_are_seen(way: str, tmp_path: Path) -> None:
+    data, known = tree(tmp_path / "data"), tmp_path / "known.json"
+    record(data, known)
+    path, before = data / "masks" / "1.bmp", (data / "masks" / "1.bmp").stat()
+    other = path if way == "written in place" else tmp_path / "other.bmp"
+    other.write_bytes(b"edited".ljust(before.st_size, b"."))
+    os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
+    if way == "replaced by another file":
+        other.replace(path)
+    elif way == "copied with its time":
+        shutil.copy2(other, path)
+    assert path.stat().st_mtime_ns == before.st_mtime_ns
+    assert edited(data, known, write=True)
+
+
+def test_hard_links_and_copies_with_their_times_are_no_edits(tmp_path: Path) -> None:
+    data, known = tree(tmp_path / "data"), tmp_path / "known.json"
+    record(data, known)
+    os.link(data / "images" / "1.bmp", tmp_path / "link.bmp")
+    moved = shutil.copytree(data, tmp_path / "moved")
+    assert edited(data, known, write=False) is None
+    assert edited(moved, known, write=False) is None
+    assert fingerprint(moved) == fingerprint(data)
+
+
+def test_records_of_older_versions_are_read(tmp_path: Path) -> None:
+    data, known = tree(tmp_path / "data"), tmp_path / "known.json"
+    record(data, known)
+    content = content_hash(known)
+    write_json(known, {name: entry[:2] for name, entry in read_json(known).items()})
+    assert content_hash(known) == content
+    assert edited(data, known, write=True) is None
+    later(data / "labels.csv", b"edited")
+    assert edited(data, known, write=True)
 
 
 def test_results_below_the_data_are_no_part_of_them(tmp_path: Path) -> None:

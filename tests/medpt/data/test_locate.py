@@ -1,5 +1,7 @@
 """Names of datasets, their folders, and the digest of their files."""
 
+import errno
+import os
 from dataclasses import fields
 from importlib.util import find_spec
 from pathlib import Path
@@ -101,6 +103,71 @@ def test_faulty_card_stops_no_other_dataset(card_text: str, tmp_path: Path) -> N
     assert all("bad/dataset.yaml" in problem for problem in card_problems(tmp_path))
     with pytest.raises(InputError, match=r"bad/dataset\.yaml"):
         open_dataset("Faulty", tmp_path)
+
+
+def _good_and_bad(data: Path) -> tuple[Path, Path]:
+    """Return a sound dataset and an empty folder, both below `data`."""
+    (data / "bad").mkdir(parents=True)
+    return write_card(data / "good", CLASSIFIED, "image,label\n1,healthy\n2,glaucoma\n"), data / "bad"
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("folder", "bad/dataset.yaml: not a file"),
+        ("pipe", "bad/dataset.yaml: not a file"),
+        ("device", "bad/dataset.yaml: not a file"),
+        ("link to itself", "bad/dataset.yaml: cannot be read: Too many levels"),
+        ("link to what is missing", "bad/dataset.yaml: cannot be read: No such file"),
+        ("millions of values", "bad/dataset.yaml: more than 250,000 values"),
+    ],
+)
+def test_card_that_is_no_text_file_stops_no_other_dataset(kind: str, reason: str, tmp_path: Path) -> None:
+    good, bad = _good_and_bad(tmp_path)
+    {
+        "folder": Path.mkdir,
+        "pipe": os.mkfifo,
+        "device": lambda path: path.symlink_to("/dev/zero"),
+        "link to itself": lambda path: path.symlink_to(path),
+        "link to what is missing": lambda path: path.symlink_to("absent"),
+        "millions of values": lambda path: path.write_text(f"name: [{'1,' * 600_000}]"),
+    }[kind](bad / "dataset.yaml")
+    assert locate("Clinic", tmp_path) == good
+    (problem,) = card_problems(tmp_path)
+    assert reason in problem
+
+
+def test_folder_that_cannot_be_read_stops_no_other_dataset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, bad = _good_and_bad(tmp_path)
+    (tmp_path / "DRIVE").mkdir()
+    (tmp_path / "loop").symlink_to("loop")
+    real = os.scandir
+
+    def scandir(folder: Path) -> object:
+        if Path(folder) == bad:
+            raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+        return real(folder)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != bad)
+    assert locate("Clinic", tmp_path) == good
+    assert locate("DRIVE", tmp_path) == tmp_path / "DRIVE"
+    assert card_problems(tmp_path) == [f"{bad}: Permission denied"]
+    with pytest.raises(InputError, match=f"no permission to look into {bad}"):
+        locate("HRF", tmp_path)
+
+
+@pytest.mark.parametrize("link", ["good", "."])
+def test_links_to_a_dataset_are_no_second_one(link: str, tmp_path: Path) -> None:
+    good, _ = _good_and_bad(tmp_path)
+    (tmp_path / "DRIVE").mkdir()
+    (tmp_path / "latest").symlink_to(link)
+    (tmp_path / "drive").symlink_to("DRIVE")
+    assert locate("Clinic", tmp_path) == good
+    assert card_problems(tmp_path) == []
+    assert locate("DRIVE", tmp_path) == tmp_path / "DRIVE"
 
 
 @pytest.mark.parametrize("name", ["dataset.yml", "Dataset.yaml", "dataset.yaml.txt"])

@@ -104,6 +104,7 @@ def test_many_frames_take_no_time() -> None:
     ("content", "found"),
     [
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "a pointer of Git LFS"),
+        (b"/annex/objects/SHA256E-s100--00.png\n", "a pointer of git-annex"),
         (b"<!DOCTYPE html><html>404</html>", "a web page"),
         (b"<html>Please log in</html>", "a web page"),
     ],
