@@ -110,6 +110,8 @@ class Document:
         self.lines[path] = line
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
+        if "\0" in node.value:
+            self.problems.append((path, "a value has the character NUL; remove `\\0` or `\\u0000`"))
         if isinstance(node, yaml.SequenceNode):
             return [self._plain(item, (*path, n)) for n, item in enumerate(node.value)]
         return str(node.value) if getattr(node, "style", None) else self._scalar(str(node.value), path)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from grid.plan.datasets import SpaceDatasets
 from grid.plan.plan import Plan, Unit
 from medpt.data.catalog import card
-from medpt.data.locate import walk
+from medpt.data.file_tree import walk
 from medpt.errors import InputError
 from medpt.models.footprint import footprint
 from medpt.protocol import TrainingProtocol

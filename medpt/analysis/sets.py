@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medpt.data import open_dataset
-from medpt.data.locate import find_dataset, locate, walk
+from medpt.data.file_tree import walk
+from medpt.data.locate import find_dataset, locate
 from medpt.data.preprocess import FIRST, default_pipeline, pipeline_of, preprocess
 from medpt.errors import InputError
 from medpt.identity import stream_seed

@@ -19,6 +19,7 @@ from medpt.data.card import (
     has_split_folders,
     plain,
 )
+from medpt.data.file_tree import walk
 from medpt.data.preprocess import canonical
 from medpt.data.tables import header
 from medpt.errors import InputError, did_you_mean
@@ -79,7 +80,7 @@ def _default_split(card: DatasetCard, home: Path, has_split: bool) -> Mapping[st
     """Split a small dataset several times: the test set of one split says little."""
     if has_split:
         return {}
-    files = (path for path in (home / str(card.images)).rglob("*") if path.is_file())
+    files = walk(home / str(card.images))
     return {"folds": FOLDS} if sum(1 for _ in islice(files, SMALL)) < SMALL else {}
 
 

@@ -58,7 +58,7 @@ def check(dataset: Dataset, progress: TextIO) -> Findings:
 def at_once(dataset: Dataset) -> Findings:
     """What is known without decoding: the reader's findings, counts, labels, patients, sizes of files.
 
-    That a copy is partial is neither a problem nor a note: `medpt.data.partial_copy` says it.
+    What a partial copy lacks is neither a problem nor a note: `medpt.data.partial_copy` says it.
     """
     judged = LabelFindings()
     if dataset.info.task in ("classification", "multilabel"):
@@ -67,7 +67,7 @@ def at_once(dataset: Dataset) -> Findings:
     expected = has_published_counts(dataset)
     problems = [
         *dataset.problems,
-        *(counts if expected and not find_partial(dataset) else ()),
+        *(counts if expected else ()),
         *unfit_labels(dataset.info, dataset),
         *unfit_patients(dataset.info, dataset),
         *judged.problems,
@@ -126,11 +126,11 @@ def _decoding(dataset: Dataset, record: Record, seen: "_Seen", pixels: "_Pixels"
 
 
 def _counts(dataset: Dataset) -> list[str]:
-    found = images_by_part(dataset)
+    found, is_partial = images_by_part(dataset), find_partial(dataset) is not None
     return [
         f"{dataset.root}: {found[part]:,} images of the {SETS[part]} set; published: {published:,}"
         for part, published in dataset.info.counts.items()
-        if found[part] != published
+        if found[part] > published or (found[part] < published and not is_partial)
     ]
 
 

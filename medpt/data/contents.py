@@ -9,7 +9,7 @@ counts beside that of its content (mtime), which archives and some programs set 
 import hashlib
 from pathlib import Path
 
-from medpt.data.locate import walk
+from medpt.data.file_tree import walk
 from medpt.errors import InputError
 from medpt.files import read_json, sha256, write_json
 from medpt.identity import canonical_json

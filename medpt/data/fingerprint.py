@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from medpt.data.dataset import Dataset
-from medpt.data.locate import walk
+from medpt.data.file_tree import walk
 from medpt.data.reading import why_absent
 from medpt.errors import InputError
 

@@ -11,10 +11,10 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from medpt.data.card import MOST_CLASSES, SPLIT_FOLDERS, Modality, Value
+from medpt.data.file_tree import walk
 from medpt.data.folder_guesses import Guess, guess_modality
 from medpt.data.folder_masks import MaskClasses, sample_masks
 from medpt.data.folder_tables import TableGuess, read_guess
-from medpt.data.locate import walk
 from medpt.data.readers.folder_files import PICTURES, image_of_mask, is_dicom, stem
 from medpt.data.readers.folder_volumes import is_volume
 from medpt.errors import InputError

@@ -100,6 +100,7 @@ def test_document_reports_its_own_problem_of_a_value_alone(tmp_path: Path) -> No
         ("[" + "0," * 250_000 + "0]", "more than 250,000 values"),
         ("? [a]\n: b", "file.yaml:1: a key is a list or a mapping"),
         (r'a: "\ud800"', "file.yaml:1: not YAML"),
+        (r'a: [1, "b\0"]', "file.yaml:1: a value has the character NUL"),
     ],
     ids=lambda value: str(value)[:30],
 )

@@ -14,7 +14,7 @@ from annotated_types import Ge
 
 from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record, Split
-from medpt.data.locate import child
+from medpt.data.file_tree import child
 from medpt.data.readers import ade20k_full, sceneparse
 from medpt.data.reading import read_text
 from medpt.errors import InputError

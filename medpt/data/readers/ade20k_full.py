@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from medpt.data.dataset import IGNORE, Record, Split
 from medpt.data.decode import read_image
-from medpt.data.locate import child, files, find_root, folders
+from medpt.data.file_tree import child, files, find_root, folders
 from medpt.errors import InputError
 
 SUBSETS: dict[str, Split] = {"training": "train", "validation": "test"}

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record, Split
-from medpt.data.locate import files
+from medpt.data.file_tree import files
 from medpt.data.masks import read_ids
 from medpt.data.readers import ade20k_full, sceneparse
 from medpt.errors import InputError

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record
-from medpt.data.locate import walk
+from medpt.data.file_tree import walk
 from medpt.data.reading import check_volume, read_bytes, reading
 from medpt.errors import InputError
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record
-from medpt.data.locate import child, files, find_root, folders
+from medpt.data.file_tree import child, files, find_root, folders
 from medpt.data.masks import read_ids
 from medpt.data.readers.dicom import hounsfield
 from medpt.errors import InputError

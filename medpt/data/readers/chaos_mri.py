@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from medpt.data.card import DatasetCard
 from medpt.data.dataset import IGNORE, Dataset, Record
-from medpt.data.locate import child, files, find_root, folders
+from medpt.data.file_tree import child, files, find_root, folders
 from medpt.data.masks import read_ids
 from medpt.data.readers.dicom import intensities
 from medpt.errors import InputError

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.decode import read_grey
-from medpt.data.locate import child, find_root, folders
+from medpt.data.file_tree import child, find_root, folders
 from medpt.data.shared_classes import excluded_classes
 from medpt.data.splits import SETS
 from medpt.data.tables import csv_rows

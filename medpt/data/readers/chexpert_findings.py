@@ -10,7 +10,7 @@ from pathlib import Path
 
 from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record
-from medpt.data.locate import child, find_root
+from medpt.data.file_tree import child, find_root
 from medpt.data.readers import chexpert
 from medpt.data.readers.chexpert import POSITIVE, SUBSETS, UNCERTAIN, VALUES, VIEWS
 from medpt.data.tables import csv_rows

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record, Split
-from medpt.data.locate import find_root
+from medpt.data.file_tree import find_root
 from medpt.data.readers import tar
 from medpt.data.reading import read_bytes, reading
 from medpt.errors import InputError

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.decode import read_grey, read_image
-from medpt.data.locate import child, find_root, walk
+from medpt.data.file_tree import child, find_root, walk
 from medpt.data.reading import MAX_TEXT, read_bytes
 
 SUBSETS: dict[str, tuple[Split, str]] = {"Training": ("train", "GT"), "Test": ("test", "Test_GT")}

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.decode import read_grey, read_image
-from medpt.data.locate import child, files, find_root
+from medpt.data.file_tree import child, files, find_root
 
 SUBSETS: dict[str, Split] = {"training": "train", "test": "test"}
 NUMBER = re.compile(r"(\d+)_")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record
 from medpt.data.decode import read_image
-from medpt.data.locate import child, find_root, walk
+from medpt.data.file_tree import child, find_root, walk
 from medpt.data.tables import csv_rows
 
 TRUTH = "trainLabels.csv"

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Reader, Record
 from medpt.data.decode import read_grey, read_image
-from medpt.data.locate import files, find_root, folders, walk
+from medpt.data.file_tree import files, find_root, folders, walk
 from medpt.errors import InputError
 
 KINDS = {

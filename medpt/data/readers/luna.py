@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record
 from medpt.data.decode import read_grey, read_numbers
-from medpt.data.locate import child, files, find_root
+from medpt.data.file_tree import child, files, find_root
 from medpt.data.readers.dicom import AIR, METAL
 
 IMAGES, MASKS = "2d_images", "2d_masks"

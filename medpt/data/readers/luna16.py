@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record
-from medpt.data.locate import child, files, find_root, folders
+from medpt.data.file_tree import child, files, find_root, folders
 from medpt.data.readers import metaimage
 from medpt.data.readers.dicom import AIR, METAL
 from medpt.data.tables import csv_rows

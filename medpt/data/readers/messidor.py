@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record
 from medpt.data.decode import read_image
-from medpt.data.locate import files, find_root, folders, walk
+from medpt.data.file_tree import files, find_root, folders, walk
 from medpt.data.tables import sheet_rows, whole_number
 
 ANNOTATION = re.compile(r"annotation[ _]?base\d\d\.xlsx?", re.IGNORECASE)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.decode import read_grey
-from medpt.data.locate import child, find_root
+from medpt.data.file_tree import child, find_root
 from medpt.data.tables import csv_lines
 from medpt.errors import InputError
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record
-from medpt.data.locate import walk
+from medpt.data.file_tree import walk
 from medpt.data.readers.dicom import height, hounsfield
 from medpt.data.readers.nifti import read_volume
 from medpt.errors import InputError

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.decode import read_grey
-from medpt.data.locate import child, files, find_root, folders
+from medpt.data.file_tree import child, files, find_root, folders
 
 SUBSETS: dict[str, Split] = {"train": "train", "val": "train", "test": "test"}
 NAME = re.compile(r"(CNV|DME|DRUSEN|NORMAL)-(\d+)-(\d+)\.jpe?g", re.IGNORECASE)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from medpt.data.dataset import Record, Split
 from medpt.data.decode import read_image
-from medpt.data.locate import child, find_root, walk
+from medpt.data.file_tree import child, find_root, walk
 
 Test = Literal["validation400", "test400"]
 TEST = {"validation400": "V", "test400": "T"}

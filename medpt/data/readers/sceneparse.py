@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from medpt.data.dataset import Record, Split
 from medpt.data.decode import read_image
-from medpt.data.locate import child, files, find_root
+from medpt.data.file_tree import child, files, find_root
 from medpt.errors import InputError
 
 SUBSETS: dict[str, Split] = {"training": "train", "validation": "test"}

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medpt.data.decode import read_image
-from medpt.data.locate import walk
+from medpt.data.file_tree import walk
 from medpt.data.reading import gunzip
 from medpt.errors import InputError
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record
-from medpt.data.locate import child, find_root
+from medpt.data.file_tree import child, find_root
 from medpt.data.readers import stare
 from medpt.data.reading import MAX_TEXT, read_bytes
 from medpt.errors import InputError

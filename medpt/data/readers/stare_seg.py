@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record
 from medpt.data.decode import opencv
-from medpt.data.locate import files, find_root, folders, walk
+from medpt.data.file_tree import files, find_root, folders, walk
 from medpt.data.readers import stare
 
 VESSELS = re.compile(r"(im\d{4})\.ah\.ppm(?:\.gz)?", re.IGNORECASE)

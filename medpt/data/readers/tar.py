@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medpt.data.decode import read_image
-from medpt.data.locate import is_debris
+from medpt.data.file_tree import is_debris
 from medpt.data.reading import MAX_BYTES, check_content, read_bytes, reading
 from medpt.errors import InputError
 

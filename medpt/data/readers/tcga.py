@@ -26,7 +26,7 @@ from typing import Literal, NoReturn
 
 from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record
-from medpt.data.locate import walk
+from medpt.data.file_tree import walk
 from medpt.data.readers.tcga_tables import Survival, inverted, read_survival
 from medpt.errors import InputError
 

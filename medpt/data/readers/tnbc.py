@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record
 from medpt.data.decode import read_grey, read_image
-from medpt.data.locate import child, files, find_root, folders
+from medpt.data.file_tree import child, files, find_root, folders
 
 SLIDE = re.compile(r"Slide_(\d+)", re.IGNORECASE)
 BREAST = range(1, 12)  # numbers of the slides of breast cancer

@@ -166,6 +166,14 @@ def test_small_dataset_without_a_test_set_is_split_several_times(tmp_path: Path)
     assert read_card(asked / FILE).folds == 3
 
 
+def test_debris_of_systems_does_not_change_how_often_a_dataset_is_split(tmp_path: Path) -> None:
+    home = write_card(tmp_path, CLASSIFIED, "image,label\n")
+    (home / "images" / "@eaDir").mkdir()
+    for number in range(1_000):
+        (home / "images" / "@eaDir" / f"{number}.jpg").touch()
+    assert read_card(home / FILE).folds == 5
+
+
 def test_folds_beside_a_test_set_of_the_data_are_refused(tmp_path: Path) -> None:
     home = write_card(tmp_path, CLASSIFIED | {"split": "{folds: 3}"}, "image,label,split\n")
     (problem,) = complaints(home)

@@ -11,8 +11,9 @@ from user_data import CLASSIFIED, write_card, write_picture
 
 from medpt.data import card, open_dataset
 from medpt.data.catalog import names
+from medpt.data.file_tree import find_root, walk
 from medpt.data.fingerprint import fingerprint
-from medpt.data.locate import card_problems, find_root, find_user_datasets, locate, user_cards, walk
+from medpt.data.locate import card_problems, find_user_datasets, locate, user_cards
 from medpt.errors import InputError
 
 

@@ -1,5 +1,6 @@
 """A partial copy of a built-in dataset is named, refused by default, and no synthetic data."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,43 @@ def test_more_images_than_published_are_a_problem(tmp_path: Path, capsys: pytest
     copy = copy_of("DRIVE", tmp_path / "DRIVE", train=22, test=20, size=32)
     assert main(["check", "DRIVE", str(copy)]) == 2
     assert "22 images of the training set; published: 20" in capsys.readouterr().err
+
+
+def test_surplus_of_one_split_is_a_problem_though_the_other_is_partial(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = copy_of("DRIVE", tmp_path / "DRIVE", train=21, test=19, size=32)
+    assert main(["check", "DRIVE", str(copy), "--partial"]) == 2
+    said = capsys.readouterr().err
+    assert "21 images of the training set; published: 20" in said
+    assert "images of the test set" not in said
+
+
+def test_split_that_lacks_whole_is_named_and_is_no_target(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = copy_of("DRIVE", tmp_path / "DRIVE", train=6, test=4, size=32)
+    shutil.rmtree(copy / "test")
+    assert main(["check", "DRIVE", str(copy)]) == 3
+    assert "6 of 40 images (train 6 of 20, test 0 of 20)" in capsys.readouterr().out
+
+
+def test_copy_without_the_masks_of_a_split_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = copy_of("DRIVE", tmp_path / "DRIVE", train=6, test=4, size=32)
+    shutil.rmtree(copy / "training" / "1st_manual")
+    assert main(["check", "DRIVE", str(copy), "--partial"]) == 2
+    assert "no pixel of the masks has a class" in capsys.readouterr().err
+
+
+def test_masks_without_their_images_are_named_in_a_partial_copy(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = copy_of("DRIVE", tmp_path / "DRIVE", train=6, test=4, size=32)
+    (copy / "test" / "images" / "01_test.tif").unlink()
+    assert main(["check", "DRIVE", str(copy), "--partial"]) == 2
+    assert "01_manual1.gif: no image 01_test.tif" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["CheXpert", "ADE20K", "EyePACS"])
