@@ -58,9 +58,9 @@ def best_of_several(above: NDArray[np.float64]) -> float:
     """Return p that one of R candidates is above all others, of above[r, j], the p that r is above j.
 
     To be above all of them takes the largest p, without a correction (an intersection-union test); that one
-    of R is takes R times the smallest.
+    of R is takes R times the smallest. It is nan where a contrast has no interval.
     """
-    return min(1.0, len(above) * float(above.max(1).min()))
+    return float(np.minimum(1.0, len(above) * above.max(1).min()))
 
 
 def _decisive(above: NDArray[np.float64]) -> int:
@@ -94,7 +94,7 @@ def close(part: Part, groups: Sequence[Candidates], known: Scores) -> Tested:
     above, below = 1 - found.below(MARGIN)[:-1], found.below(-MARGIN)[:-1]
     outside = 2 * float(np.minimum(1 - above, 1 - below).min())
     within = float(np.maximum(above, below).max())
-    return Tested(found.row(len(groups)), within, min(1.0, len(groups) * outside))
+    return Tested(found.row(len(groups)), within, float(np.minimum(1.0, len(groups) * outside)))
 
 
 RULES: dict[str, Callable[[Part, Sequence[Candidates], Scores], Tested]] = {"order": order, "close": close}

@@ -22,7 +22,8 @@ OF_PRETRAININGS = ("svcca", "gabor")  # measures that vary with the pre-training
 LARGEST = 3.0  # seed standard deviations that a part must be able to find
 
 MISSING, NO_NUMBERS = "cells are missing", "the paper printed no numbers"
-ONE_PRETRAINING = "of each source one pre-training is analysed"
+ONE_PRETRAINING = "of a source one pre-training is analysed (`pretrain_seed` of an analysis takes several)"
+IDENTICAL = "repeated pre-trainings do not differ"
 NOT_REPEATED = "no seed is repeated"
 
 
@@ -85,10 +86,10 @@ def judge_part(part: Part, known: Scores, printed_only: bool) -> PartVerdict:
         for key in _needed(group, part.nearer_to)
         if key not in known.cells
     }
-    compared = scores.nearness(known.cells, part.nearer_to) if part.nearer_to else known.cells
+    compared = scores.nearness(known, part.nearer_to) if part.nearer_to else known
     complete = [p for p in groups if all(k in known.cells for k in _needed(p, part.nearer_to))]
     best = min if part.measure in SMALLER_IS_BETTER else max
-    comparisons = tuple(_compare(group, compared, best) for group in complete)
+    comparisons = tuple(_compare(group, compared.cells, best) for group in complete)
     found = PartVerdict(
         part.statement,
         part.measure,
@@ -99,11 +100,12 @@ def judge_part(part: Part, known: Scores, printed_only: bool) -> PartVerdict:
     )
     if missing or not complete:
         return replace(found, undecidable=MISSING if blocks else NO_NUMBERS)
-    return _tested(part, complete, known, found)
+    return _tested(part, complete, compared, found)
 
 
 def _tested(part: Part, groups: Sequence[Candidates], known: Scores, found: PartVerdict) -> PartVerdict:
-    if part.measure in OF_PRETRAININGS:
+    repeat = "pre-training" if part.measure in OF_PRETRAININGS else "seed"
+    if part.measure in OF_PRETRAININGS and _fewest(groups, known) < 2:
         return replace(found, undecidable=ONE_PRETRAINING)
     if part.measure == "cmd":
         p, opposite = permuted(known.distances, [group.upper[0][2] for group in groups])
@@ -112,12 +114,17 @@ def _tested(part: Part, groups: Sequence[Candidates], known: Scores, found: Part
     low, high = (float(limit[0]) for limit in tested.contrast.limits())
     found = replace(found, difference=float(tested.contrast.value[0]), low=low, high=high)
     if not np.isfinite([tested.p, tested.opposite]).all():
-        return replace(found, undecidable=NOT_REPEATED)
-    return replace(found, p=tested.p, opposite=tested.opposite, undecidable=_too_few(tested.contrast, found))
+        return replace(found, undecidable=IDENTICAL if part.measure in OF_PRETRAININGS else NOT_REPEATED)
+    reason = _too_few(tested.contrast, found, repeat)
+    return replace(found, p=tested.p, opposite=tested.opposite, undecidable=reason)
 
 
-def _too_few(contrast: Estimates, found: PartVerdict) -> str:
-    """Say how many times the seeds it takes to find LARGEST standard deviations; empty where these do."""
+def _fewest(groups: Sequence[Candidates], known: Scores) -> int:
+    return min(known.cells[key].n for group in groups for key in (*group.upper, *group.lower))
+
+
+def _too_few(contrast: Estimates, found: PartVerdict, repeat: str) -> str:
+    """Say how many repeats it takes to find LARGEST standard deviations; empty where these do."""
     stds = [score.std for one in found.comparisons for score in one.scores if score.std is not None]
     if not stds:
         return NOT_REPEATED
@@ -126,8 +133,8 @@ def _too_few(contrast: Estimates, found: PartVerdict) -> str:
         return ""
     seeds = max(score.n for one in found.comparisons for score in one.scores)
     factor = float(verdicts.needed(contrast, "seeds", size)[0])
-    many = "no number of seeds" if np.isnan(factor) else f"{int(np.ceil(factor * seeds))} seeds"
-    return f"{many} would find three standard deviations of a seed"
+    many = f"no number of {repeat}s" if np.isnan(factor) else f"{int(np.ceil(factor * seeds))} {repeat}s"
+    return f"{many} would find three standard deviations of a {repeat}"
 
 
 def _holds(part: Part, comparison: Comparison) -> bool:

@@ -4,14 +4,14 @@ Scores are in points (per cent); steps and cmd as they are.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from grid.claims import published
+from grid.claims.pretrainings import RepeatedPretrainings, complete_table
 from grid.results.cells import Cell, CellKey, find_cells
 from grid.results.groups import compared_groups
 from grid.results.intervals import Estimates, estimate
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 REPEATS = 3  # paper, section 2.1
 SURVIVAL_TABLES = ("table5", "table6")
 SPLIT_RATIO = TEST_FRACTION / (1 - TEST_FRACTION)
+PRETRAIN_SEED = "pretrain_seed"
 SAME, OTHER = "same modality", "another modality"
 ANALYSES = {  # the columns of each analysis
     "svcca": ("source", "layer", "similarity"),
@@ -35,11 +36,12 @@ ANALYSES = {  # the columns of each analysis
 
 Key = tuple[str, str, str, float]  # model, initialization, target, share of the target
 Term = tuple[Key, float]  # of a contrast: a cell and its weight
+Repeated = Mapping[Key, Mapping[int, float]]  # the value of each pre-training, by its seed
 
 
 @dataclass(frozen=True)
 class Score:
-    """The mean and spread (ddof 1) of a cell. Filters are counted as repeats."""
+    """The mean and spread (ddof 1) of a cell over its `n` finished repeats."""
 
     mean: float
     std: float | None
@@ -60,12 +62,13 @@ class Scores:
     """Cells by the paper's names.
 
     `positions` has those of cells whose contrasts can be estimated, `distances` the modality distances of all
-    pairs of datasets.
+    pairs of datasets, `repeated` the values of cells that vary with the pre-training alone, by its seed.
     """
 
     cells: Mapping[Key, Score] = field(default_factory=dict)
     positions: Mapping[Key, Position] = field(default_factory=dict)
     distances: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    repeated: Repeated = field(default_factory=dict)
 
     def estimate(self, contrasts: Sequence[Sequence[Term]]) -> Estimates:
         """Estimate weighted sums of cells; a cell of several terms enters with the sum of its weights."""
@@ -135,36 +138,76 @@ def from_analysis(name: str, frame: "pd.DataFrame") -> Scores:
     - svcca: `similarity` from 0 to 1 of a source's `layer` before and after pre-training.
     - gabor: `score` of each of a source's conv1 filters by its number, 1 for a Gabor, and of the source the
       share of scrambled filters that count as one, `control`. A cell is the share less the control.
+      Of svcca and gabor a column `pretrain_seed` tells the pre-trainings of a source apart.
     - cmd: the average distance between two datasets, either way round once or twice.
     """
     lacking = [column for column in ANALYSES[name] if column not in frame.columns]
     if lacking:
         raise InputError(f"{name}: no column {', '.join(lacking)}; {', '.join(ANALYSES[name])} are needed")
     if name != "cmd":
-        return Scores({"svcca": _svcca, "gabor": _gabor}[name](frame))
+        numbered = frame if PRETRAIN_SEED in frame.columns else frame.assign(**{PRETRAIN_SEED: 0})
+        return from_pretrainings({"svcca": _svcca, "gabor": _gabor}[name](numbered))
     measured = frame[frame["a"].map(modality).astype(bool) & frame["b"].map(modality).astype(bool)]
     pairs = measured[["a", "b", "cmd"]].itertuples(index=False)
     both = {pair: float(d) for x, y, d in pairs if x != y for pair in ((x, y), (y, x))}
     return Scores(_nearest(both), distances=both)
 
 
-def _svcca(frame: "pd.DataFrame") -> dict[Key, Score]:
-    rows = frame[["source", "layer", "similarity"]].itertuples(index=False)
-    return {
-        ("SVCCA", _label(source), str(layer), 1.0): Score(100 * value, None, 1, 1)
-        for source, layer, value in rows
-    }
+def _svcca(frame: "pd.DataFrame") -> Repeated:
+    rows = frame[["source", "layer", PRETRAIN_SEED, "similarity"]].itertuples(index=False)
+    return _repeated(
+        ("SVCCA", (source, str(layer), seed, 100 * value)) for source, layer, seed, value in rows
+    )
 
 
-def _gabor(frame: "pd.DataFrame") -> dict[Key, Score]:
-    found = {}
-    for source, group in frame.groupby("source", sort=False):
-        values = dict(zip(group["filter"], 100 * group["score"].astype(float), strict=True))
-        spread = stdev(values.values()) if len(values) > 1 else None
-        share = mean(values.values()) - 100 * float(group["control"].iloc[0])
-        score = Score(share, spread, len(values), len(values))
-        found["conv1", _label(source), "filters", 1.0] = score
+def _gabor(frame: "pd.DataFrame") -> Repeated:
+    networks = frame.groupby(["source", PRETRAIN_SEED], sort=False)
+    found = networks.agg(score=("score", "mean"), control=("control", "first")).reset_index()
+    rows = found[["source", PRETRAIN_SEED, "score", "control"]].itertuples(index=False)
+    return _repeated(
+        ("conv1", (source, "filters", seed, 100 * (score - control))) for source, seed, score, control in rows
+    )
+
+
+def _repeated(rows: Iterable[tuple[str, tuple[str, str, int, float]]]) -> Repeated:
+    """Return values by cell and seed; InputError where results of two protocols have one name."""
+    found: dict[Key, dict[int, float]] = {}
+    problems = []
+    for model, (source, place, seed, value) in rows:
+        known = found.setdefault((model, _label(source), place, 1.0), {})
+        if known.setdefault(int(seed), float(value)) != value and np.isfinite(value):
+            problems.append(f"{model} of {source}, {place}: two values of pre-training {seed}")
+    if problems:
+        raise InputError([f"{text}; results of several protocols are not mixed" for text in problems])
     return found
+
+
+def from_pretrainings(values: Repeated) -> Scores:
+    """Return cells from the value of each of their pre-trainings, in points.
+
+    A pre-training that lacks a finite value of one of its model's targets (layers) is left out.
+    """
+    cells: dict[Key, Score] = {}
+    positions: dict[Key, Position] = {}
+    for model in dict.fromkeys(key[0] for key in values):
+        own = {key: each for key, each in values.items() if key[0] == model}
+        layers = list(dict.fromkeys(key[2] for key in own))
+        sources = dict.fromkeys(key[1] for key in own)
+        tables = {
+            s: complete_table({k[2]: each for k, each in own.items() if k[1] == s}, layers) for s in sources
+        }
+        tables = {source: table for source, table in tables.items() if len(table)}
+        group = RepeatedPretrainings(list(tables.values()))
+        keys = [(model, source, layer, 1.0) for source in tables for layer in layers]
+        columns = [column for table in tables.values() for column in table.T]
+        cells |= {key: _score_over(column) for key, column in zip(keys, columns, strict=True)}
+        positions |= {key: Position(group, number, len(keys)) for number, key in enumerate(keys)}
+    return Scores(cells, positions, repeated=values)
+
+
+def _score_over(values: Floats) -> Score:
+    spread = float(values.std(ddof=1)) if len(values) > 1 else None
+    return Score(float(values.mean()), spread, len(values), len(values))
 
 
 def _nearest(distances: Mapping[tuple[str, str], float]) -> dict[Key, Score]:
@@ -187,11 +230,14 @@ def _label(source: Any) -> str:
     return published.INITIALIZATIONS.get(source, str(source))
 
 
-def nearness(cells: Mapping[Key, Score], anchor: str) -> dict[Key, Score]:
-    """Each cell's nearness to the anchor's mean, as a negative distance: higher is nearer."""
-    found = {}
-    for key, score in cells.items():
-        reference = cells.get((key[0], anchor, *key[2:]))
+def nearness(known: Scores, anchor: str) -> Scores:
+    """Return how near each pre-training is to the anchor's mean, as a negative distance.
+
+    A cell is the mean over its pre-trainings. The anchor is one network, as published, without a variance.
+    """
+    found: dict[Key, dict[int, float]] = {}
+    for key, values in known.repeated.items():
+        reference = known.cells.get((key[0], anchor, *key[2:]))
         if reference is not None and key[1] != anchor:
-            found[key] = Score(-abs(score.mean - reference.mean), None, score.n, score.planned)
-    return found
+            found[key] = {seed: -abs(value - reference.mean) for seed, value in values.items()}
+    return from_pretrainings(found)

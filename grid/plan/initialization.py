@@ -87,10 +87,11 @@ def trial_request(trial: Trial) -> PretrainRequest:
 
 
 def analysis_requests(analysis: Analysis) -> list[PretrainRequest]:
-    """Return one request for each initialization that the analysis compares."""
+    """Return a request for each pre-training of each initialization that the analysis compares."""
     return [
-        PretrainRequest(source, size, analysis.backbone, CLASSIFIER, "", analysis.settings)
+        PretrainRequest(source, size, analysis.backbone, CLASSIFIER, "", analysis.settings, seed)
         for source, size in analysis.initializations
+        for seed in (analysis.pretrain_seeds if analysis.settings.trains(source) else (0,))
     ]
 
 

@@ -287,12 +287,12 @@ class Planner:
         fresh = 1 if analysis.settings.trains(request.initialization) else FRESH_NETWORKS
         names = (request.spec_name, self.analysed_weights(request), request.backbone, probes)
         spec = Svcca(*names, normalisation=request.normalisation, fresh=fresh, **analysis.options)
-        return self.add(spec, f"svcca · {request.label} · {request.backbone}")
+        return self.add(spec, f"svcca · {request.numbered_label} · {request.backbone}")
 
     def add_filters(self, request: PretrainRequest) -> str:
         weights = self.analysed_weights(request)
         spec = Filters(request.spec_name, weights, request.backbone)
-        return self.add(spec, f"filters · {request.label} · {request.backbone}")
+        return self.add(spec, f"filters · {request.numbered_label} · {request.backbone}")
 
 
 def network(backbone: str, architecture: str) -> str:

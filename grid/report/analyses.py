@@ -18,7 +18,7 @@ from medpt.analysis.distances import Distances, mean_matrix, measured, nearest_a
 from medpt.analysis.settings import Settings
 from medpt.data.catalog import card
 from medpt.errors import InputError
-from medpt.specs import Coordinates, Filters, Prepare, Svcca
+from medpt.specs import Coordinates, Filters, Prepare, Pretrain, Svcca
 
 KINDS = {"cmd": "coordinates", "svcca": "svcca", "filters": "filters"}  # of an analysis: of its units
 COORDINATES, SIMILARITY, FILTERS = "coordinates.npz", "svcca.npz", "filters.npz"
@@ -112,11 +112,22 @@ class Modality:
 
 
 @dataclass(frozen=True)
-class Layers:
-    """SVCCA of one source: arrays over layers; `floor` is what unrelated networks would have."""
+class Network:
+    """A pre-trained network: the seed of its pre-training is 0 for published weights."""
 
     source: str
+    seed: int
     backbone: str
+
+    @property
+    def label(self) -> str:
+        return f"{self.source} (pre-training {self.seed})" if self.seed else self.source
+
+
+@dataclass(frozen=True)
+class Layers(Network):
+    """SVCCA of one source: arrays over layers; `floor` is what unrelated networks would have."""
+
     names: tuple[str, ...]
     similarity: NDArray[np.float64]
     floor: NDArray[np.float64]
@@ -132,11 +143,9 @@ class Layers:
 
 
 @dataclass(frozen=True)
-class FilterSet:
+class FilterSet(Network):
     """The first layer of one source: pictures uint8 (H, W, 3) by SHOWN, the unit's metrics."""
 
-    source: str
-    backbone: str
     pictures: dict[str, NDArray[np.uint8]]
     gabors: NDArray[np.float64]
     metrics: Mapping[str, float]
@@ -152,6 +161,13 @@ class Similarities:
 class FilterSets:
     coverage: Coverage
     sets: tuple[FilterSet, ...]
+
+
+def _network(stored: StoredSpace, spec: Svcca | Filters) -> tuple[str, int, str]:
+    """Return what a Network has of an analysed one."""
+    unit = stored.units.get(spec.weights)
+    seed = unit.spec.seed if unit and isinstance(unit.spec, Pretrain) else 0
+    return stored.plan.initialization_of(spec), seed, spec.backbone
 
 
 def entries(stored: StoredSpace, kind: str) -> list[list[str]]:
@@ -252,8 +268,7 @@ def _controls(clouds: dict[str, Arrays], found: Distances) -> tuple[Control, ...
 def similarities(stored: StoredSpace, digests: Sequence[str]) -> Similarities:
     found = [
         Layers(
-            stored.plan.initialization_of(spec),
-            spec.backbone,
+            *_network(stored, spec),
             tuple(map(str, saved["layers"])),
             saved["similarity"],
             saved["floor"],
@@ -271,8 +286,7 @@ def similarities(stored: StoredSpace, digests: Sequence[str]) -> Similarities:
 def filter_sets(stored: StoredSpace, digests: Sequence[str]) -> FilterSets:
     found = [
         FilterSet(
-            stored.plan.initialization_of(spec),
-            spec.backbone,
+            *_network(stored, spec),
             {name: saved[name][::PIXELS, ::PIXELS] for name in SHOWN},
             saved.get("after gabor", np.empty(0)),
             stored.metrics(digest),

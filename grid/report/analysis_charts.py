@@ -56,7 +56,7 @@ def _layers(layers: list[Layers], numbers: Mapping[str, int]) -> Chart:
     stages: dict[str, list[int]] = {}
     for place, name in enumerate(longest):
         stages.setdefault(name.split(".")[0], []).append(place)
-    lines = [_over_layers(e.source, numbers[e.source], e.similarity, "curve") for e in layers]
+    lines = [_over_layers(e.label, numbers[e.source], e.similarity, "curve") for e in layers]
     return LineChart(
         f"SVCCA before and after pre-training, {BACKBONES.get(layers[0].backbone, layers[0].backbone)}",
         "1: changed by a linear map only",

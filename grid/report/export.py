@@ -149,6 +149,7 @@ SURVIVAL = {  # of the columns beyond TRIALS: what MLflow calls them
     "integrated_brier": "integrated_brier",
 }
 STEPS = ("steps_to_95", "dense_steps_to_95")  # the second with early steps, which older results lack
+ANALYSED = ("source", "pretrain_seed", "backbone")  # what SVCCA and filters are of
 CLAIMS = (
     *("id", "section", "statement", "paper", "paper_held", "paper_total", "ours", "held", "total"),
     *("p", "p_opposite", "p_adjusted"),
@@ -171,12 +172,14 @@ def _csv(content: Any, facts: Facts) -> str:
     if isinstance(content, Modality):
         return csv_text(("a", "b", "average_cmd"), _pairs(content))
     if isinstance(content, Similarities):
-        columns = ("source", "backbone", "layer", "similarity", "similarity_std", "floor", "rows", "channels")
+        columns = (*ANALYSED, "layer", "similarity", "similarity_std", "floor", "rows", "channels")
         return csv_text(columns, _layers(content))
     if isinstance(content, FilterSets):
         names = list(dict.fromkeys(name for entry in content.sets for name in sorted(entry.metrics)))
-        rows = ([e.source, e.backbone, *(e.metrics.get(name) for name in names)] for e in content.sets)
-        return csv_text(("source", "backbone", *names), rows)
+        rows = (
+            [e.source, e.seed, e.backbone, *(e.metrics.get(name) for name in names)] for e in content.sets
+        )
+        return csv_text((*ANALYSED, *names), rows)
     return csv_text(("cohort", "row", "ours", "paper"), _counts(content))
 
 
@@ -225,7 +228,7 @@ def _layers(found: Similarities) -> Iterable[list[Any]]:
     for entry in found.layers:
         columns = (entry.names, entry.similarity, entry.spread, entry.floor, entry.rows, entry.channels)
         for values in zip(*columns, strict=True):
-            yield [entry.source, entry.backbone, *values]
+            yield [entry.source, entry.seed, entry.backbone, *values]
 
 
 def _counts(cohorts: Sequence[Cohort]) -> Iterable[list[Any]]:

@@ -144,7 +144,7 @@ def frames(
         for b in entry.found.names[n + 1 :]
     ]
     svcca = [
-        {"source": entry.source, "layer": name, "similarity": float(value)}
+        {"source": entry.source, "layer": name, "pretrain_seed": entry.seed, "similarity": float(value)}
         for group in layers
         for entry in group.layers
         if entry.backbone == "resnet18"
@@ -153,6 +153,7 @@ def frames(
     gabor = [
         {
             "source": entry.source,
+            "pretrain_seed": entry.seed,
             "filter": number,
             "score": float(value),
             "control": entry.metrics["gabor_control_after"],

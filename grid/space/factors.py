@@ -1,7 +1,7 @@
 """Blocks of factors become trials: each value checked, the product taken, what makes no sense left out."""
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -39,6 +39,7 @@ FACTORS: dict[str, tuple[Any, ...]] = {  # with their defaults; an empty one mus
     "seed": (0, 1, 2),
     "pretrain_seed": (0,),
 }
+SURVIVAL_SEEDS = tuple(range(10))  # default outside the paper's spaces: each draws another split
 SEEDS = ("seed", "pretrain_seed")
 MAX_IMAGES = 10**9
 
@@ -72,6 +73,8 @@ class Factors:
         self.weights_of_backbones(factors, path)
         if self.sound and all(factors.values()):
             self.survival(factors, path)
+            if "seed" not in block:
+                factors["seed"] = default_seeds(factors["target"], settings)
         protocols = self.protocols(block.get("factors") or {}, (*path, "factors"), settings)
         self.losses(factors, dict.fromkeys(each.finetune.value("loss") for each in protocols), path)
         self.modes(factors, dict.fromkeys(each.mode for each in protocols), path)
@@ -235,6 +238,12 @@ class Factors:
         if value not in known:
             self.problem(path, f"unknown {what} `{value}`; {did_you_mean(value, known)}")
         return value
+
+
+def default_seeds(targets: Sequence[str], settings: Settings) -> list[int]:
+    """Return the seeds of a block without `seed`: more for survival, whose tests overlap between seeds."""
+    survival = any(settings.card(target).task == "survival" for target in targets)
+    return list(SURVIVAL_SEEDS if survival and settings.metrics != "paper" else FACTORS["seed"])
 
 
 def expand(

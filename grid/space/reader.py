@@ -236,10 +236,11 @@ class _Reader:
 
     def analysis(self, kind: Any, block: dict[str, Any], settings: Settings) -> Analysis:
         path: KeyPath = ("analysis", kind)
-        starts, backbones = [], ["resnet18"]
+        starts, backbones, seeds = [], ["resnet18"], [0]
         if kind != "cmd":
             starts = self.factors.factor(block, "initialization", path)
             backbones = self.factors.factor(block, "backbone", path)
+            seeds = self.factors.factor(block, "pretrain_seed", path)
             self.factors.weights_of_backbones({"initialization": starts, "backbone": backbones[:1]}, path)
         for n, (name, _) in enumerate(starts):
             if name in (RANDOM, NO_NETWORK, *self_supervised()):
@@ -250,6 +251,7 @@ class _Reader:
             datasets=self.probes(block, path),
             initializations=tuple(starts),
             backbone=backbones[0] if backbones else "",
+            pretrain_seeds=tuple(seeds),
             options=self.options(kind, block, path),
             settings=settings,
         )

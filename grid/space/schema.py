@@ -142,6 +142,7 @@ class Svcca:
     initialization: Factor[str]
     datasets: Datasets
     backbone: Factor[str] = FACTORS["backbone"]
+    pretrain_seed: Factor[Seed] = FACTORS["pretrain_seed"]
     images: Probes | None = None
 
 
@@ -151,6 +152,7 @@ class Filters:
 
     initialization: Factor[str]
     backbone: Factor[str] = FACTORS["backbone"]
+    pretrain_seed: Factor[Seed] = FACTORS["pretrain_seed"]
 
 
 @dataclass(frozen=True)

@@ -134,12 +134,14 @@ class Analysis:
     datasets: tuple[tuple[str, int | None], ...] = ()  # with sample size: of cmd, or svcca's probe images
     initializations: tuple[tuple[str, int | None], ...] = ()  # source and sample size
     backbone: str = "resnet18"
+    pretrain_seeds: tuple[int, ...] = (0,)  # of the initializations that the grid trains
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
     settings: Settings = field(repr=False, compare=False, default=Settings())
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything but the settings."""
-        return {item.name: getattr(self, item.name) for item in fields(self) if item.name != "settings"}
+        """Return everything but the settings, and the seeds of pre-trainings unless they are [0]."""
+        left_out = ("settings", "pretrain_seeds") if self.pretrain_seeds == (0,) else ("settings",)
+        return {item.name: getattr(self, item.name) for item in fields(self) if item.name not in left_out}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Analysis":
@@ -149,6 +151,7 @@ class Analysis:
             datasets=tuple(map(tuple, values.get("datasets", ()))),
             initializations=tuple(map(tuple, values.get("initializations", ()))),
             backbone=values.get("backbone", "resnet18"),
+            pretrain_seeds=tuple(values.get("pretrain_seeds", (0,))),
             options=values.get("options", {}),
         )
 

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from grid import space
 from grid.claims import scores, statements, verdicts
-from grid.claims.parts import MISSING, NO_NUMBERS, NOT_REPEATED, ONE_PRETRAINING
+from grid.claims.parts import IDENTICAL, MISSING, NO_NUMBERS, NOT_REPEATED, ONE_PRETRAINING
 from grid.claims.verdicts import INCONCLUSIVE, NOT_SUPPORTED, SUPPORTED, UNDECIDABLE, Verdict
 from grid.space.trials import Trial
 from medpt.data.catalog import card
@@ -215,6 +216,68 @@ def test_pre_trainings_without_repeats_decide_nothing() -> None:
     assert ours()["C13"].verdict == ours()["C14"].verdict == f"{UNDECIDABLE}: {ONE_PRETRAINING}"
 
 
+def repeated(sign: float = 1.0, repeats: int = 3) -> dict[str, pd.DataFrame]:
+    """The analyses of several pre-trainings of each source but imagenet*, each with its own noise."""
+    found, rng = analyses(sign), np.random.default_rng(1)
+    for name, column, scale in (("svcca", "similarity", 0.01), ("gabor", "control", 0.02)):
+        parts = [found[name].assign(pretrain_seed=0)]
+        for seed in range(1, repeats):
+            again = found[name][found[name]["source"] != "imagenet*"].assign(pretrain_seed=seed)
+            noise = {source: rng.normal(0, scale) for source in again["source"].unique()}
+            parts.append(again.assign(**{column: again[column] + again["source"].map(noise)}))
+        found[name] = pd.concat(parts)
+    return found
+
+
+def test_repeated_pre_trainings_decide_in_either_direction() -> None:
+    found = by_id(verdicts.judge(None, repeated()))
+    assert {found[name].kind for name in ("C13", "C14")} == {SUPPORTED}
+    found = by_id(verdicts.judge(None, repeated(-1)))
+    assert found["C13"].kind == NOT_SUPPORTED
+    assert found["C14"].parts[0].difference < 0  # type: ignore[operator]
+
+
+def test_pre_training_is_the_unit_of_repetition() -> None:
+    """Against a t test on one number of each pre-training, with the variance pooled over the sources."""
+    gabor = repeated()["gabor"]
+    (part, _) = by_id(verdicts.judge(None, {"gabor": gabor}))["C14"].parts
+    each = {
+        source: 100
+        * (rows.groupby("pretrain_seed")["score"].mean() - rows.groupby("pretrain_seed")["control"].first())
+        for source, rows in gabor.groupby("source")
+    }
+    df = sum(len(values) - 1 for values in each.values())
+    pooled = sum(((values - values.mean()) ** 2).sum() for values in each.values()) / df
+    difference = (
+        each["M6-CLS"].mean() - each["M3-CLS"].mean() + each["M6-SEG"].mean() - each["M3-SEG"].mean()
+    ) / 2
+    error = np.sqrt(pooled / 4 * 4 / 3)
+    assert part.difference == pytest.approx(difference)
+    assert part.low == pytest.approx(difference - stats.t.ppf(0.975, df) * error)
+    assert part.p == pytest.approx(stats.t.sf(difference / error, df))
+
+
+def test_analyses_of_two_protocols_are_not_mixed() -> None:
+    svcca = analyses()["svcca"]
+    again = svcca.head(1).assign(similarity=0.1)
+    with pytest.raises(InputError, match="two values of pre-training 0"):
+        verdicts.judge(None, {"svcca": pd.concat([svcca, again])})
+
+
+def test_layer_without_a_similarity_is_missing() -> None:
+    svcca = analyses()["svcca"]
+    svcca.loc[svcca["source"] == "M6-CLS", "similarity"] = np.nan
+    found = by_id(verdicts.judge(None, {"svcca": svcca}))["C13"]
+    assert found.parts[0].undecidable == MISSING
+    assert "svcca of SVCCA · M6-CLS → conv1" in found.missing
+
+
+def test_identical_pre_trainings_decide_nothing() -> None:
+    svcca = analyses()["svcca"]
+    same = pd.concat([svcca.assign(pretrain_seed=seed) for seed in range(3)])
+    assert by_id(verdicts.judge(None, {"svcca": same}))["C13"].verdict == f"{UNDECIDABLE}: {IDENTICAL}"
+
+
 def test_noise_alone_finds_nothing() -> None:
     frame, rng = planted(), np.random.default_rng(1)
     for metric in ("auc", "miou", "c_index"):
@@ -296,6 +359,8 @@ def test_single_seeds_without_items_are_undecidable() -> None:
     found = verdicts.judge(frame[frame["seed"] == 0], {})
     open_ = [verdict for verdict in found if not verdict.missing]
     assert {verdict.verdict for verdict in open_} == {f"{UNDECIDABLE}: {NOT_REPEATED}"}
+    untested = [part for verdict in open_ for part in verdict.parts]
+    assert {(part.p, part.opposite) for part in untested} == {(None, None)}
 
 
 def test_far_apart_is_not_near() -> None:

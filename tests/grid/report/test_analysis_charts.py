@@ -12,6 +12,7 @@ def layers(source: str, values: list[float], floor: list[float]) -> Layers:
     counts = np.full(len(values), 10)
     return Layers(
         source,
+        0,
         "resnet18",
         names,
         np.array(values),

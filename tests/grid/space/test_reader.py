@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grid import space
+from grid.plan.initialization import analysis_requests
 from grid.space import reader
 from grid.space.__main__ import main
+from grid.space.trials import Analysis
 from medpt.data import catalog
 from medpt.data.card import DatasetCard
 from medpt.errors import InputError
@@ -53,6 +55,27 @@ def test_full_factorial(tmp_path: Path) -> None:
     assert len(found.trials) == 2 * 2 * 2 * 2
     assert {trial.architecture for trial in found.trials if trial.target == "DRIVE"} == {"unet"}
     assert {trial.architecture for trial in found.trials if trial.target != "DRIVE"} == {"classifier"}
+
+
+def test_survival_has_ten_seeds_by_default_and_three_in_the_papers_spaces(tmp_path: Path) -> None:
+    text = "experiments: [{initialization: [none], architecture: [cox], target: [TCGA-LGG]}]"
+    seeds = [
+        [trial.seed for trial in space.load(str(written(tmp_path, head + text))).trials]
+        for head in ("", "metrics: paper\n")
+    ]
+    assert seeds == [list(range(10)), [0, 1, 2]]
+    images = GOOD.replace("    seed: [0, 1]\n", "")
+    assert {trial.seed for trial in space.load(str(written(tmp_path, images))).trials} == {0, 1, 2}
+
+
+def test_analysis_takes_several_pre_trainings_of_what_is_trained_here(tmp_path: Path) -> None:
+    block = 'analysis: {filters: {initialization: ["imagenet*", ISIC2019], pretrain_seed: [0, 2]}}\n'
+    found = space.load(str(written(tmp_path, GOOD + block)))
+    (analysis,) = found.analyses
+    asked = [(each.label, each.seed) for each in analysis_requests(analysis)]
+    assert asked == [("imagenet*", 0), ("ISIC2019", 0), ("ISIC2019", 2)]
+    assert Analysis.from_json(json.loads(json.dumps(analysis.to_json()))) == analysis
+    assert "pretrain_seeds" not in replace(analysis, pretrain_seeds=(0,)).to_json()
 
 
 def test_random_weights_have_no_sample_size(tmp_path: Path) -> None:
