@@ -1,11 +1,11 @@
 """How networks are trained: every value of the paper, and a decision where it names none."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, ClassVar, Literal, TypeVar, get_args
 
 from medpt.precision import resolve_precision
-from medpt.schema import STRICT
+from medpt.schema import strict_dataclass
 
 T = TypeVar("T")
 SELF_SUPERVISED_METHODS = ("jigsaw", "context")  # methods of pre-training without labels
@@ -46,11 +46,10 @@ def choice(values: Any, reason: str, default: Any = None) -> Any:
     return decision(default, reason, f"one of {', '.join(get_args(values))}")
 
 
-@dataclass(frozen=True)
+@strict_dataclass
 class TrainingProtocol:
     """How a network is trained: the paper's values where it gives them, decisions elsewhere."""
 
-    __pydantic_config__: ClassVar[Any] = STRICT
     omitted_when_none: ClassVar[tuple[str, ...]] = tuple(IMPLICIT)
 
     learning_rate: float = decision(

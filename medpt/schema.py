@@ -8,8 +8,9 @@ the first data are checked.
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
+from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, dataclass_transform
 
 from medpt.errors import InputError, did_you_mean
 from medpt.yaml_document import KeyPath, Problem
@@ -33,6 +34,13 @@ ACCEPTED = {  # by pydantic's type of error
 }
 SHOWN = 80  # characters of a value in a message
 READ_AS = {bool: "true or false", int: "a number", float: "a number", type(None): "nothing"}
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
+def strict_dataclass(kind: type[T]) -> type[T]:
+    """Make a frozen dataclass that `validate` takes: its types are strict, and unknown keys are refused."""
+    kind.__pydantic_config__ = STRICT  # type: ignore[attr-defined]
+    return dataclass(frozen=True)(kind)
 
 
 def accepts(description: str, **rules: Any) -> dict[str, Any]:

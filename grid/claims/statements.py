@@ -61,15 +61,11 @@ class Erratum:
 
 
 def load(path: Path = CLAIMS) -> list[Claim]:
-    return [_claim(plain) for plain in _yaml(path)]
+    return [(Claim(**plain | {"parts": tuple(map(_part_from, plain["parts"]))})) for plain in _yaml(path)]
 
 
 def errata(path: Path = ERRATA) -> list[Erratum]:
     return [Erratum(**plain) for plain in _yaml(path)]
-
-
-def _claim(plain: dict[str, Any]) -> Claim:
-    return Claim(**plain | {"parts": tuple(map(_part_from, plain["parts"]))})
 
 
 def _part_from(plain: dict[str, Any]) -> Part:

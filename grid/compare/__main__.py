@@ -219,15 +219,11 @@ class Comparison:
 
 def devices(options: RunOptions) -> tuple[int, bool]:
     """Return how many trials run at once, and whether on GPUs. Of a cluster, what --cpus or --gpus name."""
-    if options.gpus is None and not options.address and _has_gpu():
+    if options.gpus is None and not options.address and (os.path.exists("/proc/driver/nvidia/version")):
         import torch
 
         return torch.cuda.device_count(), True
     return (options.gpus, True) if options.gpus else (options.cpus or usable_cpus(), False)
-
-
-def _has_gpu() -> bool:
-    return os.path.exists("/proc/driver/nvidia/version")
 
 
 def clock(seconds: float) -> str:

@@ -112,15 +112,10 @@ def _target(home: Path, card: DatasetCard, draft: str, guesses: Mapping[str, Gue
         patients=len({record.patient_id for record in dataset.records}),
         train=sets.count("train"),
         test=sets.count("test"),
-        side=_side(dataset),
+        side=(max(min(dataset.image(record).shape[:2]) for record in dataset.records[:SIDES])),
         class_images=_class_images(dataset),
         guesses=guesses,
     )
-
-
-def _side(dataset: Dataset) -> int:
-    """The largest short side of the first images. Raises InputError where one cannot be decoded."""
-    return max(min(dataset.image(record).shape[:2]) for record in dataset.records[:SIDES])
 
 
 def _class_images(dataset: Dataset) -> dict[str, int]:

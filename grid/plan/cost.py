@@ -14,7 +14,6 @@ from medpt.data.catalog import card
 from medpt.data.file_tree import walk
 from medpt.errors import InputError
 from medpt.models.footprint import footprint
-from medpt.protocol import TrainingProtocol
 from medpt.specs import CLASSIFIER, Finetune, ImageFeatures, Prepare, Pretrain, Probe
 
 GFLOPS = {"CPU core": 40.0, "GPU": 8_000.0}  # achieved on these networks; one core measured, a GPU assumed
@@ -87,7 +86,7 @@ def seconds(unit: Unit, data: DataSizes, device: str) -> float:
     if not trains(unit):
         return LEAK_CHECK_SECONDS
     step = 3 * forward_seconds(spec.architecture, spec.backbone, side, device) * spec.protocol.batch_size
-    return expected_steps(spec.protocol) * step
+    return ((min(spec.protocol.min_steps, spec.protocol.max_steps) + spec.protocol.max_steps) / 2) * step
 
 
 def forward_seconds(architecture: str, backbone: str, side: int, device: str) -> float:
@@ -128,8 +127,3 @@ def trains(unit: Unit) -> bool:
     if isinstance(spec, Pretrain):
         return spec.unguarded.digest not in unit.needs
     return isinstance(spec, Finetune)
-
-
-def expected_steps(protocol: TrainingProtocol) -> float:
-    """Return the expected number of training steps: midway between the fewest and the most."""
-    return (min(protocol.min_steps, protocol.max_steps) + protocol.max_steps) / 2

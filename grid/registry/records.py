@@ -11,14 +11,15 @@ and folders of a user's data: whoever pulls has them in the plan.
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from dataclasses import asdict
+from typing import Annotated, Literal, TypeVar
 
 from annotated_types import Len, Predicate
 from pydantic import StringConstraints, TypeAdapter, ValidationError
 
 from medpt.errors import InputError
 from medpt.files import json_bytes
+from medpt.schema import strict_dataclass
 
 Record = TypeVar("Record")
 Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
@@ -26,11 +27,9 @@ Text = Annotated[str, Len(0, 1000), Predicate(str.isprintable)]
 STRICT = {"strict": True, "extra": "forbid"}
 
 
-@dataclass(frozen=True)
+@strict_dataclass
 class SharedDataset:
     """A dataset that the units of a batch were computed from: whose it is, and a hash of all of its files."""
-
-    __pydantic_config__: ClassVar[Any] = STRICT
 
     name: Text
     licence: Text
@@ -38,15 +37,13 @@ class SharedDataset:
     content: Sha256
 
 
-@dataclass(frozen=True)
+@strict_dataclass
 class Batch:
     """What one laboratory published together.
 
     `datasets` are by fingerprint; `units` has the SHA-256 of each unit's document by its digest; `versions`
     are those of the installation that published.
     """
-
-    __pydantic_config__: ClassVar[Any] = STRICT
 
     publisher: Text
     space: Text
@@ -65,15 +62,13 @@ class Batch:
         return hashlib.sha256(self.content()).hexdigest()
 
 
-@dataclass(frozen=True)
+@strict_dataclass
 class SharedUnit:
     """A finished unit as it is published.
 
     `artifacts` has the SHA-256 of each artifact that was published; `withheld` names the others. `peak` is
     that of its marker: the hardware, and the memory that the unit took.
     """
-
-    __pydantic_config__: ClassVar[Any] = STRICT
 
     digest: Sha256
     kind: Text

@@ -81,10 +81,6 @@ def _drawn(cells: Iterable[Cell]) -> list[list[Cell]]:
     return by_target(cells)[:MOST_GROUPS]
 
 
-def _random(group: Iterable[Cell]) -> Cell | None:
-    return next((cell for cell in group if cell.key.initialization == RANDOM and cell.n), None)
-
-
 def _bar(cell: Cell, limits: Limits) -> tuple[float, float]:
     """Return the ends of an error bar, cut at 0 and 100; nan where the cell has no interval."""
     one = limits[cell.key]
@@ -109,7 +105,7 @@ def scores_by_initialization(cells: Sequence[Cell], numbers: Colours, limits: Li
 
 
 def _scores(group: list[Cell], numbers: Colours, limits: Limits) -> Chart:
-    random = _random(group)
+    random = next((cell for cell in group if cell.key.initialization == RANDOM and cell.n), None)
     rows = tuple(
         Row(
             _named(cell),

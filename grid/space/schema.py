@@ -5,7 +5,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, make_dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar, get_args
 
 from pydantic import Field
 
@@ -14,7 +14,7 @@ from grid.space.protocols import PROTOCOL_FIELDS
 from medpt.data.corruptions import KINDS
 from medpt.frozen_specs import Mode
 from medpt.protocol import TrainingProtocol
-from medpt.schema import STRICT, accepts
+from medpt.schema import STRICT, accepts, strict_dataclass
 
 MAX_SEED = 2**31
 
@@ -45,11 +45,9 @@ else:
 Datasets: TypeAlias = Annotated[tuple[str, ...], Field(min_length=1, description="a list of datasets")]
 
 
-@dataclass(frozen=True)
+@strict_dataclass
 class DatasetPhantom:
     """Arguments of medpt.phantom.write."""
-
-    __pydantic_config__: ClassVar[Any] = STRICT
 
     seed: int = field(default=0, metadata=accepts("a whole number from 0", ge=0))
     train: int | None = field(default=None, metadata=accepts("a number of images from 1", ge=1))
@@ -63,10 +61,8 @@ class Phantom(DatasetPhantom):
     imagenet_weights: bool = False
 
 
-@dataclass(frozen=True)
+@strict_dataclass
 class Dataset:
-    __pydantic_config__: ClassVar[Any] = STRICT
-
     folder: str | None = field(
         default=None, metadata=accepts("a folder below --data; with `card`, one from the space's own folder")
     )
@@ -111,10 +107,8 @@ else:
     ]
 
 
-@dataclass(frozen=True)
+@strict_dataclass
 class Block:
-    __pydantic_config__: ClassVar[Any] = STRICT
-
     initialization: Factor[str]
     target: Factor[str]
     name: str | int | None = None
@@ -127,18 +121,14 @@ class Block:
     factors: ProtocolFactors | None = None
 
 
-@dataclass(frozen=True)
+@strict_dataclass
 class Cmd:
-    __pydantic_config__: ClassVar[Any] = STRICT
-
     datasets: Datasets
     options: Options | None = None
 
 
-@dataclass(frozen=True)
+@strict_dataclass
 class Svcca:
-    __pydantic_config__: ClassVar[Any] = STRICT
-
     initialization: Factor[str]
     datasets: Datasets
     backbone: Factor[str] = FACTORS["backbone"]
@@ -146,28 +136,22 @@ class Svcca:
     images: Probes | None = None
 
 
-@dataclass(frozen=True)
+@strict_dataclass
 class Filters:
-    __pydantic_config__: ClassVar[Any] = STRICT
-
     initialization: Factor[str]
     backbone: Factor[str] = FACTORS["backbone"]
     pretrain_seed: Factor[Seed] = FACTORS["pretrain_seed"]
 
 
-@dataclass(frozen=True)
+@strict_dataclass
 class Analyses:
-    __pydantic_config__: ClassVar[Any] = STRICT
-
     cmd: Cmd | None = None
     svcca: Svcca | None = None
     filters: Filters | None = None
 
 
-@dataclass(frozen=True)
+@strict_dataclass
 class SpaceFile:
-    __pydantic_config__: ClassVar[Any] = STRICT
-
     title: str | int | None = None
     include: tuple[str, ...] | None = field(default=None, metadata=accepts("a list of spaces"))
     size: Size = 256

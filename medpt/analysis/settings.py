@@ -1,13 +1,13 @@
 """What the paper leaves open of the modality distance (cmv, cmd); nothing heavy is imported."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Literal
+from dataclasses import fields
+from typing import Any, Literal
 
 from medpt.errors import InputError
 from medpt.models.registry import BACKBONES
 from medpt.protocol import decision
-from medpt.schema import STRICT
+from medpt.schema import strict_dataclass
 
 INITS = ("kaiming", "orthogonal", "xavier")
 LEAST = {"n": 1, "t": 2, "seeds": 1, "size": 32}
@@ -23,15 +23,13 @@ CHOICES: dict[str, tuple[Any, ...]] = {
 }
 
 
-@dataclass(frozen=True)
+@strict_dataclass
 class Settings:
     """What the paper leaves open of equations 1-3, each value with its reason.
 
     Not left open: batch norm is the identity before training, "in" reads "subset of", all t_a · t_b pairs are
     averaged, and the mean is over as many inits as there are.
     """
-
-    __pydantic_config__: ClassVar[Any] = STRICT
 
     network: str = decision("resnet18", "the paper's basic backbone; its epsilons are like the paper's")
     maxpool: Literal["max", "avg"] = decision(

@@ -5,10 +5,12 @@ the same keys.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
+
+from medpt.schema import accepts, strict_dataclass
 
 FILE = "dataset.yaml"
 IMAGE_FOLDER = "image_folder"  # the reader of users' datasets
@@ -36,11 +38,7 @@ Modality = Literal[
 Value = int | tuple[int, int, int]  # a grey value, or red, green and blue
 
 
-def _accepts(text: str, **rules: Any) -> dict[str, Any]:
-    return {"description": text, **rules}
-
-
-@dataclass(frozen=True)
+@strict_dataclass
 class DatasetCard:
     """What is known of a dataset; the fields are the keys of its file.
 
@@ -57,18 +55,16 @@ class DatasetCard:
     `damaged` names JPEG files, relative to the card's folder, that are read although their data are damaged.
     """
 
-    __pydantic_config__: ClassVar[Any] = {"strict": True, "extra": "forbid"}
-
     name: str = field(
-        metadata=_accepts(
+        metadata=accepts(
             "a letter, then up to 39 letters, digits, and _ . -", pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,39}$"
         )
     )
     modality: Modality
     task: Literal["classification", "multilabel", "segmentation", "survival"]
-    classes: tuple[str, ...] = field(metadata=_accepts(f"a list of 2 to {MOST_CLASSES} names"))
+    classes: tuple[str, ...] = field(metadata=accepts(f"a list of 2 to {MOST_CLASSES} names"))
     counts: Mapping[str, int] = field(
-        default_factory=dict, metadata=_accepts("a mapping such as {train: 80, test: 20}")
+        default_factory=dict, metadata=accepts("a mapping such as {train: 80, test: 20}")
     )
     licence: str = "not stated"
     citation: str = "not stated"
@@ -78,18 +74,18 @@ class DatasetCard:
     masks: str | None = None
     values: Mapping[str, Value] = field(
         default_factory=dict,
-        metadata=_accepts("a mapping of classes to grey values (0 to 255) or colours ([red, green, blue])"),
+        metadata=accepts("a mapping of classes to grey values (0 to 255) or colours ([red, green, blue])"),
     )
     columns: Mapping[str, str] = field(
         default_factory=dict,
-        metadata=_accepts("a mapping such as {image: filename, label: diagnosis, patient: patient_id}"),
+        metadata=accepts("a mapping such as {image: filename, label: diagnosis, patient: patient_id}"),
     )
     bits: int | None = field(
-        default=None, metadata=_accepts("how many bits of 16-bit images are used: 8 to 16")
+        default=None, metadata=accepts("how many bits of 16-bit images are used: 8 to 16")
     )
     damaged: tuple[str, ...] = ()
     split: Mapping[str, int] = field(
-        default_factory=dict, metadata=_accepts(f"a mapping such as {{folds: {FOLDS}}}")
+        default_factory=dict, metadata=accepts(f"a mapping such as {{folds: {FOLDS}}}")
     )
     title: str = ""
     source: str = ""

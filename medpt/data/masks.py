@@ -37,7 +37,7 @@ def read_ids(source: Path | bytes) -> NDArray[np.uint8]:
     Raises InputError as `read_values` does, for colour and for numbers above 255.
     """
     stored = read_values(source, palette_colours=False)
-    name = content_name(source)
+    name = "<bytes>" if isinstance(source, bytes) else str(source)
     if stored.ndim != 2:
         raise InputError(
             f"{name}: a mask in colour; accepted: one channel of class numbers, or `values` in the card"
@@ -118,10 +118,6 @@ def check_turned_alike(image: Path, mask: Path) -> None:
             f"{mask}: its EXIF orientation is {second}, that of {image} is {first}; "
             "accepted: the same in both, best both upright (1)"
         )
-
-
-def content_name(source: Path | bytes) -> str:
-    return "<bytes>" if isinstance(source, bytes) else str(source)
 
 
 def _check_mode(file: "Image", data: bytes, name: str) -> None:

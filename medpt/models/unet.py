@@ -22,7 +22,7 @@ class UNet(nn.Module):
         *skips, deepest = encoder.channels
         inputs = (deepest, *WIDTHS[:-1])
         self.blocks = nn.ModuleList(
-            _block(deep + skip, width)
+            (nn.Sequential(conv_bn_relu((deep + skip), width, 3), conv_bn_relu(width, width, 3)))
             for deep, skip, width in zip(inputs, (*reversed(skips), 0), WIDTHS, strict=True)
         )
         self.logits = nn.Conv2d(WIDTHS[-1], num_classes, 3, padding=1)
@@ -32,10 +32,6 @@ class UNet(nn.Module):
         for block, skip in zip(self.blocks[:-1], reversed(skips), strict=True):
             x = block(torch.cat([_enlarge(x, skip), skip], dim=1))
         return self.logits(self.blocks[-1](_enlarge(x, images)))
-
-
-def _block(inputs: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(conv_bn_relu(inputs, outputs, 3), conv_bn_relu(outputs, outputs, 3))
 
 
 def _enlarge(x: Tensor, reference: Tensor) -> Tensor:

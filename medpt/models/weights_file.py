@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from medpt.errors import InputError
 from medpt.files import sha256
@@ -19,7 +19,7 @@ from medpt.identity import digest
 from medpt.models.key_mapping import KeyMapping
 from medpt.models.registry import check_backbone
 from medpt.normalisation import Channels, Normalisation
-from medpt.schema import STRICT, accepts, validate, without
+from medpt.schema import accepts, strict_dataclass, validate, without
 from medpt.yaml_document import Document, Problem
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ UNKNOWN = "unknown"  # in `trained_on`
 MAX_BYTES = 16 * 2**30  # of a file of weights
 
 
-@dataclass(frozen=True)
+@strict_dataclass
 class WeightsFile:
     """Published weights of one encoder; the fields but `path` are the keys of the YAML file.
 
@@ -45,8 +45,6 @@ class WeightsFile:
     `std` divided out. `input_size` is the side in pixels of the images in pre-training. `trained_on` names
     the datasets, or is "unknown".
     """
-
-    __pydantic_config__: ClassVar[Any] = STRICT
 
     sha256: str = field(
         metadata=accepts("64 hexadecimal digits, as `sha256sum FILE` prints them", pattern=r"^[0-9a-f]{64}$")

@@ -3,18 +3,15 @@
 A space file changes them under `survival`; medpt/survival/registry.py says which model has which.
 """
 
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
 from medpt.protocol import decision
-from medpt.schema import STRICT
+from medpt.schema import strict_dataclass
 
 
-@dataclass(frozen=True)
+@strict_dataclass
 class ForestOptions:
     """Of the random survival forest."""
-
-    __pydantic_config__: ClassVar[Any] = STRICT
 
     trees: int = decision(1_000, "randomForestSRC's at the paper's time", ge=1)
     node_size: int = decision(
@@ -22,11 +19,9 @@ class ForestOptions:
     )
 
 
-@dataclass(frozen=True)
+@strict_dataclass
 class WsisaOptions:
     """Of WSISA's networks."""
-
-    __pydantic_config__: ClassVar[Any] = STRICT
 
     k: int = decision(6, "as Table 5; the authors' code has 10", ge=1)
     batch_patches: int = decision(
@@ -38,11 +33,9 @@ class WsisaOptions:
     components: int = decision(50, "of thumbnails, as the authors", ge=1)
 
 
-@dataclass(frozen=True)
+@strict_dataclass
 class CoxOptions:
     """Of the Cox regression on clinical columns."""
-
-    __pydantic_config__: ClassVar[Any] = STRICT
 
     columns: tuple[str, ...] = decision((), 'empty: all that the study has; ("age",) is the age-only control')
     penalty: float = decision(
@@ -50,11 +43,9 @@ class CoxOptions:
     )
 
 
-@dataclass(frozen=True)
+@strict_dataclass
 class BoostCiOptions:
     """Of BoostCI."""
-
-    __pydantic_config__: ClassVar[Any] = STRICT
 
     sigma: float = decision(0.1, "of the sigmoid, mboost's; absolute, so features have unit variance", gt=0)
     shrinkage: float = decision(0.1, "of each step, mboost's", gt=0)
@@ -63,11 +54,9 @@ class BoostCiOptions:
     max_weight: float = decision(5.0, "bound of event / Ĝ, mboost's, before it is squared", gt=0)
 
 
-@dataclass(frozen=True)
+@strict_dataclass
 class ClusteredOptions:
     """Of the networks on clustered patches."""
-
-    __pydantic_config__: ClassVar[Any] = STRICT
 
     clustering: Literal["km", "sp"] = decision("km", 'or "sp": the two columns of Table 5')
     k: int = decision(6, "paper, Table 5", ge=1)
@@ -86,11 +75,9 @@ class ClusteredOptions:
     )
 
 
-@dataclass(frozen=True)
+@strict_dataclass
 class DeepAttnMislOptions:
     """Of DeepAttnMISL, values of the authors' code where not said otherwise."""
-
-    __pydantic_config__: ClassVar[Any] = STRICT
 
     k: int = decision(10, "phenotypes; Table 5's 6 belongs to the direct predictor", ge=1)
     batch_patients: int = decision(16, "risk sets of the Cox loss", ge=1)

@@ -7,8 +7,7 @@ for a split.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +17,7 @@ from medpt.data.preprocess import preprocess
 from medpt.errors import InputError
 from medpt.identity import stream_seed
 from medpt.protocol import decision
-from medpt.schema import STRICT, validate
+from medpt.schema import strict_dataclass, validate
 from medpt.survival.tissue import ink
 
 MICRONS = 0.5  # a pixel: 20x
@@ -30,11 +29,9 @@ FOCUS_PERCENTILE = 2.0  # of training patches: below it, out of focus
 Pixels = NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
+@strict_dataclass
 class PatchOptions:
     """What determines the patches of a slide, besides the seed."""
-
-    __pydantic_config__: ClassVar[Any] = STRICT
 
     candidates: int = decision(
         200, "boxes a slide; Table 4: 199.6 for LGG, 223.2 for GBM", "a whole number from 1", ge=1

@@ -16,6 +16,7 @@ from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.file_tree import child
 from medpt.data.readers import ade20k_full, sceneparse
+from medpt.data.readers.image_files import image
 from medpt.data.reading import read_text
 from medpt.errors import InputError
 
@@ -68,7 +69,7 @@ def _dataset(
     count = excluded.total()
     note = f"{count} images excluded: {NO_SCENE}, or a scene of fewer than {min_images} training images"
     info = replace(card, classes=classes)
-    return Dataset(info, top, records, sceneparse.read, notes=(note,) * bool(count), excluded=dict(excluded))
+    return Dataset(info, top, records, image, notes=(note,) * bool(count), excluded=dict(excluded))
 
 
 def _scenes(top: Path, problems: list[str]) -> dict[str, str]:

@@ -16,6 +16,7 @@ from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.file_tree import files
 from medpt.data.masks import read_ids
 from medpt.data.readers import ade20k_full, sceneparse
+from medpt.data.readers.image_files import image
 from medpt.errors import InputError
 
 CLASSES = 150
@@ -34,7 +35,7 @@ def open(card: DatasetCard, root: Path) -> Dataset:
         if name not in masks
     ]
     problems += [f"{top / path}: no image {name}.jpg" for name, path in masks.items() if name not in images]
-    return Dataset(card, top, _records(card, images, masks), sceneparse.read, _mask, problems=tuple(problems))
+    return Dataset(card, top, _records(card, images, masks), image, _mask, problems=tuple(problems))
 
 
 def _full(card: DatasetCard, top: Path) -> Dataset:
@@ -42,7 +43,7 @@ def _full(card: DatasetCard, top: Path) -> Dataset:
     masks, problems = ade20k_full.masks(top, images)
     if problems:
         raise InputError(problems)
-    return Dataset(card, top, _records(card, images, masks), sceneparse.read, ade20k_full.read_mask)
+    return Dataset(card, top, _records(card, images, masks), image, ade20k_full.read_mask)
 
 
 def _records(

@@ -10,13 +10,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record, Split
-from medpt.data.decode import read_grey
 from medpt.data.file_tree import child, files, find_root, folders
+from medpt.data.readers.image_files import grey_image
 
 SUBSETS: dict[str, Split] = {"train": "train", "val": "train", "test": "test"}
 NAMES = {
@@ -39,7 +36,7 @@ def open(card: DatasetCard, root: Path) -> Dataset:
         subset for subset in ("train", "test") if not any(record.split == subset for record in records)
     ]
     notes = tuple(f"{top}: no {subset} set" for subset in missing)
-    return Dataset(card, top, tuple(records), _image, notes=notes, problems=tuple(problems))
+    return Dataset(card, top, tuple(records), grey_image, notes=notes, problems=tuple(problems))
 
 
 def _is_root(folder: Path) -> bool:
@@ -73,7 +70,3 @@ def _record(card: DatasetCard, path: str, subset: str, label: int, match: re.Mat
     cause = found.get("cause") or found.get("cause3")
     meta = {"cause": cause.lower()} if cause else {}
     return Record(card.name, path, patient, patient, label=label, split=split, meta=meta)
-
-
-def _image(root: Path, record: Record) -> NDArray[np.uint8]:
-    return read_grey(root / record.image_path)

@@ -151,13 +151,9 @@ def _problems(path: Path, subset: dict[str, Any], classes: int) -> list[str]:
     problems += [
         f"{path}, row {row}: label {v!r}; {accepted}"
         for row, v in enumerate(labels)
-        if not _is_label(v, classes)
+        if not (isinstance(v, int) and 0 <= v < classes)
     ]
     return problems
-
-
-def _is_label(value: Any, classes: int) -> bool:
-    return isinstance(value, int) and 0 <= value < classes
 
 
 @lru_cache(maxsize=2)

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record, Split
-from medpt.data.decode import read_grey, read_image
+from medpt.data.decode import read_grey
 from medpt.data.file_tree import child, find_root, walk
+from medpt.data.readers.image_files import image
 from medpt.data.reading import MAX_TEXT, read_bytes
 
 SUBSETS: dict[str, tuple[Split, str]] = {"Training": ("train", "GT"), "Test": ("test", "Test_GT")}
@@ -55,7 +56,7 @@ def open(
     ]
     notes = tuple(f"{top}: {n} images of the {s} set without truth excluded" for s, n in excluded.items())
     info = replace(card, classes=("background", f"optic {target}"))
-    return Dataset(info, top, tuple(records), _image, _mask, notes, excluded, problems=tuple(problems))
+    return Dataset(info, top, tuple(records), image, _mask, notes, excluded, problems=tuple(problems))
 
 
 def _subset(
@@ -104,10 +105,6 @@ def _centre(folder: Path, name: str, problems: list[str]) -> list[int] | None:
         problems.append(f"{path}: {' '.join(words)[:40]!r}; accepted: '<row> <column>' in pixels")
         return None
     return [int(word) for word in words]
-
-
-def _image(root: Path, record: Record) -> NDArray[np.uint8]:
-    return read_image(root / record.image_path)
 
 
 def _mask(root: Path, record: Record) -> NDArray[np.uint8]:

@@ -8,13 +8,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record, Split
-from medpt.data.decode import read_grey, read_image
 from medpt.data.file_tree import child, files, find_root
+from medpt.data.readers.image_files import bright_mask, image
 
 SUBSETS: dict[str, Split] = {"training": "train", "test": "test"}
 NUMBER = re.compile(r"(\d+)_")
@@ -37,7 +34,7 @@ def open(card: DatasetCard, root: Path) -> Dataset:
         f"{top / p}: {n} images without 1st_manual (vessel truth) excluded" for p, n in blank.items()
     )
     excluded: dict[str, int] = {SUBSETS[subset]: count for subset, count in blank.items()}
-    return Dataset(card, top, tuple(records), _image, _mask, notes, excluded, problems=tuple(problems))
+    return Dataset(card, top, tuple(records), image, bright_mask, notes, excluded, problems=tuple(problems))
 
 
 def _is_blank(subset: Path) -> bool:
@@ -69,11 +66,3 @@ def _numbered(folder: Path, problems: list[str], *suffixes: str) -> dict[str, Pa
         else:
             found[match[1]] = path
     return found
-
-
-def _image(root: Path, record: Record) -> NDArray[np.uint8]:
-    return read_image(root / record.image_path)
-
-
-def _mask(root: Path, record: Record) -> NDArray[np.uint8]:
-    return (read_grey(root / str(record.mask_path)) > 127).astype(np.uint8)

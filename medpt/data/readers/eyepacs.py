@@ -7,13 +7,10 @@ paper pre-trains on this subset alone; Kaggle's test set is not read.
 import re
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record
-from medpt.data.decode import read_image
 from medpt.data.file_tree import child, find_root, walk
+from medpt.data.readers.image_files import image
 from medpt.data.tables import csv_rows
 
 TRUTH = "trainLabels.csv"
@@ -48,7 +45,7 @@ def open(card: DatasetCard, root: Path) -> Dataset:
         card,
         top,
         tuple(sorted(records.values(), key=lambda record: record.id)),
-        _image,
+        image,
         problems=tuple(problems),
     )
 
@@ -61,7 +58,3 @@ def _images(top: Path, problems: list[str]) -> dict[str, str]:
     prefix = len(str(top)) + 1
     paths = (entry.path[prefix:].replace("\\", "/") for entry in walk(folder))
     return {Path(path).stem: path for path in paths if path.lower().endswith((".jpeg", ".jpg"))}
-
-
-def _image(root: Path, record: Record) -> NDArray[np.uint8]:
-    return read_image(root / record.image_path)

@@ -37,7 +37,7 @@ class FolderFiles:
             if outside and entry.path.startswith(outside):
                 continue
             name = Path(entry.path).relative_to(folder).as_posix()
-            if _is_one_of(entry.path, suffixes):
+            if entry.path.lower().endswith(suffixes) or (DICOM[0] in suffixes and is_dicom(entry.path)):
                 self.names.append(name)
             elif not name.lower().endswith(NOTES):
                 self.others.append(name)
@@ -107,10 +107,6 @@ def image_of_mask(name: str) -> str:
         if name.casefold().endswith((f"_{word}", f"-{word}")):
             return name[: -len(word) - 1]
     return name
-
-
-def _is_one_of(path: str, suffixes: tuple[str, ...]) -> bool:
-    return path.lower().endswith(suffixes) or (DICOM[0] in suffixes and is_dicom(path))
 
 
 def _index(names: Iterable[str], key: Callable[[str], str]) -> dict[str, list[str]]:

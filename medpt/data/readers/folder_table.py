@@ -81,7 +81,7 @@ class Row:
 def table_rows(card: DatasetCard, table: Path, problems: list[str]) -> Iterator[Row]:
     """The rows of a table, by the names that the card gives its columns."""
     given = header(table)
-    findings = card.classes if has_findings(card, table) else ()
+    findings = card.classes if (card.task == "multilabel" and set(card.classes) <= set(header(table))) else ()
     needed = ("image",) if card.task == "segmentation" or findings else ("image", "label")
     names = {key: card.columns.get(key, key) for key in ("image", "label", "patient", "split", "mask")}
     keys = [key for key, name in names.items() if key in needed or key in card.columns or name in given]
@@ -91,11 +91,6 @@ def table_rows(card: DatasetCard, table: Path, problems: list[str]) -> Iterator[
         found = dict(zip(keys, cells, strict=False))
         row = Row(f"{table}, line {line}", **found)  # type: ignore[arg-type]  # all of them are text
         yield replace(row, findings=cells[len(keys) :]) if findings else row
-
-
-def has_findings(card: DatasetCard, table: Path) -> bool:
-    """Whether a table has a column for each finding, and not one column with the names of all."""
-    return card.task == "multilabel" and set(card.classes) <= set(header(table))
 
 
 def findings_of(row: Row, classes: Sequence[str]) -> tuple[float, ...]:

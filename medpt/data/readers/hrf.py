@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Reader, Record
-from medpt.data.decode import read_grey, read_image
+from medpt.data.decode import read_grey
 from medpt.data.file_tree import files, find_root, folders, walk
+from medpt.data.readers.image_files import bright_mask, image
 from medpt.errors import InputError
 
 KINDS = {
@@ -47,8 +48,8 @@ def open(card: DatasetCard, root: Path, classes: Literal[2, 3] = 2) -> Dataset:
     complete = [name for name in everyone if all(name in names for names in found.values())]
     records = tuple(_record(card, name, {kind: found[kind][name] for kind in KINDS}) for name in complete)
     info = card if classes == 2 else replace(card, classes=(*card.classes, OUTSIDE))
-    mask: Reader = _vessels if classes == 2 else _vessels_and_view
-    return Dataset(info, top, records, _image, mask, problems=tuple(problems))
+    mask: Reader = bright_mask if classes == 2 else _vessels_and_view
+    return Dataset(info, top, records, image, mask, problems=tuple(problems))
 
 
 def _is_root(folder: Path) -> bool:
@@ -73,16 +74,8 @@ def _record(card: DatasetCard, name: str, paths: dict[str, str]) -> Record:
     return Record(card.name, paths["image"], patient, patient, mask_path=paths["vessels"], meta=view)
 
 
-def _image(root: Path, record: Record) -> NDArray[np.uint8]:
-    return read_image(root / record.image_path)
-
-
-def _vessels(root: Path, record: Record) -> NDArray[np.uint8]:
-    return (read_grey(root / str(record.mask_path)) >= 128).astype(np.uint8)
-
-
 def _vessels_and_view(root: Path, record: Record) -> NDArray[np.uint8]:
-    vessels = _vessels(root, record)
+    vessels = bright_mask(root, record)
     outside = read_grey(root / record.meta["field_of_view"]) < 128
     if outside.shape != vessels.shape:
         raise InputError(

@@ -11,14 +11,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record, Split
-from medpt.data.decode import read_image
 from medpt.data.file_tree import child, files, find_root, folders
 from medpt.data.readers import imagenet_tars
+from medpt.data.readers.image_files import image
 from medpt.data.reading import read_text
 
 STANDARD = "wnids_sorted_1000.txt"
@@ -41,7 +38,7 @@ def open(card: DatasetCard, root: Path) -> Dataset:
         replace(card, classes=tuple(classes)),
         top,
         tuple(records),
-        _image,
+        image,
         notes=notes,
         problems=tuple(problems),
     )
@@ -81,7 +78,3 @@ def _subset(
         for path in files(inner, ".jpeg", ".jpg"):
             name = path.relative_to(top).as_posix()
             yield Record(card.name, name, name, name, label=classes[inner.name], split=SUBSETS[subset])
-
-
-def _image(root: Path, record: Record) -> NDArray[np.uint8]:
-    return read_image(root / record.image_path)

@@ -7,13 +7,10 @@ one is its own. The published test images have no labels and are not read.
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record
-from medpt.data.decode import read_image
 from medpt.data.file_tree import child, find_root, walk
+from medpt.data.readers.image_files import image
 from medpt.data.tables import csv_rows, header
 
 TRUTH = "ISIC_2019_Training_GroundTruth.csv"
@@ -49,7 +46,7 @@ def open(card: DatasetCard, root: Path) -> Dataset:
         else:
             records.append(_record(card, path, row["image"], label, metadata.get(row["image"], {})))
     return Dataset(
-        card, top, tuple(sorted(records, key=lambda record: record.id)), _image, problems=tuple(problems)
+        card, top, tuple(sorted(records, key=lambda record: record.id)), image, problems=tuple(problems)
     )
 
 
@@ -100,7 +97,3 @@ def _record(card: DatasetCard, path: str, name: str, label: int, row: dict[str, 
     group = row.get("lesion_id") or f"IMG:{name}"
     meta = {key: row[key] for key in KEPT if row.get(key)}
     return Record(card.name, path, group, group, label=label, meta=meta)
-
-
-def _image(root: Path, record: Record) -> NDArray[np.uint8]:
-    return read_image(root / record.image_path)

@@ -9,13 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record
-from medpt.data.decode import read_image
 from medpt.data.file_tree import files, find_root, folders, walk
+from medpt.data.readers.image_files import image
 from medpt.data.tables import sheet_rows, whole_number
 
 ANNOTATION = re.compile(r"annotation[ _]?base\d\d\.xlsx?", re.IGNORECASE)
@@ -81,7 +78,7 @@ def open(card: DatasetCard, root: Path, errata: bool = True) -> Dataset:
         card,
         top,
         tuple(kept),
-        _image,
+        image,
         notes=(note,) * errata,
         excluded={"train": len(dropped)},
         problems=tuple(problems),
@@ -120,7 +117,3 @@ def _record(card: DatasetCard, path: str, grade: int, oedema: int | None, row: d
         meta["department"] = row[DEPARTMENT]
     name = Path(path).stem
     return Record(card.name, path, name, name, label=grade, meta=meta)
-
-
-def _image(root: Path, record: Record) -> NDArray[np.uint8]:
-    return read_image(root / record.image_path)

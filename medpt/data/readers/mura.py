@@ -9,13 +9,10 @@ from collections.abc import Iterator
 from os.path import exists
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record, Split
-from medpt.data.decode import read_grey
 from medpt.data.file_tree import child, find_root
+from medpt.data.readers.image_files import grey_image
 from medpt.data.tables import csv_lines
 from medpt.errors import InputError
 
@@ -39,7 +36,7 @@ def open(card: DatasetCard, root: Path) -> Dataset:
         card,
         top,
         tuple(records),
-        _image,
+        grey_image,
         notes=tuple(f"{top}: no {subset} set" for subset in missing),
         problems=tuple(problems),
     )
@@ -94,7 +91,3 @@ def _lines(table: Path, problems: list[str]) -> Iterator[tuple[int, list[str]]]:
         yield from csv_lines(table)
     except InputError as error:
         problems += error.problems
-
-
-def _image(root: Path, record: Record) -> NDArray[np.uint8]:
-    return read_grey(root / record.image_path)

@@ -11,13 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record, Split
-from medpt.data.decode import read_grey
 from medpt.data.file_tree import child, files, find_root, folders
+from medpt.data.readers.image_files import grey_image
 
 SUBSETS: dict[str, Split] = {"train": "train", "val": "train", "test": "test"}
 NAME = re.compile(r"(CNV|DME|DRUSEN|NORMAL)-(\d+)-(\d+)\.jpe?g", re.IGNORECASE)
@@ -44,7 +41,7 @@ def open(card: DatasetCard, root: Path, shared: Literal["drop", "keep"] = "drop"
         notes.append(f"{top}: {dropped:,} training images excluded: their patients are in the test set")
     info = replace(card, counts=counts)
     return Dataset(
-        info, top, kept, _image, notes=tuple(notes), excluded={"train": dropped}, problems=tuple(problems)
+        info, top, kept, grey_image, notes=tuple(notes), excluded={"train": dropped}, problems=tuple(problems)
     )
 
 
@@ -78,7 +75,3 @@ def _subset(card: DatasetCard, top: Path, subset: str, problems: list[str]) -> I
                 continue
             name = str(path)[prefix:].replace("\\", "/")
             yield Record(card.name, name, match[2], match[2], label=label, split=SUBSETS[subset])
-
-
-def _image(root: Path, record: Record) -> NDArray[np.uint8]:
-    return read_grey(root / record.image_path)

@@ -11,11 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from medpt.data.dataset import Record, Split
-from medpt.data.decode import read_image
 from medpt.data.file_tree import child, find_root, walk
 
 Test = Literal["validation400", "test400"]
@@ -107,7 +103,3 @@ def _size(path: Path) -> tuple[int, int]:
             return image.size
     except (OSError, SyntaxError, ValueError):
         return (0, 0)
-
-
-def read(root: Path, record: Record) -> NDArray[np.uint8]:
-    return read_image(root / record.image_path)

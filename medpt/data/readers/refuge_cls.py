@@ -5,6 +5,7 @@ from pathlib import Path
 from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.readers import refuge
+from medpt.data.readers.image_files import image
 from medpt.data.tables import sheet_rows, whole_number
 
 NAME = "ImgName"
@@ -37,9 +38,7 @@ def open(card: DatasetCard, root: Path, test: refuge.Test = "validation400") -> 
         return Record(card.name, found.images[name], name, name, label=labels[name], split=split)
 
     records = refuge.records(found, test, make)
-    return Dataset(
-        card, found.top, records, refuge.read, notes=refuge.notes(found, test), problems=tuple(problems)
-    )
+    return Dataset(card, found.top, records, image, notes=refuge.notes(found, test), problems=tuple(problems))
 
 
 def _sheets(found: refuge.Files, letter: str, problems: list[str]) -> dict[str, int]:

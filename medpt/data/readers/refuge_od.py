@@ -9,6 +9,7 @@ from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record, Split
 from medpt.data.decode import read_grey
 from medpt.data.readers import refuge
+from medpt.data.readers.image_files import image
 
 DISC = 150  # stored values below are cup or rim; 128 and 255 are published, JPEG traces occur in mirrors
 
@@ -36,7 +37,7 @@ def open(card: DatasetCard, root: Path, test: refuge.Test = "validation400") -> 
 
     records = refuge.records(found, test, make)
     return Dataset(
-        card, found.top, records, refuge.read, _mask, refuge.notes(found, test), problems=tuple(problems)
+        card, found.top, records, image, _mask, refuge.notes(found, test), problems=tuple(problems)
     )
 
 

@@ -2,11 +2,7 @@
 
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from medpt.data.dataset import Record, Split
-from medpt.data.decode import read_image
+from medpt.data.dataset import Split
 from medpt.data.file_tree import child, files, find_root
 from medpt.errors import InputError
 
@@ -36,10 +32,6 @@ def images(top: Path) -> dict[str, tuple[str, Split]]:
         for path in files(folder, ".jpg") if folder else []:
             found[path.stem] = (path.relative_to(top).as_posix(), split)
     return found
-
-
-def read(root: Path, record: Record) -> NDArray[np.uint8]:
-    return read_image(root / record.image_path)
 
 
 def _folder(top: Path, subset: str) -> Path | None:

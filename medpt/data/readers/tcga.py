@@ -85,7 +85,7 @@ def _dataset(
             path.relative_to(root).as_posix(),
             patient,
             patient,
-            meta=_meta(patients[patient], kind),
+            meta=({**asdict(patients[patient]), "slide": kind}),
         )
         for path, patient, kind in wanted
         if patient in known
@@ -108,10 +108,6 @@ def _name(path: Path) -> tuple[str, str]:
     if match is None:
         raise InputError(f"{path}: no TCGA slide")
     return match[1], match[2]
-
-
-def _meta(survival: Survival, kind: str) -> dict[str, object]:
-    return {**asdict(survival), "slide": kind}
 
 
 def _no_image(root: Path, record: Record) -> NoReturn:

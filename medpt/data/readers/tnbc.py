@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from medpt.data.card import DatasetCard
 from medpt.data.dataset import Dataset, Record
-from medpt.data.decode import read_grey, read_image
+from medpt.data.decode import read_grey
 from medpt.data.file_tree import child, files, find_root, folders
+from medpt.data.readers.image_files import image
 
 SLIDE = re.compile(r"Slide_(\d+)", re.IGNORECASE)
 BREAST = range(1, 12)  # numbers of the slides of breast cancer
@@ -29,7 +30,7 @@ def open(card: DatasetCard, root: Path) -> Dataset:
     records = [r for number, folder in breast.items() for r in _slide(card, top, number, folder, problems)]
     brain = sum(len(files(folder, ".png")) for number, folder in slides.items() if number not in BREAST)
     note = f"{top}: {brain} tiles of slides above {BREAST[-1]} excluded: brain, of the later edition"
-    return Dataset(card, top, tuple(records), _image, _mask, (note,) * bool(brain), problems=tuple(problems))
+    return Dataset(card, top, tuple(records), image, _mask, (note,) * bool(brain), problems=tuple(problems))
 
 
 def _slides(folder: Path) -> dict[int, Path]:
@@ -47,10 +48,6 @@ def _slide(card: DatasetCard, top: Path, number: int, folder: Path, problems: li
     for name in sorted(tiles.keys() & masks):
         image, mask = (path.relative_to(top).as_posix() for path in (tiles[name], masks[name]))
         yield Record(card.name, image, patient, patient, mask_path=mask)
-
-
-def _image(root: Path, record: Record) -> NDArray[np.uint8]:
-    return read_image(root / record.image_path)
 
 
 def _mask(root: Path, record: Record) -> NDArray[np.uint8]:
