@@ -1,5 +1,6 @@
 """Files that appear complete or not at all: atomic replacement after the content reached the disk."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -51,6 +52,15 @@ def building(folder: Path) -> Iterator[Path]:
         sync(folder.parent)
     finally:
         remove(temporary)
+
+
+@contextmanager
+def exclusive(lock: Path) -> Iterator[None]:
+    """Let one process of this machine at a time work under the file `lock`, which is created; others wait."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("a", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def sync(path: Path) -> None:

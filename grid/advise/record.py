@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grid.results.comparisons import Interval
+from medpt.metrics import mean_of_defined
 
 Floats = NDArray[np.float64]
 
@@ -58,13 +59,7 @@ class ScoreTable:
     def by_target(self, values: Floats) -> Floats:
         """Return the mean over the columns of each target, (targets,); nan where all are."""
         targets = np.array(self.targets)
-        return np.array([nanmean(values[targets == name]) for name in self.names])
-
-
-def nanmean(values: Floats) -> float:
-    """Return the mean of the values that are known; nan without any."""
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else nan
+        return np.array([mean_of_defined(values[targets == name]) for name in self.names])
 
 
 def regrets(scores: Floats, tried: Sequence[int]) -> Floats:
@@ -91,7 +86,7 @@ def greedy(table: ScoreTable, rows: Sequence[int], most: int) -> list[int]:
 
 
 def _mean_regret(table: ScoreTable, tried: Sequence[int]) -> float:
-    mean = nanmean(table.by_target(regrets(table.scores, tried)))
+    mean = mean_of_defined(table.by_target(regrets(table.scores, tried)))
     return np.inf if np.isnan(mean) else mean
 
 
@@ -114,7 +109,7 @@ def greedy_regrets(table: ScoreTable, rows: Sequence[int], most: int) -> Floats:
         )
         order = greedy(others, known, most)
         for tries in range(most if order else 0):
-            found[number, tries] = nanmean(regrets(scores, order[: tries + 1]))
+            found[number, tries] = mean_of_defined(regrets(scores, order[: tries + 1]))
     return found
 
 
@@ -138,7 +133,7 @@ def mean_interval(values: Floats) -> Interval:
 
     known = values[~np.isnan(values)]
     if len(known) < 2 or np.ptp(known) == 0:
-        return Interval(nanmean(values), nan, nan)
+        return Interval(mean_of_defined(values), nan, nan)
     reach = float(special.stdtrit(len(known) - 1, 0.975)) * float(known.std(ddof=1)) / sqrt(len(known))
     mean = float(known.mean())
     return Interval(mean, max(mean - reach, 0.0), mean + reach)
@@ -166,8 +161,11 @@ def _ways(table: ScoreTable) -> Iterator[tuple[str, Floats]]:
     for chooser in table.choosers:
         yield f"the highest {chooser}", chosen_regrets(table, chooser)
     alone = {row: table.by_target(regrets(table.scores, [row])) for row in rows}
-    yield "a source at random", np.array([nanmean(column) for column in np.array([*alone.values()]).T])
-    for row in sorted(rows, key=lambda row: nanmean(alone[row])):
+    yield (
+        "a source at random",
+        np.array([mean_of_defined(each) for each in np.array([*alone.values()]).T]),
+    )
+    for row in sorted(rows, key=lambda row: mean_of_defined(alone[row])):
         yield f"always {table.sources[row]}", alone[row]
 
 

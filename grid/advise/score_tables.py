@@ -11,7 +11,8 @@ import numpy as np
 from grid.advise.record import Floats, ScoreTable
 from grid.claims import published
 from grid.results.cells import Cell, find_cells
-from grid.results.display import METRIC_NAMES, network_id
+from grid.results.display import METRIC_NAMES
+from grid.space.trials import network_id
 from medpt.errors import InputError
 from medpt.frozen_specs import FINETUNE
 

@@ -24,11 +24,10 @@ from grid.plan.plan import Plan, Unit
 from grid.plan.test_sets import add_tests, subgroup_columns
 from grid.space.protocols import describe_factors, is_frozen, protocols_of
 from grid.space.sources import can_transfer_decoder
-from grid.space.trials import IMAGENET, PAPER_METRICS, RANDOM, Analysis, Settings, Space, Trial
+from grid.space.trials import IMAGENET, PAPER_METRICS, RANDOM, Analysis, Settings, Space, Trial, network_id
 from medpt import extensions
 from medpt.data import leakage
 from medpt.specs import (
-    CLASSIFIER,
     HANDCRAFTED,
     NO_NETWORK,
     SUPERVISED,
@@ -155,7 +154,7 @@ class Planner:
             labelled = request.method == SUPERVISED
             spec = self._pretrain(request, data, () if labelled else (self.add_target(request),))
             name = request.numbered_label + ("" if labelled else f" on {request.numbered_target}")
-            label = f"{name} · {network(spec.backbone, spec.architecture)}"
+            label = f"{name} · {network_id(spec.architecture, spec.backbone)}"
             self.known[key] = self.add(spec, label)
             self.pretrainings[self.known[key]] = spec
         return self.known[key]
@@ -192,7 +191,7 @@ class Planner:
         cards = [request.settings.card(name) for name in (*request.datasets, request.target)]
         if not leakage.comparable(cards[:-1], cards[-1]):
             return unguarded
-        net = network(spec.backbone, spec.architecture)
+        net = network_id(spec.architecture, spec.backbone)
         label = f"{request.numbered_label} for {request.numbered_target} · {net}"
         return self.add(replace(spec, guards=(target,)), label)
 
@@ -234,7 +233,7 @@ class Planner:
             normalisation=request.normalisation,
         )
         share = f" {trial.target_size:.0%}" if trial.target_size < 1 else ""
-        net = " · ".join([network(trial.backbone, trial.architecture), *describe_factors(trial.settings)])
+        net = " · ".join([network_id(trial.architecture, trial.backbone), *describe_factors(trial.settings)])
         return self.add(
             spec, f"{request.numbered_label} → {request.numbered_target}{share} · {net} · {trial.seed}"
         )
@@ -293,7 +292,3 @@ class Planner:
         weights = self.analysed_weights(request)
         spec = Filters(request.spec_name, weights, request.backbone)
         return self.add(spec, f"filters · {request.numbered_label} · {request.backbone}")
-
-
-def network(backbone: str, architecture: str) -> str:
-    return backbone if architecture == CLASSIFIER else f"{architecture}/{backbone}"

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from grid.report.tables import Contrast
 from grid.results.comparisons import MARGIN
+from medpt.cli import count
 
 STATES = {  # of a trial that is not finished, in words
     "failed": "failed",
@@ -54,11 +55,6 @@ def _finished(finished: int, planned: int, one: str, several: str) -> str:
     if finished == planned:
         return f"The {one} is finished." if planned == 1 else f"All {planned:,} {several} are finished."
     return f"{finished:,} of {planned:,} {one if planned == 1 else several} finished."
-
-
-def count(number: int, noun: str) -> str:
-    """Write a number of things: `1 trial`, `1,200 trials`."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def answer(found: Sequence[Contrast]) -> str:

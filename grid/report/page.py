@@ -50,8 +50,7 @@ from grid.results.display import BACKBONES, METRIC_NAMES, column_name, format_ce
 from grid.results.groups import compared_groups
 from grid.results.stored_space import StoredSpace
 from grid.store.store import Store
-from medpt import files
-from medpt.cli import spreadsheet_cell
+from medpt import cli, files
 from medpt.data.catalog import card
 
 if TYPE_CHECKING:
@@ -81,7 +80,7 @@ SHOWN = {  # what the templates call
     "svg": chart_files.svg,
     "palette_css": chart_files.palette_css,
     "findings": findings,
-    "count": findings.count,
+    "count": cli.count,
     "describe": describe,
     "overlaps": shared_data,
     "pictures": images,
@@ -192,7 +191,7 @@ def _tables(
     """The tables of all cells and trials by name of the file, without this machine's paths."""
     hidden = [name for name in frame.columns if name.startswith("items")]
     hidden += [] if shared.everything else ["failure"]
-    trials = frame.drop(columns=hidden, errors="ignore").map(spreadsheet_cell)
+    trials = frame.drop(columns=hidden, errors="ignore").map(cli.spreadsheet_cell)
     return {
         "table.csv": export.to_csv(cells).encode(),
         "table.tex": export.to_latex(cells, floors).encode(),

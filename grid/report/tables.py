@@ -13,10 +13,10 @@ from rich.text import Text
 
 from grid.results.cells import Cell, Column
 from grid.results.comparisons import MARGIN, Difference, differences
-from grid.results.display import METRIC_NAMES, bracketed, column_name, format_cell, network_id
+from grid.results.display import METRIC_NAMES, bracketed, column_name, format_cell
 from grid.results.groups import ComparedGroups, compared_groups
 from grid.results.protocol_columns import field_text, field_values, group_fields
-from grid.space.trials import RANDOM
+from grid.space.trials import RANDOM, network_id
 from medpt.specs import NO_NETWORK
 
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from grid.results.display import (
     bracketed,
     initialization_name,
-    network_id,
     network_name,
     protocol_differences,
     target_name,
@@ -24,7 +23,7 @@ from grid.results.frame import PROTOCOLS
 from grid.results.items import ItemSubset
 from grid.results.metrics import LATER, UNSCALED
 from grid.space.protocols import Values, has_meaning, protocol_fields
-from grid.space.trials import PAPER_METRICS, task_of
+from grid.space.trials import PAPER_METRICS, network_id, task_of
 from medpt.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:

@@ -64,11 +64,6 @@ def network_name(architecture: str, backbone: str) -> str:
     )
 
 
-def network_id(architecture: str, backbone: str) -> str:
-    """Return the name that the terminal shows, of words that spaces and filters take: `unet/resnet18`."""
-    return backbone if architecture == CLASSIFIER else f"{architecture}/{backbone}"
-
-
 def bracketed(name: str, settings: str) -> str:
     """Return `name`, with the settings behind it where it has any."""
     return f"{name} [{settings}]" if settings else name

@@ -187,6 +187,11 @@ def task_of(architecture: str) -> str:
     return "survival" if architecture in SURVIVAL_MODELS else "segmentation"
 
 
+def network_id(architecture: str, backbone: str) -> str:
+    """Return a network as spaces, filters and the terminal write it: `unet/resnet18`, `resnet18`."""
+    return backbone if architecture == CLASSIFIER else f"{architecture}/{backbone}"
+
+
 def initialization_label(initialization: str, sample_size: int | None) -> str:
     return initialization + (f"-{thousands(sample_size)}" if sample_size else "")
 

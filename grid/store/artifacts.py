@@ -10,7 +10,6 @@ A process that trains sees paths of a disk. What it reads is downloaded first; w
 a thread.
 """
 
-import fcntl
 import hashlib
 import logging
 import os
@@ -126,11 +125,11 @@ class BucketArtifacts:
         move(folder, self.root / "units" / digest)
 
     def fetch(self, digest: str, attempt: int, name: str) -> None:
-        with self._exclusive(digest):
+        with files.exclusive(self.root / "locks" / "fetch" / digest):
             self._fetch(digest, f"units/{digest}/{attempt}/{name}")
 
     def fetch_all(self, digest: str, attempt: int, largest: int | None = None) -> None:
-        with self._exclusive(digest):
+        with files.exclusive(self.root / "locks" / "fetch" / digest):
             stored = self.bucket.sizes(f"units/{digest}/{attempt}").items()
             wanted = (name for name, size in stored if largest is None or size <= largest)
             folder = self.root / "units" / digest
@@ -207,15 +206,6 @@ class BucketArtifacts:
         for name in set(sent) - set(found):
             self.bucket.remove(name)
             del sent[name]
-
-    @contextmanager
-    def _exclusive(self, digest: str) -> Iterator[None]:
-        """Let one process of this node fetch a unit at a time; the others then find it there."""
-        path = self.root / "locks" / "fetch" / digest
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
 
 
 def move(folder: Path, target: Path) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from grid.plan.plan import Unit
-from grid.space.trials import Trial
+from grid.space.trials import Trial, network_id
 from medpt.specs import CLASSIFIER, Evaluate, Finetune, Frozen, Pretrain, Survive
 
 EXPERIMENT = "medpt-grid"  # before the name of a space; up to version 0.3.1 the only experiment with runs
@@ -22,11 +22,6 @@ def experiment_name(space: str) -> str:
     return f"{EXPERIMENT}/{space}"
 
 
-def network(architecture: str, backbone: str) -> str:
-    """Return a network as spaces write it, such as `unet/resnet18`."""
-    return backbone if architecture == CLASSIFIER else f"{architecture}/{backbone}"
-
-
 def run_name(unit: Unit) -> str:
     """Return the network, source, target and seed of a training, in this order; else the unit's label.
 
@@ -34,7 +29,7 @@ def run_name(unit: Unit) -> str:
     """
     spec = unit.spec
     if isinstance(spec, Finetune | Frozen):
-        net = network(getattr(spec, "architecture", CLASSIFIER), spec.backbone)
+        net = network_id(getattr(spec, "architecture", CLASSIFIER), spec.backbone)
         way, *rest = [part for part in unit.label.split(" · ") if part not in (net, str(spec.seed))]
         return " · ".join([net, way, f"seed {spec.seed}", *rest])
     if isinstance(spec, Pretrain):
@@ -46,7 +41,7 @@ def run_name(unit: Unit) -> str:
 def cell_name(trial: Trial) -> str:
     """Return the network, source and target that the trials of a cell have in common."""
     share = "" if trial.target_size == 1 else f" · {trial.target_size:.0%}"
-    return f"{network(trial.architecture, trial.backbone)} · {trial.label} → {trial.target}{share}"
+    return f"{network_id(trial.architecture, trial.backbone)} · {trial.label} → {trial.target}{share}"
 
 
 def metric_name(unit: Unit, name: str) -> str:

@@ -5,7 +5,6 @@ The cache of a folder of shards is images.npy uint8 (N, S, S, 3) and targets.npy
 sizes are wrong; a flipped bit inside it is not seen (the shards it comes from are hashed).
 """
 
-import fcntl
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
@@ -18,7 +17,7 @@ import numpy as np
 
 from medpt.data.manifest import Index, Manifest, read_index, verify
 from medpt.errors import InputError
-from medpt.files import TEMPORARY, building, remove
+from medpt.files import TEMPORARY, building, exclusive, remove
 from medpt.identity import canonical_json
 
 INDEX = "index.npz"
@@ -77,7 +76,7 @@ def build(folder: Path, manifest: Manifest, index: Index, batches: Iterable[Mapp
     A cache that is broken or of other shards is replaced, and what a killed builder left is removed.
     Raises InputError for rows that are missing, foreign or of a wrong size.
     """
-    with _only_builder(folder):
+    with exclusive(folder.with_name(f"{folder.name}.lock")):
         if not _holds(folder, manifest):
             for leftover in (folder, *folder.parent.glob(f"{TEMPORARY}{folder.name[:80]}-{'?' * 12}")):
                 remove(leftover)
@@ -102,14 +101,6 @@ def _columns(folder: Path, manifest: Manifest) -> Iterator[dict[str, Column]]:
         with parquet.ParquetFile(folder / shard.name) as file:
             for batch in file.iter_batches(READ_ROWS, columns=["id", "image", "mask"]):
                 yield batch.to_pydict()
-
-
-@contextmanager
-def _only_builder(folder: Path) -> Iterator[None]:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder.with_name(f"{folder.name}.lock").open("a", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _holds(folder: Path, manifest: Manifest) -> bool:

@@ -9,20 +9,17 @@ import re
 import struct
 import zlib
 from collections.abc import Iterator
-from math import ceil
-from typing import TYPE_CHECKING, Any
+from io import BytesIO
+from math import prod
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 CHUNK = 1 << 20  # bytes that are decompressed at a time
-WIDTH, LENGTH, BITS, COMPRESSION, SAMPLES, ROWS, PLANES = 256, 257, 258, 259, 277, 278, 284  # TIFF tags
-STRIPS, TILES = (273, 279), (324, 325)  # TIFF tags of offsets and of byte counts
-TILE_WIDTH, TILE_LENGTH = 322, 323
-UNCOMPRESSED, OLD_JPEG, SEPARATE = 1, 6, 2
+UNCOMPRESSED, OLD_JPEG = 1, 6  # compressions of TIFF
 START_OF_SCAN, END_OF_IMAGE, COEFFICIENTS = 0xDA, 0xD9, 64
 MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")  # of a JPEG, with a length behind it
 
@@ -32,7 +29,7 @@ def check_complete(file: "Image", data: bytes) -> None:
     if file.format == "PNG":
         _check_png(data)
     elif file.format == "TIFF":
-        _check_tiff(getattr(file, "tag_v2", {}), len(data))
+        _check_tiff(data)
     elif file.info.get("progressive"):
         _check_scans(data)
 
@@ -57,38 +54,23 @@ def _image_chunks(data: bytes) -> Iterator[bytes]:
         at += 12 + length
 
 
-def _check_tiff(tags: Any, size: int) -> None:
-    offsets_tag, counts_tag = TILES if TILES[0] in tags else STRIPS
-    if counts_tag not in tags or tags.get(COMPRESSION) == OLD_JPEG:
-        return  # both are older than TIFF 6
-    offsets, counts = (_numbers(tags[tag]) for tag in (offsets_tag, counts_tag))
-    expected = _blocks(tags)
-    if min(len(offsets), len(counts)) < expected:
-        raise ValueError(f"{min(len(offsets), len(counts))} of {expected} strips or tiles are listed")
-    offsets, counts = offsets[:expected], counts[:expected]
-    if (offsets <= 0).any() or (counts <= 0).any() or (offsets + counts > size).any():
+def _check_tiff(data: bytes) -> None:
+    import tifffile
+
+    with tifffile.TiffFile(BytesIO(data)) as file:
+        page = file.pages.first
+    if page.compression == OLD_JPEG:
+        return  # older than TIFF 6
+    expected = prod(page.chunked)
+    listed = min(len(page.dataoffsets), len(page.databytecounts))
+    if listed < expected:
+        raise ValueError(f"{listed} of {expected} strips or tiles are listed")
+    offsets, counts = (np.array(column[:expected]) for column in (page.dataoffsets, page.databytecounts))
+    if (offsets <= 0).any() or (counts <= 0).any() or (offsets + counts > len(data)).any():
         raise ValueError("strips or tiles are empty or lie outside the file")
-    if tags.get(COMPRESSION, UNCOMPRESSED) == UNCOMPRESSED and counts.sum() < _bytes(tags):
-        raise ValueError(f"{counts.sum():,} of {_bytes(tags):,} bytes of pixels are listed")
-
-
-def _numbers(value: Any) -> NDArray[np.int64]:
-    return np.atleast_1d(np.asarray(value, np.int64))
-
-
-def _blocks(tags: Any) -> int:
-    """How many strips or tiles an image has: TIFF 6.0, sections 3 and 15."""
-    planes = int(tags.get(SAMPLES, 1)) if tags.get(PLANES) == SEPARATE else 1
-    width, length = int(tags[WIDTH]), int(tags[LENGTH])
-    if TILES[0] in tags:
-        return ceil(width / int(tags[TILE_WIDTH])) * ceil(length / int(tags[TILE_LENGTH])) * planes
-    return ceil(length / min(length, int(tags.get(ROWS, length)))) * planes
-
-
-def _bytes(tags: Any) -> int:
-    """The least number of bytes that uncompressed pixels take."""
-    bits = int(_numbers(tags.get(BITS, 1))[0]) * int(tags.get(SAMPLES, 1))
-    return int(tags[LENGTH]) * (int(tags[WIDTH]) * bits // 8)
+    pixels = page.imagelength * (page.imagewidth * page.bitspersample * page.samplesperpixel // 8)
+    if page.compression == UNCOMPRESSED and counts.sum() < pixels:
+        raise ValueError(f"{counts.sum():,} of {pixels:,} bytes of pixels are listed")
 
 
 def _check_scans(data: bytes) -> None:

@@ -4,9 +4,7 @@ images.npy (n, S, S, 3) and facts.npz are built once from the Parquet files and 
 built again if they belong to another cohort or have wrong sizes; changed bytes inside them are not detected.
 """
 
-import fcntl
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.files import building, remove, write_json
+from medpt.files import building, exclusive, remove, write_json
 from medpt.identity import canonical_json
 from medpt.survival.patch_files import MANIFEST, NUMBERS, CohortManifest, verify
 from medpt.survival.patches import in_focus
@@ -72,7 +70,7 @@ def open_cohort(folder: Path, cache: Path) -> Cohort:
     files of `folder`.
     """
     manifest = CohortManifest.read(folder)
-    with _only_builder(cache):
+    with exclusive(cache.with_name(f"{cache.name}.lock")):
         if not _holds(cache, manifest):
             remove(cache)
             with building(cache) as temporary:
@@ -93,14 +91,6 @@ def _holds(cache: Path, manifest: CohortManifest) -> bool:
 
 def _shape(manifest: CohortManifest) -> tuple[int, int, int, int]:
     return manifest.rows, manifest.size, manifest.size, 3
-
-
-@contextmanager
-def _only_builder(cache: Path) -> Iterator[None]:
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    with cache.with_name(f"{cache.name}.lock").open("a", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _fill(cache: Path, folder: Path, manifest: CohortManifest) -> None:
