@@ -27,7 +27,7 @@ def open(card: DatasetCard, root: Path) -> Dataset:
     """
     top = find_root(root, lambda folder: child(folder, TRUTH) is not None, TRUTH)
     problems: list[str] = []
-    metadata = _metadata(top, problems)
+    metadata = {row["image"]: row for _, row in _rows(top, METADATA, ("image", "lesion_id"), problems)}
     images = _images(top, problems)
     records: list[Record] = []
     for line, row in _rows(top, TRUTH, ("image", *card.classes), problems):
@@ -35,7 +35,7 @@ def open(card: DatasetCard, root: Path) -> Dataset:
         path = (
             images.get(row["image"])
             or images.get(f"{row['image']}_downsampled")
-            or images.get(_short(row["image"]))
+            or images.get(row["image"].removesuffix("_downsampled"))
         )
         if label is None:
             problems.append(
@@ -68,10 +68,6 @@ def _rows(
         seen.add(row["image"])
 
 
-def _metadata(top: Path, problems: list[str]) -> dict[str, dict[str, str]]:
-    return {row["image"]: row for _, row in _rows(top, METADATA, ("image", "lesion_id"), problems)}
-
-
 def _images(top: Path, problems: list[str]) -> dict[str, str]:
     folder = child(top, IMAGES)
     if folder is None:
@@ -87,10 +83,6 @@ def _label(row: dict[str, str], classes: tuple[str, ...]) -> int | None:
     except ValueError:
         return None
     return values.index(1.0) if sorted(values) == [0.0] * (len(values) - 1) + [1.0] else None
-
-
-def _short(name: str) -> str:
-    return name.removesuffix("_downsampled")
 
 
 def _record(card: DatasetCard, path: str, name: str, label: int, row: dict[str, str]) -> Record:
