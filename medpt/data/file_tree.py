@@ -69,10 +69,13 @@ def _walk(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[os.DirEn
     if len(above) > DEEPEST:
         raise InputError(f"{folder}: more than {DEEPEST} folders deep; move the images up, or remove it")
     for entry in entries(folder):
-        if not is_folder(entry):
-            yield entry
-            continue
-        status = entry.stat()
+        try:
+            if not entry.is_dir():
+                yield entry
+                continue
+            status = entry.stat()
+        except OSError as error:  # a link without end
+            raise InputError(f"{entry.path}: {error.strerror}") from None
         identity = (status.st_dev, status.st_ino)
         if entry.is_symlink() and (identity in above or identity == folder_identity(folder)):
             raise InputError(f"{entry.path}: a link to a folder above it; remove the link")

@@ -97,7 +97,7 @@ def test_card_problems_are_all_reported_with_their_lines(tmp_path: Path) -> None
         ({"name": "~"}, "no `name`; needed: name, modality, task, classes"),
         ({"labels": "absent.csv"}, "'absent.csv': no such file"),
         ({"images": "a" * 5000}, "no such folder"),
-        ({"images": r'"a\0b"'}, "no such folder"),
+        ({"images": r'"a\0b"'}, "a value has the character NUL"),
         ({"images": "~"}, "no `images`; needed for classification: images"),
         ({"task": "detection"}, "accepted: classification, multilabel, segmentation"),
         ({"task": "survival"}, "`task` is 'survival'; classification, multilabel, segmentation are accepted"),
