@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 LOCK = Path(__file__).parents[2] / "requirements.lock"  # of a checkout
 PATIENCE = 5.0  # seconds for a server to answer
 CERTIFICATES = ("MLFLOW_TRACKING_SERVER_CERT_PATH", "REQUESTS_CA_BUNDLE")  # as MLflow's client reads them
+INSECURE = "MLFLOW_TRACKING_INSECURE_TLS"
 GIB = 2**30
 
 # File systems whose flock() reaches other machines and is freed when one is lost, where the options say so.
@@ -154,6 +155,8 @@ def tracker(uri: str) -> Finding:
         better = "PGPASSWORD" if parts.scheme == "postgresql" else "MLFLOW_TRACKING_USERNAME and _PASSWORD"
         return Finding(False, f"--tracking-uri holds a password: use {better}")
     if parts.scheme in ("http", "https"):
+        if _trusts_all() and os.environ.get(CERTIFICATES[0]):
+            return Finding(False, f"{INSECURE} and {CERTIFICATES[0]} are set; MLflow accepts one of them")
         return _answers(uri.rstrip("/"))
     if parts.scheme == "sqlite":
         found = writable(Path(uri.removeprefix("sqlite:///")).parent)
@@ -182,7 +185,7 @@ def _answers(uri: str) -> Finding:
         version = _get(f"{uri}/version")
     except HTTPError as error:
         why = {
-            401: "it asks who you are: MLFLOW_TRACKING_USERNAME and _PASSWORD",
+            401: "it asks who you are: MLFLOW_TRACKING_USERNAME and _PASSWORD, or _TOKEN",
             403: "this host is not allowed",
         }
         return Finding(False, f"{uri} answers {error.code}: {why.get(error.code, 'is it MLflow?')}")
@@ -197,13 +200,26 @@ def _answers(uri: str) -> Finding:
 
 def _get(address: str) -> str:
     request = Request(address)  # noqa: S310 - http(s), as `tracker` saw
-    user, password = (os.environ.get(f"MLFLOW_TRACKING_{name}", "") for name in ("USERNAME", "PASSWORD"))
+    names = ("USERNAME", "PASSWORD", "TOKEN")
+    user, password, bearer = (os.environ.get(f"MLFLOW_TRACKING_{name}", "") for name in names)
     if user:
         request.add_header("Authorization", f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}")
-    authorities = next((os.environ[name] for name in CERTIFICATES if os.environ.get(name)), None)
-    trusted = ssl.create_default_context(cafile=authorities)
-    with urlopen(request, timeout=PATIENCE, context=trusted) as answer:  # noqa: S310
+    elif bearer:
+        request.add_header("Authorization", f"Bearer {bearer}")
+    with urlopen(request, timeout=PATIENCE, context=_trusted()) as answer:  # noqa: S310
         return str(answer.read(100).decode())
+
+
+def _trusts_all() -> bool:
+    return os.environ.get(INSECURE, "").lower() in ("true", "1")
+
+
+def _trusted() -> ssl.SSLContext:
+    """Return which certificates are accepted, as MLflow's client does."""
+    if _trusts_all():
+        return ssl._create_unverified_context()  # noqa: S323 - the user asks for it
+    authorities = next((os.environ[name] for name in CERTIFICATES if os.environ.get(name)), None)
+    return ssl.create_default_context(cafile=authorities)
 
 
 def cluster(address: str) -> Finding:

@@ -3,7 +3,7 @@
 The runs of a space are in its experiment, prepared data in another. A unit that several spaces share has one
 run, in the experiment of the space that recorded it first; the tag SPACES names all of them. The run of a
 fine-tuning is below the run of its cell. Nothing is sent twice: a run gets only the metrics of steps that it
-lacks, and a result only until MLflow has it as finished.
+lacks, and a result only until MLflow has it as finished with the network that it kept.
 """
 
 import json
@@ -23,7 +23,7 @@ from grid.tracking.experiments import (
     find_runs,
     open_experiments,
 )
-from grid.tracking.models import find_or_create_model
+from grid.tracking.models import NETWORK, find_or_create_model, kept_weights
 from grid.tracking.names import PLANS, run_name
 from grid.tracking.parents import Parents
 from grid.tracking.runs import DIGEST, KIND, PARTS, SPACE, SUPERSEDED, decode_plan, encode_plan
@@ -47,6 +47,7 @@ class Tracker:
         self.runs: dict[str, tuple[str, str]] = {}  # digest: (run id, status)
         self.last_steps: dict[str, int] = {}  # digest: last step that MLflow has
         self.subgroups: dict[str, str] = {}  # digest: the column of which MLflow has scores
+        self.networks: dict[str, str] = {}  # digest: the checksum of the weights whose model MLflow has
         self.origin = contents.origin(plan)
         self.experiments = open_experiments(connection, store.root, plan.space, plan.title)
         on_answer()
@@ -65,7 +66,7 @@ class Tracker:
         finished, run_id = self.store.is_finished(digest), self._run_id(digest)
         if finished:
             self._send_subgroups(digest, run_id)
-        if self.runs[digest][1] == "FINISHED":
+        if self.runs[digest][1] == "FINISHED" and not (finished and self._lacks_network(digest)):
             return
         if finished:
             self._send_result(digest, run_id)
@@ -78,6 +79,11 @@ class Tracker:
         ended = self.store.marker(digest).ended if finished else time.time()
         self.connection.set_terminated(run_id, status, contents.milliseconds(ended))
         self.runs[digest] = (run_id, status)
+
+    def _lacks_network(self, digest: str) -> bool:
+        """Whether a fine-tuning kept its network in a later run, after MLflow had its result."""
+        kept = kept_weights(self.store, self.plan.units[digest])
+        return kept is not None and self.networks.get(digest) != kept
 
     def _send_subgroups(self, digest: str, run_id: str) -> None:
         """Send the scores of subgroups, also to a run that was finished before its target named a column."""
@@ -155,6 +161,7 @@ class Tracker:
         digest = run.data.tags[DIGEST]
         self.runs[digest] = (run.info.run_id, run.info.status)
         self.subgroups |= {digest: run.data.tags[SUBGROUP]} if SUBGROUP in run.data.tags else {}
+        self.networks |= {digest: run.data.tags[NETWORK]} if NETWORK in run.data.tags else {}
         last = run.data.tags.get(LAST_STEP, run.data.metrics.get("step", -1))  # up to 0.3.1 a metric
         self.last_steps[digest] = int(last)
 
@@ -181,6 +188,7 @@ class Tracker:
         model = find_or_create_model(self.connection, self.experiments.space, run_id, self.store, unit)
         metrics = [*contents.metrics(rows), *contents.final_metrics(unit, marker, last, model)]
         tags = contents.result_tags(marker) | ({LAST_STEP: str(last)} if rows else {})
+        tags |= {NETWORK: kept} if (kept := kept_weights(self.store, unit)) else {}
         # The parameters also of a run that has some: a process may have been killed before it sent them
         self._log(run_id, metrics, tags, contents.params(unit, self.plan))
         self.last_steps[digest] = last

@@ -148,7 +148,7 @@ class Answer(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         top, _, _ = self.path.lstrip("/").partition("/")
-        known = self.headers.get("Authorization") == "Basic bWU6c2VjcmV0"  # me:secret
+        known = self.headers.get("Authorization") in ("Basic bWU6c2VjcmV0", "Bearer of-me")  # me:secret
         code = {"locked": 200 if known else 401, "foreign": 403, "absent": 404}.get(top, 200)
         self.send_response(code)
         self.end_headers()
@@ -173,6 +173,9 @@ def test_tracker_that_answers_and_one_that_refuses(server: str, monkeypatch: pyt
         ok, text = checks.tracker(f"{server}/{place}")
         assert not ok
         assert told in text
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "of-me")
+    assert checks.tracker(f"{server}/locked").ok
+    monkeypatch.delenv("MLFLOW_TRACKING_TOKEN")
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "me")
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "secret")
     assert checks.tracker(f"{server}/locked").ok

@@ -95,3 +95,16 @@ def test_server_that_is_away_needs_no_repair() -> None:
     error = asked("https://127.0.0.1:9")
     assert error is not None
     assert repair_needed(error) is None
+
+
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
+@pytest.mark.parametrize("asks", [finding, doctor])
+def test_certificate_is_not_looked_at_where_the_user_says_so(
+    asks: Callable[[str], str | None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain = tls.certificate(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_INSECURE_TLS", "true")
+    with tls.serving(Answers, chain) as uri:
+        assert asks(uri) is None
+    monkeypatch.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", str(chain))
+    assert "MLflow accepts one of them" in checks.tracker(uri).text

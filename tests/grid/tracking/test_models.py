@@ -52,6 +52,36 @@ def test_kept_networks_are_models_with_scores_and_the_line_that_loads_them(kept:
         assert f"load_network(Store('{store.out}'), '{digest}')" in model.tags["medpt.load"]
 
 
+def test_network_that_a_later_run_kept_becomes_a_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = made_space.finetune
+    plan = made_space.plan(tmp_path, made_space.FEW_UNITS)
+    store = made_space.publish(plan, tmp_path / "out", set(), {})
+    made_space.record_all(store, plan)
+    assert models(store, plan)[1] == []
+
+    def write_with_network(spec: Finetune, built: Path) -> dict[str, float]:
+        for name in (WEIGHTS, FACTS):
+            (built / name).write_text("a network")
+        return write(spec, built)
+
+    monkeypatch.setattr(made_space, "finetune", write_with_network)
+    for _, digest in plan.trials:
+        store.invalidate(digest)
+        made_space.finish(store, plan.units[digest])
+    made_space.record_all(store, plan)
+    connection, found = models(store, plan)
+    assert {model.tags[DIGEST] for model in found} == {digest for _, digest in plan.trials}
+    runs = {model.source_run_id: connection.get_run(model.source_run_id) for model in found}
+    assert {run.info.status for run in runs.values()} == {"FINISHED"}
+    assert all(model.metrics for model in found)
+    tracker = Tracker(connection, store, plan, lambda: None)
+    monkeypatch.setattr(tracker, "_send_result", lambda *_: pytest.fail("it was sent again"))
+    for _, digest in plan.trials:
+        tracker.record(digest)
+
+
 def test_record_that_was_interrupted_leaves_one_model(kept: tuple[Plan, Store]) -> None:
     plan, store = kept
     digest = next(digest for trial, digest in plan.trials if trial.seed == 0)
