@@ -239,10 +239,7 @@ def add_where_arguments(group: argparse._ActionsContainer) -> None:
         help="torchvision's weight files (default: torchvision downloads them)",
     )
     group.add_argument(
-        "--cache",
-        type=folder,
-        metavar="DIR",
-        help="prepared arrays, on each node (default: OUT/cache)",
+        "--cache", type=folder, metavar="DIR", help="prepared arrays, on each node (default: OUT/cache)"
     )
     group.add_argument(
         "--cache-gb",

@@ -69,10 +69,7 @@ class TrainingProtocol:
         ge=1,
     )
     improvement: float = decision(
-        1e-4,
-        "smallest gain of the validation metric that counts as an improvement",
-        "a number from 0",
-        ge=0,
+        1e-4, "smallest gain of the validation metric that counts as an improvement", "a number from 0", ge=0
     )
     min_steps: int = decision(
         3_000,

@@ -258,10 +258,7 @@ def evaluation_interval(protocol: TrainingProtocol, loader: BatchSource, train_r
 
 
 def evaluation_batches(
-    loader: BatchSource,
-    rows: np.ndarray,
-    device: torch.device,
-    normalisation: Normalisation = IMAGENET,
+    loader: BatchSource, rows: np.ndarray, device: torch.device, normalisation: Normalisation = IMAGENET
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield each row once, in order, as normalised images (B, 3, S, S) and targets on the device."""
     for images, targets in loader.scan(rows, EVALUATION_BATCH):

@@ -11,14 +11,7 @@ from math import inf, isnan, nan
 from typing import Any
 
 from grid.advise.evidence import Evidence
-from grid.advise.record import (
-    FEWEST_TARGETS,
-    ScoreTable,
-    greedy,
-    greedy_regrets,
-    mean_interval,
-    regrets,
-)
+from grid.advise.record import FEWEST_TARGETS, ScoreTable, greedy, greedy_regrets, mean_interval, regrets
 from grid.advise.score_tables import plain_name
 from grid.compare.sources import Source
 from grid.results.comparisons import Interval

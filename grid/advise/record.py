@@ -102,10 +102,7 @@ def greedy_regrets(table: ScoreTable, rows: Sequence[int], most: int) -> Floats:
         scores = table.scores[:, own]
         known = [row for row in rows if np.isfinite(scores[row]).any()]
         others = ScoreTable(
-            table.origin,
-            table.sources,
-            tuple(t for t in table.targets if t != name),
-            table.scores[:, ~own],
+            table.origin, table.sources, tuple(t for t in table.targets if t != name), table.scores[:, ~own]
         )
         order = greedy(others, known, most)
         for tries in range(most if order else 0):
@@ -161,10 +158,7 @@ def _ways(table: ScoreTable) -> Iterator[tuple[str, Floats]]:
     for chooser in table.choosers:
         yield f"the highest {chooser}", chosen_regrets(table, chooser)
     alone = {row: table.by_target(regrets(table.scores, [row])) for row in rows}
-    yield (
-        "a source at random",
-        np.array([mean_of_defined(each) for each in np.array([*alone.values()]).T]),
-    )
+    yield ("a source at random", np.array([mean_of_defined(each) for each in np.array([*alone.values()]).T]))
     for row in sorted(rows, key=lambda row: mean_of_defined(alone[row])):
         yield f"always {table.sources[row]}", alone[row]
 

@@ -62,11 +62,7 @@ def source_images(name: str, settings: Settings, sample_size: int | None = None)
 
 
 def preparation(
-    request: DataRequest,
-    settings: Settings,
-    fingerprint: str,
-    detector: str | None,
-    content: str | None,
+    request: DataRequest, settings: Settings, fingerprint: str, detector: str | None, content: str | None
 ) -> Prepare:
     """Return the specification of a request; `detector` is the digest of what finds optic discs."""
     entry, card = settings.of(request.dataset), settings.card(request.dataset)

@@ -24,19 +24,8 @@ from medpt.cli import spreadsheet_cell
 
 FACTORS = ("architecture", "backbone", "initialization", "source", "sample_size", "target", "target_size")
 COLUMNS = (  # after FACTORS and the protocol's fields that differ
-    "settings",
-    "experiments",
-    "metric",
-    "mean",
-    "std",
-    "low",
-    "high",
-    "n",
-    "planned",
-    "failed",
-    "blocked",
-    "undefined",
-    "missing",
+    *("settings", "experiments", "metric", "mean", "std", "low", "high", "n", "planned", "failed"),
+    *("blocked", "undefined", "missing"),
 )
 
 
@@ -116,29 +105,9 @@ def escape(text: str) -> str:
 
 
 TRIALS = (  # after FACTORS and the protocol's fields that differ
-    "settings",
-    "metric",
-    "mean",
-    "std",
-    "low",
-    "high",
-    "n",
-    "planned",
-    "paper_mean",
-    "paper_std",
-    "difference",
-    "paper_low",
-    "paper_high",
-    "paper_verdict",
-    "over_random",
-    "over_random_low",
-    "over_random_high",
-    "p_better",
-    "p_adjusted",
-    "p_equivalent",
-    "verdict",
-    "decidable",
-    "subject",
+    *("settings", "metric", "mean", "std", "low", "high", "n", "planned", "paper_mean", "paper_std"),
+    *("difference", "paper_low", "paper_high", "paper_verdict", "over_random", "over_random_low"),
+    *("over_random_high", "p_better", "p_adjusted", "p_equivalent", "verdict", "decidable", "subject"),
     "note",
 )
 SURVIVAL = {  # of the columns beyond TRIALS: what MLflow calls them

@@ -22,16 +22,9 @@ from medpt.specs import Pretrain
 MOST_GROUPS = 12  # of fine-tunings, and of pre-trainings: each has two charts
 POINTS = 40  # of a curve: more cannot be seen at this size
 LOSS = "train_loss"
-PERCENT = (
-    "auc",
-    "macro_auc",
-    "kappa",
-    "miou",
-    "foreground_miou",
-    "image_miou",
-    "dice",
-    "accuracy",
-)  # recorded as fractions
+PERCENT = (  # recorded as fractions
+    *("auc", "macro_auc", "kappa", "miou", "foreground_miou", "image_miou", "dice", "accuracy"),
+)
 
 Rows = Sequence[Mapping[str, float]]  # of medpt.train.fit
 History = Callable[[str], Rows]  # by the digest of a unit

@@ -24,13 +24,7 @@ from medpt.protocol import IMPLICIT, TrainingProtocol
 from medpt.specs import SPECS, Finetune, Pretrain
 
 PACKAGES = (
-    "medpt-grid",
-    "torch",
-    "torchvision",
-    "numpy",
-    "opencv-python-headless",
-    "ray",
-    "mlflow",
+    *("medpt-grid", "torch", "torchvision", "numpy", "opencv-python-headless", "ray", "mlflow"),
     "pyarrow",
 )
 SYNTHETIC = "synthetic"

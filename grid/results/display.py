@@ -131,8 +131,7 @@ def protocol_differences(
     texts = {source: _differences(hashes, protocols) for source, hashes in sources.items()}
     return {
         key: Differences(
-            *networks[key.group[:-1]][key.protocol],
-            texts[key.source, key.group[:-1]][key.source_protocol],
+            *networks[key.group[:-1]][key.protocol], texts[key.source, key.group[:-1]][key.source_protocol]
         )
         for key in keys
     }

@@ -25,13 +25,7 @@ SHARED_VIEW, VIEW = "mlflow.sharedViewState.", "answers"  # of the list of runs
 BEST, MAX_NOTE = "**Best for**", 5_000  # begins the description of an experiment; its characters
 LONGEST_NAME = 250  # characters of the name of a run in PostgreSQL
 FACTORS = (  # of a cell; those of CellKey in grid.results.cells that name one, in this order
-    "initialization",
-    "backbone",
-    "architecture",
-    "target",
-    "target_size",
-    "protocol",
-    "source_protocol",
+    *("initialization", "backbone", "architecture", "target", "target_size", "protocol", "source_protocol"),
 )
 
 

@@ -16,13 +16,7 @@ from grid.plan.stored_plans import read_space, recorded_digests
 from grid.store.store import Store
 from grid.tracking import contents
 from grid.tracking.client import all_runs
-from grid.tracking.experiments import (
-    NewRun,
-    experiment_id,
-    find_or_create_run,
-    find_runs,
-    open_experiments,
-)
+from grid.tracking.experiments import NewRun, experiment_id, find_or_create_run, find_runs, open_experiments
 from grid.tracking.models import NETWORK, find_or_create_model, kept_weights
 from grid.tracking.names import PLANS, run_name
 from grid.tracking.parents import Parents

@@ -11,15 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from medpt.analysis.cmd import (
-    PAPER_SCALES,
-    Images,
-    average_cmd,
-    check_images,
-    cmd,
-    cmv,
-    subset_means,
-)
+from medpt.analysis.cmd import PAPER_SCALES, Images, average_cmd, check_images, cmd, cmv, subset_means
 from medpt.analysis.settings import Settings
 from medpt.errors import InputError
 

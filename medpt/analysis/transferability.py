@@ -28,10 +28,7 @@ Matrix = NDArray[np.float64]
 
 
 def transferability(
-    network: nn.Module,
-    images: Images,
-    targets: NDArray[np.integer],
-    normalisation: Normalisation = IMAGENET,
+    network: nn.Module, images: Images, targets: NDArray[np.integer], normalisation: Normalisation = IMAGENET
 ) -> float:
     """Return LogME of an encoder's features for the targets; higher is better.
 

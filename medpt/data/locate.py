@@ -13,11 +13,7 @@ from medpt.data.file_tree import entries, folder_identity, folders, is_folder
 from medpt.errors import InputError
 
 MISNAMED = (
-    "dataset.yml",
-    "dataset.yaml",
-    "datasets.yaml",
-    "datasets.yml",
-    "dataset.yaml.txt",
+    *("dataset.yml", "dataset.yaml", "datasets.yaml", "datasets.yml", "dataset.yaml.txt"),
     "dataset.yml.txt",
 )
 

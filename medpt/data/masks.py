@@ -13,13 +13,7 @@ from numpy.typing import NDArray
 
 from medpt.data.card import FILE, UNLABELLED, Value
 from medpt.data.dataset import IGNORE
-from medpt.data.decode import (
-    content,
-    decode_jpeg,
-    open_image,
-    orientation_of,
-    turned,
-)
+from medpt.data.decode import content, decode_jpeg, open_image, orientation_of, turned
 from medpt.data.image_headers import DEEP, JPEG, highest_sample, is_png16, is_white_zero, orientation
 from medpt.data.reading import reading
 from medpt.errors import InputError

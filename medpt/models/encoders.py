@@ -99,10 +99,7 @@ _STAGES: dict[str, dict[int, tuple[str, ...]]] = {  # modules that reach a strid
     "shufflenet_v2": {16: ("stage3",), 32: ("stage4",)},
     "densenet121": {16: ("transition2", "denseblock3"), 32: ("transition3", "denseblock4")},
     "resnet50": {16: ("layer3",), 32: ("layer4",)},
-    "mobilenet_v2": {
-        16: ("7", "8", "9", "10", "11", "12", "13"),
-        32: ("14", "15", "16", "17"),
-    },
+    "mobilenet_v2": {16: ("7", "8", "9", "10", "11", "12", "13"), 32: ("14", "15", "16", "17")},
 }
 
 

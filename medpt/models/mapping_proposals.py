@@ -138,10 +138,7 @@ def _by_order(expected: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> 
 
 
 def _paired(
-    wanted: Sequence[str],
-    names: Sequence[str],
-    expected: Mapping[str, Tensor],
-    tensors: Mapping[str, Tensor],
+    wanted: Sequence[str], names: Sequence[str], expected: Mapping[str, Tensor], tensors: Mapping[str, Tensor]
 ) -> bool:
     """Whether the first of `names` have the shapes of `wanted`, and are not of another kind."""
     return len(names) >= len(wanted) and all(

@@ -102,10 +102,7 @@ def settling_rows(rows: NDArray[np.intp], seed: int, shuffled: bool = True) -> N
 
 
 def settle_batch_norm(
-    encoder: nn.Module,
-    images: NDArray[np.uint8],
-    rows: NDArray[np.intp],
-    device: str | torch.device,
+    encoder: nn.Module, images: NDArray[np.uint8], rows: NDArray[np.intp], device: str | torch.device
 ) -> None:
     """Set batch norm's statistics to plain averages over batches of `rows`, in their order.
 

@@ -66,15 +66,7 @@ def vector(image: Pixels) -> Floats:
     grey: Any = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     coarse = (levels // (256 // GREY_LEVELS)).astype(np.intp)
     texture = np.concatenate([cooccurrence(coarse, distance) for distance in DISTANCES])
-    return np.concatenate(
-        [
-            moments(image / 255),
-            moments(density),
-            texture,
-            patterns(grey),
-            nuclei(levels),
-        ]
-    )
+    return np.concatenate([moments(image / 255), moments(density), texture, patterns(grey), nuclei(levels)])
 
 
 def stains(image: Pixels) -> Floats:

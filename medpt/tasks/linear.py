@@ -72,11 +72,7 @@ def fit_strength(features: Floats, labels: NDArray[Any], classes: int, strength:
 
 
 def fit_classes(
-    features: Floats,
-    labels: NDArray[Any],
-    classes: int,
-    strength: float,
-    weights: Floats | None = None,
+    features: Floats, labels: NDArray[Any], classes: int, strength: float, weights: Floats | None = None
 ) -> LinearModel:
     """Fit one strength, on features that are standardised; `weights` (K,) are of the classes, None: balanced.
 

@@ -39,9 +39,5 @@ def _extract(spec: Features, cohort: Cohort, inputs: Inputs, device: str) -> NDA
     settle_on = settling_rows(training, spec.seed, spec.settling == "shuffled") if weights is None else None
     encoder = build_encoder_with(spec.backbone, weights, spec.seed)
     return extract(
-        encoder,
-        cohort.images,
-        device,
-        settle_on=settle_on,
-        normalisation=spec.normalisation or IMAGENET,
+        encoder, cohort.images, device, settle_on=settle_on, normalisation=spec.normalisation or IMAGENET
     )

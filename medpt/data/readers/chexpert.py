@@ -31,17 +31,8 @@ from medpt.errors import InputError
 SUBSETS: dict[str, Split] = {"train": "train", "valid": "test"}
 NORMAL = "No Finding"
 FINDINGS = (
-    "Enlarged Cardiomediastinum",
-    "Cardiomegaly",
-    "Lung Opacity",
-    "Lung Lesion",
-    "Edema",
-    "Consolidation",
-    "Pneumonia",
-    "Atelectasis",
-    "Pneumothorax",
-    "Pleural Effusion",
-    "Pleural Other",
+    *("Enlarged Cardiomediastinum", "Cardiomegaly", "Lung Opacity", "Lung Lesion", "Edema"),
+    *("Consolidation", "Pneumonia", "Atelectasis", "Pneumothorax", "Pleural Effusion", "Pleural Other"),
     "Fracture",
 )
 POSITIVE, UNCERTAIN = {"1.0", "1"}, {"-1.0", "-1"}

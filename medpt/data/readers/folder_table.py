@@ -33,35 +33,9 @@ LOOK_ALIKE = str.maketrans("\u0430\u0435\u043e\u0440\u0441\u0445\u0443\u0456", "
 NUMBERS = ("id", "identifier", "uid", "code", "number", "no", "nr")  # of an image or of a patient
 NO_FINDING = ("no finding", "no findings", "normal", "negative")
 MISSING = (
-    "",
-    "nan",
-    "na",
-    "n/a",
-    "none",
-    "null",
-    "unknown",
-    "?",
-    "-",
-    "--",
-    "nil",
-    "#n/a",
-    "missing",
-    "<na>",
-    "n.a.",
-    "nat",
-    "not available",
-    "anonymous",
-    "anonymized",
-    "anonymised",
-    "undefined",
-    ".",
-    "_",
-    "#ref!",
-    "#value!",
-    "#name?",
-    "#div/0!",
-    "#null!",
-    "#num!",
+    *("", "nan", "na", "n/a", "none", "null", "unknown", "?", "-", "--", "nil", "#n/a", "missing"),
+    *("<na>", "n.a.", "nat", "not available", "anonymous", "anonymized", "anonymised", "undefined"),
+    *(".", "_", "#ref!", "#value!", "#name?", "#div/0!", "#null!", "#num!"),
 )
 
 

@@ -75,14 +75,7 @@ def open(card: DatasetCard, root: Path, keep: Keep = "organ_present") -> Dataset
             problems += error.problems
     notes += [f"{top}: case {n:04d} excluded: no label" for n in sorted(found.series.keys() - found.labels)]
     return Dataset(
-        card,
-        top,
-        tuple(records),
-        _image,
-        _mask,
-        tuple(notes),
-        {"train": excluded},
-        problems=tuple(problems),
+        card, top, tuple(records), _image, _mask, tuple(notes), {"train": excluded}, problems=tuple(problems)
     )
 
 
