@@ -37,7 +37,7 @@ def numbers(cohort: Cohort) -> Iterator[tuple[str, Floats]]:
     order[sorted(range(len(names)), key=lambda row: names[row])] = np.linspace(0, 1, len(names))
     found = {
         "order of files": order,
-        "number in the id": np.array([_number(name) for name in names]),
+        "number in the id": np.array([last_number(name) for name in names]),
         "number of slides": np.array([slides.count(name) for name in names], np.float64),
         "number of patches": np.bincount(cohort.patient, minlength=len(names)).astype(np.float64),
     }
@@ -47,7 +47,8 @@ def numbers(cohort: Cohort) -> Iterator[tuple[str, Floats]]:
             yield name, values
 
 
-def _number(name: str) -> float:
+def last_number(name: str) -> float:
+    """Return the last number in a name; nan if there is none."""
     digits = re.findall(r"\d+", name)
     return float(digits[-1][-15:]) if digits else float("nan")
 

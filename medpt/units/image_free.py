@@ -4,7 +4,6 @@ A dataset whose labels can be read off the size of its files or the order of its
 such traces. These scores are what a network has to exceed.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,7 @@ from medpt.data.splits import strata, stratified_order
 from medpt.files import write_json
 from medpt.metrics import confusion_matrix
 from medpt.specs import ImageFree
-from medpt.survival.controls import CHANCE, image_free_scores
+from medpt.survival.controls import CHANCE, image_free_scores, last_number
 from medpt.tasks.findings import image_metrics
 from medpt.tasks.linear import macro_auc_of_known
 from medpt.tasks.patients import mean_by_patient
@@ -109,18 +108,12 @@ def numbers(loader: Loader) -> Iterator[tuple[str, Floats]]:
     for split in np.unique(index.splits):
         rows = sorted(index.rows(split).tolist(), key=lambda row: ids[row].rpartition("/")[2])
         order[rows] = np.linspace(0, 1, len(rows))
-    found = {ORDER: order, NUMBER: np.array([_number(name) for name in ids])}
+    found = {ORDER: order, NUMBER: np.array([last_number(name.rpartition("/")[2]) for name in ids])}
     found |= dict(zip(FILE_FACTS, index.files.T, strict=True)) if index.files is not None else {}
     found[GREY] = _mean_grey(loader)
     for name, values in found.items():
         if len(np.unique(values)) > 1:
             yield name, values
-
-
-def _number(name: str) -> float:
-    """Return the last number in an id, without what precedes its file's name; nan if there is none."""
-    digits = re.findall(r"\d+", name.rpartition("/")[2])
-    return float(digits[-1][-15:]) if digits else float("nan")
 
 
 def _mean_grey(loader: Loader) -> Floats:
