@@ -16,7 +16,7 @@ def describe_nearest(card: DatasetCard) -> Iterator[str]:
 
     Where no target has the modality, the gains are means over all targets of the task.
     """
-    table = paper_table("classification" if card.task == "multilabel" else card.task)
+    table = paper_table(card.task)
     near = [name for name in table.names if catalog.card(name).modality == card.modality]
     what = f"{card.modality}, {card.task}"
     if not table.names:

@@ -32,9 +32,10 @@ def effects(
     """Return what each initialization gains over random weights, for each combination of the factors `by`.
 
     `gain` is the mean over comparison groups, each weighing the same; [low, high] is its 95 % interval for
-    these groups. p is two-sided, `p_holm` corrected over all rows. [new_low, new_high] is where a new
-    target is expected, from three targets on. `compared` counts the groups with both sides, `groups` all;
-    `n` counts the finished runs of the initialization, `planned` what the space asked for.
+    these groups, nan where the variance of one of them is unknown. p is two-sided, `p_holm` corrected over
+    all rows. [new_low, new_high] is where a new target is expected, from three targets on. `compared` counts
+    the groups with both sides, `groups` all; `n` counts the finished runs of the initialization, `planned`
+    what the space asked for.
     """
     import pandas as pd
 

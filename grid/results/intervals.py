@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from grid.results.variance import Component, Floats, Group, ItemPart
+from grid.results.variance import Component, Contribution, Floats, Group, ItemPart
 
 FEWEST_CLUSTERS = 3  # test items or patients; fewer give no variance
 
@@ -81,15 +81,26 @@ class Estimates:
 def estimate(parts: Sequence[tuple[Group, Any]]) -> Estimates:
     """Estimate m contrasts over one or several groups, each given with the weights of its cells, (m, cells).
 
-    Groups are independent, but runs that are tested on the same items share their influence.
+    Groups are independent, but runs that are tested on the same items share their influence. A contrast
+    has no variance where that of one of its groups is unknown.
     """
-    found = [group.contrast(np.atleast_2d(np.asarray(weights, float))) for group, weights in parts]
+    found = [_contribution(group, np.atleast_2d(np.asarray(weights, float))) for group, weights in parts]
     return Estimates(
         value=np.sum([part.value for part in found], axis=0),
         items=_items([part.items for part in found if part.items], len(found[0].value)),
         repeats=add([part.repeats for part in found]),
         twice=np.sum([part.twice for part in found], axis=0),
     )
+
+
+def _contribution(group: Group, weights: Floats) -> Contribution:
+    """Return what a group adds, with a variance of nan where neither repeats nor test items give one."""
+    found = group.contrast(weights)
+    variance, df = found.repeats
+    unknown = (weights != 0).any(1) & (variance == 0)
+    if found.items and unknown.any():
+        unknown &= np.isnan(_item_variance(found.items.values).variance)
+    return found._replace(repeats=Component(np.where(unknown, np.nan, variance), df))
 
 
 def add(parts: Sequence[Component]) -> Component:

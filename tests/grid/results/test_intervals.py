@@ -215,6 +215,25 @@ def test_groups_add_and_equal_test_sets_share_their_items() -> None:
     assert estimate([(one, [0.5, -0.5]), (again, [0.5, -0.5])]).variance[0] == pytest.approx(4 * alone)
 
 
+def test_group_of_unknown_variance_leaves_the_sum_without_an_interval() -> None:
+    """Its share of the variance would be taken as 0, and the interval be that of the other group alone."""
+    known = fixed_test([cell([70, 71, 72]), cell([80, 81, 82])], None, None)
+    unknown = fixed_test([cell([70]), cell([20])], None, None)
+    found = estimate([(known, [[0.5, -0.5], [0.5, -0.5]]), (unknown, [[0.5, -0.5], [0, 0]])])
+    assert found.value.tolist() == [20.0, -5.0]
+    assert np.isnan(found.variance).tolist() == [True, False]
+    assert np.isnan(found.limits()[0]).tolist() == [True, False]
+
+
+def test_group_without_spread_but_with_items_is_known() -> None:
+    rows = np.random.default_rng(0).normal(size=(2, 9))
+    repeated = fixed_test([cell([70, 71]), cell([80, 82])], None, None)
+    perfect = fixed_test([cell([100], np.zeros((1, 9))), cell([100], np.zeros((1, 9)))], np.arange(9), "set")
+    single = fixed_test([cell([70], rows[:1]), cell([60], rows[1:])], np.arange(9), "other set")
+    for group in (perfect, single):
+        assert np.isfinite(estimate([(repeated, [[1, -1]]), (group, [[1, -1]])]).variance).all()
+
+
 def test_runs_without_items_leave_the_seeds_of_that_contrast_alone() -> None:
     rows = np.random.default_rng(0).normal(size=(2, 30))
     rows -= rows.mean(1, keepdims=True)
