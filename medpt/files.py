@@ -96,7 +96,15 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+    return parse_json(path.read_bytes())
+
+
+def parse_json(content: str | bytes) -> Any:
+    """Return the value of a JSON document. Raises ValueError, also for values that are nested too deeply."""
+    try:
+        return json.loads(content)
+    except RecursionError:
+        raise ValueError("values are nested too deeply") from None
 
 
 def existing_folder(folder: Path) -> Path:

@@ -21,6 +21,7 @@ from functools import cache
 from pathlib import Path
 
 from grid.store.backends import Backend
+from medpt.files import parse_json
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +135,7 @@ class Leases:
 
 def _read(content: bytes | None) -> Holder | None:
     try:
-        return Holder(**json.loads(content or b""))
+        return Holder(**parse_json(content or b""))
     except (ValueError, TypeError):  # nobody holds a damaged lease
         return None
 

@@ -1,13 +1,12 @@
 """Documents of a store as data: markers of finished units, failures, and records of spaces."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from medpt.errors import InputError
-from medpt.files import json_bytes
+from medpt.files import json_bytes, parse_json
 
 Cause = Literal["diverged", "data", "memory", "infrastructure", "error"]  # "error": a fault of the code
 CHECKSUM = "checksum"  # the key of a marker's SHA-256 of its other keys
@@ -77,7 +76,7 @@ class Marker:
     def read(cls, content: bytes, digest: str) -> "Marker":
         """Return the marker of a unit from its document. Raises DamagedError if the document is damaged."""
         try:
-            values = json.loads(content)
+            values = parse_json(content)
             checksum = values.pop(CHECKSUM, None)
             if checksum not in (None, _checksum(values)):
                 raise DamagedError("it does not match its checksum")
@@ -120,7 +119,7 @@ class Failure:
     def read(cls, content: bytes) -> "Failure":
         """Return the failure of a document; of a damaged one, an "error" that says so."""
         try:
-            values = json.loads(content)
+            values = parse_json(content)
             log = values["log"] and "/".join(values["log"].split("/")[-2:])  # version 0.3.1: absolute
             return cls(values["cause"], str(values["reason"]), log, float(values["time"]))
         except (ValueError, KeyError, TypeError, AttributeError):
@@ -143,7 +142,7 @@ class SpaceRecord:
     def read(cls, content: bytes) -> "SpaceRecord":
         """Return the record of a document. Raises DamagedError if the document is damaged."""
         try:
-            values = json.loads(content)
+            values = parse_json(content)
             return cls(values["name"], values["path"], tuple(map(str, values["plans"])))
         except (ValueError, KeyError, TypeError):
             raise DamagedError("it is cut off or was overwritten") from None

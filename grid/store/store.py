@@ -15,7 +15,6 @@ The paths that a store returns are below `root`. Of a bucket, `root` is the copy
 deleted whenever nothing runs. artifacts.py has the layout of the bucket, verification.py finds damage.
 """
 
-import json
 import re
 import time
 from collections.abc import Iterable
@@ -163,7 +162,7 @@ class Store:
 
     def plan(self, digest: str) -> Any:
         """Return the JSON of a plan. Raises FileNotFoundError, or ValueError if it is damaged."""
-        return json.loads(self._read(f"plans/{digest}.json"))
+        return files.parse_json(self._read(f"plans/{digest}.json"))
 
     def write_plan(self, digest: str, plan: dict[str, Any]) -> None:
         """Write a plan once; replace one of the same digest only if it is damaged."""

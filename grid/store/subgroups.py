@@ -3,7 +3,6 @@
 They belong to no unit: naming a column never repeats a fine-tuning. They have no ids.
 """
 
-import json
 from collections.abc import Sequence
 
 from grid.store.store import Store
@@ -25,8 +24,8 @@ def read_groups(store: Store, data: str, column: str) -> list[str]:
 def _read(store: Store, data: str) -> dict[str, list[str]]:
     content = store.documents.read(_name(data))
     try:
-        return dict(json.loads(content)) if content else {}
-    except ValueError:  # damaged; the next run of the space writes it again
+        return dict(files.parse_json(content)) if content else {}
+    except (ValueError, TypeError):  # damaged; the next run of the space writes it again
         return {}
 
 

@@ -26,9 +26,10 @@ def record(root: Path, path: Path) -> None:
 def content_hash(path: Path) -> str:
     """Return one hash of the names and the contents of all files of a dataset, from what `record` wrote.
 
-    Equal for equal files, whatever their times. Names cannot be read from it.
+    Equal for equal files, whatever their times. Names cannot be read from it. Raises InputError for a
+    damaged record.
     """
-    recorded: Record = read_json(path)
+    recorded = _read(path)
     pairs = [[name, content] for name, (_, content, *_) in sorted(recorded.items())]
     return hashlib.sha256(canonical_json(pairs).encode()).hexdigest()
 
@@ -36,11 +37,12 @@ def content_hash(path: Path) -> str:
 def edited(root: Path, path: Path, *, write: bool) -> str | None:
     """Return a digest of the files below `root` whose content is not the recorded one; None if there is none.
 
-    With `write` the new times of files that were touched and not edited are kept.
+    With `write` the new times of files that were touched and not edited are kept. Raises InputError for a
+    damaged record.
     """
     if not path.is_file():
         return None
-    recorded: Record = read_json(path)
+    recorded = _read(path)
     changed: dict[str, str] = {}
     touched = False
     for name, (time, ctime) in _times(root).items():
@@ -55,6 +57,17 @@ def edited(root: Path, path: Path, *, write: bool) -> str | None:
     if write and touched:
         write_json(path, recorded)
     return hashlib.sha256(canonical_json(changed).encode()).hexdigest() if changed else None
+
+
+def _read(path: Path) -> Record:
+    try:
+        recorded: Record = read_json(path)
+        if all(isinstance(content, str) for _, content, *_ in recorded.values()):
+            return recorded
+    except (ValueError, TypeError, AttributeError):
+        pass
+    text = "it is damaged, so edits of the data cannot be seen; if they are as they were, remove it"
+    raise InputError(f"{path}: {text} and run the same command again")
 
 
 def _times(root: Path) -> dict[str, tuple[int, int]]:

@@ -1,3 +1,4 @@
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -95,3 +96,8 @@ def test_other_places_are_refused(wrong: str) -> None:
 
 def test_folder_is_not_a_url() -> None:
     assert not is_url(Path("runs"))
+
+
+def test_pipe_in_place_of_a_document_is_empty_and_no_wait(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.json")
+    assert FolderBackend(tmp_path).read("x.json") == b""

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from made_units import marker
 
+from grid.store.records import DamagedError, Marker, SpaceRecord
 from grid.store.store import Store
 from medpt.errors import InputError
 
@@ -82,3 +83,14 @@ def test_create_refuses_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="--out"):
         Store(tmp_path / "file").create()
+
+
+def test_documents_that_are_nested_without_end_are_damaged(store: Store) -> None:
+    deep = b"[" * 100_000
+    with pytest.raises(DamagedError, match="cut off or was overwritten"):
+        Marker.read(deep, "0" * 64)
+    with pytest.raises(DamagedError, match="cut off or was overwritten"):
+        SpaceRecord.read(deep)
+    store.documents.write("plans/0.json", deep)
+    with pytest.raises(ValueError, match="nested too deeply"):
+        store.plan("0")

@@ -101,3 +101,13 @@ def test_link_to_what_is_missing_is_named(tmp_path: Path) -> None:
     (tree(tmp_path) / "images" / "2.bmp").symlink_to("../.git/annex/objects/x")
     with pytest.raises(InputError, match=r"2\.bmp: a link to \.\./\.git/annex/objects/x, which is missing"):
         fingerprint(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "null", '{"labels.csv": 5}', '{"labels.csv": [1]}', "[" * 100_000]
+)
+def test_damaged_record_is_named_with_what_to_do(content: str, tmp_path: Path) -> None:
+    data, known = tree(tmp_path / "data"), tmp_path / "known.json"
+    known.write_text(content)
+    with pytest.raises(InputError, match=r"known\.json: it is damaged, so edits of the data cannot be seen"):
+        edited(data, known, write=True)
