@@ -75,7 +75,7 @@ Question = Callable[["pd.DataFrame", QueryOptions, Shown], "pd.DataFrame"]
 def _cells(frame: "pd.DataFrame", options: QueryOptions, shown: Shown) -> "pd.DataFrame":
     import pandas as pd
 
-    table = comparisons.cell_table(frame, options.metric, options.by or BY, shown)
+    table = comparisons.cells(frame, options.metric, options.by or BY, shown)
     cells = [cell for cell in find_cells(frame, options.metric) if cell.key in shown]
     controls = standings.rows(cells, frame.attrs.get("controls", ()), list(table.columns))
     return pd.concat([table, controls], ignore_index=True) if len(controls) else table

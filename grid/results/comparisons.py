@@ -215,7 +215,10 @@ def _difference_row(
 
 
 def cells(
-    frame: "pd.DataFrame", metric: str | None = None, by: Sequence[str] | None = None
+    frame: "pd.DataFrame",
+    metric: str | None = None,
+    by: Sequence[str] | None = None,
+    shown: Collection[CellKey] | None = None,
 ) -> "pd.DataFrame":
     """Return one row a cell: its factors, metric, mean, std, low, high, n, planned and repeated.
 
@@ -223,19 +226,10 @@ def cells(
     cent. `repeated` says what the n of planned trials differ in, empty where it is the seed alone. `by` names
     the factors to show, by default all. What else distinguishes cells is shown as well, so that a mean is
     never over anything but repeats; fields of the protocol that differ are columns, and `settings` says in
-    what else protocols differ. `seed` and `experiment` divide
-    the cells. `metric` and errors as in `find_cells`; InputError also for an unknown factor.
+    what else protocols differ. `seed` and `experiment` divide the cells. `shown` limits the rows to these
+    cells, never what their intervals are taken from. `metric` and errors as in `find_cells`; InputError also
+    for an unknown factor.
     """
-    return cell_table(frame, metric, by)
-
-
-def cell_table(
-    frame: "pd.DataFrame",
-    metric: str | None,
-    by: Sequence[str] | None,
-    shown: Collection[CellKey] | None = None,
-) -> "pd.DataFrame":
-    """Return the frame of `cells`; `shown` limits the rows, never what their intervals are taken from."""
     import pandas as pd
 
     for name in by or ():
