@@ -61,7 +61,7 @@ class Erratum:
 
 
 def load(path: Path = CLAIMS) -> list[Claim]:
-    return [(Claim(**plain | {"parts": tuple(map(_part_from, plain["parts"]))})) for plain in _yaml(path)]
+    return [Claim(**plain | {"parts": tuple(map(_part_from, plain["parts"]))}) for plain in _yaml(path)]
 
 
 def errata(path: Path = ERRATA) -> list[Erratum]:

@@ -219,7 +219,7 @@ class Comparison:
 
 def devices(options: RunOptions) -> tuple[int, bool]:
     """Return how many trials run at once, and whether on GPUs. Of a cluster, what --cpus or --gpus name."""
-    if options.gpus is None and not options.address and (os.path.exists("/proc/driver/nvidia/version")):
+    if options.gpus is None and not options.address and os.path.exists("/proc/driver/nvidia/version"):
         import torch
 
         return torch.cuda.device_count(), True

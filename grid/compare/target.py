@@ -112,7 +112,7 @@ def _target(home: Path, card: DatasetCard, draft: str, guesses: Mapping[str, Gue
         patients=len({record.patient_id for record in dataset.records}),
         train=sets.count("train"),
         test=sets.count("test"),
-        side=(max(min(dataset.image(record).shape[:2]) for record in dataset.records[:SIDES])),
+        side=max(min(dataset.image(record).shape[:2]) for record in dataset.records[:SIDES]),
         class_images=_class_images(dataset),
         guesses=guesses,
     )
