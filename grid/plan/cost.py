@@ -87,7 +87,7 @@ def seconds(unit: Unit, data: DataSizes, device: str) -> float:
         return LEAK_CHECK_SECONDS
     step = 3 * forward_seconds(spec.architecture, spec.backbone, side, device) * spec.protocol.batch_size
     fewest, most = min(spec.protocol.min_steps, spec.protocol.max_steps), spec.protocol.max_steps
-        return (fewest + most) / 2 * step  # expected midway between the fewest and the most steps
+    return (fewest + most) / 2 * step  # expected midway between the fewest and the most steps
 
 
 def forward_seconds(architecture: str, backbone: str, side: int, device: str) -> float:

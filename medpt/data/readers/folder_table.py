@@ -55,7 +55,10 @@ class Row:
 def table_rows(card: DatasetCard, table: Path, problems: list[str]) -> Iterator[Row]:
     """The rows of a table, by the names that the card gives its columns."""
     given = header(table)
-    findings = card.classes if (card.task == "multilabel" and set(card.classes) <= set(header(table))) else ()
+    has_columns = card.task == "multilabel" and set(card.classes) <= set(
+        header(table)
+    )  # one for each finding
+    findings = card.classes if has_columns else ()
     needed = ("image",) if card.task == "segmentation" or findings else ("image", "label")
     names = {key: card.columns.get(key, key) for key in ("image", "label", "patient", "split", "mask")}
     keys = [key for key, name in names.items() if key in needed or key in card.columns or name in given]
