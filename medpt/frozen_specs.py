@@ -36,9 +36,6 @@ class ImageFeatures(UnitSpec):
     extensions: Mapping[str, str] = field(default_factory=dict)  # by medpt.extensions.versions
     normalisation: Normalisation | None = None  # as in Finetune
 
-    def inputs(self) -> tuple[str, ...]:
-        return (self.data, self.weights) if self.weights else (self.data,)
-
 
 @dataclass(frozen=True)
 class Frozen(UnitSpec):

@@ -127,9 +127,6 @@ class Slides(UnitSpec):
     patches: Mapping[str, Any] = field(default_factory=dict)  # of medpt.survival.patches
     seed: int = 0  # of the candidates; all models see the same patches
 
-    def inputs(self) -> tuple[str, ...]:
-        return ()
-
 
 @dataclass(frozen=True)
 class Features(UnitSpec):
@@ -152,9 +149,6 @@ class Features(UnitSpec):
     settling: Literal["shuffled"] | None = (
         None  # order of what sets batch norm of random weights; None: sorted
     )
-
-    def inputs(self) -> tuple[str, ...]:
-        return (self.data, self.weights) if self.weights else (self.data,)
 
 
 @dataclass(frozen=True)
@@ -198,9 +192,6 @@ class Coordinates(UnitSpec):
     images: int = 2_000  # of the training set that subsets are drawn from; more change nothing
     options: Mapping[str, Any] = field(default_factory=dict)  # of medpt.analysis.settings
 
-    def inputs(self) -> tuple[str, ...]:
-        return (self.data,)
-
 
 @dataclass(frozen=True)
 class Svcca(UnitSpec):
@@ -241,9 +232,6 @@ class Filters(UnitSpec):
     backbone: str
     seed: int = 0
 
-    def inputs(self) -> tuple[str, ...]:
-        return (self.weights,)
-
 
 @dataclass(frozen=True)
 class Probe(UnitSpec):
@@ -272,9 +260,6 @@ class Probe(UnitSpec):
     evaluate_by: Literal["patient"] | None = None  # as in Finetune
     splits: tuple[int, ...] | None = None  # seeds that split the patients of a cohort; None: of images
 
-    def inputs(self) -> tuple[str, ...]:
-        return (self.data, self.weights) if self.weights else (self.data,)
-
 
 @dataclass(frozen=True)
 class ImageFree(UnitSpec):
@@ -291,6 +276,3 @@ class ImageFree(UnitSpec):
     data: str  # digest of Prepare, or of Slides
     evaluate_by: Literal["patient"] | None = None  # as in Finetune
     splits: tuple[int, ...] | None = None  # seeds that split the patients of a cohort; None: of images
-
-    def inputs(self) -> tuple[str, ...]:
-        return (self.data,)

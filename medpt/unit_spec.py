@@ -1,6 +1,5 @@
 """The base of all specifications: a frozen dataclass whose hash names the result of a unit."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +13,7 @@ SPECS: "dict[str, type[UnitSpec]]" = {}  # the class of each kind, in the order 
 
 
 @dataclass(frozen=True)
-class UnitSpec(ABC):
+class UnitSpec:
     """One kind of unit: its fields determine the result, its class variables describe the kind.
 
     A unit that prepares data is run by Ray Data; every other one by `run` of `medpt.units.<kind>`.
@@ -33,12 +32,13 @@ class UnitSpec(ABC):
         super().__init_subclass__()
         SPECS[cls.kind] = cls
 
-    @abstractmethod
     def inputs(self) -> tuple[str, ...]:
-        """Return the digests of what must be finished first, data before weights.
+        """Return the digests of what must be finished first: `data` and `weights`, of kinds that have them.
 
         Some may name nothing that is planned: published weights, and what is only used where it is planned.
         """
+        named = (getattr(self, name, None) for name in ("data", "weights"))
+        return tuple(digest for digest in named if digest)
 
     @cached_property
     def digest(self) -> str:
