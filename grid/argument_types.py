@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 GIB = 2**30
+LONGEST_NAME = 200
 NUMBER = r"(\d+(?:\.\d+)?)"
 PRICE = re.compile(r"(\d+(?:\.\d+)?)/gpu-hour")
 DURATION = re.compile(f"(?:{NUMBER}h)?(?:{NUMBER}m)?(?:{NUMBER}s)?")
@@ -36,6 +37,13 @@ def argument(parse: Callable[[str], T]) -> Callable[[str], T]:
 
 def folder(text: str) -> Path:
     return Path(text).absolute()
+
+
+def publisher(text: str) -> str:
+    """Check the name of a person or a laboratory that results are published under."""
+    if not (text.strip() and text.isprintable() and len(text) <= LONGEST_NAME):
+        raise InputError(f"{text!r}: 1 to {LONGEST_NAME} printable characters are accepted")
+    return text
 
 
 def folder_or_url(text: str) -> str:

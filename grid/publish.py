@@ -9,6 +9,7 @@ import argparse
 import sys
 from functools import partial
 
+from grid.argument_types import argument, publisher
 from grid.options import add_result_arguments, command_parser
 from grid.registry.folder import Registry
 from grid.registry.publish import publish
@@ -43,7 +44,11 @@ def parser() -> argparse.ArgumentParser:
         "--to", required=True, metavar="DIR|URL", help="a registry: a folder, s3://… or gs://…"
     )
     result.add_argument(
-        "--publisher", default="anonymous", metavar="NAME", help="who computed them (default: %(default)s)"
+        "--publisher",
+        type=argument(publisher),
+        default="anonymous",
+        metavar="NAME",
+        help="who computed them (default: %(default)s)",
     )
     result.add_argument(
         "--weights",

@@ -54,7 +54,7 @@ def read_bytes(path: Path, most: int = MAX_BYTES) -> bytes:
 
 def why_absent(path: Path | str, error: OSError) -> str:
     """Return why a file cannot be opened, of a link that leads nowhere with the commands that fetch it."""
-    if os.path.islink(path) and not os.path.exists(path):
+    if isinstance(error, FileNotFoundError) and os.path.islink(path):
         lost = f"a link to {os.readlink(path)}, which is missing"
         return f"{lost} (`datalad get` or `git annex get` fetches such files)"
     return error.strerror or str(error)

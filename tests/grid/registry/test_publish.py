@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from laboratories import Laboratory
 
+from grid import publish as publish_command
 from grid.registry.folder import Registry
 from grid.registry.publish import publish
 from medpt.errors import InputError
@@ -62,3 +63,10 @@ def test_place_that_cannot_be_written_is_refused(first: Laboratory, tmp_path: Pa
     file.write_text("")
     with pytest.raises(InputError, match="a folder or bucket that can be written is accepted"):
         publish(first.plan, first.store, Registry(str(file / "registry")), "First")
+
+
+@pytest.mark.parametrize("name", ["", "  ", "\x1b[31mLab", "x" * 201])
+def test_publisher_without_a_printable_name_is_refused(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        publish_command.main(["--space", "demo", "--to", "registry", "--publisher", name])
+    assert "argument --publisher" in capsys.readouterr().err

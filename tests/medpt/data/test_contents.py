@@ -8,6 +8,7 @@ import pytest
 
 from medpt.data.contents import content_hash, edited, record
 from medpt.data.fingerprint import fingerprint
+from medpt.data.reading import read_bytes
 from medpt.errors import InputError
 from medpt.files import read_json, write_json
 
@@ -111,3 +112,9 @@ def test_damaged_record_is_named_with_what_to_do(content: str, tmp_path: Path) -
     known.write_text(content)
     with pytest.raises(InputError, match=r"known\.json: it is damaged, so edits of the data cannot be seen"):
         edited(data, known, write=True)
+
+
+def test_link_to_itself_is_no_file_to_fetch(tmp_path: Path) -> None:
+    (tmp_path / "x.png").symlink_to("x.png")
+    with pytest.raises(InputError, match=r"x\.png: Too many levels of symbolic links$"):
+        read_bytes(tmp_path / "x.png")
