@@ -245,18 +245,15 @@ def test_claims_of_the_paper_are_judged(made: tuple[Path, Plan]) -> None:
     assert all(f'<th scope="row">{name}</th>' in text for name in rows.index)
 
 
-def test_cells_link_to_their_runs(made: tuple[Path, Plan], monkeypatch: pytest.MonkeyPatch) -> None:
-    out, plan = made
+def test_cells_link_to_their_runs(copy: tuple[Path, Plan], monkeypatch: pytest.MonkeyPatch) -> None:
+    out, plan = copy
     frame = results.load("made", out)
     run = str(dict(zip(frame["digest"], frame["run_id"], strict=True))[digest_of(plan, LOST)])
     assert f"run {run}" in section(out, "figure-3a")
     assert f"#/runs/{run}" not in page(out)
     monkeypatch.setattr("grid.results.frame.load", lambda *_: frame.copy())
-    try:
-        report.build("made", out, "https://tracker.example/")
-        assert f'href="https://tracker.example/#/runs/{run}"' in section(out, "figure-3a")
-    finally:
-        report.build("made", out)
+    report.build("made", out, "https://tracker.example/")
+    assert f'href="https://tracker.example/#/runs/{run}"' in section(out, "figure-3a")
 
 
 def test_every_section_with_charts_has_a_pdf(made: tuple[Path, Plan]) -> None:
