@@ -8,7 +8,7 @@ here. Values are in per cent.
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from math import nan
+from math import inf, nan
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -227,8 +227,9 @@ def _fields(values: Values) -> dict[str, Any]:
 
 
 def _rows(frame: "pd.DataFrame") -> list[Row]:
-    """The selected trials with None for what is not there. A frame without protocols has one."""
-    rows: list[Row] = frame.astype(object).where(frame.notna(), None).to_dict("records")  # type: ignore[assignment]
+    """The selected trials with None for what is not there or infinite. A frame without protocols has one."""
+    known = frame.notna() & ~frame.isin([inf, -inf])
+    rows: list[Row] = frame.astype(object).where(known, None).to_dict("records")  # type: ignore[assignment]
     return [dict.fromkeys(PROTOCOLS, "") | row for row in rows if row.get("selected", True)]
 
 
@@ -295,5 +296,4 @@ def _cell(key: CellKey, units: list[list[Row]], metric: str | None) -> Cell:
 
 def _state(row: Row, metric: str) -> TrialState:
     """A frame without states has values of finished trials alone."""
-    known: TrialState | None = row.get("state") or row.get("status")
-    return known or ("missing" if row.get(metric) is None else "finished")
+    return row.get("state") or row.get("status") or ("missing" if row.get(metric) is None else "finished")

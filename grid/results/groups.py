@@ -9,7 +9,7 @@ import numpy as np
 
 from grid.results import items
 from grid.results.cells import Cell, CellKey, ComparisonGroup
-from grid.results.intervals import Estimates, estimate
+from grid.results.intervals import FEWEST_CLUSTERS, Estimates, estimate
 from grid.results.items import TestItems
 from grid.results.variance import Group, RepeatedSplits, Runs, fixed_test
 from grid.space.trials import task_of
@@ -18,8 +18,11 @@ from medpt.survival.split import TEST_FRACTION
 SEEDS_ALONE = "seeds alone: no test items are stored"
 OTHER_ITEMS = "seeds alone: the runs were tested on different items"
 ITEMS_ALONE = "one seed: test items alone"
+EQUAL_SEEDS = "equal values of all seeds: test items alone"
 SPLITS = "each seed has its own split"
 FOLDS = "repeated splits of the data"
+FEW_ITEMS = f"no interval: fewer than {FEWEST_CLUSTERS} test images or patients"
+SINGLE_ITEM = "no interval: one of two classes has a single test image"
 NO_SPREAD = "no interval: nothing was repeated and no test items are stored, or no value differs"
 
 
@@ -56,10 +59,11 @@ class ComparedGroup:
     def describe(self, found: Estimates, row: int = 0) -> str:
         """Say what an estimate of this group lacks; empty where it has test items and repeats."""
         if np.isnan(found.variance[row]):
-            return NO_SPREAD
+            return self.note if self.note in (FEW_ITEMS, SINGLE_ITEM) else NO_SPREAD
         if self.note:
             return self.note
-        return "" if found.repeats.variance[row] > 0 else ITEMS_ALONE
+        alone = EQUAL_SEEDS if any(cell.n > 1 for cell in self.cells) else ITEMS_ALONE
+        return "" if found.repeats.variance[row] > 0 else alone
 
 
 ComparedGroups = Mapping[ComparisonGroup, ComparedGroup]
@@ -88,7 +92,17 @@ def _compared(cells: Sequence[Cell]) -> ComparedGroup:
     one = next(iter(known), None)
     if one is None or len(truths) > 1:
         return _fixed(cells, None, SEEDS_ALONE if one is None else OTHER_ITEMS)
+    if one.clusters < FEWEST_CLUSTERS or one.has_single_item:
+        return _without_interval(cells, one)
     return _fixed(cells, (one, read), "")
+
+
+def _without_interval(cells: Sequence[Cell], one: TestItems) -> ComparedGroup:
+    """Group cells whose test items are too few for a variance, which seeds alone would understate."""
+    group = RepeatedSplits([{0: cell.mean} for cell in cells], 0.0)
+    people = None if one.patients is None else one.clusters
+    note = SINGLE_ITEM if one.has_single_item else FEW_ITEMS
+    return ComparedGroup(tuple(cells), group, len(one.influence), people, note)
 
 
 def _read(cell: Cell, repeat: Any) -> TestItems | None:

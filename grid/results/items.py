@@ -59,7 +59,8 @@ class TestItems:
     `influence` (n,) on the metric is in points; `patients` (n,) numbers their patients, None where these are
     unknown. `truth` is a hash of the labels and patients: equal for runs that were tested on the same items.
     `trained` counts the patients that a survival model saw. `has_rare_class`: of masks, a class occurs in
-    fewer than RARE images, which makes intervals too narrow.
+    fewer than RARE images, which makes intervals too narrow. `has_single_item`: one of two classes has one
+    item, whose influence cannot be known.
     """
 
     influence: NDArray[np.float64]
@@ -67,6 +68,12 @@ class TestItems:
     truth: str
     trained: int | None = None
     has_rare_class: bool = False
+    has_single_item: bool = False
+
+    @property
+    def clusters(self) -> int:
+        """Patients, or items where these are unknown."""
+        return len(self.influence) if self.patients is None else len(np.unique(self.patients))
 
 
 @dataclass(frozen=True)
@@ -94,6 +101,7 @@ def read(file: str | ItemSubset, metric: str) -> TestItems | None:
         truth=_truth(found),
         trained=None if trained is None else int(trained),
         has_rare_class=_has_rare_class(found),
+        has_single_item=_has_single_item(found),
     )
 
 
@@ -155,6 +163,14 @@ def _has_rare_class(arrays: Arrays) -> bool:
         return False
     images = (arrays["confusions"].sum(2) > 0).sum(0)
     return bool(((images > 0) & (images < RARE)).any())
+
+
+def _has_single_item(arrays: Arrays) -> bool:
+    labels = arrays.get("labels")
+    if labels is None or labels.ndim != 1:
+        return False
+    counts = np.unique(labels, return_counts=True)[1]
+    return bool(len(counts) == 2 and counts.min() == 1)
 
 
 def _truth(arrays: Arrays) -> str:

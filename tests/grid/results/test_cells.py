@@ -106,6 +106,13 @@ def test_pretrain_seeds_are_repeats_of_one_cell() -> None:
     assert divided["mean"].to_list() == pytest.approx([60.0, 90.0, 40.0])
 
 
+def test_infinite_value_is_undefined() -> None:
+    kind = (("random", ""), "DRIVE", 1.0, "aaaaaaaa")
+    values = (0.5, math.inf, -math.inf, 0.7)
+    (cell,) = find_cells(frame_of([trial(kind, seed, "finished", v) for seed, v in enumerate(values)]))
+    assert (cell.n, cell.undefined, cell.mean) == (2, 2, pytest.approx(60))
+
+
 def test_folds_have_the_corrected_resampled_variance() -> None:
     numbers = {"random": [50, 52, 51, 49, 50], "ISIC2019": [53, 55, 52, 53, 54]}
     rows = [

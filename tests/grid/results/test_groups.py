@@ -3,10 +3,13 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from made_cells import cells, trial
 
 from grid.results import groups
+from grid.results.cells import find_cells
+from grid.results.comparisons import differences
 from grid.results.groups import ComparedGroup
 from medpt import influence
 
@@ -70,6 +73,41 @@ def test_seeds_alone_where_runs_were_tested_on_different_items(tmp_path: Path) -
 def test_one_run_without_items_is_named(tmp_path: Path) -> None:
     found = _compared(trial(0, 0.5, items=_stored(tmp_path, "a")), trial(1, 0.6, items=None))
     assert _described(found) == "seeds alone where a run has no test items stored"
+
+
+@pytest.mark.parametrize(
+    ("images", "patients", "note"),
+    [(2, None, groups.FEW_ITEMS), (IMAGES, [0] * 6 + [1] * 6, groups.FEW_ITEMS), (IMAGES, [0, 1, 2] * 4, "")],
+)
+def test_too_few_test_items_have_no_interval(
+    images: int, patients: list[int] | None, note: str, tmp_path: Path
+) -> None:
+    path = _stored(tmp_path, "few", images, patients)
+    found = _compared(*(trial(seed, 0.5 + seed / 10, items=path) for seed in range(3)))
+    estimated = found.estimate([1.0])
+    assert estimated.value[0] == pytest.approx(60)
+    assert np.isnan(estimated.limits()[0][0]) == bool(note)
+    assert _described(found) == note
+
+
+def test_single_image_of_a_class_has_no_interval(tmp_path: Path) -> None:
+    """The placement of one positive has no variance, so that its interval had a width of the negatives'."""
+    scores = np.random.default_rng(0).random((IMAGES, 1))
+    path = tmp_path / "single.npz"
+    np.savez(path, scores=np.hstack([1 - scores, scores]), labels=np.arange(IMAGES) == 3)
+    trials = [
+        trial(0, None, initialization=name, architecture="classifier", macro_auc=value, items=str(path))
+        for name, value in (("random", 0.9), ("imagenet*", 0.1))
+    ]
+    (found,) = groups.compared_groups(find_cells(pd.DataFrame(trials), "macro_auc")).values()
+    assert _described(found) == groups.SINGLE_ITEM
+    (difference,) = differences(found)
+    assert (difference.verdict, difference.note) == ("undecided", groups.SINGLE_ITEM)
+
+
+def test_equal_values_of_seeds_are_named(tmp_path: Path) -> None:
+    path = _stored(tmp_path, "equal")
+    assert _described(_compared(*(trial(seed, 0.5, items=path) for seed in range(3)))) == groups.EQUAL_SEEDS
 
 
 def test_no_interval_without_items_and_repeats() -> None:
