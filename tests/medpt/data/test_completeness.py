@@ -101,6 +101,16 @@ def test_complete_tiff_is_read(options: dict[str, object], compression: str | No
     assert np.array_equal(read_image(data), PIXELS)
 
 
+def test_tiff_without_byte_counts_is_read(caplog: pytest.LogCaptureFixture) -> None:
+    content = bytearray(tiff())
+    start = struct.unpack_from("<I", content, 4)[0]
+    entries = [start + 2 + 12 * number for number in range(struct.unpack_from("<H", content, start)[0])]
+    (at,) = (at for at in entries if struct.unpack_from("<H", content, at)[0] == 279)
+    struct.pack_into("<H", content, at, 65000)  # a tag that nobody reads
+    assert np.array_equal(read_image(bytes(content)), PIXELS)
+    assert not caplog.records
+
+
 @pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:0"])
 @pytest.mark.parametrize("quality", [5, 75, 100])
 @pytest.mark.parametrize("shape", [(60, 50, 3), (60, 50), (1, 1, 3), (7, 9)], ids=str)
