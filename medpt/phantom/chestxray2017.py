@@ -43,7 +43,8 @@ def write(
             picture = radiograph(rng, size, round(size * 1.25), label and planted is None)
             if planted is not None:
                 place = number if label else number - sick
-                picture = textures.draw(rng, picture, textures.shown(int(label), place, planted))
+                shown = textures.shown(int(label), place, planted)
+                picture = textures.draw(rng, picture, shown, textures.FAINT)
             pixels = to_bytes(picture)
             kind = "PNEUMONIA" if label else "NORMAL"
             name = _sick_name(number) if label else _normal_name(number - sick)

@@ -31,7 +31,8 @@ def write(
             rng = stream(seed, "MURA", subset, n)
             picture = limb(rng, size, round(size * 0.8), abnormal and planted is None)
             if planted is not None:
-                picture = textures.draw(rng, picture, textures.shown(int(abnormal), n, planted))
+                shown = textures.shown(int(abnormal), n, planted)
+                picture = textures.draw(rng, picture, shown, textures.PLAIN)
             pixels = to_bytes(1 - picture if n % INVERTED_EVERY == 7 else picture)
             save(top / study / f"image{n % 2 + 1}.png", pixels, "PNG", "RGB" if n % RGB_EVERY == 0 else None)
             images.append(f"MURA-v1.1/{study}/image{n % 2 + 1}.png")
