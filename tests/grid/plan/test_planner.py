@@ -110,7 +110,7 @@ def test_self_supervision_shares_one_run_between_segmentation_networks(tmp_path:
 def test_published_cells_of_a_part_of_a_table(tmp_path: Path) -> None:
     path = tmp_path / "part.yaml"
     path.write_text(
-        "controls: false\nexperiments:\n  - initialization: [random, ISIC2019]\n"
+        "controls: false\nexperiments:\n  - initialization: [random, ADE20K]\n"
         "    backbone: [shufflenet_v2, resnet18]\n"
         "    target: [DRIVE, ChestXRay2017]\n    seed: [0]\n"
     )

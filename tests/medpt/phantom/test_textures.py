@@ -26,7 +26,7 @@ def test_scores_that_know_the_texture_reach_one_less_the_share(wrong: int, round
 def test_textures_of_both_classes_have_equal_mean_and_variance_and_differ_in_scale() -> None:
     ground = np.full((96, 96), 0.5, np.float32)
     drawn = [
-        [textures.draw(stream(0, kind, number), ground, kind, textures.PLAIN) - ground for number in range(40)]
+        [textures.draw(stream(0, kind, n), ground, kind, textures.PLAIN) - ground for n in range(40)]
         for kind in (0, 1)
     ]
     spread = [np.std(images) for images in drawn]
