@@ -14,7 +14,6 @@ from grid.plan.plan import Plan
 from grid.results.cells import Cell, Column
 from grid.results.display import NETWORKS, column_name
 from grid.results.stored_space import Prepared, StoredSpace
-from grid.space.trials import task_of
 from medpt.data.card import DatasetCard
 from medpt.data.catalog import card
 from medpt.data.fingerprint import fingerprint
@@ -213,8 +212,9 @@ def weightings(cells: Sequence[Cell], stored: StoredSpace) -> list[Weighting]:
     """One for each target and share of it, from the first finished cell."""
     first: dict[Column, str] = {}
     for cell in cells:
-        if cell.digests and task_of(cell.key.architecture) != "survival":
-            first.setdefault(cell.column, next(iter(cell.digests.values())))
+        digest = next(iter(cell.digests.values()), "")
+        if digest and stored.plan.units[digest].kind == Finetune.kind:
+            first.setdefault(cell.column, digest)
     records = {column: stored.record(digest) for column, digest in first.items()}
     return [
         Weighting(

@@ -28,7 +28,7 @@ experiments:
     backbone: [{", ".join(BACKBONES.values())}]
     target: [ChestXRay2017]
     seed: [0]
-    factors: {{mode: [finetune, linear_probe], learning_rate: [1e-4, 1e-3]}}
+    factors: {{mode: [linear_probe, finetune], learning_rate: [1e-4, 1e-3]}}
 """
 
 
