@@ -125,9 +125,9 @@ def _map(network: str, contrasts: Sequence[Contrast]) -> Chart:
 
 
 def _column(contrast: Contrast, *, named: bool) -> str:
-    """Write the target and, with `named`, the network in lines below it."""
-    parts = [column_name(*contrast.column), *(contrast.network.split(" / ") if named else ())]
-    return "\n".join(parts)
+    """Write the target and, with `named`, the network and its protocol in lines below it."""
+    network = contrast.network.replace(" / ", "\n").replace(" [", "\n[")
+    return "\n".join([column_name(*contrast.column), *([network] if named else ())])
 
 
 @dataclass(frozen=True)
