@@ -8,6 +8,7 @@ from pathlib import Path
 from grid.plan.datasets import SpaceDatasets, recorded_contents
 from grid.plan.plan import Plan
 from medpt.data import contents
+from medpt.errors import InputError
 from medpt.specs import Prepare
 
 
@@ -20,7 +21,9 @@ class ContentRecorder:
 
     def __init__(self, plan: Plan, todo: Collection[str], found: SpaceDatasets, out: Path) -> None:
         paths = {name: recorded_contents(out, found.fingerprints[name]) for name in _prepared(plan, todo)}
-        tasks = {name: (found.folders[name], path) for name, path in paths.items() if not path.exists()}
+        self._places = {name: (found.folders[name], path) for name, path in paths.items()}
+        self._planned = found.contents
+        tasks = {name: place for name, place in self._places.items() if not place[1].exists()}
         self._recorded: dict[str, Future[None]] = {name: Future() for name in tasks}
         threading.Thread(target=self._record, args=(tasks,), name="contents", daemon=True).start()
 
@@ -33,9 +36,17 @@ class ContentRecorder:
                 self._recorded[name].set_exception(error)
 
     def wait(self, name: str) -> None:
-        """Return once a dataset's record is written. Raises the error that prevented it."""
+        """Return once a dataset's record is written. Raises the error that prevented it.
+
+        Raises InputError where a file was edited since the plan: what was prepared may be old or new.
+        """
         if name in self._recorded:
             self._recorded[name].result()
+        if name not in self._places:
+            return
+        folder, path = self._places[name]
+        if contents.edited(folder, path, write=False) != self._planned.get(name):
+            raise InputError(f"{folder}: edited while it was prepared; run the same command again")
 
 
 def _prepared(plan: Plan, todo: Collection[str]) -> list[str]:

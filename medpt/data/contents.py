@@ -18,9 +18,15 @@ Record = dict[str, list[object]]  # path below the root: mtime in ns, sha256, ct
 
 
 def record(root: Path, path: Path) -> None:
-    """Write the times and hashes of the files below `root` to `path`."""
+    """Write the times and hashes of the files below `root` to `path`.
+
+    A file that is edited meanwhile gets no hash, so that it counts as edited from now on.
+    """
     times = _times(root)
-    write_json(path, {name: [time, sha256(root / name), changed] for name, (time, changed) in times.items()})
+    hashes = {name: sha256(root / name) for name in times}
+    after = _times(root)
+    kept = {name: content if after.get(name) == times[name] else "" for name, content in hashes.items()}
+    write_json(path, {name: [time, kept[name], changed] for name, (time, changed) in times.items()})
 
 
 def content_hash(path: Path) -> str:

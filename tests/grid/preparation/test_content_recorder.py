@@ -1,5 +1,6 @@
 """Hashes of files are taken in the background, and before prepared data are published."""
 
+import os
 import threading
 from pathlib import Path
 
@@ -79,3 +80,29 @@ def test_data_of_the_units_left_to_run_are_hashed_first(
     recorder = ContentRecorder(plan, [specs[1].digest], found, tmp_path)
     recorder.wait("A")
     assert hashed == ["B", "A"]
+
+
+@pytest.mark.parametrize("when", ["before its hash", "after its hash"])
+def test_file_that_is_replaced_during_the_preparation_is_noticed(
+    when: str, found: SpaceDatasets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, real = found.folders["A"] / "1.png", contents.sha256
+
+    def replace() -> None:
+        image.write_text("B")
+        os.utime(image, ns=(0, image.stat().st_mtime_ns + 10**9))
+
+    def replace_and_hash(path: Path) -> str:
+        if when == "before its hash":
+            replace()
+        return real(path)
+
+    monkeypatch.setattr(contents, "sha256", replace_and_hash)
+    recorder = recorder_of(found, tmp_path, "A")
+    recorder._recorded["A"].result()
+    monkeypatch.setattr(contents, "sha256", real)
+    if when == "after its hash":
+        replace()
+    with pytest.raises(InputError, match="edited while it was prepared; run the same command again"):
+        recorder.wait("A")
+    assert contents.edited(found.folders["A"], recorded_contents(tmp_path, "print-a"), write=True)
