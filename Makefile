@@ -25,7 +25,7 @@ demo: $(READY) ## run the demo on synthetic data: two cores, five minutes, a tab
 	$(BIN)/python -m grid.run --space demo
 
 test: $(READY) ## run the tests: 20 to 25 minutes on two cores
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # Every row of the paper's tables and figures on images, for two steps, and the installed wheel
 minis: $(READY) ## run every row of the paper for two steps, and the installed wheel: 20 minutes
