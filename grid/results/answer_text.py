@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from grid.results.comparisons import MARGIN
 from grid.results.controls import RANDOM_NETWORKS, Control
 from grid.results.display import METRIC_NAMES
+from grid.results.groups import FEW_ITEMS, SINGLE_ITEM
 from grid.space.trials import RANDOM
 from medpt.cli import count
 
@@ -104,7 +105,8 @@ def _would_decide(answer: Answer) -> str:
     """Say what would decide the gain over random weights, or over the next one, and what that costs."""
     gain = next((g for g in (answer.over_random, answer.over_second) if g and g.verdict == "undecided"), None)
     if gain is None or isnan(gain.decidable):
-        return "" if gain is None else "More runs are needed for an interval."
+        needed = "test images" if answer.note in (FEW_ITEMS, SINGLE_ITEM) else "runs"
+        return "" if gain is None else f"More {needed} are needed for an interval."
     ways = []
     if gain.repeats_needed:
         ways.append(

@@ -75,6 +75,14 @@ def test_undecided_answer_names_what_cannot_be_told_apart_and_what_would_decide(
     assert f"would be decided by {found.over_random.repeats_needed} seeds of each (about " in text
 
 
+def test_too_few_test_images_ask_for_images_and_not_for_runs(tmp_path: Path) -> None:
+    np.savez(tmp_path / "items.npz", confusions=RNG.integers(1, 30, (2, 2, 2)))
+    text = describe(_answer(CLOSE, items=str(tmp_path / "items.npz")))
+    assert "without an interval: undecided" in text
+    assert "More test images are needed for an interval." in text
+    assert "Note: no interval: fewer than 3 test images or patients." in text
+
+
 def test_random_weights_can_be_the_best() -> None:
     found = _answer({"random": [0.70, 0.71, 0.72], "ISIC2019": [0.60, 0.61, 0.62]})
     assert found.over_random is None
