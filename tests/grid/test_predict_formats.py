@@ -6,6 +6,7 @@ from typing import Any
 import nibabel
 import numpy as np
 import own_folders
+import pytest
 import serial
 import tiny
 import torch
@@ -15,6 +16,7 @@ from user_data import write_card
 from grid import export, predict
 from grid.results.frame import read_plan
 from grid.store.store import Store
+from medpt import phantom
 from medpt.data import open_dataset
 from medpt.data.masks import read_ids
 from medpt.data.preprocess import preprocess_pair
@@ -30,6 +32,17 @@ experiments:
 """
 CARD = {"name": "Scans", "modality": "ct", "images": "images", "labels": "labels.csv"}
 WINDOW = {"pipeline": "window(-160,240)|resize(32)"}
+DISCS = """
+title: cups around their discs
+size: 32
+datasets:
+  DRISHTI-GS: {roi: 64}
+pretrain: {min_steps: 0, max_steps: 30, evaluate_every: 10, batch_size: 8, learning_rate: 0.001}
+finetune: {min_steps: 0, max_steps: 2, evaluate_every: 2}
+controls: false
+experiments:
+  - {initialization: random, backbone: shufflenet_v2, target: DRISHTI-GS, seed: 0}
+"""
 
 
 def finished(folder: Path, text: str) -> tuple[Path, str]:
@@ -115,4 +128,25 @@ def test_nifti_volume_is_segmented_as_it_was_tested(tmp_path: Path) -> None:
         expected = stored["prediction"][ids.index(record.id)]
         again = preprocess_pair(pixels, mask, WINDOW["pipeline"])[1]
         assert np.mean(again == expected) > 0.98  # but for edges that are scaled twice
+    assert exported(out, tmp_path / "model.pt2")(torch.zeros(1, 32, 32, 3, dtype=torch.uint8)).ndim == 4
+
+
+@pytest.mark.slow
+def test_disc_is_found_and_cut_in_new_photographs(tmp_path: Path) -> None:
+    phantom.write("REFUGE-OD", tmp_path / "data" / "REFUGE", train=16, test=2, size=96)
+    home = phantom.write("DRISHTI-GS", tmp_path / "data" / "DRISHTI-GS", train=4, test=3, size=128)
+    out, digest = finished(tmp_path, DISCS)
+    dataset = open_dataset("DRISHTI-GS", home)
+    tested = [one for one in dataset if one.split == "test"]
+    found = predicted(out, tmp_path / "to", *(dataset.root / one.image_path for one in tested))
+    by_name = {row["image"]: row for row in found}
+    stored = saved(out, digest, "predictions.npz")
+    ids = stored["ids"].tolist()
+    for record in (one for one in tested if one.id in ids):
+        row, whole = by_name[Path(record.image_path).name], dataset.image(record)
+        mask = read_ids(tmp_path / "to" / row["mask"])
+        assert mask.shape == whole.shape[:2]
+        cut = stored["prediction"][ids.index(record.id)]
+        share = np.count_nonzero(cut) / cut.size * 64**2  # pixels of the photograph in a crop of 64
+        assert np.count_nonzero(mask) == pytest.approx(share, rel=0.15, abs=20)
     assert exported(out, tmp_path / "model.pt2")(torch.zeros(1, 32, 32, 3, dtype=torch.uint8)).ndim == 4
