@@ -21,7 +21,7 @@ $(READY): requirements.lock pyproject.toml
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --no-deps --editable .
 	touch $(READY)
 
-demo: $(READY) ## run the demo on synthetic data: two cores, five minutes, a table and a report
+demo: $(READY) ## run the demo on synthetic data: two cores, three minutes, tables, answers and a report
 	$(BIN)/python -m grid.run --space demo
 
 test: $(READY) ## run the tests: 20 to 25 minutes on two cores

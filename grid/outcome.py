@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from grid.results.answer import Answer
 
 ANSWER = "answer.json"
+MOST_ANSWERS = 4  # paragraphs on a terminal; the report has all
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Outcome:
     uri: str | None
 
     def print_results(self) -> None:
-        """Print the tables of the run's trials from the store, and the answer of a single comparison."""
+        """Print the tables of the run's trials from the store, and the answers where they are few."""
         from grid import results
         from grid.report.tables import print_tables
         from grid.report.test_sets import print_test_sets
@@ -105,15 +106,19 @@ def write_answers(found: Sequence["Answer"], plan: Plan, store: Store) -> Path:
 
 
 def answer_lines(frame: "pd.DataFrame", found: Sequence["Answer"]) -> Sequence[str]:
-    """Return the paragraph of a single comparison and what frozen probes say; nothing of several."""
+    """Return a paragraph for each comparison, nothing for more than MOST_ANSWERS; of one also the probes."""
     from grid.results import find_cells
     from grid.results.answer import out_option
     from grid.results.answer_text import describe, describe_probes
 
-    if len({cell.key.group for cell in find_cells(frame)}) != 1:
+    comparisons = {cell.key.group for cell in find_cells(frame)}
+    if len(comparisons) > MOST_ANSWERS:
         return ()
     option = out_option(frame)
-    return [*(describe(answer, option) for answer in found), *describe_probes(frame)]
+    return [
+        *(describe(answer, option) for answer in found),
+        *(describe_probes(frame) if len(comparisons) == 1 else ()),
+    ]
 
 
 def weights_lines(found: Sequence["Answer"], plan: Plan, store: Store) -> list[str]:

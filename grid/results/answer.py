@@ -113,16 +113,19 @@ def predict_options(frame: "pd.DataFrame", digests: Sequence[str]) -> str:
 
     Empty where no network was trained, and for a frame that is of no space.
     """
+    from pandas import isna
+
     rows = frame[frame["digest"].isin(digests)]
     if "space" not in frame.attrs or not _is_fine_tuned(rows.iloc[0]):
         return ""
-    names, others = ["target", "initialization"], frame
-    for name in names:
-        others = others[others[name] == rows[name].iloc[0]]
-    names += [name for name in DIVIDING_FACTORS if name in others and others[name].nunique(dropna=False) > 1]
-    values = {name: rows[name].iloc[0] for name in names}
+    space, values = frame.attrs["space"], {}
+    for name in ("target", "initialization", *(factor for factor in DIVIDING_FACTORS if factor in frame)):
+        value = rows[name].iloc[0]
+        if name in ("target", "initialization") or frame[name].nunique(dropna=False) > 1:
+            values[name] = value
+            frame = frame[(frame[name] == value) | (frame[name].isna() & isna(value))]
     conditions = ",".join(f"{name}={_text(value)}" for name, value in values.items())
-    return shlex.join(["--space", frame.attrs["space"], "--where", conditions])
+    return shlex.join(["--space", space, "--where", conditions])
 
 
 def out_option(frame: "pd.DataFrame") -> str:

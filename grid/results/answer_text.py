@@ -134,7 +134,8 @@ def _cost(repeats: int, answer: Answer) -> str:
 def _caution(answer: Answer) -> str:
     if not answer.cautions:
         return answer.note and f"Note: {answer.note}."
-    return f"Caution: {', '.join(f'`{name}`' for name in answer.cautions)} reaches the best cell as well."
+    verb = "reaches" if len(answer.cautions) == 1 else "reach"
+    return f"Caution: {', '.join(f'`{name}`' for name in answer.cautions)} {verb} the best cell as well."
 
 
 def _use(answer: Answer, out: str) -> str:

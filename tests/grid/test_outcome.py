@@ -95,12 +95,17 @@ def test_answer_of_a_single_comparison_is_printed_and_stored(
     assert "Frozen encoders" in outcome.interim_answer(made.plan, made.store.out)
 
 
-def test_answers_of_several_comparisons_are_stored_alone(
-    run: Outcome, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("most", [3, 2])
+def test_answers_of_few_comparisons_are_printed_and_of_many_stored_alone(
+    run: Outcome, most: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(outcome, "MOST_ANSWERS", most)
     run.print_results()
-    assert len(read_json(run.store.root / "reports" / "made" / "answer.json")) == 3
-    assert "initializations for" not in capsys.readouterr().out
+    stored = read_json(run.store.root / "reports" / "made" / "answer.json")
+    printed = capsys.readouterr().out
+    assert len(stored) == 3
+    assert [answer["text"].rpartition(" IMAGES")[0] in printed for answer in stored] == [most == 3] * 3
+    assert ("answer: " in printed) == (most == 3)
 
 
 def test_interim_answer_of_a_run_that_has_just_begun_is_empty(tmp_path: Path) -> None:

@@ -179,3 +179,18 @@ def test_command_names_the_factors_that_divide_the_trials_and_quotes() -> None:
     assert [each.predict for each in answers(both)] == [
         options.format(name) for name in ("resnet18", "densenet121")
     ]
+
+
+def test_command_leaves_out_factors_that_follow_from_those_before() -> None:
+    """A linear probe has no learning rate: the mode alone tells it from a fine-tuning."""
+    tuned = _frame({"random": [0.5, 0.5], "ISIC2019": [0.7, 0.8]}).assign(
+        mode="finetune", learning_rate=1e-3, protocol="a"
+    )
+    probed = tuned.assign(mode="linear_probe", learning_rate=None, protocol="b")
+    probed["digest"] += " probed"
+    both = pd.concat([tuned, probed], ignore_index=True)
+    both.attrs |= {"space": "s", "out": "/data/my runs"}
+    options = "--space s --where target=DRIVE,initialization=ISIC2019,mode={}"
+    assert [each.predict for each in answers(both)] == [
+        options.format(mode) for mode in ("finetune", "linear_probe")
+    ]
