@@ -50,9 +50,15 @@ class DatasetPhantom:
     """Arguments of medpt.phantom.write."""
 
     seed: int = field(default=0, metadata=accepts("a whole number from 0", ge=0))
-    train: int | None = field(default=None, metadata=accepts("a number of images from 1", ge=1))
-    test: int | None = field(default=None, metadata=accepts("a number of images from 1", ge=1))
-    size: int | None = field(default=None, metadata=accepts("a height in pixels from 8", ge=8))
+    train: int | None = field(
+        default=None, metadata=accepts("a number of images from 1 to 1000000", ge=1, le=10**6)
+    )
+    test: int | None = field(
+        default=None, metadata=accepts("a number of images from 1 to 1000000", ge=1, le=10**6)
+    )
+    size: int | None = field(
+        default=None, metadata=accepts("a height in pixels from 8 to 4096", ge=8, le=4096)
+    )
     planted: float | None = field(default=None, metadata=accepts("a share from 0 to below 0.5", ge=0, lt=0.5))
 
 
@@ -64,11 +70,16 @@ class Phantom(DatasetPhantom):
 @strict_dataclass
 class Dataset:
     folder: str | None = field(
-        default=None, metadata=accepts("a folder below --data; with `card`, one from the space's own folder")
+        default=None,
+        metadata=accepts("a folder below --data; with `card`, one from the space's own folder", min_length=1),
     )
-    card: str | None = field(default=None, metadata=accepts("a dataset.yaml, from the space's own folder"))
+    card: str | None = field(
+        default=None, metadata=accepts("a dataset.yaml, from the space's own folder", min_length=1)
+    )
     split: Literal["official", "random"] | None = None
-    pipeline: str | None = field(default=None, metadata=accepts("text such as resize(256)|clahe(2,8)"))
+    pipeline: str | None = field(
+        default=None, metadata=accepts("text such as resize(256)|clahe(2,8)", min_length=1)
+    )
     roi: int | None = field(default=None, metadata=accepts("a whole number from 32 to 4096", ge=32, le=4096))
     options: Options = field(default_factory=dict, metadata=accepts("a mapping of the reader's options"))
     validation_fraction: float | None = field(
@@ -81,7 +92,9 @@ class Dataset:
     corruptions: bool | tuple[Kind, ...] | None = field(
         default=None, metadata=accepts(f"true, or a list of {', '.join(KINDS)}")
     )
-    subgroup: str | None = field(default=None, metadata=accepts("a column of the dataset's table of labels"))
+    subgroup: str | None = field(
+        default=None, metadata=accepts("a column of the dataset's table of labels", min_length=1)
+    )
 
 
 def _protocol_factors() -> Any:

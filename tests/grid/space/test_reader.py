@@ -121,6 +121,13 @@ def test_paper_s_name_of_a_sized_source(tmp_path: Path) -> None:
         ("title: a test", "finetune: {min_steps: 5, max_steps: 2}", "at most max_steps, 2, is accepted"),
         ("title: a test", "datasets: {DRIVE: {folder: 2017}}", 'for text write "2017"'),
         ("title: a test", "datasets: {DRIVE: {folder: ../x}}", "a folder below --data is accepted"),
+        ("title: a test", 'datasets: {DRIVE: {card: ""}}', "`card` is ''; a dataset.yaml"),
+        ("title: a test", 'datasets: {DRIVE: {pipeline: ""}}', "`pipeline` is ''; text such as"),
+        (
+            "title: a test",
+            "phantom: {train: 99999999999999999}",
+            "a number of images from 1 to 1000000 is accepted",
+        ),
         (
             "title: a test",
             "datasets: {DRIVE: {pipeline: 5}}",
