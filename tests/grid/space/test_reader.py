@@ -125,8 +125,8 @@ def test_paper_s_name_of_a_sized_source(tmp_path: Path) -> None:
         ("title: a test", 'datasets: {DRIVE: {pipeline: ""}}', "`pipeline` is ''; text such as"),
         (
             "title: a test",
-            "phantom: {train: 99999999999999999}",
-            "a number of images from 1 to 1000000 is accepted",
+            "datasets: {DRIVE: {phantom: {train: 99999999999}}}",
+            "images from 1 to 1000000 is accepted",
         ),
         (
             "title: a test",
