@@ -1,8 +1,9 @@
 """CheXpert and MURA on synthetic copies: the traps of their tables, and every complaint."""
 
 import csv
-import time
+import pstats
 from collections import Counter
+from cProfile import Profile
 from pathlib import Path
 
 import numpy as np
@@ -127,8 +128,8 @@ def test_chexpert_without_its_small_part(copy: Path) -> None:
 
 
 @spoil("CheXpert")
-def test_chexpert_reads_long_tables_in_seconds(copy: Path) -> None:
-    """The published 223,414 rows take seconds: under 60 microseconds of processor time a row."""
+def test_chexpert_reads_long_tables_with_few_calls_for_each_row(copy: Path) -> None:
+    """The published 223,414 rows take seconds: about 90 calls of functions for each row."""
     top = copy / SMALL_ARCHIVE
     path = "train/patient{:05d}/study1/view1_frontal.jpg"
     (top / path.format(1)).rename(top / "kept.jpg")
@@ -138,9 +139,9 @@ def test_chexpert_reads_long_tables_in_seconds(copy: Path) -> None:
         (top / path.format(n)).touch()
         rows.append({"Path": f"{SMALL_ARCHIVE}/{path.format(n)}", "Edema": "1.0"})
     write_table(top, rows)
-    start = time.process_time()
-    dataset = open_dataset("CheXpert", copy)
-    assert (time.process_time() - start) / len(dataset) < 60e-6
+    calls = Profile()
+    dataset = calls.runcall(open_dataset, "CheXpert", copy)
+    assert pstats.Stats(calls).total_calls < 150 * len(dataset)
 
 
 def test_mura_labels_patients_and_grey(copies: Path) -> None:
