@@ -18,7 +18,7 @@ from medpt import files
 from medpt.data.manifest import COUNTS, MANIFEST, Manifest
 from medpt.errors import InputError
 from medpt.protocol import TrainingProtocol
-from medpt.specs import Finetune, Prepare, Pretrain, UnitSpec
+from medpt.specs import Finetune, Frozen, Prepare, Pretrain, UnitSpec
 
 SpecT = TypeVar("SpecT", bound=UnitSpec)
 
@@ -135,7 +135,9 @@ class StoredSpace:
             return None
 
     def history(self, digest: str) -> list[dict[str, float]]:
-        return self.json(digest, HISTORY) or []
+        """Return the evaluated steps of a training; none of a frozen encoder."""
+        is_trained = not isinstance(self.units[digest].spec, Frozen)
+        return (is_trained and self.json(digest, HISTORY)) or []
 
     def evaluations(self, digest: str) -> list[dict[str, float]]:
         """Return the evaluated steps of a fine-tuning, with the early ones if it has them."""

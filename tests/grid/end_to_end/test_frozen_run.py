@@ -92,3 +92,9 @@ def test_modes_are_cells_of_their_own(finished: tiny.Run) -> None:
         "mode finetune, learning_rate 0.0001",
         "mode finetune, learning_rate 0.001",
     }
+
+
+def test_report_misses_no_curve_of_a_frozen_encoder(finished: tiny.Run) -> None:
+    page = (finished.out / "reports" / "tiny" / "index.html").read_text("utf-8")
+    assert "Learning curves" in page
+    assert "is missing" not in page
