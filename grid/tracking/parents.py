@@ -23,6 +23,7 @@ CELL, GROUP, SUMMARY = "medpt.cell", "medpt.group", "medpt.summary"
 PARENT = "mlflow.parentRunId"
 SHARED_VIEW, VIEW = "mlflow.sharedViewState.", "answers"  # of the list of runs
 BEST, MAX_NOTE = "**Best for**", 5_000  # begins the description of an experiment; its characters
+FILE = "summary.json"  # of a cell or a group: all of its numbers, and the answer
 LONGEST_NAME = 250  # characters of the name of a run in PostgreSQL
 FACTORS = (  # of a cell; those of CellKey in grid.results.cells that name one, in this order
     *("initialization", "backbone", "architecture", "target", "target_size", "protocol", "source_protocol"),
@@ -153,6 +154,7 @@ class Parents:
         for cell in reversed(group.cells):
             self._write_cell(cell, group_id)
             on_answer()
+        self.connection.log_dict(group_id, asdict(group), FILE)
         self._log(group_id, group.metrics, {SUMMARY: summary})  # last: shows that all of it arrived
         self.connection.set_terminated(group_id)
         self.groups[group.key][-1] = self.connection.get_run(group_id)
@@ -160,6 +162,7 @@ class Parents:
     def _write_cell(self, cell: CellSummary, group_id: str) -> None:
         run_id = self._cell(cell.factors, cell.name)
         self._log(run_id, cell.metrics, {PARENT: group_id}, cell.params)
+        self.connection.log_dict(run_id, asdict(cell), FILE)
         self.connection.update_run(run_id, status="FINISHED", name=cell.name[:LONGEST_NAME])
 
     def _log(

@@ -20,9 +20,10 @@ from grid.tracking import background
 from grid.tracking.client import client, default_uri
 from grid.tracking.experiments import NOTE, experiment_id
 from grid.tracking.names import DATA, EXPERIMENT, experiment_name
-from grid.tracking.parents import CELL, GROUP, PARENT, SHARED_VIEW, VIEW, GroupSummary
+from grid.tracking.parents import CELL, FILE, GROUP, PARENT, SHARED_VIEW, VIEW, GroupSummary
 from grid.tracking.runs import DIGEST
 from grid.tracking.tracker import SPACES, Tracker
+from medpt.files import read_json
 
 Runs = dict[str, Any]
 
@@ -91,6 +92,17 @@ def test_group_is_the_newest_run_and_is_called_after_its_answer(
     recorded = newest.data.metrics
     assert recorded == pytest.approx(summaries[0].metrics)
     assert recorded["test_macro_auc_low"] < recorded["test_macro_auc"] < recorded["test_macro_auc_high"]
+
+
+def test_every_summary_has_a_file_with_its_numbers(made: tuple[Plan, Store, list[GroupSummary]]) -> None:
+    _, store, summaries = made
+    connection, found = client(default_uri(store.root)), trackers.every_run(default_uri(store.root))
+    runs = [run for run in found if {GROUP, CELL} & run.data.tags.keys()]
+    written = [read_json(Path(connection.download_artifacts(run.info.run_id, FILE))) for run in runs]
+    assert {each["name"] for each in written} == {
+        summary.name for group in summaries for summary in (group, *group.cells)
+    }
+    assert all(each["metrics"] == run.data.metrics for each, run in zip(written, runs, strict=True))
 
 
 def test_summary_is_written_again_only_where_it_changed(
