@@ -85,6 +85,7 @@ def origin(stored: StoredSpace, *, needs_data: bool) -> dict[str, Any]:
         "versions": provenance.versions(),
         "algorithms": provenance.algorithms(stored),
         "machines": sorted({marker.host for marker in markers}),
+        "cpus": sorted({m.peak["cpu"] for m in markers if "cpu" in m.peak}),
         "gpu_memory_gib": sorted(round(size / GIB, 1) for size in memory),
         "units_seconds": round(stored.seconds(), 1),
         "reported_on": {"system": platform.platform(), "cpus": os.cpu_count()},

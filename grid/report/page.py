@@ -23,6 +23,7 @@ from grid.report import (
     images,
     item_charts,
     learning_curves,
+    markdown,
     paper_charts,
     provenance,
     ranked_images,
@@ -91,8 +92,8 @@ SHOWN = {  # what the templates call
 def build(space: str, out: str | Path, tracking_uri: str | None = None, images: bool | None = None) -> Path:
     """Write <out>/reports/<space>/ (beside the copies, where `out` is a bucket) and return the page's path.
 
-    index.html holds everything; its tables and charts are also written as files: table.csv, table.tex,
-    trials.csv, claims.csv and what export.tables_of names. `images` says whether pixels and file names of the
+    index.html holds everything, report.md the answers and their tables. Tables and charts are also files:
+    table.csv, table.tex, trials.csv, claims.csv and what export.tables_of names. `images` says whether pixels and file names of the
     data are shown; by default where the datasets' cards allow to share them. Each file appears by atomic
     replacement, the page last. Raises InputError where the space was never run.
     """
@@ -107,6 +108,9 @@ def build(space: str, out: str | Path, tracking_uri: str | None = None, images: 
     for figures in (*(content[key] for key in FIGURES), *(s.figures for s in content["sections"])):
         for name, data in figures.files().items():
             files.write_bytes(folder / name, data)
+    files.write_text(
+        folder / markdown.FILE, render(content | markdown.context(find_cells(frame)), markdown.TEMPLATE)
+    )
     files.write_text(folder / PAGE, render(content))
     return folder / PAGE
 
@@ -276,15 +280,16 @@ def reported(frame: "pd.DataFrame") -> dict[str, str]:
     return dict(zip(failed["digest"], reasons, strict=True))
 
 
-def render(context: dict[str, Any]) -> str:
+def render(context: dict[str, Any], template: str = "report.html.j2") -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
+        autoescape=template.endswith(".html.j2"),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.globals |= SHOWN
-    return environment.get_template("report.html.j2").render(context)
+    environment.filters["literal"] = markdown.literal
+    return environment.get_template(template).render(context)
