@@ -93,9 +93,9 @@ def build(space: str, out: str | Path, tracking_uri: str | None = None, images: 
     """Write <out>/reports/<space>/ (beside the copies, where `out` is a bucket) and return the page's path.
 
     index.html holds everything, report.md the answers and their tables. Tables and charts are also files:
-    table.csv, table.tex, trials.csv, claims.csv and what export.tables_of names. `images` says whether pixels and file names of the
-    data are shown; by default where the datasets' cards allow to share them. Each file appears by atomic
-    replacement, the page last. Raises InputError where the space was never run.
+    table.csv, table.tex, trials.csv, claims.csv and what export.tables_of names. `images` says whether pixels
+    and file names of the data are shown; by default where the datasets' cards allow to share them. Each file
+    appears by atomic replacement, the page last. Raises InputError where the space was never run.
     """
     stored = StoredSpace(results.read_plan(space, out), Store(out))
     frame = results.load(space, out, tracking_uri)
