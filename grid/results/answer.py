@@ -67,6 +67,7 @@ class Answer:
     network: str
     metric: str
     best: str
+    initialization: str  # of the best, as a space writes it: `best` may have a remark behind it
     mean: float
     low: float
     high: float
@@ -166,6 +167,7 @@ def _answer(
         network=best.network,
         metric=METRIC_NAMES.get(best.metric, best.metric),
         best=best.label,
+        initialization=best.key.initialization,
         mean=best.mean,
         low=limits.low,
         high=limits.high,

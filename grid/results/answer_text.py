@@ -141,8 +141,8 @@ def _caution(answer: Answer) -> str:
 def _use(answer: Answer, out: str) -> str:
     """Write how to train with the best initialization and how to apply its networks to new images."""
     parts = []
-    if answer.best != RANDOM:
-        parts.append(f'To train with it: `initialization: ["{answer.best}"]` in a space file.')
+    if answer.initialization != RANDOM:
+        parts.append(f'To train with it: `initialization: ["{answer.initialization}"]` in a space file.')
     if answer.predict:
         command = " ".join(filter(None, ["medpt-grid predict", answer.predict, out, "IMAGES --to DIR"]))
         parts.append(f"To apply its networks to new images: `{command}`.")

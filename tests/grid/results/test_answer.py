@@ -159,6 +159,14 @@ def test_answer_ends_with_the_command_that_applies_the_best_networks() -> None:
     assert out_option(frame) == ""
 
 
+def test_answer_names_the_initialization_without_the_remark_behind_it() -> None:
+    found = _frame(CLEAR)
+    found.attrs["notes"] = {"ISIC2019": "5,984 images"}
+    text = describe(answers(found)[0])
+    assert text.startswith("ISIC2019 (5,984 images) is the best of 3 initializations")
+    assert 'To train with it: `initialization: ["ISIC2019"]` in a space file.' in text
+
+
 def test_terminal_alone_names_the_store() -> None:
     """Reports and MLflow are read by others, whom the folders of a machine do not concern."""
     frame = _frame(CLEAR)
