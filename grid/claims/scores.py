@@ -18,6 +18,7 @@ from grid.results.intervals import Estimates, estimate
 from grid.results.variance import Floats, Group, printed_group
 from medpt.data.catalog import card, is_built_in
 from medpt.errors import InputError
+from medpt.grouping import grouped
 from medpt.survival.split import TEST_FRACTION
 
 if TYPE_CHECKING:
@@ -84,9 +85,7 @@ class Scores:
 def printed() -> Scores:
     """Every cell of the paper's tables 2, 3, 5 and 6; a group is what one table has of a model and target."""
     rows = {(*key, 1.0): value for key, value in published.cells().items()}
-    groups: dict[tuple[str, str, str], list[Key]] = {}
-    for key, (table, _, _) in rows.items():
-        groups.setdefault((table, key[0], key[2]), []).append(key)
+    groups = grouped(rows, lambda key: (rows[key][0], key[0], key[2]))
     positions: dict[Key, Position] = {}
     for (table, _, _), keys in groups.items():
         means, stds = (np.array([rows[key][column] for key in keys], float) for column in (1, 2))
@@ -104,9 +103,7 @@ def from_trials(frame: "pd.DataFrame", measure: str) -> Scores:
     if measure != "score" and (measure not in frame.columns or frame[measure].isna().all()):
         return Scores()
     found = find_cells(frame, None if measure == "score" else measure)
-    named: dict[Key, list[Cell]] = {}
-    for cell in found:
-        named.setdefault(_key(cell.key), []).append(cell)
+    named = grouped(found, lambda cell: _key(cell.key))
     problems = [_ambiguous(key, cells) for key, cells in named.items() if len(cells) > 1]
     if problems:
         raise InputError(problems)

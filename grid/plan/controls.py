@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from grid.plan.initialization import trial_request
 from grid.space.trials import RANDOM, Trial
 from medpt import extensions
+from medpt.grouping import grouped
 from medpt.specs import NO_NETWORK, ImageFree, Probe
 from medpt.survival.registry import SURVIVAL_MODELS
 
@@ -42,10 +43,8 @@ def add_controls(planner: "Planner", trials: Sequence[Trial]) -> tuple[str, ...]
 
 
 def _slide_controls(planner: "Planner", trials: Iterable[Trial]) -> Iterator[str]:
-    by_data: dict[str, list[Trial]] = {}
-    for trial in trials:
-        if trial.settings.controls and trial.task == "survival":
-            by_data.setdefault(planner.add_slides(trial.target, trial.settings), []).append(trial)
+    controlled = (trial for trial in trials if trial.settings.controls and trial.task == "survival")
+    by_data = grouped(controlled, lambda trial: planner.add_slides(trial.target, trial.settings))
     for data, own in by_data.items():
         target, splits = own[0].target, tuple(sorted({trial.seed for trial in own}))
         yield planner.add(ImageFree(target, data, splits=splits), f"{target} without its slides")

@@ -15,6 +15,7 @@ from grid.store.records import Marker, Origin
 from medpt import files
 from medpt.data import contents
 from medpt.errors import InputError
+from medpt.grouping import grouped
 
 RESERVED = frozenset((*FIRST, *LAST))  # columns of the frame that no metric may replace
 
@@ -70,9 +71,7 @@ def find_offers(registry: Registry, wanted: Collection[str], refused: Collection
 
 def check_contents(offers: Mapping[str, Offer], plan: Plan, found: SpaceDatasets, out: Path) -> None:
     """Raise InputError unless the offered units were computed from the very files that are here."""
-    by_batch: dict[str, list[str]] = {}
-    for digest, offer in offers.items():
-        by_batch.setdefault(offer.batch.name, []).append(digest)
+    by_batch = grouped(offers, lambda digest: offers[digest].batch.name)
     batches = {offer.batch.name: offer.batch for offer in offers.values()}
     problems = []
     for batch, digests in by_batch.items():

@@ -44,7 +44,6 @@ from grid.report.tables import Contrast
 from grid.report.trial_section import Facts
 from grid.results import answer, standings
 from grid.results import frame as results
-from grid.results.answer import Answer
 from grid.results.answer_text import describe
 from grid.results.cells import Cell, Column, find_cells
 from grid.results.display import BACKBONES, METRIC_NAMES, column_name, format_cell
@@ -53,6 +52,7 @@ from grid.results.stored_space import StoredSpace
 from grid.store.store import Store
 from medpt import cli, files
 from medpt.data.catalog import card
+from medpt.grouping import grouped
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -220,15 +220,8 @@ def _summary(
         "gain_map": Figures("gain-map", gain_map.gain_maps(contrasts)),
         "open_questions": gain_map.undecided(contrasts),
         "parts": variance_parts.variance_parts(contrasts, compared_groups(cells)),
-        "answers": _by_target(answer.answers(frame)),
+        "answers": grouped(answer.answers(frame), lambda each: each.target),
     }
-
-
-def _by_target(found: list[Answer]) -> dict[str, list[Answer]]:
-    targets: dict[str, list[Answer]] = {}
-    for each in found:
-        targets.setdefault(each.target, []).append(each)
-    return targets
 
 
 def _results(

@@ -5,11 +5,10 @@ a section are drawn; its tables have all.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
-from typing import Any
 
 from grid.report.charts import COLOURS, Chart, Line, LineChart, Row, RowChart
 from grid.report.tables import signed
@@ -17,6 +16,7 @@ from grid.results.cells import Cell, CellKey
 from grid.results.comparisons import MARGIN, Difference, Interval
 from grid.results.display import METRIC_NAMES, bracketed, column_name, format_cell
 from grid.space.trials import IMAGENET, RANDOM
+from medpt.grouping import grouped
 
 MOST_GROUPS = 30
 PAPERS_SIZE = "-20k"
@@ -61,20 +61,16 @@ def source_colours(cells: Sequence[Cell]) -> dict[str, int]:
 
 def by_target(cells: Iterable[Cell]) -> list[list[Cell]]:
     """Return the cells with a finished repeat, those of one target and network together."""
-    return _grouped(cells, lambda cell: (cell.key.target, cell.network))
+    return list(grouped(_finished(cells), lambda cell: (cell.key.target, cell.network)).values())
 
 
 def networks(cells: Iterable[Cell]) -> list[list[Cell]]:
     """Return the cells with a finished repeat, those of one column of the tables and network together."""
-    return _grouped(cells, lambda cell: (cell.column, cell.network))
+    return list(grouped(_finished(cells), lambda cell: (cell.column, cell.network)).values())
 
 
-def _grouped(cells: Iterable[Cell], key: Callable[[Cell], Any]) -> list[list[Cell]]:
-    found: dict[Any, list[Cell]] = {}
-    for cell in cells:
-        if cell.n:
-            found.setdefault(key(cell), []).append(cell)
-    return list(found.values())
+def _finished(cells: Iterable[Cell]) -> Iterator[Cell]:
+    return (cell for cell in cells if cell.n)
 
 
 def _drawn(cells: Iterable[Cell]) -> list[list[Cell]]:
@@ -154,10 +150,7 @@ def scores_over(axis: _Axis, cells: Sequence[Cell], numbers: Colours, limits: Li
 
 
 def _over(axis: _Axis, group: list[Cell], numbers: Colours, limits: Limits) -> Chart:
-    lines: dict[str, list[Cell]] = {}
-    for cell in group:
-        if axis.value(cell):
-            lines.setdefault(axis.name(cell), []).append(cell)
+    lines = grouped(filter(axis.value, group), axis.name)
     series = [_series(name, numbers[m[0].label], m, axis.value, limits) for name, m in lines.items()]
     series += [
         Line(_named(cell), numbers[cell.label], (), (cell.mean,), "level")
@@ -197,10 +190,8 @@ def gains(cells: Sequence[Cell], numbers: Colours, known: Differences) -> list[C
 
     Networks without such a difference are excluded.
     """
-    columns: dict[tuple[str, float], list[list[Cell]]] = {}
-    for network in networks(cells)[:MOST_GROUPS]:
-        if any(cell.key in known for cell in network):
-            columns.setdefault(network[0].column, []).append(network)
+    shown = [each for each in networks(cells)[:MOST_GROUPS] if any(cell.key in known for cell in each)]
+    columns = grouped(shown, lambda network: network[0].column)
     return [_gains(column, groups, numbers, known) for column, groups in columns.items()]
 
 

@@ -17,6 +17,7 @@ from grid.results.display import METRIC_NAMES, bracketed, column_name, format_ce
 from grid.results.groups import ComparedGroups, compared_groups
 from grid.results.protocol_columns import field_text, field_values, group_fields
 from grid.space.trials import RANDOM, network_id
+from medpt.grouping import grouped
 from medpt.specs import NO_NETWORK
 
 
@@ -139,10 +140,8 @@ class Contrast:
 
 def contrasts(found: Sequence[Cell]) -> list[Contrast]:
     """Compare the best pre-training with random weights, for every target and network that has weights."""
-    pairs: dict[tuple[Column, str], list[Cell]] = {}
-    for cell in found:
-        if cell.key.initialization != NO_NETWORK:
-            pairs.setdefault((cell.column, cell.network), []).append(cell)
+    with_weights = (cell for cell in found if cell.key.initialization != NO_NETWORK)
+    pairs = grouped(with_weights, lambda cell: (cell.column, cell.network))
     groups = compared_groups(found)
     return [_contrast(column, network, cells, groups) for (column, network), cells in pairs.items()]
 

@@ -15,6 +15,7 @@ from grid.results.comparisons import Interval, cell_intervals
 from grid.results.display import METRIC_NAMES, column_name, format_cell
 from grid.results.groups import compared_groups
 from grid.results.test_sets import on_test_set, other_test_sets
+from medpt.grouping import grouped
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,13 +71,12 @@ def _scores(name: str, frame: "pd.DataFrame") -> Iterator[Score]:
 
 def tables(found: Sequence[Score]) -> list[TestSetTable]:
     """Arrange scores as tables."""
-    parts: dict[tuple[str, str, str], list[Score]] = {}
-    for score in found:
-        key, metric = score.cell.key, METRIC_NAMES.get(score.cell.metric, score.cell.metric)
-        parts.setdefault((column_name(key.target, key.target_size), score.cell.network, metric), []).append(
-            score
-        )
-    return [_table(", ".join(names), part) for names, part in parts.items()]
+    return [_table(title, part) for title, part in grouped(found, _title).items()]
+
+
+def _title(score: Score) -> str:
+    key, metric = score.cell.key, METRIC_NAMES.get(score.cell.metric, score.cell.metric)
+    return ", ".join((column_name(key.target, key.target_size), score.cell.network, metric))
 
 
 def _table(title: str, found: Sequence[Score]) -> TestSetTable:

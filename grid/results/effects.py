@@ -18,6 +18,7 @@ from grid.results.intervals import Estimates, estimate
 from grid.results.protocol_columns import field_values, group_fields
 from grid.space.trials import RANDOM
 from medpt.errors import InputError
+from medpt.grouping import grouped
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,10 +59,7 @@ Groups = dict[ComparisonGroup, list[Cell]]
 
 
 def _groups(cells: Iterable[Cell]) -> Groups:
-    found: Groups = {}
-    for cell in cells:
-        found.setdefault(cell.key.group, []).append(cell)
-    return found
+    return grouped(cells, lambda cell: cell.key.group)
 
 
 def _by_factors(
@@ -113,9 +111,7 @@ def _gain(pairs: Sequence[Pair], compared: ComparedGroups) -> Row:
         return dict.fromkeys(names, math.nan)
     found = mean_difference(pairs, compared)
     low, high = found.limits()
-    by_target: dict[str, list[Pair]] = {}
-    for pair in pairs:
-        by_target.setdefault(pair[0].key.target, []).append(pair)
+    by_target = grouped(pairs, lambda pair: pair[0].key.target)
     each = [mean_difference(members, compared) for members in by_target.values()]
     new = verdicts.over_targets([float(e.value[0]) for e in each], [float(e.variance[0]) for e in each])
     numbers = (found.value[0], low[0], high[0], verdicts.two_sided(found)[0], new.new_low, new.new_high)
@@ -180,11 +176,8 @@ def sample_size(cells: Sequence[Cell], shown: Shown = None) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    found: dict[tuple[str, ComparisonGroup], list[Cell]] = {}
-    for cell in cells:
-        if cell.key.sample_size and (shown is None or cell.key in shown):
-            source = bracketed(cell.key.source, cell.source_settings)
-            found.setdefault((source, cell.key.group), []).append(cell)
+    sized = [cell for cell in cells if cell.key.sample_size and (shown is None or cell.key in shown)]
+    found = grouped(sized, lambda c: (bracketed(c.key.source, c.source_settings), c.key.group))
     compared, varied = compared_groups(cells), group_fields(cells)
     rows = [
         {"source": source} | _factors(members[0], varied) | row

@@ -13,6 +13,7 @@ from grid.results.intervals import FEWEST_CLUSTERS, Estimates, estimate
 from grid.results.items import TestItems
 from grid.results.variance import Group, RepeatedSplits, Runs, fixed_test
 from grid.space.trials import task_of
+from medpt.grouping import grouped
 from medpt.survival.split import TEST_FRACTION
 
 SEEDS_ALONE = "seeds alone: no test items are stored"
@@ -71,11 +72,8 @@ ComparedGroups = Mapping[ComparisonGroup, ComparedGroup]
 
 def compared_groups(cells: Iterable[Cell]) -> ComparedGroups:
     """Return the comparison groups of cells, without cells that have no finished repeat."""
-    found: dict[ComparisonGroup, list[Cell]] = {}
-    for cell in cells:
-        if cell.n:
-            found.setdefault(cell.key.group, []).append(cell)
-    return {key: _compared(members) for key, members in found.items()}
+    finished = grouped((cell for cell in cells if cell.n), lambda cell: cell.key.group)
+    return {key: _compared(members) for key, members in finished.items()}
 
 
 def _compared(cells: Sequence[Cell]) -> ComparedGroup:
@@ -124,10 +122,8 @@ def _splits(cells: Sequence[Cell], known: Sequence[TestItems], split: str, note:
 
 def _split_means(cell: Cell, split: str) -> dict[Hashable, float]:
     """Return the cell's mean over all runs of each split."""
-    found: dict[Hashable, list[float]] = {}
-    for repeat, value in cell.values.items():
-        found.setdefault(getattr(repeat, split), []).append(value)
-    return {name: float(np.mean(values)) for name, values in found.items()}
+    runs = grouped(cell.values.items(), lambda run: getattr(run[0], split))
+    return {name: float(np.mean([value for _, value in own])) for name, own in runs.items()}
 
 
 Known = tuple[TestItems, list[list[TestItems | None]]]

@@ -19,6 +19,7 @@ from medpt.data.dataset import IGNORE, Dataset, Record
 from medpt.data.decode import opencv
 from medpt.errors import InputError
 from medpt.files import write_bytes
+from medpt.grouping import grouped
 
 SUFFIXES = (".png", ".html", ".htm")
 TILES, COLUMNS = 36, 6
@@ -66,9 +67,7 @@ def check_suffix(path: Path) -> None:
 
 def choose(dataset: Dataset, most: int = TILES) -> list[Record]:
     """Return up to `most` records: of each split and class in turn, spread evenly over its records."""
-    groups: dict[object, list[Record]] = {}
-    for record in dataset:
-        groups.setdefault((record.split, record.label), []).append(record)
+    groups = grouped(dataset, lambda record: (record.split, record.label))
     spread = [_spread(group, -(-most // len(groups))) for group in groups.values()]
     rounds = [record for row in zip_longest(*spread) for record in row if record is not None]
     return rounds[:most]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from medpt import cli
 from medpt.errors import InputError
 from medpt.files import sha256
+from medpt.grouping import grouped
 from medpt.models.registry import BACKBONES
 
 if TYPE_CHECKING:
@@ -90,10 +91,7 @@ def _tensor_lines(tensors: "Mapping[str, Tensor]") -> Iterator[str]:
 
 
 def _groups(tensors: "Mapping[str, Tensor]", depth: int) -> dict[str, list[str]]:
-    groups: dict[str, list[str]] = {}
-    for name in tensors:
-        groups.setdefault(".".join(name.split(".")[:depth]), []).append(name)
-    return groups
+    return grouped(tensors, lambda name: ".".join(name.split(".")[:depth]))
 
 
 def _best(tensors: "Mapping[str, Tensor]", backbones: Sequence[str]) -> "list[tuple[str, Proposal]]":

@@ -29,6 +29,7 @@ from medpt.data.dataset import Dataset, Record
 from medpt.data.file_tree import walk
 from medpt.data.readers.tcga_tables import Survival, inverted, read_survival
 from medpt.errors import InputError
+from medpt.grouping import grouped
 
 SLIDE = re.compile(
     r"(TCGA-[A-Z0-9]{2}-[A-Z0-9]{4})-\d{2}[A-Z]-\d{2}-([A-Z]{2}[0-9A-Z]{1,2})\.[0-9A-Fa-f-]{36}\.svs"
@@ -65,10 +66,7 @@ def open(card: DatasetCard, root: Path, slides: Slides = "dx") -> Dataset:
 
 def _downloaded_twice(paths: Iterable[Path]) -> Iterator[str]:
     """Slides of one barcode in several files: each would count twice for its patient."""
-    files: dict[str, list[Path]] = {}
-    for path in paths:
-        files.setdefault(path.name.partition(".")[0], []).append(path)
-    for name, copies in files.items():
+    for name, copies in grouped(paths, lambda path: path.name.partition(".")[0]).items():
         if len(copies) > 1:
             yield f"{name} is there {len(copies)} times: {', '.join(map(str, copies))}; keep one"
 
