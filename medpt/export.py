@@ -17,9 +17,10 @@ from medpt.data.augment import affine
 from medpt.errors import InputError
 from medpt.files import replacing, sha256, write_text
 from medpt.models import weights
+from medpt.models.registry import build_network
 from medpt.models.weights_file import NAME
 from medpt.tasks.base import forward
-from medpt.trained_network import TrainedNetwork, build_network
+from medpt.trained_network import TrainedNetwork
 
 INPUT, OUTPUT = "pixels", "probabilities"
 
@@ -32,7 +33,8 @@ class ExportedNetwork(nn.Module):
 
     def __init__(self, network: TrainedNetwork) -> None:
         super().__init__()
-        self.model = build_network(network.spec, len(network.facts.classes))
+        spec = network.spec
+        self.model = build_network(spec.architecture, spec.backbone, len(network.facts.classes))
         self.model.load_state_dict(network.model.state_dict())
         self.several = network.facts.task == "multilabel"
         scale, offset = affine(network.normalisation, torch.device("cpu"))

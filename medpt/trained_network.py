@@ -16,9 +16,9 @@ from medpt import extensions
 from medpt.errors import InputError
 from medpt.files import read_json, write_json
 from medpt.models import weights
-from medpt.models.registry import build_classifier, build_segmenter
+from medpt.models.registry import build_network
 from medpt.normalisation import IMAGENET, Normalisation
-from medpt.specs import CLASSIFIER, Finetune
+from medpt.specs import Finetune
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -99,7 +99,7 @@ def load_network(spec: Finetune, folder: Path, device: str = "cpu") -> TrainedNe
 
     extensions.require(spec.extensions)
     facts, state = NetworkFacts.read(folder / FACTS), weights.load(folder / WEIGHTS)
-    model = build_network(spec, len(facts.classes))
+    model = build_network(spec.architecture, spec.backbone, len(facts.classes))
     if problems := weights.differences(model.state_dict(), state):
         raise InputError(f"{folder / WEIGHTS}: {problem}" for problem in problems)
     layout = torch.channels_last if facts.channels_last else torch.preserve_format
@@ -134,10 +134,3 @@ def image_probabilities(networks: Sequence[TrainedNetwork], images: NDArray[np.u
     """Return `class_probabilities` of images, (N, K), on the CPU."""
     found: NDArray[np.float32] = class_probabilities(networks, images).cpu().numpy()
     return found
-
-
-def build_network(spec: Finetune, classes: int) -> "nn.Module":
-    """Build the network of a specification with random weights."""
-    if spec.architecture == CLASSIFIER:
-        return build_classifier(spec.backbone, classes)
-    return build_segmenter(spec.architecture, spec.backbone, classes)

@@ -7,7 +7,6 @@ from functools import cache
 
 from grid.plan.cost import CPU, GPU, forward_seconds
 from medpt.protocol import TrainingProtocol
-from medpt.specs import CLASSIFIER
 
 MEASURED = 64  # side in pixels of the images in the steps that are timed
 STEPS = 4
@@ -44,13 +43,12 @@ def measure(architecture: str, backbone: str) -> tuple[float, float]:
     """Return the processor time of the fastest of a few steps on one thread, and the load of the machine."""
     import torch
 
-    from medpt.models.registry import build_classifier, build_segmenter
+    from medpt.models.registry import build_network
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        is_classifier = architecture == CLASSIFIER
-        model = build_classifier(backbone, 2) if is_classifier else build_segmenter(architecture, backbone, 2)
+        model = build_network(architecture, backbone, 2)
         optimizer = torch.optim.Adam(model.parameters())
         images = torch.zeros(TrainingProtocol().batch_size, 3, MEASURED, MEASURED)
         taken, clock = [], time.perf_counter()

@@ -53,13 +53,10 @@ def measure(architecture: str, backbone: str) -> Footprint:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from medpt.models.registry import build_classifier, build_segmenter
+    from medpt.models.registry import build_network
 
     with torch.device("meta"):
-        if architecture == CLASSIFIER:
-            network = build_classifier(backbone, 2).eval()
-        else:
-            network = build_segmenter(architecture, backbone, 2).eval()
+        network = build_network(architecture, backbone, 2).eval()
         with FlopCounterMode(display=False) as counter:
             network(torch.empty(1, 3, SIDE, SIDE))
     numbers = sum(tensor.numel() for tensor in network.state_dict().values())

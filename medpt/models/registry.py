@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from medpt import extensions
 from medpt.errors import InputError, did_you_mean
 from medpt.extensions import TIMM, TIMM_NAME
+from medpt.specs import CLASSIFIER
 
 if TYPE_CHECKING:
     from torch import nn
@@ -80,6 +81,13 @@ def build_classifier(backbone: str, num_classes: int) -> nn.Module:
     from medpt.models.classifier import Classifier
 
     return Classifier(build_encoder(backbone), num_classes)
+
+
+def build_network(architecture: str, backbone: str, num_classes: int) -> nn.Module:
+    """Build a classifier if the architecture is CLASSIFIER, else a segmentation network."""
+    if architecture == CLASSIFIER:
+        return build_classifier(backbone, num_classes)
+    return build_segmenter(architecture, backbone, num_classes)
 
 
 def build_segmenter(architecture: str, backbone: str, num_classes: int) -> nn.Module:

@@ -17,7 +17,7 @@ from medpt.data.splits import strata, validation
 from medpt.errors import InputError, did_you_mean
 from medpt.identity import stream_seed
 from medpt.losses import DEFAULT_WEIGHTING, WEIGHTINGS, class_weights, edge_target
-from medpt.models.registry import architectures, build_classifier, build_segmenter
+from medpt.models.registry import architectures, build_network
 from medpt.protocol import EDGE_NETWORK, UNWEIGHTED, TrainingProtocol, losses_of
 from medpt.specs import CLASSIFIER, Finetune, Pretrain
 from medpt.tasks.base import Task, TrainingSetup, sizes
@@ -55,9 +55,7 @@ def network(index: Index, backbone: str, architecture: str, seed: int) -> nn.Mod
             f"architecture: {architecture!r} does not fit {index.task} ({index.dataset}); accepted: {names}"
         )
     torch.manual_seed(stream_seed(seed, "init"))
-    if architecture == CLASSIFIER:
-        return build_classifier(backbone, len(index.classes))
-    return build_segmenter(architecture, backbone, len(index.classes))
+    return build_network(architecture, backbone, len(index.classes))
 
 
 def hold_out(
