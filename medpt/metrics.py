@@ -144,19 +144,12 @@ def image_ious(confusions: Array) -> Array:
     return np.array([mean_of_defined(class_iou(confusion)) for confusion in confusions])
 
 
-def mean_iou(prediction: Array, target: Array, num_classes: int, ignore_index: int = IGNORE) -> float:
-    """Mean IoU over all classes, background included, from one confusion matrix over all pixels.
+def dice(prediction: Array, target: Array, num_classes: int) -> float:
+    """Mean Dice coefficient without class 0, from one confusion matrix over all pixels (N, H, W).
 
-    prediction, target (N, H, W) integers in 0..num_classes-1; target may be `ignore_index`. Higher is better.
-    Classes absent from both are skipped. Predicting background everywhere already scores about 0.5 on two
-    classes. Raises InputError as `confusion_matrix` does.
+    Higher is better. Classes absent from both are skipped. Raises InputError as `confusion_matrix` does.
     """
-    return mean_of_defined(class_iou(confusion_matrix(prediction, target, num_classes, ignore_index)))
-
-
-def dice(prediction: Array, target: Array, num_classes: int, ignore_index: int = IGNORE) -> float:
-    """Mean Dice coefficient without class 0, from one confusion matrix over all pixels; see `mean_iou`."""
-    return mean_of_defined(class_dice(confusion_matrix(prediction, target, num_classes, ignore_index))[1:])
+    return mean_of_defined(class_dice(confusion_matrix(prediction, target, num_classes))[1:])
 
 
 def mean_of_defined(values: Array) -> float:
