@@ -64,8 +64,8 @@ def load(path: Path = CLAIMS) -> list[Claim]:
     return [Claim(**plain | {"parts": tuple(map(_part_from, plain["parts"]))}) for plain in _yaml(path)]
 
 
-def errata(path: Path = ERRATA) -> list[Erratum]:
-    return [Erratum(**plain) for plain in _yaml(path)]
+def errata() -> list[Erratum]:
+    return [Erratum(**plain) for plain in _yaml(ERRATA)]
 
 
 def _part_from(plain: dict[str, Any]) -> Part:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from grid.results import verdicts
 from grid.results.answer_text import describe
 from grid.results.cells import Cell, find_cells
-from grid.results.comparisons import MARGIN, Difference, differences, intervals
+from grid.results.comparisons import Difference, differences, intervals
 from grid.results.controls import TRIVIAL, Control
 from grid.results.display import METRIC_NAMES
 from grid.results.groups import ComparedGroup, compared_groups
@@ -94,7 +94,7 @@ class Answer:
         return {"text": describe(self)} | _without_nan(asdict(self))
 
 
-def answers(frame: "pd.DataFrame", margin: float = MARGIN) -> list[Answer]:
+def answers(frame: "pd.DataFrame") -> list[Answer]:
     """Return the answer of each comparison group that has a finished run, in the order of its trials."""
     cells = find_cells(frame)
     controls: Sequence[Control] = frame.attrs.get("controls", ())
@@ -103,9 +103,7 @@ def answers(frame: "pd.DataFrame", margin: float = MARGIN) -> list[Answer]:
     return [
         replace(each, predict=predict_options(frame, each.digests))
         for key, group in compared_groups(cells).items()
-        for each in [
-            _answer(group, [c for c in cells if c.key.group == key], known.get(key), seconds, margin)
-        ]
+        for each in [_answer(group, [c for c in cells if c.key.group == key], known.get(key), seconds)]
     ]
 
 
@@ -154,12 +152,11 @@ def _answer(
     cells: Sequence[Cell],
     standing: Standing | None,
     seconds: dict[str, float],
-    margin: float,
 ) -> Answer:
     ordered = sorted(group.cells, key=lambda cell: -cell.mean)
     best, limits = ordered[0], intervals(group)[ordered[0].key]
     kept = verdicts.set_of_the_best(group.group, len(ordered))
-    found = differences(group, margin=margin)
+    found = differences(group)
     second = ordered[1].key.initialization if len(ordered) > 1 else ""
     took = [float(s) for cell in ordered for d in cell.digests.values() if (s := seconds.get(d)) and s == s]
     return Answer(
@@ -173,7 +170,7 @@ def _answer(
         high=limits.high,
         ties=tuple(cell.label for cell in ordered[1:] if group.places[cell.key] in kept),
         over_random=_gain(found, best),
-        over_second=_gain(differences(group, second, margin), best) if second not in ("", RANDOM) else None,
+        over_second=_gain(differences(group, second), best) if second not in ("", RANDOM) else None,
         initializations=len(cells),
         comparisons=len(found),
         repeats="split" if len({repeat.fold for cell in cells for repeat in cell.repeats}) > 1 else "seed",

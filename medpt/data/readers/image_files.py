@@ -19,6 +19,6 @@ def grey_image(root: Path, record: Record) -> NDArray[np.uint8]:
     return read_grey(root / record.image_path)
 
 
-def bright_mask(root: Path, record: Record, threshold: int = 128) -> NDArray[np.uint8]:
-    """Return 1 where the grey value of a mask is `threshold` or more, else 0, (H, W)."""
-    return (read_grey(root / str(record.mask_path)) >= threshold).astype(np.uint8)
+def bright_mask(root: Path, record: Record) -> NDArray[np.uint8]:
+    """Return 1 where the grey value of a mask is 128 or more, else 0, (H, W)."""
+    return (read_grey(root / str(record.mask_path)) >= 128).astype(np.uint8)
