@@ -41,7 +41,7 @@ from medpt.tasks import linear, pixel_probe
 from medpt.tasks.findings import image_metrics
 from medpt.tasks.patients import mean_by_patient
 from medpt.tasks.segment import segmentation_metrics
-from medpt.units.probe import image_features, settle_batch_norm
+from medpt.units.probe import pooled_features, settle_batch_norm
 
 if TYPE_CHECKING:
     from medpt.models.encoders import Encoder
@@ -175,9 +175,9 @@ def _probe(
         images, masks = loader.arrays.images[train], loader.arrays.targets[train]
         value = _known(transferability, encoder, images, masks, scaling)
         return _Probed(name, {"confusions": found, "patients": patients}, value, len(test))
-    features = image_features(encoder, loader, train, "cpu", scaling)
+    features = pooled_features(encoder, loader, train, "cpu", scaling)
     model = linear.fit(features, index.labels[train], index.groups[train].tolist(), len(index.classes))
-    scores = model.scores(image_features(encoder, loader, test, "cpu", scaling))
+    scores = model.scores(pooled_features(encoder, loader, test, "cpu", scaling))
     grouped = patients if by else np.arange(len(test))
     scores, labels = mean_by_patient(scores, index.labels[test], grouped)
     patients = np.arange(len(labels)) if by else patients

@@ -33,7 +33,7 @@ def run(spec: ImageFeatures, inputs: Inputs, job: Job) -> dict[str, float]:
     encoder = build_encoder_with(spec.backbone, weights, spec.seed).to(job.device)
     if weights is None:
         settle_batch_norm(encoder, loader, settling_rows(loader), job.device)
-    values = image_features(encoder.eval(), loader, spec, job.device)
+    values = features_of_all(encoder.eval(), loader, spec, job.device)
     if not np.isfinite(values).all():
         raise DivergedError("a feature of the encoder is not a finite number")
     with replacing(job.folder / FEATURES) as temporary, temporary.open("wb") as file:
@@ -48,7 +48,7 @@ def settling_rows(loader: Loader) -> NDArray[np.int64]:
 
 
 @torch.no_grad()
-def image_features(
+def features_of_all(
     encoder: torch.nn.Module, loader: Loader, spec: ImageFeatures, device: str
 ) -> NDArray[np.float32]:
     """Return the features (N, d) of all images of the loader."""

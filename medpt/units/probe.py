@@ -52,7 +52,7 @@ def run(spec: Probe, inputs: Inputs, job: Job) -> dict[str, float]:
         scores = [untrained_score(e, cohort, spec.splits, spec.images, job.device) for e in untrained]
         return _write({"c_index": scores}, job)
     loader, weights = inputs.loader(spec.data), inputs.weights(spec)
-    rows, normalisation = training_rows(loader, spec.images), spec.normalisation or IMAGENET
+    rows, normalisation = fitted_rows(loader, spec.images), spec.normalisation or IMAGENET
     images = partial(_probe_images, by=spec.evaluate_by)
     probe = _probe_masks if loader.index.task == "segmentation" else images
     found: dict[str, list[float]] = {}
@@ -74,7 +74,7 @@ def _write(found: dict[str, list[float]], job: Job) -> dict[str, float]:
     return {name: float(values.mean()) for name, values in arrays.items()} | spread
 
 
-def training_rows(loader: Loader, most: int) -> NDArray[np.int64]:
+def fitted_rows(loader: Loader, most: int) -> NDArray[np.int64]:
     """Return the training images that the linear model is fitted to, the same ones for all networks."""
     index = loader.index
     rows = index.rows("train")
@@ -91,7 +91,7 @@ def settle_batch_norm(encoder: "Encoder", loader: Loader, rows: NDArray[np.int64
 
 
 @torch.no_grad()
-def image_features(
+def pooled_features(
     encoder: "Encoder", loader: Loader, rows: NDArray[np.int64], device: str, normalisation: Normalisation
 ) -> NDArray[np.float64]:
     """Return the pooled features of images, (N, d), in the order of `rows`."""
@@ -109,9 +109,9 @@ def _probe_images(
     by: str | None,
 ) -> Iterator[tuple[str, float]]:
     index, tested = loader.index, loader.index.rows("test")
-    features = image_features(encoder, loader, rows, device, normalisation)
+    features = pooled_features(encoder, loader, rows, device, normalisation)
     model = linear.fit(features, index.labels[rows], index.groups[rows].tolist(), len(index.classes))
-    scores = model.scores(image_features(encoder, loader, tested, device, normalisation))
+    scores = model.scores(pooled_features(encoder, loader, tested, device, normalisation))
     patients = index.groups[tested] if by else tested
     yield from image_metrics(*mean_by_patient(scores, index.labels[tested], patients))
     with suppress(InputError):  # labels of a single class, or features that are all 0

@@ -44,11 +44,11 @@ def test_network_n_is_the_one_of_its_seed(tmp_path: Path) -> None:
 
 def test_training_rows_are_limited_and_the_same_each_time() -> None:
     loader = shades(40, 4)
-    rows = probe.training_rows(loader, 10)
+    rows = probe.fitted_rows(loader, 10)
     assert len(rows) == 10
     assert np.bincount(loader.index.labels[rows]).tolist() == [5, 5]
-    np.testing.assert_array_equal(rows, probe.training_rows(loader, 10))
-    assert len(probe.training_rows(loader, 100)) == 40
+    np.testing.assert_array_equal(rows, probe.fitted_rows(loader, 10))
+    assert len(probe.fitted_rows(loader, 100)) == 40
 
 
 def test_probe_of_masks_finds_bright_squares(tmp_path: Path) -> None:
