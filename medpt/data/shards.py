@@ -167,7 +167,8 @@ def _read(
         try:
             values = (row, *_pixels(dataset, row, pipeline, locate))
         except (InputError, OSError) as error:
-            problems.append(f"{row.record.id}: {error}")
+            problem = str(error).removeprefix(f"{dataset.root / row.record.image_path}: ")
+            problems.append(f"{row.record.id}: {problem}")
             continue
         for column, value in zip(columns.values(), values, strict=True):
             column.append(value)
@@ -278,11 +279,8 @@ def write_manifest(
         problems=tuple(problem for shard in shards for problem in shard.problems),
         shards=tuple(shards),
     )
-    if (
-        prepare.sample_size is None
-        and prepare.at_most is None
-        and (wrong := judge(info, manifest.counts).problems)
-    ):
+    is_complete = prepare.sample_size is None and prepare.at_most is None
+    if is_complete and (wrong := judge(info, manifest.counts).problems):
         raise InputError(wrong)
     for abandoned in folder.glob(f"{TEMPORARY}*"):
         remove(abandoned)

@@ -124,6 +124,18 @@ def test_unreadable_images_are_reported_and_excluded(tmp_path):
     assert manifest.verify(tmp_path) == made
 
 
+def test_problem_names_an_image_once_and_no_folder(tmp_path):
+    data = dataset("classification")
+
+    def read(root, one):
+        if one.id == "images/003.png":
+            raise InputError(f"{root / one.image_path}: empty file (0 bytes)")
+        return data.read_image(root, one)
+
+    made = prepare(tmp_path, replace(data, read_image=read))
+    assert made.problems == ("images/003.png: empty file (0 bytes)",)
+
+
 def test_shard_without_a_readable_image_is_refused(tmp_path):
     with pytest.raises(InputError) as caught:
         prepare(tmp_path, dataset("classification", broken=tuple(range(7))))
