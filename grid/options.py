@@ -130,7 +130,7 @@ def run_parser(module: str, description: str) -> argparse.ArgumentParser:
         "--no-tune",
         dest="tune",
         action="store_false",
-        help="do not choose the memory layout and the Adam of long trainings by a short trial",
+        help="train in the usual memory layout with the usual Adam, without a trial of which is fastest",
     )
     _add_faults(parser.add_argument_group("how it recovers from faults"))
     return parser

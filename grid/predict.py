@@ -44,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
     add_selection_arguments(result)
     result.add_argument("--to", required=True, type=Path, metavar="DIR", help="a new folder for the results")
     result.add_argument(
-        "--device", default="cpu", choices=("cpu", "cuda"), help="what computes (default: %(default)s)"
+        "--device", default="cpu", choices=("cpu", "cuda"), help="device to compute on (default: %(default)s)"
     )
     result.add_argument("images", nargs="+", type=Path, metavar="IMAGES", help="files and folders of images")
     return result

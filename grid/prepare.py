@@ -39,7 +39,9 @@ def main(arguments: list[str] | None = None) -> int:
         help="such as 'resize(256)|clahe(2,8)' (default: the one of the dataset or its modality)",
     )
     parser.add_argument(
-        "--split", choices=["official", "random"], help="(default: the official one, if there is one)"
+        "--split",
+        choices=["official", "random"],
+        help="which images are tested (default: the official split, if there is one)",
     )
     options = parser.parse_args(arguments)
     return cli.run_command(partial(run, **vars(options)), options.to)

@@ -210,7 +210,10 @@ def parser() -> argparse.ArgumentParser:
     weights.add_argument("--data", type=folder, metavar="DIR", help="one folder per dataset, as downloaded")
     weights.add_argument("--imagenet-weights", type=folder, metavar="DIR", help="torchvision's weight files")
     weights.add_argument(
-        "--backbone", default=AdviseOptions.backbone, metavar="NAME", help="(default: %(default)s)"
+        "--backbone",
+        default=AdviseOptions.backbone,
+        metavar="NAME",
+        help="the encoder (default: %(default)s)",
     )
     result.add_argument(
         "--images",

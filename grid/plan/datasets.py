@@ -59,7 +59,7 @@ def _folders(space: Space, data: Path | None) -> tuple[dict[str, Path], list[str
     names = space_datasets(space)
     if data is None and (lacking := [name for name in names if not _card(space, name)]):
         needs = ", ".join(lacking)
-        problem = f"--data DIR (or $MEDPT_DATA) is needed: one folder a dataset, as downloaded: {needs}"
+        problem = f"--data DIR (or $MEDPT_DATA) is needed: one folder per dataset, as downloaded: {needs}"
         return {}, [problem]
     folders: dict[str, Path] = {}
     problems: list[str] = []

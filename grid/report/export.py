@@ -30,7 +30,7 @@ COLUMNS = (  # after FACTORS and the protocol's fields that differ
 
 
 def to_csv(found: Sequence[Cell]) -> str:
-    """Long format, one row a cell; numbers in per cent with four decimals, empty where undefined."""
+    """Long format, one row for each cell; numbers in per cent with four decimals, empty where undefined."""
     limits, varied = cell_intervals(found, compared_groups(found)), varied_fields(found)
     rows = ([*_names(cell, varied), *_cell_row(cell, limits[cell.key])] for cell in found)
     return csv_text((*FACTORS, *varied, *COLUMNS), rows)

@@ -220,7 +220,7 @@ def cells(
     by: Sequence[str] | None = None,
     shown: Collection[CellKey] | None = None,
 ) -> "pd.DataFrame":
-    """Return one row a cell: its factors, metric, mean, std, low, high, n, planned and repeated.
+    """Return one row for each cell: its factors, metric, mean, std, low, high, n, planned and repeated.
 
     `mean`, `std` (ddof 1) and [low, high], the 95 % interval of the mean (docs/statistics.md), are in per
     cent. `repeated` says what the n of planned trials differ in, empty where it is the seed alone. `by` names

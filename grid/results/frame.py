@@ -1,4 +1,4 @@
-"""Finished work as a table: one row a trial, from the plans of a space and MLflow's record."""
+"""Finished work as a table: one row for each trial, from the plans of a space and MLflow's record."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,7 +45,7 @@ LAST = ("seconds", "failure", "origin", "digest", "run_id", "items")
 
 
 def load(space: str, out: str | Path = "runs", tracking_uri: str | None = None) -> "pd.DataFrame":
-    """Return one row a trial of a space that was run into `out`, or with this tracker.
+    """Return one row for each trial of a space that was run into `out`, or with this tracker.
 
     `space` is a name, or the path of the file that was run. What the space consists of is read from `out` or,
     where that knows nothing of it, from MLflow's record. The state and the metrics of a trial are those of

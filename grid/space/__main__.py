@@ -1,12 +1,14 @@
-"""`python -m grid.space`: print the JSON Schema of space files, by which editors complete and check them."""
+"""`python -m grid.space`: the JSON Schema of space files, with which editors complete and check them."""
 
 import argparse
 import json
 import sys
 
+DESCRIPTION = "Print the JSON Schema of space files, with which editors complete and check them."
+
 
 def main(arguments: list[str] | None = None) -> int:
-    argparse.ArgumentParser(prog="python -m grid.space", description=__doc__).parse_args(arguments)
+    argparse.ArgumentParser(prog="python -m grid.space", description=DESCRIPTION).parse_args(arguments)
     from grid.space.schema import SpaceFile
     from medpt.schema import json_schema
 

@@ -165,7 +165,9 @@ def parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="the results whose record is served (default: %(default)s)",
     )
-    result.add_argument("--port", type=int, default=5000, metavar="N", help="(default: %(default)s)")
+    result.add_argument(
+        "--port", type=int, default=5000, metavar="N", help="port of the server (default: %(default)s)"
+    )
     result.add_argument(
         "--no-login",
         dest="login",

@@ -111,7 +111,7 @@ def repair_needed(error: Exception) -> str | None:
             f"expired certificate or one of another host has to be replaced on the server"
         )
     if "WRONG_VERSION_NUMBER" in text or "record layer failure" in text:
-        return "it does not answer in TLS: write http:// in place of https:// if that is intended"
+        return "it does not answer in TLS: if that is intended, write http:// instead of https://"
     if "error code 401" in text or "error code 403" in text:
         first = text.splitlines()[0]
         return f"the server refuses this user: set MLFLOW_TRACKING_USERNAME and _PASSWORD ({first})"

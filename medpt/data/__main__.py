@@ -20,6 +20,7 @@ from medpt.errors import InputError
 from medpt.schema import json_schema
 
 BAD_INPUT, PARTIAL = 2, 3
+NAMES = "a dataset of `medpt-data list`, or your own"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,35 +29,37 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m medpt.data", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m medpt.data", description="Look at datasets and prepare them."
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    command = commands.add_parser("list", help="the datasets that are known")
+    command = commands.add_parser("list", help="list the known datasets: modality, task, classes, licence")
     command.set_defaults(command=_list)
-    command.add_argument("--data", metavar="DIR", type=Path, help="with your own datasets below it")
+    command.add_argument(
+        "--data",
+        metavar="DIR",
+        type=Path,
+        help="also list your own datasets below this folder, and what is there",
+    )
 
     command = commands.add_parser(
-        "check", help="is this copy complete: counts, every image, patients of the split"
+        "check", help="check that a copy is complete: counts, every image, patients in both sets"
     )
-    command.add_argument("name", metavar="NAME")
+    command.add_argument("name", metavar="NAME", help=NAMES)
     command.add_argument("folder", metavar="DIR", type=Path, help="the dataset's folder, as downloaded")
-    command.add_argument("--partial", action="store_true", help="a part of the published images is intended")
+    command.add_argument("--partial", action="store_true", help="accept a part of the published images")
     command.add_argument("--preview", metavar="FILE", type=Path, help="write a contact sheet: .png or .html")
     command.set_defaults(command=_check)
 
-    command = commands.add_parser("prepare", help="preprocess into shards")
-    command.add_argument("name", metavar="NAME")
-    command.add_argument("folder", metavar="DIR", type=Path, help="the dataset's folder, as downloaded")
-    command.add_argument("--to", metavar="DIR", type=Path, required=True)
-    command.add_argument("--size", type=int, help="side of the images in pixels")
-    command.add_argument("--pipeline", help="such as 'crop_fundus(10)|resize(256)|clahe(2,8)'")
-    command.add_argument("--split", choices=("official", "random"))
-    command.set_defaults(command=_prepare)
+    _add_prepare(commands.add_parser("prepare", help="prepare one dataset as Parquet shards"))
 
     command = commands.add_parser("phantom", help="write synthetic data in the official layouts")
-    command.add_argument("folder", metavar="DIR", type=Path, help="gets one folder a dataset")
-    command.add_argument("--seed", type=int, default=0)
-    command.add_argument("--only", metavar="NAME", nargs="+", help="some datasets (default: all)")
+    command.add_argument("folder", metavar="DIR", type=Path, help="gets a folder for each dataset")
+    command.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of the images (default: %(default)s)"
+    )
+    command.add_argument("--only", metavar="NAME", nargs="+", help="write these datasets (default: all)")
     command.set_defaults(command=_phantom)
 
     command = commands.add_parser("init", help="draft dataset.yaml for a folder of your images")
@@ -65,9 +68,29 @@ def _parser() -> argparse.ArgumentParser:
         "folder", metavar="DIR", type=Path, help="images with masks, labels or class folders"
     )
 
-    command = commands.add_parser("schema", help="the JSON Schema of dataset.yaml, for editors")
+    command = commands.add_parser("schema", help="print the JSON Schema of dataset.yaml, for editors")
     command.set_defaults(command=_schema)
     return parser
+
+
+def _add_prepare(command: argparse.ArgumentParser) -> None:
+    command.add_argument("name", metavar="NAME", help=NAMES)
+    command.add_argument("folder", metavar="DIR", type=Path, help="the dataset's folder, as downloaded")
+    command.add_argument("--to", metavar="DIR", type=Path, required=True, help="a folder for the shards")
+    command.add_argument(
+        "--size", type=int, metavar="PIXELS", help="side of the prepared images (default: 256)"
+    )
+    command.add_argument(
+        "--pipeline",
+        metavar="TEXT",
+        help="such as 'crop_fundus(10)|resize(256)|clahe(2,8)' (default: the dataset's or its modality's)",
+    )
+    command.add_argument(
+        "--split",
+        choices=("official", "random"),
+        help="which images are tested (default: the official split, if there is one)",
+    )
+    command.set_defaults(command=_prepare)
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -113,13 +136,13 @@ def _check(options: argparse.Namespace) -> int:
     except InputError as error:
         raise InputError([*error.problems, *_without_card(options)]) from None
     first = at_once(dataset)
-    _tell(first.notes, first.problems)
+    _print_notes(first.notes, first.problems)
     if options.preview:
         write_preview(dataset, options.preview)
         print(f"contact sheet: {options.preview}")
     rest, known = decoded(dataset, sys.stderr), set(first.problems)
     later = [problem for problem in rest.problems if problem not in known]
-    _tell(rest.notes, later)
+    _print_notes(rest.notes, later)
     if rest.table:
         print_table(rest.table)
     if count := len(first.problems) + len(later):
@@ -154,7 +177,7 @@ def _conclude(dataset: Dataset, *, accept_partial: bool) -> int:
     return PARTIAL
 
 
-def _tell(notes: list[str], problems: list[str]) -> None:
+def _print_notes(notes: list[str], problems: list[str]) -> None:
     """Notes on stdout, problems on stderr: twenty of each, the rest counted."""
     if notes:
         print(InputError(f"note: {note}" for note in notes))

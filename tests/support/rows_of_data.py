@@ -62,7 +62,7 @@ DATA = [
     ),
     Row(
         "a device's memory runs out",
-        "torch's error, raised below half of a GPU that only Ray was told of",
+        "torch's error, raised where a unit has less than half of a GPU that Ray alone knows of",
         "retried once with twice the share, then failed with cause memory; never more than one GPU in total",
         (
             f"{EXECUTION}scheduler.py::test_units_out_of_gpu_memory_get_twice_the_share_and_the_device_is_never_exceeded",
