@@ -88,7 +88,7 @@ def test_server_without_tls_is_not_called_missing(asks: Callable[[str], str | No
         server.shutdown()
         thread.join()
     assert text is not None
-    assert "write http:// in place of https://" in text
+    assert "write http:// instead of https://" in text
 
 
 def test_server_that_is_away_needs_no_repair() -> None:
