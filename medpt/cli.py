@@ -27,6 +27,11 @@ UNUSABLE_PATH = {
     errno.ENAMETOOLONG,
     errno.ELOOP,
 }
+REMEDY = "name a path that this user can read and write"
+REMEDIES = {
+    errno.EISDIR: "a file belongs there; move the folder away",
+    errno.ELOOP: "a link there leads to itself; remove it",
+}
 
 
 def printable(text: str) -> str:
@@ -99,7 +104,7 @@ def _system_failure(error: OSError, folder: Path | None) -> tuple[int, str]:
         return 1, f"{error}; {space}free some disk space and run the same command to resume"
     if error.errno in UNUSABLE_PATH and error.filename is not None:
         path = printable(os.fsdecode(error.filename))
-        return 2, f"{path}: {error.strerror}; name a path that this user can read and write"
+        return 2, f"{path}: {error.strerror}; {REMEDIES.get(error.errno, REMEDY)}"
     raise error
 
 

@@ -67,7 +67,7 @@ def _own_copies(stored: StoredSpace, digest: str) -> OwnCopies | None:
     if not isinstance(spec, Prepare):
         return None
     try:
-        images = leakage.read(stored.store.file(digest, MANIFEST).parent)
+        images = leakage.read(stored.store.artifact(digest, MANIFEST).parent)
     except (InputError, OSError) as error:
         return OwnCopies(spec.dataset, 0, 0, note=f"not compared: {error}")
     train, test = (images.part(np.flatnonzero(images.splits == part)) for part in ("train", "test"))

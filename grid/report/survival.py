@@ -50,7 +50,7 @@ def cohorts(stored: StoredSpace) -> list[Cohort]:
         manifest = None
         if unit.digest in stored.finished:
             try:
-                manifest = CohortManifest.read(stored.store.file(unit.digest, MANIFEST).parent)
+                manifest = CohortManifest.read(stored.store.artifact(unit.digest, MANIFEST).parent)
             except InputError as error:
                 stored.warnings += error.problems
         found.append(Cohort(unit.digest, spec.dataset, spec.fingerprint, manifest))

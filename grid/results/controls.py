@@ -107,6 +107,6 @@ def _trials(plan: Plan, data: str, backbone: str = "") -> frozenset[str]:
 def _chosen(store: Store, digest: str) -> str:
     """Return the number that the predictor reads; a file that is damaged or not here names none."""
     try:
-        return str(json.loads(store.file(digest, CHOSEN).read_text(encoding="utf-8"))["chosen"])
+        return str(json.loads(store.artifact(digest, CHOSEN).read_text(encoding="utf-8"))["chosen"])
     except (OSError, ValueError, KeyError):
         return "unknown"

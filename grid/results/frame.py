@@ -12,7 +12,7 @@ from grid.results.display import notes_of
 from grid.results.selection import select
 from grid.results.stored_results import StoredResults, item_file
 from grid.results.test_set_columns import columns
-from grid.results.test_set_columns import warnings as leaks_of_tests
+from grid.results.test_set_columns import warnings as warnings_of_tests
 from grid.space.protocols import PROTOCOL_FIELDS, protocol_fields
 from grid.store.store import Store
 from grid.tracking import runs as record
@@ -67,8 +67,8 @@ def load(space: str, out: str | Path = "runs", tracking_uri: str | None = None) 
     `frame.attrs["protocols"]` gives the settings of each hash, for grid.space.protocols.describe_difference;
     `frame.attrs["notes"]` what tables say behind names, of grid.results.display.notes_of;
     `frame.attrs["controls"]` and `["probes"]` are those of grid.results.controls; `frame.attrs["warnings"]`
-    lists damaged and pulled results, targets and external test sets that published weights were trained on,
-    differences between `out` and MLflow, and why MLflow could not be read.
+    lists damaged and pulled results, damaged test items, targets and external test sets that published
+    weights were trained on, differences between `out` and MLflow, and why MLflow could not be read.
     Raises InputError where the space was never run.
     """
     uri, store = tracking_uri or _own_tracker(out), Store(out)
@@ -91,8 +91,7 @@ def trials_frame(plan: Plan, tracking_uri: str | None, store: Store) -> "pd.Data
         trial.to_json() | fields.get(trial.protocol, {}) | {"digest": digest} for trial, digest in plan.trials
     ]
     rows = [trial | results.row(trial["digest"], runs.get(trial["digest"])) for trial in trials]
-    finished = dict.fromkeys(row["digest"] for row in rows if row["status"] == "finished")
-    items = {digest: item_file(store, digest) for digest in finished}
+    items = {digest: item_file(store, marker) for digest, marker in results.markers.items()}
     rows = [row | {"items": items.get(row["digest"])} for row in rows]
     tests = columns(plan, store, runs, {row["digest"]: row for row in rows})
     others = dict.fromkeys(name for row in tests.values() for name in row)
@@ -111,8 +110,10 @@ def trials_frame(plan: Plan, tracking_uri: str | None, store: Store) -> "pd.Data
         frame.attrs["select"], frame.attrs["selections"] = plan.select, found.notes
     frame.attrs["controls"] = controls.read(plan, store)
     frame.attrs["probes"] = controls.probes(plan, store)
-    frame.attrs["warnings"] = [*warnings, *results.warnings(plan, runs), *seen_targets(plan)]
-    frame.attrs["warnings"] += leaks_of_tests(plan, store)
+    others = StoredResults.read(store, {*plan.controls, *(test.digest for test in plan.tests)})
+    damage = [*results.damage(plan, store), *others.damage(plan, store)]
+    frame.attrs["warnings"] = [*warnings, *damage, *results.warnings(plan, runs), *seen_targets(plan)]
+    frame.attrs["warnings"] += warnings_of_tests(plan, store)
     return frame
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from grid.plan.plan import Plan
 from grid.store.records import Failure, Marker
 from grid.store.store import Store
+from grid.store.verification import intact_file
 from grid.tracking.names import final_metrics
 from grid.tracking.runs import Run
 from medpt import cli
@@ -17,6 +18,9 @@ from medpt.units.base import ITEMS
 STATES = {"FINISHED": "finished", "FAILED": "failed", "RUNNING": "running"}
 ITEM_FILES = (ITEMS, "scores.npz", "risks.npz")  # the last two are of version 0.3.1
 DAMAGED = "its marker is damaged; run the space again"
+LOST_ITEMS = (
+    "is missing or was changed, so intervals and subgroups are without its test items; run the space again"
+)
 
 
 @dataclass(frozen=True)
@@ -55,11 +59,24 @@ class StoredResults:
         state = {"status": STATES.get(run.status, "missing"), "failure": run.tags.get("medpt.failure")}
         return row | state | final_metrics(run.metrics)
 
+    def damage(self, plan: Plan, store: Store) -> list[str]:
+        """Return a sentence about each result whose marker or test items are not those that were written."""
+        labels = {
+            digest: plan.units[digest].label if digest in plan.units else digest for digest in self.damaged
+        }
+        return [
+            *(f"{labels[digest]}: {DAMAGED}" for digest in sorted(self.damaged)),
+            *(
+                f"{marker.label}: {name} {LOST_ITEMS}"
+                for marker in self.markers.values()
+                if (name := _item_name(marker)) and item_file(store, marker) is None
+            ),
+        ]
+
     def warnings(self, plan: Plan, runs: Mapping[str, Run]) -> list[str]:
-        """Return a sentence about damaged results, pulled ones, and those that differ from MLflow's."""
+        """Return a sentence about pulled results, and about those that differ from MLflow's."""
         labels = {digest: plan.units[digest].label for _, digest in plan.trials if digest in plan.units}
-        notes = [f"{labels.get(digest, digest)}: {DAMAGED}" for digest in sorted(self.damaged)]
-        notes += self._pulled()
+        notes = self._pulled()
         recorded = self.markers.keys() & runs.keys()
         differing = sorted(digest for digest in recorded if self._differs(digest, runs[digest]))
         if not differing:
@@ -92,13 +109,12 @@ def _floats(metrics: Mapping[str, float]) -> dict[str, float]:
     return {name: float(value) for name, value in metrics.items()}
 
 
-def item_file(store: Store, digest: str) -> str | None:
-    """Return the path of what the metrics of a unit were computed from; None where the store has none."""
-    for name in ITEM_FILES:
-        try:
-            path = store.file(digest, name)
-        except (OSError, ValueError):  # no such unit here, or its marker cannot be read
-            return None
-        if path.is_file():
-            return str(path)
-    return None
+def item_file(store: Store, marker: Marker) -> str | None:
+    """Return the path of what the metrics of a unit were computed from; None where it is not intact."""
+    name = _item_name(marker)
+    path = intact_file(store, marker, name) if name else None
+    return path and str(path)
+
+
+def _item_name(marker: Marker) -> str | None:
+    return next((name for name in ITEM_FILES if name in marker.artifacts), None)

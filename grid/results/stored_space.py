@@ -244,7 +244,7 @@ class StoredSpace:
         marker = self.markers[digest]
         if marker.origin and MANIFEST in marker.origin.withheld:
             return Manifest.read_numbers(self.store.artifact(digest, COUNTS).parent, spec)
-        return Manifest.read(self.store.file(digest, MANIFEST).parent)
+        return Manifest.read(self.store.artifact(digest, MANIFEST).parent)
 
     def _prepared(self, unit: Unit, spec: Prepare) -> Prepared:
         digest, manifest = unit.digest, None

@@ -36,7 +36,7 @@ def columns(plan: Plan, store: Store, runs: Mapping[str, Run], rows: Mapping[str
         row = results.row(test.digest, runs.get(test.digest))
         values = {name: row[name] for name in INFLUENCES if name in row} | {STATUS: row["status"]}
         if test.digest in results.markers:
-            values[ITEM_FILE] = item_file(store, test.digest)
+            values[ITEM_FILE] = item_file(store, results.markers[test.digest])
         found.setdefault(test.trial, {}).update(_named(values, test.name))
     for data, column in plan.subgroups.items():
         groups = read_groups(store, data, column)
@@ -67,9 +67,12 @@ def _subgroups(column: str, groups: Sequence[str], row: Row) -> Row:
 
 
 def warnings(plan: Plan, store: Store) -> list[str]:
-    """Say once which images of external test sets were left out, and which a source was trained on."""
-    markers = store.markers({test.digest for test in plan.tests} & store.finished())
-    found: dict[str, None] = {}
+    """Say once which subgroups are unknown, which images of external test sets were left out, and which a
+    source was trained on.
+    """
+    finished = store.finished()
+    markers = store.markers({test.digest for test in plan.tests} & finished)
+    found = dict.fromkeys(_lost_groups(plan, store, finished))
     for test in plan.tests:
         unit, trained = plan.units.get(test.digest), plan.units.get(test.trial)
         if test.digest in markers and unit and trained and isinstance(unit.spec, Evaluate):
@@ -77,6 +80,15 @@ def warnings(plan: Plan, store: Store) -> list[str]:
             start = plan.initialization_of(trained.spec)
             found |= dict.fromkeys(_leaks(*names, start, markers[test.digest].metrics))
     return list(found)
+
+
+def _lost_groups(plan: Plan, store: Store, finished: set[str]) -> Iterator[str]:
+    for _, digest in plan.trials:
+        data = getattr(plan.units[digest].spec, "data", "") if digest in finished & plan.units.keys() else ""
+        column = plan.subgroups.get(data)
+        if column and not read_groups(store, data, column):
+            label = plan.units[data].label if data in plan.units else data
+            yield f"{label}: its subgroups by `{column}` are missing or damaged; run the space again"
 
 
 def _leaks(tested: str, target: str, initialization: str, metrics: Mapping[str, float]) -> Iterator[str]:

@@ -5,6 +5,7 @@ uses a hard link, a bucket a conditional put (S3: If-None-Match, GCS: generation
 reached raises OSError, which counts as an infrastructure fault.
 """
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 SCHEMES = ("s3", "gs")
 RETRIES: Any = {"max_retries": 6, "retry_timeout": timedelta(seconds=60)}  # of one request
 RUNS = "runs"  # the lock that every run shares
+NO_DOCUMENT = (errno.EISDIR, errno.ELOOP)  # a folder or a link to itself in the place of one: it is empty
 LARGE = 64 * 2**20  # bytes; what is larger goes up in parts
 
 
@@ -100,6 +102,10 @@ class FolderBackend:
                 return file.read()
         except FileNotFoundError:
             return None
+        except OSError as error:
+            if error.errno in NO_DOCUMENT:
+                return b""
+            raise
 
     def names(self, folder: str) -> list[str]:
         try:
@@ -116,7 +122,12 @@ class FolderBackend:
         return found
 
     def remove(self, name: str) -> None:
-        (self.root / name).unlink(missing_ok=True)
+        path = self.root / name
+        try:
+            path.unlink(missing_ok=True)
+        except IsADirectoryError:  # not of ours
+            (aside := self.root / "quarantine").mkdir(exist_ok=True)
+            path.rename(aside / f"{path.name}-{uuid4().hex[:8]}")
 
     def exclusive(self, name: str) -> AbstractContextManager[None]:
         return self._locked(name, fcntl.LOCK_EX)

@@ -10,6 +10,15 @@ from medpt.files import json_bytes, parse_json
 
 Cause = Literal["diverged", "data", "memory", "infrastructure", "error"]  # "error": a fault of the code
 CHECKSUM = "checksum"  # the key of a marker's SHA-256 of its other keys
+NUMBERS = (int, float)
+TYPES: dict[str, Any] = {
+    "attempt": int,
+    "started": NUMBERS,
+    "ended": NUMBERS,
+    "label": str,
+    "peak": dict,
+    "artifacts": dict,
+}
 UNREADABLE = "the record of the failure is damaged"
 
 
@@ -92,8 +101,10 @@ class Marker:
     def _from_json(cls, values: Mapping[str, Any], digest: str, *, is_verified: bool) -> "Marker":
         if values["digest"] != digest:
             raise DamagedError("it is the marker of another unit")
-        if not all(isinstance(value, int | float) for value in values["metrics"].values()):
+        if not all(type(value) in NUMBERS for value in values["metrics"].values()):
             raise DamagedError("its metrics are no numbers")
+        if wrong := [name for name in TYPES.keys() & values if not isinstance(values[name], TYPES[name])]:
+            raise DamagedError(f"{', '.join(sorted(wrong))} has a value of another type")
         known = {entry.name: values[entry.name] for entry in fields(cls) if entry.name in values}
         states = {name: (int(size), int(time)) for name, (size, time) in values.get("files", {}).items()}
         changed = {"needs": tuple(values["needs"]), "files": states, "is_verified": is_verified}

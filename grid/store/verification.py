@@ -5,7 +5,9 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
+from grid.store.artifacts import has_sha256
 from grid.store.backends import is_url
 from grid.store.records import Marker
 from grid.store.store import READERS, Store
@@ -70,7 +72,31 @@ def verify_files(store: Store, marker: Marker, *, thorough: bool) -> None:
         store.artifact(digest, name)
     for name in VERIFY.keys() & marker.artifacts.keys():
         VERIFY[name](store.fetch_all(digest))
-    for name in changed:  # as after `cp -r`; without its time, every start would read the file again
-        with suppress(OSError):
-            time = marker.files[name][1]
-            os.utime(store.folder(digest) / name, ns=(time, time))
+    for name in changed:  # as after `cp -r`
+        _restore_time(store, marker, name)
+
+
+def intact_file(store: Store, marker: Marker, name: str) -> Path | None:
+    """Return the path of a file of a finished unit; None where it is not the file that was published.
+
+    The file is read only where its size or time differs from the marker, and not of version 0.3.1, whose
+    markers have neither.
+    """
+    try:
+        path = store.file(marker.digest, name)
+        status = path.stat() if path.is_file() else None
+    except (OSError, InputError):
+        return None
+    known = marker.files.get(name, status and (status.st_size, status.st_mtime_ns))
+    if status is None or known != (status.st_size, status.st_mtime_ns):
+        if not has_sha256(path, marker.artifacts.get(name)):
+            return None
+        _restore_time(store, marker, name)
+    return path
+
+
+def _restore_time(store: Store, marker: Marker, name: str) -> None:
+    """Give an intact file the time of its marker, without which it would be read again each time."""
+    with suppress(OSError):
+        time = marker.files[name][1]
+        os.utime(store.folder(marker.digest) / name, ns=(time, time))

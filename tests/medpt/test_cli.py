@@ -47,6 +47,17 @@ def test_run_command_names_a_path_that_cannot_be_used(
     )
 
 
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [(errno.EISDIR, "move the folder away"), (errno.ELOOP, "leads to itself; remove it")],
+)
+def test_run_command_names_what_lies_in_place_of_a_file(
+    number: int, remedy: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command(lambda: failing(OSError(number, os.strerror(number), "done/X.json"))) == 2
+    assert remedy in capsys.readouterr().err
+
+
 def test_run_command_raises_other_errors() -> None:
     with pytest.raises(PermissionError):
         run_command(lambda: failing(PermissionError(errno.EACCES, "denied")))

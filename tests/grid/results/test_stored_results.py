@@ -5,14 +5,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import made_space
+import numpy as np
 import pandas as pd
 import pytest
 
+from grid.execution.worker import marker_of
 from grid.plan.plan import Plan
 from grid.results import frame
 from grid.store.store import Store
 from grid.tracking.client import client, default_uri
 from grid.tracking.runs import by_digest
+from medpt.files import write_arrays
+from medpt.units.base import ITEMS
 
 
 @pytest.fixture(scope="module")
@@ -85,3 +89,28 @@ def test_nan_in_both_is_no_difference(copy: tuple[Path, Plan]) -> None:
     uri = default_uri(out)
     client(uri).log_metric(by_digest(uri)[digest].run_id, "test_auc", float("nan"), step=99)
     assert frame.load("made", out).attrs["warnings"] == []
+
+
+@pytest.fixture
+def with_items(tmp_path: Path) -> tuple[Path, str, Path]:
+    """A finished space, the label of a trial in it, and the test items of that trial."""
+    plan = made_space.plan(tmp_path, made_space.FEW_UNITS)
+    digest = plan.trials[0][1]
+    store, unit = made_space.publish(plan, tmp_path / "out", {digest}, {}), plan.units[digest]
+    built = store.root / "units" / "built"
+    built.mkdir()
+    for name in (ITEMS, "scores.npz"):
+        write_arrays(built / name, {"scores": np.eye(2), "labels": np.arange(2)})
+    store.publish(digest, built, marker_of(unit, {"auc": 0.7}, 0.0, 1))
+    return store.root, unit.label, store.folder(digest) / ITEMS
+
+
+def test_changed_test_items_are_left_out_and_named(with_items: tuple[Path, str, Path]) -> None:
+    out, label, path = with_items
+    first = frame.load("made", out)
+    assert (first["items"].iloc[0], first.attrs["warnings"]) == (str(path), [])
+    write_arrays(path, {"scores": np.eye(2)[::-1], "labels": np.arange(2)})
+    found = frame.load("made", out)
+    assert found["items"].iloc[0] is None
+    (warning,) = found.attrs["warnings"]
+    assert warning.startswith(f"{label}: items.npz is missing or was changed, so intervals and subgroups")

@@ -101,3 +101,16 @@ def test_folder_is_not_a_url() -> None:
 def test_pipe_in_place_of_a_document_is_empty_and_no_wait(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "x.json")
     assert FolderBackend(tmp_path).read("x.json") == b""
+
+
+def test_folder_or_link_to_itself_in_place_of_a_document_is_empty_and_can_be_removed(tmp_path: Path) -> None:
+    documents = FolderBackend(tmp_path)
+    (tmp_path / "x.json").mkdir()
+    (tmp_path / "x.json" / "of-a-user").touch()
+    (tmp_path / "y.json").symlink_to("y.json")
+    for name in ("x.json", "y.json"):
+        assert documents.read(name) == b""
+        documents.remove(name)
+        assert documents.read(name) is None
+    (kept,) = (tmp_path / "quarantine").iterdir()
+    assert (kept / "of-a-user").exists()

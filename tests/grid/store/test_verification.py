@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from made_units import marker
 
 from grid.store.records import Failure, Marker, SpaceRecord
 from grid.store.store import Store
-from grid.store.verification import verify
+from grid.store.verification import intact_file, verify
 from medpt.errors import InputError
 
 DIGEST = "a" * 64
@@ -84,6 +85,37 @@ def test_copy_with_new_times_is_read_once(store: Store) -> None:
     assert path.stat().st_mtime_ns == published
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.write_bytes(b"[1]"),
+        lambda path: path.write_bytes(b"{}"),  # of the same size
+        lambda path: path.unlink(),
+        lambda path: (path.unlink(), path.mkdir()),
+        lambda path: (path.unlink(), os.mkfifo(path)),
+        lambda path: (path.unlink(), path.symlink_to(path.name)),
+        lambda path: shutil.rmtree(path.parent),
+    ],
+)
+def test_changed_file_is_not_intact(store: Store, damage: Callable[[Path], object]) -> None:
+    damage(store.folder(DIGEST) / "history.json")
+    assert intact_file(store, store.marker(DIGEST), "history.json") is None
+
+
+def test_intact_file_of_a_copied_store_is_read_once(store: Store) -> None:
+    path, found = store.folder(DIGEST) / "history.json", store.marker(DIGEST)
+    os.utime(path, ns=(1, 1))
+    assert intact_file(store, found, "history.json") == path
+    assert path.stat().st_mtime_ns == found.files["history.json"][1]
+
+
+def test_file_of_version_0_3_1_is_taken_as_it_is(store: Store) -> None:
+    earlier = marker(DIGEST, artifacts=store.marker(DIGEST).artifacts)
+    path = store.folder(DIGEST) / "history.json"
+    path.write_bytes(b"[1]")
+    assert intact_file(store, earlier, "history.json") == path
+
+
 @given(st.data())
 def test_marker_with_a_changed_byte_is_damaged_or_reads_the_same(data: st.DataObject) -> None:
     content = marker(DIGEST, metrics={"auc": 0.5}, files={"a": (1, 2)}, artifacts={"a": "0" * 64}).content()
@@ -131,6 +163,21 @@ def test_marker_whose_checksum_was_removed_is_damaged(store: Store) -> None:
     del values["checksum"]
     document(store).write_text(json.dumps(values))
     assert "its checksum is missing" in damaged(store)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"ended": "now"}, {"attempt": None}, {"peak": []}, {"artifacts": ["a"]}, {"metrics": {"a": True}}],
+)
+def test_marker_without_checksum_that_has_another_type_is_damaged(
+    store: Store, values: dict[str, Any]
+) -> None:
+    edit(document(store), files={}, **values)
+    content = json.loads(document(store).read_text())
+    del content["checksum"]
+    document(store).write_text(json.dumps(content))
+    with pytest.raises(InputError, match="is damaged"):
+        store.marker(DIGEST)
 
 
 def test_marker_of_another_unit_is_damaged(store: Store) -> None:
