@@ -51,8 +51,9 @@ def read_card(path: Path, taken: Collection[str] = (), home: Path | None = None)
     data = _without_nulls(document.data)
     card, problems = validate(DatasetCard, data, document.written)
     if isinstance(data, dict):
-        sound = without(data, [key_path for key_path, _ in problems])
-        problems += content_problems(sound, home, taken)
+        found = dict(problems)
+        sound = content_problems(without(data, found), home, taken)
+        problems += [problem for problem in sound if problem[0] not in found]
     messages = document.located(problems)
     if card is None or messages:
         raise InputError(messages)
@@ -106,6 +107,7 @@ def content_problems(data: Mapping[str, Any], home: Path, taken: Collection[str]
     `home` is the card's folder, `taken` are the names that it must not have.
     """
     problems = [*_pipeline(data), *_counts(data), *_ordinal(data), *_evaluate_by(data), *_split(data)]
+    problems += _of_built_in(data) if taken else ()
     if data.get("reader", IMAGE_FOLDER) == IMAGE_FOLDER:
         problems += [
             *_name(data, taken),
@@ -125,6 +127,14 @@ def _name(data: Mapping[str, Any], taken: Collection[str]) -> Problems:
     if first or RESERVED.fullmatch(name):
         reason = first or "a word of space files"
         yield ("name",), f"`name` is {name!r}, which is taken ({reason}); choose another"
+
+
+def _of_built_in(data: Mapping[str, Any]) -> Problems:
+    """The keys that only a built-in card has."""
+    if (reader := data.get("reader", IMAGE_FOLDER)) != IMAGE_FOLDER:
+        yield ("reader",), f"`reader` is {reader!r}; {IMAGE_FOLDER} is accepted in a card of your own"
+    if "phantom" in data:
+        yield ("phantom",), "`phantom`: only built-in datasets have a synthetic version; remove the key"
 
 
 def _pipeline(data: Mapping[str, Any]) -> Problems:
@@ -192,12 +202,15 @@ def _classes(data: Mapping[str, Any]) -> Problems:
 def _paths(data: Mapping[str, Any], home: Path) -> Problems:
     for key, kind in PATHS.items():
         path = home / data.get(key, "")
-        if key in data and (Path(data[key]).is_absolute() or ".." in Path(data[key]).parts):
+        if data.get(key) == "":
+            yield (key,), f"`{key}` is ''; the name of a {kind} is accepted"
+        elif key in data and (Path(data[key]).is_absolute() or ".." in Path(data[key]).parts):
             yield (key,), f"`{key}` is {data[key]!r}; a path below the folder of {FILE} is accepted"
         elif key in data and not (isfile(path) if kind == "file" else isdir(path)):
             yield (key,), f"`{key}` is {data[key]!r}: no such {kind}{_found_instead(path)}"
-    if "masks" in data and data["masks"] == data.get("images"):
-        yield ("masks",), "`masks` is the folder of the images; another folder is accepted"
+    folders = [home / data[key] for key in ("images", "masks") if isdir(home / (data.get(key) or "\0"))]
+    if len(folders) == 2 and folders[0].resolve().is_relative_to(folders[1].resolve()):
+        yield ("masks",), f"`masks` is {data['masks']!r}, which has the images; another folder is accepted"
 
 
 def _found_instead(path: Path) -> str:

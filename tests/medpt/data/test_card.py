@@ -111,6 +111,10 @@ def test_card_problems_are_all_reported_with_their_lines(tmp_path: Path) -> None
         ({"official_split": "true"}, "the column `split` of `labels` decides"),
         ({"name": "A\nname: B"}, "the key `name` is given twice"),
         ({"name": "[unclosed"}, "not YAML"),
+        ({"reader": "../x"}, "`reader` is '../x'; image_folder is accepted in a card of your own"),
+        ({"phantom": "drive"}, "only built-in datasets have a synthetic version; remove the key"),
+        ({"images": "''"}, "`images` is ''; the name of a folder is accepted"),
+        ({"images": "5"}, 'reads as a number; for text write "5"'),
     ],
     ids=str,
 )
@@ -123,7 +127,9 @@ def test_wrong_card_is_refused(facts: dict[str, str], message: str, tmp_path: Pa
 @pytest.mark.parametrize(
     ("facts", "message"),
     [
-        ({"masks": "images"}, "`masks` is the folder of the images; another folder is accepted"),
+        ({"masks": "images"}, "`masks` is 'images', which has the images; another folder is accepted"),
+        ({"masks": "./images/"}, "`masks` is './images/', which has the images"),
+        ({"masks": "."}, "`masks` is '.', which has the images; another folder is accepted"),
         ({"values": "{background: 0}"}, "the class `vessel` has no value"),
         ({"values": "{background: 0, vessel: 0}"}, "`vessel` has the value of `background`"),
         ({"values": "{background: 0, vessel: [1, 2, 3]}"}, "grey values and colours are mixed"),
