@@ -42,9 +42,9 @@ class Registry:
         return {name: size for area in AREAS for name, size in self.documents.sizes(area).items()}
 
     def batches(self) -> list[str]:
-        """Return the hashes that name the batches."""
+        """Return the hashes that name the batches; other files in their folder are no part of a registry."""
         names = [Path(name) for name in self.sizes if name.startswith("batches/")]
-        return sorted(name.stem for name in names)
+        return sorted(name.stem for name in names if name.suffix == ".json" and len(name.parts) == 2)
 
     def read(self, name: str, sha256: str) -> bytes:
         """Return the content of a document or file.

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated, Literal, TypeVar
 
-from annotated_types import Len, Predicate
+from annotated_types import Interval, Len, Predicate
 from pydantic import StringConstraints, TypeAdapter, ValidationError
 
 from medpt.errors import InputError
@@ -24,6 +24,7 @@ from medpt.schema import strict_dataclass
 Record = TypeVar("Record")
 Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 Text = Annotated[str, Len(0, 1000), Predicate(str.isprintable)]
+Seconds = Annotated[float, Interval(ge=0, lt=1e11)]  # also since 1970: the calendar ends at 2.5e11
 STRICT = {"strict": True, "extra": "forbid"}
 
 
@@ -47,7 +48,7 @@ class Batch:
 
     publisher: Text
     space: Text
-    created: float  # seconds since 1970
+    created: Seconds  # since 1970
     versions: Mapping[Text, Text]
     datasets: Mapping[Sha256, SharedDataset]
     units: Mapping[Sha256, Sha256]
@@ -75,7 +76,7 @@ class SharedUnit:
     version: int
     label: Text
     metrics: Mapping[Text, float]
-    seconds: float
+    seconds: Seconds
     peak: Mapping[Text, int | float | Text]
     artifacts: Mapping[Text, Sha256]
     withheld: tuple[Text, ...]

@@ -1,7 +1,8 @@
 """What a registry offers of a plan, fetched into a folder and checked before anything of it counts."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from math import isnan
 from pathlib import Path
 
 from grid.plan.datasets import SpaceDatasets, recorded_contents
@@ -10,14 +11,18 @@ from grid.registry import artifacts
 from grid.registry.folder import Registry
 from grid.registry.publish import data_of
 from grid.registry.records import Batch, Record, SharedUnit, batch_name, file_name, read, unit_name
-from grid.results.frame import FIRST, LAST
+from grid.results.items import INFLUENCES
+from grid.results.test_set_columns import AT
+from grid.results.test_sets import KEPT
 from grid.store.records import Marker, Origin
 from medpt import files
 from medpt.data import contents
 from medpt.errors import InputError
 from medpt.grouping import grouped
 
-RESERVED = frozenset((*FIRST, *LAST))  # columns of the frame that no metric may replace
+RESERVED = frozenset(KEPT)  # columns of the frame that no metric may replace
+LEAST = {name: -1 if name == "kappa" else 0 for name in INFLUENCES if name != "integrated_brier"}  # up to 1
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -116,8 +121,8 @@ def _stage(registry: Registry, digest: str, offer: Offer, plan: Plan, folder: Pa
     planned = plan.units[digest]
     if (unit.digest, unit.kind, unit.version) != (digest, planned.kind, planned.spec.version):
         raise InputError(f"{registry.place}/{name} is the document of another unit")
-    if taken := RESERVED & unit.metrics.keys():
-        raise InputError(f"{registry.place}/{name}: no metric is called {', '.join(sorted(taken))}")
+    if problems := list(_metric_problems(unit.metrics)):
+        raise InputError(f"{registry.place}/{name}: {problem}" for problem in problems)
     folder.mkdir(parents=True)
     for artifact, sha256 in unit.artifacts.items():
         if not artifacts.is_shared(unit.kind, artifact):
@@ -129,6 +134,14 @@ def _stage(registry: Registry, digest: str, offer: Offer, plan: Plan, folder: Pa
             raise InputError(f"{registry.place}/{file_name(sha256)} ({artifact}) {error}") from None
         files.write_bytes(folder / artifact, content)
     return StagedUnit(offer.batch, unit, folder)
+
+
+def _metric_problems(metrics: Mapping[str, float]) -> Iterator[str]:
+    for name, value in metrics.items():
+        if name in RESERVED or AT in name:
+            yield f"no metric is called {name}"
+        elif name in LEAST and not (isnan(value) or LEAST[name] - ROUNDING <= value <= 1 + ROUNDING):
+            yield f"{name} is {value!r}; {LEAST[name]} to 1 is accepted"
 
 
 def _read(registry: Registry, kind: type[Record], name: str, sha256: str) -> Record:

@@ -110,8 +110,8 @@ def trials_frame(plan: Plan, tracking_uri: str | None, store: Store) -> "pd.Data
         frame.attrs["select"], frame.attrs["selections"] = plan.select, found.notes
     frame.attrs["controls"] = controls.read(plan, store)
     frame.attrs["probes"] = controls.probes(plan, store)
-    others = StoredResults.read(store, {*plan.controls, *(test.digest for test in plan.tests)})
-    damage = [*results.damage(plan, store), *others.damage(plan, store)]
+    further = StoredResults.read(store, {*plan.controls, *(test.digest for test in plan.tests)})
+    damage = [*results.damage(plan, store), *further.damage(plan, store)]
     frame.attrs["warnings"] = [*warnings, *damage, *results.warnings(plan, runs), *seen_targets(plan)]
     frame.attrs["warnings"] += warnings_of_tests(plan, store)
     return frame

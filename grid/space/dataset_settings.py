@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from os.path import isfile
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,10 @@ def read_cards(document: Document, data: Mapping[str, Any]) -> tuple[dict[str, D
     problems: list[str] = []
     for name, entry in data.items():
         if not entry or not (paths := _paths(document, entry)):
+            continue
+        if not isfile(paths["card"]):
+            text = f"`card` is {entry['card']!r}: no such file; the path of a dataset.yaml is accepted"
+            problems.append(f"{document.where(('datasets', name, 'card'))}: {text}")
             continue
         try:
             card = read_card(Path(paths["card"]), (*names(), *COLLECTIONS), Path(paths["folder"]))

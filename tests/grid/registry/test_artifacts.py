@@ -3,6 +3,7 @@
 import io
 import json
 import pickle
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,36 @@ def test_arrays_of_texts_are_refused(arrays: dict[str, Any]) -> None:
         check("items.npz", archive(**arrays))
 
 
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({}, "several numbers (no array)"),
+        ({"scores": np.array(1.0)}, "several numbers (no array)"),
+        ({"scores": np.ones((3, 2)), "labels": np.arange(2)}, "(scores 3, labels 2); one number is accepted"),
+        ({"scores": np.ones((2, 2)), "patients": np.array([0, 2**40])}, "not numbered from 0"),
+        ({"scores": np.ones((2, 2)), "patients": np.array([0, -1])}, "not numbered from 0"),
+        ({"scores": np.ones((2, 2)), "patients": np.array([0, 0.5])}, "not numbered from 0"),
+        ({"scores": np.ones((2, 2)), "patients": np.zeros((2, 2), int)}, "not numbered from 0"),
+    ],
+)
+def test_test_items_that_do_not_fit_together_are_refused(arrays: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=re.escape(message)):
+        check("items.npz", archive(**arrays))
+
+
+@pytest.mark.parametrize("content", ["5", "null", "{}", "[1]", '[{"loss": 1}]', '[{"step": "x"}]'])
+def test_history_without_steps_is_refused(content: str) -> None:
+    for name in ("history.json", "early.json"):
+        with pytest.raises(InputError, match="has no list of steps"):
+            check(name, content.encode())
+
+
+@pytest.mark.parametrize("content", ["5", "null", "[]", '"a"'])
+def test_record_without_names_is_refused(content: str) -> None:
+    with pytest.raises(InputError, match="has no names with values"):
+        check("record.json", content.encode())
+
+
 def test_pickles_are_refused_and_not_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     objects = archive(scores=np.array([Bomb()], dtype=object))
@@ -70,7 +101,7 @@ def test_archive_that_unpacks_to_too_much_is_refused(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("text", ["/home/someone/image", "a\\b", "x" * 101, "a\x1b[31m"])
 @pytest.mark.parametrize("place", ["key", "value", "list"])
 def test_texts_that_may_be_paths_are_refused(text: str, place: str) -> None:
-    value: Any = {"key": {text: 1}, "value": {"a": text}, "list": [[text]]}[place]
+    value: Any = {"key": {text: 1}, "value": {"a": text}, "list": {"a": [[text]]}}[place]
     with pytest.raises(InputError, match="may be a path"):
         check("record.json", json.dumps(value).encode())
 

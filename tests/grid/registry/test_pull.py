@@ -252,13 +252,40 @@ def test_artifacts_of_other_names_are_refused(
         laboratories.take(second, registry, first)
 
 
-def test_metric_with_the_name_of_a_column_is_refused(
+@pytest.mark.parametrize(
+    ("metrics", "message"),
+    [
+        ({"status": 1.0}, "no metric is called status"),
+        ({"selected": 1.0}, "no metric is called selected"),
+        ({"status@HRF": 1.0}, "no metric is called status@HRF"),
+        ({"auc": 7.0}, "auc is 7.0; 0 to 1 is accepted"),
+    ],
+)
+def test_impossible_metric_is_refused(
+    metrics: dict[str, float], message: str, first: Laboratory, second: Laboratory, registry: Registry
+) -> None:
+    forge(registry, first.digests("finetune")[0], metrics=metrics)
+    with pytest.raises(InputError, match=message):
+        laboratories.take(second, registry, first)
+
+
+@pytest.mark.parametrize("seconds", [-1.0, 1e300, float("nan"), float("inf")])
+def test_impossible_times_are_refused(
+    seconds: float, first: Laboratory, second: Laboratory, registry: Registry
+) -> None:
+    forge(registry, first.digests("finetune")[0], seconds=seconds)
+    with pytest.raises(InputError, match="is no SharedUnit of a registry"):
+        laboratories.take(second, registry, first)
+
+
+def test_stray_files_beside_batches_are_no_part_of_a_registry(
     first: Laboratory, second: Laboratory, registry: Registry
 ) -> None:
-    digest = first.digests("finetune")[0]
-    forge(registry, digest, metrics={"status": 1.0})
-    with pytest.raises(InputError, match="no metric is called status"):
-        laboratories.take(second, registry, first)
+    folder = Path(registry.place) / "batches"
+    (folder / ".DS_Store").write_text("of a desktop")
+    (folder / "old").mkdir()
+    (folder / "old" / "copy.json").write_text("{}")
+    assert len(laboratories.take(second, Registry(registry.place), first).staged) == len(second.plan.units)
 
 
 def test_huge_files_are_refused_before_they_are_read(

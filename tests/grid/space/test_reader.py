@@ -122,6 +122,7 @@ def test_paper_s_name_of_a_sized_source(tmp_path: Path) -> None:
         ("title: a test", "datasets: {DRIVE: {folder: 2017}}", 'for text write "2017"'),
         ("title: a test", "datasets: {DRIVE: {folder: ../x}}", "a folder below --data is accepted"),
         ("title: a test", 'datasets: {DRIVE: {card: ""}}', "`card` is ''; a dataset.yaml"),
+        ("title: a test", "datasets: {Mine: {card: absent}}", "`card` is 'absent': no such file; the path"),
         ("title: a test", 'datasets: {DRIVE: {pipeline: ""}}', "`pipeline` is ''; text such as"),
         (
             "title: a test",
