@@ -113,7 +113,7 @@ def item_file(store: Store, marker: Marker) -> str | None:
     """Return the path of what the metrics of a unit were computed from; None where it is not intact."""
     name = _item_name(marker)
     path = intact_file(store, marker, name) if name else None
-    return path and str(path)
+    return str(path) if path else None
 
 
 def _item_name(marker: Marker) -> str | None:
