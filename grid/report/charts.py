@@ -118,12 +118,13 @@ class RowChart(Chart):
         if self.margin:
             ends = self.reference - self.margin, self.reference + self.margin
             axes.axvspan(*ends, color=colour(0), alpha=0.15, lw=0)
-        for place, (_, row) in enumerate(self.labels):
+        for place, (text, row) in enumerate(self.labels):
             if row:
                 self._row(axes, place, row)
-        axes.set_yticks(range(len(self.labels)), [text for text, _ in self.labels])
-        for label, (_, row) in zip(axes.get_yticklabels(), self.labels, strict=True):
-            label.set(color=INK, weight="normal" if row else "bold")
+            else:
+                _write_group(axes, place, text)
+        axes.set_yticks(range(len(self.labels)), [text if row else "" for text, row in self.labels])
+        axes.tick_params(axis="y", labelcolor=INK)
         axes.set_ylim(len(self.labels) - 0.4, -0.6)
         axes.grid(visible=False, axis="y")
         axes.tick_params(axis="y", length=0)
@@ -137,6 +138,13 @@ class RowChart(Chart):
             axes.hlines(place, *row.bar, colors=style["color"], linewidth=1.6)
         axes.plot([row.mean], [place], ms=6.5, **style)
         axes.text(1.01, place, row.text, transform=axes.get_yaxis_transform(), va="center", fontsize=9)
+
+
+def _write_group(axes: "Axes", place: int, text: str) -> None:
+    """Write the name of a group into its empty line; beside the axis a long name leaves no room to plot."""
+    style: Any = {"weight": "bold", "color": INK, "va": "center"}
+    box = {"facecolor": PAPER, "edgecolor": "none", "pad": 1.0}
+    axes.text(0.01, place, text, transform=axes.get_yaxis_transform(), bbox=box, **style)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 TOGETHER = 4  # columns that one map has at most where it shows several networks: they fit on a phone
 WORST, BEST, NEITHER = 2, 1, 0  # numbers of colours
 NARROWEST = 5.0  # inches: what the note needs
+LETTER = 0.075  # inches: a letter of the labels, the widest ones apart
 NOTE = "points, [95 % interval]; filled: decided, dashed: undecided"
 
 
@@ -52,8 +53,9 @@ class GainMap(Chart):
 
     @property
     def size(self) -> tuple[float, float]:
-        names = 0.5 + 0.08 * max(map(len, self.rows))
-        return max(NARROWEST, names + 1.05 * len(self.columns)), 1.35 + 0.62 * len(self.rows)
+        names = 0.5 + LETTER * _longest_line(self.rows)
+        column = max(1.05, 0.1 + LETTER * _longest_line(self.columns))
+        return max(NARROWEST, names + column * len(self.columns)), 1.35 + 0.62 * len(self.rows)
 
     @property
     def largest(self) -> float:
@@ -96,6 +98,10 @@ class GainMap(Chart):
             axes.text(column, row + offset, text, ha="center", va="center", **style)
 
 
+def _longest_line(labels: Sequence[str]) -> int:
+    return max(len(line) for label in labels for line in label.splitlines())
+
+
 def gain_maps(contrasts: Sequence[Contrast]) -> list[Chart]:
     """Draw the differences of all contrasts: one map, or one of each network where there are many columns."""
     shown = [contrast for contrast in contrasts if contrast.differences]
@@ -118,7 +124,7 @@ def _map(network: str, contrasts: Sequence[Contrast]) -> Chart:
         f"Gain over random weights{f', {network}' if network else ''}",
         NOTE,
         f"target; gain in {' or '.join(metrics)}",
-        rows,
+        tuple(label.replace(" (", "\n(") for label in rows),
         tuple(_column(contrast, named=not network) for contrast in contrasts),
         tuple(tuple(gains.get(label) for gains in known) for label in rows),
     )
@@ -126,8 +132,9 @@ def _map(network: str, contrasts: Sequence[Contrast]) -> Chart:
 
 def _column(contrast: Contrast, *, named: bool) -> str:
     """Write the target and, with `named`, the network and its protocol in lines below it."""
-    network = contrast.network.replace(" / ", "\n").replace(" [", "\n[")
-    return "\n".join([column_name(*contrast.column), *([network] if named else ())])
+    network = contrast.network.replace(" / ", "\n").replace(" [", "\n[").replace("timm/", "timm/\n")
+    target = column_name(*contrast.column).replace(" (", "\n(")
+    return "\n".join([target, *([network] if named else ())])
 
 
 @dataclass(frozen=True)

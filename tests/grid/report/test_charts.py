@@ -49,8 +49,8 @@ def test_row_chart_names_groups_and_incomplete_rows() -> None:
         Row("ISIC2019 (1 of 2)", 1, 75.0, (NAN, NAN), (75.0,), complete=False, group="U-Net", text="+5.00"),
     )
     axes = drawn(RowChart("DRIVE", "", "", rows, 70.0))
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["U-Net", "random", "ISIC2019 (1 of 2)"]
-    assert [text.get_text() for text in axes.texts] == ["", "+5.00"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["", "random", "ISIC2019 (1 of 2)"]
+    assert [text.get_text() for text in axes.texts] == ["U-Net", "", "+5.00"]
     means = [line for line in axes.lines if line.get_markersize() == 6.5]
     assert [line.get_xdata()[0] for line in means] == [70.0, 75.0]
     assert means[1].get_markerfacecolor() == charts.PAPER

@@ -1,5 +1,7 @@
 """The first screen's heat map and its list of what is undecided hold what the comparisons say."""
 
+from itertools import pairwise
+
 import pytest
 from made_cells import cells, trial
 from matplotlib.figure import Figure
@@ -91,3 +93,18 @@ def test_undecided_without_an_interval_asks_for_repeats() -> None:
 
 def test_undecided_is_empty_where_all_is_decided() -> None:
     assert undecided(contrasts(several(random=[0.5, 0.501], ISIC2019=[0.7, 0.701]))) == []
+
+
+@pytest.mark.parametrize(
+    "columns", [("DRIVE\nU-Net",) * 2, ("EyeDiseases\ntimm/\ntf_efficientnet_lite0",) * 4]
+)
+def test_labels_of_columns_do_not_overlap(columns: tuple[str, ...]) -> None:
+    entry = Gain(1.0, 0.5, 1.5, "better")
+    rows = ("EyePACS-600\n(of 1,098 images)", "ImageNet")
+    chart = GainMap("gains", "", "target", rows, columns, ((entry,) * len(columns),) * 2)
+    figure = Figure(figsize=chart.size, layout="constrained")
+    axes = figure.add_subplot()
+    chart.draw(axes)
+    figure.draw_without_rendering()
+    boxes = [label.get_window_extent() for label in axes.get_xticklabels()]
+    assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
