@@ -59,8 +59,9 @@ class Answer:
 
     `best` has the highest mean; `ties` are the others that cannot be distinguished from it. `over_random` is
     None where the best is random weights or these have no finished run. `repeats` says whether runs differ
-    in seeds or in splits. `trivial` is the score of the trivial predictor; `learned` says whether the best
-    cell exceeds it. `seconds` is the mean duration of a run. `digests` names the best cell's units.
+    in seeds or in splits. Of the `finished` runs, `undefined` have no value of the metric. `trivial` is the
+    score of the trivial predictor; `learned` says whether the best cell exceeds it. `seconds` is the mean
+    duration of a run. `digests` names the best cell's units.
     """
 
     target: str
@@ -78,6 +79,7 @@ class Answer:
     comparisons: int
     repeats: str
     finished: int
+    undefined: int
     planned: int
     images: int | None
     patients: int | None
@@ -174,7 +176,8 @@ def _answer(
         initializations=len(cells),
         comparisons=len(found),
         repeats="split" if len({repeat.fold for cell in cells for repeat in cell.repeats}) > 1 else "seed",
-        finished=sum(cell.n for cell in cells),
+        finished=sum(cell.n + cell.undefined for cell in cells),
+        undefined=sum(cell.undefined for cell in cells),
         planned=sum(cell.planned for cell in cells),
         images=group.images,
         patients=group.patients,

@@ -35,7 +35,8 @@ def describe(answer: Answer, out: str = "") -> str:
         second = _name(answer.over_second.over)
         parts.append(f"It is above the next, {second}, by {_gain_text(answer.over_second, answer)}.")
     if answer.comparisons == 0 and answer.initializations > 1:
-        parts.append("Random weights and another initialization have to be finished for a comparison.")
+        what = f"need a defined {answer.metric}" if answer.undefined else "have to be finished"
+        parts.append(f"Random weights and another initialization {what} for a comparison.")
     parts += [_tested(answer), _would_decide(answer), _caution(answer), _use(answer, out)]
     return " ".join(filter(None, parts))
 
@@ -58,7 +59,8 @@ def _best(answer: Answer) -> str:
     where = f"for {answer.target} ({answer.network}; {_score(answer)})"
     of = f"of {count(answer.initializations, 'initialization')} {where}"
     if answer.initializations > 1 and not (answer.over_random or answer.over_second):
-        return f"{_first(answer.best)} {'are' if plural else 'is'} the only finished one {of}."
+        only = f"one with a defined {answer.metric}," if answer.undefined else "finished one"
+        return f"{_first(answer.best)} {'are' if plural else 'is'} the only {only} {of}."
     if not answer.ties:
         return f"{_first(answer.best)} {'are' if plural else 'is'} the best {of}."
     it = "them" if plural else "it"
@@ -98,7 +100,8 @@ def _tested(answer: Answer) -> str:
     people = f" of {count(answer.patients, 'patient')}" if answer.patients else ""
     each = " in each split" if answer.repeats == "split" else ""
     runs = f"{answer.finished} of {count(answer.planned, 'run')} {'is' if answer.finished == 1 else 'are'}"
-    return f"Tested on {items}{people}{each}; {runs} finished."
+    without = f", {answer.undefined:,} of them without a defined {answer.metric}" if answer.undefined else ""
+    return f"Tested on {items}{people}{each}; {runs} finished{without}."
 
 
 def _would_decide(answer: Answer) -> str:

@@ -27,6 +27,7 @@ PUBLISHED_RUNS = 3  # of every number that Wen et al. 2021 printed
 MARGIN = 1.0  # points within which two initializations count as equivalent
 THESE_WEIGHTS, THIS_SOURCE = "these weights", "this source"
 SUMMARY = ("metric", "mean", "std", "low", "high", "n", "planned", "repeated")
+UNCOMPARED = "no finished run with a value on one side"
 DIVIDING = ("experiment", "seed", "pretrain_seed", "fold")  # factors that no cell has
 
 
@@ -200,7 +201,7 @@ def _difference_row(
     cell: Cell, varied: Sequence[str], found: Difference | None, group: ComparedGroup | None
 ) -> Row:
     base = cell if found is None else found.baseline
-    one = found or Difference(cell, base, nan, among_best=False, note="no finished run on one side")
+    one = found or Difference(cell, base, nan, among_best=False, note=UNCOMPARED)
     known = {name: getattr(one, name) for name in ("low", "high", "p_better", "p_adjusted", "p_equivalent")}
     counts = {"n_items": group and group.images, "n_patients": group and group.patients}
     return (

@@ -23,7 +23,11 @@ EQUAL_SEEDS = "equal values of all seeds: test items alone"
 SPLITS = "each seed has its own split"
 FOLDS = "repeated splits of the data"
 FEW_ITEMS = f"no interval: fewer than {FEWEST_CLUSTERS} test images or patients"
-SINGLE_ITEM = "no interval: one of two classes has a single test image"
+SINGLE_ITEM = "no interval: one class (of survival, death) is that of a single test image or patient"
+RARE_CLASS = (
+    f"one class (of survival, death) is that of fewer than {items.RARE} test images or patients: "
+    "the interval may be too narrow"
+)
 NO_SPREAD = "no interval: nothing was repeated and no test items are stored, or no value differs"
 
 
@@ -61,10 +65,9 @@ class ComparedGroup:
         """Say what an estimate of this group lacks; empty where it has test items and repeats."""
         if np.isnan(found.variance[row]):
             return self.note if self.note in (FEW_ITEMS, SINGLE_ITEM) else NO_SPREAD
-        if self.note:
-            return self.note
         alone = EQUAL_SEEDS if any(cell.n > 1 for cell in self.cells) else ITEMS_ALONE
-        return "" if found.repeats.variance[row] > 0 else alone
+        without_repeats = "" if found.repeats.variance[row] > 0 else alone
+        return "; ".join(filter(None, (self.note, without_repeats)))
 
 
 ComparedGroups = Mapping[ComparisonGroup, ComparedGroup]
@@ -90,7 +93,7 @@ def _compared(cells: Sequence[Cell]) -> ComparedGroup:
     one = next(iter(known), None)
     if one is None or len(truths) > 1:
         return _fixed(cells, None, SEEDS_ALONE if one is None else OTHER_ITEMS)
-    if one.clusters < FEWEST_CLUSTERS or one.has_single_item:
+    if one.clusters < FEWEST_CLUSTERS or one.rarest == 1:
         return _without_interval(cells, one)
     return _fixed(cells, (one, read), "")
 
@@ -99,7 +102,7 @@ def _without_interval(cells: Sequence[Cell], one: TestItems) -> ComparedGroup:
     """Group cells whose test items are too few for a variance, which seeds alone would understate."""
     group = RepeatedSplits([{0: cell.mean} for cell in cells], 0.0)
     people = None if one.patients is None else one.clusters
-    note = SINGLE_ITEM if one.has_single_item else FEW_ITEMS
+    note = SINGLE_ITEM if one.rarest == 1 else FEW_ITEMS
     return ComparedGroup(tuple(cells), group, len(one.influence), people, note)
 
 
@@ -140,8 +143,8 @@ def _fixed(cells: Sequence[Cell], known: Known | None, note: str) -> ComparedGro
     patients = np.arange(count) if one.patients is None else one.patients
     group = fixed_test(runs, patients, (cells[0].key.target, one.truth), seeds_draw=draws)
     people = None if one.patients is None else int(patients.max()) + 1
-    if one.has_rare_class:
-        note = f"a class is in fewer than {items.RARE} test images: the interval may be too narrow"
+    if one.rarest is not None and one.rarest < items.RARE:
+        note = RARE_CLASS
     if any(cell.influence is None for cell in runs):
         note = "seeds alone where a run has no test items stored"
     return ComparedGroup(tuple(cells), group, count, people, note)

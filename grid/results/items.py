@@ -8,7 +8,7 @@ import hashlib
 import io
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -24,7 +24,9 @@ from medpt.survival.study import TEST
 
 Arrays = Mapping[str, NDArray[Any]]
 
-RARE = 10  # test images
+RARE = 10  # test images or patients
+AREAS = ("auc", "macro_auc")
+OF_CLASSES = {"miou": 0, "foreground_miou": 1, "dice": 1}  # ratios of pixels, from this class on
 KEPT = 8192  # files whose influence values are kept in memory
 VERSION_1 = b"\x93NUMPY\x01\x00"
 
@@ -58,17 +60,17 @@ class TestItems:
 
     `influence` (n,) on the metric is in points; `patients` (n,) numbers their patients, None where these are
     unknown. `truth` is a hash of the labels and patients: equal for runs that were tested on the same items.
-    `trained` counts the patients that a survival model saw. `has_rare_class`: of masks, a class occurs in
-    fewer than RARE images, which makes intervals too narrow. `has_single_item`: one of two classes has one
-    item, whose influence cannot be known.
+    `trained` counts the patients that a survival model saw. `rarest` counts the patients, or items where
+    these are unknown, of the rarest class on which the metric depends (of survival, death); None where it
+    depends on no single class. Below RARE of them intervals are too narrow, and the influence of one alone is
+    not known: it is 0 whatever its score.
     """
 
     influence: NDArray[np.float64]
     patients: NDArray[np.int64] | None
     truth: str
     trained: int | None = None
-    has_rare_class: bool = False
-    has_single_item: bool = False
+    rarest: int | None = None
 
     @property
     def clusters(self) -> int:
@@ -100,8 +102,7 @@ def read(file: str | ItemSubset, metric: str) -> TestItems | None:
         patients=found.get("patients"),
         truth=_truth(found),
         trained=None if trained is None else int(trained),
-        has_rare_class=_has_rare_class(found),
-        has_single_item=_has_single_item(found),
+        rarest=_rarest(found, metric),
     )
 
 
@@ -158,19 +159,36 @@ def _test_rows(arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     return {name: values for name, values in arrays.items() if name != "ids"}
 
 
-def _has_rare_class(arrays: Arrays) -> bool:
-    if "confusions" not in arrays:
-        return False
-    images = (arrays["confusions"].sum(2) > 0).sum(0)
-    return bool(((images > 0) & (images < RARE)).any())
+def _rarest(arrays: Arrays, metric: str) -> int | None:
+    patients = arrays.get("patients")
+    counts = [
+        int(np.count_nonzero(side)) if patients is None else len(np.unique(patients[side]))
+        for side in _sides(arrays, metric)
+    ]
+    return min((count for count in counts if count), default=None)
 
 
-def _has_single_item(arrays: Arrays) -> bool:
+def _sides(arrays: Arrays, metric: str) -> Iterator[NDArray[np.bool_]]:
+    """Yield the items (n,) of each class whose values the metric compares with those of other items."""
     labels = arrays.get("labels")
-    if labels is None or labels.ndim != 1:
-        return False
-    counts = np.unique(labels, return_counts=True)[1]
-    return bool(len(counts) == 2 and counts.min() == 1)
+    if metric.startswith("c_index"):
+        yield arrays["event"].astype(bool)
+    elif metric in OF_CLASSES:
+        yield from (arrays["confusions"].sum(2)[:, OF_CLASSES[metric] :] > 0).T
+    elif labels is None or metric not in AREAS:
+        return
+    elif labels.ndim == 1 and metric == "macro_auc":  # the pooled positives of "auc" are of all images
+        yield from (labels == name for name in np.unique(labels))
+    elif labels.ndim == 2:
+        both = labels == 1, labels == 0
+        yield from (side.any(1) for side in both) if metric == "auc" else _of_findings(*both)
+
+
+def _of_findings(present: NDArray[np.bool_], absent: NDArray[np.bool_]) -> Iterator[NDArray[np.bool_]]:
+    """Yield both sides of each finding (n, K) that has two."""
+    for sides in zip(present.T, absent.T, strict=True):
+        if all(side.any() for side in sides):
+            yield from sides
 
 
 def _truth(arrays: Arrays) -> str:

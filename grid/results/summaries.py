@@ -82,7 +82,8 @@ def _group_name(answer: Answer, best: Cell) -> str:
 
 
 def _cell_name(cell: Cell, limits: Interval) -> str:
-    name, score = METRIC_NAMES.get(cell.metric, cell.metric), "no finished run"
+    name = METRIC_NAMES.get(cell.metric, cell.metric)
+    score = f"{name} undefined" if cell.undefined else "no finished run"
     if isfinite(limits.mean):
         score = f"{name} {_with_limits(limits.mean, limits.low, limits.high)}"
     return f"{cell.network_id} · {cell.label} → {cell.column[0]}: {score} ({cell.n} of {cell.planned})"

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,9 @@ import pandas as pd
 import pytest
 from made_cells import trial
 
+from grid.report.export import to_csv
 from grid.results.answer import Answer, answers, describe, out_option
+from grid.results.cells import find_cells
 from grid.results.controls import TRIVIAL, Control
 
 RNG = np.random.default_rng(0)
@@ -131,6 +134,20 @@ def test_interrupted_comparison_says_what_is_finished() -> None:
     assert "have to be finished for a comparison" in text
     assert "1 of 6 runs is finished" in describe(found)
     assert answers(_frame({"random": []}, planned=2)) == []
+
+
+def test_run_with_an_undefined_metric_is_finished_as_in_the_tables() -> None:
+    """It counted `1 of 4 runs is finished`, where the report's tables had one undefined and two missing."""
+    rows = _frame({"random": [0.6], "ISIC2019": []}, planned=2)
+    rows.loc[rows["digest"] == "ISIC2019 0", "state"] = "finished"
+    (found,) = answers(rows)
+    table = pd.read_csv(StringIO(to_csv(find_cells(rows))))
+    assert [found.planned - found.finished, found.undefined] == list(table[["missing", "undefined"]].sum())
+    assert (found.finished, found.undefined, found.planned) == (2, 1, 4)
+    text = describe(found)
+    assert "2 of 4 runs are finished, 1 of them without a defined mean IoU." in text
+    assert text.startswith("Random weights are the only one with a defined mean IoU, of 2 initializations")
+    assert "Random weights and another initialization need a defined mean IoU for a comparison." in text
 
 
 def test_answer_counts_test_images_and_patients(tmp_path: Path) -> None:

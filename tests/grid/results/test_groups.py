@@ -11,7 +11,7 @@ from grid.results import groups
 from grid.results.cells import find_cells
 from grid.results.comparisons import differences
 from grid.results.groups import ComparedGroup
-from medpt import influence
+from medpt import influence, metrics
 
 IMAGES = 12
 
@@ -77,7 +77,11 @@ def test_one_run_without_items_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("images", "patients", "note"),
-    [(2, None, groups.FEW_ITEMS), (IMAGES, [0] * 6 + [1] * 6, groups.FEW_ITEMS), (IMAGES, [0, 1, 2] * 4, "")],
+    [
+        (2, None, groups.FEW_ITEMS),
+        (IMAGES, [0] * 6 + [1] * 6, groups.FEW_ITEMS),
+        (IMAGES, [0, 1, 2] * 4, groups.RARE_CLASS),
+    ],
 )
 def test_too_few_test_items_have_no_interval(
     images: int, patients: list[int] | None, note: str, tmp_path: Path
@@ -86,15 +90,28 @@ def test_too_few_test_items_have_no_interval(
     found = _compared(*(trial(seed, 0.5 + seed / 10, items=path) for seed in range(3)))
     estimated = found.estimate([1.0])
     assert estimated.value[0] == pytest.approx(60)
-    assert np.isnan(estimated.limits()[0][0]) == bool(note)
+    assert np.isnan(estimated.limits()[0][0]) == (note == groups.FEW_ITEMS)
     assert _described(found) == note
 
 
-def test_single_image_of_a_class_has_no_interval(tmp_path: Path) -> None:
-    """The placement of one positive has no variance, so that its interval had a width of the negatives'."""
-    scores = np.random.default_rng(0).random((IMAGES, 1))
+@pytest.mark.parametrize(
+    ("labels", "patients"),
+    [
+        ([0] * 11 + [1], None),
+        ([0] * 6 + [1] * 5 + [2], None),
+        ([0] * 6 + [1] * 3 + [2] * 3, [*range(9), 9, 9, 9]),
+    ],
+    ids=["of two", "of three", "images of one patient"],
+)
+def test_single_image_or_patient_of_a_class_has_no_interval(
+    tmp_path: Path, labels: list[int], patients: list[int] | None
+) -> None:
+    """Its placement has no variance, so that the interval had a width of the other images'."""
+    scores = np.random.default_rng(0).random((IMAGES, max(labels) + 1))
+    arrays = {"scores": scores, "labels": np.array(labels)}
+    arrays |= {} if patients is None else {"patients": np.array(patients)}
     path = tmp_path / "single.npz"
-    np.savez(path, scores=np.hstack([1 - scores, scores]), labels=np.arange(IMAGES) == 3)
+    np.savez(path, **arrays)
     trials = [
         trial(0, None, initialization=name, architecture="classifier", macro_auc=value, items=str(path))
         for name, value in (("random", 0.9), ("imagenet*", 0.1))
@@ -103,6 +120,29 @@ def test_single_image_of_a_class_has_no_interval(tmp_path: Path) -> None:
     assert _described(found) == groups.SINGLE_ITEM
     (difference,) = differences(found)
     assert (difference.verdict, difference.note) == ("undecided", groups.SINGLE_ITEM)
+
+
+@pytest.mark.parametrize(("of_class", "misses"), [(1, True), (12, False)])
+def test_variance_over_images_is_known_unless_a_class_has_one(of_class: int, misses: bool) -> None:
+    """The mean AUC over three classes varies over 2,000 test sets as its influence values say."""
+    rng, labels = np.random.default_rng(0), np.repeat([0, 1, 2], [20, 20, of_class])
+    values, variances = [], []
+    for _ in range(2_000):
+        scores = rng.normal(size=(len(labels), 3)) + np.eye(3)[labels]
+        values.append(metrics.macro_auc(scores, labels))
+        variances.append(influence.macro_auc_influence(scores, labels).var(ddof=1) / len(labels))
+    ratio = float(np.mean(variances) / np.var(values))
+    assert ratio < 0.6 if misses else ratio == pytest.approx(1, abs=0.1)
+
+
+def test_rare_class_and_a_single_seed_are_both_named(tmp_path: Path) -> None:
+    confusions = np.zeros((IMAGES, 2, 2), int) + np.diag([20, 0])
+    confusions[: groups.items.RARE - 1] = np.random.default_rng(0).integers(1, 30, (9, 2, 2))
+    path = tmp_path / "rare.npz"
+    np.savez(path, confusions=confusions)
+    one, two = (trial(seed, 0.5 + seed / 10, items=str(path)) for seed in range(2))
+    assert _described(_compared(one)) == f"{groups.RARE_CLASS}; {groups.ITEMS_ALONE}"
+    assert _described(_compared(one, two)) == groups.RARE_CLASS
 
 
 def test_equal_values_of_seeds_are_named(tmp_path: Path) -> None:

@@ -69,14 +69,37 @@ def test_risks_of_version_0_3_1_keep_the_test_patients_alone(tmp_path: Path) -> 
     assert (len(found.influence), found.trained) == (12, 8)
 
 
-@pytest.mark.parametrize(("images", "rare"), [(9, True), (10, False)])
-def test_rare_class_is_in_fewer_than_ten_masks(tmp_path: Path, images: int, rare: bool) -> None:
-    confusions = np.zeros((12, 2, 2), int)
-    confusions[:, 0, 0] = 10
-    confusions[:images, 1, 1] = 3
-    found = items.read(stored(tmp_path / "items.npz", confusions=confusions), "miou")
+FINDINGS = np.array([[1, 0], [0, 1], [0, 1], [0, 1], [0, 0], [np.nan, 0], [np.nan, 0], [np.nan, 0]])
+FEW_MASKS = np.zeros((12, 3, 3), int) + np.diag([10, 10, 0])
+FEW_MASKS[:4, 2, 2] = 5
+GROUPED = np.array([0, 0, 1, 2, 3, 4, 5, 6])
+
+
+@pytest.mark.parametrize(
+    ("metric", "arrays", "rarest"),
+    [
+        ("macro_auc", {"labels": np.array([0, 0, 0, 1, 1, 1, 2, 2])}, 2),
+        ("macro_auc", {"labels": np.array([2, 2, 2, 0, 0, 0, 0, 1])}, 1),
+        ("macro_auc", {"labels": np.array([1, 1, 0, 0, 0, 0, 0, 0]), "patients": GROUPED}, 1),
+        ("auc", {"labels": np.array([2, 2, 2, 0, 0, 0, 0, 1])}, None),  # of all images' entries
+        ("kappa", {"labels": np.array([2, 2, 2, 0, 0, 0, 0, 1])}, None),
+        ("macro_auc", {"labels": FINDINGS}, 1),
+        ("auc", {"labels": FINDINGS}, 4),
+        ("miou", {"confusions": FEW_MASKS}, 4),
+        ("dice", {"confusions": FEW_MASKS[:, :2, :2]}, 12),
+        ("image_miou", {"confusions": FEW_MASKS}, None),
+        ("c_index", {"event": np.arange(8) < 2}, 2),
+    ],
+)
+def test_rarest_class_is_counted_in_patients(
+    tmp_path: Path, metric: str, arrays: dict[str, np.ndarray], rarest: int | None
+) -> None:
+    rng = np.random.default_rng(0)
+    rest = {"scores": rng.random((8, 2 if arrays.get("labels") is FINDINGS else 3))}
+    rest |= {"time": rng.exponential(size=8), "risk": rng.normal(size=8)}
+    found = items.read(stored(tmp_path / "items.npz", **rest | arrays), metric)
     assert found is not None
-    assert found.has_rare_class is rare
+    assert found.rarest == rarest
 
 
 def test_what_cannot_be_read_has_no_items(tmp_path: Path) -> None:

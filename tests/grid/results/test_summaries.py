@@ -58,5 +58,12 @@ def test_metrics_of_cells_are_the_intervals_of_compare_as_fractions(summary: Gro
         assert found == pytest.approx([row[key] / 100 for key in ("difference", "low", "high")])
 
 
+def test_cell_of_undefined_runs_is_not_called_unfinished() -> None:
+    rows = frame()
+    rows.loc[rows["initialization"] == "HRF", "state"] = "finished"
+    (found,) = group_summaries(rows, "vessels")
+    assert found.cells[-1].name.endswith("mean IoU undefined (0 of 1)")
+
+
 def test_group_without_a_finished_trial_has_no_summary() -> None:
     assert group_summaries(pd.DataFrame([trial(0, None, "missing")]), "vessels") == []
