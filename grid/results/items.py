@@ -27,7 +27,7 @@ Arrays = Mapping[str, NDArray[Any]]
 RARE = 10  # test images or patients
 AREAS = ("auc", "macro_auc")
 OF_CLASSES = {"miou": 0, "foreground_miou": 1, "dice": 1}  # ratios of pixels, from this class on
-KEPT = 8192  # files whose influence values are kept in memory
+KEPT = 16_384  # files whose influence values are kept in memory: more than a space of 10,000 units has
 VERSION_1 = b"\x93NUMPY\x01\x00"
 
 Influence = Callable[[NDArray[Any], NDArray[Any]], NDArray[np.float64]]

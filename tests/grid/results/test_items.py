@@ -1,6 +1,7 @@
 """Test items of a finished unit, as stored now and by version 0.3.1."""
 
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,21 @@ def test_scores_of_version_0_3_1_have_no_patients_and_drop_names(tmp_path: Path)
     assert found is not None
     assert found.patients is None
     assert found.truth == truth(tmp_path, LABELS)
+
+
+def test_files_of_ten_thousand_units_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every table goes through all files in the same order, so that a smaller cache would never be of use."""
+    reads = Counter[str]()
+
+    def arrays(file: str) -> dict[str, np.ndarray]:
+        reads[file] += 1
+        return {"scores": SCORES, "labels": LABELS}
+
+    monkeypatch.setattr(items, "arrays", arrays)
+    for _ in range(2):
+        for number in range(10_000):
+            items.read(f"unit {number}", "accuracy")
+    assert reads.total() == 10_000
 
 
 def truth(folder: Path, labels: np.ndarray) -> str:
