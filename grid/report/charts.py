@@ -141,10 +141,13 @@ class RowChart(Chart):
 
 
 def _write_group(axes: "Axes", place: int, text: str) -> None:
-    """Write the name of a group into its empty line; beside the axis a long name leaves no room to plot."""
-    style: Any = {"weight": "bold", "color": INK, "va": "center"}
+    """Write the name of a group into its empty line, from the chart's left edge: a long one takes no room."""
+    from matplotlib.transforms import blended_transform_factory
+
+    at = blended_transform_factory(axes.figure.transFigure, axes.transData)
     box = {"facecolor": PAPER, "edgecolor": "none", "pad": 1.0}
-    axes.text(0.01, place, text, transform=axes.get_yaxis_transform(), bbox=box, **style)
+    style: Any = {"weight": "bold", "color": INK, "va": "center", "in_layout": False}
+    axes.text(0.01, place, text, transform=at, bbox=box, **style)
 
 
 @dataclass(frozen=True)
