@@ -144,6 +144,15 @@ def image_ious(confusions: Array) -> Array:
     return np.array([mean_of_defined(class_iou(confusion)) for confusion in confusions])
 
 
+def mean_iou(prediction: Array, target: Array, num_classes: int) -> float:
+    """Mean IoU over all classes, background included, from one confusion matrix over all pixels (N, H, W).
+
+    Higher is better. Classes absent from both are skipped. Predicting background everywhere already scores
+    about 0.5 on two classes. Raises InputError as `confusion_matrix` does.
+    """
+    return mean_of_defined(class_iou(confusion_matrix(prediction, target, num_classes)))
+
+
 def dice(prediction: Array, target: Array, num_classes: int) -> float:
     """Mean Dice coefficient without class 0, from one confusion matrix over all pixels (N, H, W).
 

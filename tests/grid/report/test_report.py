@@ -148,7 +148,7 @@ def test_page_holds_its_tables_and_what_they_came_from(made: tuple[Path, Plan]) 
     links = re.findall(r'<a download="([^"]+)" href="data:[^;]+;base64,([^"]+)"', page(made[0]))
     held = {name: base64.b64decode(data) for name, data in links}
     folder = made[0] / "reports" / "made"
-    files = {path.name for path in folder.iterdir() if path.suffix not in (".png", ".pdf", ".html")}
+    files = {path.name for path in folder.iterdir() if path.suffix not in (".png", ".pdf", ".html", ".md")}
     assert set(held) == files
     assert all((folder / name).read_bytes() == data for name, data in held.items())
     assert set(yaml.safe_load(held["datasets.yaml"])) == {"ChestXRay2017", "DRIVE", "ISIC2019", "ADE20K"}
