@@ -141,7 +141,7 @@ class RowChart(Chart):
 
 
 def _write_group(axes: "Axes", place: int, text: str) -> None:
-    """Write the name of a group into its empty line, from the chart's left edge: a long one takes no room."""
+    """Write the name of a group into its empty line, from the left edge: a long one narrows no plot."""
     from matplotlib.transforms import blended_transform_factory
 
     at = blended_transform_factory(axes.figure.transFigure, axes.transData)

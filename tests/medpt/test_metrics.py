@@ -3,7 +3,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from overlaps import mean_iou
 from sklearn.metrics import confusion_matrix as sklearn_confusion
 from sklearn.metrics import roc_auc_score
 
@@ -121,7 +120,7 @@ def test_overlaps_against_counting_by_hand(case: tuple[np.ndarray, np.ndarray, i
     prediction, target, k = case
     ious = naive_ious(prediction, target, k, 255)
     dices = [2 * i / (1 + i) if i is not None else None for i in ious]
-    assert mean_iou(prediction, target, k) == pytest.approx(mean(ious), nan_ok=True)
+    assert metrics.mean_iou(prediction, target, k) == pytest.approx(mean(ious), nan_ok=True)
     assert metrics.dice(prediction, target, k) == pytest.approx(mean(dices[1:]), nan_ok=True)
 
 
@@ -137,18 +136,18 @@ def test_confusion_agrees_with_scikit_learn(case: tuple[np.ndarray, np.ndarray, 
 @given(segmented())
 def test_prediction_equal_to_the_target_scores_one(case: tuple[np.ndarray, np.ndarray, int]) -> None:
     prediction, _, k = case
-    assert mean_iou(prediction, prediction, k) == 1.0
+    assert metrics.mean_iou(prediction, prediction, k) == 1.0
 
 
 def test_all_pixels_ignored_is_nan() -> None:
     target = np.full((1, 2, 2), 255, np.uint8)
-    assert np.isnan(mean_iou(np.zeros_like(target), target, 2))
+    assert np.isnan(metrics.mean_iou(np.zeros_like(target), target, 2))
 
 
 def test_predictions_of_255_are_refused_also_where_the_target_is_ignored() -> None:
     mask = np.eye(4, dtype=np.uint8)[None] * np.uint8(255)
     with pytest.raises(InputError, match=r"prediction 0\.\.255 outside the classes 0\.\.1"):
-        mean_iou(mask, mask, 2)
+        metrics.mean_iou(mask, mask, 2)
 
 
 def test_another_ignore_index_counts_255_as_an_error() -> None:
@@ -161,17 +160,17 @@ def test_another_ignore_index_counts_255_as_an_error() -> None:
 
 def test_differing_shapes_are_refused() -> None:
     with pytest.raises(InputError, match="differ in shape"):
-        mean_iou(np.zeros((1, 2, 2), int), np.zeros((1, 2, 3), int), 2)
+        metrics.mean_iou(np.zeros((1, 2, 2), int), np.zeros((1, 2, 3), int), 2)
 
 
 @pytest.mark.parametrize("values", [[0.9, 0.1], [0.5, 1.0], [np.nan, 1], ["a", "b"], [np.inf, 0]])
 @pytest.mark.parametrize("swapped", [False, True])
 def test_values_that_are_no_whole_numbers_are_refused(values: list[object], swapped: bool) -> None:
     pair = [np.array([values]), np.array([[0, 1]])]
-    for metric in (mean_iou, metrics.dice, metrics.confusion_matrix):
+    for metric in (metrics.mean_iou, metrics.dice, metrics.confusion_matrix):
         with pytest.raises(InputError, match="accepted: whole numbers"):
             metric(*(pair[::-1] if swapped else pair), 2)
-    assert mean_iou(np.array([[0.0, 1.0]]), np.array([[0, 1]]), 2) == 1
+    assert metrics.mean_iou(np.array([[0.0, 1.0]]), np.array([[0, 1]]), 2) == 1
     with pytest.raises(InputError, match="accepted: whole numbers"):
         metrics.micro_auc(np.zeros((2, 2)), np.array(values))
 

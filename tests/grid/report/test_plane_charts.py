@@ -2,11 +2,13 @@
 
 from itertools import combinations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from grid.report.chart_files import png
 from grid.report.charts import Chart
 from grid.report.plane_charts import Cloud, ConfusionChart, HeatChart, ScatterChart
 
@@ -52,3 +54,10 @@ def test_confusion_chart_shows_shares_and_a_dash_for_a_class_without_images() ->
     assert [text.get_text() for text in axes.texts] == ["75", "25", "–", "–"]
     assert [patch.get_alpha() for patch in axes.patches] == [0.75, 0.25, 0.0, 0.0]
     assert axes.get_ylabel() == "true class"
+
+
+@pytest.mark.filterwarnings("error:constrained_layout")
+def test_confusion_chart_is_wide_enough_for_its_note() -> None:
+    note = "timm/tf_efficientnet_lite0 [mode linear_probe], ChestXRay2017 (5,848 images), 10 %, SS-Jigsaw"
+    names = ("NORMAL", "PNEUMONIA")
+    png(ConfusionChart("Confusions", note, "predicted class", names, ((75.0, 25.0), (5.0, 95.0))))

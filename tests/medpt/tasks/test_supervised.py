@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from overlaps import mean_iou
 from torch import Tensor, nn
 from training_sets import shades, squares
 
@@ -123,13 +122,13 @@ def test_segmentation_metrics_are_over_all_pixels() -> None:
     found = dict(Segment(torch.ones(3)).evaluate(model, batches(loader, 5)))
     predicted, target = predictions(model, batches(loader, 12)), loader.arrays.targets
     ious = metrics.class_iou(metrics.confusion_matrix(predicted, target, 3))
-    images = [mean_iou(*pair, 3) for pair in zip(predicted, target, strict=True)]
+    images = [metrics.mean_iou(*pair, 3) for pair in zip(predicted, target, strict=True)]
     expected = {
-        "miou": mean_iou(predicted, target, 3),
+        "miou": metrics.mean_iou(predicted, target, 3),
         "foreground_miou": np.nanmean(ious[1:]),
         "image_miou": np.nanmean(images),
         "dice": metrics.dice(predicted, target, 3),
-        "background_miou": mean_iou(np.zeros_like(target), target, 3),
+        "background_miou": metrics.mean_iou(np.zeros_like(target), target, 3),
     }
     assert found == pytest.approx(expected)
 

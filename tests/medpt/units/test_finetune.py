@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from memory_inputs import MemoryInputs, job_in, run_pretrain
-from overlaps import mean_iou
 from training_sets import shades, squares
 
 from medpt import metrics
@@ -119,7 +118,7 @@ def test_segmentation_leaves_examples_and_the_floor(tmp_path: Path) -> None:
     of_test |= {"iou_of_a", "iou_of_b", "dice_of_a", "dice_of_b", "hd95", "surface_dice"}
     assert set(found) == of_test | {"val_miou", "steps", "best_step", "steps_to_95", "dense_steps_to_95"}
     target = feed.arrays.targets[10:]
-    assert found["background_miou"] == mean_iou(np.zeros_like(target), target, 2)
+    assert found["background_miou"] == metrics.mean_iou(np.zeros_like(target), target, 2)
     with np.load(tmp_path / "out" / "predictions.npz") as saved:
         kept = [feed.index.ids.tolist().index(name) for name in saved["ids"]]
         assert kept[:2] == [10, 11]
@@ -142,7 +141,7 @@ def test_example_rows_are_the_first_the_best_and_the_worst(right: list[int], row
 def test_examples_are_what_the_metric_saw(tmp_path: Path) -> None:
     found = run(tmp_path, UNET, squares(train=10, test=4, size=64))
     with np.load(tmp_path / "out" / "predictions.npz") as saved:
-        assert mean_iou(saved["prediction"], saved["target"], 2) == pytest.approx(found["miou"])
+        assert metrics.mean_iou(saved["prediction"], saved["target"], 2) == pytest.approx(found["miou"])
 
 
 def test_history_and_record_are_left(tmp_path: Path) -> None:
