@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from grid.addresses import TRACKING_URIS, hide_passwords, is_tracking_uri
-from grid.store.backends import is_url
+from grid.store.backends import check_place, is_url
 from medpt.errors import InputError
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def publisher(text: str) -> str:
 
 
 def folder_or_url(text: str) -> str:
+    check_place(text)
     if is_url(text):
         return text
     absolute = folder(text)

@@ -27,6 +27,7 @@ from grid.plan.plan import Plan
 from grid.plan.requested_plan import build_plan, load_space
 from grid.plan.stored_plans import record_start
 from grid.registry.folder import Registry
+from grid.registry.publish import data_of
 from grid.registry.pull import Pulled, offers, pull, refused_batches
 from grid.registry.recompute import Recomputation
 from grid.registry.verify import sample
@@ -90,12 +91,13 @@ def describe(pulled: Pulled, plan: Plan) -> list[str]:
     for publisher, count in sorted(by_publisher.items()):
         lines.append(f"pulled {cli.count(count, 'unit')} that {publisher} computed")
     lines.append(f"{cli.count(len(pulled.compared), 'unit')} computed here too: the same results")
+    batches = {unit.batch.name: unit.batch for unit in pulled.staged.values()}
     licences = {
-        dataset.name: dataset.licence
-        for unit in pulled.staged.values()
-        for dataset in unit.batch.datasets.values()
+        (name, batch.datasets[fingerprint].licence)
+        for batch in batches.values()
+        for name, fingerprint in data_of(plan, batch.units.keys() & pulled.staged.keys())
     }
-    lines += [f"  {name}: {licence}" for name, licence in sorted(licences.items())]
+    lines += [f"  {name}: {licence}" for name, licence in sorted(licences)]
     needed = {need for unit in plan.units.values() for need in unit.needs}
     if withheld := [name for name in needed & pulled.staged.keys() if not pulled.staged[name].is_complete]:
         units = cli.count(len(withheld), "unit")

@@ -197,7 +197,9 @@ def _inner(schema: Node, part: str | int) -> Node:
     keys: Node = schema.get("properties", {})
     inner: Any = schema.get("items") if isinstance(part, int) else keys.get(part)
     if inner is None and isinstance(part, str):
-        inner = schema.get("additionalProperties")
+        inner = schema.get("additionalProperties") or next(
+            iter(schema.get("patternProperties", {}).values()), None
+        )
     return inner if isinstance(inner, dict) else {}
 
 

@@ -1,11 +1,12 @@
 """A registry's documents and files, written once under the hash of their content, and read with suspicion."""
 
 import hashlib
+import stat
 from functools import cached_property
 from pathlib import Path
 
 from grid.registry.artifacts import LARGEST
-from grid.store.backends import SCHEMES, Backend, BucketBackend, FolderBackend, is_url, reason
+from grid.store.backends import Backend, BucketBackend, FolderBackend, check_place, is_url, reason
 from medpt.cli import DISK_FULL
 from medpt.errors import InputError
 
@@ -17,24 +18,24 @@ class Registry:
 
     def __init__(self, place: str) -> None:
         """Open a registry. Raises InputError for a URL that is not accepted."""
-        scheme, _, rest = place.partition("://")
-        if is_url(place) and (scheme not in SCHEMES or not rest.strip("/")):
-            raise InputError(f"{place}: a folder, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX is accepted")
+        check_place(place)
         self.place = place
         self.documents: Backend = BucketBackend(place) if is_url(place) else FolderBackend(Path(place))
 
     def write(self, name: str, content: bytes) -> None:
         """Write a document whose name contains its hash; one that is there is left alone.
 
-        Raises InputError where nothing can be written.
+        Raises InputError where nothing can be written, and where something else is there.
         """
         try:
-            self.documents.create(name, content)
+            is_there = self.documents.create(name, content) or self.documents.read(name) == content
         except OSError as error:
             if error.errno in DISK_FULL:
                 raise
             why = f"{reason(error)}; a folder or bucket that can be written is accepted"
             raise InputError(f"{self.place}/{name}: {why}") from None
+        if not is_there:
+            raise InputError(f"{self.place}/{name} was altered; remove it, and publish again")
 
     @cached_property
     def sizes(self) -> dict[str, int]:
@@ -46,25 +47,26 @@ class Registry:
         names = [Path(name) for name in self.sizes if name.startswith("batches/")]
         return sorted(name.stem for name in names if name.suffix == ".json" and len(name.parts) == 2)
 
-    def read(self, name: str, sha256: str) -> bytes:
-        """Return the content of a document or file.
+    def read(self, name: str, sha256: str, most: int = LARGEST) -> bytes:
+        """Return the content of a document or file of at most `most` bytes.
 
-        Raises InputError if it is missing, too large, a link, or has not the hash that it should have.
+        Raises InputError if it is missing, too large, no plain file, or has not the hash that it should have.
         """
         where = f"{self.place.rstrip('/')}/{name}"
         if name not in self.sizes:
             raise InputError(f"{where} is missing")
-        if self.sizes[name] > LARGEST:
-            raise InputError(f"{where} has {self.sizes[name]:,} bytes; at most {LARGEST:,} are accepted")
-        if self._is_link(name):
-            raise InputError(f"{where} is a link; a registry has none")
+        if self.sizes[name] > most:
+            raise InputError(f"{where} has {self.sizes[name]:,} bytes; at most {most:,} are accepted")
+        if not self._is_file(name):
+            raise InputError(f"{where} is a link or no file; a registry has files alone")
         content = self.documents.read(name)
         if content is None or hashlib.sha256(content).hexdigest() != sha256:
             raise InputError(f"{where} was altered: its SHA-256 is not {sha256[:12]}…")
         return content
 
-    def _is_link(self, name: str) -> bool:
+    def _is_file(self, name: str) -> bool:
+        """Whether a name is that of an object or of a plain file, and no link, pipe or socket."""
         if not isinstance(self.documents, FolderBackend):
-            return False
+            return True
         path = self.documents.root / name
-        return path.is_symlink() or path.parent.is_symlink()
+        return stat.S_ISREG(path.lstat().st_mode) and not path.parent.is_symlink()

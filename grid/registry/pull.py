@@ -1,7 +1,7 @@
 """Take over what a registry has of a plan and this store lacks, after a sample was computed here too."""
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +49,7 @@ def offers(plan: Plan, found: SpaceDatasets, store: Store, registry: Registry) -
         raise InputError(f"{registry.place} has no batch of finished units; --from names a registry")
     wanted = plan.units.keys() - store.finished()
     offered = staging.find_offers(registry, wanted, refused_batches(store))
+    quarantine(store, staging.batch_problems(offered, plan), offered.values())
     staging.check_contents(offered, plan, found, store.root)
     return offered
 
@@ -67,7 +68,8 @@ def pull(
     what differs go into quarantine: units that were pulled from them earlier are invalidated.
     """
     with _staging_folder(store) as folder:
-        staged = staging.stage(registry, offered, plan, folder / "units")
+        staged, false = staging.stage(registry, offered, plan, folder / "units")
+        quarantine(store, false, offered.values())
         drawn = draw([plan.units[name] for name in staged])
         recomputed = recompute(drawn, staged, folder)
         compared = {name: found for name, found in recomputed.items() if name in staged}
@@ -83,14 +85,21 @@ def compare(store: Store, staged: Mapping[str, StagedUnit], recomputed: Mapping[
         claimed = staged[name]
         for what in verify.differences(claimed, found.marker, found.folder, here):
             problems.setdefault(claimed.batch.name, []).append(f"{found.marker.label}: {what}")
-    lines = []
+    quarantine(store, problems, staged.values())
+
+
+def quarantine(
+    store: Store, problems: Mapping[str, Sequence[str]], units: Iterable[Offer | StagedUnit]
+) -> None:
+    """Put the batches that have problems, by their name, into quarantine; raise InputError if one has."""
+    publishers = {unit.batch.name: unit.batch.publisher for unit in units}
+    lines = list[str]()
     for batch, differing in problems.items():
-        publisher = next(unit.batch.publisher for unit in staged.values() if unit.batch.name == batch)
-        invalidated = refuse(store, batch, publisher, differing)
+        invalidated = refuse(store, batch, publishers[batch], differing)
         earlier = (
             f"; {invalidated} of its units that were pulled earlier will be run here" if invalidated else ""
         )
-        lines += [*differing, f"batch {batch[:12]} of {publisher} is in quarantine{earlier}"]
+        lines += [*differing, f"batch {batch[:12]} of {publishers[batch]} is in quarantine{earlier}"]
     if lines:
         raise InputError(lines)
 

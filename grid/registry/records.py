@@ -12,20 +12,47 @@ and folders of a user's data: whoever pulls has them in the plan.
 import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Annotated, Literal, TypeVar
+from functools import cached_property
+from math import inf
+from typing import Annotated, Any, Literal, TypeVar
 
-from annotated_types import Interval, Len, Predicate
-from pydantic import StringConstraints, TypeAdapter, ValidationError
+from annotated_types import Interval, Predicate
+from pydantic import Field, StringConstraints
 
 from medpt.errors import InputError
-from medpt.files import json_bytes
-from medpt.schema import strict_dataclass
+from medpt.files import json_bytes, parse_json
+from medpt.schema import strict_dataclass, validate
 
 Record = TypeVar("Record")
-Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
-Text = Annotated[str, Len(0, 1000), Predicate(str.isprintable)]
-Seconds = Annotated[float, Interval(ge=0, lt=1e11)]  # also since 1970: the calendar ends at 2.5e11
-STRICT = {"strict": True, "extra": "forbid"}
+LONGEST = 1000
+LARGEST = 2**26  # bytes of a document
+NAMES = ("cpu", "device_name", "step")  # in a marker's peak; all else are amounts
+
+
+def _is_text(text: str) -> bool:
+    return not text.isspace() and 1 <= len(text) <= LONGEST and text.isprintable()
+
+
+def _is_peak(peak: Mapping[str, Any]) -> bool:
+    """Whether names are texts and amounts are above 0, and the memory of a GPU comes with what was used."""
+    amounts = {name: value for name, value in peak.items() if name not in NAMES}
+    return (
+        all(isinstance(peak[name], str) for name in NAMES if name in peak)
+        and all(not isinstance(value, str) and 0 < value < inf for value in amounts.values())
+        and ("device" in peak) == ("device_size" in peak)
+    )
+
+
+Sha256 = Annotated[
+    str, StringConstraints(pattern="^[0-9a-f]{64}$"), Field(description="a SHA-256 of 64 hexadecimal digits")
+]
+Text = Annotated[str, Predicate(_is_text), Field(description=f"text of 1 to {LONGEST} printable characters")]
+Seconds = Annotated[float, Interval(ge=0, lt=1e11), Field(description="seconds from 0")]
+Peak = Annotated[
+    Mapping[Text, int | float | Text],
+    Predicate(_is_peak),
+    Field(description=f"texts of {', '.join(NAMES)}, and amounts above 0 of memory and devices"),
+]
 
 
 @strict_dataclass
@@ -57,7 +84,7 @@ class Batch:
     def content(self) -> bytes:
         return json_bytes(asdict(self))
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The SHA-256 that names the batch."""
         return hashlib.sha256(self.content()).hexdigest()
@@ -77,7 +104,7 @@ class SharedUnit:
     label: Text
     metrics: Mapping[Text, float]
     seconds: Seconds
-    peak: Mapping[Text, int | float | Text]
+    peak: Peak
     artifacts: Mapping[Text, Sha256]
     withheld: tuple[Text, ...]
 
@@ -88,11 +115,14 @@ class SharedUnit:
 def read(kind: type[Record], content: bytes) -> Record:
     """Return the record of a document. Raises InputError if it is none; unknown fields are refused."""
     try:
-        return TypeAdapter(kind).validate_json(content)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "it"
-        raise InputError(f"is no {kind.__name__} of a registry ({where}: {first['msg']})") from None
+        record, problems = validate(kind, parse_json(content))
+    except ValueError:
+        raise InputError("is no JSON") from None
+    if record is None:
+        path, text = problems[0]
+        where = ".".join(map(str, path[:-1]))
+        raise InputError(f"is no {kind.__name__} of a registry: {where}{': ' if where else ''}{text}")
+    return record
 
 
 def batch_name(sha256: str) -> str:

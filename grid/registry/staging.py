@@ -1,5 +1,6 @@
 """What a registry offers of a plan, fetched into a folder and checked before anything of it counts."""
 
+import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import isnan
@@ -10,7 +11,16 @@ from grid.plan.plan import Plan
 from grid.registry import artifacts
 from grid.registry.folder import Registry
 from grid.registry.publish import data_of
-from grid.registry.records import Batch, Record, SharedUnit, batch_name, file_name, read, unit_name
+from grid.registry.records import (
+    LARGEST,
+    Batch,
+    Record,
+    SharedUnit,
+    batch_name,
+    file_name,
+    read,
+    unit_name,
+)
 from grid.results.items import INFLUENCES
 from grid.results.test_set_columns import AT
 from grid.results.test_sets import KEPT
@@ -23,6 +33,11 @@ from medpt.grouping import grouped
 RESERVED = frozenset(KEPT)  # columns of the frame that no metric may replace
 LEAST = {name: -1 if name == "kappa" else 0 for name in INFLUENCES if name != "integrated_brier"}  # up to 1
 ROUNDING = 1e-9
+CLOCKS = 86_400.0  # seconds by which the clocks of two laboratories may differ
+
+
+class FalseClaimError(InputError):
+    """What a publisher says of a unit, under matching hashes, cannot be true."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +46,10 @@ class Offer:
 
     batch: Batch
     sha256: str
+
+    @property
+    def whose(self) -> str:
+        return _whose(self.batch)
 
 
 @dataclass(frozen=True)
@@ -74,20 +93,41 @@ def find_offers(registry: Registry, wanted: Collection[str], refused: Collection
     return offers
 
 
+def batch_problems(offers: Mapping[str, Offer], plan: Plan) -> dict[str, list[str]]:
+    """Return what cannot be true of each batch, by its name."""
+    latest = time.time() + CLOCKS
+    problems: dict[str, list[str]] = {}
+    for batch, digests in _by_batch(offers):
+        if batch.created > latest:
+            made = f"`created` is {batch.created!r}, in the future; up to {latest:.0f} is accepted"
+            problems.setdefault(batch.name, []).append(f"{_whose(batch)}: {made}")
+        for name, fingerprint in data_of(plan, digests):
+            if fingerprint not in batch.datasets:
+                text = f"`datasets` does not state {name}, from which its units were computed"
+                accepted = "name, licence, terms and content of every dataset are needed"
+                problems.setdefault(batch.name, []).append(f"{_whose(batch)}: {text}; {accepted}")
+    return problems
+
+
+def _by_batch(offers: Mapping[str, Offer]) -> Iterator[tuple[Batch, list[str]]]:
+    batches = {offer.batch.name: offer.batch for offer in offers.values()}
+    for name, digests in grouped(offers, lambda digest: offers[digest].batch.name).items():
+        yield batches[name], digests
+
+
+def _whose(batch: Batch) -> str:
+    return f"batch {batch.name[:12]} of {batch.publisher}"
+
+
 def check_contents(offers: Mapping[str, Offer], plan: Plan, found: SpaceDatasets, out: Path) -> None:
     """Raise InputError unless the offered units were computed from the very files that are here."""
-    by_batch = grouped(offers, lambda digest: offers[digest].batch.name)
-    batches = {offer.batch.name: offer.batch for offer in offers.values()}
     problems = []
-    for batch, digests in by_batch.items():
+    for batch, digests in _by_batch(offers):
         for name, fingerprint in data_of(plan, digests):
             own = _own_content(found.folders[name], recorded_contents(out, fingerprint))
-            shared = batches[batch].datasets.get(fingerprint)
-            theirs = shared.content if shared else "not stated"
+            theirs = batch.datasets[fingerprint].content
             if theirs != own:
-                whose = (
-                    f"{name}: {batches[batch].publisher} computed from other files (content {theirs[:12]})"
-                )
+                whose = f"{name}: {batch.publisher} computed from other files (content {theirs[:12]})"
                 problems.append(f"{whose} than those of {found.folders[name]} (content {own[:12]})")
     if problems:
         raise InputError(problems)
@@ -99,39 +139,49 @@ def _own_content(folder: Path, recorded: Path) -> str:
     return contents.content_hash(recorded)
 
 
-def stage(registry: Registry, offers: Mapping[str, Offer], plan: Plan, to: Path) -> dict[str, StagedUnit]:
-    """Fetch the offered units into folders below `to`.
+def stage(
+    registry: Registry, offers: Mapping[str, Offer], plan: Plan, to: Path
+) -> tuple[dict[str, StagedUnit], dict[str, list[str]]]:
+    """Fetch the offered units into folders below `to`; return them, and by batch what cannot be true.
 
-    Raises InputError naming every document and file that was altered, or is not accepted.
+    Raises InputError naming every document and file that was altered.
     """
-    staged, problems = {}, list[str]()
+    staged, false, altered = dict[str, StagedUnit](), dict[str, list[str]](), list[str]()
     for digest, offer in offers.items():
         try:
             staged[digest] = _stage(registry, digest, offer, plan, to / digest)
         except InputError as error:
-            problems += [f"{plan.units[digest].label}: {problem}" for problem in error.problems]
-    if problems:
-        raise InputError(problems)
-    return staged
+            is_false = isinstance(error, FalseClaimError)
+            problems = false.setdefault(offer.batch.name, []) if is_false else altered
+            problems += [f"{plan.units[digest].label}, {offer.whose}: {text}" for text in error.problems]
+    if altered:
+        raise InputError(altered)
+    return staged, false
 
 
 def _stage(registry: Registry, digest: str, offer: Offer, plan: Plan, folder: Path) -> StagedUnit:
     name = unit_name(digest, offer.sha256)
+    where = f"{registry.place}/{name}"
     unit = _read(registry, SharedUnit, name, offer.sha256)
     planned = plan.units[digest]
-    if (unit.digest, unit.kind, unit.version) != (digest, planned.kind, planned.spec.version):
-        raise InputError(f"{registry.place}/{name} is the document of another unit")
+    expected = digest, planned.kind, planned.spec.version
+    if (unit.digest, unit.kind, unit.version) != expected:
+        shown = f"{unit.digest[:12]}, {unit.kind}, version {unit.version}"
+        accepted = f"{digest[:12]}, {planned.kind}, version {planned.spec.version} is accepted"
+        raise FalseClaimError(f"{where} is the document of another unit ({shown}); {accepted}")
+    if unit.seconds > offer.batch.created:
+        raise FalseClaimError(f"{where}: `seconds` is {unit.seconds!r}, more than since 1970")
     if problems := list(_metric_problems(unit.metrics)):
-        raise InputError(f"{registry.place}/{name}: {problem}" for problem in problems)
+        raise FalseClaimError(f"{where}: {problem}" for problem in problems)
     folder.mkdir(parents=True)
     for artifact, sha256 in unit.artifacts.items():
         if not artifacts.is_shared(unit.kind, artifact):
-            raise InputError(f"{registry.place}/{name}: no {unit.kind} shares an artifact {artifact!r}")
+            raise FalseClaimError(f"{where}: no {unit.kind} shares an artifact {artifact!r}")
         content = registry.read(file_name(sha256), sha256)
         try:
             artifacts.check(artifact, content)
         except InputError as error:
-            raise InputError(f"{registry.place}/{file_name(sha256)} ({artifact}) {error}") from None
+            raise FalseClaimError(f"{registry.place}/{file_name(sha256)} ({artifact}) {error}") from None
         files.write_bytes(folder / artifact, content)
     return StagedUnit(offer.batch, unit, folder)
 
@@ -145,7 +195,7 @@ def _metric_problems(metrics: Mapping[str, float]) -> Iterator[str]:
 
 
 def _read(registry: Registry, kind: type[Record], name: str, sha256: str) -> Record:
-    content = registry.read(name, sha256)
+    content = registry.read(name, sha256, LARGEST)
     try:
         return read(kind, content)
     except InputError as error:

@@ -8,6 +8,7 @@ reached raises OSError, which counts as an infrastructure fault.
 import errno
 import fcntl
 import os
+import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 SCHEMES = ("s3", "gs")
+PLACES = "a folder, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX"
+MISSPELT = re.compile(r"\s*(\w+:/|(s3|gs)(:|//))", re.IGNORECASE)  # of a folder: ./s3:
 RETRIES: Any = {"max_retries": 6, "retry_timeout": timedelta(seconds=60)}  # of one request
 RUNS = "runs"  # the lock that every run shares
 NO_DOCUMENT = (errno.EISDIR, errno.ELOOP)  # a folder or a link to itself in the place of one: it is empty
@@ -30,6 +33,14 @@ LARGE = 64 * 2**20  # bytes; what is larger goes up in parts
 
 def is_url(out: str | Path) -> bool:
     return "://" in str(out)
+
+
+def check_place(place: str) -> None:
+    """Raise InputError for an address that is not accepted, and for a folder named as if it was to be one."""
+    scheme, _, rest = place.partition("://")
+    is_known = scheme in SCHEMES and rest.partition("/")[0] and place.isprintable()
+    if not is_known if is_url(place) else MISSPELT.match(place):
+        raise InputError(f"{place}: {PLACES} is accepted")
 
 
 def reason(error: Exception) -> str:
@@ -159,12 +170,14 @@ class BucketBackend:
     def __init__(self, url: str) -> None:
         """Open the bucket. Raises InputError for a URL that is not accepted."""
         self.url = url.rstrip("/")
-        scheme, _, rest = self.url.partition("://")
-        if scheme not in SCHEMES or not rest.partition("/")[0]:
-            raise InputError(f"--out {url}: a folder, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX is accepted")
+        check_place(self.url)
+        from obstore.exceptions import BaseError
         from obstore.store import from_url
 
-        self.store: ObjectStore = from_url(self.url, retry_config=RETRIES)
+        try:
+            self.store: ObjectStore = from_url(self.url, retry_config=RETRIES)
+        except (BaseError, ValueError) as error:
+            raise InputError(f"{self.url}: {reason(error)}; {PLACES} is accepted") from None
 
     def create(self, name: str, content: bytes) -> bool:
         import obstore

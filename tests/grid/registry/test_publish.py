@@ -10,8 +10,10 @@ import pytest
 from laboratories import Laboratory
 
 from grid import publish as publish_command
+from grid.argument_types import folder_or_url
 from grid.registry.folder import Registry
 from grid.registry.publish import publish
+from grid.store.backends import BucketBackend
 from medpt.errors import InputError
 
 
@@ -63,6 +65,33 @@ def test_place_that_cannot_be_written_is_refused(first: Laboratory, tmp_path: Pa
     file.write_text("")
     with pytest.raises(InputError, match="a folder or bucket that can be written is accepted"):
         publish(first.plan, first.store, Registry(str(file / "registry")), "First")
+
+
+def test_what_is_there_under_the_name_of_a_file_is_not_taken_for_it(
+    first: Laboratory, registry: Registry
+) -> None:
+    path = next((Path(registry.place) / "files").iterdir())
+    path.write_bytes(b"other")
+    with pytest.raises(InputError, match=f"{path} was altered; remove it"):
+        publish(first.plan, first.store, registry, "First", with_weights=True)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        *("s3:/bucket/x", "s3//bucket/x", "S3://bucket/x", "s3:bucket", "s3://", "s3:///x", "s4://bucket/x"),
+        *("http://host/x", "gs:/bucket", "file:/x", " s3:/b", "s3://a b/c", "s3://[::1/x", "s3://b:99999/x"),
+        "s3://bucket/\u202e",
+    ],
+)
+def test_misspelt_address_is_refused_and_makes_no_folder(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for parse in (Registry, BucketBackend if "://" in place else folder_or_url):
+        with pytest.raises(InputError, match=r"s3://BUCKET/PREFIX or gs://BUCKET/PREFIX is accepted"):
+            parse(place)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["", "  ", "\x1b[31mLab", "x" * 201])

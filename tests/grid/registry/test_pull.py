@@ -3,6 +3,9 @@
 import hashlib
 import json
 import os
+import socket
+import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +19,7 @@ from grid import pull as pull_command
 from grid import report
 from grid import space_run as command
 from grid.options import RunOptions
-from grid.registry import artifacts
+from grid.registry import artifacts, records
 from grid.registry.folder import Registry
 from grid.registry.publish import publish
 from grid.registry.pull import refused_batches
@@ -25,6 +28,8 @@ from grid.results.frame import trials_frame
 from grid.space import reader
 from medpt import cli
 from medpt.errors import InputError
+
+DATASET = ("name", "licence", "terms")
 
 
 def todo(lab: Laboratory) -> list[str]:
@@ -151,6 +156,30 @@ def link_file(registry: Registry, lab: Laboratory) -> tuple[Path, str]:
     return path, lab.plan.units[digest].label
 
 
+def pipe_for_file(registry: Registry, lab: Laboratory) -> tuple[Path, str]:
+    path, label = remove_file(registry, lab)
+    os.mkfifo(path)
+    return path, label
+
+
+def socket_for_batch(registry: Registry, lab: Laboratory) -> tuple[Path, str]:
+    folder = Path(registry.place) / "batches"
+    path = next(folder.iterdir())
+    path.unlink()
+    short = Path(tempfile.mkdtemp()) / "link"  # a socket's path is short
+    short.symlink_to(folder)
+    socket.socket(socket.AF_UNIX).bind(str(short / "s"))
+    (folder / "s").rename(path)
+    return path, ""
+
+
+def huge_document(registry: Registry, lab: Laboratory) -> tuple[Path, str]:
+    digest = lab.digests("finetune")[0]
+    path = laboratories.document(registry, digest)
+    os.truncate(path, records.LARGEST + 1)
+    return path, lab.plan.units[digest].label
+
+
 def remove_file(registry: Registry, lab: Laboratory) -> tuple[Path, str]:
     digest = lab.digests("finetune")[0]
     path = path_of(registry, file_name(laboratories.shared(registry, digest).artifacts["items.npz"]))
@@ -162,7 +191,11 @@ Edit = Callable[[Registry, Laboratory], tuple[Path, str]]
 
 
 @pytest.mark.parametrize(
-    "edit", [edit_score, edit_marker, edit_weight, edit_items, edit_batch, link_file, remove_file]
+    "edit",
+    [
+        *(edit_score, edit_marker, edit_weight, edit_items, edit_batch),
+        *(link_file, remove_file, pipe_for_file, socket_for_batch, huge_document),
+    ],
 )
 def test_altered_registry_is_refused_by_name(
     edit: Edit, first: Laboratory, second: Laboratory, registry: Registry
@@ -185,7 +218,7 @@ def test_everything_altered_is_named_in_one_pass(
     assert all(any(str(path) in line for line in refused.value.problems) for path in paths)
 
 
-def forge(registry: Registry, digest: str, **changes: object) -> str:
+def forge(registry: Registry, digest: str, /, **changes: object) -> str:
     """Publish a batch whose document of a unit has other values, with matching hashes; return its name."""
     unit = replace(laboratories.shared(registry, digest), **changes)
     old = read(Batch, next((Path(registry.place) / "batches").iterdir()).read_bytes())
@@ -274,8 +307,104 @@ def test_impossible_times_are_refused(
     seconds: float, first: Laboratory, second: Laboratory, registry: Registry
 ) -> None:
     forge(registry, first.digests("finetune")[0], seconds=seconds)
-    with pytest.raises(InputError, match="is no SharedUnit of a registry"):
+    with pytest.raises(
+        InputError, match=r"is no SharedUnit of a registry: `seconds` is .*from 0 is accepted"
+    ):
         laboratories.take(second, registry, first)
+
+
+def forge_batch(registry: Registry, **changes: object) -> str:
+    """Replace the batch by one with other values, under a matching hash; return its name."""
+    path = next((Path(registry.place) / "batches").iterdir())
+    batch = replace(read(Batch, path.read_bytes()), **changes)
+    path.unlink()
+    registry.write(batch_name(batch.name), batch.content())
+    return batch.name
+
+
+@pytest.mark.parametrize("text", ["", "  ", "Lab\u202eA", "x" * 1001])
+@pytest.mark.parametrize("key", ["publisher", "space", "licence", "terms", "name"])
+def test_empty_and_unprintable_texts_of_a_batch_are_refused_by_name(
+    key: str, text: str, first: Laboratory, second: Laboratory, registry: Registry
+) -> None:
+    old = read(Batch, next((Path(registry.place) / "batches").iterdir()).read_bytes())
+    named = {
+        name: replace(dataset, **{key: text}) for name, dataset in old.datasets.items() if key in DATASET
+    }
+    name = forge_batch(registry, **({"datasets": named} if named else {key: text}))
+    with pytest.raises(
+        InputError, match=rf"{name}.json is no Batch .*`{key}` is '.*1000 printable"
+    ) as refused:
+        laboratories.take(second, Registry(registry.place), first)
+    assert len(refused.value.problems) == 1
+
+
+def test_batch_that_states_no_dataset_is_refused_for_that_reason(
+    first: Laboratory, second: Laboratory, registry: Registry
+) -> None:
+    name = forge_batch(registry, datasets={})
+    with pytest.raises(
+        InputError, match=rf"batch {name[:12]} of First: `datasets` does not state "
+    ) as refused:
+        laboratories.take(second, Registry(registry.place), first)
+    assert "other files" not in str(refused.value)
+    assert refused_batches(second.store) == [name]
+
+
+def test_licences_are_printed_of_the_datasets_that_were_used(
+    first: Laboratory, second: Laboratory, registry: Registry
+) -> None:
+    old = read(Batch, next((Path(registry.place) / "batches").iterdir()).read_bytes())
+    (dataset,) = old.datasets.values()
+    other = replace(dataset, name="Unused", licence="none of ours")
+    forge_batch(registry, datasets={**old.datasets, "1" * 64: other})
+    pulled = laboratories.take(second, Registry(registry.place), first)
+    lines = "\n".join(pull_command.describe(pulled, second.plan))
+    assert f"  ChestXRay2017: {dataset.licence}" in lines
+    assert "none of ours" not in lines
+
+
+def test_batch_from_the_future_is_refused(first: Laboratory, second: Laboratory, registry: Registry) -> None:
+    """The latest batch that has a unit counts, so that a false date would win for ever."""
+    name = forge_batch(registry, created=time.time() + 1e6)
+    with pytest.raises(InputError, match=r"`created` is .*, in the future; up to "):
+        laboratories.take(second, Registry(registry.place), first)
+    assert refused_batches(second.store) == [name]
+
+
+def test_unit_that_took_longer_than_since_1970_is_refused(
+    first: Laboratory, second: Laboratory, registry: Registry
+) -> None:
+    name = forge(registry, first.digests("finetune")[0], seconds=9e10)
+    with pytest.raises(InputError, match=r"`seconds` is 90000000000.0, more than since 1970"):
+        laboratories.take(second, registry, first)
+    assert refused_batches(second.store) == [name]
+
+
+@pytest.mark.parametrize(
+    "peak", [{"gpus": "all"}, {"gpus": 0}, {"device": 1}, {"cpu": 7}, {"resident": -1.0}, {"step": "\u200b"}]
+)
+def test_peak_that_no_unit_has_is_refused(
+    peak: dict[str, object], first: Laboratory, second: Laboratory, registry: Registry
+) -> None:
+    """Costs and shares of GPUs are computed from it."""
+    forge(registry, first.digests("finetune")[0], peak=peak)
+    with pytest.raises(InputError, match=r"is no SharedUnit of a registry: .*is accepted"):
+        laboratories.take(second, registry, first)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"kind": "pretrain"}, {"version": 7}, {"digest": "0" * 64}],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_document_of_another_unit_is_refused(
+    changes: dict[str, object], first: Laboratory, second: Laboratory, registry: Registry
+) -> None:
+    name = forge(registry, first.digests("finetune")[0], **changes)
+    with pytest.raises(InputError, match=r"is the document of another unit \(.*version 1 is accepted"):
+        laboratories.take(second, registry, first)
+    assert refused_batches(second.store) == [name]
 
 
 def test_stray_files_beside_batches_are_no_part_of_a_registry(
