@@ -48,8 +48,10 @@ def print_plan(plan: Plan, store: Store, found: SpaceDatasets, options: RunOptio
     if cells := matching_cells(plan):
         console.print(f"published cells that would be filled: {', '.join(cells)}")
     missing = sorted(name for name, value in found.fingerprints.items() if value == ABSENT)
-    if missing:
+    if missing and found.problems:
         console.print(f"not found: {', '.join(missing)} (units of missing data count as unfinished)")
+    elif missing:
+        console.print(f"synthetic, drawn when the run starts: {', '.join(missing)}")
     for problem in damaged.values():
         console.print(f"{problem}\n  the unit would be run again")
     for problem in found.problems:

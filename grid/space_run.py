@@ -19,14 +19,14 @@ from grid.dry_run import print_plan
 from grid.options import RunOptions
 from grid.plan import datasets
 from grid.plan.cost import CPU, GPU, data_sizes
+from grid.plan.data_checks import check_found, open_checked
 from grid.plan.datasets import SpaceDatasets
 from grid.plan.estimate import Estimate, estimate, record
 from grid.plan.initialization import published_weights
 from grid.plan.plan import Plan
 from grid.plan.requested_plan import build_plan, load_space
-from grid.plan.sizes import check_sizes
 from grid.plan.stored_plans import record_start
-from grid.plan.test_sets import start_tests
+from grid.plan.test_sets import record_subgroups
 from grid.preparation.content_recorder import ContentRecorder
 from grid.space.trials import Space
 from grid.space.weights_folders import describe_weights
@@ -91,6 +91,7 @@ def run_space(options: RunOptions) -> int:
     if options.dry_run:
         print_plan(run.plan, store, found, options, run.console)
         print_notes(run)
+        check_found(space, run.plan, found)
         return 0
     process_exit.exit_on_signals(outcome.resume_message("interrupted", options))
     with store.documents.in_use():
@@ -99,10 +100,9 @@ def run_space(options: RunOptions) -> int:
 
 def execute(run: Run, found: SpaceDatasets) -> int:
     """Run what is left of a plan and report it; return the exit code."""
-    opened = datasets.open_all(run.space, found)
+    opened = open_checked(run.space, run.plan, found)
     run = replace(run, plan=replace(run.plan, partial=datasets.partial_copies(opened)))
-    check_sizes(run.plan, opened)
-    start_tests(run.plan, opened, run.store)
+    record_subgroups(run.plan, opened, run.store)
     todo = units_to_run(run)
     check_units(run, todo)
     record_start(run.store, run.plan, run.space.path)

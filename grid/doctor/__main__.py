@@ -19,6 +19,7 @@ from grid.doctor.checks import Finding
 from grid.options import RunOptions, parse_options
 from grid.plan import cost
 from grid.plan import datasets as plan_datasets
+from grid.plan.data_checks import refused
 from grid.plan.initialization import published_weights, space_datasets
 from grid.plan.plan import Plan
 from grid.plan.planner import build_plan
@@ -157,7 +158,7 @@ def check_datasets(run: PlannedRun) -> Finding:
     names = space_datasets(run.space)
     if run.is_synthetic:
         return Finding(True, f"{len(names)} synthetic ones, which the run writes where they are missing")
-    if problems := run.datasets.problems:
+    if problems := run.datasets.problems or refused(run.space, run.plan, run.datasets):
         return Finding(False, "\n".join(["", *(f"       {problem}" for problem in problems)]))
     return Finding(True, f"{len(names)} found; check their files: python -m medpt.data check NAME DIR")
 

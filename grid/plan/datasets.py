@@ -40,10 +40,11 @@ class SpaceDatasets:
 def find(space: Space, data: Path | None, out: Path, *, write: bool) -> SpaceDatasets:
     """Find and fingerprint the datasets of a space; `write` creates synthetic data that are missing."""
     weights = None
-    if data is None and space.settings.phantom is not None:
+    synthetic = data is None and space.settings.phantom is not None
+    if synthetic:
         data = phantom(space, out, write=write)
         weights = synthetic_weights(space, data, write=write)
-    folders, problems = _folders(space, data)
+    folders, problems = _folders(space, data, draws_later=synthetic and not write)
     found = {name: fingerprint(path, _card(space, name)) for name, path in folders.items()}
     contents = {
         name: content
@@ -54,8 +55,8 @@ def find(space: Space, data: Path | None, out: Path, *, write: bool) -> SpaceDat
     return SpaceDatasets(folders, prints, problems, weights, contents)
 
 
-def _folders(space: Space, data: Path | None) -> tuple[dict[str, Path], list[str]]:
-    """Return the folders by dataset, and why others were not found."""
+def _folders(space: Space, data: Path | None, *, draws_later: bool) -> tuple[dict[str, Path], list[str]]:
+    """Return the folders by dataset, and why others were not found; what a run draws is no problem."""
     names = space_datasets(space)
     if data is None and (lacking := [name for name in names if not _card(space, name)]):
         needs = ", ".join(lacking)
@@ -67,7 +68,8 @@ def _folders(space: Space, data: Path | None) -> tuple[dict[str, Path], list[str
         try:
             folders[name] = folder(space, name, data)
         except InputError as error:
-            problems += [problem + _why_detector(space, name) for problem in error.problems]
+            if not draws_later or space.settings.of(name).folder:
+                problems += [problem + _why_detector(space, name) for problem in error.problems]
     return folders, list(dict.fromkeys(problems))  # datasets of a folder that is missing give one problem
 
 
@@ -133,8 +135,16 @@ def synthetic_weights(space: Space, folder: Path, *, write: bool) -> Path | None
 
 def open_all(space: Space, found: SpaceDatasets) -> dict[str, Dataset]:
     """Open every dataset and read its labels. Raises InputError with the problems of all of them."""
+    opened, problems = open_each(space, found)
+    if found.problems or problems:
+        raise InputError([*found.problems, *problems])
+    return opened
+
+
+def open_each(space: Space, found: SpaceDatasets) -> tuple[dict[str, Dataset], list[str]]:
+    """Return the datasets that were found, with their labels, and the problems of those that are unfit."""
     opened: dict[str, Dataset] = {}
-    problems = list(found.problems)
+    problems: list[str] = []
     for name, path in found.folders.items():
         try:
             found_card, home = (
@@ -143,10 +153,7 @@ def open_all(space: Space, found: SpaceDatasets) -> dict[str, Dataset]:
             opened[name] = open_as(found_card, home, **space.settings.of(name).options)
         except InputError as error:
             problems += error.problems
-    problems += _unintended(space, opened)
-    if problems:
-        raise InputError(problems)
-    return opened
+    return opened, [*problems, *_unintended(space, opened)]
 
 
 def _unintended(space: Space, opened: Mapping[str, Dataset]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Sample sizes compared with the images that there are, before anything starts."""
+"""Splits and sample sizes compared with the images that there are, before anything starts."""
 
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -12,15 +12,16 @@ from medpt.specs import Finetune, Frozen, Prepare
 FEWEST = 2  # images to train on
 
 
-def check_sizes(plan: Plan, opened: Mapping[str, Dataset]) -> None:
-    """Raise InputError with every sample size and target size that the opened datasets cannot give."""
+def size_problems(plan: Plan, opened: Mapping[str, Dataset]) -> list[str]:
+    """Return every split, sample size and target size that the opened datasets cannot give."""
 
     @cache
     def training_images(dataset: str, split: str, split_seed: int) -> int:
         return splits.assign(opened[dataset].records, split, split_seed).count("train")
 
     problems: list[str] = []
-    prepared = {name: unit.spec for name, unit in plan.units.items() if isinstance(unit.spec, Prepare)}
+    specs = ((name, unit.spec) for name, unit in plan.units.items())
+    prepared = {n: spec for n, spec in specs if isinstance(spec, Prepare) and spec.dataset in opened}
     images: dict[str, int] = {}
     for name, spec in prepared.items():
         try:
@@ -32,8 +33,7 @@ def check_sizes(plan: Plan, opened: Mapping[str, Dataset]) -> None:
     for unit in plan.units.values():
         if isinstance(unit.spec, Finetune | Frozen) and unit.spec.data in images:
             problems += _share_problems(unit.spec, images[unit.spec.data])
-    if problems:
-        raise InputError(list(dict.fromkeys(problems)))
+    return list(dict.fromkeys(problems))
 
 
 def _sample_problems(spec: Prepare, images: int) -> Iterator[str]:

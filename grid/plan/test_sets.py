@@ -87,27 +87,35 @@ def subgroup_columns(planner: "Planner", trials: Iterable[tuple[Trial, str]]) ->
     return {data: column for data, column in found.items() if column}
 
 
-def start_tests(plan: "Plan", opened: Mapping[str, Dataset], store: Store) -> None:
-    """Check that external test sets fit their targets, and write the subgroup of each test item of targets.
-
-    Raises InputError with each set whose task, modality or classes are not those of its target, and each
-    unfit column.
-    """
+def test_problems(plan: "Plan", opened: Mapping[str, Dataset]) -> list[str]:
+    """Return each external test set that does not fit its target, and each unfit column of subgroups."""
     problems = [
         f"test_also: {problem}"
         for target, other in _external_sets(plan)
         if target in opened and other in opened
         for problem in test_set_problems(opened[target].info, opened[other].info)
     ]
+    for _, spec, column in _subgroups(plan):
+        try:
+            if spec.dataset in opened:
+                groups_of_test_items(opened[spec.dataset], spec, column)
+        except InputError as error:
+            problems += error.problems
+    return problems
+
+
+def record_subgroups(plan: "Plan", opened: Mapping[str, Dataset], store: Store) -> None:
+    """Write the subgroup of each test item of targets."""
+    for data, spec, column in _subgroups(plan):
+        write_groups(store, data, column, groups_of_test_items(opened[spec.dataset], spec, column))
+
+
+def _subgroups(plan: "Plan") -> Iterator[tuple[str, Prepare, str]]:
+    """Yield the digest and the specification of each prepared target with a column, and the column."""
     for data, column in plan.subgroups.items():
         spec = plan.units[data].spec if data in plan.units else None
         if isinstance(spec, Prepare):
-            try:
-                write_groups(store, data, column, groups_of_test_items(opened[spec.dataset], spec, column))
-            except InputError as error:
-                problems += error.problems
-    if problems:
-        raise InputError(problems)
+            yield data, spec, column
 
 
 def external_tests(plan: "Plan") -> Iterator[PlannedTest]:

@@ -83,8 +83,9 @@ def warnings(plan: Plan, store: Store) -> list[str]:
 
 
 def _lost_groups(plan: Plan, store: Store, finished: set[str]) -> Iterator[str]:
-    for _, digest in plan.trials:
-        data = getattr(plan.units[digest].spec, "data", "") if digest in finished & plan.units.keys() else ""
+    for _, digest in plan.trials if plan.subgroups else ():
+        unit = plan.units.get(digest) if digest in finished else None
+        data = getattr(unit.spec, "data", "") if unit else ""
         column = plan.subgroups.get(data)
         if column and not read_groups(store, data, column):
             label = plan.units[data].label if data in plan.units else data

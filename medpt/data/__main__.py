@@ -1,6 +1,7 @@
 """`python -m medpt.data`: what datasets are known, is my copy complete, make shards, write synthetic data.
 
-Exit codes of `check`: 0 complete, 2 with problems, 3 a sound copy of a part of the published images.
+Exit codes of `check`: 0 complete, 2 with problems, 3 a sound copy of a part of the published images, or
+without a labelled test set.
 """
 
 import argparse
@@ -170,11 +171,28 @@ def _conclude(dataset: Dataset, *, accept_partial: bool) -> int:
     name, partial_copy = dataset.info.name, find_partial(dataset)
     counts = f"{len(dataset):,} labelled images, {len(dataset.info.classes)} classes"
     print(f"{name}: {partial_copy or 'complete'}; {counts}")
-    if partial_copy is None or accept_partial:
+    lacking = _lacking_as_target(dataset)
+    for problem in lacking:
+        print(f"complete as a source, not as a target: {problem}")
+    if accept_partial or not (partial_copy or lacking):
         return 0
+    if not partial_copy:
+        return PARTIAL
     line = f"`datasets: {{{name}: {{partial: true}}}}` in a space"
     print(f"if that is intended: --partial accepts it here, {line}", file=sys.stderr)
     return PARTIAL
+
+
+def _lacking_as_target(dataset: Dataset) -> list[str]:
+    """Why a run refuses a dataset with official splits as a target: one of its two sets is empty."""
+    from medpt.data.splits import assign
+
+    try:
+        if dataset.info.official_split and dataset.info.task != "survival":
+            assign(dataset.records, "official", 0)
+    except InputError as error:
+        return error.problems
+    return []
 
 
 def _print_notes(notes: list[str], problems: list[str]) -> None:

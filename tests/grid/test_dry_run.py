@@ -8,7 +8,7 @@ import pytest
 
 from grid.dry_run import counts_table, print_plan
 from grid.options import RunOptions, parse_options
-from grid.plan.datasets import SpaceDatasets
+from grid.plan.datasets import ABSENT, SpaceDatasets
 from grid.store.store import Store
 from medpt import cli
 from medpt.models.footprint import footprint
@@ -33,6 +33,19 @@ def test_nothing_is_shown_of_data_that_are_not_prepared(tmp_path: Path) -> None:
     plan = made_space.plan(tmp_path)
     store = made_space.publish(plan, tmp_path / "out", set(), {})
     assert counts_table(plan, store, set()) is None
+
+
+@pytest.mark.parametrize(
+    ("problems", "expected"),
+    [([], "synthetic, drawn when the run starts: DRIVE"), (["DRIVE: no such folder"], "not found: DRIVE")],
+)
+def test_data_that_are_not_there_are_drawn_or_missing(
+    problems: list[str], expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan, store = made_space.plan(tmp_path), Store(tmp_path / "out")
+    absent = SpaceDatasets({}, {"DRIVE": ABSENT}, problems)
+    print_plan(plan, store, absent, RunOptions("made", store.out), cli.console())
+    assert expected in capsys.readouterr().out
 
 
 def printed_plan(tmp_path: Path, capsys: pytest.CaptureFixture[str], *options: str) -> str:

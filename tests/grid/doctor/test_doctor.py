@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import published
 import pytest
+import tiny
 
 from grid.doctor import __main__ as doctor
 from grid.doctor import checks, disk_usage
@@ -94,7 +95,11 @@ def test_datasets_that_are_absent_are_named(tmp_path: Path) -> None:
     assert "ISIC2019: no folder" in text
     assert "DRIVE" not in text
     (tmp_path / "data" / "ISIC2019").mkdir()
-    assert doctor.check_datasets(planned(tmp_path, TEXT, "--data", str(tmp_path / "data"))).ok
+    ok, text = doctor.check_datasets(planned(tmp_path, TEXT, "--data", str(tmp_path / "data")))
+    assert not ok  # the folders are empty
+    assert "ISIC_2019_Training_GroundTruth.csv" in text
+    tiny.data(tmp_path / "whole")
+    assert doctor.check_datasets(planned(tmp_path, TEXT, "--data", str(tmp_path / "whole"))).ok
     assert not doctor.check_datasets(planned(tmp_path)).ok
     assert doctor.check_datasets(planned(tmp_path, TEXT + "phantom: {train: 12, test: 4}\n")).ok
 

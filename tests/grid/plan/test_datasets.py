@@ -42,3 +42,12 @@ def test_synthetic_data_are_no_partial_copy(tmp_path: Path) -> None:
     space = reader.load(str(tiny.written(tmp_path)))
     found = datasets.find(space, tiny.data(tmp_path / "data"), tmp_path / "out", write=False)
     assert datasets.partial_copies(datasets.open_all(space, found)) == {}
+
+
+def test_synthetic_data_that_no_run_has_drawn_are_no_problem(tmp_path: Path) -> None:
+    text = tiny.SPACE + "phantom: {seed: 0}\ndatasets: {DRIVE: {folder: mine}}\n"
+    space = reader.load(str(tiny.written(tmp_path, text)))
+    found = datasets.find(space, None, tmp_path / "out", write=False)
+    assert set(found.fingerprints.values()) == {datasets.ABSENT}
+    (problem,) = found.problems  # of the folder that the space names
+    assert "datasets.DRIVE.folder" in problem

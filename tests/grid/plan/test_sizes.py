@@ -6,11 +6,10 @@ import pytest
 
 from grid.plan.initialization import space_datasets
 from grid.plan.planner import build_plan
-from grid.plan.sizes import check_sizes
+from grid.plan.sizes import size_problems
 from grid.space import load
 from medpt.data import open_dataset
 from medpt.data.dataset import Dataset
-from medpt.errors import InputError
 from medpt.phantom import write
 
 SPACE = """
@@ -39,11 +38,7 @@ def problems(folder: Path, opened: dict[str, Dataset], sizes: str, shares: str) 
     path.write_text(SPACE.format(sizes=sizes, shares=shares))
     space = load(str(path))
     plan = build_plan(space, dict.fromkeys(space_datasets(space), "print"), {})
-    try:
-        check_sizes(plan, opened)
-    except InputError as error:
-        return error.problems
-    return []
+    return size_problems(plan, opened)
 
 
 def test_source_may_have_every_image_of_its_files(tmp_path: Path, opened: dict[str, Dataset]) -> None:
