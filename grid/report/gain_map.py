@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 TOGETHER = 4  # columns that one map has at most where it shows several networks: they fit on a phone
+MOST_MAPS = 8  # networks with a map of their own; the others are in the tables
 WORST, BEST, NEITHER = 2, 1, 0  # numbers of colours
 NARROWEST = 5.0  # inches: what the note needs
 LETTER = 0.075  # inches: a letter of the labels, the widest ones apart
@@ -103,13 +104,16 @@ def _longest_line(labels: Sequence[str]) -> int:
 
 
 def gain_maps(contrasts: Sequence[Contrast]) -> list[Chart]:
-    """Draw the differences of all contrasts: one map, or one of each network where there are many columns."""
+    """Draw the differences of all contrasts in one map, or of the first networks in one each.
+
+    Networks have maps of their own where they have many columns together.
+    """
     shown = [contrast for contrast in contrasts if contrast.differences]
     if not shown:
         return []
     networks = list(dict.fromkeys(contrast.network for contrast in shown))
     if len(networks) == 1 or len(shown) > TOGETHER:
-        return [_map(network, [c for c in shown if c.network == network]) for network in networks]
+        return [_map(name, [c for c in shown if c.network == name]) for name in networks[:MOST_MAPS]]
     return [_map("", shown)]
 
 

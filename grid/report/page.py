@@ -139,7 +139,7 @@ def page(
     contrasts = tables.contrasts(cells)
     found = standings.standings(cells, frame.attrs.get("controls", ()))
     stored.warnings += [text for each in found for text in each.warnings()]
-    rest = find_cells(frame[[not own for own in sections.belong_to(frame, PAPER_ITEMS)]])
+    rest = _outside_paper(frame, cells)
     judged = sections.judge_claims(frame, of_paper, stored) if of_paper else []
     origin = downloads.origin(stored, needs_data=not synthetic)
     others = test_sets.scores(frame)
@@ -170,6 +170,12 @@ def page(
         "data": data,
         "warnings": list(dict.fromkeys(stored.warnings)),
     }
+
+
+def _outside_paper(frame: "pd.DataFrame", cells: list[Cell]) -> list[Cell]:
+    """Return the cells of the trials that no table or figure of the paper has."""
+    own = sections.belong_to(frame, PAPER_ITEMS)
+    return find_cells(frame[[not each for each in own]]) if any(own) else cells
 
 
 def _pictures(
@@ -218,6 +224,7 @@ def _summary(
         "overview": findings.answer(contrasts),
         "contrasts": contrasts,
         "gain_map": Figures("gain-map", gain_map.gain_maps(contrasts)),
+        "unmapped": max(0, len({c.network for c in contrasts if c.differences}) - gain_map.MOST_MAPS),
         "open_questions": gain_map.undecided(contrasts),
         "parts": variance_parts.variance_parts(contrasts, compared_groups(cells)),
         "answers": grouped(answer.answers(frame), lambda each: each.target),

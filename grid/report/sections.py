@@ -70,7 +70,8 @@ def build_sections(
 
     `frame` is what find_cells takes; a section's cells are of its own experiments alone.
     """
-    found, groups = list[Section](), compared_groups(find_cells(frame))
+    found, any_own = list[Section](), any(belong_to(frame, PAPER_ITEMS))
+    groups = compared_groups(find_cells(frame)) if any_own else {}
     for item in PAPER_ITEMS:
         if item.kind in ("trials", "survival"):
             own = frame[belong_to(frame, [item])]

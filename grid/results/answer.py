@@ -26,6 +26,7 @@ from grid.results.verdicts import Verdict
 from grid.space.protocols import PROTOCOL_FIELDS
 from grid.space.trials import RANDOM, task_of
 from medpt.frozen_specs import FINETUNE, Mode
+from medpt.grouping import grouped
 from medpt.specs import CLASSIFIER
 
 if TYPE_CHECKING:
@@ -99,13 +100,14 @@ class Answer:
 def answers(frame: "pd.DataFrame") -> list[Answer]:
     """Return the answer of each comparison group that has a finished run, in the order of its trials."""
     cells = find_cells(frame)
+    of_group = grouped(cells, lambda cell: cell.key.group)
     controls: Sequence[Control] = frame.attrs.get("controls", ())
     known = {standing.best.key.group: standing for standing in standings(cells, controls)}
     seconds: dict[str, float] = dict(frame[["digest", "seconds"]].values) if "seconds" in frame else {}
     return [
         replace(each, predict=predict_options(frame, each.digests))
         for key, group in compared_groups(cells).items()
-        for each in [_answer(group, [c for c in cells if c.key.group == key], known.get(key), seconds)]
+        for each in [_answer(group, of_group[key], known.get(key), seconds)]
     ]
 
 

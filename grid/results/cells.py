@@ -8,6 +8,7 @@ here. Values are in per cent.
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from math import inf, nan
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -134,7 +135,7 @@ class Cell:
     def _distinct(factor: str, repeats: Iterable[Repeat]) -> set[int]:
         return {getattr(repeat, factor) for repeat in repeats}
 
-    @property
+    @cached_property
     def mean(self) -> float:
         """Mean over pre-trainings and splits of the mean over finished seeds; nan where there are none."""
         found: dict[tuple[int, int], list[float]] = {}
@@ -142,7 +143,7 @@ class Cell:
             found.setdefault((repeat.pretrain_seed, repeat.fold), []).append(value)
         return mean(map(mean, found.values())) if found else nan
 
-    @property
+    @cached_property
     def std(self) -> float:
         """Sample standard deviation (ddof 1); nan below two finished repeats."""
         return stdev(self.values.values()) if self.n > 1 else nan

@@ -1,6 +1,7 @@
 """The first screen's heat map and its list of what is undecided hold what the comparisons say."""
 
-from itertools import pairwise
+from collections.abc import Sequence
+from itertools import pairwise, product
 
 import pytest
 from made_cells import cells, trial
@@ -10,6 +11,7 @@ from grid.report.charts import PAPER
 from grid.report.gain_map import Gain, GainMap, gain_maps, undecided
 from grid.report.tables import Contrast, contrasts
 from grid.results.cells import Cell
+from medpt.models.registry import ARCHITECTURES
 
 NAN = float("nan")
 
@@ -21,10 +23,10 @@ def several(**values: list[float]) -> list[Cell]:
     )
 
 
-def of_networks(*names: str) -> list[Contrast]:
+def of_networks(*names: str, backbones: Sequence[str] = ("resnet18",)) -> list[Contrast]:
     rows = [
-        trial(seed, base + seed / 100, initialization=source, architecture=name)
-        for name in names
+        trial(seed, base + seed / 100, initialization=source, architecture=name, backbone=backbone)
+        for name, backbone in product(names, backbones)
         for source, base in (("random", 0.5), ("ISIC2019", 0.6))
         for seed in (0, 1)
     ]
@@ -51,6 +53,14 @@ def test_gain_map_of_many_columns_is_one_a_network() -> None:
     assert [len(chart.columns) for chart in gain_maps(few) if isinstance(chart, GainMap)] == [2]
     assert next(chart.title for chart in gain_maps(many)) == "Gain over random weights, U-Net / ResNet-18"
     assert len(gain_maps(many)) == 5
+
+
+def test_gain_maps_are_of_the_first_networks() -> None:
+    many = of_networks(*sorted(ARCHITECTURES), backbones=("resnet18", "shufflenet_v2"))
+    assert [chart.title for chart in gain_maps(many)] == [
+        f"Gain over random weights, {network}" for network in list(dict.fromkeys(c.network for c in many))[:8]
+    ]
+    assert len({c.network for c in many}) > 8
 
 
 def test_gain_map_needs_random_weights() -> None:
