@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from grid.report.charts import INK, PALETTE, SOFT, Chart
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 RESOLUTION = 200  # dots an inch of a PNG
 LEGEND_WIDTH = 62  # letters that fit beside each other, each entry's line and gap counted as eight
+TITLE_LETTER = 0.095  # inches: a letter of a title, the widest ones apart
 STYLE: Any = {
     "font.family": ["DejaVu Sans"],
     "font.size": 9.5,
@@ -106,13 +108,18 @@ def _figure(chart: Chart) -> "Figure":
     axes = figure.add_subplot()
     chart.draw(axes)
     axes.set_xlabel(chart.x_label)
-    axes.set_title(chart.title, pad=20 if chart.note else 6)
+    pad = 20 if chart.note else 6
+    axes.set_title(chart.title, pad=pad)
     axes.annotate(chart.note, (0, 1), (0, 7), "axes fraction", "offset points", fontsize=9, color=SOFT)
     handles, names = axes.get_legend_handles_labels()
     if names:
         columns = max(1, min(4, LEGEND_WIDTH // (8 + max(map(len, names)))))
         figure.legend(handles, names, loc="outside lower left", ncols=columns)
     ConstrainedLayoutEngine().execute(figure)
+    room = int(chart.size[0] * (1 - axes.get_position().x0) / TITLE_LETTER)
+    if len(chart.title) > room:  # right of the labels on the left, whose width the layout has found
+        axes.set_title(fill(chart.title, room), pad=pad)
+        ConstrainedLayoutEngine().execute(figure)
     return figure
 
 

@@ -12,6 +12,7 @@ from pages import Reader
 from grid.report import chart_files
 from grid.report.chart_files import Figures
 from grid.report.charts import PALETTE, Line, LineChart, Row, RowChart
+from grid.report.gain_map import Gain, GainMap
 
 ROWS = RowChart(
     "DRIVE", "U-Net", "mean IoU, %", (Row("random <b>$x$", 0, 70.0, (69.0, 71.0), (69.0, 71.0)),), 70.0
@@ -80,3 +81,18 @@ def test_figures_name_every_file_once() -> None:
 def test_import_of_the_report_does_not_load_matplotlib() -> None:
     code = "import sys, grid.report; sys.exit('matplotlib' in sys.modules or 'pandas' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_title_of_a_long_name_is_inside_the_figure() -> None:
+    network = "timm/tf_efficientnet_lite0 [mode linear_probe]"
+    gain = Gain(1.0, 0.5, 1.5, "better")
+    chart = GainMap(
+        f"Gain over random weights, {network}", "points", "target", ("EyePACS-600",), ("DRIVE",), ((gain,),)
+    )
+    with chart_files._style(chart):
+        figure = chart_files._figure(chart)
+    (axes,) = figure.axes
+    title = axes._left_title  # type: ignore[attr-defined]
+    assert title.get_text().replace("\n", " ") == chart.title
+    assert title.get_window_extent().x1 <= figure.bbox.x1
+    assert axes.get_tightbbox().y1 <= figure.bbox.y1
