@@ -1,20 +1,17 @@
 """Types of command-line arguments: text to a value, with one message for what is not accepted."""
 
-import argparse
 import os
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from grid.addresses import TRACKING_URIS, hide_passwords, is_tracking_uri
 from grid.store.backends import check_place, is_url
+from medpt.arguments import argument, number, text_path
 from medpt.errors import InputError
 
 if TYPE_CHECKING:
     from grid.space.filters import Filters
-
-T = TypeVar("T")
 
 GIB = 2**30
 LONGEST_NAME = 200
@@ -23,22 +20,12 @@ PRICE = re.compile(r"(\d+(?:\.\d+)?)/gpu-hour")
 DURATION = re.compile(f"(?:{NUMBER}h)?(?:{NUMBER}m)?(?:{NUMBER}s)?")
 
 
-def argument(parse: Callable[[str], T]) -> Callable[[str], T]:
-    """Return `parse` with its InputError as the one that argparse prints beside the option's name."""
-
-    def parse_argument(text: str) -> T:
-        try:
-            return parse(text)
-        except InputError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return parse_argument
-
-
+@argument
 def folder(text: str) -> Path:
-    return Path(text).absolute()
+    return text_path(text).absolute()
 
 
+@argument
 def publisher(text: str) -> str:
     """Check the name of a person or a laboratory that results are published under."""
     if not (text.strip() and text.isprintable() and len(text) <= LONGEST_NAME):
@@ -50,13 +37,14 @@ def folder_or_url(text: str) -> str:
     check_place(text)
     if is_url(text):
         return text
-    absolute = folder(text)
+    absolute = text_path(text).absolute()
     for path in (absolute, *absolute.parents):
         if os.path.isfile(path):  # False where the name is too long, which is refused later
             raise InputError(f"{path} is a file; a folder or an address such as s3://bucket/runs is accepted")
     return str(absolute)
 
 
+@argument
 def filters(text: str) -> "Filters":
     """Return the conditions of --filter; what knows the factors is imported then."""
     from grid.space.filters import parse_filters
@@ -64,31 +52,18 @@ def filters(text: str) -> "Filters":
     return parse_filters(text)
 
 
+@argument
 def tracking_uri(text: str) -> str:
     if not is_tracking_uri(text):
         raise InputError(f"`{hide_passwords(text)}`: {TRACKING_URIS} is accepted")
     return text
 
 
-def whole_number(text: str) -> int:
-    if not text.isdecimal():
-        raise InputError(f"`{text}`: a whole number from 0 is accepted")
-    return int(text)
-
-
-def positive(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise InputError(f"`{text}`: 1 or more is accepted")
-    return int(text)
-
-
 def gigabytes(text: str) -> int:
-    try:
-        return int(float(text) * GIB)
-    except (ValueError, OverflowError):
-        raise InputError(f"`{text}`: a number is accepted") from None
+    return int(number(0, 1e9)(text) * GIB)
 
 
+@argument
 def price(text: str) -> float:
     """Return the price of an hour of one GPU that `2.50/gpu-hour` gives."""
     if not (found := PRICE.fullmatch(text.strip())):
@@ -96,6 +71,7 @@ def price(text: str) -> float:
     return float(found[1])
 
 
+@argument
 def duration(text: str) -> float:
     """Return the seconds of `2h`, `45m` or `1h30m`."""
     found = DURATION.fullmatch(text.strip())

@@ -14,6 +14,7 @@ from grid.options import command_parser
 from grid.predictor import Selection, add_selection_arguments, load_predictor, select_trials
 from grid.store.store import Store
 from medpt import cli, files
+from medpt.arguments import path
 from medpt.errors import InputError
 from medpt.models.weights_file import UNKNOWN
 
@@ -33,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
     result = command_parser("grid.export", "Write a fine-tuned network of a space as one file.")
     add_selection_arguments(result)
     result.add_argument(
-        "--to", required=True, type=Path, metavar="FILE", help=f"a new file; accepted: {', '.join(SUFFIXES)}"
+        "--to", required=True, type=path, metavar="FILE", help=f"a new file; accepted: {', '.join(SUFFIXES)}"
     )
     return result
 

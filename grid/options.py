@@ -16,26 +16,26 @@ from typing import TYPE_CHECKING, Any
 from grid.addresses import hide_passwords
 from grid.argument_types import (
     GIB,
-    argument,
     duration,
     filters,
     folder,
     folder_or_url,
     gigabytes,
-    positive,
     price,
     tracking_uri,
-    whole_number,
 )
 from grid.store import leases
 from grid.store.artifacts import copy_of
 from grid.store.backends import is_url
+from medpt.arguments import ArgumentParser, argument, number, whole_number
 
 if TYPE_CHECKING:
     from grid.space.filters import Filters
     from grid.store.store import Store
 
 PATHS = ("data", "cache", "imagenet_weights")
+MOST_DEVICES = 10**6
+LONGEST = 10**7  # seconds that processes can wait for
 WIDTH = 24  # characters for the names of options in the help
 
 
@@ -136,12 +136,10 @@ def run_parser(module: str, description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def command_parser(module: str, description: str) -> argparse.ArgumentParser:
+def command_parser(module: str, description: str) -> ArgumentParser:
     """Return a parser for `python -m MODULE` whose help is aligned as that of every command."""
     formatter = partial(argparse.HelpFormatter, max_help_position=WIDTH)
-    return argparse.ArgumentParser(
-        prog=f"python -m {module}", description=description, formatter_class=formatter
-    )
+    return ArgumentParser(prog=f"python -m {module}", description=description, formatter_class=formatter)
 
 
 def add_result_arguments(parser: argparse._ActionsContainer, *, required: bool = True) -> None:
@@ -160,7 +158,7 @@ def _add_out(group: argparse._ActionsContainer) -> None:
     )
     group.add_argument(
         "--tracking-uri",
-        type=argument(tracking_uri),
+        type=tracking_uri,
         metavar="URI",
         help="MLflow's server or database (default: a SQLite file in --out)",
     )
@@ -172,14 +170,14 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
     )
     add_filter_argument(group, "--filter", dest="filters")
     group.add_argument(
-        "--limit", type=argument(positive), metavar="N", help="run only the first N trials (default: all)"
+        "--limit", type=whole_number(1), metavar="N", help="run only the first N trials (default: all)"
     )
     text = "stop after this time, such as 2h or 45m, with what is finished (default: none)"
     add_budget_argument(group, None, text)
     group.add_argument("--dry-run", action="store_true", help="print what would be run; run nothing")
     group.add_argument(
         "--price",
-        type=argument(price),
+        type=price,
         metavar="N/gpu-hour",
         help="let --dry-run print what the GPU hours cost, such as 2.50/gpu-hour",
     )
@@ -214,7 +212,7 @@ def add_filter_argument(group: argparse._ActionsContainer, name: str, dest: str)
     group.add_argument(
         name,
         dest=dest,
-        type=argument(filters),
+        type=filters,
         default={},
         metavar="K=V,…",
         help="only trials with these values, such as target=DRIVE,seed=0 (default: all)",
@@ -244,7 +242,7 @@ def add_where_arguments(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--cache-gb",
         dest="cache_bytes",
-        type=argument(gigabytes),
+        type=gigabytes,
         default=RunOptions.cache_bytes,
         metavar="GB",
         help=f"larger datasets are streamed in every epoch (default: {RunOptions.cache_bytes / GIB:g})",
@@ -258,13 +256,13 @@ def add_machine_arguments(group: argparse._ActionsContainer) -> None:
     )
     group.add_argument(
         "--cpus",
-        type=argument(whole_number),
+        type=whole_number(high=MOST_DEVICES),
         metavar="N",
         help="CPUs to use; of a cluster, also those that are still to join (default: all there are)",
     )
     group.add_argument(
         "--gpus",
-        type=argument(whole_number),
+        type=whole_number(high=MOST_DEVICES),
         metavar="N",
         help="GPUs to use, likewise; 0 trains on CPUs (default: all there are)",
     )
@@ -273,24 +271,25 @@ def add_machine_arguments(group: argparse._ActionsContainer) -> None:
 def add_budget_argument(group: argparse._ActionsContainer, default: float | None, text: str) -> None:
     """Add --budget, whose `text` says what it is for."""
     group.add_argument(
-        "--budget", dest="budget_seconds", type=argument(duration), default=default, metavar="TIME", help=text
+        "--budget", dest="budget_seconds", type=duration, default=default, metavar="TIME", help=text
     )
 
 
 def _add_faults(group: argparse._ArgumentGroup) -> None:
-    for option, name, text in (
-        ("--wait", "stall_seconds", "print why nothing starts after this time"),
+    for option, name, least, text in (
+        ("--wait", "stall_seconds", 0, "print why nothing starts after this time"),
+        ("--checkpoint-seconds", "checkpoint_seconds", 0, "time between checkpoints, the most a kill costs"),
         (
-            "--checkpoint-seconds",
-            "checkpoint_seconds",
-            "time between checkpoints, the most that a kill costs",
+            "--lease-seconds",
+            "lease_seconds",
+            1,
+            "time until others take over the units of a lost machine",
         ),
-        ("--lease-seconds", "lease_seconds", "time until another machine takes over the units of a lost one"),
     ):
         group.add_argument(
             option,
             dest=name,
-            type=float,
+            type=number(least, LONGEST),
             default=getattr(RunOptions, name),
             metavar="SECONDS",
             help=f"{text} (default: %(default)g)",

@@ -20,6 +20,7 @@ from grid.options import command_parser
 from grid.predictor import Predictor, Selection, add_selection_arguments, load_predictor, select_trials
 from grid.store.store import Store
 from medpt import cli, files
+from medpt.arguments import path
 from medpt.errors import InputError
 
 if TYPE_CHECKING:
@@ -42,11 +43,11 @@ def main(arguments: list[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     result = command_parser("grid.predict", "Apply a fine-tuned network of a space to new images.")
     add_selection_arguments(result)
-    result.add_argument("--to", required=True, type=Path, metavar="DIR", help="a new folder for the results")
+    result.add_argument("--to", required=True, type=path, metavar="DIR", help="a new folder for the results")
     result.add_argument(
         "--device", default="cpu", choices=("cpu", "cuda"), help="device to compute on (default: %(default)s)"
     )
-    result.add_argument("images", nargs="+", type=Path, metavar="IMAGES", help="files and folders of images")
+    result.add_argument("images", nargs="+", type=path, metavar="IMAGES", help="files and folders of images")
     return result
 
 

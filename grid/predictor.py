@@ -77,8 +77,11 @@ def select_trials(plan: Plan, store: Store, conditions: Filters, digest: str | N
     if not known:
         raise InputError(f"`{plan.space}` fine-tunes no network")
     chosen = [name for name in known if name.startswith(digest or "") and _matches(values[name], conditions)]
+    unmatched = list(_unmatched(plan, [values[name] for name in known], conditions, digest))
     if not chosen:
-        raise InputError(list(_unmatched(plan, [values[name] for name in known], conditions, digest)))
+        unmatched.append(f"no fine-tuning of `{plan.space}` matches all conditions")
+    if unmatched:
+        raise InputError(unmatched)
     if len(kinds := {_without_repeat(values[name]): values[name] for name in chosen}) > 1:
         raise InputError(list(_ambiguous(list(kinds.values()))))
     finished = [name for name in chosen if store.is_finished(name)]
@@ -112,7 +115,6 @@ def _unmatched(plan: Plan, known: Sequence[Values], conditions: Filters, digest:
         for text in accepted:
             if not any(is_written(values[key], text) for values in known):
                 yield f"--where {key}={text}: no trial has it; {did_you_mean(text, given)}"
-    yield f"no fine-tuning of `{plan.space}` matches all conditions"
 
 
 def _ambiguous(kinds: Sequence[Values]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from grid.options import command_parser
 from grid.preparation.images import ShardJob, prepare_all
 from grid.preparation.pipeline import Destination
 from medpt import cli
+from medpt.arguments import path, whole_number
 from medpt.data import open_dataset
 from medpt.data.fingerprint import fingerprint
 from medpt.data.manifest import Manifest
@@ -24,11 +25,11 @@ Split = Literal["official", "random"]
 def main(arguments: list[str] | None = None) -> int:
     parser = command_parser("grid.prepare", "Prepare one dataset as Parquet shards, without a space.")
     parser.add_argument("name", metavar="NAME", help="a dataset of `python -m medpt.data list`")
-    parser.add_argument("folder", metavar="DIR", type=Path, help="its original files, unpacked")
-    parser.add_argument("--to", metavar="DIR", type=Path, required=True, help="folder for the shards")
+    parser.add_argument("folder", metavar="DIR", type=path, help="its original files, unpacked")
+    parser.add_argument("--to", metavar="DIR", type=path, required=True, help="folder for the shards")
     parser.add_argument(
         "--size",
-        type=int,
+        type=whole_number(1),
         default=256,
         metavar="PIXELS",
         help="side of the prepared images (default: %(default)s)",

@@ -9,7 +9,7 @@ import argparse
 import sys
 from functools import partial
 
-from grid.argument_types import argument, publisher
+from grid.argument_types import publisher
 from grid.options import add_result_arguments, command_parser
 from grid.registry.folder import Registry
 from grid.registry.publish import publish
@@ -41,11 +41,14 @@ def parser() -> argparse.ArgumentParser:
     result = command_parser("grid.publish", "Share finished units with other laboratories.")
     add_result_arguments(result)
     result.add_argument(
-        "--to", required=True, metavar="DIR|URL", help="a registry: a folder, s3://… or gs://…"
+        "--to",
+        required=True,
+        metavar="DIR|URL",
+        help="a registry: a folder, s3://… or gs://…",
     )
     result.add_argument(
         "--publisher",
-        type=argument(publisher),
+        type=publisher,
         default="anonymous",
         metavar="NAME",
         help="who computed them (default: %(default)s)",

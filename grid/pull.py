@@ -33,6 +33,7 @@ from grid.registry.recompute import Recomputation
 from grid.registry.verify import sample
 from grid.store.backends import is_url
 from medpt import cli
+from medpt.arguments import whole_number
 from medpt.errors import InputError
 
 SHARE = 0.01
@@ -131,7 +132,7 @@ def parser() -> argparse.ArgumentParser:
     )
     result.add_argument(
         "--seed",
-        type=int,
+        type=whole_number(0),
         metavar="N",
         help="draw the sample of an earlier call again (default: a new sample)",
     )

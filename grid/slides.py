@@ -12,6 +12,7 @@ from grid.options import command_parser
 from grid.preparation.pipeline import Destination
 from grid.preparation.slides import PatchJob, extract_all
 from medpt import cli
+from medpt.arguments import path, whole_number
 from medpt.data import open_dataset
 from medpt.data.catalog import card
 from medpt.data.fingerprint import fingerprint
@@ -23,22 +24,25 @@ from medpt.survival.patches import MICRONS, PatchOptions
 def main(arguments: list[str] | None = None) -> int:
     parser = command_parser("grid.slides", "Cut the slides of one cohort into patches, without a space.")
     parser.add_argument("name", metavar="NAME", help="a dataset of `python -m medpt.data list`")
-    parser.add_argument("folder", metavar="DIR", type=Path, help="its original files")
-    parser.add_argument("--to", metavar="DIR", type=Path, required=True, help="folder for the patches")
+    parser.add_argument("folder", metavar="DIR", type=path, help="its original files")
+    parser.add_argument("--to", metavar="DIR", type=path, required=True, help="folder for the patches")
     parser.add_argument(
         "--candidates",
-        type=int,
+        type=whole_number(1),
         metavar="N",
         help=f"boxes per slide (default: {PatchOptions.candidates}, as the paper's counts imply)",
     )
     parser.add_argument(
         "--box",
-        type=int,
+        type=whole_number(1),
         metavar="PIXELS",
         help=f"side of a box, at {MICRONS} microns per pixel (default: {PatchOptions.box})",
     )
     parser.add_argument(
-        "--size", type=int, metavar="PIXELS", help=f"side of a stored patch (default: {PatchOptions.size})"
+        "--size",
+        type=whole_number(1),
+        metavar="PIXELS",
+        help=f"side of a stored patch (default: {PatchOptions.size})",
     )
     options = vars(parser.parse_args(arguments))
     name, folder, to = (options.pop(key) for key in ("name", "folder", "to"))

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from grid.argument_types import argument, folder
+from grid.argument_types import folder
 from grid.compare.schedule import Rule
 from grid.options import add_result_arguments, command_parser
 from medpt import cli
+from medpt.arguments import path, whole_number
 from medpt.errors import InputError
 from medpt.models.registry import check_backbone
 
@@ -197,14 +198,14 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "home",
         nargs="?",
-        type=argument(folder),
+        type=folder,
         metavar="DIR",
         help="images, as `compare` takes them (default: print the track record alone)",
     )
     scores = result.add_argument_group("where scores are from (default: the published cells of the paper)")
     add_result_arguments(scores, required=False)
     scores.add_argument(
-        "--scores", type=Path, metavar="FILE", help="a CSV file with columns source, target and score"
+        "--scores", type=path, metavar="FILE", help="a CSV file with columns source, target and score"
     )
     weights = result.add_argument_group("where data and weights are")
     weights.add_argument("--data", type=folder, metavar="DIR", help="one folder per dataset, as downloaded")
@@ -217,12 +218,12 @@ def parser() -> argparse.ArgumentParser:
     )
     result.add_argument(
         "--images",
-        type=int,
+        type=whole_number(1),
         default=AdviseOptions.images,
         metavar="N",
         help="training images, and as many test images, that are probed (default: %(default)s)",
     )
-    result.add_argument("--csv", type=Path, metavar="FILE", help="write the list in full precision")
+    result.add_argument("--csv", type=path, metavar="FILE", help="write the list in full precision")
     return result
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from rich.console import Console
 
-from grid.argument_types import argument, folder
+from grid.argument_types import folder
 from grid.cluster.cpus import usable_cpus
 from grid.cluster.process_exit import exit_process
 from grid.compare import space_file
@@ -70,9 +70,7 @@ def parse(arguments: list[str]) -> CompareOptions:
 
 def parser() -> argparse.ArgumentParser:
     result = command_parser(MODULE, "Compare initializations on a folder of images.")
-    result.add_argument(
-        "home", type=argument(folder), metavar="DIR", help="class folders, a table of labels, or masks"
-    )
+    result.add_argument("home", type=folder, metavar="DIR", help="class folders, a table of labels, or masks")
     result.add_argument(
         "--sources",
         type=lambda text: tuple(filter(None, map(str.strip, text.split(",")))),

@@ -55,6 +55,17 @@ def find(space: Space, data: Path | None, out: Path, *, write: bool) -> SpaceDat
     return SpaceDatasets(folders, prints, problems, weights, contents)
 
 
+def check_results(space: Space, data: Path | None, out: Path) -> None:
+    """Raise InputError where results would be written among the original files of a dataset."""
+    if data is None or not out.resolve().is_relative_to(data.resolve()):
+        return
+    if out.resolve() == data.resolve():
+        raise InputError(f"--out {out}: the folder of --data; another folder is accepted")
+    for name, found in _folders(space, data, draws_later=False)[0].items():
+        if out.resolve().is_relative_to(found.resolve()):
+            raise InputError(f"--out {out}: lies in {found}, the files of {name}; another folder is accepted")
+
+
 def _folders(space: Space, data: Path | None, *, draws_later: bool) -> tuple[dict[str, Path], list[str]]:
     """Return the folders by dataset, and why others were not found; what a run draws is no problem."""
     names = space_datasets(space)

@@ -17,6 +17,7 @@ def load_space(options: RunOptions) -> Space:
         space = reader.load(options.space, user_cards(options.data), options.data)
     except InputError as error:  # a dataset that is not known may be that of a faulty card
         raise InputError([*error.problems, *card_problems(options.data)]) from None
+    datasets.check_results(space, options.data, options.local_folder)
     return select_trials(space, options.filters, options.limit)
 
 

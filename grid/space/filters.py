@@ -20,7 +20,7 @@ def parse_filters(text: str) -> Filters:
     """
     filters: dict[str, tuple[str, ...]] = {}
     for condition in text.split(","):
-        key, equals, value = condition.partition("=")
+        key, equals, value = map(str.strip, condition.partition("="))
         if not equals or key not in KEYS:
             raise InputError(f"`{condition}`: use key=value with a key of {', '.join(KEYS)}")
         filters[key] = (*filters.get(key, ()), value)
@@ -30,14 +30,17 @@ def parse_filters(text: str) -> Filters:
 def select_trials(space: Space, filters: Filters, limit: int | None) -> Space:
     """Return the space with the first `limit` trials that match `filters`, and without its analyses.
 
-    Without filters and limit the space stays as it is. Raises InputError where no trial is left.
+    Without filters and limit the space stays as it is. Raises InputError where no trial is left, and for a
+    value that no trial has, also beside others.
     """
     if not filters and limit is None:
         return space
     trials = tuple(trial for trial in space.trials if matches(trial, filters))[:limit]
+    unknown = list(_unknown_values(space, filters))
     if not trials:
-        text = f"--filter leaves none of the {len(space.trials)} trials of `{space.name}`"
-        raise InputError([text, *_unknown_values(space, filters)])
+        unknown.insert(0, f"--filter leaves none of the {len(space.trials)} trials of `{space.name}`")
+    if unknown:
+        raise InputError(unknown)
     return replace(space, trials=trials, analyses=(), selection=_describe(filters, limit))
 
 
@@ -45,10 +48,10 @@ def _unknown_values(space: Space, filters: Filters) -> Iterator[str]:
     """Name values that no trial of the space has, with those that are meant perhaps."""
     trials = [_values(trial, filters) for trial in space.trials]
     for key, values in filters.items():
-        known = list(dict.fromkeys(str(trial[key]) for trial in trials))
-        for value in values:
-            if value not in known:
-                yield f"--filter {key}={value}: no trial has it; {did_you_mean(value, known)}"
+        known = {str(trial[key]): trial[key] for trial in trials}
+        for text in values:
+            if not any(is_written(value, text) for value in known.values()):
+                yield f"--filter {key}={text}: no trial has it; {did_you_mean(text, known)}"
 
 
 def _describe(filters: Filters, limit: int | None) -> str:
@@ -73,5 +76,6 @@ def _values(trial: Trial, filters: Filters) -> dict[str, Any]:
 
 def is_written(value: Any, text: str) -> bool:
     """Whether `text` is the value, or a number that equals it: 1e-3 is 0.001."""
-    number = read_scalar(text)
-    return str(value) == text or (isinstance(value, int | float) and bool(number == value))
+    read = read_scalar(text)  # `true` equals 1 in Python
+    same = isinstance(read, bool) == isinstance(value, bool) and bool(read == value)
+    return str(value) == text or (isinstance(value, int | float) and same)

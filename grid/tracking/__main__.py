@@ -19,6 +19,7 @@ from grid.tracking.client import client
 from grid.tracking.names import experiment_name
 from grid.tracking.parents import SHARED_VIEW, VIEW
 from medpt import cli, files
+from medpt.arguments import path, whole_number
 from medpt.errors import InputError
 
 LINKS = 20  # experiments whose address is printed
@@ -160,13 +161,17 @@ def parser() -> argparse.ArgumentParser:
     )
     result.add_argument(
         "--out",
-        type=Path,
+        type=path,
         default=Path("runs"),
         metavar="DIR",
         help="the results whose record is served (default: %(default)s)",
     )
     result.add_argument(
-        "--port", type=int, default=5000, metavar="N", help="port of the server (default: %(default)s)"
+        "--port",
+        type=whole_number(1, 65535),
+        default=5000,
+        metavar="N",
+        help="port of the server (default: %(default)s)",
     )
     result.add_argument(
         "--no-login",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from medpt import cli
 from medpt.analysis.cmd import PAPER_SCALES
 from medpt.analysis.settings import DEFAULTS, Settings
+from medpt.arguments import ArgumentParser, path, whole_number
 from medpt.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m medpt.analysis", description=__doc__)
+    parser = ArgumentParser(prog="python -m medpt.analysis", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     known = ", ".join(field.name for field in fields(Settings))
 
@@ -39,29 +40,31 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--set", metavar="KEY=VALUE", nargs="+", default=[], help=f"of {known}")
     command.add_argument("--controls", action="store_true", help="mean colour, average pool, grey world")
-    command.add_argument("--out", metavar="FILE", type=Path, help=".csv of pairs, or .npz of all arrays")
+    command.add_argument("--out", metavar="FILE", type=path, help=".csv of pairs, or .npz of all arrays")
     _images(command, at_most=400)
 
     command = commands.add_parser("svcca", help="similarity of two states of a network, layer by layer")
     command.set_defaults(command=_svcca)
-    command.add_argument("before", metavar="BEFORE", type=Path, help="init.safetensors of a pre-training")
-    command.add_argument("after", metavar="AFTER", type=Path, help="its best.safetensors")
+    command.add_argument("before", metavar="BEFORE", type=path, help="init.safetensors of a pre-training")
+    command.add_argument("after", metavar="AFTER", type=path, help="its best.safetensors")
     command.add_argument("--images", metavar="SET", nargs="+", required=True, help="as of cmd")
-    command.add_argument("--size", type=int, default=DEFAULTS.size, help="side in pixels")
+    command.add_argument("--size", type=whole_number(1), default=DEFAULTS.size, help="side in pixels")
     _images(command, at_most=2000)
 
     command = commands.add_parser("filters", help="first convolution: Gabor score, change, pictures")
     command.set_defaults(command=_filters)
-    command.add_argument("before", metavar="BEFORE", type=Path)
-    command.add_argument("after", metavar="AFTER", type=Path)
-    command.add_argument("--out", metavar="DIR", type=Path, help="gets before.png, after.png, difference.png")
+    command.add_argument("before", metavar="BEFORE", type=path)
+    command.add_argument("after", metavar="AFTER", type=path)
+    command.add_argument("--out", metavar="DIR", type=path, help="gets before.png, after.png, difference.png")
     return parser
 
 
 def _images(command: argparse.ArgumentParser, at_most: int) -> None:
     data = os.environ.get("MEDPT_DATA")
-    command.add_argument("--data", metavar="DIR", type=Path, default=data and Path(data))
-    command.add_argument("--at-most", metavar="N", type=int, default=at_most, help="images of a set")
+    command.add_argument("--data", metavar="DIR", type=path, default=data and Path(data))
+    command.add_argument(
+        "--at-most", metavar="N", type=whole_number(2), default=at_most, help="images of a set"
+    )
     command.add_argument("--device", default="cpu")
 
 
@@ -124,8 +127,6 @@ def _sets(
 ) -> "dict[str, NDArray[np.uint8]]":
     from medpt.analysis.sets import read
 
-    if options.at_most < 2:
-        raise InputError(f"--at-most {options.at_most}: use 2 or more")
     return read(texts, options.data, size, at_most=options.at_most, clahe=clahe, report=_report)
 
 

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from medpt import cli
+from medpt.arguments import ArgumentParser, path, whole_number
 from medpt.data import catalog
 from medpt.data.card import DatasetCard
 from medpt.data.catalog import card
@@ -30,9 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m medpt.data", description="Look at datasets and prepare them."
-    )
+    parser = ArgumentParser(prog="python -m medpt.data", description="Look at datasets and prepare them.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     command = commands.add_parser("list", help="list the known datasets: modality, task, classes, licence")
@@ -40,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--data",
         metavar="DIR",
-        type=Path,
+        type=path,
         help="also list your own datasets below this folder, and what is there",
     )
 
@@ -48,17 +47,17 @@ def _parser() -> argparse.ArgumentParser:
         "check", help="check that a copy is complete: counts, every image, patients in both sets"
     )
     command.add_argument("name", metavar="NAME", help=NAMES)
-    command.add_argument("folder", metavar="DIR", type=Path, help="the dataset's folder, as downloaded")
+    command.add_argument("folder", metavar="DIR", type=path, help="the dataset's folder, as downloaded")
     command.add_argument("--partial", action="store_true", help="accept a part of the published images")
-    command.add_argument("--preview", metavar="FILE", type=Path, help="write a contact sheet: .png or .html")
+    command.add_argument("--preview", metavar="FILE", type=path, help="write a contact sheet: .png or .html")
     command.set_defaults(command=_check)
 
     _add_prepare(commands.add_parser("prepare", help="prepare one dataset as Parquet shards"))
 
     command = commands.add_parser("phantom", help="write synthetic data in the official layouts")
-    command.add_argument("folder", metavar="DIR", type=Path, help="gets a folder for each dataset")
+    command.add_argument("folder", metavar="DIR", type=path, help="gets a folder for each dataset")
     command.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="of the images (default: %(default)s)"
+        "--seed", type=whole_number(), default=0, metavar="N", help="of the images (default: %(default)s)"
     )
     command.add_argument("--only", metavar="NAME", nargs="+", help="write these datasets (default: all)")
     command.set_defaults(command=_phantom)
@@ -66,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("init", help="draft dataset.yaml for a folder of your images")
     command.set_defaults(command=_init)
     command.add_argument(
-        "folder", metavar="DIR", type=Path, help="images with masks, labels or class folders"
+        "folder", metavar="DIR", type=path, help="images with masks, labels or class folders"
     )
 
     command = commands.add_parser("schema", help="print the JSON Schema of dataset.yaml, for editors")
@@ -76,10 +75,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_prepare(command: argparse.ArgumentParser) -> None:
     command.add_argument("name", metavar="NAME", help=NAMES)
-    command.add_argument("folder", metavar="DIR", type=Path, help="the dataset's folder, as downloaded")
-    command.add_argument("--to", metavar="DIR", type=Path, required=True, help="a folder for the shards")
+    command.add_argument("folder", metavar="DIR", type=path, help="the dataset's folder, as downloaded")
+    command.add_argument("--to", metavar="DIR", type=path, required=True, help="a folder for the shards")
     command.add_argument(
-        "--size", type=int, metavar="PIXELS", help="side of the prepared images (default: 256)"
+        "--size", type=whole_number(1), metavar="PIXELS", help="side of the prepared images (default: 256)"
     )
     command.add_argument(
         "--pipeline",

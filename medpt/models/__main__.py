@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medpt import cli
+from medpt.arguments import ArgumentParser, path
 from medpt.errors import InputError
 from medpt.files import sha256
 from medpt.grouping import grouped
@@ -29,11 +30,11 @@ trained_on: unknown  # confirm: a list of the datasets, also those of an earlier
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m medpt.models", description=__doc__)
+    parser = ArgumentParser(prog="python -m medpt.models", description=__doc__)
     commands = parser.add_subparsers(required=True)
     inspect = commands.add_parser("inspect", help="show a file's tensors and propose its YAML")
     inspect.add_argument(
-        "file", type=Path, metavar="FILE", help="weights as .safetensors, .pth, .pt or .ckpt"
+        "file", type=path, metavar="FILE", help="weights as .safetensors, .pth, .pt or .ckpt"
     )
     inspect.add_argument("--backbone", help="the encoder (default: the built-in one that fits best)")
     inspect.set_defaults(run=_inspect)

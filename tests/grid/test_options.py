@@ -114,10 +114,19 @@ def test_command_hides_passwords_and_workers_receive_none() -> None:
 @pytest.mark.parametrize(
     ("option", "value", "accepted"),
     [
-        ("--limit", "0", "1 or more"),
+        ("--limit", "0", "a whole number from 1"),
+        ("--limit", "³", "a whole number from 1"),
+        ("--cpus", "9" * 5000, "a whole number from 0"),
         ("--cpus", "-1", "a whole number from 0"),
         ("--gpus", "half", "a whole number from 0"),
-        ("--cache-gb", "large", "a number"),
+        ("--cache-gb", "large", "a number from 0"),
+        ("--cache-gb", "-1", "a number from 0"),
+        ("--wait", "nan", "a number from 0"),
+        ("--wait", "inf", "a number from 0"),
+        ("--checkpoint-seconds", "-1", "a number from 0"),
+        ("--lease-seconds", "0", "a number from 1"),
+        ("--data", "", "a path"),
+        ("--out", " ", "a path"),
         ("--tracking-uri", "ftp://me:secret@host", "http(s)://"),
         ("--filter", "colour=red", "key of initialization"),
         ("--filter", "seed", "key of initialization"),
@@ -132,6 +141,14 @@ def test_bad_values_are_refused_with_what_is_accepted(
     message = capsys.readouterr().err
     assert f"{option}: `{value.replace('secret', '***')}`: " in message
     assert accepted in message
+
+
+@pytest.mark.parametrize("option", ["--filter", "--limit", "--out"])
+def test_option_given_twice_is_refused(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    values = {"--filter": ("seed=0", "seed=1"), "--limit": ("2", "3"), "--out": ("a", "b")}[option]
+    with pytest.raises(SystemExit, match="2"):
+        parse_options(["--space", "demo", option, values[0], option, values[1]])
+    assert f"argument {option}: given twice" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("module", ["run", "doctor", "query", "report", "advise"])

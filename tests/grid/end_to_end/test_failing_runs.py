@@ -38,7 +38,7 @@ def test_limit_that_leaves_nothing_is_refused(limit: str, capsys: pytest.Capture
     with pytest.raises(SystemExit) as ended:
         command.main(["--space", "demo", "--limit", limit])
     assert ended.value.code == 2
-    assert f"--limit: `{limit}`: 1 or more is accepted" in capsys.readouterr().err
+    assert f"--limit: `{limit}`: a whole number from 1 is accepted" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("uri", ["foo://bar", "file:///records", "mlruns", "sqlite://records", "http:/host"])

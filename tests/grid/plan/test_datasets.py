@@ -51,3 +51,12 @@ def test_synthetic_data_that_no_run_has_drawn_are_no_problem(tmp_path: Path) -> 
     assert set(found.fingerprints.values()) == {datasets.ABSENT}
     (problem,) = found.problems  # of the folder that the space names
     assert "datasets.DRIVE.folder" in problem
+
+
+@pytest.mark.parametrize("below", ["", "DRIVE", "DRIVE/training/runs"])
+def test_results_never_lie_among_original_files(below: str, tmp_path: Path) -> None:
+    data, space = tiny.data(tmp_path / "data"), reader.load(str(tiny.written(tmp_path)))
+    with pytest.raises(InputError, match=r"--out .*; another folder is accepted"):
+        datasets.check_results(space, data, data / below)
+    for accepted in (data / "runs", tmp_path / "runs", tmp_path):
+        datasets.check_results(space, data, accepted)

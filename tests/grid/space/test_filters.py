@@ -33,6 +33,19 @@ def test_filters_collect_the_values_of_a_factor() -> None:
     assert parse_filters("target=DRIVE,seed=0,seed=1") == {"target": ("DRIVE",), "seed": ("0", "1")}
 
 
+def test_spaces_around_conditions_are_ignored() -> None:
+    assert parse_filters(" target=DRIVE, seed = 0 ") == {"target": ("DRIVE",), "seed": ("0",)}
+
+
+def test_value_that_no_trial_has_is_refused_beside_others() -> None:
+    trial = Trial("test", "random", None, "resnet18", "unet", "DRIVE", 1.0, 1)
+    with pytest.raises(InputError, match="--filter target=DRVE: no trial has it; did you mean DRIVE"):
+        select_trials(space([trial]), {"target": ("DRIVE", "DRVE")}, None)
+    with pytest.raises(InputError, match="--filter seed=true: no trial has it"):  # which equals 1 in Python
+        select_trials(space([trial]), {"seed": ("true",)}, None)
+    assert select_trials(space([trial]), {"target_size": ("1", "1e0")}, None).trials == (trial,)
+
+
 @pytest.mark.parametrize("text", ["colour=red", "seed", "", "target=DRIVE,"])
 def test_filters_with_an_unknown_factor_are_refused(text: str) -> None:
     with pytest.raises(InputError, match="use key=value with a key of initialization"):
@@ -45,8 +58,8 @@ def test_selected_trials_are_the_first_that_match(
 ) -> None:
     matching = [trial for trial in trials if trial.target in targets and trial.seed == 0]
     filters = {"target": tuple(targets), "seed": ("0",)}
-    if not matching:
-        with pytest.raises(InputError, match="leaves none"):
+    if not matching or targets - {trial.target for trial in trials}:
+        with pytest.raises(InputError, match=r"no trial has it|leaves none"):
             select_trials(space(trials), filters, limit)
         return
     selected = select_trials(space(trials), filters, limit)

@@ -122,7 +122,6 @@ def test_damaged_images_are_all_named(folders: list[str], capsys: pytest.Capture
         (["--set", "maxpol=avg"], ["--set maxpol=avg: KEY=VALUE is accepted; did you mean maxpool?"]),
         (["--set", "seeds=x", "clahe=no", "nn"], ["--set nn: KEY", "--set seeds: 'x'", "--set clahe: 'no'"]),
         (["--out", "a.txt"], ["--out a.txt: a name that ends in .csv or .npz"]),
-        (["--at-most", "1"], ["--at-most 1: use 2 or more"]),
     ],
 )
 def test_bad_options_are_refused(
@@ -132,6 +131,12 @@ def test_bad_options_are_refused(
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == len(reported)
     assert all(line.startswith(start) for line, start in zip(lines, reported, strict=True))
+
+
+def test_one_image_of_a_set_is_refused(folders: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["cmd", *folders, "--at-most", "1"])
+    assert "argument --at-most: `1`: a whole number from 2 is accepted" in capsys.readouterr().err
 
 
 def test_one_set_is_nothing_to_compare(folders: list[str], capsys: pytest.CaptureFixture[str]) -> None:

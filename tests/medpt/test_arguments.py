@@ -1,0 +1,50 @@
+"""Arguments of commands: given once, and refused with what is accepted."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medpt.arguments import ArgumentParser, number, path, whole_number
+
+
+def parser() -> ArgumentParser:
+    result = ArgumentParser(prog="program")
+    commands = result.add_subparsers(required=True)
+    command = commands.add_parser("list")
+    command.add_argument("names", nargs="*")
+    command.add_argument_group("group").add_argument("--size", type=whole_number(1, 64), default=32)
+    command.add_argument("--share", type=number(0, 1))
+    command.add_argument("--to", type=path)
+    return result
+
+
+def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit, match="2"):
+        parser().parse_args(["list", *arguments])
+    return capsys.readouterr().err.splitlines()[-1]
+
+
+def test_options_of_subcommands_and_groups_are_given_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert vars(parser().parse_args(["list", "a", "b", "--size", "7"]))["size"] == 7
+    assert "argument --size: given twice" in refused(["--size", "7", "--size=7"], capsys)
+
+
+@pytest.mark.parametrize("text", ["0", "65", "-1", "1.0", "", " 7", "²", "9" * 5000, "1_0", "x"])
+def test_whole_number_names_the_limits(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert refused([f"--size={text}"], capsys).endswith(f"`{text}`: a whole number from 1 to 64 is accepted")
+
+
+@given(value=st.floats())
+def test_number_is_within_its_limits(value: float) -> None:
+    try:
+        found = parser().parse_args(["list", f"--share={value!r}"]).share
+    except SystemExit:
+        found = None
+    assert found == (value if not math.isnan(value) and 0 <= value <= 1 else None)
+
+
+@pytest.mark.parametrize("text", ["", " "])
+def test_empty_path_is_refused(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "a path is accepted" in refused(["--to", text], capsys)
