@@ -23,12 +23,14 @@ UNUSABLE_PATH = {
     errno.EPERM,
     errno.EROFS,
     errno.ENOTDIR,
+    errno.EEXIST,  # a file where a folder is to be made
     errno.EISDIR,
     errno.ENAMETOOLONG,
     errno.ELOOP,
 }
 REMEDY = "name a path that this user can read and write"
 REMEDIES = {
+    errno.EEXIST: "a folder belongs there; move the file away",
     errno.EISDIR: "a file belongs there; move the folder away",
     errno.ELOOP: "a link there leads to itself; remove it",
 }

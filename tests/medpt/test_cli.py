@@ -120,3 +120,10 @@ def test_loopback_is_never_asked_for_through_a_proxy(given: dict[str, str], expe
     environment = dict(given)
     bypass_proxy_for_loopback(environment)
     assert environment["no_proxy"] == expected
+
+
+def test_file_where_a_folder_belongs_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    assert run_command(lambda: file.mkdir(parents=True, exist_ok=True)) == 2
+    assert capsys.readouterr().err == f"{file}: File exists; a folder belongs there; move the file away\n"
