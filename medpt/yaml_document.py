@@ -78,7 +78,9 @@ class Document:
             line = (error.problem_mark.line + 1) if error.problem_mark else 1
             raise InputError(f"{self.path}:{line}: not YAML: {error.problem or error}") from None
         except yaml.YAMLError as error:
-            raise InputError(f"{self.path}:1: not YAML: {' '.join(str(error).split())}") from None
+            found = yaml.reader.Reader.NON_PRINTABLE.search(text)
+            line = text.count("\n", 0, found.start()) + 1 if found else 1
+            raise InputError(f"{self.path}:{line}: not YAML: {' '.join(str(error).split())}") from None
 
     def _check_events(self, text: str) -> None:
         """Refuse tags, and deep nesting before composing, which recurses in C without a limit of its own."""

@@ -113,3 +113,10 @@ def test_document_is_refused(tmp_path: Path, text: str | bytes, message: str) ->
 def test_document_that_is_missing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read: No such file"):
         Document(tmp_path / "absent.yaml")
+
+
+def test_control_character_is_reported_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "file.yaml"
+    path.write_text("title: \u00e9\nname: a\x07b\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"file.yaml:2: not YAML: unacceptable character"):
+        Document(path)
