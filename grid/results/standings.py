@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class Standing:
     """The best cell of a comparison group beside the group's controls.
 
-    `bound`, in per cent, is the lower limit of the cell's interval, or its mean where it has none.
+    `bound`, in per cent, is the highest lower limit of the intervals of the group's cells: some cell is at
+    least so good. It is the best cell's mean where no cell has an interval.
     """
 
     best: Cell
@@ -32,14 +33,15 @@ class Standing:
         return min(control.mean(self.best.metric) + control.reach(self.best.metric), 100.0)
 
     def is_reached_by(self, control: Control) -> bool:
-        """Whether a control may be as good as the best cell."""
+        """Whether a control may be as good as every cell of the group."""
         return self.top(control) >= self.bound
 
     def warnings(self) -> Iterator[str]:
         """Say where no cell exceeds the trivial predictor, and which other controls reach the best cell."""
         metric = METRIC_NAMES.get(self.best.metric, self.best.metric)
         where = f"{self.best.key.target}, {self.best.network_id}"
-        best = f"the best cell, {self.best.label}, has {self.best.mean:.1f}, at least {self.bound:.1f}"
+        best = f"the best cell, {self.best.label}, has {self.best.mean:.1f}"
+        best += f", and the highest lower limit of a cell is {self.bound:.1f}"
         for control in self.controls:
             if not self.is_reached_by(control):
                 continue
@@ -67,8 +69,8 @@ def standings(cells: Iterable[Cell], controls: Sequence[Control]) -> list[Standi
         units = {digest for cell in group.cells for digest in cell.digests.values()}
         known = tuple(c for c in controls if units & c.digests and not isnan(c.mean(best.metric)))
         if known:
-            low = limits[best.key].low
-            found.append(Standing(best, best.mean if isnan(low) else low, known))
+            lows = [each.low for each in limits.values() if not isnan(each.low)]
+            found.append(Standing(best, max(lows, default=best.mean), known))
     return found
 
 

@@ -1,5 +1,7 @@
 """Controls beside cells: limits for one more network, warnings, and the rows of a table."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from made_cells import made
@@ -45,6 +47,17 @@ def test_spread_of_random_networks_counts() -> None:
 def test_nothing_was_learned_where_no_cell_exceeds_the_trivial_predictor() -> None:
     (warning,) = standings.warnings(CELLS, [_control(TRIVIAL, 0.72)])
     assert "nothing was learned" in warning
+
+
+def test_something_was_learned_where_a_cell_below_the_best_exceeds_the_trivial_predictor() -> None:
+    """The best mean may be that of few runs, whose interval is wide."""
+    cells = [*made("random", [0.60, 0.61, 0.62]), *made("ISIC2019", [0.55, 0.75])]
+    control = _control(TRIVIAL, 0.45)
+    digests = frozenset(digest for cell in cells for digest in cell.digests.values())
+    (standing,) = standings.standings(cells, [replace(control, digests=digests)])
+    assert (standing.best.key.initialization, standing.best.mean) == ("ISIC2019", 65)
+    assert 45 < standing.bound < 61
+    assert list(standing.warnings()) == []
 
 
 def test_control_belongs_to_the_trials_on_its_data() -> None:
