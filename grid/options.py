@@ -110,7 +110,7 @@ def parse_options(
     """Return the options of a command line; exit with code 2 and a message where one is not accepted."""
     parser = run_parser(module, description)
     values = vars(parser.parse_args(arguments))
-    _check_clean(parser, values)
+    _check_combined(parser, values)
     return RunOptions(**values, command=command_line(module, arguments))
 
 
@@ -198,9 +198,11 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--yes", action="store_true", help="let --clean remove it without asking")
 
 
-def _check_clean(parser: argparse.ArgumentParser, values: Mapping[str, Any]) -> None:
+def _check_combined(parser: argparse.ArgumentParser, values: Mapping[str, Any]) -> None:
     if values["yes"] and not values["clean"]:
         parser.error("--yes is accepted with --clean only")
+    if values["price"] and not values["dry_run"]:
+        parser.error("--price is accepted with --dry-run only")
     refused = [f"--{name.rstrip('s')}" for name in ("filters", "limit", "flush") if values[name]]
     refused += ["--keep-missing"] if values["keep_missing"] else []
     if values["clean"] and refused:
@@ -256,7 +258,7 @@ def add_machine_arguments(group: argparse._ActionsContainer) -> None:
     )
     group.add_argument(
         "--cpus",
-        type=whole_number(high=MOST_DEVICES),
+        type=whole_number(1, MOST_DEVICES),
         metavar="N",
         help="CPUs to use; of a cluster, also those that are still to join (default: all there are)",
     )

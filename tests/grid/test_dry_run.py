@@ -81,7 +81,7 @@ def test_time_is_that_of_the_devices_that_are_named(
 
 
 def test_price_is_that_of_the_gpu_hours(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    printed = printed_plan(tmp_path, capsys, "--price", "2.50/gpu-hour")
+    printed = printed_plan(tmp_path, capsys, "--dry-run", "--price", "2.50/gpu-hour")
     (line,) = [line for line in printed.splitlines() if line.startswith("price:")]
     hours, price, total = re.fullmatch(r"price: (\S+) GPU hours × (\S+) = (\S+)", line).groups()  # type: ignore[union-attr]
     assert float(total) == pytest.approx(float(hours) * 2.5, abs=0.2)

@@ -116,8 +116,8 @@ def test_command_hides_passwords_and_workers_receive_none() -> None:
     [
         ("--limit", "0", "a whole number from 1"),
         ("--limit", "³", "a whole number from 1"),
-        ("--cpus", "9" * 5000, "a whole number from 0"),
-        ("--cpus", "-1", "a whole number from 0"),
+        ("--cpus", "9" * 5000, "a whole number from 1"),
+        ("--gpus", "-1", "a whole number from 0"),
         ("--gpus", "half", "a whole number from 0"),
         ("--cache-gb", "large", "a number from 0"),
         ("--cache-gb", "-1", "a number from 0"),
@@ -130,6 +130,7 @@ def test_command_hides_passwords_and_workers_receive_none() -> None:
         ("--tracking-uri", "ftp://me:secret@host", "http(s)://"),
         ("--filter", "colour=red", "key of initialization"),
         ("--filter", "seed", "key of initialization"),
+        ("--cpus", "0", "a whole number from 1"),
     ],
 )
 def test_bad_values_are_refused_with_what_is_accepted(
@@ -159,3 +160,9 @@ def test_help_fits_80_columns_and_shows_defaults(module: str) -> None:
     assert max(map(len, text.splitlines())) <= 80
     assert "(default: runs)" in text
     assert "None" not in text
+
+
+def test_price_without_a_dry_run_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        parse_options(["--space", "demo", "--price", "2.50/gpu-hour"])
+    assert "--price is accepted with --dry-run only" in capsys.readouterr().err
