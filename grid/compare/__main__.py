@@ -110,9 +110,12 @@ def compare(options: CompareOptions) -> int:
 
 def check_folders(options: CompareOptions, working: Path) -> None:
     """Raise InputError where the folder is missing, or files would be written into it."""
-    if not options.home.is_dir():
+    home, results = options.home.resolve(), options.run.local_folder
+    if not home.is_dir():
         raise InputError(f"{options.home}: no such folder")
-    if working.resolve().is_relative_to(options.home.resolve()):
+    if results.resolve().is_relative_to(home) and not working.resolve().is_relative_to(home):
+        raise InputError(f"--out {results}: lies below the images; another folder is accepted")
+    if working.resolve().is_relative_to(home):
         text = "the files of a comparison are written to the working folder, and never below the images"
         raise InputError(f"{working}: {text}; change to another folder first")
 

@@ -100,6 +100,15 @@ def test_files_are_never_written_below_the_images(
     assert "never below the images" in capsys.readouterr().err
 
 
+def test_results_are_not_written_below_the_images(
+    home: Path, started: list[object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.main([str(home), "--yes", "--out", str(home / "runs")]) == 2
+    assert f"--out {home / 'runs'}: lies below the images" in capsys.readouterr().err
+    assert not Path(space_file.SPACE).exists()
+    assert not started
+
+
 def test_other_dataset_yaml_is_kept(
     home: Path, started: list[object], capsys: pytest.CaptureFixture[str]
 ) -> None:
