@@ -33,7 +33,8 @@ def describe(answer: Answer, out: str = "") -> str:
         parts.append(f"Its gain over random weights is {_gain_text(answer.over_random, answer)}.")
     if answer.over_second:
         second = _name(answer.over_second.over)
-        parts.append(f"It is above the next, {second}, by {_gain_text(answer.over_second, answer)}.")
+        above = "They are" if answer.best == RANDOM else "It is"
+        parts.append(f"{above} above the next, {second}, by {_gain_text(answer.over_second, answer)}.")
     if answer.comparisons == 0 and answer.initializations > 1:
         what = f"need a defined {answer.metric}" if answer.undefined else "have to be finished"
         parts.append(f"Random weights and another initialization {what} for a comparison.")

@@ -117,6 +117,12 @@ def test_nothing_learned_names_the_causes_and_no_winner() -> None:
     assert "is the best" not in text
 
 
+def test_random_weights_that_are_best_are_plural() -> None:
+    text = describe(_answer({"random": [0.70, 0.71, 0.72], "ISIC2019": [0.60, 0.61, 0.62]}))
+    assert text.startswith("Random weights are the best of 2 initializations")
+    assert "They are above the next, ISIC2019, by +10.0 points" in text
+
+
 def test_control_without_images_is_a_caution() -> None:
     frame = _frame(CLEAR)
     digests = frozenset(frame["digest"])
