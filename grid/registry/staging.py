@@ -3,7 +3,7 @@
 import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
-from math import isnan
+from math import isinf, isnan
 from pathlib import Path
 
 from grid.plan.datasets import SpaceDatasets, recorded_contents
@@ -190,6 +190,8 @@ def _metric_problems(metrics: Mapping[str, float]) -> Iterator[str]:
     for name, value in metrics.items():
         if name in RESERVED or AT in name:
             yield f"no metric is called {name}"
+        elif isinf(value):
+            yield f"{name} is {value!r}; a finite number is accepted"
         elif name in LEAST and not (isnan(value) or LEAST[name] - ROUNDING <= value <= 1 + ROUNDING):
             yield f"{name} is {value!r}; {LEAST[name]} to 1 is accepted"
 

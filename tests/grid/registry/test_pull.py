@@ -292,6 +292,7 @@ def test_artifacts_of_other_names_are_refused(
         ({"selected": 1.0}, "no metric is called selected"),
         ({"status@HRF": 1.0}, "no metric is called status@HRF"),
         ({"auc": 7.0}, "auc is 7.0; 0 to 1 is accepted"),
+        ({"hd95": float("inf")}, "hd95 is inf; a finite number is accepted"),
     ],
 )
 def test_impossible_metric_is_refused(
