@@ -3,8 +3,9 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from grid.report.tables import Contrast
+from grid.report.tables import Contrast, signed
 from grid.results.comparisons import MARGIN
+from grid.results.display import column_name
 from medpt.cli import count
 
 STATES = {  # of a trial that is not finished, in words
@@ -64,9 +65,11 @@ def answer(found: Sequence[Contrast]) -> str:
         return (
             "No target has a finished seed both from random weights and from a pre-training: no comparison."
         )
+    if len(compared) == 1:
+        return _of_one(compared[0])
     verdicts = Counter(contrast.verdict for contrast in compared)
     parts = [
-        f"{text} {'all' if len(verdicts) == 1 < len(compared) else verdicts[name]}"
+        f"{text} {'all' if len(verdicts) == 1 else verdicts[name]}"
         for name, text in OUTCOMES.items()
         if verdicts[name]
     ]
@@ -81,6 +84,14 @@ def answer(found: Sequence[Contrast]) -> str:
     names = _join([name for name, number in among.items() if number == most])
     where = f"{names} ({most} of {len(compared)})"
     return f"{text} Most often among those that cannot be distinguished from the best: {where}."
+
+
+def _of_one(contrast: Contrast) -> str:
+    """Compare the best pre-training of the only network and target with random weights."""
+    best = contrast.best.label if contrast.best else ""
+    where = f"{column_name(*contrast.column)} ({contrast.network})"
+    gain = f"{signed(contrast.gain)} points"
+    return f"{best} {OUTCOMES[contrast.verdict].removesuffix(' in')} for {where}: {gain}."
 
 
 def doubts(pretrained: Iterable[tuple[str, Mapping[str, float]]]) -> list[str]:

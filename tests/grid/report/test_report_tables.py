@@ -103,6 +103,9 @@ def test_answer_counts_verdicts_and_names_all_that_may_be_best() -> None:
         "distinguished from the best: ISIC2019 (1 of 2)."
     )
     assert "no comparison" in findings.answer([])
+    assert findings.answer(found[:1]) == (
+        "ISIC2019 is better than random weights for DRIVE (U-Net / ResNet-18): +10.00 points."
+    )
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX here")
