@@ -116,9 +116,9 @@ def _figure(chart: Chart) -> "Figure":
         columns = max(1, min(4, LEGEND_WIDTH // (8 + max(map(len, names)))))
         figure.legend(handles, names, loc="outside lower left", ncols=columns)
     ConstrainedLayoutEngine().execute(figure)
-    room = int(chart.size[0] * (1 - axes.get_position().x0) / TITLE_LETTER)
-    if len(chart.title) > room:  # right of the labels on the left, whose width the layout has found
-        axes.set_title(fill(chart.title, room), pad=pad)
+    letters = int(chart.size[0] * (1 - axes.get_position().x0) / TITLE_LETTER)
+    if len(chart.title) > letters:  # that fit on a line from the axes' left edge, which the layout has found
+        axes.set_title(fill(chart.title, letters), pad=pad)
         ConstrainedLayoutEngine().execute(figure)
     return figure
 
