@@ -1,7 +1,8 @@
 """`python -m grid.pull --from DIR|URL --space NAME`: take over finished units of another laboratory.
 
 A sample of them, at least one of each kind, is computed here too and compared (docs/sharing.md). Exit codes:
-0 units were taken over, or nothing was missing; 2 refused, and nothing was taken over.
+0 units were taken over, or nothing was missing; 1 the same, but damaged batches, named on standard error,
+were left out; 2 refused, and nothing was taken over.
 """
 
 import argparse
@@ -54,8 +55,8 @@ def main(arguments: list[str] | None = None) -> int:
     return cli.run_command(partial(pull_space, options), options.run.local_folder)
 
 
-def pull_space(options: PullOptions) -> None:
-    """Take over what the registry has of a space and print it."""
+def pull_space(options: PullOptions) -> int:
+    """Take over what the registry has of a space and print it; return the exit code."""
     if is_url(options.run.out) and options.run.address:
         raise InputError("pulling into a bucket verifies on this machine; leave out --address")
     space, store = load_space(options.run), options.run.open_store(uuid4().hex)
@@ -70,7 +71,9 @@ def pull_space(options: PullOptions) -> None:
         console.print(f"batch {name[:12]} is in quarantine: {store.out}/refused/{name}.json has the reasons")
     opened = datasets.open_all(space, found)
     plan = replace(plan, partial=datasets.partial_copies(opened))
-    offered = offers(plan, found, store, registry)
+    offered, damaged = offers(plan, found, store, registry)
+    for problem in damaged:
+        print(cli.printable(f"left out: {problem}"), file=sys.stderr)
     if offered:
         units = cli.count(len(offered), "unit")
         console.print(f"{units} of {plan.space} offered; --seed {options.seed} draws the same sample again")
@@ -83,6 +86,7 @@ def pull_space(options: PullOptions) -> None:
     record_start(store, plan, space.path)
     missing = len(plan.units.keys() - store.finished())
     console.print(f"{plan.space}: {missing} of {cli.count(len(plan.units), 'unit')} left to run")
+    return 1 if damaged else 0
 
 
 def describe(pulled: Pulled, plan: Plan) -> list[str]:

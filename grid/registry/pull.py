@@ -40,18 +40,20 @@ class Pulled:
     compared: Collection[str]
 
 
-def offers(plan: Plan, found: SpaceDatasets, store: Store, registry: Registry) -> dict[str, Offer]:
-    """Return what a registry has of the plan's units that the store lacks.
+def offers(
+    plan: Plan, found: SpaceDatasets, store: Store, registry: Registry
+) -> tuple[dict[str, Offer], list[str]]:
+    """Return what a registry has of the plan's units that the store lacks, and which batches are damaged.
 
-    Raises InputError where there is no registry, and for results of other data.
+    Raises InputError where there is no registry or no intact batch, and for results of other data.
     """
     if not registry.batches():
         raise InputError(f"{registry.place} has no batch of finished units; --from names a registry")
     wanted = plan.units.keys() - store.finished()
-    offered = staging.find_offers(registry, wanted, refused_batches(store))
+    offered, damaged = staging.find_offers(registry, wanted, refused_batches(store))
     quarantine(store, staging.batch_problems(offered, plan), offered.values())
     staging.check_contents(offered, plan, found, store.root)
-    return offered
+    return offered, damaged
 
 
 def pull(

@@ -74,23 +74,26 @@ class StagedUnit:
         return replace(marker, peak=self.unit.peak, origin=origin)
 
 
-def find_offers(registry: Registry, wanted: Collection[str], refused: Collection[str]) -> dict[str, Offer]:
+def find_offers(
+    registry: Registry, wanted: Collection[str], refused: Collection[str]
+) -> tuple[dict[str, Offer], list[str]]:
     """Return what the batches of a registry have of the wanted units, of the latest batch that has it.
 
-    `refused` are batches that are in quarantine here. Raises InputError for batches that were altered.
+    `refused` are batches that are in quarantine here. Batches that were altered are left out; what is wrong
+    with each is returned too. Raises InputError where no other one is there.
     """
     batches, problems = list[Batch](), list[str]()
-    for name in set(registry.batches()) - set(refused):
+    for name in sorted(set(registry.batches()) - set(refused)):
         try:
             batches.append(_read(registry, Batch, batch_name(name), name))
         except InputError as error:
             problems += error.problems
-    if problems:
+    if problems and not batches:
         raise InputError(problems)
     offers: dict[str, Offer] = {}
     for batch in sorted(batches, key=lambda batch: (batch.created, batch.name)):
         offers |= {name: Offer(batch, sha256) for name, sha256 in batch.units.items() if name in wanted}
-    return offers
+    return offers, problems
 
 
 def batch_problems(offers: Mapping[str, Offer], plan: Plan) -> dict[str, list[str]]:

@@ -110,7 +110,7 @@ def take(
         names = [unit.digest for unit in drawn]
         return {name: Recomputed(truth.store.marker(name), truth.store.folder(name)) for name in names}
 
-    offered = offers(lab.plan, lab.found, lab.store, registry)
+    offered, _ = offers(lab.plan, lab.found, lab.store, registry)
     return pull(offered, lab.plan, lab.store, registry, draw, recompute)
 
 

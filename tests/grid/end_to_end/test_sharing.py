@@ -33,6 +33,12 @@ def test_second_laboratory_verifies_a_sample_and_runs_nothing(undisturbed: tiny.
     assert "results pulled: computed by First" in printed
     reports = [folder / "reports" / "tiny" / "table.csv" for folder in (out, undisturbed.out)]
     assert reports[0].read_text() == reports[1].read_text()
+    damaged = registry / "batches" / f"{'0' * 64}.json"
+    damaged.write_text("{}")
+    again = pull(undisturbed.space, undisturbed.data, out, registry)
+    assert again.returncode == 1, again.stderr
+    assert f"left out: {damaged} was altered" in again.stderr
+    assert f"tiny: 0 of {tiny.UNITS} units left to run" in again.stdout
     own = {name for name, marker in tiny.markers(out).items() if not marker.get("origin")}
     assert {tiny.markers(out)[name]["kind"] for name in own} <= {"prepare"}
 

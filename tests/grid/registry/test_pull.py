@@ -19,7 +19,7 @@ from grid.options import RunOptions
 from grid.registry import artifacts, records
 from grid.registry.folder import Registry
 from grid.registry.publish import publish
-from grid.registry.pull import refused_batches
+from grid.registry.pull import offers, refused_batches
 from grid.registry.records import file_name
 from grid.results.frame import trials_frame
 from grid.space import reader
@@ -259,6 +259,18 @@ def test_stray_files_beside_batches_are_no_part_of_a_registry(
     (folder / ".DS_Store").write_text("of a desktop")
     (folder / "old").mkdir()
     (folder / "old" / "copy.json").write_text("{}")
+    assert len(laboratories.take(second, Registry(registry.place), first).staged) == len(second.plan.units)
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"other"])
+def test_damaged_batch_is_left_out_and_the_others_are_taken(
+    content: bytes, first: Laboratory, second: Laboratory, registry: Registry
+) -> None:
+    damaged = Path(registry.place) / "batches" / f"{'0' * 64}.json"
+    damaged.write_bytes(content)
+    offered, problems = offers(second.plan, second.found, second.store, Registry(registry.place))
+    assert offered.keys() == second.plan.units.keys()
+    assert problems == [f"{damaged} was altered: its SHA-256 is not 000000000000…"]
     assert len(laboratories.take(second, Registry(registry.place), first).staged) == len(second.plan.units)
 
 
