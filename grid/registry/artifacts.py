@@ -4,18 +4,13 @@ Everything else stays where it was computed: images, masks, ids of images and pa
 Nothing here executes or unpickles what it reads.
 """
 
-import io
 import json
-import zipfile
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
+from grid.registry.arrays import LARGEST, check_text, read_arrays
 from medpt.data.manifest import COUNTS
 from medpt.errors import InputError
-from medpt.units.base import ITEMS
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 WEIGHTS = ("init.safetensors", "best.safetensors")  # on request
 TRAINED = ("history.json", "record.json")
@@ -36,10 +31,6 @@ SHARED = {  # by kind of unit
     "features": (),
 }
 ROWS = ("history.json", "early.json")
-LARGEST = 2**30  # bytes of a file, and of the arrays that it unpacks to
-LONGEST = 100  # characters of a text in JSON; longer ones and paths are refused
-NUMBERS, TEXTS = "biuf", "U"  # kinds of arrays
-NAMED = ("layers",)  # arrays of the names of a network's layers
 
 
 def is_shared(kind: str, name: str) -> bool:
@@ -52,7 +43,7 @@ def check(name: str, content: bytes) -> None:
     if len(content) > LARGEST:
         raise InputError(f"has {len(content):,} bytes; at most {LARGEST:,} are accepted")
     kind = name.rpartition(".")[2]
-    {"json": _check_json, "npz": _check_arrays, "safetensors": _check_weights}[kind](content, name)
+    {"json": _check_json, "npz": read_arrays, "safetensors": _check_weights}[kind](content, name)
 
 
 def _check_json(content: bytes, name: str) -> None:
@@ -66,8 +57,7 @@ def _check_json(content: bytes, name: str) -> None:
     if name not in ROWS and not isinstance(value, dict):
         raise InputError("has no names with values")
     for text in texts:
-        if len(text) > LONGEST or "/" in text or "\\" in text or not text.isprintable():
-            raise InputError(f"has a text that may be a path: {text[:LONGEST]!r}")
+        check_text(text)
 
 
 def _is_row(value: Any) -> bool:
@@ -88,44 +78,6 @@ def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, list):
         for entry in value:
             yield from _texts(entry)
-
-
-def _check_arrays(content: bytes, name: str) -> None:
-    import numpy as np
-
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-        if size > LARGEST:
-            raise InputError(f"unpacks to {size:,} bytes; at most {LARGEST:,} are accepted")
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            found = {key: np.asarray(arrays[key]) for key in arrays.files}
-    except InputError:
-        raise
-    except Exception as error:  # of a crafted archive: whatever zlib, zipfile and NumPy raise
-        raise InputError(f"is no archive of arrays ({type(error).__name__})") from None
-    for key, values in found.items():
-        if values.dtype.kind not in (TEXTS if key in NAMED else NUMBERS):
-            raise InputError(f"has an array `{key}` that holds no numbers")
-    if name == ITEMS:
-        _check_items(found)
-
-
-def _check_items(arrays: "Mapping[str, NDArray[Any]]") -> None:
-    """Check that arrays are of equally many test items, whose patients are numbered from 0."""
-    rows = {key: len(values) for key, values in arrays.items() if values.ndim}
-    if len(set(rows.values())) != 1:
-        listed = ", ".join(f"{key} {count}" for key, count in rows.items()) or "no array"
-        raise InputError(f"has test items of several numbers ({listed}); one number is accepted")
-    patients = arrays.get("patients")
-    if patients is not None and not _are_numbered(patients):
-        raise InputError("has patients that are not numbered from 0 to at most the number of test items")
-
-
-def _are_numbered(patients: "NDArray[Any]") -> bool:
-    if patients.ndim != 1 or patients.dtype.kind not in "iu":
-        return False
-    return not len(patients) or bool(patients.min() >= 0 and patients.max() < len(patients))
 
 
 def _check_weights(content: bytes, name: str) -> None:

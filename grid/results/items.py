@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,7 +112,7 @@ def arrays(file: str | ItemSubset) -> dict[str, NDArray[Any]] | None:
         if isinstance(file, ItemSubset):
             whole = arrays(file.path)
             return whole and select(whole, np.frombuffer(file.members, np.bool_))
-        return _test_rows(_stored(file))
+        return _test_rows(read_archive(file))
     except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile, zlib.error):
         return None
 
@@ -123,8 +123,10 @@ def count(file: str | ItemSubset) -> int | None:
     return len(next(iter(found.values()))) if found else None
 
 
-def _stored(path: str) -> dict[str, NDArray[Any]]:
+def read_archive(path: str | BinaryIO) -> dict[str, NDArray[Any]]:
     """Return the arrays of an .npz file as `numpy.load` does, in two thirds of its time.
+
+    Raises what zipfile, zlib and NumPy raise of other files, and ValueError for arrays of objects.
 
     It evaluates the header of each array as Python text; those of thousands of files are a few that repeat.
     """

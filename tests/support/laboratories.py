@@ -81,7 +81,7 @@ def _write_more(unit: Unit, built: Path) -> None:
             save_file({"encoder.weight": tensor}, built / f"{name}.safetensors")
         write_json(built / "leaks.json", {"pairs": [{"source": FILE, "target": PATIENT}]})
     if unit.kind == "finetune":
-        arrays = {"scores": generator.random((6, 2)), "labels": np.arange(6) % 2}
+        arrays = {"scores": generator.random((6, 2), np.float32), "labels": np.arange(6) % 2}
         write_arrays(built / "items.npz", arrays | {"patients": np.arange(6)})
         write_arrays(built / "scores.npz", arrays | {"ids": np.array([FILE] * 6)})
 
