@@ -19,7 +19,7 @@ class Evaluate(UnitSpec):
     version = 1
     title = "evaluate"
     verb = "evaluating"
-    typical_seconds = 20.0
+    typical_seconds = 5.0
     omitted_when_none = ("corruption", "strength", "evaluate_by", "target_data")
 
     network: str  # digest of Finetune

@@ -20,9 +20,8 @@ from medpt import cli
 from medpt.cli import duration
 
 LOG_SECONDS = 30.0  # between lines where the output is not a terminal
-SHOWN_SHARE = (
-    0.25  # of the work, by predicted seconds, before the time that is left is shown: until then it is a guess
-)
+SHOWN_SHARE = 0.25  # of the run, before the time that is left is shown: until then it is a guess
+LATE = 0.2  # of its time so far: how long a unit lasts that has taken longer than predicted
 CHECK_SECONDS = 1.0  # between looks at Tune's list of trials
 PRINTED = {"failed": "failed", "retried": "interrupted, retried:"}  # events that get a line of their own
 
@@ -32,17 +31,17 @@ Bundle = Mapping[str, float]  # amounts by resource
 class Progress:
     """Counts units as they start and end.
 
-    `costs` has the predicted seconds of each unit of the run by digest. They weigh the time that is left,
-    which is shown from a quarter of the work on, as long as units do not exceed their prediction.
+    `costs` has the predicted seconds of each unit of the run by digest. With what units took so far they
+    give the time that is left.
     """
 
     def __init__(self, console: Console, costs: Mapping[str, float]) -> None:
-        self.console, self.costs = console, dict(costs)
+        self.console, self.costs = console, costs
         self.started = time.monotonic()
         self.running: dict[str, Unit] = {}
         self.began: dict[str, float] = {}  # when the running units started
         self.ended: Counter[str] = Counter()
-        self.spent = 0.0
+        self.took: dict[str, float] = {}  # seconds that the ended units took
         self.images = 0
         self.lock = threading.RLock()
         self.stop = threading.Event()
@@ -65,10 +64,11 @@ class Progress:
                 self.began[unit.digest] = time.monotonic()
             else:
                 self.running.pop(unit.digest, None)
-                self.began.pop(unit.digest, None)
+                now = time.monotonic()
+                seconds = now - self.began.pop(unit.digest, now)
             if event in ("finished", "failed", "blocked"):
                 self.ended[event] += 1
-                self.spent += self.costs.get(unit.digest, 0.0)
+                self.took[unit.digest] = seconds
         if event in PRINTED:
             self.console.print(f"{PRINTED[event]} {unit.spec.verb} {unit.label}", style="red")
 
@@ -77,11 +77,29 @@ class Progress:
         with self.lock:
             self.images += images
 
-    def share(self) -> float:
-        """Return the share of the work that is done; a running unit counts for its time, up to its cost."""
-        now, total = time.monotonic(), sum(self.costs.values())
-        running = sum(min(now - began, self.costs.get(name, 0.0)) for name, began in self.began.items())
-        return (self.spent + running) / total if total else 0.0
+    def seconds_left(self) -> float | None:
+        """Return the predicted time until the last unit ends; None in the first quarter of the run.
+
+        Units take `pace` times their cost, as those did that ended or run; a running one that took longer
+        lasts for another LATE of its time. Work is done by as many units at a time as so far, but no run is
+        shorter than its longest unit.
+        """
+        now = time.monotonic()
+        running = {name: now - began for name, began in self.began.items()}
+        busy = sum(running.values()) + sum(self.took.values())
+        known = sum(min(taken, self._cost(name)) for name, taken in running.items())
+        known += sum(map(self._cost, self.took))
+        if not busy or not known:
+            return None
+        pace = busy / known
+        ahead = [max(pace * self._cost(n) - taken, LATE * taken) for n, taken in running.items()]
+        ahead += [pace * self._cost(n) for n in self.costs.keys() - self.took.keys() - running.keys()]
+        elapsed = now - self.started
+        left = max(sum(ahead) * elapsed / busy, *ahead, 0.0)
+        return left if elapsed >= SHOWN_SHARE * (elapsed + left) else None
+
+    def _cost(self, name: str) -> float:
+        return self.costs.get(name, 0.0)
 
     def line(self) -> Text:
         """Return the counts, the time taken and left, and what is running."""
@@ -91,9 +109,8 @@ class Progress:
             parts = [f"{done}/{total} units", duration(elapsed)]
             if done and done < total:
                 parts.append(f"{done / elapsed * 60:.1f} units/min")
-            share = self.share()
-            if SHOWN_SHARE <= share < 1 and done < total:
-                left = elapsed * (1 - share) / share
+            left = self.seconds_left() if done < total else None
+            if left is not None:
                 parts.append(f"about {duration(left)} left, until {end_time(left)}")
             if self.images and any(unit.kind == "prepare" for unit in self.running.values()):
                 parts.append(f"{self.images:,} images prepared")

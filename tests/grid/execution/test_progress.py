@@ -73,22 +73,50 @@ def test_progress_line_counts_ended_units_and_names_running_ones() -> None:
     assert text.endswith(f"{data.spec.verb} prepare 2 · {second.spec.verb} unet 1")
 
 
-def test_time_left_is_shown_from_a_quarter_of_the_work_and_counts_running_units(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    now = [0.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time, which tests set."""
+    clock = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    return clock
+
+
+def test_time_left_is_shown_from_a_quarter_of_the_run(now: list[float]) -> None:
     short, long = trial_unit(0), trial_unit(1)
     shown = Progress(Console(file=io.StringIO()), {short.digest: 10.0, long.digest: 90.0})
     shown.on_event("started", short)
-    now[0] = 12.0
+    now[0] = 20.0  # at half the predicted speed
     shown.on_event("finished", short)
     shown.on_event("started", long)
+    now[0] = 28.0
     assert "left" not in shown.line().plain
-    now[0] = 50.0  # 10 + 38 of 100 predicted seconds are done
-    assert "about 0:54 left" in shown.line().plain
-    now[0] = 400.0  # longer than predicted
-    assert "left" not in shown.line().plain
+    now[0] = 60.0  # 40 of 180 s
+    left = shown.seconds_left()
+    assert left is not None
+    assert 60 < left <= 140
+    assert f"about {progress.duration(left)} left" in shown.line().plain
+
+
+def test_unit_that_exceeds_its_prediction_is_not_counted_as_done(now: list[float]) -> None:
+    late, waiting = trial_unit(0), trial_unit(1)
+    shown = Progress(Console(file=io.StringIO()), {late.digest: 10.0, waiting.digest: 10.0})
+    shown.on_event("started", late)
+    now[0] = 100.0
+    assert shown.seconds_left() == pytest.approx(progress.LATE * 100 + 100)
+
+
+def test_time_left_is_at_least_that_of_the_longest_unit(now: list[float]) -> None:
+    units = [trial_unit(n) for n in range(4)]
+    costs = {unit.digest: 100.0 for unit in units[:3]} | {units[3].digest: 500.0}
+    shown = Progress(Console(file=io.StringIO()), costs)
+    for unit in units[:3]:
+        shown.on_event("started", unit)
+    now[0] = 100.0
+    for unit in units[:3]:
+        shown.on_event("finished", unit)
+    shown.on_event("started", units[3])
+    now[0] = 200.0
+    assert shown.seconds_left() == pytest.approx(400)
 
 
 def test_failed_and_retried_units_get_a_line_of_their_own() -> None:
