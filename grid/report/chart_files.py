@@ -71,7 +71,12 @@ def png(chart: Chart) -> bytes:
     stream = io.BytesIO()
     with _style(chart):
         _figure(chart).savefig(
-            stream, format="png", dpi=RESOLUTION, facecolor="white", metadata={"Software": None}
+            stream,
+            format="png",
+            dpi=RESOLUTION,
+            facecolor="white",
+            metadata={"Software": None},
+            pil_kwargs={"compress_level": 1},  # a fifth of the time less, for files a tenth larger
         )
     return stream.getvalue()
 

@@ -38,6 +38,7 @@ from grid.report import (
     variance_parts,
 )
 from grid.report.chart_files import Figures
+from grid.report.figure_files import figures_being_written
 from grid.report.paper_items import PAPER_ITEMS
 from grid.report.sharing import Sharing
 from grid.report.tables import Contrast
@@ -105,13 +106,12 @@ def build(space: str, out: str | Path, tracking_uri: str | None = None, images: 
     folder = stored.store.root / "reports" / stored.plan.space
     for name, data in content["files"].items():
         files.write_bytes(folder / name, data)
-    for figures in (*(content[key] for key in FIGURES), *(s.figures for s in content["sections"])):
-        for name, data in figures.files().items():
-            files.write_bytes(folder / name, data)
-    files.write_text(
-        folder / markdown.FILE, render(content | markdown.context(find_cells(frame)), markdown.TEMPLATE)
-    )
-    files.write_text(folder / PAGE, render(content))
+    figures = [*(content[key] for key in FIGURES), *(section.figures for section in content["sections"])]
+    with figures_being_written(figures, folder):
+        summary = render(content | markdown.context(find_cells(frame)), markdown.TEMPLATE)
+        files.write_text(folder / markdown.FILE, summary)
+        drawn = render(content)
+    files.write_text(folder / PAGE, drawn)
     return folder / PAGE
 
 

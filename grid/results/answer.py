@@ -118,12 +118,14 @@ def predict_options(frame: "pd.DataFrame", digests: Sequence[str]) -> str:
     """
     from pandas import isna
 
-    rows = frame[frame["digest"].isin(digests)]
-    if "space" not in frame.attrs or not _is_fine_tuned(rows.iloc[0]):
+    first = frame[frame["digest"] == digests[0]].iloc[0]
+    if "space" not in frame.attrs or not _is_fine_tuned(first):
         return ""
     space, values = frame.attrs["space"], {}
-    for name in ("target", "initialization", *(factor for factor in DIVIDING_FACTORS if factor in frame)):
-        value = rows[name].iloc[0]
+    names = ["target", "initialization", *(factor for factor in DIVIDING_FACTORS if factor in frame)]
+    frame = frame[names]
+    for name in names:
+        value = first[name]
         if name in ("target", "initialization") or frame[name].nunique(dropna=False) > 1:
             values[name] = value
             frame = frame[(frame[name] == value) | (frame[name].isna() & isna(value))]

@@ -32,7 +32,8 @@ class Estimates:
 
     @property
     def variance(self) -> Floats:
-        items, spread = np.nan_to_num(self.items.variance), self.repeats.variance
+        items, spread = self.items.variance, self.repeats.variance
+        items = np.where(np.isnan(items), 0.0, items)
         total = np.maximum.reduce([items + spread - self.twice, items, spread])
         found: Floats = np.where(total > 0, total, np.nan)
         return found
