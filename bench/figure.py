@@ -1,10 +1,15 @@
 """One measured figure beside its peer's, and the line that tells it."""
 
+import json
+import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
-UNITS = {"ms": 0, "MB": 0, "img/s": 1}  # less is better, less, more
+UNITS = {"ms": 0, "s": 0, "min": 0, "MB": 0, "GiB": 0, "img/s": 1, "GFLOP/s": 1, "x": 1}  # 1: more is better
+LIMIT = "the most it may take"  # the peer of a figure that has a limit instead of an alternative
+RECORD = "MEDPT_BENCH_FIGURES"  # names a file that gets each figure as a line of JSON, for `python -m bench`
 
 
 @dataclass(frozen=True)
@@ -37,13 +42,23 @@ class Figure:
         )
 
 
+def limited(name: str, ours: float, most: float, unit: str) -> Figure:
+    """Return the figure of something that may take at most `most`."""
+    return Figure(name, ours, most, unit, LIMIT, 1)
+
+
 def number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def show(*figures: Figure) -> None:
+    """Print the figures and, under `python -m bench`, record them."""
+    record = os.environ.get(RECORD)
     for figure in figures:
         print(figure.line(), flush=True)
+        if record:
+            with Path(record).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(asdict(figure)) + "\n")
 
 
 def best(work: Callable[[], object], repeats: int, clock: Callable[[], float] = time.perf_counter) -> float:

@@ -17,10 +17,11 @@ import tempfile
 import time
 from pathlib import Path
 
+from bench.figure import limited, show
 from bench.preparation import fundus_file
 
 DRAWN = 8  # photographs that differ
-LIMIT = 4 * 2**30  # bytes
+LIMIT = 4.0  # GiB
 CARD = """
 name: Photographs
 modality: fundus
@@ -96,11 +97,8 @@ def main() -> None:
             folder = dataset(top / f"data-{count}", drawn, count)
             command = [sys.executable, "-m", "grid.prepare", "Photographs", str(folder)]
             most, processes, seconds = peak([*command, "--to", str(top / f"shards-{count}")])
-            verdict = "ok" if most < LIMIT else "short"
-            memory = f"{most / 2**30:.2f} GiB at most in {processes} processes"
-            target = f"target under {LIMIT / 2**30:g}: {verdict}"
-            rate = f"{count / seconds:.1f} images a second"
-            print(f"{count:>6,} images of {options.side} px: {memory}, {target}; {rate}", flush=True)
+            show(limited(f"prepare {count:,} images of {options.side} px", most / 2**30, LIMIT, "GiB"))
+            print(f"{processes} processes; {count / seconds:.1f} images a second", flush=True)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.figure import best
+from bench.figure import best, limited, show
 from grid.execution.worker import marker_of
 from grid.plan.plan import Plan, Unit
 from grid.plan.stored_plans import record_start
@@ -200,20 +200,16 @@ def main() -> None:
         for unit in fine_tunings(plan)[1:]:
             finish(store, unit)
         for question, words in QUESTIONS.items():
-            show(question, best(partial(ask, out, *words), options.repeats, processor), options.runs)
-        show("report", best(partial(report, out), 1, processor), options.runs, MOST_REPORT)
+            show_question(question, best(partial(ask, out, *words), options.repeats, processor))
+        show(limited("report", best(partial(report, out), 1, processor), MOST_REPORT, "s"))
         size = (out / "reports" / "bench" / "index.html").stat().st_size / 1e6
-        show("page", size, options.runs, MOST_MEGABYTES, "MB")
+        show(limited("page of the report", size, MOST_MEGABYTES, "MB"))
         store.documents.remove(f"spaces/{plan.space}.json")
-        show("cells, MLflow alone", best(partial(ask, out), options.repeats, processor), options.runs)
+        show_question("cells, MLflow alone", best(partial(ask, out), options.repeats, processor))
 
 
-def show(question: str, found: float, runs: int, most: float = MOST, unit: str = "s") -> None:
-    verdict = "ok" if found <= most else "short"
-    print(
-        f"{question:<20} {found:5.2f} {unit} over {runs:,} runs  target <= {most:g} {unit}  {verdict}",
-        flush=True,
-    )
+def show_question(question: str, seconds: float) -> None:
+    show(limited(f"query: {question}", seconds, MOST, "s"))
 
 
 if __name__ == "__main__":

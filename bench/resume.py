@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from bench.figure import best
+from bench.figure import best, limited, show
 from grid.plan import datasets
 from grid.plan.planner import build_plan
 from grid.space.reader import load
@@ -95,12 +95,11 @@ def bucket() -> Iterator[str]:
         process.communicate()
 
 
-def main() -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--units", type=int, default=1000)
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
-    slow = False
     with tempfile.TemporaryDirectory(prefix="medpt-bench-") as name, bucket() as url:
         os.environ["MEDPT_COPIES"] = f"{name}/copies"
         space = Path(name) / "finished.yaml"
@@ -108,12 +107,8 @@ def main() -> int:
         for place, out in (("a folder", f"{name}/runs"), ("a bucket", url)):
             fill(space, out, options.units)
             seconds = best(partial(told, space, out), options.repeats)
-            slow |= seconds > MOST
-            verdict = "ok" if seconds <= MOST else "short"
-            line = f"{options.units} finished units in {place:<9} told after {seconds:5.2f} s"
-            print(f"{line}  at most {MOST:g} s  {verdict}", flush=True)
-    return 1 if slow else 0
+            show(limited(f"{options.units} finished units in {place}", seconds, MOST, "s"))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

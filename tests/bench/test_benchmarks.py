@@ -14,6 +14,7 @@ from medpt.data.preprocess import preprocess
 from medpt.phantom.chestxray2017 import radiograph
 from medpt.phantom.fundus import fundus
 from medpt.phantom.paint import stream, to_bytes
+from medpt.precision import has_native_bf16
 
 ROOT = Path(__file__).parents[2]
 LINE = re.compile(
@@ -37,6 +38,16 @@ def test_orchestration() -> None:
 @pytest.mark.slow
 def test_epoch() -> None:
     assert len(lines("epoch", "--images", "64", "--size", "32", "--epochs", "2")) == 4
+
+
+@pytest.mark.slow
+def test_startup() -> None:
+    assert len(lines("startup", "--units", "5", "--repeats", "1")) == 2
+
+
+def test_flops() -> None:
+    found = lines("flops", "--size", "32", "--batch", "2", "--steps", "1", "--side", "64")
+    assert len(found) == (2 if has_native_bf16() else 1)
 
 
 def test_preparation() -> None:
