@@ -83,7 +83,12 @@ def _row(
 ) -> dict[str, object]:
     path = folder / f"{SOURCES.index(source)}-{repeat}.npz"
     np.savez(path, scores=np.stack([-score, score], 1), labels=labels, patients=np.arange(len(labels)))
-    factors = {"experiment": "one", "initialization": source, "source": source, "sample_size": None}
+    factors: dict[str, object] = {
+        "experiment": "one",
+        "initialization": source,
+        "source": source,
+        "sample_size": None,
+    }
     factors |= {"backbone": "resnet18", "architecture": "classifier", "target": "Clinic", "target_size": 1.0}
     repeats = {"seed": 0, "fold": repeat} if world.has_splits else {"seed": repeat}
     value = metrics.binary_auc(score, labels == 1)

@@ -15,7 +15,7 @@ tests them.
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -140,7 +140,7 @@ def survival(world: World, rng: np.random.Generator) -> Difference:
     logtime = covariates @ np.r_[np.full(4, 0.35), np.full(4, 0.25)] + rng.normal(size=world.images)
     censored = rng.normal(0.8, 1, world.images)
     event, time = logtime < censored, np.exp(np.minimum(logtime, censored))
-    values: list[dict[int, float]] = [{}, {}]
+    values: list[dict[Hashable, float]] = [{}, {}]
     for seed in range(world.seeds):
         order = rng.permutation(world.images)
         test, train = np.split(order, [world.images // 5])

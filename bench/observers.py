@@ -43,10 +43,11 @@ def tested(dataset: Dataset) -> Iterator[Record]:
 
 
 def prepared(dataset: Dataset, record: Record, size: int | None) -> Mask:
-    mask = dataset.mask(record)
-    if size is None:
-        return mask
-    return preprocess_pair(dataset.image(record), mask, default_pipeline("fundus", size))[1]
+    mask: Mask | None = dataset.mask(record)
+    if size is not None:
+        mask = preprocess_pair(dataset.image(record), mask, default_pipeline("fundus", size))[1]
+    assert mask is not None, record
+    return mask
 
 
 def confusions(dataset: Dataset, size: int | None) -> NDArray[np.int64]:

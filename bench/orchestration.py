@@ -68,7 +68,7 @@ def ours(count: int, out: Path, *, recorded: bool) -> float:
         _started(tracker)
     start = time.perf_counter()
     with mock.patch.object(scheduler, "run_trial", run_trial):
-        listeners = scheduler.RunListeners([tracker.on_event], lambda images: None, print)
+        listeners = scheduler.RunListeners([tracker.on_event], lambda images: None, lambda name: None, print)
         scheduler.run_units(plan, plan.units, store, options, {}, listeners)
     lost = set(plan.units) - store.finished()
     assert not lost, [store.failure(name).reason for name in lost & store.failures()] or "units are lost"

@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -84,7 +83,11 @@ def learn(method: str, loader: ArrayLoader, args: argparse.Namespace) -> dict[st
     )
     spec = Pretrain(("bench",), ("d",), args.backbone, args.decoder, method, args.seed, protocol)
     setup = METHODS[method](spec, [loader])
-    learned = partial(LEARNED[method], chance=setup.figures.get("chance", 0.0))
+    chance = setup.figures.get("chance", 0.0)
+
+    def learned(row: MetricsRow) -> bool:
+        return LEARNED[method](row, chance)
+
     rows: list[MetricsRow] = []
     start = time.perf_counter()
 

@@ -80,6 +80,9 @@ class CohortInputs:
     def loader(self, digest: str) -> Any:
         raise KeyError(digest)
 
+    def network(self, digest: str, device: str) -> Any:
+        raise KeyError(digest)
+
     def cohort(self, digest: str) -> Cohort:
         return self.given
 

@@ -9,6 +9,7 @@ nothing is selected. Prints a line a test and, at the end, the table of the mean
 import argparse
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,7 +42,7 @@ def load(folder: Path, size: int) -> ArrayLoader:
     return ArrayLoader(Arrays(index, images, masks))
 
 
-def trial(loader: ArrayLoader, weighting: str, steps: int, batch: int, seed: int) -> MetricsRow:
+def trial(loader: ArrayLoader, weighting: Any, steps: int, batch: int, seed: int) -> MetricsRow:
     """Tests after every fifth of the steps; returns the last test."""
     protocol = TrainingProtocol(
         batch_size=batch,
