@@ -30,7 +30,7 @@ from grid.plan.stored_plans import record_start
 from grid.store.store import Store
 from grid.tracking.background import BackgroundTracker
 from grid.tracking.client import default_uri
-from medpt.specs import Finetune
+from medpt.specs import Finetune, Prepare
 from medpt.units.base import Job
 
 TIMES_LESS = 10.0  # than Tune's defaults
@@ -38,9 +38,10 @@ MOST = 110.0  # ms a trial
 
 
 def plan_of(count: int, name: str) -> Plan:
-    """Units that need nothing, of digests that differ by name and seed."""
-    specs = [Finetune(name, None, "DRIVE", "0" * 64, "resnet18", "unet", seed=n) for n in range(count)]
-    units = [Unit(spec, (), f"{name} {spec.seed}") for spec in specs]
+    """Fine-tunings that wait for nothing, of digests that differ by name and seed, and the data they name."""
+    data = Unit(Prepare("DRIVE", "f" * 64, "resize(256)"), (), "DRIVE")
+    specs = [Finetune(name, None, "DRIVE", data.digest, "resnet18", "unet", seed=n) for n in range(count)]
+    units = [data, *(Unit(spec, (), f"{name} {spec.seed}") for spec in specs)]
     return Plan(name, "units that do nothing", (), (), {unit.digest: unit for unit in units})
 
 
@@ -62,6 +63,7 @@ def ours(count: int, out: Path, *, recorded: bool) -> float:
     plan, store = plan_of(count, "recorded" if recorded else "plain"), Store(out)
     store.create()
     record_start(store, plan, Path(f"{plan.space}.yaml"))
+    todo = {name for name, unit in plan.units.items() if isinstance(unit.spec, Finetune)}
     options = RunOptions(plan.space, store.out, cache_bytes=0)
     tracker = BackgroundTracker(default_uri(store.root), store, plan)
     if recorded:
@@ -69,8 +71,8 @@ def ours(count: int, out: Path, *, recorded: bool) -> float:
     start = time.perf_counter()
     with mock.patch.object(scheduler, "run_trial", run_trial):
         listeners = scheduler.RunListeners([tracker.on_event], lambda images: None, lambda name: None, print)
-        scheduler.run_units(plan, plan.units, store, options, {}, listeners)
-    lost = set(plan.units) - store.finished()
+        scheduler.run_units(plan, todo, store, options, {}, listeners)
+    lost = todo - store.finished()
     assert not lost, [store.failure(name).reason for name in lost & store.failures()] or "units are lost"
     if recorded:
         assert tracker.finish() == 0, tracker.problem
