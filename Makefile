@@ -52,7 +52,7 @@ format: $(READY) ## format the code and fix what ruff can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(READY) ## run the benchmarks of docs/performance.md
+bench: $(READY) ## run the benchmarks of docs/performance.md and compare their ratios: 15 minutes
 	$(BIN)/python -m bench
 
 # Reads MEDPT_TRACKING_DB and MEDPT_TRACKING_ARTIFACTS; see docs/tracking.md

@@ -4,7 +4,7 @@
 
 Each benchmark is a process of its own, whose lines are printed as they come. At the end stands one Markdown
 table, then every ratio that is less than 0.8 of the one in `bench/ratios.json`. Times depend on the machine;
-ratios hold elsewhere as far as both sides use the machine alike. `--record` writes that file anew. Takes 20
+ratios hold elsewhere as far as both sides use the machine alike. `--record` writes that file anew. Takes 15
 minutes on two quiet cores. Exit code 1 where a benchmark failed to run; a figure that is short of its target
 or of its recorded ratio is no failure.
 """
