@@ -19,7 +19,7 @@ from grid.results.display import METRIC_NAMES, column_name, network_name
 from grid.results.stored_space import StoredSpace
 from medpt.specs import Pretrain
 
-MOST_GROUPS = 12  # of fine-tunings, and of pre-trainings: each has two charts
+MOST_GROUPS = 6  # of fine-tunings, and of pre-trainings: each has two charts
 POINTS = 40  # of a curve: more cannot be seen at this size
 LOSS = "train_loss"
 PERCENT = (  # recorded as fractions
