@@ -12,7 +12,7 @@ from grid.results.cells import KEY, Cell, CellKey, Row, find_cells
 from grid.results.frame import FACTORS
 from grid.results.groups import ComparedGroup, ComparedGroups, compared_groups
 from grid.results.intervals import add
-from grid.results.metrics import require_larger_is_better
+from grid.results.metrics import bounds, require_larger_is_better
 from grid.results.protocol_columns import factors, varied_fields
 from grid.results.variance import Component
 from grid.results.verdicts import Verdict
@@ -78,9 +78,10 @@ class Interval:
 
 
 def intervals(compared: ComparedGroup) -> dict[CellKey, Interval]:
-    """Return the interval of each cell of a group."""
+    """Return the interval of each cell of a group, cut at the least and the largest value of its metric."""
     found = compared.estimate(np.eye(len(compared.cells)))
-    rows = zip(compared.cells, found.value, *found.limits(), strict=True)
+    least, most = bounds(compared.cells[0].metric, found.value)
+    rows = zip(compared.cells, found.value, *np.clip(found.limits(), least, most), strict=True)
     return {cell.key: Interval(*map(float, limits)) for cell, *limits in rows}
 
 

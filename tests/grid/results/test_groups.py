@@ -1,5 +1,6 @@
 """Cells of a comparison group as the estimator takes them, and what a group says that it lacks."""
 
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,9 @@ from made_cells import cells, trial
 
 from grid.results import groups
 from grid.results.cells import find_cells
-from grid.results.comparisons import differences
+from grid.results.comparisons import differences, intervals
 from grid.results.groups import ComparedGroup
+from grid.results.metrics import bounds
 from medpt import influence, metrics
 
 IMAGES = 12
@@ -177,3 +179,20 @@ def test_splits_that_are_tested_on_one_external_set_share_its_items(tmp_path: Pa
     own = [_stored(tmp_path, "a" * (n + 1)) for n in range(2)]
     splits = _compared(*(trial(0, 0.5 + n / 10, items=path, fold=n) for n, path in enumerate(own)))
     assert _described(splits) == groups.FOLDS
+
+
+def test_interval_of_a_cell_ends_at_the_limits_of_its_metric() -> None:
+    found = _compared(trial(0, 0.99), trial(1, 0.80), trial(0, 0.02, initialization="ISIC2019"))
+    low, high = found.estimate(np.eye(2)).limits()
+    assert high[0] > 100
+    assert low[1] < 0
+    cut = list(intervals(found).values())
+    assert (cut[0].low, cut[0].high) == (pytest.approx(max(low[0], 0)), 100)
+    assert (cut[1].low, cut[1].high) == (0, pytest.approx(min(high[1], 100)))
+
+
+def test_metric_with_a_value_beyond_one_is_no_fraction() -> None:
+    assert bounds("miou", [50, 100]) == (0, 100)
+    assert bounds("kappa", [-20]) == (-100, 100)
+    assert bounds("hd95", [130]) == (0, inf)
+    assert bounds("loss_of_an_extension", [130]) == (-inf, inf)
