@@ -5,12 +5,15 @@ Nothing here executes or unpickles what it reads.
 """
 
 import json
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from grid.registry.arrays import LARGEST, check_text, read_arrays
 from medpt.data.manifest import COUNTS
 from medpt.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 WEIGHTS = ("init.safetensors", "best.safetensors")  # on request
 TRAINED = ("history.json", "record.json")
@@ -38,15 +41,23 @@ def is_shared(kind: str, name: str) -> bool:
     return name in SHARED.get(kind, ())
 
 
-def check(name: str, content: bytes) -> None:
-    """Raise InputError unless the content is what a shared artifact of this name may hold."""
+def read(name: str, content: bytes) -> Any:
+    """Return the arrays, the JSON value or the tensors of a shared artifact.
+
+    Raises InputError unless the content is what an artifact of this name may hold.
+    """
     if len(content) > LARGEST:
         raise InputError(f"has {len(content):,} bytes; at most {LARGEST:,} are accepted")
     kind = name.rpartition(".")[2]
-    {"json": _check_json, "npz": read_arrays, "safetensors": _check_weights}[kind](content, name)
+    return {"json": _read_json, "npz": read_arrays, "safetensors": _read_weights}[kind](content, name)
 
 
-def _check_json(content: bytes, name: str) -> None:
+def documents(contents: Mapping[str, bytes]) -> dict[str, Any]:
+    """Return what `read` gives of each shared artifact but weights, by name."""
+    return {name: read(name, content) for name, content in contents.items() if name not in WEIGHTS}
+
+
+def _read_json(content: bytes, name: str) -> Any:
     try:
         value = json.loads(content)
         texts = list(_texts(value))
@@ -58,6 +69,7 @@ def _check_json(content: bytes, name: str) -> None:
         raise InputError("has no names with values")
     for text in texts:
         check_text(text)
+    return value
 
 
 def _is_row(value: Any) -> bool:
@@ -80,10 +92,11 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(entry)
 
 
-def _check_weights(content: bytes, name: str) -> None:
-    from safetensors import SafetensorError, deserialize
+def _read_weights(content: bytes, name: str) -> "dict[str, Tensor]":
+    from safetensors import SafetensorError
+    from safetensors.torch import load
 
     try:
-        deserialize(content)
+        return load(content)
     except SafetensorError as error:
         raise InputError(f"is no safetensors file ({error})") from None

@@ -11,6 +11,7 @@ from grid.plan.datasets import recorded_contents
 from grid.plan.plan import Plan
 from grid.registry import artifacts
 from grid.registry.artifacts import WEIGHTS
+from grid.registry.claims import claim_problems, stored_manifest
 from grid.registry.folder import Registry
 from grid.registry.records import Batch, SharedDataset, SharedUnit, batch_name, file_name, read, unit_name
 from grid.store.records import Marker
@@ -52,10 +53,12 @@ def publish(
     for name, marker in own.items():
         try:
             files = shared_files(store, marker, with_weights=with_weights)
+            unit = _shared(marker, files)
+            check_claims(unit, files, plan, store)
         except InputError as error:
             problems += [f"{marker.label}: {problem}" for problem in error.problems]
             continue
-        units[name] = _write(registry, _shared(marker, files), files)
+        units[name] = _write(registry, unit, files)
         nbytes += sum(map(len, files.values()))
     if problems:
         raise InputError(problems)
@@ -72,6 +75,17 @@ def check_batch(batch: Batch) -> None:
         raise InputError(f"cannot publish `{batch.space}`: its batch {error}") from None
 
 
+def check_claims(unit: SharedUnit, files: Mapping[str, bytes], plan: Plan, store: Store) -> None:
+    """Raise InputError for metrics that are not those of a unit's files: nobody could pull it."""
+
+    def manifest(digest: str) -> Manifest | None:
+        spec = plan.units[digest].spec if digest in plan.units else None
+        return stored_manifest(store, spec) if isinstance(spec, Prepare) else None
+
+    if problems := list(claim_problems(unit, artifacts.documents(files), plan, manifest)):
+        raise InputError(problems)
+
+
 def shared_files(store: Store, marker: Marker, *, with_weights: bool) -> dict[str, bytes]:
     """Return the content of each artifact of a unit that is published, by name."""
     found = {
@@ -84,7 +98,7 @@ def shared_files(store: Store, marker: Marker, *, with_weights: bool) -> dict[st
         found[COUNTS] = json_bytes(manifest.numbers())
     for name, content in found.items():
         try:
-            artifacts.check(name, content)
+            artifacts.read(name, content)
         except InputError as error:
             raise InputError(f"{name} {error}") from None
     return found

@@ -70,7 +70,7 @@ def pull(
     what differs go into quarantine: units that were pulled from them earlier are invalidated.
     """
     with _staging_folder(store) as folder:
-        staged, false = staging.stage(registry, offered, plan, folder / "units")
+        staged, false = staging.stage(registry, offered, plan, store, folder / "units")
         quarantine(store, false, offered.values())
         drawn = draw([plan.units[name] for name in staged])
         recomputed = recompute(drawn, staged, folder)

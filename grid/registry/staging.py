@@ -3,12 +3,13 @@
 import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
-from math import isinf, isnan
+from functools import partial
 from pathlib import Path
 
 from grid.plan.datasets import SpaceDatasets, recorded_contents
 from grid.plan.plan import Plan
 from grid.registry import artifacts
+from grid.registry.claims import claim_problems, stored_manifest
 from grid.registry.folder import Registry
 from grid.registry.publish import data_of
 from grid.registry.records import (
@@ -21,18 +22,15 @@ from grid.registry.records import (
     read,
     unit_name,
 )
-from grid.results.items import INFLUENCES
-from grid.results.test_set_columns import AT
-from grid.results.test_sets import KEPT
 from grid.store.records import Marker, Origin
+from grid.store.store import Store
 from medpt import files
 from medpt.data import contents
+from medpt.data.manifest import Manifest
 from medpt.errors import InputError
 from medpt.grouping import grouped
+from medpt.specs import Prepare
 
-RESERVED = frozenset(KEPT)  # columns of the frame that no metric may replace
-LEAST = {name: -1 if name == "kappa" else 0 for name in INFLUENCES if name != "integrated_brier"}  # up to 1
-ROUNDING = 1e-9
 CLOCKS = 86_400.0  # seconds by which the clocks of two laboratories may differ
 
 
@@ -143,7 +141,7 @@ def _own_content(folder: Path, recorded: Path) -> str:
 
 
 def stage(
-    registry: Registry, offers: Mapping[str, Offer], plan: Plan, to: Path
+    registry: Registry, offers: Mapping[str, Offer], plan: Plan, store: Store, to: Path
 ) -> tuple[dict[str, StagedUnit], dict[str, list[str]]]:
     """Fetch the offered units into folders below `to`; return them, and by batch what cannot be true.
 
@@ -159,7 +157,30 @@ def stage(
             problems += [f"{plan.units[digest].label}, {offer.whose}: {text}" for text in error.problems]
     if altered:
         raise InputError(altered)
+    for digest, one in staged.items():
+        where = f"{registry.place}/{unit_name(digest, offers[digest].sha256)}"
+        whose = f"{plan.units[digest].label}, {offers[digest].whose}: {where}"
+        manifests = partial(_known_manifest, staged, plan, store, one.batch)
+        contents = {name: (one.folder / name).read_bytes() for name in one.unit.artifacts}
+        found = claim_problems(one.unit, artifacts.documents(contents), plan, manifests)
+        if problems := [f"{whose}: {text}" for text in found]:
+            false.setdefault(one.batch.name, []).extend(problems)
     return staged, false
+
+
+def _known_manifest(
+    staged: Mapping[str, StagedUnit], plan: Plan, store: Store, batch: Batch, digest: str
+) -> Manifest | None:
+    """Return what is known of prepared data: here, or as the same batch says; another one may be false."""
+    spec, one = plan.units[digest].spec if digest in plan.units else None, staged.get(digest)
+    if not isinstance(spec, Prepare):
+        return None
+    if one is None:
+        return stored_manifest(store, spec, batch.name)
+    try:
+        return Manifest.read_numbers(one.folder, spec) if one.batch == batch else None
+    except InputError:
+        return None
 
 
 def _stage(registry: Registry, digest: str, offer: Offer, plan: Plan, folder: Path) -> StagedUnit:
@@ -174,29 +195,17 @@ def _stage(registry: Registry, digest: str, offer: Offer, plan: Plan, folder: Pa
         raise FalseClaimError(f"{where} is the document of another unit ({shown}); {accepted}")
     if unit.seconds > offer.batch.created:
         raise FalseClaimError(f"{where}: `seconds` is {unit.seconds!r}, more than since 1970")
-    if problems := list(_metric_problems(unit.metrics)):
-        raise FalseClaimError(f"{where}: {problem}" for problem in problems)
     folder.mkdir(parents=True)
     for artifact, sha256 in unit.artifacts.items():
         if not artifacts.is_shared(unit.kind, artifact):
             raise FalseClaimError(f"{where}: no {unit.kind} shares an artifact {artifact!r}")
         content = registry.read(file_name(sha256), sha256)
         try:
-            artifacts.check(artifact, content)
+            artifacts.read(artifact, content)
         except InputError as error:
             raise FalseClaimError(f"{registry.place}/{file_name(sha256)} ({artifact}) {error}") from None
         files.write_bytes(folder / artifact, content)
     return StagedUnit(offer.batch, unit, folder)
-
-
-def _metric_problems(metrics: Mapping[str, float]) -> Iterator[str]:
-    for name, value in metrics.items():
-        if name in RESERVED or AT in name:
-            yield f"no metric is called {name}"
-        elif isinf(value):
-            yield f"{name} is {value!r}; a finite number is accepted"
-        elif name in LEAST and not (isnan(value) or LEAST[name] - ROUNDING <= value <= 1 + ROUNDING):
-            yield f"{name} is {value!r}; {LEAST[name]} to 1 is accepted"
 
 
 def _read(registry: Registry, kind: type[Record], name: str, sha256: str) -> Record:

@@ -38,21 +38,32 @@ def evaluate(study: Study, risk: Floats, weighted: Weighted) -> Iterator[tuple[s
     require_finite(risk)
     rows = study.rows(TEST)
     time, event, tested = study.time[rows], study.event[rows], risk[rows]
-    c_index = concordance_index(time, event, tested)
     low, high = bootstrap_interval(time, event, tested, study.seed)
     drawn = _generator(study.seed, "random risk").normal(size=len(rows))
-    yield "c_index", c_index
+    yield from risk_metrics(time, event, tested)
+    yield from weighted_metrics(time, event, tested, weighted.weight, weighted.error)
     yield "c_index_low", low
     yield "c_index_high", high
-    yield "c_index_strict", strict_concordance_index(time, event, tested)
-    yield "c_index_ipcw", weighted_concordance(time, event, tested, weighted.weight)
-    yield "integrated_brier", float(weighted.error.mean())
     yield "integrated_brier_trivial", float(weighted.trivial_error.mean())
-    yield "c_index_flipped", concordance_index(time, event, -tested)
     yield "c_index_random", concordance_index(time, event, drawn)
+    yield "logrank_p", risk_groups(study, risk).logrank_p
+
+
+def risk_metrics(time: Floats, event: NDArray[np.bool_], risk: Floats) -> Iterator[tuple[str, float]]:
+    """Yield those metrics of `evaluate` that the risks of the test patients determine."""
+    yield "c_index", concordance_index(time, event, risk)
+    yield "c_index_strict", strict_concordance_index(time, event, risk)
+    yield "c_index_flipped", concordance_index(time, event, -risk)
     yield "pairs", float(comparable_pairs(time, event))
     yield "censoring", float(1 - event.mean())
-    yield "logrank_p", risk_groups(study, risk).logrank_p
+
+
+def weighted_metrics(
+    time: Floats, event: NDArray[np.bool_], risk: Floats, weight: Floats, error: Floats
+) -> Iterator[tuple[str, float]]:
+    """Yield those metrics of `evaluate` that are weighted for censoring."""
+    yield "c_index_ipcw", weighted_concordance(time, event, risk, weight)
+    yield "integrated_brier", float(error.mean())
 
 
 def bootstrap_interval(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from medpt.tasks.base import StepSettings
     from medpt.trained_network import TrainedNetwork
 
+Files = Mapping[str, Any]  # by name: the arrays of an .npz file, the value of a JSON document
 Weights = Mapping[str, "Tensor"]  # a state dict; the encoder's tensors are `encoder.*`
 
 SCAN_BATCH = 64
@@ -93,6 +94,26 @@ def run_unit(spec: UnitSpec, inputs: Inputs, job: Job) -> dict[str, float]:
     """Run the module of the specification's kind and return the metrics."""
     metrics: dict[str, float] = import_module(f"medpt.units.{spec.kind}").run(spec, inputs, job)
     return metrics
+
+
+@dataclass(frozen=True)
+class Tested:
+    """What the metrics of a test depend on besides its items: the classes, and the headline metric."""
+
+    classes: tuple[str, ...]
+    headline: str
+
+
+def stored_metrics(spec: UnitSpec, files: Files, tested: Tested) -> dict[str, dict[str, float]]:
+    """Return, by the name of a file, those metrics of a finished unit that the file determines.
+
+    They are computed by the functions that the unit itself calls. Files that a unit does not have determine
+    nothing, nor do those of kinds without `stored_metrics`.
+    """
+    module = None if spec.makes_data else import_module(f"medpt.units.{spec.kind}")
+    determined = getattr(module, "stored_metrics", None)
+    found: dict[str, dict[str, float]] = determined(spec, files, tested) if determined else {}
+    return found
 
 
 def sample_training_images(loader: "Loader", count: int, *names: str | int) -> NDArray[np.uint8]:

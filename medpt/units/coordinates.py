@@ -1,6 +1,8 @@
 """The unit `coordinates`: where random linear networks put the images of one dataset (paper, equation 1)."""
 
+from collections.abc import Mapping
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +13,7 @@ from medpt.analysis.settings import Settings
 from medpt.errors import InputError
 from medpt.files import write_arrays
 from medpt.specs import Coordinates
-from medpt.units.base import Inputs, Job, sample_training_images
+from medpt.units.base import Files, Inputs, Job, Tested, sample_training_images
 
 COORDINATES = "coordinates.npz"
 
@@ -34,7 +36,19 @@ def run(spec: Coordinates, inputs: Inputs, job: Job) -> dict[str, float]:
         arrays[f"average pool|{init}"] = _coordinates(images, init, pooled, job.device)
         arrays[f"grey world|{init}"] = _coordinates(neutral, init, settings, job.device)
     write_arrays(job.folder / COORDINATES, arrays)
-    return {f"cmd_{init}": float(np.mean([cmd(one, one) for one in arrays[init]])) for init in settings.inits}
+    return _distances(arrays, settings)
+
+
+def stored_metrics(spec: Coordinates, files: Files, tested: Tested) -> dict[str, dict[str, float]]:
+    """Return the metrics that coordinates.npz determines: all."""
+    stored = files.get(COORDINATES)
+    return {COORDINATES: _distances(stored, settings_of(spec))} if stored else {}
+
+
+def _distances(arrays: Mapping[str, NDArray[Any]], settings: Settings) -> dict[str, float]:
+    """Return the distances of a dataset from itself under each initialization that the arrays have."""
+    inits = [init for init in settings.inits if init in arrays]
+    return {f"cmd_{init}": float(np.mean([cmd(one, one) for one in arrays[init]])) for init in inits}
 
 
 def settings_of(spec: Coordinates) -> Settings:

@@ -17,6 +17,7 @@ from medpt.tasks.findings import Findings
 from medpt.tasks.segment import Segment
 from medpt.trained_network import TrainedNetwork
 from medpt.units.base import Inputs, Job
+from medpt.units.finetune import stored_metrics as stored_metrics
 from medpt.units.finetune import test_network
 
 NO_ROWS = np.arange(0)

@@ -1,6 +1,7 @@
 """The unit `filters`: the first layer's filters before and after pre-training (paper, Figure 6b)."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,10 @@ from medpt.analysis.gabor import fit, gabor_score
 from medpt.files import write_arrays
 from medpt.models.weights import build_encoder_with
 from medpt.specs import Filters
-from medpt.units.base import Inputs, Job
+from medpt.units.base import Files, Inputs, Job, Tested
 
 FILTERS = "filters.npz"
+WHEN = ("before", "after")
 
 
 def run(spec: Filters, inputs: Inputs, job: Job) -> dict[str, float]:
@@ -35,22 +37,38 @@ def run(spec: Filters, inputs: Inputs, job: Job) -> dict[str, float]:
     states = inputs.initial_weights(spec), inputs.weights(spec)
     pair = [first_filters(build_encoder_with(spec.backbone, state)) for state in states]
     arrays: dict[str, NDArray[Any]] = {"difference panel": difference(*pair)}
-    metrics = {"relative_change": relative_change(*pair), "cosine": cosine(*pair)}
-    for when, kernels in zip(("before", "after"), pair, strict=True):
+    metrics = dict[str, float]()
+    for when, kernels in zip(WHEN, pair, strict=True):
         gabors = fit(patterns(kernels)).gabor.astype(np.float64)
         arrays |= {when: kernels, f"{when} panel": panel(kernels), f"{when} gabor": gabors}
-        metrics |= {f"{name}_{when}": value for name, value in _scores(kernels, spec.seed).items()}
+        metrics |= {f"{name}_{when}": value for name, value in _gabor_scores(kernels, spec.seed).items()}
     write_arrays(job.folder / FILTERS, arrays)
-    return {name: value for name, value in metrics.items() if math.isfinite(value)}
+    return _changes(arrays) | _finite(metrics)
 
 
-def _scores(kernels: NDArray[np.float64], seed: int) -> dict[str, float]:
+def stored_metrics(spec: Filters, files: Files, tested: Tested) -> dict[str, dict[str, float]]:
+    """Return the metrics that filters.npz determines, without those of Gabor fits, which take a minute."""
+    return {FILTERS: _changes(files[FILTERS])} if FILTERS in files else {}
+
+
+def _changes(arrays: Mapping[str, NDArray[Any]]) -> dict[str, float]:
+    pair = [arrays[when] for when in WHEN]
+    metrics = {"relative_change": relative_change(*pair), "cosine": cosine(*pair)}
+    for when, kernels in zip(WHEN, pair, strict=True):
+        metrics |= {f"spectrum_centroid_{when}": spectrum_centroid(kernels)}
+        metrics |= {f"anisotropy_{when}": anisotropy(kernels)}
+    return _finite(metrics)
+
+
+def _gabor_scores(kernels: NDArray[np.float64], seed: int) -> dict[str, float]:
     score = gabor_score(kernels, seed)
     return {
         "gabor": score.published,
         "gabor_fraction": score.fraction,
         "gabor_control": score.control,
         "gabor_r2": score.mean_r2,
-        "spectrum_centroid": spectrum_centroid(kernels),
-        "anisotropy": anisotropy(kernels),
     }
+
+
+def _finite(metrics: Mapping[str, float]) -> dict[str, float]:
+    return {name: value for name, value in metrics.items() if math.isfinite(value)}

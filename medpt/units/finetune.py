@@ -25,17 +25,17 @@ from medpt.further_metrics import (
 from medpt.metrics import image_ious
 from medpt.models import weights
 from medpt.normalisation import IMAGENET
-from medpt.specs import Finetune, Frozen
+from medpt.specs import Finetune, Frozen, UnitSpec
 from medpt.tasks import supervised
 from medpt.tasks.base import TrainingSetup
-from medpt.tasks.classify import classification_metrics, scores
-from medpt.tasks.findings import finding_scores, findings_metrics
+from medpt.tasks.classify import scores
+from medpt.tasks.findings import finding_scores, image_metrics
 from medpt.tasks.patients import mean_by_patient
 from medpt.tasks.segment import confusions, full_frame_miou, outlines, predictions, segmentation_metrics
 from medpt.train import evaluation_batches, summary
 from medpt.trained_network import save_network
-from medpt.units.base import ITEMS, Inputs, Job, Weights
-from medpt.units.pretrain import train
+from medpt.units.base import ITEMS, Files, Inputs, Job, Tested, Weights
+from medpt.units.pretrain import stored_summary, train
 
 if TYPE_CHECKING:
     from torch import nn
@@ -135,21 +135,43 @@ def test_scores(
         found, labels = mean_by_patient(found, labels, patients)
         patients = np.arange(len(found))
     write_arrays(job.folder / ITEMS, {"scores": found, "labels": labels, "patients": patients})
-    if index.task == "multilabel":
-        further = further_finding_metrics(found, labels, index.classes)
-        return dict(findings_metrics(found, labels)) | dict(further)
-    metrics = classification_metrics(found, labels, headline)
-    return dict(metrics) | dict(further_class_metrics(found, labels, index.classes))
+    return image_test_metrics(found, labels, Tested(index.classes, headline))
+
+
+def image_test_metrics(found: np.ndarray, labels: np.ndarray, tested: Tested) -> dict[str, float]:
+    """Return the metrics of scores (N, K); labels are (N,), or (N, K) of images with several findings."""
+    of_kind = further_finding_metrics if labels.ndim == 2 else further_class_metrics
+    further = of_kind(found, labels, tested.classes)
+    return dict(image_metrics(found, labels, tested.headline)) | dict(further)
+
+
+def mask_test_metrics(matrices: np.ndarray, classes: tuple[str, ...], *, finite: bool) -> dict[str, float]:
+    """Return the metrics of the confusion matrices of images (N, K, K)."""
+    metrics = dict(segmentation_metrics(matrices, finite))
+    few = finite and len(classes) <= MOST_CLASSES
+    return metrics | (dict(further_mask_metrics(matrices, classes)) if few else {})
+
+
+def stored_metrics(spec: UnitSpec, files: Files, tested: Tested) -> dict[str, dict[str, float]]:
+    """Return the metrics that items.npz and, of a fine-tuning, the histories determine."""
+    found = {}
+    if items := files.get(ITEMS):
+        if "confusions" in items:
+            found[ITEMS] = mask_test_metrics(items["confusions"], tested.classes, finite=True)
+        else:
+            found[ITEMS] = image_test_metrics(items["scores"], items["labels"], tested)
+    if isinstance(spec, Finetune):
+        found |= stored_summary(files, spec.protocol, tested.headline)
+    return found
 
 
 def _test_segmenter(setup: TrainingSetup, loader: Loader, job: Job) -> dict[str, float]:
     rows = loader.index.rows("test")
     matrices, finite = confusions(setup.model, _batches(setup, rows, job))
     write_arrays(job.folder / ITEMS, {"confusions": matrices, "patients": _patients(loader, rows)})
-    metrics = dict(segmentation_metrics(matrices, finite))
     classes = loader.index.classes
+    metrics = mask_test_metrics(matrices, classes, finite=finite)
     if finite and len(classes) <= MOST_CLASSES:
-        metrics |= further_mask_metrics(matrices, classes)
         metrics |= outlines(setup.model, _batches(setup, rows, job), len(classes))
     if loader.index.outside is None:
         return metrics

@@ -19,6 +19,7 @@ from medpt.tasks.nearest import find_neighbours
 from medpt.tasks.patients import mean_by_patient
 from medpt.tasks.supervised import hold_out
 from medpt.units.base import Inputs, Job
+from medpt.units.finetune import stored_metrics as stored_metrics
 from medpt.units.finetune import test_scores, training_rows
 
 RECORD = "record.json"

@@ -11,16 +11,20 @@ import torch
 
 from medpt import extensions
 from medpt.checkpoint import Checkpoints
+from medpt.convergence import EarlyStopping
 from medpt.data.arrays import Loader
 from medpt.errors import InputError
 from medpt.files import write_json
 from medpt.models import contract, weights
+from medpt.protocol import TrainingProtocol
 from medpt.specs import SUPERVISED, Finetune, Pretrain
 from medpt.step_settings import choose_settings
 from medpt.tasks import collection, context, jigsaw, supervised
 from medpt.tasks.base import TrainingSetup, views
+from medpt.tasks.classify import Classify
+from medpt.tasks.segment import Segment
 from medpt.train import TrainingResult, fit, summary
-from medpt.units.base import Inputs, Job
+from medpt.units.base import Files, Inputs, Job, Tested
 
 INITIAL, BEST, RECORD = "init.safetensors", "best.safetensors", "record.json"
 HISTORY, EARLY = "history.json", "early.json"
@@ -85,6 +89,29 @@ def set_up(spec: Pretrain, loaders: Sequence[Loader]) -> TrainingSetup:
         name = extensions.described("method", spec.method)
         raise InputError(f"{name}: {problem}" for problem in problems)
     return setup
+
+
+def stored_metrics(spec: Pretrain, files: Files, tested: Tested) -> dict[str, dict[str, float]]:
+    """Return the metrics that the history of a supervised pre-training determines."""
+    if spec.method != SUPERVISED or not files.get(HISTORY):
+        return {}
+    is_of_masks = f"val_{Segment.metric}" in files[HISTORY][-1]
+    return stored_summary(files, spec.protocol, Segment.metric if is_of_masks else "auc")
+
+
+def stored_summary(files: Files, protocol: TrainingProtocol, metric: str) -> dict[str, dict[str, float]]:
+    """Return what `medpt.train.summary` makes of stored histories, of a task whose higher scores are better.
+
+    A training may end between two evaluations, but then at the first step at which it may.
+    """
+    if not (history := files.get(HISTORY)):
+        return {}
+    task = Classify(torch.ones(0), metric)
+    stopping = EarlyStopping.replay(history, task, protocol.improvement)
+    step = max(history[-1]["step"], protocol.min_steps)
+    best_step = stopping.best_step or step
+    result = TrainingResult(step, best_step, stopping.best, history, early=files.get(EARLY))
+    return {HISTORY: summary(result, task)}
 
 
 def validation_metrics(result: TrainingResult) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """The unit `probe`: linear models on the features of frozen encoders, fitted to a target and tested."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
@@ -26,7 +26,7 @@ from medpt.tasks import linear, pixel_probe
 from medpt.tasks.findings import image_metrics
 from medpt.tasks.patients import mean_by_patient
 from medpt.tasks.segment import segmentation_metrics
-from medpt.units.base import SCAN_BATCH, Inputs, Job
+from medpt.units.base import SCAN_BATCH, Files, Inputs, Job, Tested
 
 if TYPE_CHECKING:
     from medpt.models.encoders import Encoder
@@ -70,6 +70,15 @@ def _write(found: dict[str, list[float]], job: Job) -> dict[str, float]:
     """Write the metrics of each network, and return their means and standard deviations."""
     arrays = {name: np.array(values) for name, values in found.items()}
     write_arrays(job.folder / PROBE, arrays)
+    return _metrics(arrays)
+
+
+def stored_metrics(spec: Probe, files: Files, tested: Tested) -> dict[str, dict[str, float]]:
+    """Return the metrics that probe.npz determines: all."""
+    return {PROBE: _metrics(files[PROBE])} if PROBE in files else {}
+
+
+def _metrics(arrays: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
     spread = {f"{name}_std": float(values.std(ddof=1)) for name, values in arrays.items() if len(values) > 1}
     return {name: float(values.mean()) for name, values in arrays.items()} | spread
 

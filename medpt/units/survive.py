@@ -17,11 +17,11 @@ from medpt.models.weights import build_encoder_with
 from medpt.normalisation import IMAGENET
 from medpt.specs import Survive
 from medpt.survival.censoring import weigh
-from medpt.survival.evaluate import evaluate, require_finite, risk_groups
+from medpt.survival.evaluate import evaluate, require_finite, risk_groups, risk_metrics, weighted_metrics
 from medpt.survival.registry import SURVIVAL_MODELS
 from medpt.survival.split import split_patients
 from medpt.survival.study import TEST, TRAIN, Study
-from medpt.units.base import ITEMS, Inputs, Job
+from medpt.units.base import ITEMS, Files, Inputs, Job, Tested
 
 RISKS, CURVES = "risks.npz", "curves.json"
 
@@ -55,6 +55,18 @@ def run(spec: Survive, inputs: Inputs, job: Job) -> dict[str, float]:
     facts = {f"fit_{name}": value for name, value in prediction.facts.items()}
     measured: Mapping[str, float] = dict(evaluate(study, prediction.risk, weighted)) | facts
     return {name: float(value) for name, value in measured.items() if math.isfinite(value)}
+
+
+def stored_metrics(spec: Survive, files: Files, tested: Tested) -> dict[str, dict[str, float]]:
+    """Return the metrics that items.npz determines without random numbers; undefined ones are excluded."""
+    if not (items := files.get(ITEMS)):
+        return {}
+    found = dict(risk_metrics(*(items[name] for name in ("time", "event", "risk"))))
+    if "weight" in items and "error" in items:
+        found |= weighted_metrics(
+            **{name: items[name] for name in ("time", "event", "risk", "weight", "error")}
+        )
+    return {ITEMS: {name: value for name, value in found.items() if math.isfinite(value)}}
 
 
 def _curves(study: Study, risk: NDArray[np.float64]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The unit `svcca`: how far pre-training moved each layer's representation (paper, Figure 6a)."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ from medpt.files import write_arrays
 from medpt.models.weights import build_encoder_with
 from medpt.normalisation import IMAGENET
 from medpt.specs import Svcca
-from medpt.units.base import Inputs, Job, sample_training_images
+from medpt.units.base import Files, Inputs, Job, Tested, sample_training_images
 
 SIMILARITY = "svcca.npz"
 MEANS = ("similarity", "floor", "weights")  # arrays of the file that are means over initializations
@@ -46,11 +47,17 @@ def run(spec: Svcca, inputs: Inputs, job: Job) -> dict[str, float]:
         )
     arrays = _arrays(found)
     write_arrays(job.folder / SIMILARITY, arrays)
-    return {
-        "similarity": float(arrays["similarity"].mean()),
-        "similarity_first": float(arrays["similarity"][0]),
-        "probe_images": float(len(probes)),
-    }
+    return _means(arrays) | {"probe_images": float(len(probes))}
+
+
+def stored_metrics(spec: Svcca, files: Files, tested: Tested) -> dict[str, dict[str, float]]:
+    """Return the metrics that svcca.npz determines."""
+    return {SIMILARITY: _means(files[SIMILARITY])} if SIMILARITY in files else {}
+
+
+def _means(arrays: Mapping[str, np.ndarray]) -> dict[str, float]:
+    values = arrays["similarity"]
+    return {"similarity": float(values.mean()), "similarity_first": float(values[0])}
 
 
 def _arrays(found: list[list[Similarity]]) -> dict[str, np.ndarray]:

@@ -13,6 +13,7 @@ from grid.execution.worker import marker_of
 from grid.plan.datasets import SpaceDatasets, recorded_contents
 from grid.plan.plan import Plan, Unit
 from grid.plan.stored_plans import record_start
+from grid.registry.artifacts import documents, is_shared
 from grid.registry.folder import Registry
 from grid.registry.pull import Pulled, Recomputed, offers, pull
 from grid.registry.records import Batch, SharedUnit, batch_name, read, unit_name
@@ -21,6 +22,7 @@ from grid.store.store import Store
 from medpt.data import contents
 from medpt.files import write_arrays, write_json
 from medpt.specs import Prepare
+from medpt.units.base import Tested, stored_metrics
 
 CPU = "a processor"
 FILE, PATIENT, HOST = "canary-file-name", "canary-patient", "canary-host"
@@ -65,8 +67,9 @@ def compute(lab: Laboratory, alter: Alter = lambda unit, metrics: metrics) -> No
     for unit in lab.plan.units.values():
         built = lab.store.root / "units" / f"built-{unit.digest[:8]}"
         built.mkdir()
-        metrics = alter(unit, dict(made_space.write(unit.kind, unit.spec, built)))
+        metrics = dict(made_space.write(unit.kind, unit.spec, built))
         _write_more(unit, built)
+        metrics = alter(unit, metrics | _stored(unit, built))
         marker = replace(marker_of(unit, metrics, STARTED, 1), host=HOST, ended=STARTED + 12.5)
         peak = {"cpu": CPU, "resident": 2**30}
         lab.store.publish(unit.digest, built, replace(marker, peak=peak))
@@ -81,9 +84,17 @@ def _write_more(unit: Unit, built: Path) -> None:
             save_file({"encoder.weight": tensor}, built / f"{name}.safetensors")
         write_json(built / "leaks.json", {"pairs": [{"source": FILE, "target": PATIENT}]})
     if unit.kind == "finetune":
-        arrays = {"scores": generator.random((6, 2), np.float32), "labels": np.arange(6) % 2}
-        write_arrays(built / "items.npz", arrays | {"patients": np.arange(6)})
-        write_arrays(built / "scores.npz", arrays | {"ids": np.array([FILE] * 6)})
+        arrays = {"scores": generator.random((10, 2), np.float32), "labels": np.arange(10) % 2}
+        write_arrays(built / "items.npz", arrays | {"patients": np.arange(10)})
+        write_arrays(built / "scores.npz", arrays | {"ids": np.array([FILE] * 10)})
+
+
+def _stored(unit: Unit, built: Path) -> dict[str, float]:
+    """Return the metrics that the files of a unit give."""
+    names = [path.name for path in built.iterdir() if is_shared(unit.kind, path.name)]
+    files = documents({name: (built / name).read_bytes() for name in names})
+    found = stored_metrics(unit.spec, files, Tested(("healthy", "ill"), "auc"))
+    return {name: value for metrics in found.values() for name, value in metrics.items()}
 
 
 def document(registry: Registry, digest: str) -> Path:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save
 
 from grid.registry import arrays
-from grid.registry.artifacts import SHARED, check
+from grid.registry.artifacts import SHARED, read
 from medpt.errors import InputError
 from medpt.specs import SPECS
 
@@ -37,22 +37,22 @@ def test_every_kind_of_unit_says_what_it_shares() -> None:
 
 
 def test_numbers_and_weights_are_accepted() -> None:
-    check("probe.npz", archive(auc=np.ones(2)))
-    check("history.json", json.dumps([{"step": 1, "train_loss": float("nan")}]).encode())
-    check("best.safetensors", save({"weight": np.ones((2, 2), np.float32)}))
+    read("probe.npz", archive(auc=np.ones(2)))
+    read("history.json", json.dumps([{"step": 1, "train_loss": float("nan")}]).encode())
+    read("best.safetensors", save({"weight": np.ones((2, 2), np.float32)}))
 
 
 @pytest.mark.parametrize("content", ["5", "null", "{}", "[1]", '[{"loss": 1}]', '[{"step": "x"}]'])
 def test_history_without_steps_is_refused(content: str) -> None:
     for name in ("history.json", "early.json"):
         with pytest.raises(InputError, match="has no list of steps"):
-            check(name, content.encode())
+            read(name, content.encode())
 
 
 @pytest.mark.parametrize("content", ["5", "null", "[]", '"a"'])
 def test_record_without_names_is_refused(content: str) -> None:
     with pytest.raises(InputError, match="has no names with values"):
-        check("record.json", content.encode())
+        read("record.json", content.encode())
 
 
 def test_pickles_are_refused_and_not_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,7 +61,7 @@ def test_pickles_are_refused_and_not_loaded(tmp_path: Path, monkeypatch: pytest.
     for name in ("items.npz", "history.json", "best.safetensors"):
         for content in (objects, pickle.dumps(Bomb())):
             with pytest.raises(InputError):
-                check(name, content)
+                read(name, content)
     assert not (tmp_path / "unpickled").exists()
 
 
@@ -70,7 +70,7 @@ def test_archive_that_unpacks_to_too_much_is_refused(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(arrays, "LARGEST", 10_000)
     assert len(content) < 10_000
     with pytest.raises(InputError, match="unpacks to"):
-        check("items.npz", content)
+        read("items.npz", content)
 
 
 @pytest.mark.parametrize("text", ["/home/someone/image", "a\\b", "x" * 101, "a\x1b[31m"])
@@ -78,14 +78,14 @@ def test_archive_that_unpacks_to_too_much_is_refused(monkeypatch: pytest.MonkeyP
 def test_texts_that_may_be_paths_are_refused(text: str, place: str) -> None:
     value: Any = {"key": {text: 1}, "value": {"a": text}, "list": {"a": [[text]]}}[place]
     with pytest.raises(InputError, match="may be a path"):
-        check("record.json", json.dumps(value).encode())
+        read("record.json", json.dumps(value).encode())
 
 
 @given(st.binary(max_size=200))
 def test_noise_is_refused_in_one_sentence(content: bytes) -> None:
     for name in ("items.npz", "best.safetensors"):
         with pytest.raises(InputError):
-            check(name, content)
+            read(name, content)
 
 
 def test_members_of_an_archive_are_never_extracted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,5 +94,5 @@ def test_members_of_an_archive_are_never_extracted(tmp_path: Path, monkeypatch: 
     with zipfile.ZipFile(file, "w") as made:
         made.writestr("../evil.npy", archive(a=np.ones(1)))
     with pytest.raises(InputError):
-        check("items.npz", file.getvalue())
+        read("items.npz", file.getvalue())
     assert list(tmp_path.parent.glob("evil*")) == []

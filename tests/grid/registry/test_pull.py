@@ -212,31 +212,30 @@ def test_everything_altered_is_named_in_one_pass(
 def test_result_that_differs_is_refused_with_both_numbers(
     first: Laboratory, second: Laboratory, registry: Registry
 ) -> None:
-    digest = first.digests("finetune")[0]
-    true = first.store.marker(digest).metrics["auc"]
-    batch = forge(registry, digest, metrics={**first.store.marker(digest).metrics, "auc": 0.99})
+    digest = first.digests("pretrain")[0]
+    batch = forge(registry, digest, metrics={**first.store.marker(digest).metrics, "images_seen": 9.0})
     with pytest.raises(InputError) as refused:
         laboratories.take(second, registry, first)
     label = first.plan.units[digest].label
     assert refused.value.problems == [
-        f"{label}: auc: 0.99 was published, {true!r} was computed here",
+        f"{label}: images_seen: 9.0 was published, 640.0 was computed here",
         f"batch {batch[:12]} of Forger is in quarantine",
     ]
     assert second.store.finished() == set()
     assert refused_batches(second.store) == [batch]
     laboratories.take(second, registry, first)  # of the batch that is left
-    assert second.store.marker(digest).metrics["auc"] == true
+    assert second.store.marker(digest).metrics["images_seen"] == 640.0
 
 
 def test_units_pulled_earlier_of_a_refused_batch_are_invalidated(
     first: Laboratory, second: Laboratory, registry: Registry
 ) -> None:
-    forged, other = first.digests("finetune")[:2]
-    forge(registry, forged, metrics={**first.store.marker(forged).metrics, "auc": 0.99})
+    forged, other = first.digests("pretrain")[0], first.digests("finetune")[0]
+    forge(registry, forged, metrics={**first.store.marker(forged).metrics, "images_seen": 9.0})
     laboratories.take(second, registry, first, lambda units: [u for u in units if u.digest == other])
     second.store.invalidate(other)
     unit = {forged: second.store.marker(forged)}
-    assert unit[forged].metrics["auc"] == 0.99
+    assert unit[forged].metrics["images_seen"] == 9.0
     second.store.invalidate(forged)
     with pytest.raises(InputError, match="units that were pulled earlier will be run here"):
         laboratories.take(second, registry, first)

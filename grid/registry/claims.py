@@ -1,0 +1,134 @@
+"""Whether the metrics of a shared unit are those that its files give, and its items those of its data."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from grid.plan.plan import Plan
+from grid.registry.records import SharedUnit
+from grid.results.items import INFLUENCES
+from grid.results.test_set_columns import AT
+from grid.results.test_sets import KEPT
+from grid.space.trials import PAPER_METRICS
+from grid.store.store import Store
+from medpt.data.catalog import card
+from medpt.data.manifest import COUNTS, MANIFEST, Manifest
+from medpt.specs import Evaluate, Finetune, Frozen, Prepare, Survive, UnitSpec
+from medpt.units.base import ITEMS, Files, Tested, stored_metrics
+
+RESERVED = frozenset(KEPT)  # columns of the frame that no metric may replace
+LEAST = {name: -1 if name == "kappa" else 0 for name in INFLUENCES if name != "integrated_brier"}  # up to 1
+ROUNDING = 1e-6  # of sums of float32 on another processor
+
+Manifests = Callable[[str], Manifest | None]  # what is known of prepared data, by their digest
+
+
+def claim_problems(unit: SharedUnit, files: Files, plan: Plan, manifests: Manifests) -> Iterator[str]:
+    """Yield what cannot be true of a unit whose files are known, of which each is by itself in order."""
+    spec = plan.units[unit.digest].spec
+    headline, known = _headline(spec, plan), manifests(_tested_data(spec, plan))
+    yield from _impossible(unit.metrics)
+    if headline is not None and headline not in unit.metrics:
+        yield f"has no {headline}, the headline metric of its task"
+    items = files.get(ITEMS, {})
+    if known is not None and not isinstance(spec, Survive) and items:
+        yield from _item_problems(spec, items, known, manifests)
+    classes = known.classes if known and len(known.classes) == _classes(items) else ()
+    tested = Tested(classes or tuple(map(str, range(_classes(items)))), headline or "")
+    yield from _differences(unit.metrics, stored_metrics(spec, files, tested))
+
+
+def stored_manifest(store: Store, spec: Prepare, batch: str = "") -> Manifest | None:
+    """Return the manifest of data that a store has prepared, or pulled from this very batch; else None."""
+    if not store.is_finished(spec.digest):
+        return None
+    origin = store.marker(spec.digest).origin
+    if origin is None or MANIFEST not in origin.withheld:
+        return Manifest.read(store.artifact(spec.digest, MANIFEST).parent)
+    if origin.batch != batch:
+        return None
+    return Manifest.read_numbers(store.artifact(spec.digest, COUNTS).parent, spec)
+
+
+def _impossible(metrics: Mapping[str, float]) -> Iterator[str]:
+    for name, value in metrics.items():
+        if name in RESERVED or AT in name:
+            yield f"no metric is called {name}"
+        elif math.isinf(value):
+            yield f"{name} is {value!r}; a finite number is accepted"
+        elif name in LEAST and not (math.isnan(value) or LEAST[name] - 1e-9 <= value <= 1 + 1e-9):
+            yield f"{name} is {value!r}; {LEAST[name]} to 1 is accepted"
+
+
+def _headline(spec: UnitSpec, plan: Plan) -> str | None:
+    """Return the metric that tables show of a unit; None of a unit that tests nothing."""
+    if isinstance(spec, Evaluate):
+        return _headline(plan.units[spec.network].spec, plan)
+    if not isinstance(spec, Finetune | Frozen | Survive):
+        return None
+    named = None if isinstance(spec, Survive) else spec.metric
+    return named or PAPER_METRICS[card(spec.dataset, plan.cards).task]
+
+
+def _tested_data(spec: UnitSpec, plan: Plan) -> str:
+    """Return the digest of the data whose classes the items of a unit have."""
+    data = plan.units[spec.network].spec if isinstance(spec, Evaluate) else spec
+    return str(getattr(data, "data", ""))
+
+
+def _classes(items: Mapping[str, Any]) -> int:
+    return next((items[name].shape[1] for name in ("scores", "confusions") if name in items), 0)
+
+
+def _item_problems(
+    spec: UnitSpec, items: Mapping[str, Any], known: Manifest, manifests: Manifests
+) -> Iterator[str]:
+    """Yield how items differ from the test set, of which an external one is a part of its data."""
+    if (found := _classes(items)) != len(known.classes):
+        yield f"{ITEMS} has {found} classes; {known.dataset} has {len(known.classes)}"
+        return
+    rows, tested = len(items.get("labels", items.get("confusions"))), known.images.get("test", 0)
+    by_patient = getattr(spec, "evaluate_by", None) is not None
+    if isinstance(spec, Evaluate) and spec.corruption is None:
+        external = manifests(spec.data)
+        by_patient, tested = True, sum(external.images.values()) if external else rows
+    if rows > tested or (rows < tested and not by_patient):
+        accepted = f"at most {tested:,}" if by_patient else f"{tested:,}"
+        yield f"{ITEMS} has {rows:,} test items; {accepted} are accepted, as the data have"
+    elif not by_patient and (counts := _counts(items, known.classes)) != known.counts.get("test"):
+        accepted = _listed(known.counts.get("test", {}))
+        yield f"{ITEMS} has {_listed(counts)} in its classes; {accepted} are accepted"
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{number:,} {name}" for name, number in sorted(counts.items()))
+
+
+def _counts(items: Mapping[str, Any], classes: tuple[str, ...]) -> dict[str, int]:
+    """Count the images, or pixels, of each class, as counts.json does."""
+    import numpy as np
+
+    if "confusions" in items:
+        numbers = items["confusions"].sum((0, 2))
+    elif items["labels"].ndim == 2:
+        numbers = np.count_nonzero(items["labels"] == 1, axis=0)
+    else:
+        numbers = np.bincount(items["labels"], minlength=len(classes))
+    return dict(zip(classes, numbers.tolist(), strict=True))
+
+
+def _differences(claimed: Mapping[str, float], stored: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
+    """Yield metrics that are not those of the files; versions differ in which further ones they have."""
+    for file, metrics in stored.items():
+        for name in sorted(metrics.keys() & claimed.keys()):
+            if not _is_same(claimed[name], metrics[name]):
+                yield f"{name} is {claimed[name]!r}; {metrics[name]!r} follows from its {file}"
+    given = {name for metrics in stored.values() for name in metrics}
+    for name in sorted((claimed.keys() & INFLUENCES.keys()) - given) if given & INFLUENCES.keys() else ():
+        yield f"{name} is {claimed[name]!r}; none follows from its {', '.join(stored)}"
+
+
+def _is_same(one: float, other: float) -> bool:
+    if math.isnan(one) or math.isnan(other):
+        return math.isnan(one) and math.isnan(other)
+    return abs(one - other) <= ROUNDING * max(1.0, abs(other))
