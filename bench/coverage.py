@@ -36,7 +36,8 @@ Difference = tuple[Estimates, Array, Array]  # the estimate, and the values of t
 class World:
     """`spread` is the SD between seeds (AUC: of the separation, IoU: of the share of the area that is hit).
 
-    `shared` of its variance is common to all initializations; `between` is the SD between pre-trainings.
+    `shared` of its variance is common to all initializations; `between` is the SD between pre-trainings. With
+    `random` the second initialization has none, as random weights.
     """
 
     name: str
@@ -49,21 +50,26 @@ class World:
     shared: float = 0.0
     pretrainings: int = 1
     between: float = 0.0
+    random: bool = False
     most: float = MOST
 
     def offsets(self, rng: np.random.Generator) -> Array:
         """Draw what seeds and pre-trainings add to each run: (cells, pre-trainings, seeds)."""
         common = rng.normal(size=self.seeds) * np.sqrt(self.shared)
         own = rng.normal(size=(self.cells, self.pretrainings, self.seeds)) * np.sqrt(1 - self.shared)
-        return self.spread * (common + own) + self.between * rng.normal(
-            size=(self.cells, self.pretrainings, 1)
-        )
+        trained = self.between * rng.normal(size=(self.cells, self.pretrainings, 1))
+        trained[1] *= not self.random
+        return self.spread * (common + own) + trained
 
     def runs(self, values: Array, influences: Array) -> list[Runs]:
         """Make cells of values (cells, runs) and influence values (cells, runs, images), as fractions."""
         first = np.repeat(np.arange(self.pretrainings), self.seeds)
         seeds = np.tile(np.arange(self.seeds), self.pretrainings)
-        return [Runs(100 * y, seeds, first, 100 * f) for y, f in zip(values, influences, strict=True)]
+        found = [Runs(100 * y, seeds, first, 100 * f) for y, f in zip(values, influences, strict=True)]
+        if self.random:
+            one = 100 * values[1, : self.seeds], seeds[: self.seeds], first[: self.seeds]
+            found[1] = Runs(*one, 100 * influences[1, : self.seeds])
+        return found
 
 
 SEPARATIONS = (1.3, 1.2, 1.25, 1.25)  # of the classes' scores: AUC 82.1 and 80.2
@@ -88,7 +94,8 @@ def auc(world: World, rng: np.random.Generator) -> Difference:
 
 def auc_truth(world: World) -> float:
     """Return the difference of the expected AUC in points; separations are normal."""
-    spread = np.sqrt(2 + world.spread**2 + world.between**2)
+    between = np.array([world.between, world.between * (not world.random)])
+    spread = np.sqrt(2 + world.spread**2 + between**2)
     first, second = stats.norm.cdf(np.array(SEPARATIONS[:2]) / spread)
     return float(100 * (first - second))
 
@@ -178,6 +185,7 @@ WORLDS = (
     World("IoU, 600 images, 3 seeds", 600, spread=0.01),
     World("C-index, 200 patients, 3 splits", 200, 3, most=1.0),
     World("C-index, 200 patients, 10 splits", 200, 10, most=1.0),
+    World("AUC, 240 images, 3 pre-trainings and random", 240, 2, pretrainings=3, between=0.15, random=True),
 )
 
 
@@ -229,12 +237,10 @@ def _covered(found: Estimates, truth: float) -> float:
 
 def _welch(first: Array, second: Array) -> Estimates:
     """Estimate differences of the means of rows (repetitions, runs) from the spread of the runs alone."""
-    runs = first.shape[1]
-    with np.errstate(invalid="ignore"):
-        terms = np.array(
-            [side.var(axis=1, ddof=1) / runs if runs > 1 else 0 * side[:, 0] for side in (first, second)]
-        )
-        df = terms.sum(0) ** 2 / (terms**2 / (runs - 1)).sum(0) if runs > 1 else terms.sum(0)
+    runs = np.array([[first.shape[1]], [second.shape[1]]])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        terms = np.array([side.var(axis=1, ddof=1) for side in (first, second)]) / runs
+        df = terms.sum(0) ** 2 / (terms**2 / (runs - 1)).sum(0)
     none = np.full(len(first), np.nan)
     value = first.mean(1) - second.mean(1)
     return Estimates(value, Component(none, none), Component(terms.sum(0), df), np.zeros(len(first)))
