@@ -16,6 +16,7 @@ OTHER_NAMES = {  # what columns are called that could be meant
     "patient": (
         *("case", "caseid", "casenumber", "caseno", "pid", "mrn", "medicalrecordnumber", "recordid"),
         *("usubjid", "animalid", "studyinstanceuid", "studyuid", "accessionnumber", "visitid"),
+        *("lesion", "lesionid"),  # photographed several times, which must not stand on both sides of a split
     ),
     "split": (
         *("split", "splits", "set", "fold", "subset", "partition", "phase", "usage", "dataset", "datasplit"),

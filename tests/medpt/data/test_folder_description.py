@@ -57,6 +57,16 @@ def test_table_with_other_names_of_columns(tmp_path: Path) -> None:
     assert any("patients in `patient_id`" in text for text in described.unsure)
 
 
+def test_photographs_of_a_lesion_are_kept_together_where_no_patient_is_named(tmp_path: Path) -> None:
+    pictures(tmp_path / "pics", [f"{n}.png" for n in range(8)])
+    rows = [f"{n}.png,{n // 2},{('healthy', 'ill')[n % 3 == 0]}" for n in range(8)]
+    (tmp_path / "list.csv").write_text("\n".join(["filename,lesion_id,diagnosis", *rows]))
+    described = opened(tmp_path)
+    assert described.columns["patient"] == "lesion_id"
+    assert described.patients == 4
+    assert any("patients in `lesion_id`" in text for text in described.unsure)
+
+
 def test_table_with_columns_of_findings(tmp_path: Path) -> None:
     pictures(tmp_path / "images", [f"{n}.png" for n in range(4)])
     (tmp_path / "t.csv").write_text("image,edema,effusion\n0,1,0\n1,0,1\n2,1,1\n3,0,0\n")

@@ -119,7 +119,7 @@ def rows_of(top: Path, table: str) -> tuple[list[str], tuple[str, ...]]:
 
 
 @pytest.mark.parametrize(
-    "name", ["patient_id", "PatientID", "subject", "Subject ID", "participant", "case_id", "MRN"]
+    "name", ["patient_id", "PatientID", "subject", "Subject ID", "participant", "case_id", "MRN", "lesion_id"]
 )
 def test_other_names_of_the_patient_are_asked_about(name: str, tmp_path: Path) -> None:
     top = write_card(tmp_path, CLASSIFIED)
