@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from grid.addresses import TRACKING_URIS, hide_passwords, is_tracking_uri
+from grid.addresses import RAY_ADDRESSES, TRACKING_URIS, hide_passwords, is_ray_address, is_tracking_uri
 from grid.store.backends import check_place, is_url
 from medpt.arguments import argument, number, text_path
 from medpt.errors import InputError
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 GIB = 2**30
 LONGEST_NAME = 200
+LONGEST = 10**7  # seconds that processes can wait for
 NUMBER = r"(\d+(?:\.\d+)?)"
 PRICE = re.compile(r"(\d+(?:\.\d+)?)/gpu-hour")
 DURATION = re.compile(f"(?:{NUMBER}h)?(?:{NUMBER}m)?(?:{NUMBER}s)?")
@@ -22,7 +23,25 @@ DURATION = re.compile(f"(?:{NUMBER}h)?(?:{NUMBER}m)?(?:{NUMBER}s)?")
 
 @argument
 def folder(text: str) -> Path:
-    return text_path(text).absolute()
+    """Return the absolute path of a folder that is there or can be made."""
+    absolute = text_path(text).absolute()
+    _refuse_files(absolute, "a folder")
+    return absolute
+
+
+@argument
+def existing_folder(text: str) -> Path:
+    absolute = folder(text)
+    if not absolute.is_dir():
+        raise InputError(f"{absolute}: no such folder")
+    return absolute
+
+
+@argument
+def ray_address(text: str) -> str:
+    if not is_ray_address(text):
+        raise InputError(f"`{text}`: {RAY_ADDRESSES} is accepted")
+    return text
 
 
 @argument
@@ -38,10 +57,14 @@ def folder_or_url(text: str) -> str:
     if is_url(text):
         return text
     absolute = text_path(text).absolute()
-    for path in (absolute, *absolute.parents):
-        if os.path.isfile(path):  # False where the name is too long, which is refused later
-            raise InputError(f"{path} is a file; a folder or an address such as s3://bucket/runs is accepted")
+    _refuse_files(absolute, "a folder or an address such as s3://bucket/runs")
     return str(absolute)
+
+
+def _refuse_files(absolute: Path, accepted: str) -> None:
+    for path in (absolute, *absolute.parents):
+        if os.path.exists(path) and not path.is_dir():  # no name that is too long, which is refused later
+            raise InputError(f"{path} is a file; {accepted} is accepted")
 
 
 @argument
@@ -76,6 +99,6 @@ def duration(text: str) -> float:
     """Return the seconds of `2h`, `45m` or `1h30m`."""
     found = DURATION.fullmatch(text.strip())
     hours, minutes, seconds = (float(part or 0) for part in found.groups()) if found else (0.0, 0.0, 0.0)
-    if not (total := 3600 * hours + 60 * minutes + seconds):
-        raise InputError(f"`{text}`: a time such as 2h, 45m or 1h30m is accepted")
+    if not 0 < (total := 3600 * hours + 60 * minutes + seconds) <= LONGEST:
+        raise InputError(f"`{text}`: a time such as 2h, 45m or 1h30m, up to {LONGEST}s, is accepted")
     return total

@@ -30,8 +30,9 @@ CLASSES_SHOWN = 6
 def print_plan(plan: Plan, store: Store, found: SpaceDatasets, options: RunOptions, console: Console) -> None:
     """Print what a run of the plan would do, and which datasets it lacks."""
     finished = store.finished() & set(plan.units)
-    damaged = verify(store, finished, thorough=False).damaged
+    damaged = verify(store, finished, thorough=options.verify).damaged
     finished -= damaged.keys()
+    finished -= set(without_networks(store, finished) if options.keep_missing else ())
     to_run = [unit for name, unit in plan.units.items() if name not in finished]
     estimated = estimate(to_run, cost.data_sizes(plan, found), store)
     console.print(f"{plan.space}: {plan.title}", style="bold")

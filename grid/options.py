@@ -16,18 +16,21 @@ from typing import TYPE_CHECKING, Any
 from grid.addresses import hide_passwords
 from grid.argument_types import (
     GIB,
+    LONGEST,
     duration,
+    existing_folder,
     filters,
     folder,
     folder_or_url,
     gigabytes,
     price,
+    ray_address,
     tracking_uri,
 )
 from grid.store import leases
 from grid.store.artifacts import copy_of
 from grid.store.backends import is_url
-from medpt.arguments import ArgumentParser, argument, number, whole_number
+from medpt.arguments import ArgumentParser, argument, number, program, whole_number
 
 if TYPE_CHECKING:
     from grid.space.filters import Filters
@@ -35,7 +38,8 @@ if TYPE_CHECKING:
 
 PATHS = ("data", "cache", "imagenet_weights")
 MOST_DEVICES = 10**6
-LONGEST = 10**7  # seconds that processes can wait for
+RUNNING = ("keep_missing", "verify", "budget_seconds")  # they mean nothing where nothing is run
+EXCLUSIVE = {"flush": ("dry_run", *RUNNING), "clean": ("filters", "limit", "flush", *RUNNING)}
 WIDTH = 24  # characters for the names of options in the help
 
 
@@ -109,9 +113,9 @@ def parse_options(
 ) -> RunOptions:
     """Return the options of a command line; exit with code 2 and a message where one is not accepted."""
     parser = run_parser(module, description)
-    values = vars(parser.parse_args(arguments))
+    values = parser.parse_args(arguments)
     _check_combined(parser, values)
-    return RunOptions(**values, command=command_line(module, arguments))
+    return RunOptions(**vars(values), command=command_line(module, arguments))
 
 
 def command_line(module: str, arguments: Sequence[str]) -> str:
@@ -119,7 +123,7 @@ def command_line(module: str, arguments: Sequence[str]) -> str:
     return shlex.join(["python", "-m", module, *map(hide_passwords, arguments)])
 
 
-def run_parser(module: str, description: str) -> argparse.ArgumentParser:
+def run_parser(module: str, description: str) -> ArgumentParser:
     """Return the parser of grid.run and grid.doctor, which take the same arguments."""
     parser = command_parser(module, description)
     _add_what(parser.add_argument_group("what to run"))
@@ -139,7 +143,7 @@ def run_parser(module: str, description: str) -> argparse.ArgumentParser:
 def command_parser(module: str, description: str) -> ArgumentParser:
     """Return a parser for `python -m MODULE` whose help is aligned as that of every command."""
     formatter = partial(argparse.HelpFormatter, max_help_position=WIDTH)
-    return ArgumentParser(prog=f"python -m {module}", description=description, formatter_class=formatter)
+    return ArgumentParser(prog=program(module), description=description, formatter_class=formatter)
 
 
 def add_result_arguments(parser: argparse._ActionsContainer, *, required: bool = True) -> None:
@@ -198,15 +202,13 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--yes", action="store_true", help="let --clean remove it without asking")
 
 
-def _check_combined(parser: argparse.ArgumentParser, values: Mapping[str, Any]) -> None:
-    if values["yes"] and not values["clean"]:
-        parser.error("--yes is accepted with --clean only")
-    if values["price"] and not values["dry_run"]:
-        parser.error("--price is accepted with --dry-run only")
-    refused = [f"--{name.rstrip('s')}" for name in ("filters", "limit", "flush") if values[name]]
-    refused += ["--keep-missing"] if values["keep_missing"] else []
-    if values["clean"] and refused:
-        parser.error(f"--clean applies to complete spaces: {', '.join(refused)} cannot be combined with it")
+def _check_combined(parser: ArgumentParser, values: argparse.Namespace) -> None:
+    for option, needed in (("yes", "clean"), ("price", "dry_run")):
+        if getattr(values, option) and not getattr(values, needed):
+            parser.error(f"--{option} is accepted with --{needed.replace('_', '-')} only")
+    for mode, others in EXCLUSIVE.items():
+        if getattr(values, mode) and (refused := parser.given(values, others)):
+            parser.error(f"--{mode} cannot be combined with {refused}")
 
 
 def add_filter_argument(group: argparse._ActionsContainer, name: str, dest: str) -> None:
@@ -234,7 +236,7 @@ def add_where_arguments(group: argparse._ActionsContainer) -> None:
     _add_out(group)
     group.add_argument(
         "--imagenet-weights",
-        type=folder,
+        type=existing_folder,
         metavar="DIR",
         help="torchvision's weight files (default: torchvision downloads them)",
     )
@@ -254,7 +256,10 @@ def add_where_arguments(group: argparse._ActionsContainer) -> None:
 def add_machine_arguments(group: argparse._ActionsContainer) -> None:
     """Add the arguments that say what a run may use."""
     group.add_argument(
-        "--address", metavar="HOST:PORT", help="a Ray cluster, or `auto` on one of its nodes (default: none)"
+        "--address",
+        type=ray_address,
+        metavar="HOST:PORT",
+        help="a Ray cluster, or `auto` on one of its nodes (default: none)",
     )
     group.add_argument(
         "--cpus",
@@ -281,12 +286,7 @@ def _add_faults(group: argparse._ArgumentGroup) -> None:
     for option, name, least, text in (
         ("--wait", "stall_seconds", 0, "print why nothing starts after this time"),
         ("--checkpoint-seconds", "checkpoint_seconds", 0, "time between checkpoints, the most a kill costs"),
-        (
-            "--lease-seconds",
-            "lease_seconds",
-            1,
-            "time until others take over the units of a lost machine",
-        ),
+        ("--lease-seconds", "lease_seconds", 1, "time until others take over the units of a lost machine"),
     ):
         group.add_argument(
             option,

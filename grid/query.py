@@ -28,6 +28,7 @@ from grid.results.protocol_columns import field_text
 from grid.space.filters import Filters, is_written
 from grid.space.trials import RANDOM, thousands
 from medpt import cli
+from medpt.arguments import name_list
 from medpt.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -57,14 +58,21 @@ def where(frame: "pd.DataFrame", conditions: Filters) -> "pd.DataFrame":
 
     Raises InputError for an unknown factor or value.
     """
+    problems = []
     for key, values in conditions.items():
         if key not in FACTORS:
             raise InputError(f"--where {key}: no such factor; {did_you_mean(key, FACTORS)}")
         known = list(frame[key].unique())
-        for value in values:
-            if not any(is_written(one, value) for one in known):
-                raise InputError(f"--where {key}={value}: {did_you_mean(value, sorted(map(str, known)))}")
-        frame = frame[frame[key].isin([one for one in known if any(is_written(one, v) for v in values)])]
+        wanted = {value: [one for one in known if is_written(one, value)] for value in values}
+        problems += [
+            f"--where {key}={value}: {did_you_mean(value, sorted(map(str, known)))}"
+            for value, found in wanted.items()
+            if not found
+        ]
+        if any(wanted.values()):
+            frame = frame[frame[key].isin([one for found in wanted.values() for one in found])]
+    if problems:
+        raise InputError(problems)
     return frame
 
 
@@ -196,8 +204,8 @@ def answer(frame: "pd.DataFrame", options: QueryOptions) -> "pd.DataFrame":
         raise InputError(f"--by {','.join(options.by)}: --ask {options.ask} has its own rows; leave it out")
     if options.ask in ORDERING:
         require_larger_is_better(options.metric)
+    shown = {cell.key for cell in find_cells(where(frame, options.where), options.metric)}
     kept = where(frame, {key: values for key, values in options.where.items() if key in DIVIDING})
-    shown = {cell.key for cell in find_cells(where(kept, options.where), options.metric)}
     table = QUESTIONS[options.ask](kept, options, shown)
     if table.empty:
         raise InputError(f"--ask {options.ask}: {LACKING.get(options.ask, 'there is no trial')}")
@@ -267,7 +275,7 @@ def parser() -> argparse.ArgumentParser:
     )
     result.add_argument(
         "--by",
-        type=lambda text: text.split(","),
+        type=name_list,
         default=(),
         metavar="K,…",
         help="factors that name the rows of cells and effect",
@@ -278,10 +286,11 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--test-set", metavar="NAME", help="another test set of the targets, such as HRF, blur-2, sex=F"
     )
-    result.add_argument(
+    written = result.add_mutually_exclusive_group()
+    written.add_argument(
         "--format", choices=FORMATS, default=QueryOptions.format, help="how it is printed (default: text)"
     )
-    result.add_argument(
+    written.add_argument(
         "--csv", dest="format", action="store_const", const="csv", help="short for --format csv"
     )
     return result

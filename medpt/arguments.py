@@ -1,8 +1,9 @@
-"""Arguments of commands: a parser that refuses an option given twice, and types with clear messages."""
+"""Arguments of commands: a parser that refuses options given twice or empty, types with clear messages."""
 
 import argparse
 import math
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,12 +15,20 @@ LARGEST = 10**12  # of whole numbers that have no limit of their own
 
 
 class ArgumentParser(argparse.ArgumentParser):
-    """Refuses an option that is given twice, of which argparse takes the last. One parser is for one call."""
+    """Refuses an option that is given twice, of which argparse takes the last, and empty text. One parser is
+    for one call.
+    """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         for name in (None, "store"):
             self.register("action", name, _StoreOnce)
+
+    def given(self, values: argparse.Namespace, names: Collection[str]) -> str:
+        """Return the options, of those whose values have these names, that differ from their defaults."""
+        named = [action for action in self._actions if action.dest in names]
+        differing = [action for action in named if getattr(values, action.dest) != action.default]
+        return ", ".join(action.option_strings[0] for action in differing)
 
 
 class _StoreOnce(argparse._StoreAction):
@@ -34,8 +43,18 @@ class _StoreOnce(argparse._StoreAction):
     ) -> None:
         if self.option_strings and self.is_given:
             raise argparse.ArgumentError(self, "given twice; give it once")
+        given = values if isinstance(values, list) else [values]
+        if blank := [value for value in given if isinstance(value, str) and not value.strip()]:
+            raise argparse.ArgumentError(self, f"`{blank[0]}`: text that is not empty is accepted")
         self.is_given = True
         super().__call__(parser, namespace, values, option_string)
+
+
+def program(module: str) -> str:
+    """Return how this command was started, for its help: `medpt-grid query` or `python -m grid.query`."""
+    scripts = {"medpt-grid": f"medpt-grid {module.removeprefix('grid.')}", "medpt-data": "medpt-data"}
+    started = [Path(word).name for word in sys.orig_argv[:2]]
+    return next((scripts[name] for name in started if name in scripts), f"python -m {module}")
 
 
 def argument(parse: Callable[[str], T]) -> Callable[[str], T]:
@@ -58,6 +77,15 @@ def text_path(text: str) -> Path:
 
 
 path = argument(text_path)
+
+
+@argument
+def name_list(text: str) -> tuple[str, ...]:
+    """Return the parts of `A,B`, each once and none empty."""
+    found = tuple(map(str.strip, text.split(",")))
+    if not all(found) or len(set(found)) < len(found):
+        raise InputError(f"`{text}`: names with a comma between them, each once, are accepted")
+    return found
 
 
 def whole_number(low: int = 0, high: int = LARGEST) -> Callable[[str], int]:

@@ -1,6 +1,9 @@
 """Errors that users cause and can correct; commands print one line for each problem, never a traceback."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
+
+LISTED = re.compile(r"(?<=known: |epted: ).{60,}$")  # a long list of accepted names
 
 
 class InputError(ValueError):
@@ -18,7 +21,16 @@ class InputError(ValueError):
     def __str__(self) -> str:
         hidden = len(self.problems) - self.SHOWN
         more = [f"... and {hidden} more"] if hidden > 0 else []
-        return "\n".join(self.problems[: self.SHOWN] + more)
+        return "\n".join([*_lists_once(self.problems[: self.SHOWN]), *more])
+
+
+def _lists_once(problems: Iterable[str]) -> Iterator[str]:
+    """Yield the problems, with a long list of all that is accepted where it is first given."""
+    given = set[str]()
+    for problem in problems:
+        found = LISTED.search(problem)
+        yield f"{problem[: found.start()]}as above" if found and found[0] in given else problem
+        given |= {found[0]} if found else set()
 
 
 class DivergedError(ArithmeticError):

@@ -5,7 +5,6 @@ weights that are here, and an ordered list with the expected regret after each t
 prints the track record of the ways to choose, from published results, a CSV file or a finished space.
 """
 
-import argparse
 import csv
 import sys
 from dataclasses import dataclass
@@ -15,11 +14,11 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from grid.argument_types import folder
+from grid.argument_types import existing_folder, folder
 from grid.compare.schedule import Rule
 from grid.options import add_result_arguments, command_parser
 from medpt import cli
-from medpt.arguments import path, whole_number
+from medpt.arguments import ArgumentParser, path, whole_number
 from medpt.errors import InputError
 from medpt.models.registry import check_backbone
 
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from grid.compare.target import Target
     from grid.results.comparisons import Interval
 
+OF_IMAGES = ("data", "imagenet_weights", "backbone", "images", "csv")  # options that DIR needs
 SIDE = 128  # of the images that are probed, at most, in pixels
 FEWEST_IMAGES = 10
 
@@ -50,8 +50,11 @@ class AdviseOptions:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    options = AdviseOptions(**vars(parser().parse_args(arguments)))
-    return cli.run_command(partial(run, options))
+    accepted = parser()
+    values = accepted.parse_args(arguments)
+    if values.home is None and (unused := accepted.given(values, OF_IMAGES)):
+        accepted.error(f"{unused}: of use with images alone; give DIR too")
+    return cli.run_command(partial(run, AdviseOptions(**vars(values))))
 
 
 def run(options: AdviseOptions) -> None:
@@ -104,10 +107,23 @@ def check(options: AdviseOptions) -> None:
         problems.append(f"--images {options.images}: a whole number from {FEWEST_IMAGES} is accepted")
     if options.space and options.scores:
         problems.append("--space and --scores: give one of them")
-    if options.csv and not options.csv.absolute().parent.is_dir():
-        problems.append(f"--csv {options.csv}: no such folder; a file in a folder that is there is accepted")
+    if options.tracking_uri and not options.space:
+        problems.append("--tracking-uri: of use with --space alone")
+    if options.csv and (problem := file_problem(options.csv.resolve(), options.home)):
+        problems.append(f"--csv {options.csv}: {problem}")
     if problems:
         raise InputError(problems)
+
+
+def file_problem(path: Path, home: Path | None) -> str | None:
+    """Return why a table cannot be written to `path`; None if nothing is wrong with it."""
+    if not path.parent.is_dir():
+        return "no such folder; a file in a folder that is there is accepted"
+    if path.exists() and not path.is_file():
+        return "exists and is no file"
+    if home and path.is_relative_to(home.resolve()):
+        return "lies below the images; a file in another folder is accepted"
+    return None
 
 
 def read_table(options: AdviseOptions, task: str | None) -> "ScoreTable":
@@ -191,7 +207,7 @@ def print_progress(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> ArgumentParser:
     result = command_parser(
         "grid.advise", "Say which initializations to try for a folder of images, and in which order."
     )
@@ -209,7 +225,9 @@ def parser() -> argparse.ArgumentParser:
     )
     weights = result.add_argument_group("where data and weights are")
     weights.add_argument("--data", type=folder, metavar="DIR", help="one folder per dataset, as downloaded")
-    weights.add_argument("--imagenet-weights", type=folder, metavar="DIR", help="torchvision's weight files")
+    weights.add_argument(
+        "--imagenet-weights", type=existing_folder, metavar="DIR", help="torchvision's weight files"
+    )
     weights.add_argument(
         "--backbone",
         default=AdviseOptions.backbone,

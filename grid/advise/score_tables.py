@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 PAPER = "Wen et al. 2021"
 METRICS = {"AUC": "classification", "mIoU": "segmentation"}  # of the paper: the task
 SIZE = re.compile(r"-\d+k$")  # of a source's sample, such as CheXpert-20k
+LARGEST = 1e6  # of scores
 LONG = ("source", "target", "score")
 ACCEPTED = (
     "accepted: columns source, target, score and further ones with what a choice can be made by; "
@@ -89,10 +90,15 @@ def csv_table(path: Path) -> ScoreTable:
     """Return the scores of a CSV file, in points. Raises InputError where it is no such table."""
     import pandas as pd
 
+    if not path.is_file():
+        raise InputError(f"--scores {path}: no such file; {ACCEPTED}")
     try:
+        names = pd.read_csv(path, header=None, nrows=1, dtype=str).iloc[0].tolist()
         frame = pd.read_csv(path)
     except (OSError, ValueError) as error:
         raise InputError(f"--scores {path}: cannot be read as CSV ({error}); {ACCEPTED}") from None
+    if twice := sorted({str(name) for name in names if names.count(name) > 1}):
+        raise InputError(f"--scores {path}: the column {', '.join(twice)} is there twice; {ACCEPTED}")
     if "source" not in frame:
         raise InputError(f"--scores {path}: columns {', '.join(map(str, frame))}; {ACCEPTED}")
     if not set(LONG) <= set(frame):
@@ -112,6 +118,15 @@ def _check(path: Path, frame: "pd.DataFrame", numbers: list[str]) -> None:
 
     wrong = [name for name in numbers if not pd.api.types.is_numeric_dtype(frame[name])]
     problems = [f"--scores {path}: column {name} has values that are no numbers" for name in wrong]
+    large = [name for name in numbers if name not in wrong and (frame[name].abs() > LARGEST).any()]
+    problems += [
+        f"--scores {path}: column {name} has {frame[name].abs().max():g}; up to {LARGEST:g} is accepted"
+        for name in large
+    ]
+    if frame[[*LONG[:2]]].isna().any(axis=None):
+        problems.append(f"--scores {path}: a row without source or target")
+    if "score" not in wrong and not frame["score"].notna().any():
+        problems.append(f"--scores {path}: no score is there")
     twice = frame[frame.duplicated(["source", "target"])]
     problems += [
         f"--scores {path}: two rows of {source} on {target}"

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from grid.addresses import RAY_ADDRESSES
 from grid.cluster import temp_folders
 from grid.cluster.cpus import usable_cpus
 from grid.cluster.process_exit import keep_sigterm_handler
@@ -24,7 +25,6 @@ START_ATTEMPTS = 3
 START_TIMEOUT = "timed out during startup"  # of Ray's message
 PROBE_SECONDS = 60.0  # that the first process has to answer, on a busy machine too
 HEAD_SECONDS = 5.0  # that a Ray head has to accept a connection
-ADDRESSES = "HOST:PORT of a Ray head, or `auto` on a node of the cluster"
 
 ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # our records are the store's and MLflow's
@@ -90,7 +90,7 @@ def find_head(address: str) -> str:
         address = os.environ.get("RAY_ADDRESS") or _own_cluster()
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not port.isdigit():
-        raise InputError(f"--address {address or 'auto'}: no Ray runs here: {ADDRESSES} is accepted")
+        raise InputError(f"--address {address or 'auto'}: no Ray runs here: {RAY_ADDRESSES} is accepted")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=HEAD_SECONDS).close()
     except OSError as error:
@@ -121,7 +121,7 @@ def _explain_start_errors(address: str | None) -> Iterator[None]:
     except Exception as error:
         reason = str(error).strip().partition("\n")[0]
         if address:
-            raise InputError(f"--address {address}: {reason}; {ADDRESSES} is accepted") from error
+            raise InputError(f"--address {address}: {reason}; {RAY_ADDRESSES} is accepted") from error
         raise InputError(f"Ray did not start on this machine: {reason} Nothing was run.") from error
 
 

@@ -35,6 +35,7 @@ from grid.options import (
 from grid.plan.controls import control_networks
 from grid.space_run import run_space
 from medpt import cli
+from medpt.arguments import name_list
 from medpt.errors import InputError
 from medpt.specs import CLASSIFIER
 
@@ -73,7 +74,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("home", type=folder, metavar="DIR", help="class folders, a table of labels, or masks")
     result.add_argument(
         "--sources",
-        type=lambda text: tuple(filter(None, map(str.strip, text.split(",")))),
+        type=name_list,
         default=(),
         metavar="A,B,…",
         help='such as "random,imagenet*,EyePACS,SS-Jigsaw" (default: those that are available)',

@@ -20,7 +20,7 @@ from grid.results.display import (
     protocol_differences,
     target_name,
 )
-from grid.results.frame import PROTOCOLS
+from grid.results.frame import NO_METRICS, PROTOCOLS
 from grid.results.items import ItemSubset
 from grid.results.metrics import LATER, UNSCALED
 from grid.space.protocols import Values, has_meaning, protocol_fields
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 TrialState = Literal["finished", "failed", "blocked", "running", "missing"]
 Column = tuple[str, float]  # of a table: the target and the share of its training images
 Row = dict[str, Any]  # of the frame: one trial
-
 
 REPEATED = {"seed": "seeds", "fold": "splits", "pretrain_seed": "pre-trainings"}  # by field of Repeat
 
@@ -241,9 +240,10 @@ def _with_metric(rows: list[Row], metric: str | None) -> list[Row]:
     own, _, test_set = metric.partition("@")
     if test_set:  # whose items its own frame has
         raise InputError(f"--metric {metric}: use --metric {own} --test-set {test_set}, or on_test_set")
-    tasks = {_task(row) for row in rows if row.get(metric) is not None}
+    tasks = {_task(row) for row in rows if metric not in NO_METRICS and row.get(metric) is not None}
     if not tasks:
-        known = sorted({name for row in rows for name, value in row.items() if isinstance(value, float)})
+        numbers = {name for row in rows for name, value in row.items() if isinstance(value, float)}
+        known = sorted(name for name in numbers - NO_METRICS if "@" not in name)
         hint = "results of version 0.3.1 lack it" if metric in LATER else did_you_mean(metric, known)
         raise InputError(f"--metric {metric}: no finished trial has it; {hint}")
     return [row for row in rows if _task(row) in tasks]

@@ -234,9 +234,8 @@ def cells(
     """
     import pandas as pd
 
-    for name in by or ():
-        if name not in FACTORS:
-            raise InputError(f"--by {name}: no such factor; {did_you_mean(name, FACTORS)}")
+    if unknown := [name for name in by or () if name not in FACTORS]:
+        raise InputError(f"--by {name}: no such factor; {did_you_mean(name, FACTORS)}" for name in unknown)
     parts = divide(frame, [name for name in by or () if name in DIVIDING])
     rows = [values | row for values, part in parts for row in _cell_rows(find_cells(part, metric), shown)]
     columns = _columns(rows, by)

@@ -17,7 +17,7 @@ from grid.results.groups import ComparedGroup, ComparedGroups, compared_groups
 from grid.results.intervals import Estimates, estimate
 from grid.results.protocol_columns import field_values, group_fields
 from grid.space.trials import RANDOM
-from medpt.errors import InputError
+from medpt.errors import InputError, did_you_mean
 from medpt.grouping import grouped
 
 if TYPE_CHECKING:
@@ -40,9 +40,8 @@ def effects(
     """
     import pandas as pd
 
-    for key in by:
-        if key not in GROUP:
-            raise InputError(f"--by {key}: no factor of effects; choose from {', '.join(GROUP)}")
+    if unknown := [key for key in by if key not in GROUP]:
+        raise InputError(f"--by {key}: no factor of effects; {did_you_mean(key, GROUP)}" for key in unknown)
     compared = compared_groups(cells)
     rows = [
         names | row

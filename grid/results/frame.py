@@ -42,6 +42,7 @@ FACTORS = (
 PROTOCOLS = ("protocol", "source_protocol")
 FIRST = (*FACTORS, *PROTOCOLS, "task", "headline", "status")
 LAST = ("seconds", "failure", "origin", "digest", "run_id", "items")
+NO_METRICS = {*FIRST, *LAST, "selected", "compared_protocol", "state"} - {"seconds"}
 
 
 def load(space: str, out: str | Path = "runs", tracking_uri: str | None = None) -> "pd.DataFrame":

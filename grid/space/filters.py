@@ -19,11 +19,14 @@ def parse_filters(text: str) -> Filters:
     values. Raises InputError for an unknown factor.
     """
     filters: dict[str, tuple[str, ...]] = {}
+    problems = []
     for condition in text.split(","):
         key, equals, value = map(str.strip, condition.partition("="))
         if not equals or key not in KEYS:
-            raise InputError(f"`{condition}`: use key=value with a key of {', '.join(KEYS)}")
+            problems.append(f"`{condition}`")
         filters[key] = (*filters.get(key, ()), value)
+    if problems:
+        raise InputError(f"{', '.join(problems)}: use key=value with a key of {', '.join(KEYS)}")
     return filters
 
 

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from medpt import cli
-from medpt.arguments import ArgumentParser, path, whole_number
+from medpt.arguments import ArgumentParser, path, program, whole_number
 from medpt.data import catalog
 from medpt.data.card import DatasetCard
 from medpt.data.catalog import card
@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = ArgumentParser(prog="python -m medpt.data", description="Look at datasets and prepare them.")
+    parser = ArgumentParser(prog=program("medpt.data"), description="Look at datasets and prepare them.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     command = commands.add_parser("list", help="list the known datasets: modality, task, classes, licence")

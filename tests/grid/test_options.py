@@ -44,11 +44,11 @@ def test_options_round_trip_through_json(options: RunOptions) -> None:
     assert RunOptions.from_json(json.loads(json.dumps(options.to_json()))) == options
 
 
-def test_command_line_sets_every_field() -> None:
+def test_command_line_sets_every_field(tmp_path: Path) -> None:
     line = (
         "--space demo --out runs --data images --tracking-uri http://host:5000 --address auto --cpus 4 "
         "--gpus 0 --wait 5 --cache cache --cache-gb 0.5 --checkpoint-seconds 10 --lease-seconds 20 "
-        "--imagenet-weights w --filter target=DRIVE,seed=0,seed=1 --limit 3 --dry-run --flush --no-tune"
+        f"--imagenet-weights {tmp_path} --filter target=DRIVE,seed=0,seed=1 --limit 3 --dry-run --no-tune"
     )
     here = Path.cwd()
     assert parse_options(line.split()) == RunOptions(
@@ -64,11 +64,10 @@ def test_command_line_sets_every_field() -> None:
         cache_bytes=2**29,
         checkpoint_seconds=10.0,
         lease_seconds=20.0,
-        imagenet_weights=here / "w",
+        imagenet_weights=tmp_path,
         filters={"target": ("DRIVE",), "seed": ("0", "1")},
         limit=3,
         dry_run=True,
-        flush=True,
         tune=False,
         command=f"python -m grid.run {line}",
     )
@@ -102,6 +101,47 @@ def test_out_that_is_a_file_or_below_one_is_refused(
     assert f"argument --out: {file} is a file; a folder or an address" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("option", ["--data", "--cache", "--imagenet-weights"])
+@pytest.mark.parametrize("below", ["", "runs"])
+def test_file_in_place_of_a_folder_is_refused(
+    option: str, below: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "notes.txt"
+    file.touch()
+    with pytest.raises(SystemExit, match="2"):
+        parse_options(["--space", "demo", option, str(file / below)])
+    assert f"argument {option}: {file} is a file; a folder is accepted" in capsys.readouterr().err
+
+
+def test_weights_in_no_folder_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        parse_options(["--space", "demo", "--imagenet-weights", str(tmp_path / "none")])
+    assert f"argument --imagenet-weights: {tmp_path / 'none'}: no such folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("address", ["auto", "host:6379", "10.0.0.1:1", "[::1]:6379", "ray://host:10001"])
+def test_addresses_of_a_ray_head_are_accepted(address: str) -> None:
+    assert parse_options(["--space", "demo", "--address", address]).address == address
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ("--dry-run --flush", "--flush cannot be combined with --dry-run"),
+        ("--flush --keep-missing --budget 1h", "--flush cannot be combined with --budget, --keep-missing"),
+        ("--clean --verify", "--clean cannot be combined with --verify"),
+        ("--clean --filter seed=0 --limit 1", "--clean cannot be combined with --filter, --limit"),
+        ("--yes", "--yes is accepted with --clean only"),
+    ],
+)
+def test_options_that_contradict_are_refused(
+    options: str, problem: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        parse_options(["--space", "demo", *options.split()])
+    assert capsys.readouterr().err.endswith(f"error: {problem}\n")
+
+
 def test_command_hides_passwords_and_workers_receive_none() -> None:
     options = parse_options(["--space", "demo", "--tracking-uri", "https://me:secret@host"])
     assert options.command == "python -m grid.run --space demo --tracking-uri 'https://me:***@host'"
@@ -131,6 +171,16 @@ def test_command_hides_passwords_and_workers_receive_none() -> None:
         ("--filter", "colour=red", "key of initialization"),
         ("--filter", "seed", "key of initialization"),
         ("--cpus", "0", "a whole number from 1"),
+        ("--budget", "0h", "a time such as 2h"),
+        ("--budget", f"{'9' * 400}h", "up to 10000000s"),
+        ("--address", " ", "HOST:PORT"),
+        ("--address", "foo:bar", "HOST:PORT"),
+        ("--address", "host", "HOST:PORT"),
+        ("--address", "host:0", "HOST:PORT"),
+        ("--address", "host:70000", "HOST:PORT"),
+        ("--address", "http://host:80", "HOST:PORT"),
+        ("--address", "::1:80", "HOST:PORT"),
+        ("--filter", "seed=0,colour", "key of initialization"),
     ],
 )
 def test_bad_values_are_refused_with_what_is_accepted(
@@ -140,7 +190,8 @@ def test_bad_values_are_refused_with_what_is_accepted(
         parse_options(["--space", "demo", option, value])
     assert ended.value.code == 2
     message = capsys.readouterr().err
-    assert f"{option}: `{value.replace('secret', '***')}`: " in message
+    wrong = "colour" if value.endswith(",colour") else value
+    assert f"{option}: `{wrong.replace('secret', '***')}`: " in message
     assert accepted in message
 
 

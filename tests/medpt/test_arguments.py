@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medpt.arguments import ArgumentParser, number, path, whole_number
+from medpt.arguments import ArgumentParser, name_list, number, path, program, whole_number
 
 
 def parser() -> ArgumentParser:
@@ -17,6 +17,8 @@ def parser() -> ArgumentParser:
     command.add_argument_group("group").add_argument("--size", type=whole_number(1, 64), default=32)
     command.add_argument("--share", type=number(0, 1))
     command.add_argument("--to", type=path)
+    command.add_argument("--by", type=name_list)
+    command.add_argument("--metric")
     return result
 
 
@@ -29,6 +31,33 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 def test_options_of_subcommands_and_groups_are_given_once(capsys: pytest.CaptureFixture[str]) -> None:
     assert vars(parser().parse_args(["list", "a", "b", "--size", "7"]))["size"] == 7
     assert "argument --size: given twice" in refused(["--size", "7", "--size=7"], capsys)
+
+
+@pytest.mark.parametrize("text", ["", " ", "\t"])
+def test_empty_text_is_refused(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "text that is not empty is accepted" in refused(["--metric", text], capsys)
+    assert "text that is not empty is accepted" in refused(["a", text], capsys)
+
+
+@pytest.mark.parametrize("text", ["", ",", "a,", "a,,b", "a,b, a"])
+def test_list_of_names_has_each_once(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert parser().parse_args(["list", "--by", "a, b"]).by == ("a", "b")
+    assert f"`{text}`: names with a comma" in refused([f"--by={text}"], capsys)
+
+
+@pytest.mark.parametrize(
+    ("started", "module", "program_name"),
+    [
+        (["python", "/bin/medpt-grid", "query"], "grid.query", "medpt-grid query"),
+        (["python", "/bin/medpt-data", "list"], "medpt.data", "medpt-data"),
+        (["python", "-m", "grid.query"], "grid.query", "python -m grid.query"),
+    ],
+)
+def test_help_names_the_command_that_was_typed(
+    started: list[str], module: str, program_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.orig_argv", started)
+    assert program(module) == program_name
 
 
 @pytest.mark.parametrize("text", ["0", "65", "-1", "1.0", "", " 7", "²", "9" * 5000, "1_0", "x"])

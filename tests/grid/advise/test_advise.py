@@ -128,6 +128,26 @@ def test_page_shows_the_track_record_of_the_paper(
     assert printed[: len(shown.splitlines())] == shown.splitlines()
 
 
+def test_options_that_only_a_folder_needs_are_refused_without_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        command.main(["--csv", "rows.csv", "--images", "20", "--data", str(tmp_path)])
+    assert "error: --data, --images, --csv: of use with images alone; give DIR too" in capsys.readouterr().err
+    assert command.main(["--tracking-uri", "sqlite:///x.db"]) == 2
+    assert "--tracking-uri: of use with --space alone" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("file", "problem"), [("rows.csv", "lies below the images"), ("..", "is no file")])
+def test_table_is_written_beside_the_images(
+    file: str, problem: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    assert command.main([str(images), "--csv", str(images / file)]) == 2
+    assert problem in capsys.readouterr().err
+
+
 def test_all_wrong_options_are_reported_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wrong = ["--backbone", "resnet19", "--images", "1", "--space", "x", "--scores", "y.csv"]
     wrong += ["--csv", str(tmp_path / "no" / "rows.csv")]

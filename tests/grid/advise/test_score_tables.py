@@ -48,6 +48,11 @@ def test_csv_file_is_long_or_wide(text: str, tmp_path: Path) -> None:
         ("source,target,score\nr,A,high\n", "column score has values that are no numbers"),
         ("source,target,score\nr,A,1\nr,A,2\n", "two rows of r on A"),
         ("", "cannot be read as CSV"),
+        ("source,target,score\nr,A,inf\n", "column score has inf; up to 1e\\+06 is accepted"),
+        ("source,target,score\nr,A,-2e6\n", "column score has 2e\\+06; up to"),
+        ("source,target,score\nr,A,\n", "no score is there"),
+        ("source,target,score\nr,,1\n", "a row without source or target"),
+        ("source,A,A\nr,1,2\n", "the column A is there twice"),
     ],
 )
 def test_csv_file_of_something_else_is_refused(text: str, message: str, tmp_path: Path) -> None:
@@ -57,8 +62,9 @@ def test_csv_file_of_something_else_is_refused(text: str, message: str, tmp_path
 
 
 def test_missing_csv_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot be read as CSV"):
-        csv_table(tmp_path / "none.csv")
+    for path in (tmp_path / "none.csv", tmp_path, Path("/dev/zero")):
+        with pytest.raises(InputError, match=f"{path}: no such file; accepted: columns"):
+            csv_table(path)
 
 
 def test_finished_space_has_a_column_for_each_comparison_group(tmp_path: Path) -> None:

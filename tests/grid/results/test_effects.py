@@ -216,7 +216,7 @@ def test_doubling_is_the_slope_of_the_means(frame: pd.DataFrame) -> None:
 def test_mistakes_are_reported(
     vessels: Path, frame: pd.DataFrame, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(InputError, match="--by seed: no factor of effects; choose from architecture"):
+    with pytest.raises(InputError, match="--by seed: no factor of effects; known: architecture"):
         effects.effects(cells(frame), by=["seed"])
     with pytest.raises(InputError, match="--metric mio: no finished trial has it; did you mean miou"):
         query.answer(frame, query.QueryOptions("vessels", metric="mio"))
@@ -224,6 +224,22 @@ def test_mistakes_are_reported(
         query.answer(frame, query.QueryOptions("vessels", metric="c_index_ipcw"))
     with pytest.raises(InputError, match="--metric hd95: its smaller values are better"):
         query.answer(frame, query.QueryOptions("vessels", metric="hd95", ask="best"))
+    for name in ("target_size", "learning_rate", "loss", "digest", "status"):
+        with pytest.raises(InputError, match=f"--metric {name}: no finished trial has it") as raised:
+            query.answer(frame, query.QueryOptions("vessels", metric=name))
+        assert "learning_rate, " not in str(raised.value)
+    with pytest.raises(InputError) as raised:
+        query.answer(frame, query.QueryOptions("vessels", where={"target": ("DRIV", "HRF"), "seed": ("77",)}))
+    assert [line.partition(":")[0] for line in raised.value.problems] == [
+        "--where target=DRIV",
+        "--where seed=77",
+    ]
+    with pytest.raises(InputError, match="--by x: no such factor; known: experiment") as raised:
+        query.answer(frame, query.QueryOptions("vessels", by=("x", "target", "y")))
+    assert str(raised.value).endswith("--by y: no such factor; known: as above")
+    with pytest.raises(SystemExit, match="2"):
+        query.main(["--space", "vessels", "--csv", "--format", "json"])
+    assert "--format: not allowed with argument --csv" in capsys.readouterr().err
     fixed = ["--space", "vessels", "--out", str(vessels / "runs"), "--metric", "miou"]
     for words, told in {
         ("--ask", "best", "--by", "target"): "--by target: --ask best has its own rows",
