@@ -5,15 +5,18 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from grid.plan.plan import Plan
+from grid.registry.documents import record_problems
 from grid.registry.records import SharedUnit
 from grid.results.items import INFLUENCES
+from grid.results.stored_space import EARLY, HISTORY, RECORD
 from grid.results.test_set_columns import AT
 from grid.results.test_sets import KEPT
 from grid.space.trials import PAPER_METRICS
 from grid.store.store import Store
 from medpt.data.catalog import card
 from medpt.data.manifest import COUNTS, MANIFEST, Manifest
-from medpt.specs import Evaluate, Finetune, Frozen, Prepare, Survive, UnitSpec
+from medpt.protocol import SELF_SUPERVISED_METHODS
+from medpt.specs import SUPERVISED, Evaluate, Finetune, Frozen, Prepare, Pretrain, Survive, UnitSpec
 from medpt.units.base import ITEMS, Files, Tested, stored_metrics
 
 RESERVED = frozenset(KEPT)  # columns of the frame that no metric may replace
@@ -28,6 +31,7 @@ def claim_problems(unit: SharedUnit, files: Files, plan: Plan, manifests: Manife
     spec = plan.units[unit.digest].spec
     headline, known = _headline(spec, plan), manifests(_tested_data(spec, plan))
     yield from _impossible(unit.metrics)
+    yield from _training_problems(spec, files)
     if headline is not None and headline not in unit.metrics:
         yield f"has no {headline}, the headline metric of its task"
     items = files.get(ITEMS, {})
@@ -58,6 +62,23 @@ def _impossible(metrics: Mapping[str, float]) -> Iterator[str]:
             yield f"{name} is {value!r}; a finite number is accepted"
         elif name in LEAST and not (math.isnan(value) or LEAST[name] - 1e-9 <= value <= 1 + 1e-9):
             yield f"{name} is {value!r}; {LEAST[name]} to 1 is accepted"
+
+
+def _training_problems(spec: UnitSpec, files: Files) -> Iterator[str]:
+    """Yield what is wrong with histories and records, given what a unit does."""
+    if isinstance(spec, Finetune | Pretrain):
+        for name in (HISTORY, EARLY):
+            last = max((row["step"] for row in files.get(name, ())), default=0)
+            if last > spec.protocol.max_steps:
+                yield f"{name} goes on to step {last}; up to {spec.protocol.max_steps} is accepted"
+    if (
+        isinstance(spec, Prepare)
+        and (dataset := files.get(COUNTS, {}).get("dataset", spec.dataset)) != spec.dataset
+    ):
+        yield f"{COUNTS} is of {dataset}; {spec.dataset} is accepted"
+    has_known_keys = not isinstance(spec, Pretrain) or spec.method in (SUPERVISED, *SELF_SUPERVISED_METHODS)
+    if RECORD in files and has_known_keys:
+        yield from (f"{RECORD} {problem}" for problem in record_problems(files[RECORD]))
 
 
 def _headline(spec: UnitSpec, plan: Plan) -> str | None:

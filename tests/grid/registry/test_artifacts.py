@@ -38,11 +38,11 @@ def test_every_kind_of_unit_says_what_it_shares() -> None:
 
 def test_numbers_and_weights_are_accepted() -> None:
     read("probe.npz", archive(auc=np.ones(2)))
-    read("history.json", json.dumps([{"step": 1, "train_loss": float("nan")}]).encode())
+    read("history.json", json.dumps([{"step": 1, "train_loss": 0.5, "time": 1.5}]).encode())
     read("best.safetensors", save({"weight": np.ones((2, 2), np.float32)}))
 
 
-@pytest.mark.parametrize("content", ["5", "null", "{}", "[1]", '[{"loss": 1}]', '[{"step": "x"}]'])
+@pytest.mark.parametrize("content", ["5", "null", "{}", "[1]"])
 def test_history_without_steps_is_refused(content: str) -> None:
     for name in ("history.json", "early.json"):
         with pytest.raises(InputError, match="has no list of steps"):

@@ -78,6 +78,35 @@ def test_metric_that_does_not_follow_from_the_history_is_refused(
     )
 
 
+@pytest.mark.parametrize("name", ["history.json", "early.json"])
+def test_steps_after_the_last_one_of_the_protocol_are_refused(
+    name: str, first: Laboratory, second: Laboratory, registry: Registry
+) -> None:
+    digest = first.digests("finetune")[0]
+    row = {"step": 31, "val_auc": 0.1} | ({"train_loss": 0.5, "time": 1.5} if name[0] == "h" else {})
+    forge_file(registry, digest, name, json_bytes([row]))
+    with pytest.raises(InputError, match=f"{name} goes on to step 31; up to 30 is accepted"):
+        laboratories.take(second, Registry(registry.place), first, lambda units: [])
+
+
+def test_record_with_unknown_keys_is_refused(
+    first: Laboratory, second: Laboratory, registry: Registry
+) -> None:
+    digest = first.digests("pretrain")[0]
+    forge_file(registry, digest, "record.json", json_bytes({"note": 1, "train_images": 1, "val_images": 1}))
+    assert "record.json has unknown key `note`" in refusal(second, registry, first)
+
+
+def test_counts_of_another_dataset_are_refused(
+    first: Laboratory, second: Laboratory, registry: Registry
+) -> None:
+    digest = next(d for d in first.digests("prepare") if "ISIC" in first.plan.units[d].label)
+    sha256 = laboratories.shared(registry, digest).artifacts["counts.json"]
+    counts = json.loads(path_of(registry, file_name(sha256)).read_bytes()) | {"dataset": "Other"}
+    forge_file(registry, digest, "counts.json", json_bytes(counts))
+    assert "counts.json is of Other; ISIC2019 is accepted" in refusal(second, registry, first)
+
+
 def test_metric_of_another_task_is_refused(first: Laboratory, second: Laboratory, registry: Registry) -> None:
     digest = first.digests("finetune")[0]
     forge(registry, digest, metrics={**first.store.marker(digest).metrics, "miou": 0.5})
@@ -125,6 +154,7 @@ def test_data_of_another_batch_accuse_nobody(
     sha256 = laboratories.shared(registry, digest).artifacts["counts.json"]
     counts = json.loads(path_of(registry, file_name(sha256)).read_bytes())
     counts["images"]["test"] = 7
+    counts["counts"]["test"] = {"NORMAL": 3, "PNEUMONIA": 4}
     forge_file(registry, digest, "counts.json", json_bytes(counts))
     path = next(p for p in (Path(registry.place) / "batches").iterdir() if b"Forger" in p.read_bytes())
     forged = json.loads(path.read_bytes())

@@ -11,6 +11,7 @@ from memory_inputs import MemoryInputs, job_in
 from training_sets import findings, shades, squares
 
 from grid.registry.artifacts import SHARED, read
+from grid.registry.documents import record_problems
 from medpt import phantom
 from medpt.data import open_dataset
 from medpt.models.weights import random_weights
@@ -66,6 +67,10 @@ UNITS: dict[str, Callable[[Path], Made]] = {
     "masks": lambda _: (UNET, MASKS),
     "frozen": lambda _: (FROZEN, replace(CLASSES, matrices=FEATURES)),
     "pretrain": lambda _: (Pretrain(("Toy",), ("data",), "resnet18", "classifier", protocol=SHORT), CLASSES),
+    "collection": lambda _: (
+        Pretrain(("A", "B"), ("data", "more"), "resnet18", "classifier", protocol=SHORT),
+        MemoryInputs({"data": shades(train=24), "more": shades(train=24, classes=3)}),
+    ),
     "jigsaw": lambda _: (
         Pretrain(("Toy",), ("data",), "resnet18", "classifier", "jigsaw", protocol=SHORT),
         MemoryInputs({"data": shades(train=24, size=64)}),
@@ -89,6 +94,7 @@ UNDETERMINED = {  # by the unit: metrics that none of its files gives
     "masks": {"hd95", "surface_dice"},
     "frozen": {"val_macro_auc"},
     "pretrain": {"images_seen"},
+    "collection": {"images_seen"},
     "svcca": {"probe_images"},
     "survive": {"c_index_low", "c_index_high", "c_index_random", "integrated_brier_trivial", "logrank_p"},
 }
@@ -103,6 +109,7 @@ def test_files_of_real_units_are_accepted_and_give_their_metrics(name: str, tmp_
     shared = [path for path in job.folder.iterdir() if path.name in SHARED[spec.kind]]
     assert shared
     files = {path.name: read(path.name, path.read_bytes()) for path in shared}
+    assert record_problems(files.get("record.json", {"train_images": 0, "val_images": 0})) == []
     classes = inputs.loaders["data"].index.classes if inputs.loaders else ()
     found = stored_metrics(spec, files, Tested(classes, getattr(spec, "metric", None) or headline(files)))
     together = {key: value for values in found.values() for key, value in values.items()}
