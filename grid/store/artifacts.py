@@ -16,7 +16,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -47,6 +47,9 @@ class Artifacts(Protocol):
 
     def changed(self, digest: str, attempt: int, states: States) -> list[str]:
         """Return the files that are missing, or whose size or time differs from `states`."""
+
+    def listed(self) -> AbstractContextManager[None]:
+        """Return a context in which `changed` asks a bucket for all files once, and not for each unit."""
 
     def keep(self, digest: str, *paths: Path) -> None:
         """Keep files of an unfinished unit for its next attempt on any node."""
@@ -88,6 +91,9 @@ class LocalArtifacts:
         now = file_states(self.root / "units" / digest)
         return [name for name, state in states.items() if now.get(name) != state]
 
+    def listed(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
     def keep(self, digest: str, *paths: Path) -> None: ...
 
     def resume(self, digest: str) -> None: ...
@@ -110,6 +116,7 @@ class BucketArtifacts:
 
     def __init__(self, bucket: BucketBackend, root: Path) -> None:
         self.bucket, self.root = bucket, root
+        self.sizes: dict[str, dict[str, int]] | None = None  # of files by folder, while they are listed
 
     def put(self, digest: str, attempt: int, folder: Path) -> None:
         kept = self.bucket.sizes(f"checkpoints/{digest}")
@@ -137,10 +144,24 @@ class BucketArtifacts:
             _run_all(lambda name: self._fetch(digest, name), missing)
 
     def changed(self, digest: str, attempt: int, states: States) -> list[str]:
-        sizes = {
-            Path(name).name: size for name, size in self.bucket.sizes(f"units/{digest}/{attempt}").items()
-        }
+        folder = f"units/{digest}/{attempt}"
+        sizes = (self._sizes(folder) if self.sizes is None else self.sizes).get(folder, {})
         return [name for name, (size, _) in states.items() if sizes.get(name) != size]
+
+    @contextmanager
+    def listed(self) -> Iterator[None]:
+        self.sizes = self._sizes("units")
+        try:
+            yield
+        finally:
+            self.sizes = None
+
+    def _sizes(self, folder: str) -> dict[str, dict[str, int]]:
+        found: dict[str, dict[str, int]] = {}
+        for name, size in self.bucket.sizes(folder).items():
+            above, _, file = name.rpartition("/")
+            found.setdefault(above, {})[file] = size
+        return found
 
     def keep(self, digest: str, *paths: Path) -> None:
         for path in paths:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from medpt.data import manifest
 from medpt.errors import InputError
 from medpt.survival import patch_files
 
+MANY = 50  # units whose files are listed together
 VERIFY = {manifest.MANIFEST: manifest.verify, patch_files.MANIFEST: patch_files.verify}  # prepared data
 
 
@@ -45,8 +46,10 @@ def verify(store: Store, digests: Iterable[str], *, thorough: bool) -> Verificat
         except InputError as error:
             damaged[digest] = str(error)
 
-    with ThreadPoolExecutor(READERS) as pool:
-        list(pool.map(check, digests))
+    names = list(digests)
+    listed = store.artifacts.listed() if len(names) >= MANY else nullcontext()
+    with listed, ThreadPoolExecutor(READERS) as pool:
+        list(pool.map(check, names))
     return Verification(damaged, unverified)
 
 

@@ -8,6 +8,7 @@ import pytest
 from made_units import marker
 
 from grid.execution import inputs
+from grid.store import verification
 from grid.store.backends import BucketBackend
 from grid.store.store import Store, SupersededError
 from grid.store.verification import verify
@@ -98,7 +99,11 @@ def test_damaged_object_is_set_aside_and_done_again(node: Node) -> None:
     assert node("one").artifact(DIGEST, "best").read_bytes() == b"weights"
 
 
-def test_object_that_is_missing_or_cut_is_found_although_this_node_has_a_copy(node: Node) -> None:
+@pytest.mark.parametrize("many", [1, 50])
+def test_object_that_is_missing_or_cut_is_found_although_this_node_has_a_copy(
+    node: Node, many: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verification, "MANY", many)
     store = node("one")
     attempt = published(store, best=b"weights", history=b"[]")
     assert verify(store, [DIGEST], thorough=False).damaged == {}
