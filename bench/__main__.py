@@ -32,6 +32,7 @@ COMMANDS = (
     "memory --images 300 1000",
     "epoch",
     "tuned",
+    "threads",
     "flops",
     "frozen --precision fp32",
     "frozen",
