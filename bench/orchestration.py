@@ -8,16 +8,19 @@ once with MLflow's record of each (SQLite), timed until the last record is sent.
 reports, under tune.Tuner with its defaults (fewer trials; time per trial does not fall with their number),
 and for information with `reuse_actors=True`. The start of Ray is in neither and is printed; what Tune takes
 to start its first processes is in both. Expected: 10 times less than Tune's defaults and 110 ms a
-trial at most, on two cores. Takes 80 s.
+trial at most, on two cores. Takes 80 s, and
+`--units 10000` half an hour.
 """
 
 import argparse
 import logging
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
+from resource import RUSAGE_SELF, getrusage
 from typing import Any
 from unittest import mock
 
@@ -35,6 +38,7 @@ from medpt.units.base import Job
 
 TIMES_LESS = 10.0  # than Tune's defaults
 MOST = 110.0  # ms a trial
+FLAT = 0.8  # least rate of the last tenth of the units over that of the first
 
 
 def plan_of(count: int, name: str) -> Plan:
@@ -56,8 +60,11 @@ def run_trial(config: dict[str, Any], **sent: Any) -> None:
         worker.run_trial(config, **sent)
 
 
-def ours(count: int, out: Path, *, recorded: bool) -> float:
-    """Seconds from a plan to its last marker or, if `recorded`, to its last MLflow record."""
+def ours(count: int, out: Path, *, recorded: bool) -> tuple[float, float]:
+    """Return milliseconds a unit from a plan to its last marker or, if `recorded`, to its last MLflow record.
+
+    The second value is how many times as fast the last tenth of the units ended as the first.
+    """
     from grid.execution import scheduler
 
     plan, store = plan_of(count, "recorded" if recorded else "plain"), Store(out)
@@ -76,7 +83,14 @@ def ours(count: int, out: Path, *, recorded: bool) -> float:
     assert not lost, [store.failure(name).reason for name in lost & store.failures()] or "units are lost"
     if recorded:
         assert tracker.finish() == 0, tracker.problem
-    return time.perf_counter() - start
+    seconds = time.perf_counter() - start
+    return seconds / count * 1000, flatness([marker.ended for marker in store.markers(todo).values()])
+
+
+def flatness(ended: Sequence[float]) -> float:
+    """Return the rate of the last tenth of the times at which units ended, over that of the first tenth."""
+    times, tenth = sorted(ended), max(1, (len(ended) - 1) // 10)
+    return (times[tenth] - times[0]) / (times[-1] - times[-1 - tenth])
 
 
 def _started(tracker: BackgroundTracker) -> None:
@@ -138,8 +152,8 @@ def main() -> None:
         begun = time.perf_counter()
         with ray_session():
             print(f"Ray started in {time.perf_counter() - begun:.1f} s (not counted below)", flush=True)
-            plain = ours(options.units, folder / "plain", recorded=False) / options.units * 1000
-            recorded = ours(options.units, folder / "recorded", recorded=True) / options.units * 1000
+            plain, even = ours(options.units, folder / "plain", recorded=False)
+            recorded, recorded_even = ours(options.units, folder / "recorded", recorded=True)
     tune_by_default = f"Ray Tune's defaults, {options.peer_trials} trials; ours {options.units} units"
     show(
         Figure("trial, scheduled and stored", plain, default, "ms", tune_by_default, TIMES_LESS),
@@ -147,7 +161,10 @@ def main() -> None:
         limited("trial, scheduled and stored", plain, MOST, "ms"),
         limited("trial, with its MLflow record", recorded, MOST, "ms"),
         Figure("trial, scheduled and stored", plain, reused, "ms", "Ray Tune with reuse_actors, no store"),
+        Figure("rate of the last tenth", even, 1, "x", "its first tenth", FLAT),
+        Figure("the same with MLflow's records", recorded_even, 1, "x", "its first tenth", FLAT),
     )
+    print(f"the driver and the bench took {getrusage(RUSAGE_SELF).ru_maxrss / 1024:,.0f} MB at most")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from bench.figure import Figure, best
+from bench.orchestration import flatness
 from bench.preparation import opencv_clahe, peer_chest, peer_fundus
 from medpt.data.preprocess import preprocess
 from medpt.phantom.chestxray2017 import radiograph
@@ -32,7 +33,7 @@ def lines(name: str, *arguments: str) -> list[str]:
 
 @pytest.mark.slow
 def test_orchestration() -> None:
-    assert len(lines("orchestration", "--units", "3", "--peer-trials", "2")) == 5
+    assert len(lines("orchestration", "--units", "3", "--peer-trials", "2")) == 7
 
 
 @pytest.mark.slow
@@ -96,3 +97,8 @@ def test_peers_do_the_same_steps() -> None:
 def test_our_clahe_is_opencvs(colour: bool) -> None:
     image = np.random.default_rng(0).integers(0, 256, (256, 256, 3) if colour else (256, 256), np.uint8)
     assert np.array_equal(preprocess(image, "resize(256)|clahe(2,8)"), opencv_clahe(image))
+
+
+def test_flatness_is_the_rate_of_the_end_over_that_of_the_beginning() -> None:
+    assert flatness(range(101)) == 1
+    assert flatness([*range(90), *range(90, 112, 2)]) == pytest.approx(0.5)
