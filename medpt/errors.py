@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator
 
+LONGEST = 2000  # characters of a problem that is printed in full
 LISTED = re.compile(r"(?<=known: |epted: ).{60,}$")  # a long list of accepted names
 
 
@@ -21,7 +22,14 @@ class InputError(ValueError):
     def __str__(self) -> str:
         hidden = len(self.problems) - self.SHOWN
         more = [f"... and {hidden} more"] if hidden > 0 else []
-        return "\n".join([*_lists_once(self.problems[: self.SHOWN]), *more])
+        return "\n".join([*map(_shortened, _lists_once(self.problems[: self.SHOWN])), *more])
+
+
+def _shortened(problem: str) -> str:
+    """Leave out the middle of a value of thousands of characters, so that what is accepted stays in sight."""
+    if len(problem) <= LONGEST:
+        return problem
+    return f"{problem[: LONGEST // 2]} [...] {problem[-LONGEST // 2 :]}"
 
 
 def _lists_once(problems: Iterable[str]) -> Iterator[str]:

@@ -7,7 +7,7 @@ else: a date is text, `007` and `0x1F` are refused, as are tags.
 import math
 import re
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +155,13 @@ def read_scalar(text: str) -> Any:
         number = float(digits)
         return number if math.isfinite(number) else text
     return text
+
+
+def blank_problems(data: Mapping[str, Any], keys: Iterable[str]) -> Iterator[Problem]:
+    """Report which of the keys have an empty text."""
+    for key in keys:
+        if isinstance(text := data.get(key), str) and not text.strip():
+            yield (key,), f"`{key}` is {text!r}; text that is not empty is accepted"
 
 
 def _read(path: Path) -> str:

@@ -24,7 +24,7 @@ from medpt.data.preprocess import canonical
 from medpt.data.tables import header
 from medpt.errors import InputError, did_you_mean
 from medpt.schema import validate, without
-from medpt.yaml_document import Document, Problem
+from medpt.yaml_document import Document, Problem, blank_problems
 
 NEEDED = {
     "classification": ("images",),
@@ -33,6 +33,7 @@ NEEDED = {
 }
 COLUMNS = ("image", "label", "patient", "split", "mask")
 BACKGROUND = ("background", "bg")
+TEXTS = ("licence", "citation", "title", "source")
 SPLITS = ("train", "test")
 SMALL = 1_000  # images; below, an answer would depend on which fifth of them is the test set
 PATHS = {"images": "folder", "labels": "file", "masks": "folder"}
@@ -107,7 +108,7 @@ def content_problems(data: Mapping[str, Any], home: Path, taken: Collection[str]
     `home` is the card's folder, `taken` are the names that it must not have.
     """
     problems = [*_pipeline(data), *_counts(data), *_ordinal(data), *_evaluate_by(data), *_split(data)]
-    problems += _of_built_in(data) if taken else ()
+    problems += [*(_of_built_in(data) if taken else ()), *blank_problems(data, TEXTS)]
     if data.get("reader", IMAGE_FOLDER) == IMAGE_FOLDER:
         problems += [
             *_name(data, taken),
@@ -193,8 +194,9 @@ def _classes(data: Mapping[str, Any]) -> Problems:
     for n, name in enumerate(classes):
         if name == UNLABELLED:
             yield ("classes", n), f"the class `{name}`: that word stands for unlabelled pixels"
-        elif name == "":
-            yield ("classes", n), "the name of a class is empty"
+        elif name is not None and not (name.isprintable() and name == name.strip() != ""):
+            text = "a name without spaces around it and without control characters is accepted"
+            yield ("classes", n), f"the class {name!r}: {text}"
         elif name is not None and name in classes[:n]:
             yield ("classes", n), f"the class `{name}` is given twice; keep one"
 

@@ -20,7 +20,7 @@ from medpt.models.key_mapping import KeyMapping
 from medpt.models.registry import check_backbone
 from medpt.normalisation import Channels, Normalisation
 from medpt.schema import accepts, strict_dataclass, validate, without
-from medpt.yaml_document import Document, Problem
+from medpt.yaml_document import Document, Problem, blank_problems
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,6 +33,8 @@ NO_DIGITS = (
 NUMBERS = "a list of 3 numbers, or of 1 for all channels"
 UNKNOWN = "unknown"  # in `trained_on`
 MAX_BYTES = 16 * 2**30  # of a file of weights
+LARGEST = 1e6  # of the numbers by which images are scaled
+LEAST = {"mean": -LARGEST, "std": 1e-6, "value_range": -LARGEST}
 
 
 @strict_dataclass
@@ -217,6 +219,7 @@ def _content_problems(data: Mapping[str, Any], path: Path) -> Iterator[Problem]:
     if "" in (data.get("drop") or ()):
         yield ("drop",), "`drop` has an empty name, which would drop all tensors; remove it"
     yield from _number_problems(data)
+    yield from blank_problems(data, ("licence", "citation"))
 
 
 def _file_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
@@ -225,15 +228,20 @@ def _file_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
     parts = Path(data.get("file") or "").parts
     if ".." in parts or Path(data.get("file") or "").is_absolute():
         yield ("file",), f"`file` is {data['file']!r}; a path below the folder of the YAML file is accepted"
+    if data.get("url") and data["url"].rpartition("/")[2] in ("", ".", ".."):
+        yield ("url",), f"`url` is {data['url']!r}; an address that ends in the name of a file is accepted"
 
 
 def _number_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
     for key in ("mean", "std"):
         if key in data and len(data[key]) not in (1, 3):
             yield (key,), f"`{key}` has {len(data[key])} numbers; {NUMBERS} is accepted"
-    for number in data.get("std", ()):
-        if number is not None and number <= 0:
-            yield ("std",), f"`std` has {number}; numbers above 0 are accepted"
-    low, high = data.get("value_range") or (0, 1)
-    if None not in (low, high) and low >= high:
+    numbers = {key: [n for n in data.get(key) or () if n is not None] for key in LEAST}
+    for key, number in ((key, number) for key, found in numbers.items() for number in found):
+        if not LEAST[key] <= number <= LARGEST:
+            yield (key,), f"`{key}` has {number:g}; numbers from {LEAST[key]:g} to {LARGEST:g} are accepted"
+    if len(limits := numbers["value_range"]) == 2 and limits[0] >= limits[1]:
+        low, high = limits
         yield ("value_range",), f"`value_range` is [{low}, {high}]; the second number must be larger"
+    if isinstance(data.get("channels"), bool):  # which equals a number in Python
+        yield ("channels",), f"`channels` is {str(data['channels']).lower()}; accepted: 1, 3"

@@ -18,6 +18,13 @@ def test_long_list_of_known_names_is_given_once() -> None:
     assert InputError(problems).problems == problems
 
 
+def test_long_value_leaves_what_is_accepted_in_sight() -> None:
+    text = str(InputError(f"card.yaml:3: `images` is '{'x' * 100_000}': no such folder"))
+    assert len(text) < 2100
+    assert text.startswith("card.yaml:3: `images` is 'xxx")
+    assert text.endswith("xxx': no such folder")
+
+
 def test_short_and_different_lists_stay() -> None:
     problems = [f"{name}: unknown; known: a, b" for name in "xy"]
     problems += [f"{name}: unknown; known: {', '.join(NAMES[start:])}" for start, name in enumerate("xy")]

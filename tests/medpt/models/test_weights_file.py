@@ -209,12 +209,35 @@ def test_all_problems_of_a_description_are_named_with_their_lines(tmp_path: Path
         "mine.yaml:3: `format` is 'h5'; accepted: safetensors, torch",
         "no backbone 'resnet19'; did you mean resnet18",
         "`std` has 2 numbers; a list of 3 numbers",
-        "`std` has 0; numbers above 0 are accepted",
+        "`std` has 0; numbers from 1e-06 to 1e+06 are accepted",
         "no `trained_on`; needed: ",
         "`value_range` is [1, 0]; the second number must be larger",
         "unknown key `color`",
     ):
         assert expected in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"mean": [1e308] * 3}, "`mean` has 1e+308; numbers from -1e+06 to 1e+06 are accepted"),
+        ({"std": [1e-320, 1, 1]}, "`std` has 9.99989e-321; numbers from 1e-06"),
+        ({"value_range": [-1e308, 1e308]}, "`value_range` has -1e+308"),
+        ({"value_range": [None]}, "`value_range`"),
+        ({"channels": True}, "`channels` is true; accepted: 1, 3"),
+        ({"licence": ""}, "`licence` is ''; text that is not empty is accepted"),
+        ({"citation": " "}, "`citation` is ' '; text that is not empty is accepted"),
+        ({"url": "https://example.org/"}, "an address that ends in the name of a file is accepted"),
+        ({"url": "https://example.org/a/.."}, "an address that ends in the name of a file is accepted"),
+    ],
+)
+def test_values_without_a_meaning_are_refused(
+    changes: dict[str, object], expected: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError) as caught:
+        read_weights_file(write(tmp_path, {}, **changes))
+    assert expected in str(caught.value)
+    assert "mine.yaml:" in str(caught.value)
 
 
 def test_identity_follows_content_and_treatment_but_no_name(tmp_path: Path) -> None:
