@@ -52,8 +52,8 @@ def read(name: str, content: bytes) -> Any:
 
 
 def documents(contents: Mapping[str, bytes]) -> dict[str, Any]:
-    """Return what `read` gives of each shared artifact but weights, by name."""
-    return {name: read(name, content) for name, content in contents.items() if name not in WEIGHTS}
+    """Return what `read` gives of each shared artifact, by name."""
+    return {name: read(name, content) for name, content in contents.items()}
 
 
 def _read_weights(content: bytes, name: str) -> "dict[str, Tensor]":

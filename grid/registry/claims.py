@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from grid.plan.plan import Plan
+from grid.registry.artifacts import WEIGHTS
 from grid.registry.documents import record_problems
+from grid.registry.network_claims import weight_problems
 from grid.registry.records import SharedUnit
 from grid.results.items import INFLUENCES
 from grid.results.stored_space import EARLY, HISTORY, RECORD
@@ -32,6 +34,10 @@ def claim_problems(unit: SharedUnit, files: Files, plan: Plan, manifests: Manife
     headline, known = _headline(spec, plan), manifests(_tested_data(spec, plan))
     yield from _impossible(unit.metrics)
     yield from _training_problems(spec, files)
+    if isinstance(spec, Pretrain) and (states := {name: files[name] for name in WEIGHTS if name in files}):
+        datasets = [manifests(digest) for digest in spec.data]
+        counts = tuple(len(one.classes) for one in datasets if one is not None)
+        yield from weight_problems(spec, states, counts if len(counts) == len(datasets) else None)
     if headline is not None and headline not in unit.metrics:
         yield f"has no {headline}, the headline metric of its task"
     items = files.get(ITEMS, {})

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import made_space
 import numpy as np
-from safetensors.numpy import save_file
+import torch
 
 from grid.execution.worker import marker_of
 from grid.plan.datasets import SpaceDatasets, recorded_contents
@@ -16,12 +16,15 @@ from grid.plan.stored_plans import record_start
 from grid.registry.artifacts import documents, is_shared
 from grid.registry.folder import Registry
 from grid.registry.pull import Pulled, Recomputed, offers, pull
-from grid.registry.records import Batch, SharedUnit, batch_name, read, unit_name
+from grid.registry.records import Batch, SharedUnit, batch_name, file_name, read, unit_name
 from grid.registry.staging import StagedUnit
 from grid.store.store import Store
 from medpt.data import contents
+from medpt.data.catalog import card
 from medpt.files import write_arrays, write_json
-from medpt.specs import Prepare
+from medpt.models import weights
+from medpt.models.registry import build_network
+from medpt.specs import Prepare, Pretrain
 from medpt.units.base import Tested, stored_metrics
 
 CPU = "a processor"
@@ -78,10 +81,12 @@ def compute(lab: Laboratory, alter: Alter = lambda unit, metrics: metrics) -> No
 def _write_more(unit: Unit, built: Path) -> None:
     """Write what real units have and made ones lack, with ids where real ones have them."""
     generator = np.random.default_rng(int(unit.digest[:8], 16))
-    if unit.kind == "pretrain":
-        for name in ("init", "best"):
-            tensor = generator.normal(size=(4, 3)).astype(np.float32)
-            save_file({"encoder.weight": tensor}, built / f"{name}.safetensors")
+    if isinstance(unit.spec, Pretrain):
+        classes = len(card(unit.spec.datasets[0]).classes)
+        for seed, name in enumerate(("init", "best")):
+            torch.manual_seed(seed)
+            network = build_network(unit.spec.architecture, unit.spec.backbone, classes)
+            weights.save(built / f"{name}.safetensors", network.state_dict())
         write_json(built / "leaks.json", {"pairs": [{"source": FILE, "target": PATIENT}]})
     if unit.kind == "finetune":
         arrays = {"scores": generator.random((10, 2), np.float32), "labels": np.arange(10) % 2}
@@ -140,3 +145,10 @@ def forge(registry: Registry, digest: str, /, **changes: object) -> str:
     registry.write(batch_name(batch.name), batch.content())
     registry.__dict__.pop("sizes", None)
     return batch.name
+
+
+def forge_file(registry: Registry, digest: str, name: str, content: bytes) -> None:
+    """Publish a batch in which a unit has another file, with matching hashes."""
+    sha256 = hashlib.sha256(content).hexdigest()
+    registry.write(file_name(sha256), content)
+    forge(registry, digest, artifacts={**shared(registry, digest).artifacts, name: sha256})

@@ -10,7 +10,7 @@ from typing import Any
 import laboratories
 import numpy as np
 import pytest
-from laboratories import Laboratory, forge, path_of
+from laboratories import Laboratory, forge, forge_file, path_of
 
 from grid.registry.folder import Registry
 from grid.registry.publish import publish
@@ -31,14 +31,6 @@ def refusal(lab: Laboratory, registry: Registry, truth: Laboratory) -> str:
     assert len(refused_batches(lab.store)) == 1
     assert lab.store.finished() == set()
     return line
-
-
-def forge_file(registry: Registry, digest: str, name: str, content: bytes, **metrics: float) -> None:
-    """Publish a unit with another file, under matching hashes."""
-    sha256 = hashlib.sha256(content).hexdigest()
-    registry.write(file_name(sha256), content)
-    unit = laboratories.shared(registry, digest)
-    forge(registry, digest, artifacts={**unit.artifacts, name: sha256}, metrics={**unit.metrics, **metrics})
 
 
 def items_of(registry: Registry, digest: str) -> Arrays:
