@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from grid.plan.plan import Plan
+from grid.registry.arrays import LONGEST
 from grid.registry.artifacts import WEIGHTS
 from grid.registry.documents import record_problems
 from grid.registry.network_claims import weight_problems
@@ -23,6 +24,7 @@ from medpt.units.base import ITEMS, Files, Tested, stored_metrics
 
 RESERVED = frozenset(KEPT)  # columns of the frame that no metric may replace
 LEAST = {name: -1 if name == "kappa" else 0 for name in INFLUENCES if name != "integrated_brier"}  # up to 1
+MOST_PATIENTS = 10_000  # of a test set: the C-index takes the square of their number in memory
 ROUNDING = 1e-6  # of sums of float32 on another processor
 
 Manifests = Callable[[str], Manifest | None]  # what is known of prepared data, by their digest
@@ -31,21 +33,30 @@ Manifests = Callable[[str], Manifest | None]  # what is known of prepared data, 
 def claim_problems(unit: SharedUnit, files: Files, plan: Plan, manifests: Manifests) -> Iterator[str]:
     """Yield what cannot be true of a unit whose files are known, of which each is by itself in order."""
     spec = plan.units[unit.digest].spec
-    headline, known = _headline(spec, plan), manifests(_tested_data(spec, plan))
     yield from _impossible(unit.metrics)
     yield from _training_problems(spec, files)
     if isinstance(spec, Pretrain) and (states := {name: files[name] for name in WEIGHTS if name in files}):
         datasets = [manifests(digest) for digest in spec.data]
         counts = tuple(len(one.classes) for one in datasets if one is not None)
         yield from weight_problems(spec, states, counts if len(counts) == len(datasets) else None)
-    if headline is not None and headline not in unit.metrics:
-        yield f"has no {headline}, the headline metric of its task"
-    items = files.get(ITEMS, {})
-    if known is not None and not isinstance(spec, Survive) and items:
-        yield from _item_problems(spec, items, known, manifests)
-    classes = known.classes if known and len(known.classes) == _classes(items) else ()
-    tested = Tested(classes or tuple(map(str, range(_classes(items)))), headline or "")
-    yield from _differences(unit.metrics, stored_metrics(spec, files, tested))
+    trained = plan.units[spec.network].spec if isinstance(spec, Evaluate) else spec
+    tested, items = Tested((), ""), files.get(ITEMS, {})
+    if isinstance(trained, Finetune | Frozen | Survive):
+        task = card(trained.dataset, plan.cards).task
+        headline = getattr(trained, "metric", None) or PAPER_METRICS[task]
+        if headline not in unit.metrics:
+            yield f"has no {headline}, the headline metric of its task"
+        known = manifests(trained.data)
+        tested = Tested(known.classes if known else tuple(map(str, range(_classes(items)))), headline)
+        if items and (problems := list(_item_problems(spec, items, task, known, manifests))):
+            yield from problems
+            return
+    try:
+        stored = stored_metrics(spec, files, tested)
+    except Exception as error:  # of crafted values: whatever the functions of a unit raise
+        yield f"has files that give no metrics ({type(error).__name__}: {str(error)[:LONGEST]})"
+    else:
+        yield from _differences(unit.metrics, stored)
 
 
 def stored_manifest(store: Store, spec: Prepare, batch: str = "") -> Manifest | None:
@@ -87,42 +98,50 @@ def _training_problems(spec: UnitSpec, files: Files) -> Iterator[str]:
         yield from (f"{RECORD} {problem}" for problem in record_problems(files[RECORD]))
 
 
-def _headline(spec: UnitSpec, plan: Plan) -> str | None:
-    """Return the metric that tables show of a unit; None of a unit that tests nothing."""
-    if isinstance(spec, Evaluate):
-        return _headline(plan.units[spec.network].spec, plan)
-    if not isinstance(spec, Finetune | Frozen | Survive):
-        return None
-    named = None if isinstance(spec, Survive) else spec.metric
-    return named or PAPER_METRICS[card(spec.dataset, plan.cards).task]
-
-
-def _tested_data(spec: UnitSpec, plan: Plan) -> str:
-    """Return the digest of the data whose classes the items of a unit have."""
-    data = plan.units[spec.network].spec if isinstance(spec, Evaluate) else spec
-    return str(getattr(data, "data", ""))
-
-
 def _classes(items: Mapping[str, Any]) -> int:
     return next((items[name].shape[1] for name in ("scores", "confusions") if name in items), 0)
 
 
+def _task(items: Mapping[str, Any]) -> str:
+    """Return the task of test items."""
+    if "time" in items:
+        return "survival"
+    if "confusions" in items:
+        return "segmentation"
+    return "multilabel" if items["labels"].ndim == 2 else "classification"
+
+
 def _item_problems(
+    spec: UnitSpec, items: Mapping[str, Any], task: str, known: Manifest | None, manifests: Manifests
+) -> Iterator[str]:
+    """Yield how items differ from those of a task and, where it is `known`, from the test set."""
+    if _task(items) != task:
+        yield f"{ITEMS} is of {_task(items)}; {task} is accepted"
+    elif task == "survival":
+        if (patients := len(items["time"])) > MOST_PATIENTS:
+            yield f"{ITEMS} has {patients:,} patients; at most {MOST_PATIENTS:,} are accepted"
+    elif known is not None and (found := _classes(items)) != len(known.classes):
+        yield f"{ITEMS} has {found} classes; {known.dataset} has {len(known.classes)}"
+    elif known is not None:
+        yield from _count_problems(spec, items, known, manifests)
+
+
+def _count_problems(
     spec: UnitSpec, items: Mapping[str, Any], known: Manifest, manifests: Manifests
 ) -> Iterator[str]:
-    """Yield how items differ from the test set, of which an external one is a part of its data."""
-    if (found := _classes(items)) != len(known.classes):
-        yield f"{ITEMS} has {found} classes; {known.dataset} has {len(known.classes)}"
-        return
+    """Yield other numbers of items than in the test set, of which an external one is a part of its data.
+
+    Items that are patients are fewer than images.
+    """
     rows, tested = len(items.get("labels", items.get("confusions"))), known.images.get("test", 0)
-    by_patient = getattr(spec, "evaluate_by", None) is not None
+    is_part = getattr(spec, "evaluate_by", None) is not None
     if isinstance(spec, Evaluate) and spec.corruption is None:
         external = manifests(spec.data)
-        by_patient, tested = True, sum(external.images.values()) if external else rows
-    if rows > tested or (rows < tested and not by_patient):
-        accepted = f"at most {tested:,}" if by_patient else f"{tested:,}"
+        is_part, tested = True, sum(external.images.values()) if external else rows
+    if rows > tested or (rows < tested and not is_part):
+        accepted = f"at most {tested:,}" if is_part else f"{tested:,}"
         yield f"{ITEMS} has {rows:,} test items; {accepted} are accepted, as the data have"
-    elif not by_patient and (counts := _counts(items, known.classes)) != known.counts.get("test"):
+    elif not is_part and (counts := _counts(items, known.classes)) != known.counts.get("test"):
         accepted = _listed(known.counts.get("test", {}))
         yield f"{ITEMS} has {_listed(counts)} in its classes; {accepted} are accepted"
 

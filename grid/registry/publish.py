@@ -4,6 +4,7 @@ import hashlib
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from platform import python_version
 
 from grid.package_data import PROJECT, installed_version
@@ -11,7 +12,7 @@ from grid.plan.datasets import recorded_contents
 from grid.plan.plan import Plan
 from grid.registry import artifacts
 from grid.registry.artifacts import WEIGHTS
-from grid.registry.claims import claim_problems, stored_manifest
+from grid.registry.claims import Manifests, claim_problems, stored_manifest
 from grid.registry.folder import Registry
 from grid.registry.records import Batch, SharedDataset, SharedUnit, batch_name, file_name, read, unit_name
 from grid.store.records import Marker
@@ -49,12 +50,12 @@ def publish(
         raise InputError(f"{store.out} has no finished unit of `{plan.space}` that was computed there")
     batch = Batch(publisher, plan.space, time.time(), versions(), shared_datasets(plan, store, own), {})
     check_batch(batch)
-    units, nbytes, problems = {}, 0, list[str]()
+    units, nbytes, problems, manifests = {}, 0, list[str](), cache(partial(_manifest, plan, store))
     for name, marker in own.items():
         try:
             files = shared_files(store, marker, with_weights=with_weights)
             unit = _shared(marker, files)
-            check_claims(unit, files, plan, store)
+            check_claims(unit, files, plan, manifests)
         except InputError as error:
             problems += [f"{marker.label}: {problem}" for problem in error.problems]
             continue
@@ -75,15 +76,15 @@ def check_batch(batch: Batch) -> None:
         raise InputError(f"cannot publish `{batch.space}`: its batch {error}") from None
 
 
-def check_claims(unit: SharedUnit, files: Mapping[str, bytes], plan: Plan, store: Store) -> None:
-    """Raise InputError for metrics that are not those of a unit's files: nobody could pull it."""
-
-    def manifest(digest: str) -> Manifest | None:
-        spec = plan.units[digest].spec if digest in plan.units else None
-        return stored_manifest(store, spec) if isinstance(spec, Prepare) else None
-
-    if problems := list(claim_problems(unit, artifacts.documents(files), plan, manifest)):
+def check_claims(unit: SharedUnit, files: Mapping[str, bytes], plan: Plan, manifests: Manifests) -> None:
+    """Raise InputError for what does not follow from a unit's files: nobody could pull it."""
+    if problems := list(claim_problems(unit, artifacts.documents(files), plan, manifests)):
         raise InputError(problems)
+
+
+def _manifest(plan: Plan, store: Store, digest: str) -> Manifest | None:
+    spec = plan.units[digest].spec if digest in plan.units else None
+    return stored_manifest(store, spec) if isinstance(spec, Prepare) else None
 
 
 def shared_files(store: Store, marker: Marker, *, with_weights: bool) -> dict[str, bytes]:

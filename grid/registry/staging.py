@@ -3,7 +3,7 @@
 import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from grid.plan.datasets import SpaceDatasets, recorded_contents
@@ -157,28 +157,28 @@ def stage(
             problems += [f"{plan.units[digest].label}, {offer.whose}: {text}" for text in error.problems]
     if altered:
         raise InputError(altered)
+    known = cache(partial(_known_manifest, staged, plan, store))
     for digest, one in staged.items():
         where = f"{registry.place}/{unit_name(digest, offers[digest].sha256)}"
         whose = f"{plan.units[digest].label}, {offers[digest].whose}: {where}"
-        manifests = partial(_known_manifest, staged, plan, store, one.batch)
         contents = {name: (one.folder / name).read_bytes() for name in one.unit.artifacts}
-        found = claim_problems(one.unit, artifacts.documents(contents), plan, manifests)
+        found = claim_problems(one.unit, artifacts.documents(contents), plan, partial(known, one.batch.name))
         if problems := [f"{whose}: {text}" for text in found]:
             false.setdefault(one.batch.name, []).extend(problems)
     return staged, false
 
 
 def _known_manifest(
-    staged: Mapping[str, StagedUnit], plan: Plan, store: Store, batch: Batch, digest: str
+    staged: Mapping[str, StagedUnit], plan: Plan, store: Store, batch: str, digest: str
 ) -> Manifest | None:
     """Return what is known of prepared data: here, or as the same batch says; another one may be false."""
     spec, one = plan.units[digest].spec if digest in plan.units else None, staged.get(digest)
     if not isinstance(spec, Prepare):
         return None
     if one is None:
-        return stored_manifest(store, spec, batch.name)
+        return stored_manifest(store, spec, batch)
     try:
-        return Manifest.read_numbers(one.folder, spec) if one.batch == batch else None
+        return Manifest.read_numbers(one.folder, spec) if one.batch.name == batch else None
     except InputError:
         return None
 

@@ -18,8 +18,8 @@ from medpt.tasks.findings import image_metrics
 from medpt.tasks.nearest import find_neighbours
 from medpt.tasks.patients import mean_by_patient
 from medpt.tasks.supervised import hold_out
-from medpt.units.base import Inputs, Job
-from medpt.units.finetune import stored_metrics as stored_metrics
+from medpt.units import finetune
+from medpt.units.base import Files, Inputs, Job, Tested
 from medpt.units.finetune import test_scores, training_rows
 
 RECORD = "record.json"
@@ -52,6 +52,16 @@ def run(spec: Frozen, inputs: Inputs, job: Job) -> dict[str, float]:
     (scores,) = predict(spec, features, index, (rows, index.rows("test")), values[chosen : chosen + 1])
     metrics = test_scores(scores.astype(np.float32), loader, job, spec.evaluate_by, metric)
     return metrics | ({f"val_{metric}": found[chosen]} if found else {})
+
+
+def stored_metrics(spec: Frozen, files: Files, tested: Tested) -> dict[str, dict[str, float]]:
+    """Return the metrics that items.npz and the record determine."""
+    found, record = finetune.stored_metrics(spec, files, tested), files.get(RECORD, {})
+    name = f"val_{spec.metric or PAPER_METRIC}"
+    scores, values = record.get(name) or (), record.get("values") or ()
+    if scores and len(scores) == len(values):
+        found[RECORD] = {name: scores[best_position(scores, len(values))]}
+    return found
 
 
 def predict(

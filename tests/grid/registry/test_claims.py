@@ -12,14 +12,19 @@ import numpy as np
 import pytest
 from laboratories import Laboratory, forge, forge_file, path_of
 
+from grid.registry import claims
 from grid.registry.folder import Registry
 from grid.registry.publish import publish
 from grid.registry.pull import refused_batches
 from grid.registry.records import file_name
 from medpt.errors import InputError
 from medpt.files import json_bytes
+from medpt.specs import UnitSpec
 
 Arrays = dict[str, Any]
+
+MASKS = {"confusions": np.ones((10, 2, 2), np.int64)}
+SURVIVAL = {"time": np.arange(10.0), "event": np.ones(10, bool), "risk": np.ones(10), "trained": np.array(9)}
 
 
 def refusal(lab: Laboratory, registry: Registry, truth: Laboratory) -> str:
@@ -105,6 +110,20 @@ def test_metric_of_another_task_is_refused(first: Laboratory, second: Laboratory
     assert "miou is 0.5; none follows from its items.npz" in refusal(second, registry, first)
 
 
+def test_values_with_which_a_unit_fails_are_refused(
+    first: Laboratory, second: Laboratory, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = first.digests("finetune")[0]
+
+    def fail(spec: UnitSpec, *_: Any) -> dict[str, dict[str, float]]:
+        return {} if spec.digest != digest else {"items.npz": {"auc": 1 / 0}}
+
+    monkeypatch.setattr(claims, "stored_metrics", fail)
+    assert refusal(second, registry, first).endswith(
+        "has files that give no metrics (ZeroDivisionError: division by zero)"
+    )
+
+
 def test_unit_without_its_headline_is_refused(
     first: Laboratory, second: Laboratory, registry: Registry
 ) -> None:
@@ -119,6 +138,8 @@ def test_unit_without_its_headline_is_refused(
     [
         (lambda a: {k: v[:-1] for k, v in a.items()}, "items.npz has 9 test items; 10 are accepted"),
         (lambda a: a | {"labels": 1 - a["labels"][[0, 0, *range(2, 10)]]}, "4 NORMAL, 6 PNEUMONIA in its"),
+        (lambda a: MASKS, "items.npz is of segmentation; classification is accepted"),
+        (lambda a: SURVIVAL, "items.npz is of survival; classification is accepted"),
         (lambda a: a | {"scores": np.repeat(a["scores"], 2, 1)}, "has 4 classes; ChestXRay2017 has 2"),
     ],
 )

@@ -92,7 +92,6 @@ UNITS: dict[str, Callable[[Path], Made]] = {
 
 UNDETERMINED = {  # by the unit: metrics that none of its files gives
     "masks": {"hd95", "surface_dice"},
-    "frozen": {"val_macro_auc"},
     "pretrain": {"images_seen"},
     "collection": {"images_seen"},
     "svcca": {"probe_images"},
