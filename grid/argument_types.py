@@ -63,8 +63,9 @@ def folder_or_url(text: str) -> str:
 
 def _refuse_files(absolute: Path, accepted: str) -> None:
     for path in (absolute, *absolute.parents):
-        if os.path.exists(path) and not path.is_dir():  # no name that is too long, which is refused later
-            raise InputError(f"{path} is a file; {accepted} is accepted")
+        if os.path.lexists(path) and not os.path.isdir(path):  # no name that is too long, refused later
+            found = "a link that leads to no folder" if os.path.islink(path) else "a file"
+            raise InputError(f"{path} is {found}; {accepted} is accepted")
 
 
 @argument

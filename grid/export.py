@@ -5,6 +5,7 @@ initialization). A model card is written beside it as FILE.md (docs/predict.md).
 """
 
 import argparse
+import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -90,7 +91,7 @@ def check_target(path: Path) -> None:
     """Raise InputError for a file of another kind, and where one of the files to write exists."""
     if path.suffix not in SUFFIXES:
         raise InputError(f"--to {path}: files of {', '.join(SUFFIXES)} are accepted")
-    if taken := [str(each) for each in output_files(path) if each.exists()]:
+    if taken := [str(each) for each in output_files(path) if os.path.lexists(each)]:
         raise InputError(f"--to {path}: {', '.join(taken)} exists; name a new file")
 
 

@@ -57,6 +57,7 @@ def predict(options: argparse.Namespace) -> None:
     from medpt.data.new_images import find_images
 
     check_target(options.to)
+    files.check_outside("--to", options.to, [path for path in options.images if path.is_dir()])
     check_device(options.device)
     store = Store(options.out)
     selection = select_trials(read_plan(options.space, options.out), store, options.where, options.digest)

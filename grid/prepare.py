@@ -17,9 +17,11 @@ from medpt.data.fingerprint import fingerprint
 from medpt.data.manifest import Manifest
 from medpt.data.preprocess import ROI_KEY, canonical, pipeline_of, roi_side
 from medpt.errors import InputError
+from medpt.files import check_outside
 from medpt.specs import Prepare
 
 Split = Literal["official", "random"]
+SIZE = 256  # of prepared images, where no option says it
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,9 +32,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--size",
         type=whole_number(1),
-        default=256,
         metavar="PIXELS",
-        help="side of the prepared images (default: %(default)s)",
+        help=f"side of the prepared images (default: {SIZE})",
     )
     parser.add_argument(
         "--pipeline",
@@ -48,11 +49,16 @@ def main(arguments: list[str] | None = None) -> int:
     return cli.run_command(partial(run, **vars(options)), options.to)
 
 
-def run(name: str, folder: Path, to: Path, size: int, pipeline: str | None, split: Split | None) -> int:
+def run(
+    name: str, folder: Path, to: Path, size: int | None, pipeline: str | None, split: Split | None
+) -> int:
     """Prepare the dataset NAME from `folder` into `to`, and print the images of each split."""
+    check_outside("--to", to, [folder])
+    if pipeline and size:
+        raise InputError(f"--size {size}: `--pipeline {pipeline}` has its own resize; leave one out")
     dataset = open_dataset(name, folder)
     info = dataset.info
-    pipeline = pipeline or pipeline_of(info, size)
+    pipeline = pipeline or pipeline_of(info, size or SIZE)
     if roi_side(pipeline):
         raise InputError(f"{pipeline}: roi needs a disc detector, which only a grid trains: {ROI_KEY}")
     split = split or ("official" if info.official_split else "random")

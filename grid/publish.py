@@ -8,14 +8,17 @@ of each dataset; weights only with --weights. Images, masks, ids, names of files
 import argparse
 import sys
 from functools import partial
+from pathlib import Path
 
 from grid.argument_types import publisher
 from grid.options import add_result_arguments, command_parser
 from grid.registry.folder import Registry
 from grid.registry.publish import publish
 from grid.results.frame import read_plan
+from grid.store.backends import is_url
 from grid.store.store import Store
 from medpt import cli
+from medpt.files import check_outside
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -25,6 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def publish_space(options: argparse.Namespace) -> None:
     """Publish the finished units of a space, and print what was published and under which terms."""
+    if not (is_url(options.to) or is_url(options.out)):
+        check_outside("--to", Path(options.to), [Path(options.out)])
     plan, store = read_plan(options.space, options.out), Store(options.out)
     found = publish(plan, store, Registry(options.to), options.publisher, with_weights=options.weights)
     batch = found.batch

@@ -12,6 +12,7 @@ import sys
 from collections import Counter
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from uuid import uuid4
 
 from grid.addresses import hide_passwords
@@ -36,6 +37,7 @@ from grid.store.backends import is_url
 from medpt import cli
 from medpt.arguments import whole_number
 from medpt.errors import InputError
+from medpt.files import check_outside
 
 SHARE = 0.01
 
@@ -59,6 +61,8 @@ def pull_space(options: PullOptions) -> int:
     """Take over what the registry has of a space and print it; return the exit code."""
     if is_url(options.run.out) and options.run.address:
         raise InputError("pulling into a bucket verifies on this machine; leave out --address")
+    if not (is_url(options.run.out) or is_url(options.registry)):
+        check_outside("--out", Path(options.run.out), [Path(options.registry)])
     space, store = load_space(options.run), options.run.open_store(uuid4().hex)
     registry, console = Registry(options.registry), cli.console()
     store.create()

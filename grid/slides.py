@@ -16,6 +16,7 @@ from medpt.arguments import path, whole_number
 from medpt.data import open_dataset
 from medpt.data.catalog import card
 from medpt.data.fingerprint import fingerprint
+from medpt.files import check_outside
 from medpt.specs import Slides
 from medpt.survival.patch_files import CohortManifest
 from medpt.survival.patches import MICRONS, PatchOptions
@@ -52,6 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run(name: str, folder: Path, to: Path, patches: dict[str, int]) -> int:
     """Extract the patches of the cohort NAME from `folder` into `to`, and print the counts."""
+    check_outside("--to", to, [folder])
     name = card(name).name
     dataset = open_dataset(name, folder)
     spec = Slides(name, fingerprint(dataset.root), patches=patches)

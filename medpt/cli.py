@@ -27,6 +27,7 @@ UNUSABLE_PATH = {
     errno.EISDIR,
     errno.ENAMETOOLONG,
     errno.ELOOP,
+    errno.ENOENT,  # a file that another process removed, or a folder that takes no files
 }
 REMEDY = "name a path that this user can read and write"
 REMEDIES = {

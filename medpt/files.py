@@ -5,13 +5,14 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from medpt import fault_injection
+from medpt.errors import InputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,6 +26,7 @@ def replacing(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f"{TEMPORARY}{path.name[:80]}-{uuid4().hex[:12]}"
     try:
+        temporary.touch()  # names the path where it cannot be written, which not every library does
         yield temporary
         sync(temporary)
         fault_injection.point(f"replacing/{path.name}")
@@ -105,6 +107,13 @@ def parse_json(content: str | bytes) -> Any:
         return json.loads(content)
     except RecursionError:
         raise ValueError("values are nested too deeply") from None
+
+
+def check_outside(option: str, path: Path, folders: Iterable[Path]) -> None:
+    """Raise InputError where `path`, to be written, lies in one of the folders that are read."""
+    for folder in folders:
+        if Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
+            raise InputError(f"{option} {path}: lies in {folder}; a place outside of it is accepted")
 
 
 def existing_folder(folder: Path) -> Path:

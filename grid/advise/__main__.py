@@ -20,6 +20,7 @@ from grid.options import add_result_arguments, command_parser
 from medpt import cli
 from medpt.arguments import ArgumentParser, path, whole_number
 from medpt.errors import InputError
+from medpt.files import check_outside
 from medpt.models.registry import check_backbone
 
 if TYPE_CHECKING:
@@ -109,21 +110,22 @@ def check(options: AdviseOptions) -> None:
         problems.append("--space and --scores: give one of them")
     if options.tracking_uri and not options.space:
         problems.append("--tracking-uri: of use with --space alone")
-    if options.csv and (problem := file_problem(options.csv.resolve(), options.home)):
-        problems.append(f"--csv {options.csv}: {problem}")
+    if options.csv:
+        try:
+            check_table(options.csv, options.home)
+        except InputError as error:
+            problems += error.problems
     if problems:
         raise InputError(problems)
 
 
-def file_problem(path: Path, home: Path | None) -> str | None:
-    """Return why a table cannot be written to `path`; None if nothing is wrong with it."""
-    if not path.parent.is_dir():
-        return "no such folder; a file in a folder that is there is accepted"
+def check_table(path: Path, home: Path | None) -> None:
+    """Raise InputError where the table cannot be written to `path`, or would lie among the images."""
+    if not path.absolute().parent.is_dir():
+        raise InputError(f"--csv {path}: no such folder; a file in a folder that is there is accepted")
     if path.exists() and not path.is_file():
-        return "exists and is no file"
-    if home and path.is_relative_to(home.resolve()):
-        return "lies below the images; a file in another folder is accepted"
-    return None
+        raise InputError(f"--csv {path}: exists and is no file")
+    check_outside("--csv", path, [home] if home else [])
 
 
 def read_table(options: AdviseOptions, task: str | None) -> "ScoreTable":

@@ -19,6 +19,7 @@ from medpt.data.catalog import card
 from medpt.data.dataset import Dataset
 from medpt.data.locate import card_problems, find_dataset, locate, matching_folders, user_cards
 from medpt.errors import InputError
+from medpt.files import check_outside
 from medpt.schema import json_schema
 
 BAD_INPUT, PARTIAL = 2, 3
@@ -131,6 +132,7 @@ def _check(options: argparse.Namespace) -> int:
 
     if options.preview:
         check_suffix(options.preview)
+        check_outside("--preview", options.preview, [options.folder])
     try:
         dataset = open_with_problems(options.name, options.folder)
     except InputError as error:

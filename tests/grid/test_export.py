@@ -105,6 +105,9 @@ def test_files_that_exist_and_unknown_kinds_are_refused(
     (tmp_path / "model.md").touch()
     run(made, tmp_path / "model.pt2", code=2)
     assert "model.md exists; name a new file" in capsys.readouterr().err
+    (tmp_path / "link.pt2").symlink_to(tmp_path / "none")
+    run(made, tmp_path / "link.pt2", code=2)
+    assert "link.pt2 exists; name a new file" in capsys.readouterr().err
     run(made, tmp_path / "model.pth", code=2)
     assert "files of .pt2, .onnx, .safetensors are accepted" in capsys.readouterr().err
 

@@ -36,7 +36,9 @@ def test_run_command_reports_a_full_disk_with_its_free_space(
     assert f"MB free in {folder}; free some disk space and run the same command to resume" in printed
 
 
-@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG])
+@pytest.mark.parametrize(
+    "number", [errno.EACCES, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ENOENT]
+)
 def test_run_command_names_a_path_that_cannot_be_used(
     number: int, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -138,7 +138,7 @@ def test_options_that_only_a_folder_needs_are_refused_without_one(
     assert "--tracking-uri: of use with --space alone" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("file", "problem"), [("rows.csv", "lies below the images"), ("..", "is no file")])
+@pytest.mark.parametrize(("file", "problem"), [("rows.csv", ": lies in "), ("..", "is no file")])
 def test_table_is_written_beside_the_images(
     file: str, problem: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
