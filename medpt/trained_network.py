@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from medpt.data.manifest import Index
 
+TASKS = ("classification", "multilabel", "segmentation")
 WEIGHTS, FACTS = "network.weights", "network.json"  # the first in the format of safetensors
 
 
@@ -51,7 +52,10 @@ class NetworkFacts:
         """Raises InputError where the file is missing or has no facts of a network."""
         try:
             values = read_json(path)
-            return cls(**{**values, "classes": tuple(values["classes"])})
+            facts = cls(**{**values, "classes": tuple(values["classes"])})
+            if facts.task not in TASKS or not all(isinstance(name, str) for name in facts.classes):
+                raise ValueError(f"task {facts.task!r} and classes {facts.classes!r}")
+            return facts
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise InputError(f"{path}: has no facts of a network ({error})") from None
 
@@ -100,7 +104,9 @@ def load_network(spec: Finetune, folder: Path, device: str = "cpu") -> TrainedNe
     extensions.require(spec.extensions)
     facts, state = NetworkFacts.read(folder / FACTS), weights.load(folder / WEIGHTS)
     model = build_network(spec.architecture, spec.backbone, len(facts.classes))
-    if problems := weights.differences(model.state_dict(), state):
+    problems = weights.differences(model.state_dict(), state)
+    problems += [f"{name} is not finite" for name, found in state.items() if not bool(found.isfinite().all())]
+    if problems:
         raise InputError(f"{folder / WEIGHTS}: {problem}" for problem in problems)
     layout = torch.channels_last if facts.channels_last else torch.preserve_format
     model.to(device).to(memory_format=layout)

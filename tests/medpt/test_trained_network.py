@@ -11,6 +11,8 @@ from training_sets import findings, shades, squares
 
 from medpt.data.arrays import ArrayLoader
 from medpt.errors import InputError
+from medpt.files import read_json, write_json
+from medpt.models import weights
 from medpt.normalisation import Normalisation
 from medpt.protocol import TrainingProtocol
 from medpt.specs import Finetune
@@ -104,8 +106,20 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
         load_network(replace(SPEC, backbone="resnet18"), tmp_path / "out")
 
 
-def test_damaged_facts_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(value: float, tmp_path: Path) -> None:
+    network = tuned(tmp_path, SPEC, shades(train=15))
+    state = network.model.state_dict()
+    state["logits.bias"] = torch.full_like(state["logits.bias"], value)
+    weights.save(tmp_path / "out" / WEIGHTS, state)
+    with pytest.raises(InputError, match=f"{WEIGHTS}: logits.bias is not finite"):
+        load_network(SPEC, tmp_path / "out")
+
+
+@pytest.mark.parametrize("changed", [{"task": "nope"}, {"classes": [1, 2]}, {"classes": None}, {"more": 1}])
+def test_damaged_facts_are_refused(changed: dict[str, object], tmp_path: Path) -> None:
     tuned(tmp_path, SPEC, shades(train=15))
-    (tmp_path / "out" / FACTS).write_text("{}")
+    path = tmp_path / "out" / FACTS
+    write_json(path, read_json(path) | changed)
     with pytest.raises(InputError, match="has no facts of a network"):
         load_network(SPEC, tmp_path / "out")
