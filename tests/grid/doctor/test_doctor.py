@@ -115,6 +115,7 @@ def test_imagenet_weights_that_are_absent_are_named(tmp_path: Path, monkeypatch:
     folder.mkdir(parents=True)
     (folder / name).write_bytes(b"")
     assert doctor.check_weights(planned(tmp_path, text)).ok
+    (tmp_path / "other").mkdir()
     assert not doctor.check_weights(planned(tmp_path, text, "--imagenet-weights", str(tmp_path / "other"))).ok
     assert doctor.check_weights(planned(tmp_path)).text == "no trial starts from ImageNet weights"
 
