@@ -1,8 +1,8 @@
 """Charts as data (values, labels and units) and how matplotlib draws each kind: rows and lines.
 
 A colour is a number: 0 for random weights, from 1 on the others, each with its own lightness and marker.
-Above COLOURS they repeat, dashed and with hollow markers. plane_charts.py has matrices and scatter plots;
-chart_files.py writes charts as SVG, PNG and PDF.
+Above COLOURS they repeat, dashed and with the marker of another colour. plane_charts.py has matrices and
+scatter plots; chart_files.py writes charts as SVG, PNG and PDF.
 """
 
 import math
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 WIDTH = 5.6  # inches, at 72 units of the SVG each
 COLOURS = 9  # beside that of random weights
 MARKERS = "os^DvPX<>p"
+OTHER_MARKER = 4  # places from that of its colour
 PALETTE = {  # name: on a light page and in files, on a dark page
     "paper": ("#fcfbf8", "#16171a"),
     "ink": ("#211f1c", "#e7e4dd"),
@@ -45,11 +46,12 @@ def colour(number: int) -> str:
 def marks(number: int, hollow: bool = False) -> dict[str, Any]:
     """Return matplotlib's properties of a series: its colour, line style and marker."""
     repeats = number > COLOURS
+    place = (number - 1 + (OTHER_MARKER if repeats else 0)) % COLOURS + 1
     return {
         "color": colour(number),
         "linestyle": "--" if repeats else "-",
-        "marker": MARKERS[(number - 1) % COLOURS + 1 if number else 0],
-        "markerfacecolor": PAPER if repeats or hollow else colour(number),
+        "marker": MARKERS[place if number else 0],
+        "markerfacecolor": PAPER if hollow else colour(number),
     }
 
 

@@ -78,9 +78,9 @@ def _drawn(cells: Iterable[Cell]) -> list[list[Cell]]:
 
 
 def _bar(cell: Cell, limits: Limits) -> tuple[float, float]:
-    """Return the ends of an error bar, cut at 0 and 100; nan where the cell has no interval."""
+    """Return the ends of an error bar; nan where the cell has no interval."""
     one = limits[cell.key]
-    return (math.nan, math.nan) if math.isnan(one.low) else (max(one.low, 0.0), min(one.high, 100.0))
+    return one.low, one.high
 
 
 def _short(cell: Cell) -> bool:
