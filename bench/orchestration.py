@@ -38,6 +38,7 @@ from medpt.units.base import Job
 
 TIMES_LESS = 10.0  # than Tune's defaults
 MOST = 110.0  # ms a trial
+MOST_REUSED = 500  # trials of Tune with reused processes
 FLAT = 0.8  # least rate of the last tenth of the units over that of the first
 
 
@@ -147,7 +148,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="medpt-bench-") as name:
         folder = Path(name)
         default, reused = peers(
-            options.peer_trials, options.units, folder
+            options.peer_trials, min(options.units, MOST_REUSED), folder
         )  # before we set Tune's environment
         begun = time.perf_counter()
         with ray_session():
