@@ -4,7 +4,8 @@
 
 Two sources of synthetic images with three pre-trainings each, two fine-tunings of each of them and two of
 random weights, run one after the other in this process (tests/support/serial.py). Prints the standard
-deviations of each source, and the parts of the standard error of its gain over random weights.
+deviations of each source, and the parts of the standard error of its gain over random weights. 400 steps take
+15 minutes of a core.
 """
 
 import argparse
