@@ -15,6 +15,8 @@ from typing import Any
 
 from ray import tune
 from ray.tune.execution import class_cache
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from grid.cluster.temp_folders import scratch
@@ -60,6 +62,28 @@ class UnitSearcher(Searcher):
 
     def restore(self, checkpoint_path: str) -> None:
         """Restore nothing."""
+
+
+class LiveTrialScheduler(FIFOScheduler):
+    """Tune's order of trials, without its look at every ended one before each start.
+
+    With it the last thousand of 10,000 short units took 1.4 times as long as the first.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.live: dict[Any, None] = {}  # trials in the order in which they came
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        self.live[trial] = None
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Any:
+        self.live = {trial: None for trial in self.live if not trial.is_finished()}
+        return next((trial for trial in self.live if trial.status == Trial.PENDING), None)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return nothing for Tune's own file."""
+        return {}
 
 
 class TuneEvents(tune.Callback):
@@ -155,6 +179,7 @@ def _run_tune(
             tune.with_resources(tune.with_parameters(run_trial, **sent), resources),
             tune_config=tune.TuneConfig(
                 search_alg=UnitSearcher(coordinator),
+                scheduler=LiveTrialScheduler(),
                 num_samples=-1,
                 reuse_actors=True,
                 max_concurrent_trials=slots + AHEAD,

@@ -184,3 +184,24 @@ def test_starved_unit_fails_after_bounded_retries_and_says_why(
     trace = (store.root / "failed" / f"{name}.log").read_text()
     assert "in with_timeout" in trace
     assert "\x1b" not in trace
+
+
+class FakeTrial:
+    """What Tune's schedulers ask of a trial."""
+
+    def __init__(self, status: str) -> None:
+        self.status = status
+
+    def is_finished(self) -> bool:
+        return self.status in ("TERMINATED", "ERROR")
+
+
+def test_first_pending_trial_is_chosen_and_ended_ones_are_forgotten() -> None:
+    trials = [FakeTrial(status) for status in ("TERMINATED", "RUNNING", "PENDING", "ERROR", "PENDING")]
+    chooser = scheduler.LiveTrialScheduler()
+    for trial in trials:
+        chooser.on_trial_add(None, trial)
+    assert chooser.choose_trial_to_run(None) is trials[2]
+    assert list(chooser.live) == [trials[1], trials[2], trials[4]]
+    trials[2].status = trials[4].status = "RUNNING"
+    assert chooser.choose_trial_to_run(None) is None
