@@ -24,7 +24,7 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY) ## run the demo on synthetic data: two cores, three minutes, tables, answers and a report
 	$(BIN)/python -m grid.run --space demo
 
-test: $(READY) ## run the tests: 20 to 25 minutes on two cores
+test: $(READY) ## run the tests: 15 to 25 minutes on two cores
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # Every row of the paper's tables and figures on images, for two steps, and the installed wheel

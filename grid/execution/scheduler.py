@@ -65,9 +65,9 @@ class UnitSearcher(Searcher):
 
 
 class LiveTrialScheduler(FIFOScheduler):
-    """Tune's order of trials, without its look at every ended one before each start.
+    """Starts trials in Tune's order, without a scan of the ended ones before each start.
 
-    With it the last thousand of 10,000 short units took 1.4 times as long as the first.
+    That scan made the last thousand of 10,000 short units take 1.4 times as long as the first.
     """
 
     def __init__(self) -> None:

@@ -87,7 +87,7 @@ def _training_problems(spec: UnitSpec, files: Files) -> Iterator[str]:
         for name in (HISTORY, EARLY):
             last = max((row["step"] for row in files.get(name, ())), default=0)
             if last > spec.protocol.max_steps:
-                yield f"{name} goes on to step {last}; up to {spec.protocol.max_steps} is accepted"
+                yield f"{name} continues to step {last}; up to {spec.protocol.max_steps} is accepted"
     if (
         isinstance(spec, Prepare)
         and (dataset := files.get(COUNTS, {}).get("dataset", spec.dataset)) != spec.dataset

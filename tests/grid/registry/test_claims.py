@@ -82,7 +82,7 @@ def test_steps_after_the_last_one_of_the_protocol_are_refused(
     digest = first.digests("finetune")[0]
     row = {"step": 31, "val_auc": 0.1} | ({"train_loss": 0.5, "time": 1.5} if name[0] == "h" else {})
     forge_file(registry, digest, name, json_bytes([row]))
-    with pytest.raises(InputError, match=f"{name} goes on to step 31; up to 30 is accepted"):
+    with pytest.raises(InputError, match=f"{name} continues to step 31; up to 30 is accepted"):
         laboratories.take(second, Registry(registry.place), first, lambda units: [])
 
 
