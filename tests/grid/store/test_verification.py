@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_units import marker
 
-from grid.store.records import Failure, Marker, SpaceRecord
+from grid.store.records import DamagedError, Failure, Marker, SpaceRecord
 from grid.store.store import Store
 from grid.store.verification import intact_file, verify
 from medpt.errors import InputError
@@ -156,6 +156,23 @@ def test_edited_marker_is_damaged(store: Store, values: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="checksum"):
         store.marker(DIGEST)
     assert store.markers([DIGEST]) == {}
+
+
+def test_marker_that_was_written_in_another_way_verifies(store: Store) -> None:
+    known = store.marker(DIGEST)
+    document(store).write_text(json.dumps(json.loads(document(store).read_text())))
+    assert repr(store.marker(DIGEST)) == repr(known)  # of which nan is equal
+
+
+@given(place=st.integers(0), byte=st.integers(0, 255))
+def test_marker_with_another_byte_is_damaged_or_says_the_same(place: int, byte: int) -> None:
+    known = marker(DIGEST, metrics={"auc": 0.5}, label="random → DRIVE")
+    content = bytearray(known.content())
+    content[place % len(content)] = byte
+    try:
+        assert Marker.read(bytes(content), DIGEST) == known
+    except DamagedError:
+        assert bytes(content) != known.content()
 
 
 def test_marker_whose_checksum_was_removed_is_damaged(store: Store) -> None:
