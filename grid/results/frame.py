@@ -10,7 +10,7 @@ from grid.plan.test_sets import external_tests
 from grid.results import controls
 from grid.results.display import notes_of
 from grid.results.selection import select
-from grid.results.stored_results import StoredResults, item_file
+from grid.results.stored_results import StoredResults
 from grid.results.test_set_columns import columns
 from grid.results.test_set_columns import warnings as warnings_of_tests
 from grid.space.protocols import PROTOCOL_FIELDS, protocol_fields
@@ -92,8 +92,7 @@ def trials_frame(plan: Plan, tracking_uri: str | None, store: Store) -> "pd.Data
         trial.to_json() | fields.get(trial.protocol, {}) | {"digest": digest} for trial, digest in plan.trials
     ]
     rows = [trial | results.row(trial["digest"], runs.get(trial["digest"])) for trial in trials]
-    items = {digest: item_file(store, marker) for digest, marker in results.markers.items()}
-    rows = [row | {"items": items.get(row["digest"])} for row in rows]
+    rows = [row | {"items": results.items.get(row["digest"])} for row in rows]
     tests = columns(plan, store, runs, {row["digest"]: row for row in rows})
     others = dict.fromkeys(name for row in tests.values() for name in row)
     metrics = sorted({name for row in rows for name in row} - {*FIRST, *LAST})
@@ -112,7 +111,7 @@ def trials_frame(plan: Plan, tracking_uri: str | None, store: Store) -> "pd.Data
     frame.attrs["controls"] = controls.read(plan, store)
     frame.attrs["probes"] = controls.probes(plan, store)
     further = StoredResults.read(store, {*plan.controls, *(test.digest for test in plan.tests)})
-    damage = [*results.damage(plan, store), *further.damage(plan, store)]
+    damage = [*results.damage(plan), *further.damage(plan)]
     frame.attrs["warnings"] = [*warnings, *damage, *results.warnings(plan, runs), *seen_targets(plan)]
     frame.attrs["warnings"] += warnings_of_tests(plan, store)
     return frame

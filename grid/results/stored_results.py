@@ -25,9 +25,13 @@ LOST_ITEMS = (
 
 @dataclass(frozen=True)
 class StoredResults:
-    """What a store has of some units, by digest. The markers of `damaged` units do not verify."""
+    """What a store has of some units, by digest. The markers of `damaged` units do not verify.
+
+    `items` are the paths of what the metrics were computed from, None where a file is not intact.
+    """
 
     markers: Mapping[str, Marker]
+    items: Mapping[str, str | None]
     damaged: frozenset[str]
     failures: Mapping[str, Failure]
 
@@ -38,7 +42,8 @@ class StoredResults:
         markers = store.markers(finished)
         failed = (digests & store.failures()) - finished
         failures = {digest: store.failure(digest) for digest in failed}
-        return cls(markers, frozenset(finished - markers.keys()), failures)
+        items = {digest: _item_file(store, marker) for digest, marker in markers.items()}
+        return cls(markers, items, frozenset(finished - markers.keys()), failures)
 
     def row(self, digest: str, run: Run | None) -> dict[str, Any]:
         """Return status, metrics, seconds, failure and MLflow's run of a unit."""
@@ -59,7 +64,7 @@ class StoredResults:
         state = {"status": STATES.get(run.status, "missing"), "failure": run.tags.get("medpt.failure")}
         return row | state | final_metrics(run.metrics)
 
-    def damage(self, plan: Plan, store: Store) -> list[str]:
+    def damage(self, plan: Plan) -> list[str]:
         """Return a sentence about each result whose marker or test items are not those that were written."""
         labels = {
             digest: plan.units[digest].label if digest in plan.units else digest for digest in self.damaged
@@ -68,8 +73,8 @@ class StoredResults:
             *(f"{labels[digest]}: {DAMAGED}" for digest in sorted(self.damaged)),
             *(
                 f"{marker.label}: {name} {LOST_ITEMS}"
-                for marker in self.markers.values()
-                if (name := _item_name(marker)) and item_file(store, marker) is None
+                for digest, marker in self.markers.items()
+                if (name := _item_name(marker)) and self.items[digest] is None
             ),
         ]
 
@@ -109,8 +114,7 @@ def _floats(metrics: Mapping[str, float]) -> dict[str, float]:
     return {name: float(value) for name, value in metrics.items()}
 
 
-def item_file(store: Store, marker: Marker) -> str | None:
-    """Return the path of what the metrics of a unit were computed from; None where it is not intact."""
+def _item_file(store: Store, marker: Marker) -> str | None:
     name = _item_name(marker)
     path = intact_file(store, marker, name) if name else None
     return str(path) if path else None

@@ -11,7 +11,7 @@ import numpy as np
 
 from grid.plan.plan import Plan
 from grid.results.items import INFLUENCES, ItemSubset, arrays
-from grid.results.stored_results import StoredResults, item_file
+from grid.results.stored_results import StoredResults
 from grid.store.store import Store
 from grid.store.subgroups import read_groups
 from grid.tracking.runs import Run
@@ -36,7 +36,7 @@ def columns(plan: Plan, store: Store, runs: Mapping[str, Run], rows: Mapping[str
         row = results.row(test.digest, runs.get(test.digest))
         values = {name: row[name] for name in INFLUENCES if name in row} | {STATUS: row["status"]}
         if test.digest in results.markers:
-            values[ITEM_FILE] = item_file(store, results.markers[test.digest])
+            values[ITEM_FILE] = results.items[test.digest]
         found.setdefault(test.trial, {}).update(_named(values, test.name))
     for data, column in plan.subgroups.items():
         groups = read_groups(store, data, column)
