@@ -38,7 +38,7 @@ from grid.report import (
     variance_parts,
 )
 from grid.report.chart_files import Figures
-from grid.report.figure_files import figures_being_written
+from grid.report.figure_files import Drawing, drawing
 from grid.report.paper_items import PAPER_ITEMS
 from grid.report.sharing import Sharing
 from grid.report.tables import Contrast
@@ -79,7 +79,6 @@ SHOWN = {  # what the templates call
     "BACKBONES": BACKBONES,
     "METRIC_NAMES": METRIC_NAMES,
     "COLOURS": charts.COLOURS,
-    "svg": chart_files.svg,
     "palette_css": chart_files.palette_css,
     "findings": findings,
     "count": cli.count,
@@ -102,16 +101,15 @@ def build(space: str, out: str | Path, tracking_uri: str | None = None, images: 
     frame = results.load(space, out, tracking_uri)
     stored.warnings += [*frame.attrs["warnings"], *frame.attrs.get("selections", ())]
     frame["state"] = [stored.state(*pair) for pair in zip(frame["digest"], frame["status"], strict=True)]
-    content = page(frame, trial_section.facts(frame, tracking_uri), stored, images)
     folder = stored.store.root / "reports" / stored.plan.space
-    for name, data in content["files"].items():
-        files.write_bytes(folder / name, data)
-    figures = [*(content[key] for key in FIGURES), *(section.figures for section in content["sections"])]
-    with figures_being_written(figures, folder):
+    with drawing(folder) as drawn:
+        content = page(frame, trial_section.facts(frame, tracking_uri), stored, images, drawn)
+        for name, data in content["files"].items():
+            files.write_bytes(folder / name, data)
         summary = render(content | markdown.context(find_cells(frame)), markdown.TEMPLATE)
         files.write_text(folder / markdown.FILE, summary)
-        drawn = render(content)
-    files.write_text(folder / PAGE, drawn)
+        text = render(content)
+    files.write_text(folder / PAGE, text)
     return folder / PAGE
 
 
@@ -126,9 +124,12 @@ def background_floors(frame: "pd.DataFrame") -> dict[Column, float]:
 
 
 def page(
-    frame: "pd.DataFrame", facts: Facts, stored: StoredSpace, shows_images: bool | None
+    frame: "pd.DataFrame", facts: Facts, stored: StoredSpace, shows_images: bool | None, drawn: Drawing
 ) -> dict[str, Any]:
-    """Return everything that the template shows; `warnings` come last, when all has been read."""
+    """Return everything that the template shows; `warnings` come last, when all has been read.
+
+    The figures are drawn while the rest is computed.
+    """
     cells, floors = find_cells(frame), background_floors(frame)
     data, cohorts = provenance.datasets(stored), survival.cohorts(stored)
     notes = provenance.notes(data) | survival.notes(cohorts, stored)
@@ -140,6 +141,8 @@ def page(
     found = standings.standings(cells, frame.attrs.get("controls", ()))
     stored.warnings += [text for each in found for text in each.warnings()]
     rest = _outside_paper(frame, cells)
+    charted = _results(rest, stored, contrasts, provenance.classes(data))
+    drawn.start([*(charted[key] for key in FIGURES), *(section.figures for section in of_paper)])
     judged = sections.judge_claims(frame, of_paper, stored) if of_paper else []
     origin = downloads.origin(stored, needs_data=not synthetic)
     others = test_sets.scores(frame)
@@ -161,7 +164,8 @@ def page(
         "origin": origin,
         "sharing": shared,
         "errata": statements.errata(),
-        **_results(rest, stored, contrasts, provenance.classes(data)),
+        "svg": drawn.svg,
+        **charted,
         "standings": found,
         "compared": provenance.comparisons(rest, notes),
         **_pictures(cells, contrasts, data, stored, shared),
@@ -223,7 +227,6 @@ def _summary(
         "larger_space": provenance.larger_space(stored.plan),
         "overview": findings.answer(contrasts),
         "contrasts": contrasts,
-        "gain_map": Figures("gain-map", gain_map.gain_maps(contrasts)),
         "unmapped": max(0, len({c.network for c in contrasts if c.differences}) - gain_map.MOST_MAPS),
         "open_questions": gain_map.undecided(contrasts),
         "parts": variance_parts.variance_parts(contrasts, compared_groups(cells)),
@@ -234,7 +237,7 @@ def _summary(
 def _results(
     cells: list[Cell], stored: StoredSpace, contrasts: list[Contrast], classes: dict[str, tuple[str, ...]]
 ) -> dict[str, Any]:
-    """The cells of experiments outside the paper, with their charts."""
+    """The cells of experiments outside the paper, and all charts but those of the paper's sections."""
     shown = [cell for contrast in contrasts for cell in (contrast.best, contrast.random) if cell]
     sources = (learning_curves.source_name(source.label) for source in stored.sources())
     colours = paper_charts.colours([*(cell.label for cell in [*cells, *shown]), *sources])
@@ -242,6 +245,7 @@ def _results(
     return {
         "cells": cells,
         "colours": colours,
+        "gain_map": Figures("gain-map", gain_map.gain_maps(contrasts)),
         "gain": Figures("gain", paper_charts.gains(cells, colours, known)),
         "images": Figures("images", item_charts.item_charts(contrasts, colours, classes)),
         "curves": Figures("curves", learning_curves.of_fine_tunings(cells, stored.history, colours)),
