@@ -125,8 +125,17 @@ CLAIMS = (
 )
 
 
-def tables_of(section: Section, facts: Facts, floors: dict[Column, float]) -> dict[str, bytes]:
-    """Return the content of a section's tables by name."""
+def paper_tables(
+    of_paper: Sequence[Section], judged: Sequence[Judged], facts: Facts, floors: dict[Column, float]
+) -> dict[str, bytes]:
+    """Return the content of the tables of the paper's sections and claims, by name."""
+    found = {"claims.csv": claims_csv(judged).encode()} if judged else {}
+    for section in of_paper:
+        found |= _tables_of(section, facts, floors)
+    return found
+
+
+def _tables_of(section: Section, facts: Facts, floors: dict[Column, float]) -> dict[str, bytes]:
     content = section.content
     found = {f"{section.key}.csv": _csv(content, facts).encode()}
     trials = content.trials if isinstance(content, Survival) else content

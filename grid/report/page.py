@@ -93,7 +93,7 @@ def build(space: str, out: str | Path, tracking_uri: str | None = None, images: 
     """Write <out>/reports/<space>/ (beside the copies, where `out` is a bucket) and return the page's path.
 
     index.html holds everything, report.md the answers and their tables. Tables and charts are also files:
-    table.csv, table.tex, trials.csv, claims.csv and what export.tables_of names. `images` says whether pixels
+    table.csv, table.tex, trials.csv and what export.paper_tables names. `images` says whether pixels
     and file names of the data are shown; by default where the datasets' cards allow to share them. Each file
     appears by atomic replacement, the page last. Raises InputError where the space was never run.
     """
@@ -126,10 +126,7 @@ def background_floors(frame: "pd.DataFrame") -> dict[Column, float]:
 def page(
     frame: "pd.DataFrame", facts: Facts, stored: StoredSpace, shows_images: bool | None, drawn: Drawing
 ) -> dict[str, Any]:
-    """Return everything that the template shows; `warnings` come last, when all has been read.
-
-    The figures are drawn while the rest is computed.
-    """
+    """Return all that templates show; charts are drawn meanwhile. `warnings` come last, when all is read."""
     cells, floors = find_cells(frame), background_floors(frame)
     data, cohorts = provenance.datasets(stored), survival.cohorts(stored)
     notes = provenance.notes(data) | survival.notes(cohorts, stored)
@@ -148,9 +145,7 @@ def page(
     others = test_sets.scores(frame)
     written = _tables(frame, cells, floors, shared) | test_sets.files(others)
     written |= downloads.sources(stored, data, origin)
-    for section in of_paper:
-        written |= export.tables_of(section, facts, floors)
-    written |= {"claims.csv": export.claims_csv(judged).encode()} if judged else {}
+    written |= export.paper_tables(of_paper, judged, facts, floors)
     return {
         "floors": floors,
         "facts": facts,
@@ -169,8 +164,7 @@ def page(
         "standings": found,
         "compared": provenance.comparisons(rest, notes),
         **_pictures(cells, contrasts, data, stored, shared),
-        **_work(stored),
-        **_protocol(cells, stored),
+        **_work(cells, stored),
         "data": data,
         "warnings": list(dict.fromkeys(stored.warnings)),
     }
@@ -254,8 +248,8 @@ def _results(
     }
 
 
-def _work(stored: StoredSpace) -> dict[str, Any]:
-    """What trials share: pre-trainings, images and classes."""
+def _work(cells: list[Cell], stored: StoredSpace) -> dict[str, Any]:
+    """What trials share: pre-trainings, images and classes; and the settings of all."""
     sources = stored.sources()
     return {
         "sources": sources,
@@ -266,11 +260,6 @@ def _work(stored: StoredSpace) -> dict[str, Any]:
         "shared_images": shared_data.compared(stored),
         "shared_classes": shared_data.classes(stored),
         "own_copies": shared_data.own_copies(stored),
-    }
-
-
-def _protocol(cells: list[Cell], stored: StoredSpace) -> dict[str, Any]:
-    return {
         "settings": provenance.settings(stored),
         "decisions": decisions.groups(stored),
         "weightings": provenance.weightings(cells, stored),
