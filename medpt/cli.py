@@ -29,6 +29,7 @@ UNUSABLE_PATH = {
     errno.ELOOP,
     errno.ENOENT,  # a file that another process removed, or a folder that takes no files
 }
+INTERRUPTED = "Interrupted before the work was done. The same command starts it again."
 REMEDY = "name a path that this user can read and write"
 REMEDIES = {
     errno.EEXIST: "a folder belongs there; move the file away",
@@ -116,8 +117,8 @@ def run_command(command: Callable[[], int | None], folder: Path | None = None) -
 
     Errors that the user can mend are printed on standard error: bad input and a path that cannot be used with
     code 2, a line per problem; a full disk with code 1 and the space that is left in `folder`, into which the
-    command writes. A closed pipe (`| head`) ends the command with code 141 and without a message. Other
-    errors are raised.
+    command writes. Ctrl-C ends the command with code 130, a closed pipe (`| head`) with 141 and without a
+    message. Other errors are raised.
     """
     open_streams()
     bypass_proxy_for_loopback()
@@ -127,6 +128,8 @@ def run_command(command: Callable[[], int | None], folder: Path | None = None) -
         return code
     except InputError as error:
         code, message = 2, printable(str(error))
+    except KeyboardInterrupt:
+        code, message = 128 + signal.SIGINT, INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is flushed at the exit
         return 128 + signal.SIGPIPE

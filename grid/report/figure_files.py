@@ -70,7 +70,7 @@ def _draw(figures: Figures, folder: Path) -> list[str]:
 
 
 def _follow_parent() -> None:
-    """Leave Ctrl-C to the parent, and end when it is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """End silently at Ctrl-C, and when the parent is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -1,12 +1,13 @@
 import errno
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from medpt.cli import bypass_proxy_for_loopback, console, printable, run_command
+from medpt.cli import INTERRUPTED, bypass_proxy_for_loopback, console, printable, run_command
 from medpt.errors import InputError
 
 
@@ -58,6 +59,14 @@ def test_run_command_names_what_lies_in_place_of_a_file(
 ) -> None:
     assert run_command(lambda: failing(OSError(number, os.strerror(number), "done/X.json"))) == 2
     assert remedy in capsys.readouterr().err
+
+
+def test_run_command_that_is_interrupted_says_how_to_repeat_it(capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted() -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    assert run_command(interrupted) == 130
+    assert capsys.readouterr().err == INTERRUPTED + "\n"
 
 
 def test_run_command_raises_other_errors() -> None:
