@@ -56,9 +56,9 @@ def written(folder: Path, text: str = SPACE, name: str = "tiny") -> Path:
 
 
 def command(space: Path, data: Path | None, out: Path, *more: str) -> list[str]:
-    fixed = ["--space", str(space), "--out", str(out), "--checkpoint-seconds", "0.2"]
-    given = ["--data", str(data)] if data else []
-    return [sys.executable, "-m", "grid.run", *fixed, *given, *more]
+    given = ["--space", str(space), "--out", str(out), *(["--data", str(data)] if data else [])]
+    often = [] if "--checkpoint-seconds" in more else ["--checkpoint-seconds", "0.2"]
+    return [sys.executable, "-m", "grid.run", *given, *often, *more]
 
 
 def start(*arguments: Any) -> "subprocess.Popen[str]":
