@@ -87,7 +87,7 @@ def decoded(dataset: Dataset, progress: TextIO) -> Findings:
         for record in _shown(dataset, len(dataset), progress):
             found.problems += _decoding(dataset, record, seen, pixels)
     judged = pixels.findings()
-    found.problems += [*seen.unfit(dataset.info), *judged.problems]
+    found.problems = list(dict.fromkeys([*found.problems, *seen.unfit(dataset.info), *judged.problems]))
     found.notes = [*seen.blank, *seen.copies(), *judged.notes]
     found.table = counted(dataset, pixels.counts or image_counts(dataset), seen)
     return found

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 CHUNK = 1 << 20  # bytes that are decompressed at a time
+PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by the colour type
+ADAM7 = (  # left, top, step to the right, step down of each pass of an interlaced PNG
+    *((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4)),
+    *((0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)),
+)
 UNCOMPRESSED, OLD_JPEG = 1, 6  # compressions of TIFF
 BYTE_COUNTS = (279, 325)  # TIFF tags, of strips and of tiles
 START_OF_SCAN, END_OF_IMAGE, COEFFICIENTS = 0xDA, 0xD9, 64
@@ -39,14 +44,31 @@ def check_complete(file: "Image", data: bytes) -> None:
 
 
 def _check_png(data: bytes) -> None:
-    """The chunks may be sound where one of them is missing: the compressed stream has its own checksum."""
-    stream = zlib.decompressobj()
+    """The chunks may be sound where one of them is missing: the compressed stream has its own checksum.
+
+    A stream that ends well may still have fewer rows than the header says. Of a longer one no more than a
+    CHUNK is decompressed, as decoders pass over it.
+    """
+    stream, expected, found = zlib.decompressobj(), _png_bytes(data), 0
     for part in _image_chunks(data):
-        while part and not stream.eof:
-            stream.decompress(part, CHUNK)
+        while part and not stream.eof and found <= expected:
+            found += len(stream.decompress(part, CHUNK))
             part = stream.unconsumed_tail
-    if not stream.eof:
+    if found < expected:
+        raise ValueError(f"the compressed pixels end early: {found:,} of {expected:,} bytes")
+    if not stream.eof and found <= expected:
         raise ValueError("the compressed pixels end early")
+
+
+def _png_bytes(data: bytes) -> int:
+    """The bytes of all rows, each with its filter, of a PNG as its header describes it."""
+    width, height, depth, colour, _, _, interlaced = struct.unpack_from(">IIBBBBB", data, 16)
+    sizes = [
+        (-(-max(0, width - left) // across), -(-max(0, height - top) // down))
+        for left, top, across, down in (ADAM7 if interlaced else ((0, 0, 1, 1),))
+    ]
+    bits = depth * PNG_CHANNELS[colour]
+    return sum(rows * (1 + (columns * bits + 7) // 8) for columns, rows in sizes if columns)
 
 
 def _image_chunks(data: bytes) -> Iterator[bytes]:

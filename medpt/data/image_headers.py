@@ -47,6 +47,23 @@ def highest_sample(file: "Image", data: bytes) -> int:
     return int(2**depth) - 1
 
 
+def is_lossy(file: "Image", data: bytes) -> bool:
+    """Whether a format keeps pixels roughly: JPEG, also inside a TIFF, and the lossy kind of WebP."""
+    if file.format == "TIFF":
+        return "jpeg" in str(file.info.get("compression"))
+    return data.startswith(JPEG) or (file.format == "WEBP" and b"VP8 " in _chunks_of_webp(data))
+
+
+def _chunks_of_webp(data: bytes) -> list[bytes]:
+    """The names of the chunks: `VP8 ` is lossy, VP8L is not."""
+    names, at = [], 12
+    while at + 8 <= len(data):
+        length = int.from_bytes(data[at + 4 : at + 8], "little")
+        names.append(data[at : at + 4])
+        at += 8 + length + length % 2
+    return names
+
+
 def bits_a_sample(file: "Image") -> int:
     bits = getattr(file, "tag_v2", {}).get(BITS, (1,)) if file.format == "TIFF" else (8,)
     return int(bits[0]) if isinstance(bits, tuple) else int(bits)

@@ -14,7 +14,15 @@ from numpy.typing import NDArray
 from medpt.data.card import FILE, UNLABELLED, Value
 from medpt.data.dataset import IGNORE
 from medpt.data.decode import content, decode_jpeg, open_image, orientation_of, turned
-from medpt.data.image_headers import DEEP, JPEG, highest_sample, is_png16, is_white_zero, orientation
+from medpt.data.image_headers import (
+    DEEP,
+    JPEG,
+    highest_sample,
+    is_lossy,
+    is_png16,
+    is_white_zero,
+    orientation,
+)
 from medpt.data.reading import reading
 from medpt.errors import InputError
 
@@ -22,6 +30,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 TRANSPARENT = ("LA", "La", "PA", "RGBA", "RGBa")
+APART = 16  # grey levels: what lossy formats add to values this far apart is seen as values of no class
 SHOWN = 3  # values in a message
 
 
@@ -43,16 +52,21 @@ def read_ids(source: Path | bytes) -> NDArray[np.uint8]:
     return stored.astype(np.uint8)
 
 
-def read_values(source: Path | bytes, palette_colours: bool = True) -> NDArray[Any]:
+def read_values(
+    source: Path | bytes, palette_colours: bool = True, nearest: int | None = None
+) -> NDArray[Any]:
     """Return the stored values: (H, W) uint8, uint16 or int32, or (H, W, 3) uint8 of a mask in colour.
 
     A palette image gives its colours, or its indices; one bit gives 0 and 255, or 0 and 1; 2 and 4 bits and
     other ranges of a PGM give the stored numbers. EXIF turns the mask as it turns an image (see
     `check_turned_alike`).
-    Raises InputError naming the file for what `open_image` refuses, for fractions, for numbers in a JPEG, for
-    a TIFF whose 0 is white, and for a mask whose transparency says more than its colours.
+    `nearest` is the least difference of two values that stand for classes (none known: 1 of indices).
+    Raises InputError naming the file for what `open_image` refuses, for fractions, for a TIFF whose 0 is
+    white, for a mask whose transparency says more than its colours, and for a lossy format, such as JPEG,
+    where it could turn one class into another unseen.
     """
     data, name = content(source)
+    nearest = nearest if nearest is not None else APART if palette_colours else 1
     with reading(name, "a mask"):
         file = open_image(data, name)
         if is_white_zero(file):
@@ -60,9 +74,11 @@ def read_values(source: Path | bytes, palette_colours: bool = True) -> NDArray[A
                 f"{name}: a TIFF whose 0 is white; accepted: masks whose 0 is black (BlackIsZero)"
             )
         turn = orientation(file) if file.format != "TIFF" else 1  # Pillow turns TIFF while it decodes
-        if data.startswith(JPEG) and not palette_colours:
+        if nearest < APART and is_lossy(file, data):
+            kind = "JPEG" if data.startswith(JPEG) else f"{file.format} that is lossy"
             raise InputError(
-                f"{name}: class numbers in a JPEG, which puts other classes at edges; accepted: PNG or TIFF"
+                f"{name}: class numbers in a {kind}, which puts other classes at edges; accepted: PNG, or a "
+                "TIFF without JPEG"
             )
         if data.startswith(JPEG):
             return turned(decode_jpeg(file, data), turn)
@@ -78,7 +94,7 @@ def read_coded(path: Path, values: Mapping[str, Value], classes: tuple[str, ...]
 
     Raises InputError as `read_values` does, and for values that no class has.
     """
-    return class_numbers(read_values(path), values, classes, path)
+    return class_numbers(read_values(path, nearest=_nearest(values)), values, classes, path)
 
 
 def class_numbers(
@@ -102,6 +118,12 @@ def class_numbers(
             f"{path}: {strange.size} values that no class has, such as {shown}; accepted: {accepted}"
         )
     return ids[at]
+
+
+def _nearest(values: Mapping[str, Value]) -> int:
+    """The least difference of two values, in the channel in which they differ most."""
+    levels = [np.ravel(value) for value in values.values()]
+    return min((int(np.abs(a - b).max()) for n, a in enumerate(levels) for b in levels[:n]), default=APART)
 
 
 def check_turned_alike(image: Path, mask: Path) -> None:

@@ -44,13 +44,13 @@ def changed(data: bytes, tag: int, entry: int, value: int) -> bytes:
     return bytes(content)
 
 
-def png(deflated: bytes, depth: int = 8) -> bytes:
+def png(deflated: bytes, depth: int = 8, interlaced: int = 0) -> bytes:
     def chunk(kind: bytes, content: bytes) -> bytes:
         return (
             struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
         )
 
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 50, 60, depth, 2, 0, 0, 0))
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 50, 60, depth, 2, 0, 0, interlaced))
     return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", deflated) + chunk(b"IEND", b"")
 
 
@@ -64,6 +64,14 @@ def scans(data: bytes, kept: int) -> bytes:
     return data[: starts[kept]] + b"\xff\xd9"
 
 
+def interlaced(last: int = 7) -> bytes:
+    """The stream of an interlaced PNG with its first `last` passes."""
+    starts = ((0, 0), (4, 0), (0, 4), (2, 0), (0, 2), (1, 0), (0, 1))  # left, top
+    steps = ((8, 8), (8, 8), (4, 8), (4, 4), (2, 4), (2, 2), (1, 2))  # to the right, down
+    passes = [PIXELS[y::down, x::across] for (x, y), (across, down) in zip(starts, steps, strict=True)]
+    return zlib.compress(b"".join(b"\0" + row.tobytes() for part in passes[:last] for row in part))
+
+
 STREAM = deflated()
 STRIPS = tiff(rowsperstrip=10)
 PROGRESSIVE = encoded("JPEG", progressive=True)
@@ -71,6 +79,8 @@ INCOMPLETE = {
     "PNG without the end of its data": png(STREAM[: len(STREAM) * 2 // 3]),
     "PNG without its middle": png(STREAM[:2000] + STREAM[5000:]),
     "PNG with another checksum of its pixels": png(STREAM[:-4] + b"abcd"),
+    "PNG whose stream ends well after half of its rows": png(deflated(PIXELS[:30])),
+    "interlaced PNG without its last pass": png(interlaced(6), interlaced=1),
     "PNG of 16 bits without its end": png(deflated(PIXELS.astype(">u2"))[:9000], depth=16),
     "TIFF with fewer strips": changed(changed(STRIPS, 273, 4, 3), 279, 4, 3),
     "TIFF with an empty strip": changed(STRIPS, 279, 8, 0),
@@ -130,6 +140,8 @@ def test_complete_png_is_read() -> None:
     assert ok
     assert np.array_equal(read_image(data.tobytes()), PIXELS[:, :, ::-1])
     assert np.array_equal(read_image(png(STREAM)), PIXELS)
+    assert np.array_equal(read_image(png(interlaced(), interlaced=1)), PIXELS)
+    assert np.array_equal(read_image(png(deflated(np.concatenate([PIXELS, PIXELS])))), PIXELS)
 
 
 def test_damaged_progressive_jpeg_is_read_where_the_card_accepts_it() -> None:

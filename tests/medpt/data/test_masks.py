@@ -3,6 +3,7 @@
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -137,3 +138,23 @@ def test_signed_8_bit_labels_are_refused(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "m.tif", -IDS.astype(np.int8))
     with pytest.raises(InputError, match=r"m\.tif: 8-bit samples with a sign"):
         read_ids(tmp_path / "m.tif")
+
+
+LOSSY = {"m.jpg": {}, "m.webp": {"quality": 60}, "m.tif": {"compression": "jpeg"}}
+
+
+@pytest.mark.parametrize("name", LOSSY)
+def test_class_numbers_in_any_lossy_format_are_refused(name: str, tmp_path: Path) -> None:
+    pixels = np.kron(IDS, np.ones((4, 4), np.uint8))
+    path = saved(tmp_path / name, pixels, **LOSSY[name])
+    with pytest.raises(InputError, match=rf"{name}: class numbers in a"):
+        read_ids(path)
+    with pytest.raises(InputError, match=rf"{name}: class numbers in a"):
+        read_coded(path, {"ground": 0, "vessel": 1}, ("ground", "vessel"))
+
+
+@pytest.mark.parametrize("options", [{"suffix": ".webp", "lossless": True}, {"suffix": ".tif"}])
+def test_class_numbers_in_a_lossless_format_are_read(options: dict[str, Any], tmp_path: Path) -> None:
+    pixels = np.dstack([IDS] * 3)
+    path = saved(tmp_path / f"m{options.pop('suffix')}", pixels, **options)
+    assert np.array_equal(read_coded(path, {"ground": 0, "vessel": 1}, ("ground", "vessel")), IDS)
