@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 RESOLUTION = 200  # dots an inch of a PNG
 LEGEND_WIDTH = 62  # letters that fit beside each other, each entry's line and gap counted as eight
 TITLE_LETTER = 0.095  # inches: a letter of a title, the widest ones apart
+NOTE_LETTER = 0.075  # the same of the note below it
+NOTE_LINE = 12  # points
 STYLE: Any = {
     "font.family": ["DejaVu Sans"],
     "font.size": 9.5,
@@ -113,17 +115,19 @@ def _figure(chart: Chart) -> "Figure":
     axes = figure.add_subplot()
     chart.draw(axes)
     axes.set_xlabel(chart.x_label)
-    pad = 20 if chart.note else 6
-    axes.set_title(chart.title, pad=pad)
-    axes.annotate(chart.note, (0, 1), (0, 7), "axes fraction", "offset points", fontsize=9, color=SOFT)
+    axes.set_title(chart.title, pad=20 if chart.note else 6)
+    note = axes.annotate(chart.note, (0, 1), (0, 7), "axes fraction", "offset points", fontsize=9, color=SOFT)
+    note.set_in_layout(False)  # a long one is broken into lines instead
     handles, names = axes.get_legend_handles_labels()
     if names:
         columns = max(1, min(4, LEGEND_WIDTH // (8 + max(map(len, names)))))
         figure.legend(handles, names, loc="outside lower left", ncols=columns)
     ConstrainedLayoutEngine().execute(figure)
-    letters = int(chart.size[0] * (1 - axes.get_position().x0) / TITLE_LETTER)
-    if len(chart.title) > letters:  # that fit on a line from the axes' left edge, which the layout has found
-        axes.set_title(fill(chart.title, letters), pad=pad)
+    width = chart.size[0] * (1 - axes.get_position().x0)  # right of the axes' left edge
+    title, text = fill(chart.title, int(width / TITLE_LETTER)), fill(chart.note, int(width / NOTE_LETTER))
+    if (title, text) != (chart.title, chart.note):
+        axes.set_title(title, pad=(20 if text else 6) + NOTE_LINE * text.count("\n"))
+        note.set(text=text, va="bottom", y=7 - 2 * ("\n" in text))
         ConstrainedLayoutEngine().execute(figure)
     return figure
 

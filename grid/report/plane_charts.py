@@ -48,7 +48,7 @@ class ConfusionChart(Chart):
     @property
     def size(self) -> tuple[float, float]:
         side = 0.55 * len(self.names) + 0.07 * max(map(len, self.names))
-        return max(4.6, side + 1.2, 1.5 + 0.075 * len(self.note)), max(2.8, side + 1.1)
+        return max(4.6, side + 1.2), max(2.8, side + 1.1)
 
     def draw(self, axes: "Axes") -> None:
         for row, values in enumerate(self.shares):

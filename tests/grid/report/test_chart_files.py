@@ -4,6 +4,7 @@ import html
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -96,3 +97,18 @@ def test_title_of_a_long_name_is_inside_the_figure() -> None:
     assert title.get_text().replace("\n", " ") == chart.title
     assert title.get_window_extent().x1 <= figure.bbox.x1
     assert axes.get_tightbbox().y1 <= figure.bbox.y1
+
+
+def test_long_note_is_inside_the_figure_and_leaves_the_axes_their_width() -> None:
+    short, long = (
+        chart_files._figure(replace(LINES, note=note))
+        for note in (
+            "DRIVE, U-Net",
+            "ChestXRay2017, 10 %, timm/tf_efficientnet_lite0 [mode linear_probe], seeds 0 to 2",
+        )
+    )
+    note = long.axes[0].texts[-1]
+    assert note.get_text().count("\n") == 1
+    assert note.get_window_extent().x1 <= long.bbox.x1
+    assert note.get_window_extent().y1 < long.axes[0]._left_title.get_window_extent().y0  # type: ignore[attr-defined]
+    assert long.axes[0].get_position().x1 == short.axes[0].get_position().x1
