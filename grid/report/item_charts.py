@@ -20,6 +20,7 @@ from grid.report.tables import Contrast
 from grid.results import items
 from grid.results.cells import Cell
 from grid.results.display import column_name
+from medpt.grouping import in_turn
 
 MOST_GROUPS = 6  # networks and targets whose test images are drawn
 MOST_CLASSES = 12  # of a confusion matrix
@@ -37,11 +38,13 @@ class Tested:
 def item_charts(
     contrasts: Sequence[Contrast], numbers: Colours, classes: Mapping[str, Sequence[str]]
 ) -> list[Chart]:
-    """Draw the first MOST_GROUPS networks and targets whose test items are stored.
+    """Draw MOST_GROUPS targets and networks whose test items are stored: the first network of each target,
+    then the second of each.
 
     `classes` names the classes of each target.
     """
-    found = ((contrast, _tested(contrast)) for contrast in contrasts)
+    ordered = in_turn(contrasts, lambda contrast: contrast.column)
+    found = ((contrast, _tested(contrast)) for contrast in ordered)
     known = ((contrast, cells) for contrast, cells in found if cells)
     return [
         chart

@@ -17,6 +17,7 @@ from grid.report.paper_charts import Colours, networks
 from grid.results.cells import Cell
 from grid.results.display import METRIC_NAMES, column_name, network_name
 from grid.results.stored_space import StoredSpace
+from medpt.grouping import in_turn
 from medpt.specs import Pretrain
 
 MOST_GROUPS = 6  # of fine-tunings, and of pre-trainings: each has two charts
@@ -44,9 +45,12 @@ class Group:
 
 
 def of_fine_tunings(cells: Sequence[Cell], history: History, numbers: Colours) -> list[Chart]:
-    """Draw metric and loss of each target and network that has a curve. Survival models record none."""
-    trained = networks(cell for cell in cells if cell.metric != "c_index")[:MOST_GROUPS]
-    return [chart for cells in trained for chart in _charts(_fine_tunings(cells, history), numbers)]
+    """Draw metric and loss of targets and networks in turn, so that a limit leaves out no target before the
+    second network of another. Survival models and frozen encoders record no curve."""
+    trained = networks(cell for cell in cells if cell.metric != "c_index")
+    groups = in_turn(trained, lambda group: group[0].column)
+    drawn = (list(_charts(_fine_tunings(group, history), numbers)) for group in groups)
+    return [chart for charts in islice(filter(None, drawn), MOST_GROUPS) for chart in charts]
 
 
 def _fine_tunings(cells: Sequence[Cell], history: History) -> Group:

@@ -1,5 +1,6 @@
 """Charts of test images: which runs they show, and from what to what a band goes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -80,3 +81,13 @@ def test_groups_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(item_charts, "MOST_GROUPS", 1)
     found = stored(tmp_path, "unet", confusions=np.array([[[8, 0], [0, 2]]]))
     assert len(item_charts.item_charts(found * 3, NUMBERS, {})) == 2
+
+
+def test_limit_leaves_out_no_target_before_the_second_network_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(item_charts, "MOST_GROUPS", 2)
+    (one,) = stored(tmp_path, "unet", confusions=np.array([[[8, 0], [0, 2]]]))
+    found = [one, replace(one, network="CE-Net"), replace(one, column=("HRF", 1.0))]
+    notes = [chart.note for chart in item_charts.item_charts(found, NUMBERS, {})[::2]]
+    assert [note.split(",")[0] for note in notes] == ["DRIVE", "HRF"]

@@ -59,6 +59,23 @@ def test_groups_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len({chart.note for chart in drawn}) == 2
 
 
+def test_limit_leaves_out_no_target_and_groups_without_curves_do_not_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(learning_curves, "MOST_GROUPS", 3)
+    pairs = (("HRF", "unet"), ("HRF", "cenet"), ("HRF", "etnet"), ("DRIVE", "unet"), ("DRIVE", "cenet"))
+    several = cells(*(trial(0, 0.5, architecture=name, target=target) for target, name in pairs))
+    frozen = {*several[0].digests.values()}
+    drawn = learning_curves.of_fine_tunings(
+        several, lambda digest: [] if digest in frozen else history("0"), numbers(several)
+    )
+    assert [(c.title, c.note) for c in drawn[::2]] == [
+        ("DRIVE", "U-Net / ResNet-18"),
+        ("HRF", "CE-Net / ResNet-18"),
+        ("DRIVE", "CE-Net / ResNet-18"),
+    ]
+
+
 def test_pretrainings_are_drawn_by_network(tmp_path: Path) -> None:
     plan = made_space.plan(tmp_path)
     store = made_space.publish(plan, tmp_path / "out", set(), {})
