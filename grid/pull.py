@@ -36,7 +36,7 @@ from grid.registry.verify import sample
 from grid.store.backends import is_url
 from medpt import cli
 from medpt.arguments import whole_number
-from medpt.errors import InputError
+from medpt.errors import InputError, printable
 from medpt.files import check_outside
 
 SHARE = 0.01
@@ -77,7 +77,7 @@ def pull_space(options: PullOptions) -> int:
     plan = replace(plan, partial=datasets.partial_copies(opened))
     offered, damaged = offers(plan, found, store, registry)
     for problem in damaged:
-        print(cli.printable(f"left out: {problem}"), file=sys.stderr)
+        print(printable(f"left out: {problem}"), file=sys.stderr)
     if offered:
         units = cli.count(len(offered), "unit")
         console.print(f"{units} of {plan.space} offered; --seed {options.seed} draws the same sample again")

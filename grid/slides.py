@@ -16,6 +16,7 @@ from medpt.arguments import path, whole_number
 from medpt.data import open_dataset
 from medpt.data.catalog import card
 from medpt.data.fingerprint import fingerprint
+from medpt.errors import printable
 from medpt.files import check_outside
 from medpt.specs import Slides
 from medpt.survival.patch_files import CohortManifest
@@ -61,7 +62,7 @@ def run(name: str, folder: Path, to: Path, patches: dict[str, int]) -> int:
     print("\n".join(table4(manifest)))
     print(", ".join(f"{count:,} {reason}" for reason, count in manifest.refused().items()))
     for problem in manifest.problems:
-        print(f"left out: {problem}")
+        print(printable(f"left out: {problem}"))
     return 0
 
 

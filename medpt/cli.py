@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from medpt.errors import InputError
+from medpt.errors import InputError, printable
 from medpt.files import free_space
 
 WIDTH = 200  # characters of a line where the output is not a terminal: wide enough for tables
@@ -36,11 +36,6 @@ REMEDIES = {
     errno.EISDIR: "a file belongs there; move the folder away",
     errno.ELOOP: "a link there leads to itself; remove it",
 }
-
-
-def printable(text: str) -> str:
-    """Return `text` with control characters written out, so that no name is a command to the terminal."""
-    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
 
 
 def count(number: int, noun: str) -> str:
@@ -127,7 +122,7 @@ def run_command(command: Callable[[], int | None], folder: Path | None = None) -
         sys.stdout.flush()
         return code
     except InputError as error:
-        code, message = 2, printable(str(error))
+        code, message = 2, str(error)
     except KeyboardInterrupt:
         code, message = 128 + signal.SIGINT, INTERRUPTED
     except BrokenPipeError:

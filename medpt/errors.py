@@ -7,6 +7,11 @@ LONGEST = 2000  # characters of a problem that is printed in full
 LISTED = re.compile(r"(?<=known: |epted: ).{60,}$")  # a long list of accepted names
 
 
+def printable(text: str) -> str:
+    """Return `text` with control characters written out, so that no name is a command to the terminal."""
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
+
+
 class InputError(ValueError):
     """Bad input (a file, a folder, a configuration), with all problems of one pass, a line each.
 
@@ -22,7 +27,8 @@ class InputError(ValueError):
     def __str__(self) -> str:
         hidden = len(self.problems) - self.SHOWN
         more = [f"... and {hidden} more"] if hidden > 0 else []
-        return "\n".join([*map(_shortened, _lists_once(self.problems[: self.SHOWN])), *more])
+        shown = map(_shortened, _lists_once(self.problems[: self.SHOWN]))
+        return "\n".join([*(printable(line).replace("\n", "\\n") for line in shown), *more])
 
 
 def _shortened(problem: str) -> str:

@@ -160,7 +160,7 @@ def check_environment(python: str | None) -> None:
             "its token: set HOME=DIR"
         )
     if problems:
-        raise InputError("\n".join(problems))
+        raise InputError(problems)
 
 
 def _probe() -> None:

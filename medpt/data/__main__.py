@@ -18,7 +18,7 @@ from medpt.data.card import DatasetCard
 from medpt.data.catalog import card
 from medpt.data.dataset import Dataset
 from medpt.data.locate import card_problems, find_dataset, locate, matching_folders, user_cards
-from medpt.errors import InputError
+from medpt.errors import InputError, printable
 from medpt.files import check_outside
 from medpt.schema import json_schema
 
@@ -122,7 +122,8 @@ def _place(entry: DatasetCard, data: Path | None) -> str:
 def print_table(rows: list[tuple[str, ...]]) -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print(printable(line).rstrip())
 
 
 def _check(options: argparse.Namespace) -> int:

@@ -4,7 +4,12 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
-from os.path import isdir, isfile, islink  # which take a name that is too long for one that does not exist
+from os.path import (  # which take a name that is too long for one that does not exist
+    exists,
+    isdir,
+    isfile,
+    islink,
+)
 from pathlib import Path
 from typing import Any
 
@@ -209,21 +214,24 @@ def _paths(data: Mapping[str, Any], home: Path) -> Problems:
         elif key in data and (Path(data[key]).is_absolute() or ".." in Path(data[key]).parts):
             yield (key,), f"`{key}` is {data[key]!r}; a path below the folder of {FILE} is accepted"
         elif key in data and not (isfile(path) if kind == "file" else isdir(path)):
-            yield (key,), f"`{key}` is {data[key]!r}: no such {kind}{_found_instead(path)}"
+            yield (key,), f"`{key}` is {data[key]!r}: {_found_instead(path, kind)}"
     folders = [home / data[key] for key in ("images", "masks") if isdir(home / (data.get(key) or "\0"))]
     if len(folders) == 2 and folders[0].resolve().is_relative_to(folders[1].resolve()):
         yield ("masks",), f"`masks` is {data['masks']!r}, which has the images; another folder is accepted"
 
 
-def _found_instead(path: Path) -> str:
-    """What lies where a path leads: a link to what is missing, or an entry of nearly its name."""
+def _found_instead(path: Path, kind: str) -> str:
+    """What lies where a `kind` belongs: another kind, a lost link, or an entry of nearly that name."""
+    if exists(path):
+        found = "a folder" if isdir(path) else "a file" if isfile(path) else "neither a file nor a folder"
+        return f"that is {found}; a {kind} is accepted"
     if islink(path):  # False of a name that is too long
-        return f"; it is a link to {path.readlink()}, which is missing"
+        return f"no such {kind}; it is a link to {path.readlink()}, which is missing"
     names = [entry.name for entry in path.parent.iterdir()] if isdir(path.parent) else []
     near = [name for name in names if plain(name) == plain(path.name)] or [
         name for name in names if plain(Path(name).stem) == plain(path.stem)
     ]
-    return f"; found: {', '.join(sorted(near)[:3])}" if near else ""
+    return f"no such {kind}" + (f"; found: {', '.join(sorted(near)[:3])}" if near else "")
 
 
 def _columns(data: Mapping[str, Any]) -> Problems:

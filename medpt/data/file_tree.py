@@ -10,7 +10,7 @@ DEBRIS = {  # of archives, operating systems, network drives, notebooks and view
     *("__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__pycache__", "thumbnails"),
     *("$recycle.bin", "recycler", "system volume information", "lost+found", "found.000"),
     *("@eadir", "@tmp", "@recycle", "@recently-snapshot", "@snapshot", "@sharebin", "@sharesnap"),
-    *("#recycle", "#snapshot"),
+    *("#recycle", "#snapshot", "dicomdir"),  # the last is the index of a DICOM medium
 }
 DEEPEST = 40  # folders within each other; what publishers have is less than ten
 RESULTS = ("done", "units", "leases", "plans")  # what every folder of results holds

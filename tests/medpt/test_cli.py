@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from medpt.cli import INTERRUPTED, bypass_proxy_for_loopback, console, printable, run_command
-from medpt.errors import InputError
+from medpt.cli import INTERRUPTED, bypass_proxy_for_loopback, console, run_command
+from medpt.errors import InputError, printable
 
 
 def failing(error: Exception) -> int:

@@ -29,3 +29,7 @@ def test_short_and_different_lists_stay() -> None:
     problems = [f"{name}: unknown; known: a, b" for name in "xy"]
     problems += [f"{name}: unknown; known: {', '.join(NAMES[start:])}" for start, name in enumerate("xy")]
     assert str(InputError(problems)).splitlines() == problems
+
+
+def test_control_characters_of_names_are_written_out() -> None:
+    assert str(InputError(["a\x1b[31m\n.png: no image", "b"])) == "a\\x1b[31m\\n.png: no image\nb"

@@ -153,7 +153,9 @@ def _scan(path: Path) -> tuple["FileDataset", NDArray[Any]]:
         return scan, pixel_array(scan)  # of YBR colour as RGB
     except RuntimeError as error:  # of pydicom: it has no decoder for this syntax, or each one failed
         needed = "JPEG-LS and JPEG Lossless need the packages of the extra `dicom`"
-        raise InputError(f"{path}: pixels that cannot be decoded ({needed}): {error}") from None
+        raise InputError(
+            f"{path}: pixels that cannot be decoded ({needed}): {' '.join(str(error).split())}"
+        ) from None
 
 
 def _check_encoding(scan: "FileDataset") -> None:

@@ -7,6 +7,7 @@ also in folders below. A message about a missing file lists what is there in its
 
 import unicodedata
 from collections.abc import Callable, Iterable
+from os.path import isdir  # which takes a name that is too long for one that does not exist
 from pathlib import Path, PurePosixPath
 
 from medpt.data.file_tree import walk
@@ -57,6 +58,12 @@ class FolderFiles:
             if found:
                 return found
         return []
+
+    def absent(self, name: str) -> str:
+        """Why `find` finds nothing: what has the name is a folder, or it is missing."""
+        if name and isdir(self.folder / name):
+            return "is a folder; a file is accepted"
+        return f"is missing{self.hint(name)}"
 
     def hint(self, name: str) -> str:
         """What is there instead of a name that `find` does not find, or ""."""

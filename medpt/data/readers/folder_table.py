@@ -30,6 +30,9 @@ PERSON = re.compile(  # a person, and what their number is called
     r"(?:id|ids|uid|no|nr|nummer|num|number|name|code|key|hash|identifier|index)?"
 )
 NUMBER = re.compile(r"[+]?\d{1,15}(?:\.\d*)?(?:e[+]\d{1,2})?")  # longer ones lose digits as a float
+SHORTENED = re.compile(
+    r"\d[.,]\d{1,5}E[+](1[1-9]|[2-9]\d)", re.IGNORECASE
+)  # as Excel shows a number of more than eleven digits
 LOOK_ALIKE = str.maketrans("\u0430\u0435\u043e\u0440\u0441\u0445\u0443\u0456", "aeopcxyi")  # Cyrillic
 NUMBERS = ("id", "identifier", "uid", "code", "number", "no", "nr")  # of an image or of a patient
 NO_FINDING = ("no finding", "no findings", "normal", "negative")
@@ -167,6 +170,15 @@ def _visible(character: str) -> str:
 def is_person(column: str) -> bool:
     """Whether a column is called as a person, or as the number of one."""
     return PERSON.fullmatch(_plain(column)) is not None
+
+
+def patient_problem(name: str) -> str:
+    """What follows "no patient" of a cell that names none: a missing value, or a number without its end."""
+    if not is_missing(name):
+        text = f"{name!r} is a number that a spreadsheet has cut; export the column as text"
+        return f": {text}" if SHORTENED.fullmatch(name) else ""
+    text = f"{name!r} stands for a missing value; give each such patient a name of its own"
+    return f": {text}" if name else " in this row; a name is accepted"
 
 
 def is_missing(cell: str) -> bool:

@@ -34,8 +34,8 @@ from medpt.data.readers.folder_table import (
     Row,
     findings_of,
     folder_rows,
-    is_missing,
     patient_key,
+    patient_problem,
     table_rows,
     unused_columns,
 )
@@ -99,7 +99,7 @@ class _Folder:
 
     def records(self) -> Iterator[Record]:
         rows = list(self.rows())
-        if rows and (problem := self.nothing_found(rows)):
+        if problem := self.nothing_found(rows):
             self.problems.append(problem)
             return
         for row in rows:
@@ -109,9 +109,8 @@ class _Folder:
                 continue
             known = len(self.problems)
             label, split, mask = self.label(row), self.split(row), self.mask(row, image)
-            if row.patient is not None and is_missing(row.patient):
-                text = f"{row.patient!r} stands for a missing value; give each such patient a name of its own"
-                self.problems.append(f"{row.source}: no patient" + (f": {text}" if row.patient else ""))
+            if row.patient is not None and (problem := patient_problem(row.patient)):
+                self.problems.append(f"{row.source}: no patient{problem}")
             if len(self.problems) == known:
                 yield from self.slices(self.record(row, image, label, split, mask))
 
@@ -134,6 +133,9 @@ class _Folder:
 
     def nothing_found(self, rows: list[Row]) -> str:
         """One line instead of one for each row, where no row names an image that is there; or ""."""
+        if not rows:
+            no_row = self.table is not None and not self.problems
+            return f"{self.table}: no row below the header; accepted: a row for each image" if no_row else ""
         if self.table is None and not any(row.label in (None, *self.card.classes) for row in rows):
             text = f"{self.file}: no `labels`, and no image lies in a folder that is called as its class"
             return f"{text}, such as {self.images}/{self.card.classes[0]}; found: {rows[0].image}"
@@ -177,10 +179,8 @@ class _Folder:
         matches = files.find(name)
         if len(matches) != 1:
             self.used.update((str(files.folder / other), row.source) for other in matches)
-            what = f"is {' or '.join(matches)}; use the whole name" if matches else "is missing"
-            self.problems.append(
-                f"{row.source}: {files.folder / name} {what}{files.hint(name) * (not matches)}"
-            )
+            what = f"is {' or '.join(matches)}; use the whole name" if matches else files.absent(name)
+            self.problems.append(f"{row.source}: {files.folder / name} {what}")
             return None
         path = str(files.folder / matches[0])
         if first := self.used.get(path):

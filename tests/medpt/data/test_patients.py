@@ -126,3 +126,11 @@ def test_words_for_a_missing_patient_are_refused(word: str, tmp_path: Path) -> N
     assert is_missing(word)
     (problem,) = complaints(table(tmp_path, word, "q"))
     assert "line 2: no patient" in problem
+
+
+@pytest.mark.parametrize("name", ["1.23457E+11", "1.23457e+14", '"1,23E+11"'])
+def test_patient_whose_number_a_spreadsheet_has_cut_is_refused(name: str, tmp_path: Path) -> None:
+    """Many numbers have that form, so that several patients become one."""
+    (problem,) = complaints(table(tmp_path, name, "p"))
+    assert "line 2: no patient" in problem
+    assert "export the column as text" in problem

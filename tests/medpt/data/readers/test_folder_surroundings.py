@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from user_data import CLASSIFIED, class_folders, write_card, write_picture
+from user_data import CLASSIFIED, class_folders, complaints, write_card, write_picture
 
 from medpt.data import open_with_problems
 from medpt.data.__main__ import main
@@ -118,3 +118,37 @@ def test_none_is_no_word_for_no_finding(tmp_path: Path) -> None:
     write_card(tmp_path, CLASSIFIED | {"task": "multilabel"}, f"image,label,patient\n{rows}")
     with pytest.raises(InputError, match=r"line 3: label 'None'"):
         raise InputError(open_with_problems("Clinic", tmp_path).problems)
+
+
+@pytest.mark.parametrize(("key", "kind"), [("labels.csv", "file"), ("images", "folder")])
+def test_what_is_there_as_another_kind_is_not_said_to_be_absent(key: str, kind: str, tmp_path: Path) -> None:
+    path = pictured(tmp_path) / key
+    path.rename(tmp_path / "moved")
+    os.mkfifo(path)
+    (problem,) = complaints(tmp_path)
+    assert problem.endswith(f"is {key!r}: that is neither a file nor a folder; a {kind} is accepted")
+
+
+def test_folder_with_the_name_of_an_image_is_named(tmp_path: Path) -> None:
+    image = next((pictured(tmp_path) / "images").iterdir())
+    image.unlink()
+    image.mkdir()
+    assert any(f"{image} is a folder; a file is accepted" in problem for problem in complaints(tmp_path))
+
+
+def test_table_without_rows_is_named(tmp_path: Path) -> None:
+    (pictured(tmp_path) / "labels.csv").write_text("image,label\n")
+    assert any("labels.csv: no row below the header" in problem for problem in complaints(tmp_path))
+
+
+def test_index_of_a_dicom_medium_is_no_image(tmp_path: Path) -> None:
+    (pictured(tmp_path) / "images" / "DICOMDIR").write_bytes(bytes(128) + b"DICM")
+    assert open_with_problems("Clinic", tmp_path).problems == ()
+
+
+def test_names_are_no_commands_to_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_picture(pictured(tmp_path) / "images" / "\x1b[31m\n.png")
+    assert main(["check", "Clinic", str(tmp_path)]) == 2
+    shown = capsys.readouterr()
+    assert "\x1b" not in shown.out + shown.err
+    assert "\\x1b[31m\\n.png: in no row" in shown.err
