@@ -24,7 +24,7 @@ class UnitSpec:
     title: ClassVar[str]  # of its row in the table of --dry-run
     verb: ClassVar[str]  # of the progress line, such as "fine-tuning"
     makes_data: ClassVar[bool] = False
-    typical_seconds: ClassVar[float] = 0.0  # of a kind that does not train, within a factor of ten
+    typical_seconds: ClassVar[float] = 0.0  # on a published dataset, within a factor of ten; 0 if it trains
     networks_kept: ClassVar[int] = 0  # copies of the network among a finished unit's artifacts
     omitted_when_none: ClassVar[tuple[str, ...]] = ()  # fields that are younger than stored results
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from grid.plan.cost import CPU, GPU, UNKNOWN_FILES, DataSizes, Files, seconds, title
+from grid.plan.cost import CPU, GPU, UNKNOWN_FILES, DataSizes, Files, seconds, start_seconds, title
 from grid.plan.plan import Unit, prepared_sizes
 from grid.store.records import Marker
 from grid.store.store import Store
@@ -30,7 +30,8 @@ def predict(units: Collection[Unit], data: DataSizes, store: Store) -> dict[str,
     measured = calibrations(store, data)
 
     def predicted(unit: Unit, device: str) -> float:
-        return measured.get((device, title(unit)), Calibration()).seconds(seconds(unit, data, device))
+        usual = Calibration(start_seconds(unit))
+        return measured.get((device, title(unit)), usual).seconds(seconds(unit, data, device))
 
     return {device: {unit.digest: predicted(unit, device) for unit in units} for device in (CPU, GPU)}
 

@@ -35,6 +35,7 @@ class SpaceDatasets:
     problems: list[str]
     weights: Path | None = None  # synthetic weights, if the space asks for them
     contents: dict[str, str] = field(default_factory=dict)  # of datasets that were edited since
+    drawn: dict[str, int] = field(default_factory=dict)  # images of synthetic datasets, as the space asks
 
 
 def find(space: Space, data: Path | None, out: Path, *, write: bool) -> SpaceDatasets:
@@ -52,7 +53,8 @@ def find(space: Space, data: Path | None, out: Path, *, write: bool) -> SpaceDat
         if (content := edited(path, recorded_contents(out, found[name]), write=write))
     }
     prints = dict.fromkeys(space_datasets(space), ABSENT) | found
-    return SpaceDatasets(folders, prints, problems, weights, contents)
+    drawn = drawn_images(space) if synthetic else {}
+    return SpaceDatasets(folders, prints, problems, weights, contents, drawn)
 
 
 def check_results(space: Space, data: Path | None, out: Path) -> None:
@@ -128,6 +130,19 @@ def phantom(space: Space, out: Path, *, write: bool) -> Path:
                 generator.write(name, images, **settings | differing.get(name, {}))
             mark_synthetic(images)  # also those of version 0.3.1
     return target
+
+
+def drawn_images(space: Space) -> dict[str, int]:
+    """Return how many images are drawn of each synthetic dataset of a space."""
+    from medpt import phantom as generator
+
+    found = {}
+    for name in space_datasets(space):
+        entry = space.settings.of(name)
+        if not (entry.folder or entry.card):
+            asked = (space.settings.phantom or {}) | entry.phantom
+            found[name] = generator.drawn_images(name, train=asked.get("train"), test=asked.get("test"))
+    return found
 
 
 def synthetic_weights(space: Space, folder: Path, *, write: bool) -> Path | None:

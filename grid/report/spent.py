@@ -31,7 +31,7 @@ def spent(stored: StoredSpace) -> list[Spent]:
     for unit in stored.units.values():
         marker = stored.markers.get(unit.digest)
         if marker and not isinstance(unit.spec, Prepare):
-            predicted = cost.seconds(unit, data, calibration.device_of(marker))
+            predicted = cost.start_seconds(unit) + cost.seconds(unit, data, calibration.device_of(marker))
             found.setdefault(cost.title(unit), []).append((predicted, marker.seconds))
     return [
         Spent(title, len(pairs), *(sum(column) / 3600 for column in zip(*pairs, strict=True)))

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from importlib import import_module
 from inspect import signature
 from pathlib import Path
+from types import ModuleType
 
 from medpt.data import catalog
 from medpt.data.catalog import card
@@ -25,7 +26,7 @@ def write(name: str, folder: str | Path, *, seed: int = 0, **drawn: float | None
     pixels, `planted` is the share of medpt.phantom.textures. None is the layout's default. Raises InputError
     if `folder` holds something already, or if the layout has no such argument.
     """
-    layout = import_module(f"medpt.phantom.{card(name).phantom}")
+    layout = _layout(name)
     given = {key: value for key, value in drawn.items() if value is not None}
     if unknown := sorted(given.keys() - signature(layout.write).parameters.keys()):
         raise InputError(f"the synthetic {name} has no {', '.join(unknown)}")
@@ -36,6 +37,17 @@ def write(name: str, folder: str | Path, *, seed: int = 0, **drawn: float | None
         layout.write(temporary, seed=seed, **given)
         mark_synthetic(temporary)
     return target
+
+
+def drawn_images(name: str, *, train: int | None = None, test: int | None = None) -> int:
+    """Return how many images, or patients, `write` draws for these arguments."""
+    defaults = signature(_layout(name).write).parameters
+    given = {"train": train, "test": test}
+    return sum(defaults[part].default if count is None else count for part, count in given.items())
+
+
+def _layout(name: str) -> ModuleType:
+    return import_module(f"medpt.phantom.{card(name).phantom}")
 
 
 def write_all(folder: str | Path, names: Iterable[str] | None = None, *, seed: int = 0) -> dict[str, Path]:

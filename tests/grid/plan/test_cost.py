@@ -13,13 +13,14 @@ from made_units import data_unit, marker, plan_of, trial_unit
 from grid.plan import cost
 from grid.plan.calibration import calibrations, device_seconds
 from grid.plan.cost import DataSizes, Files
-from grid.plan.datasets import SpaceDatasets
+from grid.plan.datasets import ABSENT, SpaceDatasets
 from grid.plan.estimate import START_SECONDS, Estimate, estimate, record
 from grid.plan.plan import Unit
 from grid.store.records import Marker
 from grid.store.store import Store
 from medpt.protocol import TrainingProtocol
-from medpt.specs import CLASSIFIER, Prepare, Probe
+from medpt.specs import CLASSIFIER, Features, Prepare, Pretrain, Probe, Slides, Survive, Svcca
+from medpt.unit_spec import UnitSpec
 
 DATA = data_unit(0)
 
@@ -59,11 +60,18 @@ def hours_of(units: Iterable[Unit], store: Store, device: str = "GPU") -> float:
     return estimate(units, DataSizes(), store).hours(device)["fine-tune"]
 
 
-def test_estimate_is_sum_of_seconds_by_title_without_finished_units() -> None:
+def test_first_estimate_is_sum_of_starts_and_seconds_by_title() -> None:
     units = [trial(0), trial(1), DATA]
     hours = estimate(units, DataSizes(), store_of()).hours("CPU core")
-    assert hours["fine-tune"] == pytest.approx(sum(computed(unit, "CPU core") for unit in units[:2]) / 3600)
+    taken = sum(computed(unit, "CPU core") for unit in units[:2]) + 2 * cost.TRAINING_START
+    assert hours["fine-tune"] == pytest.approx(taken / 3600)
     assert set(hours) == {"fine-tune", DATA.spec.title}
+
+
+def test_start_is_the_measured_one_where_units_have_finished() -> None:
+    store = store_of((trial(0, min_steps=2, max_steps=2), 0.5), device="CPU core")
+    other = trial(1, min_steps=2, max_steps=2)
+    assert hours_of([other], store, "CPU core") * 3600 == pytest.approx(0.5, rel=0.1)
 
 
 def probe(images: int, side: int, **changes: Any) -> float:
@@ -153,6 +161,63 @@ def test_sizes_are_those_of_the_files_or_of_the_card(tmp_path: Path) -> None:
     assert cost.data_sizes(plan, SpaceDatasets({"DRIVE": tmp_path}, {}, [])).files["DRIVE"] == Files(3, 300)
     known = cost.data_sizes(plan, SpaceDatasets({}, {}, [])).files["DRIVE"]
     assert known == Files(40, 40 * cost.MEAN_BYTES)  # DRIVE has 40 photographs
+
+
+def published(name: str) -> DataSizes:
+    """Return the sizes of a plan of `name` whose data are published and not here."""
+    return cost.data_sizes(plan_of([prepared(name)]), SpaceDatasets({}, {}, []))
+
+
+def drawn(name: str, images: int, *units: Unit) -> DataSizes:
+    """Return the sizes of a plan of `name` whose data will be drawn."""
+    found = SpaceDatasets({}, {name: ABSENT}, [], drawn={name: images})
+    return cost.data_sizes(plan_of([prepared(name), *units]), found)
+
+
+def prepared(name: str) -> Unit:
+    return replace(DATA, spec=replace(DATA.spec, dataset=name))
+
+
+def test_synthetic_data_cost_what_will_be_drawn() -> None:
+    """223,648 radiographs by the card, of which a space draws twelve."""
+    sizes = drawn("CheXpert", 12)
+    assert sizes.files["CheXpert"].images == 12
+    many, few = (
+        cost.seconds(prepared("CheXpert"), data, "CPU core") for data in (published("CheXpert"), sizes)
+    )
+    assert few < 1e-4 * many
+
+
+SURVIVAL = [
+    Slides("TCGA-LGG", "print", patches={"candidates": 20}),
+    Features("random", None, "TCGA-LGG", "slides", "resnet18"),
+    Survive("km", "random", None, "TCGA-LGG", "slides", "features", "resnet18"),
+]
+
+
+@pytest.mark.parametrize("spec", SURVIVAL)
+def test_typical_seconds_are_those_of_a_published_cohort(spec: UnitSpec) -> None:
+    """A tenth of the slides with a tenth of the patches takes a hundredth of the time."""
+    unit, slides = Unit(spec, ("a need",), "made"), Unit(SURVIVAL[0], (), "slides")
+    sizes = drawn("TCGA-LGG", 84, slides)
+    assert cost.seconds(unit, published("TCGA-LGG"), "CPU core") == spec.typical_seconds
+    assert cost.seconds(unit, sizes, "CPU core") == pytest.approx(spec.typical_seconds / 100, rel=0.01)
+
+
+def test_synthetic_data_are_never_larger_than_published_ones() -> None:
+    assert drawn("DRIVE", 4_000).shares == {"DRIVE": 1}
+
+
+def test_leak_checks_cost_the_images_of_their_sources() -> None:
+    spec = Pretrain(("EyePACS", "MURA"), ("a", "b"), "resnet18", CLASSIFIER, guards=("c",))
+    check = Unit(spec, (*spec.inputs(),), "a check")
+    half = cost.seconds(check, DataSizes(shares={"EyePACS": 0.5, "MURA": 0.1}), "CPU core")
+    assert half == pytest.approx(0.3 * cost.LEAK_CHECK_SECONDS)
+
+
+def test_svcca_costs_its_probe_images() -> None:
+    few = Unit(Svcca("MURA", "weights", "resnet18", ("data",), images=200), ("data",), "svcca")
+    assert cost.seconds(few, DataSizes(), "CPU core") == pytest.approx(Svcca.typical_seconds / 10)
 
 
 def test_prepared_images_calibrate_larger_data() -> None:

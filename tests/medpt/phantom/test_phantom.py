@@ -65,6 +65,12 @@ def test_all_layouts_are_found_and_read(everything: Path) -> None:
     assert not list(everything.rglob(".tmp-*"))
 
 
+@pytest.mark.parametrize("name", ["ChestXRay2017", "DRIVE", "MURA"])
+def test_images_are_counted_before_they_are_drawn(name: str, everything: Path) -> None:
+    assert phantom.drawn_images(name) == len(open_dataset(name, locate(name, everything)))
+    assert phantom.drawn_images(name, train=9, test=1) == 10
+
+
 @pytest.mark.parametrize("name", [name for name in catalog.names() if name not in SAME_FILES])
 def test_equal_seeds_give_equal_bytes(name: str, tmp_path: Path) -> None:
     sizes = {"train": 3, "test": 2} | ({} if name == "CIFAR-100" else {"size": 32})
