@@ -13,6 +13,7 @@ from grid.tracking.names import DATA, EXPERIMENT, PLANS, experiment_name
 
 EXPERIMENT_KIND = "mlflow.experimentKind"
 TRAINING = "custom_model_development"  # with it MLflow's page opens on the list of runs
+INDEX = "CREATE INDEX IF NOT EXISTS medpt_tags ON tags (key, value)"  # for TAGGED; MLflow has none by value
 NOTE = "mlflow.note.content"  # Markdown that MLflow's page shows as the description
 
 
@@ -41,8 +42,11 @@ def open_experiments(connection: Any, out: Path, space: str, note: str = "") -> 
     data = experiment_id(connection, out, DATA)
     found = connection.search_experiments(filter_string=f"name LIKE '{EXPERIMENT}%'")
     known = [one for one in found if one.name != PLANS]
+    if file := database_file(connection):
+        with closing(sqlite3.connect(file, timeout=CONNECT_SECONDS)) as database:
+            database.execute(INDEX)
     for one in known:
-        if file := database_file(connection):
+        if file:
             relocate_artifacts(file, one.artifact_location, out)
         if one.tags.get(EXPERIMENT_KIND) != TRAINING:  # created by version 0.3.1
             connection.set_experiment_tag(one.experiment_id, EXPERIMENT_KIND, TRAINING)
