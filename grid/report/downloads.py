@@ -74,20 +74,24 @@ def commands(stored: StoredSpace, *, needs_data: bool) -> list[str]:
     return [" ".join(filter(None, (start, selection, data))) for selection in selections]
 
 
-def origin(stored: StoredSpace, *, needs_data: bool) -> dict[str, Any]:
-    """Return what the results came from: commands, code, versions and machines."""
+def origin(stored: StoredSpace, commits: Sequence[str], *, needs_data: bool) -> dict[str, Any]:
+    """Return what the results came from: commands, the commits of the trials, versions and machines."""
     markers = stored.markers.values()
     memory = {m.peak["device_size"] for m in markers if "device_size" in m.peak}
     return {
         "commands": commands(stored, needs_data=needs_data),
         "plans": stored.space.plans,
-        "commit": package_data.commit(),
+        "commits": list(commits),
         "versions": provenance.versions(),
         "algorithms": provenance.algorithms(stored),
         "machines": sorted({marker.host for marker in markers}),
         "cpus": sorted({m.peak["cpu"] for m in markers if "cpu" in m.peak}),
         "gpu_memory_gib": sorted(round(size / GIB, 1) for size in memory),
         "units_seconds": round(stored.seconds(), 1),
-        "reported_on": {"system": platform.platform(), "cpus": os.cpu_count()},
+        "reported_on": {
+            "commit": package_data.commit(),
+            "system": platform.platform(),
+            "cpus": os.cpu_count(),
+        },
         "last_result": stored.last_result(),
     }

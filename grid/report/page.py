@@ -141,7 +141,7 @@ def page(
     charted = _results(rest, stored, contrasts, provenance.classes(data))
     drawn.start([*(charted[key] for key in FIGURES), *(section.figures for section in of_paper)])
     judged = sections.judge_claims(frame, of_paper, stored) if of_paper else []
-    origin = downloads.origin(stored, needs_data=not synthetic)
+    origin = downloads.origin(stored, frame.attrs["commits"], needs_data=not synthetic)
     others = test_sets.scores(frame)
     written = _tables(frame, cells, floors, shared) | test_sets.files(others)
     written |= downloads.sources(stored, data, origin)

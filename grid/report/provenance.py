@@ -247,7 +247,7 @@ def versions() -> dict[str, str]:
 
 def algorithms(stored: StoredSpace) -> dict[str, str]:
     """The version of each kind of unit that the finished results were computed by."""
-    found: dict[str, set[str]] = {kind: set() for kind in SPECS}
+    found: dict[str, set[str]] = {}
     for marker in stored.markers.values():
-        found[marker.kind].add(str(marker.version))
-    return {kind: ", ".join(sorted(names)) or "–" for kind, names in found.items()}
+        found.setdefault(marker.kind, set()).add(str(marker.version))
+    return {kind: ", ".join(sorted(found[kind])) for kind in SPECS if kind in found}

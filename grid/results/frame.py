@@ -17,6 +17,7 @@ from grid.space.protocols import PROTOCOL_FIELDS, protocol_fields
 from grid.store.store import Store
 from grid.tracking import runs as record
 from grid.tracking.client import default_uri, sqlite_file
+from grid.tracking.names import COMMIT
 from grid.tracking.runs import Run
 from medpt.data.card import plain
 from medpt.errors import InputError, did_you_mean
@@ -67,6 +68,7 @@ def load(space: str, out: str | Path = "runs", tracking_uri: str | None = None) 
     `frame.attrs["space"]` and `["out"]` are the name of the space and its store;
     `frame.attrs["protocols"]` gives the settings of each hash, for grid.space.protocols.describe_difference;
     `frame.attrs["notes"]` what tables say behind names, of grid.results.display.notes_of;
+    `frame.attrs["commits"]` lists the git commits that the trials ran at, as MLflow has them;
     `frame.attrs["controls"]` and `["probes"]` are those of grid.results.controls; `frame.attrs["warnings"]`
     lists damaged and pulled results, damaged test items, targets and external test sets that published
     weights were trained on, differences between `out` and MLflow, and why MLflow could not be read.
@@ -103,6 +105,9 @@ def trials_frame(plan: Plan, tracking_uri: str | None, store: Store) -> "pd.Data
     frame.attrs["space"], frame.attrs["out"] = plan.space, store.out
     frame.attrs["protocols"] = dict(plan.protocols)
     frame.attrs["notes"] = notes_of(plan)
+    frame.attrs["commits"] = sorted(
+        {runs[d].tags.get(COMMIT, "") for _, d in plan.trials if d in runs} - {""}
+    )
     if plan.select:
         found = select(rows, plan.select, plan.protocols)
         frame = frame.assign(selected=found.kept, compared_protocol=found.compared)

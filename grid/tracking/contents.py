@@ -14,7 +14,7 @@ from grid.plan.plan import Plan, Unit
 from grid.space.protocols import PROTOCOL_FIELDS
 from grid.store.records import Marker
 from grid.store.store import Store
-from grid.tracking.names import TEST, metric_name
+from grid.tracking.names import COMMIT, TEST, metric_name
 from medpt.frozen_specs import FINETUNE, LINEAR_PROBE
 from medpt.protocol import TrainingProtocol
 from medpt.specs import CLASSIFIER, PUBLISHED_WEIGHTS, Evaluate, Filters, Finetune, Frozen, Prepare, Pretrain
@@ -74,7 +74,7 @@ def origin(plan: Plan) -> dict[str, str]:
         "mlflow.source.type": "LOCAL",
     }
     commit = package_data.commit()
-    return tags | ({"mlflow.source.git.commit": commit} if commit else {})
+    return tags | ({COMMIT: commit} if commit else {})
 
 
 def _user() -> str:

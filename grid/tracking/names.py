@@ -10,6 +10,7 @@ EXPERIMENT = "medpt-grid"  # before the name of a space; up to version 0.3.1 the
 DATA = "medpt-grid data"  # preparations of data, which spaces share
 PLANS = "medpt-grid plans"  # one run per space
 TEST, RESULT = "test_", "result."  # before a score on the test set, and before every other final metric
+COMMIT = "mlflow.source.git.commit"  # tag of a run: the commit of the driver that ran it
 SUBGROUPS = "/"  # between a score, a column and its value: `test_macro_auc/sex/F`
 NO_SCORES = (
     *("steps", "best_step", "steps_to_95", "dense_steps_to_95", "seconds", "images_seen"),
