@@ -44,7 +44,7 @@ def finding_aucs(scores: Array, labels: Array) -> Array:
     scores (N, K), higher = more likely; labels (N, K) of 1, 0 and nan (unknown). It is nan for a finding that
     all or no images have.
     """
-    scores, labels = np.asarray(scores), np.asarray(labels)
+    scores, labels = _unmasked("scores", scores), _unmasked("labels", labels)
     if scores.ndim != 2 or scores.shape != labels.shape:
         raise InputError(f"scores {scores.shape} and labels {labels.shape} are not both (N, K)")
     known = ~np.isnan(labels)
@@ -110,7 +110,7 @@ def confusion_matrix(prediction: Array, target: Array, num_classes: int, ignore_
     values that are no whole numbers (probabilities, a mask resized with interpolation) or outside
     0..num_classes-1.
     """
-    prediction, target = np.asarray(prediction), np.asarray(target)
+    prediction, target = _unmasked("prediction", prediction), _unmasked("target", target)
     if prediction.shape != target.shape:
         raise InputError(f"prediction {prediction.shape} and target {target.shape} differ in shape")
     if not isinstance(num_classes, int | np.integer) or isinstance(num_classes, bool) or num_classes < 1:
@@ -144,13 +144,13 @@ def image_ious(confusions: Array) -> Array:
     return np.array([mean_of_defined(class_iou(confusion)) for confusion in confusions])
 
 
-def mean_iou(prediction: Array, target: Array, num_classes: int) -> float:
+def mean_iou(prediction: Array, target: Array, num_classes: int, ignore_index: int = IGNORE) -> float:
     """Mean IoU over all classes, background included, from one confusion matrix over all pixels (N, H, W).
 
     Higher is better. Classes absent from both are skipped. Predicting background everywhere already scores
-    about 0.5 on two classes. Raises InputError as `confusion_matrix` does.
+    about 0.5 on two classes. Takes and raises what `confusion_matrix` does.
     """
-    return mean_of_defined(class_iou(confusion_matrix(prediction, target, num_classes)))
+    return mean_of_defined(class_iou(confusion_matrix(prediction, target, num_classes, ignore_index)))
 
 
 def dice(prediction: Array, target: Array, num_classes: int) -> float:
@@ -168,7 +168,7 @@ def mean_of_defined(values: Array) -> float:
 
 
 def _checked(scores: Array, labels: Array) -> tuple[Array, Array]:
-    scores, labels = np.asarray(scores), np.asarray(labels)
+    scores, labels = _unmasked("scores", scores), _unmasked("labels", labels)
     if scores.ndim != 2 or labels.shape != scores.shape[:1]:
         raise InputError(f"scores {scores.shape} and labels {labels.shape} are not (N, K) and (N,)")
     if scores.dtype.kind not in "buif":
@@ -176,6 +176,13 @@ def _checked(scores: Array, labels: Array) -> tuple[Array, Array]:
     labels = _whole("labels", labels)
     _check_range("label", labels, scores.shape[1])
     return scores, labels
+
+
+def _unmasked(what: str, values: Array) -> Array:
+    """Values as an array. Raises InputError where some are masked, which numpy drops without a word."""
+    if np.ma.is_masked(values):
+        raise InputError(f"{what}: masked values; accepted: an array whose values all count")
+    return np.asarray(values)
 
 
 def _whole(what: str, values: Array) -> Array:

@@ -91,7 +91,10 @@ def cmd(a: Points, b: Points, self_pairs: bool = False) -> float:
     `a` is (t_a, d) and `b` (t_b, d); the unit is that of F. If a equals b (the distance of a dataset from
     itself), the t pairs of a point with itself count only with `self_pairs`.
     """
-    a, b = np.asarray(a, float), np.asarray(b, float)
+    a, b = np.asarray(a), np.asarray(b)
+    if not {a.dtype.kind, b.dtype.kind} <= set("buif"):
+        raise InputError(f"coordinates of {a.dtype} and {b.dtype}; accepted: real numbers")
+    a, b = a.astype(float), b.astype(float)
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or not len(a) or not len(b):
         raise InputError(f"coordinates {a.shape} and {b.shape}; (t, 2) each are accepted")
     total = np.linalg.norm(a[:, None] - b[None], axis=2).sum()

@@ -74,6 +74,8 @@ def _parse(
         for name, column in columns.items()
         if column.dtype.kind not in "buif"
     ]
+    masked = [name for name, c in (("time", time), ("event", event), ("risk", risk)) if np.ma.is_masked(c)]
+    strange += [f"concordance: {name}: masked values; accepted: a number for each patient" for name in masked]
     if strange:
         raise InputError(strange)
     numbers = {name: column.astype(np.float64) for name, column in columns.items()}

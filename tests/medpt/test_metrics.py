@@ -154,6 +154,7 @@ def test_another_ignore_index_counts_255_as_an_error() -> None:
     target = np.array([[[0, 7]]])
     counts = metrics.confusion_matrix(np.zeros_like(target), target, 2, ignore_index=7)
     assert counts.tolist() == [[1, 0], [0, 0]]
+    assert metrics.mean_iou(np.zeros_like(target), target, 2, ignore_index=7) == 1
     with pytest.raises(InputError, match=r"target 0\.\.7 outside the classes 0\.\.1"):
         metrics.confusion_matrix(np.zeros_like(target), target, 2)
 
@@ -188,3 +189,17 @@ def test_quadratic_kappa_compares_squared_distances_with_those_of_all_pairs(clas
 def test_quadratic_kappa_of_one_grade_is_undefined() -> None:
     assert np.isnan(metrics.quadratic_kappa(np.array([[0.9, 0.1], [0.8, 0.2]]), np.zeros(2, int)))
     assert np.isnan(metrics.quadratic_kappa(np.empty((0, 2)), np.empty(0, int)))
+
+
+def test_masked_values_are_refused() -> None:
+    scores = np.ma.masked_array(np.eye(2), mask=[[1, 0], [0, 0]])
+    classes = np.ma.masked_array([[0, 1]], mask=[[0, 1]])
+    for call in (
+        lambda: metrics.micro_auc(scores, [0, 1]),
+        lambda: metrics.finding_aucs(scores, np.eye(2)),
+        lambda: metrics.mean_iou(classes, np.array([[0, 1]]), 2),
+        lambda: metrics.mean_iou(np.array([[0, 1]]), classes, 2),
+    ):
+        with pytest.raises(InputError, match="masked values"):
+            call()
+    assert metrics.micro_auc(np.ma.masked_array(np.eye(2)), [0, 1]) == 1

@@ -177,6 +177,12 @@ def test_cmd_is_the_mean_over_pairs(a: np.ndarray, b: np.ndarray) -> None:
     assert cmd(a + 3, b + 3) == pytest.approx(cmd(a, b), abs=1e-9)
 
 
+def test_coordinates_that_are_no_numbers_are_refused() -> None:
+    with pytest.raises(InputError, match="accepted: real numbers"):
+        cmd(np.array([["a", "b"]]), np.zeros((1, 2)))
+    assert cmd(np.zeros((1, 2), np.uint8), np.array([[3, 4]], np.uint8)) == 5
+
+
 def test_average_cmd_divides_each_init_by_its_epsilon() -> None:
     per_init = {"kaiming": 9.0, "xavier": 0.04}
     scales = {"kaiming": 4.5, "xavier": 0.01, "orthogonal": 1.0}

@@ -122,3 +122,8 @@ def test_dates_and_words_are_refused(time: object, event: object) -> None:
     with pytest.raises(InputError, match="accepted: real numbers"):
         concordance_index(time, event, [1.0, 2.0])  # type: ignore[arg-type]
     assert concordance_index([1, 2], np.array([True, False], object), [2.0, 1.0]) == 1
+
+
+def test_masked_times_are_refused() -> None:
+    with pytest.raises(InputError, match="time: masked values"):
+        concordance_index(np.ma.masked_array([1.0, 2], mask=[1, 0]), [1, 1], [2, 1])
