@@ -141,6 +141,16 @@ def test_print_keeps_light_colours_and_leaves_out_what_is_for_screens(page: Page
     assert re.match(rb"%PDF", page.pdf())
 
 
+def test_print_loses_no_column_of_a_table(page: Page) -> None:
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 718, "height": 1000})  # between the margins of A4
+    page.evaluate(OPEN_ALL)
+    rights = page.eval_on_selector_all(
+        ".scroll table", "all => all.map(e => e.getBoundingClientRect().right)"
+    )
+    assert max(rights) <= 718
+
+
 def test_answer_shows_code_as_code(page: Page) -> None:
     assert page.locator("#answer dd code").first.inner_text() == 'initialization: ["ISIC2019"]'
     assert "`" not in page.locator("#answer").inner_text()
