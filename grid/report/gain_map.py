@@ -10,6 +10,7 @@ from grid.report.plane_charts import label_matrix, text_colour
 from grid.report.tables import Contrast, signed
 from grid.results.comparisons import Difference
 from grid.results.display import METRIC_NAMES, column_name
+from grid.results.groups import FEW_ITEMS, SINGLE_ITEM
 from grid.results.verdicts import LEVEL, Verdict
 
 if TYPE_CHECKING:
@@ -153,7 +154,8 @@ class Undecided:
         """What would decide a difference of this size: so many repeats, or so many test images, in all."""
         one = self.difference
         if math.isnan(one.low):
-            return "more than one repeat, or test items that are stored"
+            few = one.note in (FEW_ITEMS, SINGLE_ITEM)
+            return "more test images" if few else "more than one repeat, or test items that are stored"
         if one.p < LEVEL:
             return "a few more repeats: by itself it is decided, among these comparisons it is not"
         seeds = f"{one.seeds_needed:,} repeats (now {one.cell.n})" if one.seeds_needed else ""

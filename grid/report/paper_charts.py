@@ -202,7 +202,7 @@ def _gains(
         _gain(cell, known[cell.key], numbers) for network in networks for cell in network if cell.key in known
     ]
     label = f"gain in {METRIC_NAMES[networks[0][0].metric]} over random weights, points"
-    note = f"shaded: within {MARGIN:g} point"
+    note = f"bars: 95 % intervals; circles: repeats; shaded: within {MARGIN:g} point"
     return RowChart(column_name(*column), note, label, tuple(rows), 0.0, MARGIN)
 
 

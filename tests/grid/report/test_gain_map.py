@@ -1,6 +1,7 @@
 """The first screen's heat map and its list of what is undecided hold what the comparisons say."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise, product
 
 import pytest
@@ -11,6 +12,7 @@ from grid.report.charts import PAPER
 from grid.report.gain_map import Gain, GainMap, gain_maps, undecided
 from grid.report.tables import Contrast, contrasts
 from grid.results.cells import Cell
+from grid.results.groups import FEW_ITEMS
 from medpt.models.registry import ARCHITECTURES
 
 NAN = float("nan")
@@ -99,6 +101,8 @@ def test_undecided_lists_the_largest_difference_first_with_what_decides_it() -> 
 def test_undecided_without_an_interval_asks_for_repeats() -> None:
     (one,) = undecided(contrasts(several(random=[0.5], ISIC2019=[0.6])))
     assert one.remedy == "more than one repeat, or test items that are stored"
+    few = replace(one, difference=replace(one.difference, note=FEW_ITEMS))
+    assert few.remedy == "more test images"
 
 
 def test_undecided_is_empty_where_all_is_decided() -> None:
