@@ -19,6 +19,7 @@ from medpt.data.dataset import Dataset, Reader, Record, Split
 from medpt.data.decode import read_image
 from medpt.data.label_counts import image_counts, judge
 from medpt.data.masks import check_turned_alike, read_coded, read_ids
+from medpt.data.palettes import palette_notes
 from medpt.data.preprocess import pipeline_of
 from medpt.data.readers.dicom import hounsfield, intensities, picture
 from medpt.data.readers.folder_files import (
@@ -66,7 +67,8 @@ def open(card: DatasetCard, root: Path) -> Dataset:
     records = tuple(folder.records())
     image: Reader = partial(_image, bits=card.bits, damaged=card.damaged, modality=card.modality)
     mask: Reader = partial(_mask, values=card.values, classes=card.classes)
-    found = Dataset(card, root, records, image, mask, folder.notes(), problems=tuple(folder.all_problems()))
+    notes = (*folder.notes(), *palette_notes(card, root, records))
+    found = Dataset(card, root, records, image, mask, notes, problems=tuple(folder.all_problems()))
     if found.problems or card.task == "segmentation":
         return found
     return replace(found, problems=tuple(judge(card, image_counts(found)).problems))
@@ -275,11 +277,7 @@ def _picture(root: Path, record: Record, bits: int | None, damaged: tuple[str, .
 
 
 def _image(
-    root: Path,
-    record: Record,
-    bits: int | None,
-    damaged: tuple[str, ...],
-    modality: str,
+    root: Path, record: Record, bits: int | None, damaged: tuple[str, ...], modality: str
 ) -> NDArray[Any]:
     path = root / record.image_path
     if record.slice is not None:

@@ -95,3 +95,23 @@ def test_background_has_to_be_named_first(facts: dict[str, str], tmp_path: Path)
     top = write_card(tmp_path, MASKED | facts)
     write_picture(top / "images" / "1.png")
     assert any("is the background, and `vessel` is named before it" in problem for problem in complaints(top))
+
+
+def indexed(pixels: np.ndarray, colours: list[int]) -> Image.Image:
+    image = Image.fromarray(pixels).convert("P")
+    image.putdata(pixels.ravel().tolist())
+    image.putpalette(colours)
+    return image
+
+
+@pytest.mark.parametrize("second", ["as the first", "sorted otherwise", "with `values`"])
+def test_palettes_that_contradict_each_other_are_noted(second: str, tmp_path: Path) -> None:
+    values = {"values": "{background: 0, vessel: 255}"} if second == "with `values`" else {}
+    black_first, white_first = [0, 0, 0, 255, 255, 255], [255, 255, 255, 0, 0, 0]
+    top = masked(tmp_path, indexed(IDS, black_first), **values)
+    write_picture(top / "images" / "2.jpg", RNG.integers(0, 256, (5, 7, 3), np.uint8))
+    same = second == "as the first"
+    indexed(IDS if same else 1 - IDS, black_first if same else white_first).save(top / "masks" / "2.png")
+    notes = [note for note in open_dataset("Clinic", top).notes if "its palette" in note]
+    assert len(notes) == (second == "sorted otherwise")
+    assert all("2.png: the colour [255, 255, 255] is number 0 of its palette, and 1 in" in n for n in notes)
