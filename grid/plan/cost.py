@@ -33,8 +33,10 @@ TEST_SHARE = 0.2  # of the images of a target, where a random fifth is tested
 FIT_SECONDS = 0.0005  # of one core, to fit a linear model to a training image's features, all strengths tried
 LEAK_CHECK = "leak check"  # a guarded pre-training
 LEAK_CHECK_SECONDS = 20.0  # as a rule it shares nothing with its target and is not trained
-TRAINING_START = 8.0  # to load data and networks, test and write: 3 s idle, 15 s under a load of 4
-START = 2.0  # of other units: 0.1 to 7 s with hardly any data, under the same load
+TRAINING_START = (
+    8.0  # to load data and networks, test and write: 3.4 s a unit of `demo`, 15 s of `paper-mini`
+)
+START = 2.0  # of other units: 0.1 to 7 s in `paper-mini`, with hardly any data
 
 
 @dataclass(frozen=True)
@@ -63,11 +65,14 @@ class DataSizes:
 def data_sizes(plan: Plan, found: SpaceDatasets) -> DataSizes:
     """Return the sizes of a plan's data; of those that are not here, what their cards say."""
     names = {unit.spec.dataset for unit in plan.units.values() if isinstance(unit.spec, Prepare)}
-    return DataSizes(plan.sizes, {name: _files(name, plan, found) for name in names}, _shares(plan, found))
+    return DataSizes(
+        plan.sizes, {name: _files(name, plan, found) for name in names}, shares(plan, found.drawn)
+    )
 
 
-def _shares(plan: Plan, found: SpaceDatasets) -> dict[str, float]:
-    images = {name: min(1.0, drawn / (_known(name, plan) or IMAGES)) for name, drawn in found.drawn.items()}
+def shares(plan: Plan, drawn: Mapping[str, int]) -> dict[str, float]:
+    """Return the `shares` of DataSizes from the images, or patients, that are drawn of synthetic datasets."""
+    images = {name: min(1.0, count / (_known(name, plan) or IMAGES)) for name, count in drawn.items()}
     cohorts = [unit.spec for unit in plan.units.values() if isinstance(unit.spec, Slides)]
     patches = {
         spec.dataset: options_of(spec.dataset, spec.patches).candidates

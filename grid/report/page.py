@@ -164,7 +164,7 @@ def page(
         "standings": found,
         "compared": provenance.comparisons(rest, notes),
         **_pictures(cells, contrasts, data, stored, shared),
-        **_work(cells, stored),
+        **_work(cells, stored, spent.spent(stored, data, cohorts, synthetic)),
         "data": data,
         "warnings": list(dict.fromkeys(stored.warnings)),
     }
@@ -248,7 +248,7 @@ def _results(
     }
 
 
-def _work(cells: list[Cell], stored: StoredSpace) -> dict[str, Any]:
+def _work(cells: list[Cell], stored: StoredSpace, took: list[spent.Spent]) -> dict[str, Any]:
     """What trials share: pre-trainings, images and classes; and the settings of all."""
     sources = stored.sources()
     return {
@@ -256,7 +256,7 @@ def _work(cells: list[Cell], stored: StoredSpace) -> dict[str, Any]:
         "needed": sum(source.users for source in sources),
         "doubts": findings.doubts(stored.learned()),
         "decoders": stored.decoders(),
-        "spent": spent.spent(stored),
+        "spent": took,
         "shared_images": shared_data.compared(stored),
         "shared_classes": shared_data.classes(stored),
         "own_copies": shared_data.own_copies(stored),
