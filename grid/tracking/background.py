@@ -22,7 +22,7 @@ from medpt.errors import InputError
 
 log = logging.getLogger(__name__)
 
-PERIOD = 5.0  # seconds between two updates
+PERIOD = 5.0  # seconds from the start of an update to the next; one that takes longer is followed at once
 PATIENCE = 15.0  # seconds without an answer after which the end of a run waits no longer
 WIDTH = 160  # characters of an error that are printed
 
@@ -87,7 +87,7 @@ class BackgroundTracker:
 
     def _follow(self) -> None:
         while True:
-            stopping = self._stopping.is_set()
+            stopping, begun = self._stopping.is_set(), time.monotonic()
             try:
                 self._update()
                 self.problem, self.needs_repair, self._first_failure = None, False, math.inf
@@ -103,7 +103,7 @@ class BackgroundTracker:
             if stopping:
                 time.sleep(1)
             else:
-                self._stopping.wait(PERIOD)
+                self._stopping.wait(begun + PERIOD - time.monotonic())
 
     def _report(self, problem: str) -> None:
         """Log a problem once for as long as it stays the same."""
