@@ -26,7 +26,7 @@ from medpt.data.card import (
 )
 from medpt.data.file_tree import walk
 from medpt.data.preprocess import canonical
-from medpt.data.tables import header
+from medpt.data.tables import composed, header
 from medpt.errors import InputError, did_you_mean
 from medpt.schema import validate, without
 from medpt.yaml_document import Document, Problem, blank_problems
@@ -202,7 +202,7 @@ def _classes(data: Mapping[str, Any]) -> Problems:
         elif name is not None and not (name.isprintable() and name == name.strip() != ""):
             text = "a name without spaces around it and without control characters is accepted"
             yield ("classes", n), f"the class {name!r}: {text}"
-        elif name is not None and name in classes[:n]:
+        elif name is not None and any(composed(name) == composed(other or "") for other in classes[:n]):
             yield ("classes", n), f"the class `{name}` is given twice; keep one"
 
 
@@ -215,6 +215,10 @@ def _paths(data: Mapping[str, Any], home: Path) -> Problems:
             yield (key,), f"`{key}` is {data[key]!r}; a path below the folder of {FILE} is accepted"
         elif key in data and not (isfile(path) if kind == "file" else isdir(path)):
             yield (key,), f"`{key}` is {data[key]!r}: {_found_instead(path, kind)}"
+    for n, name in enumerate(data.get("damaged", [])):
+        if name is not None and not isfile(home / name):
+            found = _found_instead(home / name, "file")
+            yield ("damaged", n), f"`damaged` names {name!r}: {found}; a path from {FILE} is accepted"
     folders = [home / data[key] for key in ("images", "masks") if isdir(home / (data.get(key) or "\0"))]
     if len(folders) == 2 and folders[0].resolve().is_relative_to(folders[1].resolve()):
         yield ("masks",), f"`masks` is {data['masks']!r}, which has the images; another folder is accepted"

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,11 @@ def header(path: Path) -> list[str]:
         return next(table_lines(path), (1, []))[1]
     except InputError:
         return []
+
+
+def composed(text: str) -> str:
+    """One form of letters with accents, which systems write as one character or as two."""
+    return unicodedata.normalize("NFC", text)
 
 
 def _text(value: Any) -> str:

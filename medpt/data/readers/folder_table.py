@@ -8,7 +8,7 @@ from math import nan
 from pathlib import Path, PurePosixPath
 
 from medpt.data.card import FILE, SPLIT_FOLDERS, DatasetCard
-from medpt.data.tables import header
+from medpt.data.tables import composed, header
 from medpt.data.tables import table_rows as read_rows
 from medpt.errors import InputError, did_you_mean
 
@@ -84,7 +84,8 @@ def findings_of(row: Row, classes: Sequence[str]) -> tuple[float, ...]:
         return tuple(
             _finding(cell, name, row.source) for cell, name in zip(row.findings, classes, strict=True)
         )
-    names = [name.strip() for name in (row.label or "").split("|")]
+    classes = tuple(map(composed, classes))
+    names = [composed(name.strip()) for name in (row.label or "").split("|")]
     if len(names) == 1 and names[0] not in classes and names[0].casefold() in NO_FINDING:
         return (0.0,) * len(classes)
     if unknown := [name for name in names if name not in classes]:

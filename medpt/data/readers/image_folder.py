@@ -48,7 +48,7 @@ from medpt.data.readers.folder_volumes import (
     mask_slice,
     slice_numbers,
 )
-from medpt.data.tables import header
+from medpt.data.tables import composed, header
 from medpt.errors import InputError, did_you_mean
 
 READ_DICOM: dict[str, Callable[[Path], NDArray[Any]]] = {"ct": hounsfield, "mri": intensities}
@@ -85,6 +85,7 @@ class _Folder:
         self.images_found = FolderFiles(self.images, self._suffixes(), self.masks)
         self.masks_found = FolderFiles(self.masks, (*PICTURES, *self._volumes())) if self.masks else None
         self.problems, self.hints = unused_columns(card, self.table)
+        self.classes = tuple(map(composed, card.classes))
         self.known = set(map(stem, self.images_found.names))  # also of images that only the table has
         self.used: dict[str, str] = {}  # image or mask: the row that names it first
         self.splits: dict[str, dict[Split, str]] = {}  # of a patient: where it is first in each set
@@ -138,7 +139,9 @@ class _Folder:
         if not rows:
             no_row = self.table is not None and not self.problems
             return f"{self.table}: no row below the header; accepted: a row for each image" if no_row else ""
-        if self.table is None and not any(row.label in (None, *self.card.classes) for row in rows):
+        if self.table is None and not any(
+            row.label is None or composed(row.label) in self.classes for row in rows
+        ):
             text = f"{self.file}: no `labels`, and no image lies in a folder that is called as its class"
             return f"{text}, such as {self.images}/{self.card.classes[0]}; found: {rows[0].image}"
         if self.table is None or any(self.images_found.find(row.image) for row in rows):
@@ -192,16 +195,15 @@ class _Folder:
         return matches[0]
 
     def label(self, row: Row) -> int | tuple[float, ...] | None:
-        classes = self.card.classes
         if self.card.task == "segmentation":
             return None
         if self.card.task == "multilabel":
             return self.findings(row)
-        if row.label in classes:
-            return classes.index(row.label)
+        if (label := composed(str(row.label))) in self.classes:
+            return self.classes.index(label)
         number = str(row.label).lstrip("0")
-        zeros = f"; quote the class in {FILE} if it is {row.label}" if number in classes else ""
-        known = did_you_mean(str(row.label), classes)
+        zeros = f"; quote the class in {FILE} if it is {row.label}" if number in self.classes else ""
+        known = did_you_mean(str(row.label), self.classes)
         self.problems.append(f"{row.source}: label {row.label!r}; {known}{zeros}")
         return None
 

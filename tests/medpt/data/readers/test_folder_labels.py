@@ -6,7 +6,7 @@ from pathlib import Path
 
 import openpyxl
 import pytest
-from user_data import CLASSIFIED, MASKED, write_card, write_picture
+from user_data import CLASSIFIED, MASKED, complaints, write_card, write_picture
 
 from medpt.data import open_dataset
 from medpt.errors import InputError
@@ -100,3 +100,32 @@ def test_masks_may_have_a_usual_ending(ending: str, tmp_path: Path) -> None:
         write_picture(top / "masks" / f"{number}{ending}.png", np.eye(6, 8, dtype=np.uint8))
     records = list(open_dataset("Clinic", top))
     assert [record.mask_path for record in records] == [f"masks/1{ending}.png", f"masks/2{ending}.png"]
+
+
+@pytest.mark.parametrize("task", ["classification", "multilabel"])
+@pytest.mark.parametrize(("named", "labelled"), [("fr\u00fch", "fru\u0308h"), ("fru\u0308h", "fr\u00fch")])
+def test_label_is_its_class_in_either_form_of_its_letters(
+    task: str, named: str, labelled: str, tmp_path: Path
+) -> None:
+    top = write_card(
+        tmp_path, CLASSIFIED | {"task": task, "classes": f"[{named}, x]"}, f"image,label\n1,{labelled}\n2,x\n"
+    )
+    for number in (1, 2):
+        write_picture(top / "images" / f"{number}.png")
+    first = open_dataset("Clinic", top).records[0]
+    assert first.label == (0 if task == "classification" else (1, 0))
+
+
+def test_folder_is_its_class_in_either_form_of_its_letters(tmp_path: Path) -> None:
+    facts = {key: value for key, value in CLASSIFIED.items() if key != "labels"}
+    top = write_card(tmp_path, facts | {"classes": "[fr\u00fch, x]"})
+    for folder in ("fru\u0308h", "x"):
+        write_picture(top / "images" / folder / "1.png")
+    assert {record.label for record in open_dataset("Clinic", top)} == {0, 1}
+
+
+def test_classes_that_look_equal_and_damaged_images_that_are_not_there_are_refused(tmp_path: Path) -> None:
+    facts = {"classes": '["fr\\u00fch", "fru\\u0308h"]', "damaged": "[images/absent.jpg]"}
+    found = complaints(write_card(tmp_path, CLASSIFIED | facts, "image,label\n"))
+    assert any("is given twice; keep one" in problem for problem in found)
+    assert any("`damaged` names 'images/absent.jpg': no such file" in problem for problem in found)
