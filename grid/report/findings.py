@@ -17,10 +17,11 @@ STATES = {  # of a trial that is not finished, in words
 
 OUTCOMES = {
     "better": "is better than random weights in",
-    "equivalent": f"is equivalent to random weights (within {MARGIN:g} point) in",
     "worse": "is worse than random weights in",
+    "equivalent": f"is equivalent to random weights (within {MARGIN:g} point) in",
     "undecided": "cannot be distinguished from random weights in",
 }
+DIRECTIONS = ("better", "worse")
 
 
 FLAT_TILES = 2 / 9
@@ -69,7 +70,7 @@ def answer(found: Sequence[Contrast]) -> str:
         return _of_one(compared[0])
     verdicts = Counter(contrast.verdict for contrast in compared)
     parts = [
-        f"{text} {'all' if len(verdicts) == 1 else verdicts[name]}"
+        f"{text} {'all' if len(verdicts) == 1 else verdicts[name]}{_sizes(name, compared)}"
         for name, text in OUTCOMES.items()
         if verdicts[name]
     ]
@@ -84,6 +85,25 @@ def answer(found: Sequence[Contrast]) -> str:
     names = _join([name for name, number in among.items() if number == most])
     where = f"{names} ({most} of {len(compared)})"
     return f"{text} Most often among those that cannot be distinguished from the best: {where}."
+
+
+def _sizes(verdict: str, compared: Sequence[Contrast]) -> str:
+    """Return the range of the gains that have a verdict of a direction."""
+    if verdict not in DIRECTIONS:
+        return ""
+    sizes = [f"{abs(c.gain):.1f}" for c in sorted(compared, key=_size) if c.verdict == verdict]
+    return f" (by {' to '.join(dict.fromkeys((sizes[0], sizes[-1])))} points)"
+
+
+def _size(contrast: Contrast) -> float:
+    return abs(contrast.gain)
+
+
+def headlines(found: Sequence[Contrast]) -> list[Contrast]:
+    """Return the comparisons with a verdict, decided ones first, of each verdict the largest gain first."""
+    order = list(OUTCOMES)
+    compared = [contrast for contrast in found if contrast.verdict in order]
+    return sorted(compared, key=lambda each: (order.index(each.verdict), -_size(each)))
 
 
 def _of_one(contrast: Contrast) -> str:

@@ -21,7 +21,7 @@ MOST_MAPS = 8  # networks with a map of their own; the others are in the tables
 WORST, BEST, NEITHER = 2, 1, 0  # numbers of colours
 NARROWEST = 5.0  # inches: what the note needs
 LETTER = 0.075  # inches: a letter of the labels, the widest ones apart
-NOTE = "points, [95 % interval]; filled: decided, dashed: undecided"
+NOTE = "points, [95 % interval]; filled: decided after correction, dashed: undecided"
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,7 @@ PAGE = "index.html"
 MOST_GALLERIES = 8  # of each kind
 FIGURES = ("gain_map", "gain", "images", "curves", "source_curves")
 MOST = {  # lines of a list on the page; the rest is counted or a table
+    "headlines": 8,
     "sentences": 12,
     "failures": 200,
     "comparisons": 60,  # of one part of a claim

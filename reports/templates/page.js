@@ -79,3 +79,4 @@ for (const table of document.querySelectorAll("table.sortable")) { // on a narro
     });
   }
 }
+addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((part) => { part.open = true; }));

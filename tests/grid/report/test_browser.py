@@ -138,7 +138,9 @@ def test_print_keeps_light_colours_and_leaves_out_what_is_for_screens(page: Page
     assert not page.get_by_role("button", name="Save this chart as SVG").first.is_visible()
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(252, 251, 248)"
     assert page.evaluate("getComputedStyle(document.body).printColorAdjust") == "exact"
+    assert page.locator("details:not([open])").count()
     assert re.match(rb"%PDF", page.pdf())
+    assert not page.locator("details:not([open])").count()  # whose content would not be printed
 
 
 def test_print_loses_no_column_of_a_table(page: Page) -> None:

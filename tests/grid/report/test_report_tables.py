@@ -99,13 +99,29 @@ def test_answer_counts_verdicts_and_names_all_that_may_be_best() -> None:
     ]
     assert findings.answer(found) == (
         "Over 2 pairs of target and network, the pre-training with the highest mean is better than random "
-        "weights in 1 and is worse than random weights in 1. Most often among those that cannot be "
-        "distinguished from the best: ISIC2019 (1 of 2)."
+        "weights in 1 (by 10.0 points) and is worse than random weights in 1 (by 10.0 points). Most often "
+        "among those that cannot be distinguished from the best: ISIC2019 (1 of 2)."
     )
     assert "no comparison" in findings.answer([])
     assert findings.answer(found[:1]) == (
         "ISIC2019 is better than random weights for DRIVE (U-Net / ResNet-18): +10.00 points."
     )
+
+
+def test_headlines_begin_with_the_largest_gain_that_is_decided() -> None:
+    def against(*trained: float) -> tables.Contrast:
+        (found,) = tables.contrasts([*made("random", [0.7, 0.71, 0.7]), *made("ISIC2019", trained)])
+        return found
+
+    unknown, worse, small, large = (
+        against(0.7, 0.9, 0.5),
+        against(0.4, 0.41, 0.4),
+        against(0.8, 0.81, 0.8),
+        against(0.9, 0.91, 0.9),
+    )
+    alone = tables.contrasts(made("random", [0.7, 0.71]))
+    assert findings.headlines([unknown, worse, small, *alone, large]) == [large, small, worse, unknown]
+    assert "in 2 (by 10.0 to 20.0 points)," in findings.answer([unknown, worse, small, large])
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX here")
