@@ -29,11 +29,18 @@ def svcca(x: Any, y: Any, variance: float = 0.99) -> NDArray[np.float64]:
     Takes numpy arrays or tensors, also on a GPU. Each side is centred and reduced to the fewest principal
     directions, k1 and k2, that hold `variance` of its variance (of σ², not of σ); k = min(k1, k2), or 0 if a
     side is constant. The mean is the SVCCA similarity: 1 for equal subspaces, `noise_floor` for independent
-    ones. n should be 40 p or more. Raises InputError for other shapes and for values that are not finite.
+    ones. n should be 40 p or more. Raises InputError for other shapes, for values that are not finite, and
+    where a side keeps n - 1 directions: n rows have no more, so that they would explain any other side.
     """
     covariances = Covariances()
     covariances.add(x, y)
-    return covariances.canonical(variance).correlations
+    found = covariances.canonical(variance)
+    if min(found.kept) and max(found.kept) >= found.rows - 1:
+        raise InputError(
+            f"{found.rows} rows of {found.kept[0]} and {found.kept[1]} directions: such correlations are 1 "
+            "whatever the activations are; more rows than channels are accepted, 40 times as many are advised"
+        )
+    return found.correlations
 
 
 @dataclass(frozen=True)

@@ -185,6 +185,7 @@ def test_constant_side_has_no_correlation() -> None:
         (np.zeros((1, 2)), np.zeros((1, 2)), 0.99, "1 rows; two or more"),
         (np.full((3, 2), np.nan), np.zeros((3, 2)), 0.99, "not finite"),
         (np.zeros((3, 2)), np.zeros((3, 2)), 99, "variance: 99; a fraction"),
+        (normal(0, 8, 9), normal(1, 8, 2), 1.0, "8 rows of 7 and 2 directions: such correlations are 1"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(
