@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from multiprocessing import get_context
 from pathlib import Path
+from re import fullmatch
 
 from grid.cluster.cpus import usable_cpus
 from grid.report.chart_files import Figures, svg
@@ -62,10 +63,16 @@ def drawing(folder: Path) -> Iterator[Drawing]:
 
 
 def _draw(figures: Figures, folder: Path) -> list[str]:
-    """Write the files of figures, and return each chart's SVG, whose layout they share."""
-    drawn = [svg(chart) for chart in figures.charts]
-    for name, data in figures.files().items():
+    """Write the files of figures, and return each chart's SVG, whose layout they share.
+
+    Files of charts that only an earlier report had are removed.
+    """
+    drawn, written = [svg(chart) for chart in figures.charts], figures.files()
+    for name, data in written.items():
         files.write_bytes(folder / name, data)
+    for path in folder.glob(f"{figures.key}*"):
+        if path.name not in written and fullmatch(rf"{figures.key}(-\d+\.png|\.pdf)", path.name):
+            path.unlink()
     return drawn
 
 

@@ -36,6 +36,15 @@ def test_files_are_there_without_a_page(tmp_path: Path, monkeypatch: pytest.Monk
     assert content(tmp_path).keys() == {k for each in FIGURES for k in each.files()}
 
 
+def test_charts_that_only_an_earlier_report_had_are_removed(tmp_path: Path) -> None:
+    kept = ["gain.csv", "gain-map-1.png", "notes-1.png"]
+    for name in [*kept, "gain-1.png", "gain-2.png", "none-1.png", "none.pdf"]:
+        (tmp_path / name).write_bytes(b"old")
+    with figure_files.drawing(tmp_path) as drawn:
+        drawn.start([FIGURES[0], FIGURES[2]])
+    assert sorted(content(tmp_path)) == sorted([*kept, "gain-1.png", "gain.pdf"])
+
+
 @pytest.mark.parametrize("many", [2, 100])
 def test_error_of_drawing_is_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, many: int) -> None:
     monkeypatch.setattr(figure_files, "MANY", many)
