@@ -65,7 +65,7 @@ def pull_space(options: PullOptions) -> int:
         check_outside("--out", Path(options.run.out), [Path(options.registry)])
     space, store = load_space(options.run), options.run.open_store(uuid4().hex)
     registry, console = Registry(options.registry), cli.console()
-    store.create()
+    registry.check_batches()
     found = datasets.find(space, options.run.data, store.root, write=True)
     if found.problems:  # the digests of units depend on the data
         raise InputError(found.problems)
@@ -75,6 +75,7 @@ def pull_space(options: PullOptions) -> int:
         console.print(f"batch {name[:12]} is in quarantine: {store.out}/refused/{name}.json has the reasons")
     opened = datasets.open_all(space, found)
     plan = replace(plan, partial=datasets.partial_copies(opened))
+    store.create()  # last, so that what is refused leaves no folders
     offered, damaged = offers(plan, found, store, registry)
     for problem in damaged:
         print(printable(f"left out: {problem}"), file=sys.stderr)

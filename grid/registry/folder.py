@@ -47,6 +47,11 @@ class Registry:
         names = [Path(name) for name in self.sizes if name.startswith("batches/")]
         return sorted(name.stem for name in names if name.suffix == ".json" and len(name.parts) == 2)
 
+    def check_batches(self) -> None:
+        """Raise InputError where there is no registry, or one without batches."""
+        if not self.batches():
+            raise InputError(f"{self.place} has no batch of finished units; --from names a registry")
+
     def read(self, name: str, sha256: str, most: int = LARGEST) -> bytes:
         """Return the content of a document or file of at most `most` bytes.
 

@@ -45,10 +45,8 @@ def offers(
 ) -> tuple[dict[str, Offer], list[str]]:
     """Return what a registry has of the plan's units that the store lacks, and which batches are damaged.
 
-    Raises InputError where there is no registry or no intact batch, and for results of other data.
+    Raises InputError where there is no intact batch, and for results of other data.
     """
-    if not registry.batches():
-        raise InputError(f"{registry.place} has no batch of finished units; --from names a registry")
     wanted = plan.units.keys() - store.finished()
     offered, damaged = staging.find_offers(registry, wanted, refused_batches(store))
     quarantine(store, staging.batch_problems(offered, plan), offered.values())

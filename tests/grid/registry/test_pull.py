@@ -302,8 +302,3 @@ def test_registry_may_be_a_bucket(first: Laboratory, second: Laboratory) -> None
         publish(first.plan, first.store, Registry(url), "First")
         pulled = laboratories.take(second, Registry(url), first, lambda units: [])
     assert set(pulled.staged) == set(second.plan.units)
-
-
-def test_place_without_a_batch_is_refused(first: Laboratory, second: Laboratory, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="has no batch of finished units"):
-        laboratories.take(second, Registry(str(tmp_path / "nothing")), first)
