@@ -19,6 +19,7 @@ from rich.console import Console
 from grid.argument_types import folder
 from grid.cluster.cpus import usable_cpus
 from grid.cluster.process_exit import exit_process
+from grid.cluster.ray_session import find_head
 from grid.compare import space_file
 from grid.compare.schedule import Rule, Schedule, Work, choose, wanted_steps
 from grid.compare.sources import Source, find_sources
@@ -98,6 +99,8 @@ def compare(options: CompareOptions) -> int:
             raise InputError(f"--sources: {text}")
         console.print(f"{space_file.SPACE} is there: it is run as it is (remove it to plan anew)")
     else:
+        if options.run.address:
+            find_head(options.run.address)  # before anything is written
         plan = Comparison.of(options)
         plan.print(console)
         is_wanted = confirm(options.yes)

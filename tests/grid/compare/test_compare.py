@@ -92,6 +92,15 @@ def test_without_a_terminal_yes_is_needed(home: Path, capsys: pytest.CaptureFixt
     assert list(Path().iterdir()) == []
 
 
+def test_cluster_that_does_not_answer_is_refused_before_files_are_written(
+    home: Path, started: list[object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.main([str(home), "--yes", "--address", "127.0.0.1:1", "--cpus", "2"]) == 2
+    assert "--address 127.0.0.1:1: Connection refused: start the head" in capsys.readouterr().err
+    assert list(Path().iterdir()) == []
+    assert not started
+
+
 def test_files_are_never_written_below_the_images(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
