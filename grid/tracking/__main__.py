@@ -1,12 +1,14 @@
 """`python -m grid.tracking` or `make tracking`: serve MLflow's record on this machine until Ctrl-C.
 
-The database and the folder for artifacts are tried first; if one cannot be used, the command prints why and
-exits with code 2. Options that are not listed by --help go to `mlflow server`.
+The port, the database and the folder for artifacts are tried first; if one cannot be used, the command prints
+why and exits with code 2. Options that are not listed by --help go to `mlflow server`.
 """
 
 import argparse
+import errno
 import os
 import secrets
+import socket
 import sys
 from collections.abc import Mapping
 from functools import partial
@@ -48,6 +50,7 @@ def serve(more: list[str], out: Path, port: int, *, login: bool) -> None:
     database = os.environ.get(DATABASE) or f"sqlite:///{out / 'mlflow.db'}"
     artifacts = os.environ.get(ARTIFACTS) or str(out / "mlartifacts")
     refuse_open_server(more, login=login)
+    check_port(port)
     out.mkdir(parents=True, exist_ok=True)
     connection = check_database(database)
     check_artifacts(artifacts)
@@ -66,6 +69,19 @@ def refuse_open_server(more: list[str], *, login: bool) -> None:
         raise InputError("--disable-security-middleware is refused: any web page could change the record")
     if not login and any(word.split("=")[0] in ("--host", "-h") for word in more):
         raise InputError("--no-login with --host is refused: anybody who reaches it could change the record")
+
+
+def check_port(port: int) -> None:
+    """Raise InputError where the server could not listen on `port`: MLflow would end with exit code 0."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server: ended ones do not count
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            reason = f"nothing can listen on it ({error.strerror})"
+            if error.errno == errno.EADDRINUSE:
+                reason = "another program listens on it, such as an earlier server of this command; end that"
+            raise InputError(f"--port {port}: {reason}, or give another port") from None
 
 
 def check_database(uri: str) -> Any:

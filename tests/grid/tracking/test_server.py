@@ -1,6 +1,7 @@
 """`make tracking` as documented: who can access it, and a kill between two requests of one unit's record."""
 
 import os
+import socket
 import time
 from base64 import b64encode
 from collections.abc import Iterator
@@ -90,6 +91,20 @@ def test_options_that_open_the_server_are_refused(
 ) -> None:
     assert tracking.main(["--out", str(tmp_path / "out"), *more]) == 2
     assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_port_in_use_is_refused_before_files_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("mlflow.cli.cli", lambda arguments: pytest.fail("the server was started"))
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert tracking.main(["--out", str(tmp_path / "out"), "--port", str(port)]) == 2
+    printed = capsys.readouterr()
+    assert f"--port {port}: another program listens on it" in printed.err
+    assert "or give another port" in printed.err
+    assert not printed.out
     assert not (tmp_path / "out").exists()
 
 
