@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from grid.options import command_parser
 from grid.predictor import Selection, add_selection_arguments, load_predictor, select_trials
+from grid.store.backends import is_url
 from grid.store.store import Store
 from medpt import cli, files
 from medpt.arguments import path
@@ -47,6 +48,8 @@ def export(options: argparse.Namespace) -> None:
     from grid.results.frame import read_plan
 
     check_target(path := options.to)
+    if not is_url(options.out):
+        files.check_outside("--to", path, [Path(options.out)])
     store = Store(options.out)
     selection = select_trials(read_plan(options.space, options.out), store, options.where, options.digest)
     if len(selection.trials) > 1:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from grid.options import command_parser
 from grid.predictor import Predictor, Selection, add_selection_arguments, load_predictor, select_trials
+from grid.store.backends import is_url
 from grid.store.store import Store
 from medpt import cli, files
 from medpt.arguments import path
@@ -57,7 +58,8 @@ def predict(options: argparse.Namespace) -> None:
     from medpt.data.new_images import find_images
 
     check_target(options.to)
-    files.check_outside("--to", options.to, [path for path in options.images if path.is_dir()])
+    results = [] if is_url(options.out) else [Path(options.out)]
+    files.check_outside("--to", options.to, [*results, *filter(Path.is_dir, options.images)])
     check_device(options.device)
     store = Store(options.out)
     selection = select_trials(read_plan(options.space, options.out), store, options.where, options.digest)

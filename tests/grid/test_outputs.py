@@ -13,6 +13,8 @@ import pytest
         ("grid.prepare DRIVE images --to images/shards", "--to"),
         ("grid.slides TCGA-LGG images --to images", "--to"),
         ("grid.predict --space demo --out results images --to images/found", "--to"),
+        ("grid.predict --space demo --out results images --to results/units/found", "--to"),
+        ("grid.export --space demo --out results --to results/units/network.pt2", "--to"),
         ("grid.publish --space demo --out results --to results/registry", "--to"),
         ("grid.publish --space demo --out results --to results", "--to"),
         ("grid.pull --space demo --from registry --out registry/results", "--out"),
