@@ -1,6 +1,5 @@
 import errno
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -63,7 +62,7 @@ def test_run_command_names_what_lies_in_place_of_a_file(
 
 def test_run_command_that_is_interrupted_says_how_to_repeat_it(capsys: pytest.CaptureFixture[str]) -> None:
     def interrupted() -> None:
-        signal.raise_signal(signal.SIGINT)
+        raise KeyboardInterrupt
 
     assert run_command(interrupted) == 130
     assert capsys.readouterr().err == INTERRUPTED + "\n"
