@@ -69,4 +69,4 @@ def test_report_lists_controls_and_warns(out: Path) -> None:
     page = report.build("made", Store(out).root).read_text(encoding="utf-8")
     assert 'id="controls"' in page
     assert page.count(CHOSEN) >= 3
-    assert "the control `without images: file size` reaches" in page
+    assert "the control <code>without images: file size</code> reaches" in page
