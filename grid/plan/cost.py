@@ -33,9 +33,7 @@ TEST_SHARE = 0.2  # of the images of a target, where a random fifth is tested
 FIT_SECONDS = 0.0005  # of one core, to fit a linear model to a training image's features, all strengths tried
 LEAK_CHECK = "leak check"  # a guarded pre-training
 LEAK_CHECK_SECONDS = 20.0  # as a rule it shares nothing with its target and is not trained
-TRAINING_START = (
-    8.0  # to load data and networks, test and write: 3.4 s a unit of `demo`, 15 s of `paper-mini`
-)
+TRAINING_START = 8.0  # to load, test and write: 3.4 s a unit of `demo`, 15 s of `paper-mini`
 START = 2.0  # of other units: 0.1 to 7 s in `paper-mini`, with hardly any data
 
 

@@ -99,7 +99,7 @@ def build(space: str, out: str | Path, tracking_uri: str | None = None, images: 
     appears by atomic replacement, the page last. Raises InputError where the space was never run.
     """
     stored = StoredSpace(results.read_plan(space, out), Store(out))
-    frame = results.load(space, out, tracking_uri)
+    frame = results.trials_frame(stored.plan, tracking_uri or results.own_tracker(out), stored.store)
     stored.warnings += [*frame.attrs["warnings"], *frame.attrs.get("selections", ())]
     frame["state"] = [stored.state(*pair) for pair in zip(frame["digest"], frame["status"], strict=True)]
     folder = stored.store.root / "reports" / stored.plan.space
@@ -107,7 +107,7 @@ def build(space: str, out: str | Path, tracking_uri: str | None = None, images: 
         content = page(frame, trial_section.facts(frame, tracking_uri), stored, images, drawn)
         for name, data in content["files"].items():
             files.write_bytes(folder / name, data)
-        summary = render(content | markdown.context(find_cells(frame)), markdown.TEMPLATE)
+        summary = render(content | markdown.context(content["all_cells"]), markdown.TEMPLATE)
         files.write_text(folder / markdown.FILE, summary)
         text = render(content)
     files.write_text(folder / PAGE, text)
@@ -214,6 +214,7 @@ def _summary(
     """What the head of the page and its answer show."""
     states = Counter(frame.drop_duplicates("digest")["state"])
     return {
+        "all_cells": cells,
         "plan": stored.plan,
         "states": states,
         "last_result": stored.last_result(),

@@ -74,7 +74,7 @@ def load(space: str, out: str | Path = "runs", tracking_uri: str | None = None) 
     weights were trained on, differences between `out` and MLflow, and why MLflow could not be read.
     Raises InputError where the space was never run.
     """
-    uri, store = tracking_uri or _own_tracker(out), Store(out)
+    uri, store = tracking_uri or own_tracker(out), Store(out)
     if space_name(space) in store.spaces():
         return trials_frame(read_plan(space, out), uri, store)
     recorded = record.plans(uri) if uri else {}
@@ -166,7 +166,7 @@ def _unknown(space: str, out: str | Path, known: Sequence[str]) -> InputError:
     return InputError(f"`{space}` was not run into {out}: {hint}")
 
 
-def _own_tracker(out: str | Path) -> str | None:
+def own_tracker(out: str | Path) -> str | None:
     """Return the database that a run without --tracking-uri writes; None where there is none yet."""
     uri = default_uri(Store(out).root)
     return uri if sqlite_file(uri).is_file() else None

@@ -251,7 +251,7 @@ def test_cells_link_to_their_runs(copy: tuple[Path, Plan], monkeypatch: pytest.M
     run = str(dict(zip(frame["digest"], frame["run_id"], strict=True))[digest_of(plan, LOST)])
     assert f"run {run}" in section(out, "figure-3a")
     assert f"#/runs/{run}" not in page(out)
-    monkeypatch.setattr("grid.results.frame.load", lambda *_: frame.copy())
+    monkeypatch.setattr("grid.results.frame.trials_frame", lambda *_: frame.copy())
     report.build("made", out, "https://tracker.example/")
     assert f'href="https://tracker.example/#/runs/{run}"' in section(out, "figure-3a")
 
